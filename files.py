@@ -47,7 +47,7 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def write_json(path: Path | str, value: Any) -> None:
-    """Write `value` as indented JSON, whole or not at all. NaN and infinity are refused: other readers choke on them."""
+    """Write `value` as indented JSON, whole or not at all. NaN and infinity are refused: JSON has no word for them."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -70,7 +70,9 @@ def read_json(path: Path | str) -> Any:
     try:
         return json.loads(read_text(path))
     except json.JSONDecodeError as error:
-        raise UserError(f"{path}:{error.lineno}: not valid JSON ({error.msg}); the file is damaged, make it anew") from error
+        raise UserError(
+            f"{path}:{error.lineno}: not valid JSON ({error.msg}); the file is damaged, make it anew"
+        ) from error
 
 
 def sha256(data: bytes) -> str:

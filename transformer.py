@@ -1,0 +1,487 @@
+"""Token ids -> vectors -> logits: the transformer of this laboratory, written out by hand.
+
+Read it from the top: the configuration, attention as one function, the methods that tell a model where a token stands,
+the block, the trunk that encoder and decoder share, and what stands on top of it. Shapes at line ends use
+
+    B batch    T tokens    S tokens attended to (keys)    C n_embd    H heads    D = C / H    V vocabulary    K classes
+
+The encoder and the decoder differ only in the bias that is added to the attention scores.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+PositionMethod = Literal["learned", "sinusoidal", "alibi", "rope", "t5", "none"]
+Pooling = Literal["mean", "masked-mean", "cls"]
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """The architecture. The defaults are the report's."""
+
+    vocabulary_size: int
+    n_classes: int = 3  # K, of a classifier
+    n_embd: int = 64  # C
+    n_head: int = 2  # H
+    n_layer: int = 4
+    block_size: int = 32  # the longest sequence in training
+    ff_dim: int = 256  # hidden size of the feed-forward network
+    positions: PositionMethod = "learned"
+    alibi_slope_scale: float = 1.0  # 8 makes every slope 8 times as steep
+    alibi_one_sided: bool = False  # encoder: even heads look back only, odd heads ahead only
+    window: int | None = None  # attend only to tokens at most this many places away
+    norm: Literal["post", "pre"] = "post"  # layer norm after each residual, or before each branch and at the end
+    activation: Literal["relu", "gelu"] = "relu"
+    dropout: float = 0.0  # attention weights, feed-forward, residual branches, classifier head
+    pooling: Pooling = "mean"  # "mean" counts and attends to padding, as the report does; the others mask it
+    head_dim: int = 100  # hidden size of the classifier's head
+    batch_norm: bool = False  # after the first linear layer of the classifier's head
+    tied: bool = False  # decoder: the output layer is the token embedding
+    initialisation: Literal["normal", "pytorch"] = "normal"  # normal(0, 0.02) and zero biases, or PyTorch's default
+
+    def __post_init__(self) -> None:
+        if self.n_embd % self.n_head:
+            raise ValueError(f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}")
+        if self.positions == "rope" and (self.n_embd // self.n_head) % 2:
+            raise ValueError(f"rotary positions need an even head size, not {self.n_embd // self.n_head}")
+        if self.positions == "sinusoidal" and self.n_embd % 2:
+            raise ValueError(f"sinusoidal positions need an even n_embd, not {self.n_embd}")
+
+
+# ---------------------------------------------------------------------------------------------------------- attention
+
+
+def attention(
+    q: Tensor,  # (B, H, T, D)
+    k: Tensor,  # (B, H, S, D)
+    v: Tensor,  # (B, H, S, D)
+    bias: Tensor | None = None,  # broadcasts to (B, H, T, S)
+    dropout: float = 0.0,
+    return_weights: bool = False,
+) -> tuple[Tensor, Tensor | None]:
+    """Scaled dot-product attention: softmax(q k^T / sqrt(D) + bias) v (Vaswani et al. 2017, section 3.2.1).
+
+    Returns the output (B, H, T, D) and, if asked, the weights (B, H, T, S) before dropout. The path without weights is
+    PyTorch's kernel for the same formula, which need not hold the T x S weights of every head in memory; the tests
+    hold the two paths equal, forward and backward.
+    """
+    if not return_weights:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout), None
+    scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))  # (B, H, T, S)
+    if bias is not None:
+        scores = scores + bias
+    weights = scores.softmax(dim=-1)  # (B, H, T, S)
+    return F.dropout(weights, dropout) @ v, weights  # (B, H, T, D)
+
+
+class KeyValueCache:
+    """Keys and values of the tokens that a decoder has read, so that each new token costs one row of attention."""
+
+    def __init__(self) -> None:
+        self.layers: list[tuple[Tensor, Tensor]] = []  # k and v (B, H, S, D) of each layer
+        self.length = 0  # S before the tokens of the current forward pass
+
+    def extend(self, layer: int, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Append k and v (B, H, T, D) of one layer; returns all of its keys and values (B, H, S + T, D)."""
+        if layer == len(self.layers):
+            self.layers.append((k, v))
+        else:
+            past_k, past_v = self.layers[layer]
+            self.layers[layer] = torch.cat([past_k, k], dim=2), torch.cat([past_v, v], dim=2)
+        return self.layers[layer]
+
+
+# ---------------------------------------------------------------------------------------------------------- positions
+
+
+class NoPositions(nn.Module):
+    """The interface of the position methods, and the method that says nothing.
+
+    A method gives vectors to add to the tokens, or a rotation of queries and keys, or a bias on the attention scores;
+    the other two answers stay None.
+    """
+
+    def vectors(self, positions: Tensor) -> Tensor | None:
+        """Vectors (T, C) to add to the token vectors at `positions` (T,)."""
+        return None
+
+    def rotation(self, positions: Tensor) -> tuple[Tensor, Tensor] | None:
+        """Cosine and sine (T, D) by which queries and keys at `positions` (T,) turn."""
+        return None
+
+    def bias(self, distance: Tensor) -> Tensor | None:
+        """Bias (H, T, S) on the scores, for `distance` (T, S) = key's position - query's position."""
+        return None
+
+
+class LearnedPositions(NoPositions):
+    """A table of one trained vector a position (Gehring et al. 2017; Devlin et al. 2019). Undefined past its end."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.table = nn.Embedding(config.block_size, config.n_embd)
+
+    def vectors(self, positions: Tensor) -> Tensor:
+        if positions[-1] >= self.table.num_embeddings:
+            raise ValueError(
+                f"learned positions end at {self.table.num_embeddings} and the input has {int(positions[-1]) + 1} tokens; "
+                "shorten it, or train with alibi, rope, t5, sinusoidal or no positions"
+            )
+        return self.table(positions)  # (T, C)
+
+
+class SinusoidalPositions(NoPositions):
+    """Fixed sines and cosines of geometric wavelengths (Vaswani et al. 2017, section 3.5)."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.n_embd = config.n_embd
+
+    def vectors(self, positions: Tensor) -> Tensor:
+        angles = _angles(positions, self.n_embd)  # (T, C / 2)
+        return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)  # (T, C)
+
+
+class RotaryPositions(NoPositions):
+    """Queries and keys turn by an angle that grows with position; scores see only distances (Su et al. 2021)."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.head_size = config.n_embd // config.n_head
+
+    def rotation(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        angles = _angles(positions, self.head_size).repeat(1, 2)  # (T, D)
+        return angles.cos(), angles.sin()
+
+
+class ALiBi(NoPositions):
+    """Attention with linear biases: each head subtracts its slope times the distance (Press et al. 2021).
+
+    The decoder's distance is to the past; the encoder's is symmetric, |i - j|, for a signed one would reward the tokens
+    to the right. One-sided, each head of the encoder looks in one direction only, and the pair of heads tells left from
+    right.
+    """
+
+    def __init__(self, config: TransformerConfig, causal: bool) -> None:
+        super().__init__()
+        self.slopes = [config.alibi_slope_scale * slope for slope in alibi_slopes(config.n_head)]
+        self.one_sided = config.alibi_one_sided and not causal
+
+    def bias(self, distance: Tensor) -> Tensor:
+        slopes = torch.tensor(self.slopes, device=distance.device)  # (H,)
+        bias = -slopes[:, None, None] * distance.abs()  # (H, T, S)
+        if self.one_sided:
+            bias[0::2].masked_fill_(distance > 0, MASKED)
+            bias[1::2].masked_fill_(distance < 0, MASKED)
+        return bias
+
+
+def alibi_slopes(n_head: int) -> list[float]:
+    """Slope of head h = 1 .. n: 2^(-8h/n). For n that is no power of two, the slopes of the power of two below it,
+    then every other slope of twice that power (the authors' interpolation)."""
+    power = 2 ** math.floor(math.log2(n_head))
+    slopes = [2 ** (-8 * h / power) for h in range(1, power + 1)]
+    return slopes + [2 ** (-4 * h / power) for h in range(1, 2 * (n_head - power), 2)]
+
+
+class T5Positions(NoPositions):
+    """A trained bias for each head and bucket of distance; buckets widen with distance (Raffel et al. 2020, 2.1).
+
+    Half of the buckets (of each direction, in the encoder) are one distance wide, the others widen logarithmically up
+    to 128 tokens, and the last takes everything beyond.
+    """
+
+    N_BUCKETS, MAX_DISTANCE = 32, 128
+
+    def __init__(self, config: TransformerConfig, causal: bool) -> None:
+        super().__init__()
+        self.causal = causal
+        self.table = nn.Embedding(self.N_BUCKETS, config.n_head)
+
+    def buckets(self, distance: Tensor) -> Tensor:
+        """The bucket (T, S) of each distance (T, S)."""
+        n_buckets, behind = self.N_BUCKETS, (-distance).clamp(min=0)
+        offset = torch.zeros_like(distance)
+        if not self.causal:
+            n_buckets //= 2
+            offset, behind = n_buckets * (distance > 0), distance.abs()
+        exact = n_buckets // 2
+        growth = (behind.clamp(min=1) / exact).log() / math.log(self.MAX_DISTANCE / exact)  # 0 .. 1 from exact to max
+        wide = (exact + (growth * (n_buckets - exact)).long()).clamp(max=n_buckets - 1)
+        return offset + torch.where(behind < exact, behind, wide)
+
+    def bias(self, distance: Tensor) -> Tensor:
+        return self.table(self.buckets(distance)).permute(2, 0, 1)  # (H, T, S)
+
+
+def position_method(config: TransformerConfig, causal: bool) -> NoPositions:
+    """The position method that `config` names."""
+    methods: dict[str, Callable[[], NoPositions]] = {
+        "learned": lambda: LearnedPositions(config),
+        "sinusoidal": lambda: SinusoidalPositions(config),
+        "rope": lambda: RotaryPositions(config),
+        "alibi": lambda: ALiBi(config, causal),
+        "t5": lambda: T5Positions(config, causal),
+        "none": NoPositions,
+    }
+    return methods[config.positions]()
+
+
+def _angles(positions: Tensor, size: int) -> Tensor:
+    """position / 10000^(2i / size) for i = 0 .. size / 2 - 1: (T, size / 2)."""
+    frequencies = 10000 ** (-torch.arange(0, size, 2, device=positions.device) / size)
+    return positions[:, None] * frequencies
+
+
+def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
+    """Turn each pair (x[i], x[i + D/2]) of x (B, H, T, D) by its angle."""
+    cosine, sine = rotation  # (T, D)
+    first, second = x.chunk(2, dim=-1)
+    return x * cosine + torch.cat([-second, first], dim=-1) * sine
+
+
+# -------------------------------------------------------------------------------------------------------------- bias
+
+MASKED = torch.finfo(torch.float32).min / 2  # finite, so that a row with nothing to attend to is uniform and not NaN
+
+
+def attention_bias(
+    positions: NoPositions,
+    start: int,
+    n_tokens: int,
+    causal: bool,
+    window: int | None,
+    lengths: Tensor | None,
+    device: torch.device,
+) -> Tensor | None:
+    """What is added to the scores of `n_tokens` queries that follow `start` cached tokens, in every layer alike.
+
+    Returns the position method's bias with MASKED at the pairs that may not see each other (the future if causal, past
+    the window, padding beyond `lengths` (B,)): broadcasts to (B, H, T, S); None where nothing is biased or masked.
+    """
+    keys = torch.arange(start + n_tokens, device=device)  # (S,)
+    distance = keys - keys[start:, None]  # (T, S)
+    bias = positions.bias(distance)  # (H, T, S)
+    hidden = None
+    if causal and n_tokens > 1:
+        hidden = distance > 0
+    if window is not None:
+        far = distance.abs() > window
+        hidden = far if hidden is None else hidden | far
+    if lengths is not None:
+        padding = (keys >= lengths[:, None])[:, None, None, :]  # (B, 1, 1, S)
+        hidden = padding if hidden is None else hidden | padding
+    if hidden is None:
+        return bias
+    if bias is None:
+        bias = torch.zeros((), device=device)
+    return torch.where(hidden, MASKED, bias)
+
+
+# ------------------------------------------------------------------------------------------------------ block, trunk
+
+
+class SelfAttention(nn.Module):
+    """Multi-head self-attention: q, k and v without bias from one product, the output projection with bias."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.n_head, self.dropout = config.n_head, config.dropout
+        self.qkv = nn.Linear(config.n_embd, 3 * config.n_embd, bias=False)
+        self.projection = nn.Linear(config.n_embd, config.n_embd)
+
+    def forward(
+        self,
+        x: Tensor,  # (B, T, C)
+        bias: Tensor | None,
+        rotation: tuple[Tensor, Tensor] | None,
+        cache: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None,
+        return_weights: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        q, k, v = self.qkv(x).unflatten(-1, (3, self.n_head, -1)).permute(2, 0, 3, 1, 4)  # each (B, H, T, D)
+        if rotation is not None:
+            q, k = rotate(q, rotation), rotate(k, rotation)
+        if cache is not None:
+            k, v = cache(k, v)  # (B, H, S, D)
+        dropout = self.dropout if self.training else 0.0
+        output, weights = attention(q, k, v, bias, dropout, return_weights)
+        return self.projection(output.transpose(1, 2).flatten(2)), weights  # (B, T, C)
+
+
+class Block(nn.Module):
+    """Attention and a feed-forward network, each on a residual branch, with the norm after ("post": Vaswani et al.
+    2017, section 3.1) or before the branch ("pre": Xiong et al. 2020)."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.pre_norm = config.norm == "pre"
+        self.attention = SelfAttention(config)
+        self.norm1 = nn.LayerNorm(config.n_embd)
+        self.feed_forward = nn.Sequential(
+            nn.Linear(config.n_embd, config.ff_dim),
+            nn.ReLU() if config.activation == "relu" else nn.GELU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.ff_dim, config.n_embd),
+        )
+        self.norm2 = nn.LayerNorm(config.n_embd)
+        self.dropout = nn.Dropout(config.dropout)
+
+    def forward(
+        self,
+        x: Tensor,  # (B, T, C)
+        bias: Tensor | None,
+        rotation: tuple[Tensor, Tensor] | None = None,
+        cache: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
+        return_weights: bool = False,
+    ) -> tuple[Tensor, Tensor | None]:
+        if self.pre_norm:
+            attended, weights = self.attention(self.norm1(x), bias, rotation, cache, return_weights)
+            x = x + self.dropout(attended)
+            return x + self.dropout(self.feed_forward(self.norm2(x))), weights
+        attended, weights = self.attention(x, bias, rotation, cache, return_weights)
+        x = self.norm1(x + self.dropout(attended))
+        return self.norm2(x + self.dropout(self.feed_forward(x))), weights
+
+
+class Transformer(nn.Module):
+    """Token embedding, positions and a stack of blocks: the trunk of encoder and decoder."""
+
+    causal: bool
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Embedding(config.vocabulary_size, config.n_embd)
+        self.positions = position_method(config, self.causal)
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
+        self.final_norm = nn.LayerNorm(config.n_embd) if config.norm == "pre" else nn.Identity()
+
+    def hidden(
+        self,
+        ids: Tensor,  # (B, T)
+        lengths: Tensor | None = None,  # (B,) tokens of each row that are not padding; None: all count
+        cache: KeyValueCache | None = None,
+        return_attention: bool = False,
+    ) -> tuple[Tensor, list[Tensor]]:
+        """The vectors (B, T, C) after the last block and, if asked, each layer's attention weights (B, H, T, S)."""
+        n_tokens, start = ids.size(1), cache.length if cache else 0
+        places = torch.arange(start, start + n_tokens, device=ids.device)  # (T,)
+        x = self.embedding(ids)  # (B, T, C)
+        vectors = self.positions.vectors(places)
+        if vectors is not None:
+            x = x + vectors
+        rotation = self.positions.rotation(places)
+        bias = attention_bias(self.positions, start, n_tokens, self.causal, self.config.window, lengths, ids.device)
+        maps = []
+        for layer, block in enumerate(self.blocks):
+            extend = None if cache is None else lambda k, v, layer=layer: cache.extend(layer, k, v)
+            x, weights = block(x, bias, rotation, extend, return_attention)
+            if weights is not None:
+                maps.append(weights)
+        if cache is not None:
+            cache.length += n_tokens
+        return self.final_norm(x), maps
+
+
+# -------------------------------------------------------------------------------------------------------- the models
+
+
+class Encoder(Transformer):
+    """Every token attends to every other."""
+
+    causal = False
+
+    def forward(
+        self, ids: Tensor, lengths: Tensor | None = None, return_attention: bool = False
+    ) -> tuple[Tensor, list[Tensor]]:
+        """ids (B, T) -> vectors (B, T, C), and the attention maps if asked: a list over layers of (B, H, T, T)."""
+        return self.hidden(ids, lengths, return_attention=return_attention)
+
+
+class Decoder(Transformer):
+    """A language model: every token attends to itself and the tokens before it, and predicts the next one."""
+
+    causal = True
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__(config)
+        self.head = nn.Linear(config.n_embd, config.vocabulary_size)
+        if config.tied:
+            self.head.weight = self.embedding.weight
+        initialise(self)
+
+    def forward(
+        self, ids: Tensor, cache: KeyValueCache | None = None, return_attention: bool = False
+    ) -> tuple[Tensor, list[Tensor]]:
+        """ids (B, T) -> logits of the next token (B, T, V), and the attention maps if asked."""
+        hidden, maps = self.hidden(ids, cache=cache, return_attention=return_attention)
+        return self.head(hidden), maps
+
+
+class Classifier(nn.Module):
+    """An encoder, a pooling of its vectors, and a head of two linear layers.
+
+    Pooling "mean" averages all T positions and attends to padding, as the report does, so ids must be padded to the
+    block. "masked-mean" averages the tokens only, "cls" reads one extra token put in front (Devlin et al. 2019); with
+    both, padding is masked everywhere and changes nothing.
+    """
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.config = config
+        extra = int(config.pooling == "cls")  # <cls> is the id after the vocabulary's last
+        self.encoder = Encoder(
+            replace(config, vocabulary_size=config.vocabulary_size + extra, block_size=config.block_size + extra)
+        )
+        self.head = nn.Sequential(
+            nn.Linear(config.n_embd, config.head_dim),
+            nn.BatchNorm1d(config.head_dim) if config.batch_norm else nn.Identity(),
+            nn.ReLU(),
+            nn.Dropout(config.dropout),
+            nn.Linear(config.head_dim, config.n_classes),
+        )
+        initialise(self)
+
+    @property
+    def masks_padding(self) -> bool:
+        """Whether padding changes nothing, so that a batch may be cut at its longest row."""
+        return self.config.pooling != "mean"
+
+    def forward(self, ids: Tensor, lengths: Tensor, return_attention: bool = False) -> tuple[Tensor, list[Tensor]]:
+        """ids (B, T) padded with 0, lengths (B,) -> logits (B, K), and the attention maps if asked."""
+        if self.config.pooling == "cls":
+            ids = F.pad(ids, (1, 0), value=self.config.vocabulary_size)
+            lengths = lengths + 1
+        hidden, maps = self.encoder(ids, lengths if self.masks_padding else None, return_attention)  # (B, T, C)
+        return self.head(self.pool(hidden, lengths)), maps
+
+    def pool(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        """Vectors (B, T, C) -> one vector a row (B, C)."""
+        if self.config.pooling == "cls":
+            return hidden[:, 0]
+        if self.config.pooling == "mean":
+            return hidden.mean(dim=1)
+        inside = torch.arange(hidden.size(1), device=hidden.device) < lengths[:, None]  # (B, T)
+        return (hidden * inside[..., None]).sum(dim=1) / lengths[:, None]
+
+
+def initialise(model: Classifier | Decoder) -> None:
+    """The starting weights: all of them are decided here."""
+    if model.config.initialisation == "pytorch":
+        return
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Embedding):
+            nn.init.normal_(module.weight, std=0.02)
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """How many numbers are trained."""
+    return sum(parameter.numel() for parameter in model.parameters())
