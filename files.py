@@ -78,3 +78,34 @@ def read_json(path: Path | str) -> Any:
 def sha256(data: bytes) -> str:
     """The SHA-256 of `data` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()
+
+
+def write_tensors(path: Path | str, tensors: dict[str, Any], description: dict[str, Any]) -> None:
+    """Write named tensors and a JSON description as one safetensors file with a checksum, whole or not at all."""
+    from safetensors.torch import save
+
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps(description, sort_keys=True)
+    checksum = sha256(text.encode() + save(tensors))
+    write_bytes(path, save(tensors, metadata={"description": text, "sha256": checksum}))
+
+
+def read_tensors(path: Path | str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The tensors and the description of a file of `write_tensors`; UserError when it is missing, cut or altered."""
+    from safetensors import SafetensorError, safe_open
+    from safetensors.torch import save
+
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; train a model first, or name the file of one")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: cut short or not a safetensors file ({error}); delete it and train again") from error
+    if "description" not in metadata:
+        raise UserError(f"{path}: not written by this program; name a file that a command here made")
+    if sha256(metadata["description"].encode() + save(tensors)) != metadata.get("sha256"):
+        raise UserError(f"{path}: altered since it was written (checksum differs); delete it and train again")
+    return tensors, json.loads(metadata["description"])

@@ -130,8 +130,8 @@ class LearnedPositions(NoPositions):
     def vectors(self, positions: Tensor) -> Tensor:
         if positions[-1] >= self.table.num_embeddings:
             raise ValueError(
-                f"learned positions end at {self.table.num_embeddings} and the input has {int(positions[-1]) + 1} tokens; "
-                "shorten it, or train with alibi, rope, t5, sinusoidal or no positions"
+                f"learned positions end at {self.table.num_embeddings} and the input has {int(positions[-1]) + 1} "
+                "tokens; shorten it, or train with alibi, rope, t5, sinusoidal or no positions"
             )
         return self.table(positions)  # (T, C)
 

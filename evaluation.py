@@ -1,0 +1,155 @@
+"""How good a model is, exactly: accuracy over all, seen and unseen rows; perplexity with every token scored once."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dataset import Labelled, Stream
+from tokenizer import PAD, UNK
+from transformer import Classifier, Decoder
+
+BITS_TO_SPELL_A_BYTE = 8.0  # the stated cost of an unknown word: 8 bits for each byte of it and 8 for its end
+
+
+# ----------------------------------------------------------------------------------------------------------- accuracy
+
+
+@torch.no_grad()
+def class_probabilities(model: Classifier, data: Labelled, batch_size: int = 256) -> Tensor:
+    """The probabilities (N, K) that the model, in eval mode, gives to each row of `data`."""
+    training, device = model.training, next(model.parameters()).device
+    model.eval()
+    rows = []
+    for items in torch.arange(len(data.labels)).split(batch_size):
+        ids, lengths, _ = data.batch(items, cut=model.masks_padding)
+        rows.append(model(ids.to(device), lengths.to(device))[0].float().softmax(dim=-1).cpu())
+    model.train(training)
+    return torch.cat(rows)
+
+
+def accuracy(predictions: Tensor, labels: Tensor) -> float:
+    """Percent of `predictions` (N,) that equal `labels` (N,)."""
+    return 100 * (predictions == labels).float().mean().item()
+
+
+def accuracy_by_group(predictions: Tensor, labels: Tensor, seen: Tensor) -> dict[str, dict[str, Any]]:
+    """n and accuracy, in percent, of all rows, of those whose text stands in the training rows, and of the others.
+
+    All arguments are (N,). The accuracy of no rows is None.
+    """
+    groups = {"all": torch.ones_like(seen), "seen": seen, "unseen": ~seen}
+    return {
+        name: {
+            "n": int(group.sum()),
+            "accuracy": accuracy(predictions[group], labels[group]) if group.any() else None,
+        }
+        for name, group in groups.items()
+    }
+
+
+def scores_by_class(predictions: Tensor, labels: Tensor, class_names: list[str]) -> dict[str, Any]:
+    """Precision, recall and F1 of each class, in percent, macro-F1, and the confusion matrix (true class by row)."""
+    n_classes = len(class_names)
+    confusion = torch.bincount(labels * n_classes + predictions, minlength=n_classes**2).view(n_classes, n_classes)
+    right, claimed, actual = confusion.diag(), confusion.sum(dim=0), confusion.sum(dim=1)
+    precision, recall = right / claimed.clamp(min=1), right / actual.clamp(min=1)
+    f1 = 2 * right / (claimed + actual).clamp(min=1)
+    return {
+        "classes": [
+            {"name": name, "n": int(n), "precision": 100 * float(p), "recall": 100 * float(r), "f1": 100 * float(f)}
+            for name, n, p, r, f in zip(class_names, actual, precision, recall, f1)
+        ],
+        "macro_f1": 100 * f1.mean().item(),
+        "confusion": confusion.tolist(),
+    }
+
+
+# --------------------------------------------------------------------------------------------------------- perplexity
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How a text longer than the model's context is scored: windows of `length` tokens, `stride` apart.
+
+    stride None: windows that do not overlap, so that a token sees between 1 and `length` tokens, its own not counted.
+    Otherwise windows overlap and only the last `stride` tokens of each are scored, with more context and more work.
+    """
+
+    length: int
+    stride: int | None = None
+
+    def __str__(self) -> str:
+        kind = "non-overlapping windows" if self.stride is None else f"sliding window, stride {self.stride},"
+        return f"{kind} of {self.length} tokens"
+
+
+@torch.no_grad()
+def token_nats(model: Decoder, ids: Tensor, protocol: Protocol, batch_size: int = 64) -> Tensor:
+    """-log p of every token of `ids` (N,) in nats, float64 (N,): each is scored once, the first after a <pad>."""
+    training, device = model.training, next(model.parameters()).device
+    model.eval()
+    length, stride = min(protocol.length, len(ids)), min(protocol.stride or protocol.length, len(ids), protocol.length)
+    text = torch.cat([torch.tensor([PAD]), ids])
+    # Window w predicts ids[start : start + length] from the token before each; it is scored from where the last one
+    # ended. The last window is moved back to end with the text, or, where windows share nothing, starts a short one.
+    starts = list(range(0, len(ids) - length + 1, stride))
+    scored = [(start, 0 if start == 0 else length - stride) for start in starts]
+    rest = len(ids) - (starts[-1] + length)
+    nats = torch.empty(len(ids), dtype=torch.float64)
+    for group in [scored[i : i + batch_size] for i in range(0, len(scored), batch_size)]:
+        inputs = torch.stack([text[start : start + length] for start, _ in group]).to(device)  # (B, T)
+        targets = torch.stack([ids[start : start + length] for start, _ in group]).to(device)
+        values = _nats(model, inputs, targets)
+        for (start, skip), row in zip(group, values):
+            nats[start + skip : start + length] = row[skip:]
+    if rest:
+        begin = len(ids) - rest if protocol.stride is None else len(ids) - length
+        row = _nats(model, text[None, begin:-1].to(device), ids[None, begin:].to(device))[0]
+        nats[-rest:] = row[-rest:]
+    model.train(training)
+    return nats
+
+
+def _nats(model: Decoder, inputs: Tensor, targets: Tensor) -> Tensor:
+    """-log p of each target (B, T), in float64 on the CPU."""
+    logits = model(inputs)[0]  # (B, T, V)
+    return (
+        F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none")
+        .view_as(targets)
+        .cpu()
+        .double()
+    )
+
+
+def perplexity(nats: Tensor | np.ndarray) -> float:
+    """exp of the mean of `nats` (N,): summed over the file, divided once, exponentiated last."""
+    return math.exp(min(float(nats.sum()) / len(nats), 700.0))
+
+
+def language_scores(nats: Tensor | np.ndarray, stream: Stream) -> dict[str, float | None]:
+    """What is said of one text: perplexity, the same without the <unk> targets, bits per byte, the share of <unk>.
+
+    Bits per byte count, for every <unk>, also the spelling of the word it stands for (BITS_TO_SPELL_A_BYTE), and are
+    divided by the bytes of the file, so models with different vocabularies compare.
+    """
+    nats = torch.as_tensor(nats)
+    known = stream.ids != UNK
+    spelling = BITS_TO_SPELL_A_BYTE * stream.n_unknown_bytes
+    return {
+        "perplexity": perplexity(nats),
+        "perplexity_without_unk": perplexity(nats[known]) if known.any() else None,
+        "bits_per_byte": (float(nats.sum()) / math.log(2) + spelling) / stream.n_bytes,
+        "unk_rate": 100 * (~known).double().mean().item(),
+    }
+
+
+def nats_by_place(nats: Tensor, length: int) -> list[float]:
+    """Mean nats of the tokens at each place 0 .. length - 1 of windows that do not overlap."""
+    places = torch.arange(len(nats)) % length
+    sums = torch.zeros(length, dtype=torch.float64).index_add(0, places, nats)
+    return (sums / torch.bincount(places, minlength=length).clamp(min=1)).tolist()
