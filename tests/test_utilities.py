@@ -1,0 +1,176 @@
+"""The pictures draw whatever a run can yield, and the statistics of attention agree with sums done by hand."""
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from utilities import (
+    Interval,
+    Level,
+    Line,
+    Panel,
+    _label_ends,
+    attention_figure,
+    attention_statistics,
+    check_attention,
+    confusion_figure,
+    confusion_matrix,
+    grid_figure,
+    interval_figure,
+    line_figure,
+)
+
+
+def maps(*shape: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.randn(*shape, shape[-1], generator=generator).softmax(-1)
+
+
+def size(path: Path) -> tuple[int, int]:
+    """Width and height in the header of a PNG; fails when the file is none."""
+    data = path.read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    return int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+
+
+@pytest.mark.parametrize(
+    ("shape", "place", "where", "value", "problem"),
+    [
+        ((4, 2, 5), (3, 1, 2, 0), "layer 3, head 1, row 2", -0.1, "negative"),
+        ((2, 3, 2, 5), (1, 2, 0, 4, 0), "layer 1, text 2, head 0, row 4", float("nan"), "not finite"),
+        ((2, 5), (1, 3, 0), "head 1, row 3", 0.9, "sum to 1"),
+    ],
+)
+def test_check_attention_names_the_row(
+    shape: tuple[int, ...], place: tuple[int, ...], where: str, value: float, problem: str
+) -> None:
+    weights = maps(*shape)
+    check_attention(weights)
+    weights[place] = value
+    with pytest.raises(ValueError, match=f"{where} .*{problem}"):
+        check_attention(weights)
+
+
+def test_statistics_by_hand() -> None:
+    # Two tokens and one of padding: the first looks at itself, the second half at each.
+    weights = torch.tensor([[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [0.3, 0.3, 0.4]]).expand(1, 1, 3, 3)
+    statistics = attention_statistics(weights, torch.tensor(2))
+    assert statistics["distance"].item() == pytest.approx((0 + 0.5) / 2)
+    assert statistics["entropy"].item() == pytest.approx((0 + np.log(2)) / 2)
+    assert statistics["relative_distance"].item() == pytest.approx(0.5)
+    assert statistics["relative_entropy"].item() == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_even_attention_has_relative_statistics_of_one(causal: bool) -> None:
+    lengths = torch.tensor([6, 3])
+    visible = torch.ones(6, 6).tril() if causal else torch.ones(6, 6)
+    rows = torch.stack([visible * (torch.arange(6) < length) for length in lengths])
+    even = (rows / rows.sum(-1, keepdim=True)).expand(4, 3, 2, 6, 6).transpose(1, 2)  # (L, B, H, T, T)
+    statistics = attention_statistics(even, lengths, causal)
+    for name in ("relative_distance", "relative_entropy"):
+        assert statistics[name].shape == (4, 3)
+        torch.testing.assert_close(statistics[name], torch.ones(4, 3, dtype=torch.float64))
+
+
+def test_statistics_of_a_batch_are_the_weighted_mean_of_its_texts() -> None:
+    weights, lengths = maps(2, 3, 2, 7), torch.tensor([7, 2, 5])
+    together = attention_statistics(weights, lengths)["distance"]
+    alone = [attention_statistics(weights[:, i], lengths[i])["distance"] for i in range(3)]
+    weighted = sum(length * one for length, one in zip(lengths, alone, strict=True)) / lengths.sum()
+    torch.testing.assert_close(together, weighted)
+
+
+@pytest.mark.parametrize(("n_heads", "n_tokens"), [(1, 1), (2, 10), (5, 3), (16, 2), (1, 64)])
+def test_attention_of_any_size(tmp_path: Path, n_heads: int, n_tokens: int) -> None:
+    tokens = [
+        ["na\N{LATIN SMALL LETTER I WITH DIAERESIS}ve", "$1$", "\n", "", "\u65e5", "x" * 40][i % 6]
+        for i in range(n_tokens)
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        attention_figure(tmp_path / "a.png", maps(3, n_heads, n_tokens + 2), tokens, causal=n_heads == 2)
+    assert max(size(tmp_path / "a.png")) <= 6000
+
+
+def test_attention_of_all_layers_is_taller_and_padding_is_not_drawn(tmp_path: Path) -> None:
+    weights, tokens = maps(4, 2, 8), list("abcde")
+    attention_figure(tmp_path / "two.png", weights, tokens)
+    attention_figure(tmp_path / "all.png", weights, tokens, layers=range(4))
+    weights[..., 5:] = 9.0  # were padding drawn, or counted in the colour scale, this would show
+    attention_figure(tmp_path / "padded.png", weights, tokens)
+    assert size(tmp_path / "all.png")[1] > 1.5 * size(tmp_path / "two.png")[1]
+    assert (tmp_path / "padded.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+def test_lines_with_runs_gaps_and_levels(tmp_path: Path) -> None:
+    epochs = [1, 2, 3]
+    lines = [
+        Line("five seeds", epochs, np.random.default_rng(0).normal(80, 2, (5, 3))),
+        Line("a gap", epochs, [70.0, None, 75.0], dashed=True),
+        Line("nothing", epochs, [None, None, None]),
+        Line("one point", [2], [60.0], color=5),
+    ]
+    panel = Panel(lines, [Level("TF-IDF, $5", 90.0), Level("majority", 42.8, color=1)], "a title")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for band in ("range", "sd"):
+            line_figure(tmp_path / f"{band}.png", panel, "epoch", "accuracy, %", band=band)
+    line_figure(tmp_path / "again.png", panel, "epoch", "accuracy, %")
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "range.png").read_bytes()
+    assert (tmp_path / "again.png").read_bytes() != (tmp_path / "sd.png").read_bytes()
+    assert b"matplotlib" not in (tmp_path / "again.png").read_bytes()
+
+
+@pytest.mark.parametrize("n_panels", [1, 2, 3, 4, 5])
+def test_any_number_of_panels_on_log_axes(tmp_path: Path, n_panels: int) -> None:
+    panels = [Panel([Line("ALiBi", [32, 64, 128], [324.0, 325.0, 331.0])], title=str(i)) for i in range(n_panels)]
+    line_figure(tmp_path / "a.png", panels, "length, tokens", "perplexity", "A title", log_x=True, log_y=True)
+    size(tmp_path / "a.png")
+
+
+def test_names_at_the_ends_keep_apart_and_stay_near() -> None:
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots()
+    axes.set_ylim(0, 1)
+    ends = [(0.50, "b", "k"), (0.51, "c", "k"), (0.90, "d", "k"), (0.50, "a", "k")]
+    _label_ends(axes, ends, gap=0.06)
+    heights = {text.get_text(): text.get_position()[1] for text in axes.texts}
+    assert np.diff([heights[name] for name in "abcd"]).min() >= 0.06 - 1e-9
+    assert all(abs(heights[name] - y) < 0.07 for y, name, _ in ends)
+
+
+def test_confusion_counts_and_others(tmp_path: Path) -> None:
+    counts = confusion_matrix([0, 0, 1, 2], [0, 1, 1, 0], 3)
+    assert counts.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
+    confusion_figure(tmp_path / "3.png", counts, ["Obama", "G. W. Bush", "G. H. W. Bush"], "Who is taken for whom")
+    many = np.diag(np.arange(1, 46))
+    confusion_figure(tmp_path / "45.png", many, [f"president {i}" for i in range(45)])
+    confusion_figure(tmp_path / "15.png", many[:15, :15], [f"president {i}" for i in range(15)])
+    assert size(tmp_path / "45.png")[0] == pytest.approx(size(tmp_path / "15.png")[0], rel=0.1)
+
+
+def test_grids_and_intervals(tmp_path: Path) -> None:
+    grid_figure(
+        tmp_path / "zero.png", {"distance": np.zeros((4, 2)), "entropy": -np.ones((4, 2))}, "1234", "12", "l", "h"
+    )
+    intervals = [
+        Interval("ALiBi $-$ learned", -0.4, -1.2, 0.3, "cannot tell", claim=0.0),
+        Interval("one seed", 1.0),
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        interval_figure(tmp_path / "forest.png", intervals, "difference, points", "Differences")
+        interval_figure(tmp_path / "none.png", [], "difference, points")
+    assert size(tmp_path / "forest.png")[1] > size(tmp_path / "none.png")[1]
+
+
+def test_matplotlib_is_imported_only_to_draw() -> None:
+    code = "import sys, utilities; sys.exit('matplotlib' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)

@@ -1,0 +1,463 @@
+"""Pictures: the sanity check and the statistics of attention, and every figure as a function from plain data to a PNG.
+
+Four drawers make them all: `line_figure` (curves, scaling), `attention_figure` (maps over tokens), `grid_figure`
+(numbers by row and column: confusion, heads) and `interval_figure` (differences with their intervals). They keep no
+state and do not touch pyplot, so that a thread may draw while a model trains; the same data gives the same bytes.
+"""
+
+import io
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from files import write_bytes
+
+# Okabe and Ito (2008): colours that stay apart for every kind of colour vision (yellow, faint on white, left out).
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+INK, GREY, PALE = "#333333", "#777777", "#E6E6E6"
+RESOLUTION = 150  # dots per inch of a picture of ordinary size
+
+
+# --- attention: check and statistics ----------------------------------------------------------------------------------
+
+
+def check_attention(weights: torch.Tensor, tolerance: float = 1e-4) -> None:
+    """Raise ValueError where a row of attention weights (..., T, T) is no probability distribution.
+
+    The message names the first such row by its layer, text and head: (L, B, H, T, T), (L, H, T, T) or (H, T, T).
+    """
+    weights = weights.detach().float()
+    problems = {
+        "holds a value that is not finite": ~weights.isfinite().all(-1),
+        "holds a negative weight": (weights < 0).any(-1),
+        f"does not sum to 1 within {tolerance:g}": ~((weights.sum(-1) - 1).abs() <= tolerance),
+    }
+    names = {4: ["layer", "text"], 3: ["layer"]}.get(weights.ndim - 1, ["dimension"] * (weights.ndim - 3))
+    names = [*names, "head", "row"][-(weights.ndim - 1) :]
+    for problem, wrong in problems.items():
+        if wrong.any():
+            place = [int(index) for index in wrong.nonzero()[0]]
+            where = ", ".join(f"{name} {i}" for name, i in zip(names, place, strict=True))
+            raise ValueError(f"attention weights of {where} (from 0): the row {problem}")
+
+
+def attention_statistics(weights: torch.Tensor, lengths: torch.Tensor, causal: bool = False) -> dict[str, torch.Tensor]:
+    """How far and how widely each head looks: means over all query positions of all texts.
+
+    weights (L, B, H, T, T) or, for one text, (L, H, T, T); lengths (B,) or one number: the tokens that are no padding.
+    Returns tensors (L, H): `distance`, the mean |i - j| under the weights, in tokens; `entropy`, in nats; and both as a
+    share of what even attention over the same visible tokens would have, `relative_distance` and `relative_entropy`.
+    Every query counts the same, so batches combine by a mean weighted with lengths.sum().
+    """
+    weights = weights.detach().double()
+    if weights.ndim == 4:
+        weights = weights.unsqueeze(1)
+    lengths = torch.as_tensor(lengths).reshape(-1)
+    position = torch.arange(weights.shape[-1])
+    apart = (position[:, None] - position).abs()  # (T, T)
+    is_token = position < lengths[:, None]  # (B, T)
+    visible = is_token[:, :, None] & is_token[:, None, :]  # (B, T, T)
+    if causal:
+        visible = visible & (position <= position[:, None])
+    even = visible.double() / visible.sum(-1, keepdim=True).clamp(min=1)  # (B, T, T)
+
+    def mean(values: torch.Tensor) -> torch.Tensor:  # (L, B, H, T) -> (L, H)
+        return (values * is_token[:, None]).sum((1, 3)) / is_token.sum()
+
+    def distance(rows: torch.Tensor) -> torch.Tensor:
+        return mean((rows * apart).sum(-1))
+
+    def entropy(rows: torch.Tensor) -> torch.Tensor:
+        return mean(torch.special.entr(rows).sum(-1))
+
+    even = even[None, :, None]  # (1, B, 1, T, T)
+    return {
+        "distance": distance(weights),
+        "entropy": entropy(weights),
+        "relative_distance": distance(weights) / distance(even),
+        "relative_entropy": entropy(weights) / entropy(even),
+    }
+
+
+# --- curves -----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve: y of shape (points,) or (runs, points); several runs become their mean with a band. None is a gap."""
+
+    name: str
+    x: Sequence[float]
+    y: Any
+    color: int | None = None  # index into COLORS; by default the place in the panel
+    dashed: bool = False
+
+
+@dataclass(frozen=True)
+class Level:
+    """A baseline: a dashed horizontal line at `value`, grey unless it belongs to the curves of a colour."""
+
+    name: str
+    value: float
+    color: int | None = None
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One pair of axes with its curves and baselines."""
+
+    lines: Sequence[Line]
+    levels: Sequence[Level] = ()
+    title: str = ""
+    y_label: str = ""  # where it differs from the figure's
+
+
+def line_figure(
+    path: Path | str,
+    panels: Panel | Sequence[Panel],
+    x_label: str,
+    y_label: str,
+    title: str = "",
+    log_x: bool = False,
+    log_y: bool = False,
+    band: str = "range",
+    y_limits: tuple[float, float] | None = None,
+) -> None:
+    """Draw curves to a PNG at `path`, one pair of axes a panel, each curve labelled at its end.
+
+    band: what the shade around the mean of several runs shows, "range" (smallest to largest) or "sd" (one standard
+    deviation, n - 1). Panels with the same y label share their y axis.
+    """
+    panels = [panels] if isinstance(panels, Panel) else list(panels)
+    columns = 2 if len(panels) == 4 else min(len(panels), 3)
+    rows = -(-len(panels) // columns)
+    figure = _figure({1: 7.2, 2: 9.0, 3: 11.7}[columns], {1: 4.2}.get(rows, 3.6 * rows), title)
+    share_y = len({panel.y_label for panel in panels}) == 1
+    grid = figure.subplots(rows, columns, sharey=share_y, squeeze=False).ravel()
+    for axes in grid[len(panels) :]:
+        axes.set_visible(False)
+    grid = grid[: len(panels)]
+    ends = [_draw_lines(axes, panel, band) for axes, panel in zip(grid, panels, strict=True)]
+    for number, (axes, panel) in enumerate(zip(grid, panels, strict=True)):
+        if y_limits:
+            axes.set_ylim(*y_limits)
+        for axis, is_log in ((axes.xaxis, log_x), (axes.yaxis, log_y)):
+            _scale(axis, is_log, [float(x) for line in panel.lines for x in line.x] if axis is axes.xaxis else [])
+        axes.set_xlabel(x_label)
+        if number % columns == 0 or not share_y:
+            axes.set_ylabel(panel.y_label or y_label)
+        axes.set_title(panel.title, loc="left", fontsize=10.5, color=INK)
+        axes.grid(axis="y", color=PALE, linewidth=0.8)
+        axes.set_axisbelow(True)
+        _open_frame(axes)
+    for axes, labels in zip(grid, ends, strict=True):  # last, since the places depend on the limits of all panels
+        _label_ends(axes, labels)
+    _save(figure, path)
+
+
+def _draw_lines(axes: Any, panel: Panel, band: str) -> list[tuple[float, str, str]]:
+    """Draw a panel's curves and baselines; return (last y, name, colour) of each, for its label."""
+    ends = []
+    for place, line in enumerate(panel.lines):
+        color = COLORS[(place if line.color is None else line.color) % len(COLORS)]
+        x, runs = np.asarray(line.x, dtype=float), np.atleast_2d(np.asarray(line.y, dtype=float))  # (n,), (runs, n)
+        if not x.size or np.isnan(runs).all():
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # a column of gaps has no mean, and stays a gap
+            mean = np.nanmean(runs, axis=0)
+            if len(runs) > 1:
+                sd = np.nanstd(runs, axis=0, ddof=1)
+                low, high = (mean - sd, mean + sd) if band == "sd" else (np.nanmin(runs, 0), np.nanmax(runs, 0))
+                axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
+        marker = {"marker": "o", "markersize": 3.5} if len(x) <= 20 else {}
+        axes.plot(x, mean, color=color, linewidth=1.8, linestyle=(0, (4, 2)) if line.dashed else "-", **marker)
+        ends.append((float(mean[~np.isnan(mean)][-1]), line.name, color))
+    for level in panel.levels:
+        color = GREY if level.color is None else COLORS[level.color % len(COLORS)]
+        axes.axhline(level.value, color=color, linewidth=1.1, linestyle=(0, (1, 2)))
+        ends.append((float(level.value), level.name, color))
+    return ends
+
+
+def _label_ends(axes: Any, ends: list[tuple[float, str, str]], gap: float = 0.055) -> None:
+    """Write each curve's name at the right edge, at the height where it ends, pushed apart where names would touch."""
+    if not ends:
+        return
+    ends = sorted(ends)
+    to_fraction = axes.transData + axes.transAxes.inverted()
+    heights = np.array([to_fraction.transform((axes.get_xlim()[1], y))[1] for y, _, _ in ends]).clip(0, 1)
+    gap = min(gap, 1 / len(ends))
+    steps = gap * np.arange(len(ends))
+    upwards = np.maximum.accumulate(heights - steps)
+    downwards = np.minimum.accumulate((heights - steps)[::-1])[::-1]
+    heights = (upwards + downwards) / 2 + steps  # both keep the gap, and so does their mean, which moves names least
+    for height, (_, name, color) in zip(heights, ends, strict=True):
+        _text(axes, 1.02, height, name, color=color, fontsize=9, va="center", transform=axes.transAxes)
+
+
+def _scale(axis: Any, is_log: bool, points: Sequence[float]) -> None:
+    """Ticks that a person would choose: whole numbers where the points are whole, plain figures on a log axis."""
+    from matplotlib import ticker
+
+    axes = axis.axes
+    if not is_log:
+        whole = bool(points) and all(point == int(point) for point in points)
+        axis.set_major_locator(ticker.MaxNLocator(7, integer=whole, steps=[1, 2, 2.5, 5, 10]))
+        axis.set_major_formatter(ticker.ScalarFormatter(useOffset=False))
+        return
+    (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
+    low, high = sorted(axis.get_view_interval())
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    choices = [np.outer(decades, marks).ravel() for marks in ([1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 6, 8])]
+    choices = [np.unique(ticks[(ticks >= low) & (ticks <= high)]) for ticks in choices]
+    choices.append(np.asarray(ticker.MaxNLocator(5).tick_values(low, high)))
+    ticks = next((ticks for ticks in choices if len(ticks) >= 4), choices[-1])
+    if points and len(set(points)) <= 8:
+        ticks = np.unique(points)
+    axis.set_major_locator(ticker.FixedLocator(ticks.tolist()))
+    axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    axis.set_minor_locator(ticker.NullLocator())
+
+
+# --- attention maps ---------------------------------------------------------------------------------------------------
+
+
+def attention_figure(
+    path: Path | str,
+    maps: torch.Tensor,
+    tokens: Sequence[str],
+    title: str = "",
+    layers: Sequence[int] | None = None,
+    causal: bool = False,
+) -> None:
+    """Draw attention maps (L, H, T, T) of one text to a PNG at `path`: a row a layer, a column a head.
+
+    Row i of a map shows where token i looks. `tokens` are the words, without padding: only their rows and columns are
+    drawn. layers: indices from 0, by default the first and the last. One colour scale, from 0 to the largest weight
+    shown, serves all maps. causal: the future, which has no weight, is left blank.
+    """
+    n_tokens = len(tokens)
+    all_maps = np.asarray(torch.as_tensor(maps).detach().cpu().float())[:, :, :n_tokens, :n_tokens]
+    n_layers, n_heads = all_maps.shape[:2]
+    layers = sorted({0, n_layers - 1}) if layers is None else list(layers)
+    columns = min(n_heads, 4)
+    bands = -(-n_heads // columns)  # rows of pictures that a layer needs
+    # A cell as large as its word is high, within what a page can hold.
+    words, cell = [_visible(token) for token in tokens], min(0.22, 9 / max(n_tokens, 1))
+    side, size = max(1.6, cell * n_tokens), min(9.0, 60 * cell)
+    margin = 0.6 + min(1.6, max((len(word) for word in words), default=0) * size * 0.0085)
+    rows = len(layers) * bands
+    figure = _figure(columns * (side + 0.15) + margin + 1.0, rows * (side + 0.4) + margin + 0.5, title)
+    grid = figure.subplots(rows, columns, squeeze=False)
+    largest = float(all_maps[layers].max()) if n_tokens else 1.0
+    picture = None
+    for row, layer in enumerate(layers):
+        for head in range(bands * columns):
+            axes = grid[row * bands + head // columns, head % columns]
+            if head >= n_heads:
+                axes.set_visible(False)
+                continue
+            shown = all_maps[layer, head]
+            if causal:
+                shown = np.ma.masked_where(np.triu(np.ones_like(shown, dtype=bool), 1), shown)
+            picture = axes.imshow(shown, cmap="viridis", vmin=0, vmax=largest, interpolation="nearest", aspect="equal")
+            axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=10, color=INK)
+            axes.set_xticks([])  # words stand at the left and at the foot of the whole only: they take longest to draw
+            axes.set_yticks([])
+            if head % columns == 0:
+                axes.set_yticks(range(n_tokens), words, fontsize=size, parse_math=False)
+            if layer == layers[-1] and head + columns >= n_heads:
+                axes.set_xticks(range(n_tokens), words, rotation=90, fontsize=size, parse_math=False)
+            axes.tick_params(length=0, colors=INK)
+            for spine in axes.spines.values():
+                spine.set_visible(False)
+    figure.supxlabel("token looked at", fontsize=10, color=INK)
+    figure.supylabel("token that looks", fontsize=10, color=INK)
+    if picture is not None:
+        _color_bar(figure, picture, grid, "attention weight")
+    _save(figure, path)
+
+
+def _visible(token: str, longest: int = 18) -> str:
+    """A token as it can stand on an axis: never empty, no control characters, not longer than the map is wide."""
+    token = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in token) or "(empty)"
+    return token if len(token) <= longest else token[: longest - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+# --- numbers in a grid ------------------------------------------------------------------------------------------------
+
+
+def grid_figure(
+    path: Path | str,
+    grids: Mapping[str, Any],
+    row_names: Sequence[str],
+    column_names: Sequence[str],
+    row_label: str,
+    column_label: str,
+    title: str = "",
+    number: str = ".2f",
+) -> None:
+    """Draw arrays (rows, columns), side by side and each with its title, colour and number in every cell, to a PNG.
+
+    One use is attention statistics by layer and head: {"mean distance, tokens": (L, H), "entropy, nats": (L, H)}.
+    """
+    cell = 0.62 if max(len(format(float(v), number)) for grid in grids.values() for v in np.ravel(grid)) < 6 else 0.75
+    height, width = max(len(row_names) * cell, 1.2), max(len(column_names) * cell, 1.8)
+    names = max(len(str(name)) for name in (*row_names, *column_names)) * 0.075
+    slanted = any(len(str(name)) > 7 for name in column_names)
+    figure = _figure(len(grids) * width + names + 1.2, height + 1.3 + (names if slanted else 0.2), title)
+    for axes, (name, values) in zip(figure.subplots(1, len(grids), squeeze=False)[0], grids.items(), strict=True):
+        values = np.asarray(values, dtype=float)
+        low, high = min(float(values.min()), 0.0), float(values.max())
+        axes.imshow(values, cmap="Blues", vmin=low, vmax=high if high > low else low + 1, aspect="auto")
+        for (row, column), value in np.ndenumerate(values):
+            color = "white" if value > low + 0.55 * (high - low) else INK
+            axes.text(column, row, format(value, number), ha="center", va="center", fontsize=9, color=color)
+        slant = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
+        axes.set_xticks(range(len(column_names)), column_names, fontsize=9, parse_math=False, **slant)
+        axes.set_yticks(range(len(row_names)), row_names, fontsize=9, parse_math=False)
+        axes.tick_params(length=0, colors=INK)
+        axes.set_xlabel(column_label, color=INK)
+        axes.set_ylabel(row_label, color=INK)
+        axes.set_title(name, fontsize=10.5, color=INK)
+        for spine in axes.spines.values():
+            spine.set_visible(False)
+    _save(figure, path)
+
+
+def confusion_matrix(targets: Sequence[int], predictions: Sequence[int], n_classes: int) -> np.ndarray:
+    """Counts (K, K): row the true class, column the predicted one."""
+    pairs = np.asarray(targets, dtype=np.int64) * n_classes + np.asarray(predictions, dtype=np.int64)
+    return np.bincount(pairs, minlength=n_classes * n_classes).reshape(n_classes, n_classes)
+
+
+def confusion_figure(
+    path: Path | str, counts: Any, class_names: Sequence[str], title: str = "", most: int = 15
+) -> None:
+    """Draw a confusion matrix (K, K) of counts, as percent of each true class, to a PNG at `path`.
+
+    With more than `most` classes the most frequent ones stand for themselves and the rest together as "others".
+    """
+    counts, names = np.asarray(counts, dtype=float), list(class_names)
+    if len(names) > most:
+        order = np.argsort(-counts.sum(1), kind="stable")
+        top = np.sort(order[: most - 1])
+        merge = np.full(len(names), most - 1)
+        merge[top] = np.arange(most - 1)
+        merged = np.zeros((most, most))
+        np.add.at(merged, (merge[:, None], merge[None, :]), counts)
+        counts, names = merged, [names[i] for i in top] + [f"{len(names) - most + 1} others"]
+    totals = counts.sum(1)
+    percent = 100 * counts / np.maximum(totals, 1)[:, None]
+    rows = [f"{name} ({int(total):,})" for name, total in zip(names, totals, strict=True)]
+    grid_figure(path, {"percent of the true class": percent}, rows, names, "true (texts)", "predicted", title, ".0f")
+
+
+# --- differences with their intervals ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A line of an interval figure; low and high are None where there is no interval."""
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    note: str = ""  # stands at the right, a verdict for one
+    claim: float | None = None  # what someone else published, drawn as a hollow diamond
+
+
+def interval_figure(
+    path: Path | str,
+    intervals: Sequence[Interval],
+    x_label: str,
+    title: str = "",
+    reference: float = 0.0,
+    number: str = "+.2f",
+) -> None:
+    """Draw estimates with their intervals, one a line, against a vertical line at `reference` (no effect), to a PNG.
+
+    Blue when the whole interval lies on one side of the reference, grey when it does not or when there is none.
+    """
+    figure = _figure(9.0, 1.3 + 0.36 * len(intervals), title)
+    axes = figure.subplots()
+    axes.axvline(reference, color=INK, linewidth=1)
+    texts = []
+    for row, interval in enumerate(intervals):
+        low, high = interval.low, interval.high
+        texts.append(format(interval.value, number))
+        color = GREY
+        if low is not None and high is not None:
+            color = COLORS[0] if low > reference or high < reference else GREY
+            axes.plot([low, high], [row, row], color=color, linewidth=2.2, solid_capstyle="butt")
+            texts[-1] += f"  [{low:{number}}, {high:{number}}]"
+        axes.plot(interval.value, row, "o", color=color, markersize=6)
+        if interval.claim is not None:
+            axes.plot(interval.claim, row, "D", markerfacecolor="none", markeredgecolor=COLORS[1], markersize=7)
+    longest = max((len(text) for text in texts), default=0)
+    for row, (interval, text) in enumerate(zip(intervals, texts, strict=True)):
+        for points, words in ((8, text.replace("-", "\N{MINUS SIGN}")), (18 + 5.4 * longest, interval.note)):
+            place = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "annotation_clip": False}
+            axes.annotate(words, (1, row), (points, 0), va="center", fontsize=9, color=INK, parse_math=False, **place)
+    axes.set_yticks(range(len(intervals)), [interval.name for interval in intervals], parse_math=False)
+    axes.set_ylim(len(intervals) - 0.4, -0.6)
+    axes.grid(axis="x", color=PALE, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.set_xlabel(x_label)
+    if any(interval.claim is not None for interval in intervals):
+        axes.plot([], [], "D", markerfacecolor="none", markeredgecolor=COLORS[1], markersize=7, label="published")
+        figure.legend(loc="outside lower right", frameon=False, fontsize=9)
+    _open_frame(axes, left=False)
+    _save(figure, path)
+
+
+# --- what all pictures share ------------------------------------------------------------------------------------------
+
+
+def _figure(width: float, height: float, title: str) -> Any:
+    """An empty figure of `width` x `height` inches that arranges itself."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    if title:
+        figure.suptitle(title, fontsize=12, color=INK)
+    return figure
+
+
+def _text(axes: Any, x: float, y: float, text: str, **style: Any) -> None:
+    axes.text(x, y, text, parse_math=False, **style)  # a dollar sign in a name is a dollar sign
+
+
+def _open_frame(axes: Any, left: bool = True) -> None:
+    for side in ("top", "right", "left", "bottom"):
+        axes.spines[side].set_visible(side == "bottom" or (side == "left" and left))
+        axes.spines[side].set_color(GREY)
+    axes.tick_params(colors=INK, labelsize=9, length=3 if left else 0)
+    axes.xaxis.label.set_color(INK)
+    axes.yaxis.label.set_color(INK)
+
+
+def _color_bar(figure: Any, picture: Any, grid: Any, label: str) -> None:
+    length = min(3.5, 0.6 * figure.get_figheight())  # inches, however tall the figure
+    bar = figure.colorbar(picture, ax=grid, shrink=length / figure.get_figheight(), aspect=20, pad=0.02)
+    bar.set_label(label, color=INK)
+    bar.outline.set_visible(False)
+    bar.ax.tick_params(colors=INK, labelsize=9)
+
+
+def _save(figure: Any, path: Path | str) -> None:
+    """Write the PNG whole or not at all; no software name or date in it, and no picture larger than a page can show."""
+    inches = figure.get_size_inches()
+    resolution = min(RESOLUTION, int(6000 / max(inches)))
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph")  # a script that the font lacks shows as boxes
+        figure.savefig(buffer, format="png", dpi=resolution, metadata={"Software": None})
+    write_bytes(path, buffer.getvalue())
