@@ -1,0 +1,296 @@
+"""Files to segments and token streams, to tensors, to batches. Everything is read strictly and checked once, here."""
+
+import re
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Generator, Tensor
+
+from files import UserError, read_json, read_text, sha256
+from tokenizer import PAD, UNK, Tokenizer, tokenize_all
+
+CLASSIFICATION = ["train_CLS.tsv", "test_CLS.tsv"]
+TRAIN_TEXT = "train_LM.txt"
+DEFAULT_TESTS = ["obama", "wbush", "hbush"]  # in the order of the default labels 0, 1, 2
+DEFAULT_NAMES = ["Obama", "G. W. Bush", "G. H. W. Bush"]
+
+
+# --------------------------------------------------------------------------------------------------- files to segments
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A row of train_CLS.tsv or test_CLS.tsv, and the line on which it stands (counted from 1)."""
+
+    label: str
+    text: str
+    line: int
+
+
+def read_lines(path: Path | str) -> list[str]:
+    """The lines of a text file that hold something, stripped; UserError when there are none.
+
+    Only \\n and \\r\\n end a line: U+2028 or \\x85 may stand inside a sentence (str.splitlines would cut there).
+    """
+    return [line.strip() for _, line in _lines(path)]
+
+
+def read_segments(path: Path | str) -> list[Segment]:
+    """The rows `label, tab, text` of a file. Blank lines are passed over; anything else amiss is a UserError."""
+    segments = []
+    for number, line in _lines(path):
+        label, *texts = (part.strip() for part in line.split("\t"))
+        if not texts:
+            raise UserError(f"{path}:{number}: no tab; write label, tab, text on every line")
+        if len(texts) > 1:
+            raise UserError(f"{path}:{number}: {len(texts)} tabs; write label, tab, text, with no tab in the text")
+        if not label or not texts[0]:
+            raise UserError(f"{path}:{number}: empty {'text' if label else 'label'}; write label, tab, text")
+        segments.append(Segment(label, texts[0], number))
+    return segments
+
+
+def _lines(path: Path | str) -> list[tuple[int, str]]:
+    """Number and content of every line that is not blank; UserError for files that are empty or no text."""
+    lines = []
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        line = line.removesuffix("\r")
+        if "\r" in line:
+            raise UserError(f"{path}:{number}: carriage return inside a line; save with Unix or Windows line endings")
+        if "\0" in line:
+            raise UserError(f"{path}:{number}: NUL byte, so this is no UTF-8 text; save the file as UTF-8")
+        if line.strip() or "\t" in line:
+            lines.append((number, line))
+    if not lines:
+        raise UserError(f"{path}: empty file; it needs at least one line of text")
+    return lines
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """A data folder, read and checked."""
+
+    directory: Path
+    train: list[Segment]
+    test: list[Segment]
+    train_text: list[str]  # the lines of train_LM.txt
+    test_texts: dict[str, list[str]]  # name of test_LM_<name>.txt -> its lines, sorted by name
+    labels: list[str]  # those of train, sorted, as numbers where all are numbers; a class is an index into this list
+    class_names: list[str]  # what people call them, in the same order
+    fingerprint: str  # SHA-256 over names and bytes of all files
+
+    def vocabulary(self) -> Tokenizer:
+        """The tokenizer with all words of the training files of both tasks."""
+        return Tokenizer.build([segment.text for segment in self.train], self.train_text)
+
+
+def load_corpus(directory: Path | str) -> Corpus:
+    """Read and check a data folder; UserError, with file and line, for whatever is missing or wrong in it."""
+    directory = Path(directory)
+    missing = missing_files(directory)
+    if missing:
+        raise UserError(f"{directory}: {', '.join(missing)} missing; add what is missing or choose another --data-dir")
+    train, test = (read_segments(directory / name) for name in CLASSIFICATION)
+    labels = sorted({segment.label for segment in train}, key=_label_order)
+    if len(labels) < 2:
+        raise UserError(f"{directory / CLASSIFICATION[0]}: only one class, {labels[0]!r}; there must be two or more")
+    for segment in test:
+        if segment.label not in labels:
+            where, known = f"{directory / CLASSIFICATION[1]}:{segment.line}", ", ".join(map(repr, labels[:10]))
+            raise UserError(f"{where}: label {segment.label!r} is not in {CLASSIFICATION[0]}, which has {known}")
+    tests = {name: read_lines(directory / f"test_LM_{name}.txt") for name in _test_names(directory)}
+    names = _class_names(directory, labels, list(tests))
+    used = [*CLASSIFICATION, TRAIN_TEXT, *(f"test_LM_{name}.txt" for name in tests), "labels.tsv"]
+    digests = [name + sha256((directory / name).read_bytes()) for name in used if (directory / name).is_file()]
+    fingerprint = sha256("\n".join(digests).encode())
+    return Corpus(directory, train, test, read_lines(directory / TRAIN_TEXT), tests, labels, names, fingerprint)
+
+
+def ensure_data(directory: Path | str) -> None:
+    """Build the default data where `directory` has none, saying so; UserError where some of the files are missing."""
+    directory = Path(directory)
+    if not missing_files(directory):
+        return
+    if directory.exists() and not directory.is_dir():
+        raise UserError(f"{directory}: is a file; --data-dir takes a folder")
+    own = [path.name for path in directory.glob("*") if path.suffix in (".tsv", ".txt") or path.name == "manifest.json"]
+    if own:
+        missing = ", ".join(missing_files(directory))
+        raise UserError(
+            f"{directory}: {missing} missing, next to {', '.join(sorted(own)[:3])}; add it or clear the folder"
+        )
+    from speechesdataset.build import build
+
+    print(f"{directory}: no data yet; building it from State of the Union addresses", file=sys.stderr)
+    build(directory)
+
+
+def missing_files(directory: Path) -> list[str]:
+    """The names of the files that a data folder lacks.
+
+    A manifest names all that belong. Without one, the tests of the default speakers count as a set: some of them
+    without the others are incomplete.
+    """
+    tests = _test_names(directory)
+    if set(tests) < set(DEFAULT_TESTS):
+        tests = DEFAULT_TESTS
+    needed = [*CLASSIFICATION, TRAIN_TEXT, *(f"test_LM_{name}.txt" for name in tests)]
+    if (directory / "manifest.json").is_file():
+        manifest = read_json(directory / "manifest.json")
+        files = manifest.get("files") if isinstance(manifest, dict) else None
+        if not isinstance(files, dict):
+            raise UserError(f"{directory / 'manifest.json'}: no list of files; it is damaged, build the data anew")
+        needed = [*CLASSIFICATION, TRAIN_TEXT, *(name for name in files if name not in (*CLASSIFICATION, TRAIN_TEXT))]
+    return [name for name in needed if not (directory / name).exists()]
+
+
+def _test_names(directory: Path) -> list[str]:
+    return sorted(path.name[len("test_LM_") : -len(".txt")] for path in directory.glob("test_LM_?*.txt"))
+
+
+def _label_order(label: str) -> tuple[bool, int, str]:
+    number = re.fullmatch(r"-?[0-9]{1,18}", label)
+    return (not number, int(label) if number else 0, label)
+
+
+def _class_names(directory: Path, labels: list[str], tests: list[str]) -> list[str]:
+    path = directory / "labels.tsv"
+    if path.exists():
+        names = {segment.label: segment.text for segment in read_segments(path)}
+        return [names.get(label, label) for label in labels]
+    if labels == ["0", "1", "2"] and set(tests) == set(DEFAULT_TESTS):
+        return DEFAULT_NAMES
+    return labels
+
+
+# ------------------------------------------------------------------------------------------------- segments to tensors
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """Rows for a classifier."""
+
+    ids: Tensor  # (N, block size) int64, padded with 0 on the right
+    lengths: Tensor  # (N,) how many of them are words, at least 1
+    labels: Tensor  # (N,) indices of classes
+    n_truncated: int  # rows that were longer than the block and lost their end
+
+    def batch(self, items: Tensor, cut: bool = False) -> tuple[Tensor, Tensor, Tensor]:
+        """ids (B, T), lengths (B,), labels (B,) of some rows; T is the block"""
+        lengths = self.lengths[items]
+        width = int(lengths.max()) if cut else self.ids.shape[1]
+        return self.ids[items, :width], lengths, self.labels[items]
+
+
+@dataclass(frozen=True)
+class Stream:
+    """One text for a decoder: its lines joined."""
+
+    ids: Tensor  # (n tokens,) int64
+    n_bytes: int  # of the text in UTF-8, a line break after each line
+    n_unknown_bytes: int  # of the words that became <unk>, and one more for the end of each
+
+
+def encode_segments(
+    segments: Sequence[Segment], tokenizer: Tokenizer, labels: Sequence[str], block_size: int
+) -> Labelled:
+    """Tensors of `segments`, whose labels are in `labels`; texts are cut at `block_size` words, and that is counted."""
+    rows = tokenizer.encode_all([segment.text for segment in segments])
+    lengths = torch.tensor([min(len(row), block_size) for row in rows])
+    ids = torch.full((len(rows), block_size), PAD)
+    ids[torch.arange(block_size) < lengths[:, None]] = torch.tensor([i for row in rows for i in row[:block_size]])
+    classes = torch.tensor([labels.index(segment.label) for segment in segments])
+    return Labelled(ids, lengths, classes, sum(len(row) > block_size for row in rows))
+
+
+def encode_stream(lines: Sequence[str], tokenizer: Tokenizer) -> Stream:
+    """The tokens of all lines, one after the other."""
+    words = [word for line in tokenize_all(lines) for word in line]
+    ids = tokenizer.ids(words)
+    unknown = sum(len(word.encode()) + 1 for word, i in zip(words, ids) if i == UNK)
+    return Stream(torch.tensor(ids), sum(len(line.encode()) + 1 for line in lines), unknown)
+
+
+def same_text(text: str) -> str:
+    """What two texts share that differ only in white space."""
+    return " ".join(text.split())
+
+
+def seen_rows(train: Sequence[Segment], test: Sequence[Segment]) -> Tensor:
+    """(N,) bool: which rows of `test` stand, white space aside, word for word in `train`."""
+    known = {same_text(segment.text) for segment in train}
+    return torch.tensor([same_text(segment.text) in known for segment in test])
+
+
+# ---------------------------------------------------------------------------------------------------- splits, batches
+
+
+def distinct(segments: Sequence[Segment]) -> list[Segment]:
+    """`segments` without repetitions of a text (white space aside): what a split must start from."""
+    first: dict[str, Segment] = {}
+    for segment in segments:
+        first.setdefault(same_text(segment.text), segment)
+    return list(first.values())
+
+
+def folds(labels: Sequence[Any], k: int, seed: int) -> list[list[int]]:
+    """A random partition of the rows into `k` folds of (nearly) the same size and mix of labels; sorted indices."""
+    order = torch.randperm(len(labels), generator=Generator().manual_seed(seed)).tolist()
+    by_label = sorted(order, key=lambda i: str(labels[i]))  # stable: random inside a label
+    return [sorted(by_label[start::k]) for start in range(k)]
+
+
+def epoch_batches(
+    lengths: Tensor, batch_size: int, generator: Generator, by_length: bool, n_pooled: int = 50
+) -> list[Tensor]:
+    """A random partition of all rows into batches: (B,) indices each, every row once, one batch perhaps smaller.
+
+    `by_length`: neighbours in length share a batch, so that little of it is padding; sorting inside pools of `n_pooled`
+    batches keeps the batches of different epochs different.
+    """
+    order = torch.randperm(len(lengths), generator=generator)
+    if not by_length:
+        return list(order.split(batch_size))
+    pools = [pool[lengths[pool].argsort(stable=True)] for pool in order.split(batch_size * n_pooled)]
+    batches = [batch for pool in pools for batch in pool.split(batch_size)]
+    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+
+
+def window_starts(n_tokens: int, block_size: int, n_iterations: int, batch_size: int, generator: Generator) -> Tensor:
+    """Where the windows of a decoder's whole run begin, (iterations, batch size): drawn up front, so that a run that
+    resumes needs only the number of its iteration. A window is `block_size` tokens and the one to predict after them.
+    """
+    if n_tokens <= block_size:
+        raise UserError(f"{TRAIN_TEXT}: {n_tokens} tokens, too few for windows of {block_size}; use more text")
+    return torch.randint(n_tokens - block_size, (n_iterations, batch_size), generator=generator)
+
+
+# ------------------------------------------------------------------------------------------------- all that a run needs
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data folder as tensors, with the vocabulary of its training files."""
+
+    corpus: Corpus
+    tokenizer: Tokenizer
+    train: Labelled
+    test: Labelled
+    seen: Tensor  # (N,) bool: test rows whose text stands in train_CLS.tsv
+    train_stream: Stream
+    test_streams: dict[str, Stream]
+
+
+def load_data(directory: Path | str, block_size: int) -> Data:
+    """Read a data folder (it is built first if nothing is there) and encode every text once."""
+    ensure_data(directory)
+    corpus = load_corpus(directory)
+    tokenizer = corpus.vocabulary()
+    train, test = (encode_segments(rows, tokenizer, corpus.labels, block_size) for rows in (corpus.train, corpus.test))
+    streams = {name: encode_stream(lines, tokenizer) for name, lines in corpus.test_texts.items()}
+    seen = seen_rows(corpus.train, corpus.test)
+    return Data(corpus, tokenizer, train, test, seen, encode_stream(corpus.train_text, tokenizer), streams)
