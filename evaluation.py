@@ -34,7 +34,7 @@ def class_probabilities(model: Classifier, data: Labelled, batch_size: int = 256
 
 def accuracy(predictions: Tensor, labels: Tensor) -> float:
     """Percent of `predictions` (N,) that equal `labels` (N,)."""
-    return 100 * (predictions == labels).float().mean().item()
+    return 100 * int((predictions == labels).sum()) / len(labels)
 
 
 def accuracy_by_group(predictions: Tensor, labels: Tensor, seen: Tensor) -> dict[str, dict[str, Any]]:
@@ -56,15 +56,18 @@ def scores_by_class(predictions: Tensor, labels: Tensor, class_names: list[str])
     """Precision, recall and F1 of each class, in percent, macro-F1, and the confusion matrix (true class by row)."""
     n_classes = len(class_names)
     confusion = torch.bincount(labels * n_classes + predictions, minlength=n_classes**2).view(n_classes, n_classes)
-    right, claimed, actual = confusion.diag(), confusion.sum(dim=0), confusion.sum(dim=1)
-    precision, recall = right / claimed.clamp(min=1), right / actual.clamp(min=1)
-    f1 = 2 * right / (claimed + actual).clamp(min=1)
+    right, claimed, actual = confusion.diag().double(), confusion.sum(dim=0), confusion.sum(dim=1)
+    scores = {
+        "precision": 100 * right / claimed.clamp(min=1),  # each (K,)
+        "recall": 100 * right / actual.clamp(min=1),
+        "f1": 200 * right / (claimed + actual).clamp(min=1),
+    }
     return {
         "classes": [
-            {"name": name, "n": int(n), "precision": 100 * float(p), "recall": 100 * float(r), "f1": 100 * float(f)}
-            for name, n, p, r, f in zip(class_names, actual, precision, recall, f1)
+            {"name": name, "n": int(actual[i]), **{key: values[i].item() for key, values in scores.items()}}
+            for i, name in enumerate(class_names)
         ],
-        "macro_f1": 100 * f1.mean().item(),
+        "macro_f1": scores["f1"].mean().item(),
         "confusion": confusion.tolist(),
     }
 

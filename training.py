@@ -203,6 +203,19 @@ def process() -> tuple[int, int]:
     return 0, 1
 
 
+@contextlib.contextmanager
+def processes() -> Iterator[None]:
+    """Within it, the processes that torchrun started know each other; alone, nothing changes."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    finally:
+        torch.distributed.destroy_process_group()
+
+
 def sum_over_processes(value: float) -> float:
     """The sum of `value` over the processes that train together."""
     if process()[1] == 1:

@@ -1,0 +1,192 @@
+"""The experiments: part 1, part 2 and part 3 of the report, and the recipes that they are run with.
+
+A part makes its runs, adds the baselines, draws its figures and writes results.json.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import baselines
+import evaluation
+import utilities
+from dataset import Data
+from files import UserError, write_json
+from inference import Task, TrainedModel, attention_maps, load_model
+from runs import Place, Recipe, Run, perform
+from training import TrainingConfig, process
+from transformer import Classifier, TransformerConfig
+
+REPORT_SENTENCE = "These virtues give me an unshakable faith in America"
+BASELINE_NAMES = {"majority": "largest class", "tfidf": "TF-IDF"}
+
+RECIPES: dict[str, dict[Task, Recipe]] = {
+    "report": {
+        "classifier": Recipe("classifier", TransformerConfig(0), TrainingConfig(), duration=15),
+        "decoder": Recipe("decoder", TransformerConfig(0, initialisation="pytorch"), TrainingConfig(), duration=500),
+    },
+}
+
+
+def customise(recipe: Recipe, **settings: Any) -> Recipe:
+    """`recipe` with other settings, each put where it belongs; UserError if they do not fit together."""
+    try:
+        for part in ("architecture", "training"):
+            config = getattr(recipe, part)
+            own = {name: settings.pop(name) for name in list(settings) if hasattr(config, name)}
+            recipe = replace(recipe, **{part: replace(config, **own)})
+        return replace(recipe, **settings)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+# --------------------------------------------------------------------------------------------------------- the parts
+
+
+def part1(recipe_name: str, recipe: Recipe, seed: int, data: Data, place: Place) -> dict[str, Any]:
+    """Train the classifier; Table 1, Figures 1 to 3, the baselines beside it. Returns what results.json holds."""
+    started = time.perf_counter()
+    run = Run("classifier", recipe, seed)
+    record = perform(run, data, place)
+    if process()[0]:
+        return {}
+    results = {
+        "command": "part1",
+        "recipe": recipe_name,
+        **described(record, data),
+        "baselines": classifier_baselines(data),
+        "n_truncated": {"train": data.train.n_truncated, "test": data.test.n_truncated},
+        "block_size": recipe.architecture.block_size,
+        "total_seconds": time.perf_counter() - started,
+    }
+    write_json(place.out / "results.json", results)
+    figures = place.out / "figures"
+    epochs, rows = [row["epoch"] for row in record["epochs"]], record["epochs"]
+    utilities.line_figure(
+        figures / "figure1_accuracy.png",
+        utilities.Panel(
+            [utilities.Line(name, epochs, [row[f"{name}_accuracy"] for row in rows]) for name in ("train", "test")],
+            [
+                utilities.Level(BASELINE_NAMES[name], groups["all"]["accuracy"])
+                for name, groups in results["baselines"].items()
+            ],
+        ),
+        "epoch",
+        "accuracy (%)",
+        "Figure 1: accuracy of the classifier",
+    )
+    utilities.confusion_figure(
+        figures / "confusion.png", record["scores"]["confusion"], data.corpus.class_names, "Test set, last epoch"
+    )
+    draw_attention(figures, load_model(place.weights(run), "classifier"), REPORT_SENTENCE, first_figure=2)
+    return results
+
+
+def part2(
+    recipe_name: str, recipe: Recipe, ff_dims: Sequence[int], seed: int, data: Data, place: Place
+) -> dict[str, Any]:
+    """Train the decoder at each feed-forward size; Tables 2 and 3, Figures 4 to 7, the n-gram model beside it."""
+    started = time.perf_counter()
+    widths = [replace(recipe, architecture=replace(recipe.architecture, ff_dim=ff_dim)) for ff_dim in ff_dims]
+    runs = [Run(f"decoder-ff{ff_dim}", width, seed) for ff_dim, width in zip(ff_dims, widths)]
+    records = [perform(run, data, place) for run in runs]
+    if process()[0]:
+        return {}
+    ngram = language_baseline(data)
+    results = {
+        "command": "part2",
+        "recipe": recipe_name,
+        "seed": seed,
+        "vocabulary_size": len(data.tokenizer),
+        "protocol": records[0]["protocol"],
+        "models": [public(record) for record in records],
+        "baselines": {"ngram": {name: scores["perplexity"] for name, scores in ngram.items()}},
+        "ngram_scores": ngram,
+        "unk_rate": {name: scores["unk_rate"] for name, scores in ngram.items()},
+        "total_seconds": time.perf_counter() - started,
+    }
+    write_json(place.out / "results.json", results)
+    figures = place.out / "figures"
+    names = list(data.test_streams)
+    first = records[0]
+    iterations = [row["iteration"] for row in first["iterations"]]
+    for number, title, shown in ((4, "training", ["train"]), (5, "test", names)):
+        utilities.line_figure(
+            figures / f"figure{number}_{title}_perplexity.png",
+            utilities.Panel(
+                [
+                    utilities.Line(name, iterations, [row["perplexity"][name] for row in first["iterations"]])
+                    for name in shown
+                ],
+                [
+                    utilities.Level(f"trigram, {name}", ngram[name]["perplexity"], color)
+                    for color, name in enumerate(shown)
+                    if name in ngram
+                ],
+            ),
+            "iteration",
+            "perplexity",
+            f"Figure {number}: {title} perplexity of the decoder, hidden size {ff_dims[0]}",
+            log_y=True,
+        )
+    places = list(range(1, recipe.architecture.block_size + 1))
+    utilities.line_figure(
+        figures / "loss_by_position.png",
+        utilities.Panel([utilities.Line(name, places, first["nats_by_place"][name]) for name in ("train", *names)]),
+        "place in the window (tokens of context)",
+        "mean loss (nats)",
+        "Loss by position in the window",
+    )
+    draw_attention(figures, load_model(place.weights(runs[0]), "decoder"), REPORT_SENTENCE, first_figure=6)
+    return results
+
+
+def described(record: dict[str, Any], data: Data) -> dict[str, Any]:
+    return {**public(record), "vocabulary_size": len(data.tokenizer)}
+
+
+def public(record: dict[str, Any]) -> dict[str, Any]:
+    """A record without what serves only to find it again."""
+    return {key: value for key, value in record.items() if key not in ("identity", "name")}
+
+
+def classifier_baselines(data: Data) -> dict[str, Any]:
+    """Accuracy of the largest class and of TF-IDF with logistic regression, all / seen / unseen."""
+    train_texts, test_texts = ([row.text for row in rows] for rows in (data.corpus.train, data.corpus.test))
+    labels = data.train.labels.tolist()
+    predictions = {
+        "majority": baselines.majority(labels, test_texts),
+        "tfidf": baselines.tfidf(train_texts, labels, test_texts),
+    }
+    return {
+        name: evaluation.accuracy_by_group(torch.as_tensor(values), data.test.labels, data.seen)
+        for name, values in predictions.items()
+    }
+
+
+def language_baseline(data: Data) -> dict[str, Any]:
+    """The scores of an interpolated Kneser-Ney trigram on each test text."""
+    model = baselines.KneserNey.fit(data.train_stream.ids.numpy(), len(data.tokenizer))
+    return {
+        name: evaluation.language_scores(-model.log_probabilities(stream.ids.numpy()), stream)
+        for name, stream in data.test_streams.items()
+    }
+
+
+def draw_attention(figures: Path, trained: TrainedModel, sentence: str, first_figure: int | None = None) -> list[Path]:
+    """Check and draw the attention of the first and the last layer on `sentence`; returns the files."""
+    maps, words = attention_maps(trained, sentence)
+    utilities.check_attention(maps)
+    kind = "encoder" if isinstance(trained.model, Classifier) else "decoder"
+    paths = []
+    for number, layer in enumerate(sorted({0, len(maps) - 1})):
+        prefix = f"figure{first_figure + number}_" if first_figure else ""
+        title = f"Figure {first_figure + number}: " if first_figure else ""
+        paths.append(figures / f"{prefix}{kind}_attention_layer{layer + 1}.png")
+        title += f"attention of the {kind}, layer {layer + 1}"
+        utilities.attention_figure(paths[-1], maps, words, title, layers=[layer], causal=kind == "decoder")
+    return paths

@@ -1,0 +1,358 @@
+"""Orator's command line: one dataclass a command. `python main.py --help` lists them."""
+
+import contextlib
+import io
+import itertools
+import json
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import tyro
+
+from files import UserError
+
+# Only what the parser needs is imported above; each command imports its own modules, so that --help comes at once.
+
+EXIT_FAILED, EXIT_BAD_USE, EXIT_INTERRUPTED = 1, 2, 130
+
+RecipeName = Literal["report"]
+PositionMethod = Literal["learned", "sinusoidal", "alibi", "rope", "t5", "none"]
+
+Setting = TypeVar("Setting")
+Optional = Annotated[Setting | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")]
+FromRecipe = Annotated[
+    Setting | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="(default: the recipe's)")
+]
+
+
+@dataclass(frozen=True)
+class Common:
+    """What every command that trains takes."""
+
+    data_dir: Path = Path("speechesdataset")
+    """folder with the six data files; built there if none of them exists"""
+    out: Optional[Path] = None
+    """folder for results, weights and figures (default: runs/<command>)"""
+    seed: int = 0
+    """seed of initialisation, data order and dropout"""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """where to compute; auto takes a GPU if there is one"""
+    threads: Optional[int] = None
+    """processor threads (default: one a core)"""
+
+
+@dataclass(frozen=True)
+class Training(Common):
+    """What part1 and part2 take besides: a recipe, and settings to use in place of the recipe's."""
+
+    recipe: RecipeName = "report"
+    """report: as published"""
+    resume: bool = False
+    """go on with the interrupted run in --out; it ends with the numbers of one never interrupted"""
+
+    positions: FromRecipe[PositionMethod] = None
+    """how the model knows where a token stands"""
+    window: FromRecipe[int] = None
+    """attend only to tokens at most this many places away"""
+    n_embd: FromRecipe[int] = None
+    """size of the token vectors"""
+    n_head: FromRecipe[int] = None
+    """attention heads in each layer"""
+    n_layer: FromRecipe[int] = None
+    """layers"""
+    block_size: FromRecipe[int] = None
+    """tokens that the model reads at once"""
+    dropout: FromRecipe[float] = None
+    """rate on attention weights, feed-forward network, residual branches and classifier head"""
+    alibi_slope_scale: FromRecipe[float] = None
+    """ALiBi: factor on every head's slope"""
+
+    batch_size: FromRecipe[int] = None
+    """rows of a step"""
+    learning_rate: FromRecipe[float] = None
+    """Adam's step size"""
+    weight_decay: FromRecipe[float] = None
+    """decoupled weight decay on matrices"""
+    schedule: FromRecipe[Literal["constant", "linear", "cosine"]] = None
+    """learning rate over the run"""
+    warmup: FromRecipe[float] = None
+    """share of the steps in which the learning rate rises"""
+    label_smoothing: FromRecipe[float] = None
+    """share of the target that is spread over all classes or words"""
+    clip: FromRecipe[float] = None
+    """largest norm of the gradient"""
+    accumulate: FromRecipe[int] = None
+    """parts in which a batch is computed, to save memory"""
+    precision: FromRecipe[Literal["float32", "bf16"]] = None
+    """bf16: matrix products in bfloat16"""
+    compile: bool = False
+    """use torch.compile"""
+
+
+@dataclass(frozen=True)
+class Part1(Training):
+    """Train the classifier: who said it? Table 1, Figures 1 to 3, baselines."""
+
+    epochs: FromRecipe[int] = None
+    """passes over the training rows"""
+    ff_dim: FromRecipe[int] = None
+    """hidden size of the feed-forward network"""
+    alibi_one_sided: bool = False
+    """ALiBi: even heads look back only, odd heads ahead only"""
+    pooling: FromRecipe[Literal["mean", "masked-mean", "cls"]] = None
+    """mean counts padding, as the report does; masked-mean and cls mask it everywhere"""
+    batch_norm: bool = False
+    """batch norm after the first linear layer of the head"""
+    by_length: bool = False
+    """batches of rows of like length"""
+
+
+@dataclass(frozen=True)
+class Part2(Training):
+    """Train the decoder: how surprising is it? Tables 2 and 3, Figures 4 to 7, n-gram baseline."""
+
+    iterations: FromRecipe[int] = None
+    """training steps"""
+    ff_dims: tuple[int, ...] = (256, 100)
+    """hidden sizes of the feed-forward network, a model each"""
+
+
+@dataclass(frozen=True)
+class Classify:
+    """Say who said it, with probabilities: one line a sentence. Without sentences, reads them from standard input."""
+
+    sentences: tyro.conf.Positional[tuple[str, ...]] = ()
+    """each in quotes"""
+    model: Path = Path("runs/part1/classifier.safetensors")
+    """weights of a classifier"""
+
+
+@dataclass(frozen=True)
+class Attention:
+    """Draw where a trained model looks in a sentence: first and last layer, every head."""
+
+    sentence: tyro.conf.Positional[str]
+    """in quotes"""
+    model: Path = Path("runs/part1/classifier.safetensors")
+    """weights of a classifier or a decoder"""
+    out: Path = Path("runs/attention")
+    """folder for the figures"""
+
+
+@dataclass(frozen=True)
+class Generate:
+    """Go on with a text, in the words of a trained decoder."""
+
+    prompt: tyro.conf.Positional[str] = ""
+    """in quotes; may be empty"""
+    model: Path = Path("runs/part2/decoder-ff256.safetensors")
+    """weights of a decoder"""
+    n_tokens: int = 60
+    """how many tokens to add"""
+    temperature: float = 0.8
+    """below 1 bolder towards the likeliest token, 0: always that one"""
+    top_k: Optional[int] = None
+    """draw only among the k likeliest tokens"""
+    top_p: Optional[float] = 0.95
+    """draw only among the likeliest tokens that have this probability together"""
+    seed: int = 0
+    """seed of the drawing"""
+
+
+@dataclass(frozen=True)
+class Build:
+    """Make the data from State of the Union addresses."""
+
+    out: Path = Path("speechesdataset")
+    """folder for the files; data that are already there are never overwritten"""
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Examine a data folder: balance, duplicates, leakage, give-aways. Exit code 3 where test data stand in train."""
+
+    data_dir: Path = Path("speechesdataset")
+    """folder with the six data files"""
+
+
+@dataclass(frozen=True)
+class DataCommand:
+    """Make and examine data."""
+
+    action: tyro.conf.OmitSubcommandPrefixes[
+        Annotated[Build, tyro.conf.subcommand("build")] | Annotated[Audit, tyro.conf.subcommand("audit")]
+    ]
+
+
+Command = (
+    Annotated[Part1, tyro.conf.subcommand("part1")]
+    | Annotated[Part2, tyro.conf.subcommand("part2")]
+    | Annotated[Classify, tyro.conf.subcommand("classify")]
+    | Annotated[Attention, tyro.conf.subcommand("attention")]
+    | Annotated[Generate, tyro.conf.subcommand("generate")]
+    | Annotated[DataCommand, tyro.conf.subcommand("data")]
+)
+
+
+# ----------------------------------------------------------------------------------------------- what the commands do
+
+
+def run_part1(command: Part1) -> None:
+    import experiments
+    import report
+
+    recipe = experiments.customise(experiments.RECIPES[command.recipe]["classifier"], **overrides(command))
+    data, place = prepare(command, "part1", recipe)
+    results = experiments.part1(command.recipe, recipe, command.seed, data, place)
+    show(report.part1_text, results, place)
+
+
+def run_part2(command: Part2) -> None:
+    import experiments
+    import report
+
+    recipe = experiments.customise(experiments.RECIPES[command.recipe]["decoder"], **overrides(command))
+    data, place = prepare(command, "part2", recipe)
+    results = experiments.part2(command.recipe, recipe, command.ff_dims, command.seed, data, place)
+    show(report.part2_text, results, place)
+
+
+def overrides(command: Training) -> dict[str, Any]:
+    """The settings given on the command line that replace the recipe's, by the recipe's names."""
+    durations = {"epochs": "duration", "iterations": "duration"}
+    own = {"data_dir", "out", "seed", "device", "threads", "recipe", "resume", "ff_dims"}
+    given = {name: value for name, value in vars(command).items() if name not in own and value not in (None, False)}
+    return {durations.get(name, name): value for name, value in given.items()}
+
+
+def prepare(command: Training, name: str, recipe: Any) -> tuple[Any, Any]:
+    """The data of a command and the place for its runs."""
+    import torch
+
+    from dataset import load_data
+    from runs import open_place
+    from training import pick_device
+
+    if command.threads is not None:
+        torch.set_num_threads(command.threads)
+    device = pick_device(command.device)
+    data = load_data(command.data_dir, recipe.architecture.block_size)
+    settings = json.loads(json.dumps({"command": name, **asdict(command)}, default=str))
+    out = command.out or Path("runs") / name
+    return data, open_place(out, device, {**settings, "settings": asdict(recipe)}, command.resume)
+
+
+def show(table: Callable[[dict[str, Any]], str], results: dict[str, Any], place: Any) -> None:
+    """Print the tables of a command and where the rest is; of several processes only the first has results."""
+    if results:
+        print(table(results))
+        print(f"Results, weights and figures: {place.out}/")
+
+
+def run_classify(command: Classify) -> None:
+    from inference import classify, load_model
+
+    trained = load_model(command.model, "classifier")
+    sentences = command.sentences or (line for line in sys.stdin)
+    for sentence in sentences:
+        if sentence.strip():
+            probabilities = classify(trained, sentence)
+            ranked = sorted(probabilities.items(), key=lambda item: -item[1])[:5]
+            shares = "  ".join(f"{name} {100 * share:.1f}%" for name, share in ranked)
+            print(f"{ranked[0][0]}\t{shares}\t{sentence.strip()}", flush=True)
+
+
+def run_attention(command: Attention) -> None:
+    from experiments import draw_attention
+    from inference import load_model
+
+    for path in draw_attention(command.out, load_model(command.model), command.sentence):
+        print(path)
+
+
+def run_generate(command: Generate) -> None:
+    from inference import Sampling, generate, load_model
+
+    trained = load_model(command.model, "decoder")
+    sampling = Sampling(command.n_tokens, command.temperature, command.top_k, command.top_p, command.seed)
+    print(trained.tokenizer.decode(generate(trained, command.prompt, sampling)))
+
+
+def run_data(command: DataCommand) -> int:
+    action = command.action
+    if isinstance(action, Build):
+        from speechesdataset.build import build
+
+        manifest = build(action.out)
+        for name, details in manifest["files"].items():
+            print(f"{action.out / name}\t{details}")
+        return 0
+    from audit import audit, render
+
+    findings = audit(action.data_dir)
+    print(render(findings))
+    return 3 if findings["leakage"] else 0
+
+
+RUN: dict[type, Callable[[Any], int | None]] = {
+    Part1: run_part1,
+    Part2: run_part2,
+    Classify: run_classify,
+    Attention: run_attention,
+    Generate: run_generate,
+    DataCommand: run_data,
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    command = parse(sys.argv[1:] if arguments is None else arguments)
+    from training import Interrupted, processes
+
+    try:
+        with processes():
+            return RUN[type(command)](command) or 0
+    except UserError as error:
+        return complain(str(error), EXIT_BAD_USE)
+    except (Interrupted, KeyboardInterrupt) as error:
+        resume = " ".join(["python main.py", *(shlex.quote(word) for word in sys.argv[1:] if word != "--resume")])
+        hint = f"; to go on: {resume} --resume" if isinstance(command, Training) else ""
+        return complain(f"{str(error) or 'interrupted'}{hint}", EXIT_INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output has left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        return complain(f"{where}{error.strerror or error}; nothing was half written", EXIT_FAILED)
+
+
+def parse(arguments: list[str]) -> Any:
+    """The command that the arguments name; bad use ends the program with one line instead of the parser's box."""
+    box = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(box):
+            return tyro.cli(
+                Command, prog="main.py", description=__doc__, args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
+            )
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        lines = [line.strip("│ ") for line in box.getvalue().splitlines() if line.startswith("│")]
+        message = " ".join(itertools.takewhile(lambda line: not line.startswith("──"), lines)) or box.getvalue().strip()
+        sub = arguments[0] + " " if arguments and arguments[0] in ("part1", "part2", "part3", "data") else ""
+        raise SystemExit(complain(f"{message}; see python main.py {sub}--help", EXIT_BAD_USE)) from None
+
+
+def complain(message: str, code: int) -> int:
+    """Print one line to standard error; returns the exit code."""
+    print("main.py: " + " ".join(message.split()), file=sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

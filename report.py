@@ -1,0 +1,96 @@
+"""Runs to tables that a person reads."""
+
+from collections.abc import Sequence
+from typing import Any
+
+
+def text_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A plain table: numbers with two digits, right-aligned; None as a dash."""
+    cells = [list(header), *([_cell(value) for value in row] for row in rows)]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    lines = [
+        "  ".join(f"{cell:{'<' if i == 0 else '>'}{w}}" for i, (cell, w) in enumerate(zip(row, widths)))
+        for row in cells
+    ]
+    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return (
+        f"{value:.4f}"
+        if isinstance(value, float) and abs(value) < 2
+        else (f"{value:.2f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value))
+    )
+
+
+def part1_text(results: dict[str, Any]) -> str:
+    """Table 1 of a classifier's run, its accuracy on all, seen and unseen rows, and the baselines beside it."""
+    epochs = text_table(
+        ["epoch", "train loss", "train accuracy %", "test accuracy %"],
+        [[row["epoch"], row["train_loss"], row["train_accuracy"], row["test_accuracy"]] for row in results["epochs"]],
+    )
+    models = {
+        f"transformer ({results['recipe']} recipe)": results["test"],
+        "TF-IDF, logistic regression": results["baselines"]["tfidf"],
+        "largest class": results["baselines"]["majority"],
+    }
+    counts = {group: results["test"][group]["n"] for group in ("all", "seen", "unseen")}
+    accuracies = text_table(
+        ["test accuracy %", *(f"{group} ({n})" for group, n in counts.items())],
+        [[name, *(groups[group]["accuracy"] for group in counts)] for name, groups in models.items()],
+    )
+    lines = [
+        f"Table 1: {results['n_parameters']:,} parameters, vocabulary of {results['vocabulary_size']:,} words, "
+        f"seed {results['seed']}",
+        epochs,
+        "",
+        accuracies,
+        "(seen: the row's text stands word for word in train_CLS.tsv)",
+        "",
+    ]
+    if not results["left_plateau"]:
+        lines.append("This run never left its plateau: it predicts the largest class. Another --seed may train.")
+    truncated = results["n_truncated"]
+    if any(truncated.values()):
+        lines.append(
+            f"Cut at {results['block_size']} tokens: {truncated['train']:,} training and {truncated['test']:,} test rows."
+        )
+    lines.append(f"Training took {results['train_seconds']:.1f} s of {results['total_seconds']:.1f} s.")
+    return "\n".join(lines)
+
+
+def part2_text(results: dict[str, Any]) -> str:
+    """Tables 2 and 3 of a decoder's runs with the n-gram baseline and the rates of <unk>."""
+    names = list(results["unk_rate"])
+    lines = []
+    for number, model in enumerate(results["models"], start=2):
+        lines += [
+            f"Table {number}: perplexity, hidden size {model['ff_dim']}, {model['n_parameters']:,} parameters, vocabulary "
+            f"of {results['vocabulary_size']:,} words, seed {results['seed']}; {results['protocol']}",
+            text_table(
+                ["iteration", "train", *names],
+                [
+                    [row["iteration"], *(row["perplexity"][name] for name in ("train", *names))]
+                    for row in model["iterations"]
+                ],
+            ),
+            "",
+        ]
+    ngram = results["ngram_scores"]
+    scored = {f"decoder, hidden size {model['ff_dim']}": model["scores"] for model in results["models"]}
+    scored["Kneser-Ney trigram"] = ngram
+    for key, title in (
+        ("perplexity", "perplexity"),
+        ("perplexity_without_unk", "perplexity without <unk>"),
+        ("bits_per_byte", "bits per byte"),
+    ):
+        lines += [text_table([title, *names], [[n, *(s[name][key] for name in names)] for n, s in scored.items()]), ""]
+    lines += [
+        text_table(["<unk>, % of tokens", *names], [["", *(results["unk_rate"][name] for name in names)]]),
+        "(every token of each file is scored once; bits per byte: 8 bits for each byte of an unknown word and its end)",
+        f"Training took {sum(model['train_seconds'] for model in results['models']):.1f} s of "
+        f"{results['total_seconds']:.1f} s.",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,301 @@
+"""A run: a recipe, a name and a seed, from which a trained model follows down to the last bit.
+
+A `Recipe` is a table of settings. A run's record stays on disk, so that a run which was finished is not trained twice
+and one which was interrupted goes on. Runs that do not depend on each other share the machine's cores.
+"""
+
+import contextlib
+import functools
+import itertools
+import json
+import multiprocessing
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+import evaluation
+from dataset import Data, epoch_batches, window_starts
+from evaluation import Protocol
+from files import UserError, read_json, write_json, write_text
+from inference import Task, TrainedModel, save_model
+from tokenizer import PAD
+from training import Measurement, TrainingConfig, derived_seed, generator, process, train
+from transformer import Classifier, Decoder, TransformerConfig, count_parameters
+
+MEASUREMENTS_PER_DECODER = 5  # every 100 of 500 iterations
+PLATEAU_MARGIN = 5.0  # a classifier is on its plateau while training accuracy is less than this above the largest class
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of a training run, except for what the data decide (vocabulary, classes) and the seed."""
+
+    task: Task
+    architecture: TransformerConfig
+    training: TrainingConfig
+    duration: int  # epochs of a classifier, iterations of a decoder
+    by_length: bool = False  # classifier: batches of rows of like length
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe, a seed, and the name that its files get."""
+
+    name: str
+    recipe: Recipe
+    seed: int
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs are kept and on what they are computed."""
+
+    out: Path
+    device: torch.device
+
+    def weights(self, run: Run) -> Path:
+        return self.out / f"{run.name}.safetensors"
+
+    def record(self, run: Run) -> Path:
+        return self.out / "runs" / f"{run.name}.json"
+
+    def checkpoint(self, run: Run) -> Path:
+        return self.out / "runs" / f"{run.name}.checkpoint.safetensors"
+
+
+def open_place(out: Path, device: torch.device, settings: dict[str, Any], resume: bool) -> Place:
+    """A folder for new runs, or, to resume, the folder with its unfinished ones; config.json says what is run there.
+
+    Runs that a folder already holds are never written over: without `resume` the whole folder is set aside under the
+    next free number. Only the first of several processes touches the disk.
+    """
+    if process()[0] == 0:
+        if (out / "config.json").exists() and not resume:
+            number = next(n for n in itertools.count(1) if not Path(f"{out}.{n}").exists())
+            out.rename(f"{out}.{number}")
+            print(f"{out}: the earlier run that was there is now {out}.{number}", file=sys.stderr)
+        if not (out / "config.json").exists():
+            write_json(out / "config.json", {**settings, "machine": machine()})
+        if resume and not (out / "runs").exists():
+            print(f"{out}: nothing to resume there; starting from the beginning", file=sys.stderr)
+    if process()[1] > 1:
+        torch.distributed.barrier()
+    return Place(out, device)
+
+
+def machine() -> dict[str, Any]:
+    """What a result depends on besides code, settings and data."""
+    git = subprocess.run(
+        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
+    )
+    return {
+        "commit": git.stdout.strip() or None,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "processor": processor_name(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "processes": process()[1],
+    }
+
+
+def processor_name() -> str:
+    """The processor as the system names it."""
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+# -------------------------------------------------------------------------------------------------------------- a run
+
+
+def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
+    """Train and measure `run`, or go on with it where it was interrupted, or read its record if it is finished.
+
+    Of processes that train together, only the first measures and writes; the others return an empty record.
+    """
+    identity = json.loads(json.dumps({"run": asdict(run), "data": data.corpus.fingerprint}))
+    if place.record(run).exists():
+        record = read_json(place.record(run))
+        if record["identity"] != identity:
+            raise UserError(f"{place.record(run)}: of other settings or data; take another --out or drop --resume")
+        return record
+    torch.manual_seed(derived_seed(run.seed, "initialisation"))
+    work = {"classifier": ClassifierWork, "decoder": DecoderWork}[run.recipe.task](run, data, place.device)
+    history, seconds = train(
+        work.model,
+        work.plan,
+        work.loss,
+        run.recipe.training,
+        run.seed,
+        work.measure_at,
+        work.measure,
+        checkpoint=place.checkpoint(run),
+        identity=identity,
+        on_measurement=lambda history: write_metrics(place, run, history),
+        label=run.name,
+    )
+    if process()[0]:
+        return {}
+    record = {
+        "name": run.name,
+        "seed": run.seed,
+        "n_parameters": count_parameters(work.model),
+        "train_seconds": seconds,
+        **work.record(history),
+        "identity": identity,
+    }
+    save_model(place.weights(run), TrainedModel(work.model, data.tokenizer, data.corpus.class_names))
+    write_json(place.record(run), record)
+    place.checkpoint(run).unlink(missing_ok=True)
+    return record
+
+
+def write_metrics(place: Place, run: Run, history: list[Measurement]) -> None:
+    """Write the measurements of `run`, one a line, and metrics.jsonl with those of every run in this place."""
+    lines = [json.dumps({"model": run.name, "seed": run.seed, **row}) + "\n" for row in history]
+    write_text(place.out / "runs" / f"{run.name}.metrics.jsonl", "".join(lines))
+    collect_metrics(place)
+
+
+def collect_metrics(place: Place) -> None:
+    """metrics.jsonl: the measurements of every run in this place, one a line."""
+    parts = sorted((place.out / "runs").glob("*.metrics.jsonl"))
+    write_text(place.out / "metrics.jsonl", "".join(part.read_text(encoding="utf-8") for part in parts))
+
+
+class ClassifierWork:
+    """What the loop needs to train a classifier: the model, the plan, the loss, the measurements of Table 1."""
+
+    def __init__(self, run: Run, data: Data, device: torch.device) -> None:
+        recipe = run.recipe
+        config = replace(
+            recipe.architecture, vocabulary_size=len(data.tokenizer), n_classes=len(data.corpus.class_names)
+        )
+        self.data, self.device, self.smoothing = data, device, recipe.training.label_smoothing
+        self.model = Classifier(config).to(device)
+        epochs = [
+            epoch_batches(
+                data.train.lengths, recipe.training.batch_size, generator(run.seed, "order", epoch), recipe.by_length
+            )
+            for epoch in range(recipe.duration)
+        ]
+        self.plan = [batch for epoch in epochs for batch in epoch]
+        self.steps_per_epoch = len(epochs[0])
+        self.measure_at = range(self.steps_per_epoch, len(self.plan) + 1, self.steps_per_epoch)
+
+    def loss(self, model: nn.Module, items: Tensor) -> Tensor:
+        ids, lengths, labels = self.data.train.batch(items, cut=self.model.masks_padding)
+        logits, _ = model(ids.to(self.device), lengths.to(self.device))
+        return F.cross_entropy(logits.float(), labels.to(self.device), label_smoothing=self.smoothing)
+
+    def measure(self, step: int, train_loss: float) -> Measurement:
+        train_labels, test_labels = self.data.train.labels, self.data.test.labels
+        return {
+            "epoch": step // self.steps_per_epoch,
+            "train_loss": train_loss,
+            "train_accuracy": evaluation.accuracy(self.predict(self.data.train), train_labels),
+            "test_accuracy": evaluation.accuracy(self.predict(self.data.test), test_labels),
+        }
+
+    def predict(self, data: Any) -> Tensor:
+        return evaluation.class_probabilities(self.model, data).argmax(dim=-1)
+
+    def record(self, history: list[Measurement]) -> dict[str, Any]:
+        predictions, test = self.predict(self.data.test), self.data.test
+        largest = 100 * torch.bincount(self.data.train.labels).max().item() / len(self.data.train.labels)
+        return {
+            "epochs": history,
+            "test": evaluation.accuracy_by_group(predictions, test.labels, self.data.seen),
+            "scores": evaluation.scores_by_class(predictions, test.labels, self.data.corpus.class_names),
+            "left_plateau": max(row["train_accuracy"] for row in history) > largest + PLATEAU_MARGIN,
+            "predictions": predictions.tolist(),
+        }
+
+
+class DecoderWork:
+    """What the loop needs to train a decoder: the model, the plan, the loss, the measurements of Table 2."""
+
+    def __init__(self, run: Run, data: Data, device: torch.device) -> None:
+        recipe = run.recipe
+        config = replace(recipe.architecture, vocabulary_size=len(data.tokenizer))
+        self.data, self.device, self.smoothing = data, device, recipe.training.label_smoothing
+        self.model = Decoder(config).to(device)
+        self.text = torch.cat([torch.tensor([PAD]), data.train_stream.ids])
+        self.protocol = Protocol(config.block_size)
+        self.plan = window_starts(
+            len(self.text),
+            config.block_size,
+            recipe.duration,
+            recipe.training.batch_size,
+            generator(run.seed, "order"),
+        )
+        every = max(1, recipe.duration // MEASUREMENTS_PER_DECODER)
+        self.measure_at = sorted({*range(every, recipe.duration + 1, every), recipe.duration})
+        self.nats: dict[str, Tensor] = {}
+
+    def loss(self, model: nn.Module, starts: Tensor) -> Tensor:
+        windows = self.text[starts[:, None] + torch.arange(self.protocol.length + 1)].to(self.device)  # (B, T + 1)
+        logits, _ = model(windows[:, :-1])  # (B, T, V)
+        targets = windows[:, 1:].flatten()
+        return F.cross_entropy(logits.flatten(0, 1).float(), targets, label_smoothing=self.smoothing)
+
+    def measure(self, step: int, train_loss: float) -> Measurement:
+        streams = {"train": self.data.train_stream, **self.data.test_streams}
+        self.nats = {
+            name: evaluation.token_nats(self.model, stream.ids, self.protocol) for name, stream in streams.items()
+        }
+        perplexities = {name: evaluation.perplexity(nats) for name, nats in self.nats.items()}
+        return {"iteration": step, "train_loss": train_loss, "perplexity": perplexities}
+
+    def record(self, history: list[Measurement]) -> dict[str, Any]:
+        if not self.nats:  # resumed after the last measurement
+            self.measure(0, 0.0)
+        length = self.protocol.length
+        return {
+            "ff_dim": self.model.config.ff_dim,
+            "iterations": history,
+            "protocol": str(self.protocol),
+            "scores": {
+                name: evaluation.language_scores(self.nats[name], stream)
+                for name, stream in self.data.test_streams.items()
+            },
+            "nats_by_place": {name: evaluation.nats_by_place(nats, length) for name, nats in self.nats.items()},
+        }
+
+
+# ------------------------------------------------------------------------------------------------------ several runs
+
+
+def perform_all(runs: Sequence[Run], data: Data, place: Place, n_workers: int) -> list[dict[str, Any]]:
+    """The records of `runs`. Each is computed by one thread, `n_workers` at a time, so that the numbers are the same
+    whatever the number of workers."""
+    job = functools.partial(perform, data=data, place=place)
+    n_workers = min(n_workers, len(runs))
+    if n_workers <= 1:
+        n_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return [job(run) for run in tqdm(runs, desc="runs", unit="run", disable=None)]
+        finally:
+            torch.set_num_threads(n_threads)
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(n_workers, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        try:
+            return list(tqdm(pool.map(job, runs), total=len(runs), desc="runs", unit="run", disable=None))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
