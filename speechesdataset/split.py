@@ -1,0 +1,169 @@
+"""From documents to a data folder without leaks: sentences, stretches, one split for both tasks, files and manifest."""
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from duplicates import closest, normal_words
+from files import UserError, sha256, write_bytes
+from tokenizer import ABBREVIATIONS
+
+Split = Literal["stretch", "speech"]
+
+MIN_WORDS = 5  # "Thank you." says nothing about who speaks: such sentences stand in train_LM.txt only
+STRETCH = 10  # sentences that follow each other, two or three paragraphs, and stay on one side of the split
+ECHO = 1 / 3  # a sentence of which another one copies so much is no test segment; stricter than duplicates.NEAR
+TEST_SHARE = 0.25  # of the sentences of the speaker who has the fewest
+MAX_TEST = 150  # test segments per speaker
+MIN_TEST = 10  # fewer would measure nothing
+TRAINER_WORDS = 150_000  # Punkt learns its abbreviations from about so many words, taken evenly
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A class: its name in file names, its name for people, and its documents, each a list of paragraphs."""
+
+    slug: str
+    name: str
+    documents: Sequence[Sequence[str]]
+
+
+def make_files(speakers: Sequence[Speaker], split: Split, seed: int) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
+    """The files of a data folder, name -> bytes, and for each speaker how much is in them.
+
+    Whole stretches of a document (or whole documents, split "speech") go to the test side, drawn by `seed` until they
+    hold enough segments: the same number for each speaker. A sentence of which a copy or near copy stands anywhere
+    else, whoever said it, is never a test segment. All other stretches, in their order, are train_LM.txt; the same
+    number of segments for each speaker, taken evenly from them, is train_CLS.tsv.
+    """
+    stretches = [_stretches(documents, split) for documents in sentences(speakers)]
+    echoed = _echoed([text for parts in stretches for part in parts for text in part])
+    usable = [[[text for text in part if _long(text) and text not in echoed] for part in parts] for parts in stretches]
+    for speaker, parts in zip(speakers, usable):
+        _check_enough(speaker, sum(map(len, parts)), split)
+    wanted = min(MAX_TEST, *(int(TEST_SHARE * sum(map(len, parts))) for parts in usable))
+    chosen = [
+        _draw(list(map(len, parts)), wanted, f"{seed} {speaker.slug}") for speaker, parts in zip(speakers, usable)
+    ]
+
+    test = [[text for i in sorted(own) for text in parts[i]] for own, parts in zip(chosen, usable)]
+    train = [
+        [text for i, part in enumerate(parts) if i not in own for text in part] for own, parts in zip(chosen, stretches)
+    ]
+    rows = _rows(train)
+    n_test, n_train = min(wanted, *map(len, test)), min(map(len, rows))
+    test = [texts[:n_test] for texts in test]
+    rows = [[texts[i * len(texts) // n_train] for i in range(n_train)] for texts in rows]
+    files = {
+        "train_CLS.tsv": _lines(f"{label}\t{text}" for label, texts in enumerate(rows) for text in texts),
+        "test_CLS.tsv": _lines(f"{label}\t{text}" for label, texts in enumerate(test) for text in texts),
+        "train_LM.txt": _lines(text for texts in train for text in texts),
+        **{f"test_LM_{speaker.slug}.txt": _lines(texts) for speaker, texts in zip(speakers, test)},
+        "labels.tsv": _lines(f"{label}\t{speaker.name}" for label, speaker in enumerate(speakers)),
+    }
+    counts = [
+        {
+            "label": str(label),
+            "name": speaker.name,
+            "test_file": f"test_LM_{speaker.slug}.txt",
+            "documents": len(speaker.documents),
+            "test_segments": n_test,
+            "train_segments": n_train,
+            "train_LM_segments": len(train[label]),
+        }
+        for label, speaker in enumerate(speakers)
+    ]
+    return files, counts
+
+
+def sentences(speakers: Sequence[Speaker]) -> list[list[list[str]]]:
+    """The sentences of every document of every speaker, cut by a Punkt model that learns from these documents."""
+    from nltk.tokenize.punkt import PunktSentenceTokenizer, PunktTrainer
+
+    paragraphs = [text for speaker in speakers for document in speaker.documents for text in document]
+    step = sum(text.count(" ") + 1 for text in paragraphs) // TRAINER_WORDS + 1
+    text = "\n\n".join(paragraphs[::step])
+    parameters = PunktTrainer(text).get_params()
+    parameters.abbrev_types -= set(re.findall(r"[a-z]+\b(?!\.)", text.lower()))  # no abbreviations: "die", "quit"
+    parameters.abbrev_types |= set(ABBREVIATIONS.split())  # few documents do not teach them all
+    punkt = PunktSentenceTokenizer(parameters)
+    return [
+        [[text for paragraph in document for text in punkt.tokenize(paragraph)] for document in speaker.documents]
+        for speaker in speakers
+    ]
+
+
+def _stretches(documents: Sequence[Sequence[str]], split: Split) -> list[Sequence[str]]:
+    if split == "speech":
+        return list(documents)
+    return [document[i : i + STRETCH] for document in documents for i in range(0, len(document), STRETCH)]
+
+
+def _echoed(texts: Sequence[str]) -> set[str]:
+    """The texts of which a copy or near copy is another one of them."""
+    _, share = closest(texts)
+    return {text for text, part in zip(texts, share) if part >= ECHO}
+
+
+def _long(text: str) -> bool:
+    return len(normal_words(text)) >= MIN_WORDS
+
+
+def _check_enough(speaker: Speaker, n_usable: int, split: Split) -> None:
+    if split == "speech" and len(speaker.documents) < 2:
+        raise UserError(f"{speaker.name}: one document only, which cannot be on both sides; split by stretch")
+    needed = int(MIN_TEST / TEST_SHARE)
+    if n_usable < needed:
+        raise UserError(
+            f"{speaker.name}: {n_usable} sentences of {MIN_WORDS} words or more that stand nowhere else, but at least "
+            f"{needed} are needed (about {20 * needed} words); add text or leave the speaker out"
+        )
+
+
+def _draw(sizes: Sequence[int], wanted: int, key: str) -> set[int]:
+    """Indices of parts that hold `wanted` segments together; one part is always left for training.
+
+    The order comes from hashes, not from a random generator, so that it is the same in every version of every library.
+    """
+    order = sorted(range(len(sizes)), key=lambda i: sha256(f"{key} {i}".encode()))
+    chosen: set[int] = set()
+    for i in order[:-1]:
+        if sum(sizes[j] for j in chosen) < wanted:
+            chosen.add(i)
+    return chosen
+
+
+def _rows(train: Sequence[Sequence[str]]) -> list[list[str]]:
+    """For each class its distinct texts that are long enough and no other class has."""
+    own = [{" ".join(normal_words(text)): text for text in texts if _long(text)} for texts in train]
+    owners = Counter(key for texts in own for key in texts)
+    return [[text for key, text in texts.items() if owners[key] == 1] for texts in own]
+
+
+def _lines(lines: Iterable[str]) -> bytes:
+    return "".join(f"{line}\n" for line in lines).encode()
+
+
+def write_folder(directory: Path, files: Mapping[str, bytes]) -> None:
+    """Write `files` into `directory`, all or none; UserError where a file of these names has other content."""
+    if directory.exists() and not directory.is_dir():
+        raise UserError(f"{directory}: is a file; choose a folder")
+    foreign = [path.name for path in directory.glob("test_LM_*.txt") if path.name not in files]
+    foreign += [
+        name for name, data in files.items() if (path := directory / name).exists() and path.read_bytes() != data
+    ]
+    if foreign:
+        raise UserError(
+            f"{directory}: {', '.join(sorted(foreign))} there already, with other content; choose another folder"
+        )
+    new = [name for name in files if not (directory / name).exists()]
+    try:
+        for name in new:
+            write_bytes(directory / name, files[name])
+    except BaseException:
+        for name in new:
+            (directory / name).unlink(missing_ok=True)
+        raise
