@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from dataset import Labelled, Stream
@@ -107,26 +106,15 @@ def token_nats(model: Decoder, ids: Tensor, protocol: Protocol, batch_size: int 
     for group in [scored[i : i + batch_size] for i in range(0, len(scored), batch_size)]:
         inputs = torch.stack([text[start : start + length] for start, _ in group]).to(device)  # (B, T)
         targets = torch.stack([ids[start : start + length] for start, _ in group]).to(device)
-        values = _nats(model, inputs, targets)
+        values = model.nats(inputs, targets).cpu().double()
         for (start, skip), row in zip(group, values):
             nats[start + skip : start + length] = row[skip:]
     if rest:
         begin = len(ids) - rest if protocol.stride is None else len(ids) - length
-        row = _nats(model, text[None, begin:-1].to(device), ids[None, begin:].to(device))[0]
-        nats[-rest:] = row[-rest:]
+        row = model.nats(text[None, begin:-1].to(device), ids[None, begin:].to(device))[0]
+        nats[-rest:] = row[-rest:].cpu().double()
     model.train(training)
     return nats
-
-
-def _nats(model: Decoder, inputs: Tensor, targets: Tensor) -> Tensor:
-    """-log p of each target (B, T), in float64 on the CPU."""
-    logits = model(inputs)[0]  # (B, T, V)
-    return (
-        F.cross_entropy(logits.flatten(0, 1).float(), targets.flatten(), reduction="none")
-        .view_as(targets)
-        .cpu()
-        .double()
-    )
 
 
 def perplexity(nats: Tensor | np.ndarray) -> float:

@@ -236,15 +236,16 @@ def prepare(command: Training, name: str, recipe: Any) -> tuple[Any, Any]:
 
     from dataset import load_data
     from runs import open_place
-    from training import pick_device
+    from training import first_process_first, pick_device
 
     if command.threads is not None:
         torch.set_num_threads(command.threads)
     device = pick_device(command.device)
-    data = load_data(command.data_dir, recipe.architecture.block_size)
     settings = json.loads(json.dumps({"command": name, **asdict(command)}, default=str))
     out = command.out or Path("runs") / name
-    return data, open_place(out, device, {**settings, "settings": asdict(recipe)}, command.resume)
+    with first_process_first():
+        data = load_data(command.data_dir, recipe.architecture.block_size)
+        return data, open_place(out, device, {**settings, "settings": asdict(recipe)}, command.resume)
 
 
 def show(table: Callable[[dict[str, Any]], str], results: dict[str, Any], place: Any) -> None:
@@ -350,7 +351,8 @@ def parse(arguments: list[str]) -> Any:
 
 def complain(message: str, code: int) -> int:
     """Print one line to standard error; returns the exit code."""
-    print("main.py: " + " ".join(message.split()), file=sys.stderr)
+    if os.environ.get("RANK", "0") == "0" or code == EXIT_FAILED:  # what all processes say is said once
+        print("main.py: " + " ".join(message.split()), file=sys.stderr)
     return code
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from tqdm import tqdm
 
 import evaluation
@@ -80,17 +80,16 @@ def open_place(out: Path, device: torch.device, settings: dict[str, Any], resume
     Runs that a folder already holds are never written over: without `resume` the whole folder is set aside under the
     next free number. Only the first of several processes touches the disk.
     """
-    if process()[0] == 0:
-        if (out / "config.json").exists() and not resume:
-            number = next(n for n in itertools.count(1) if not Path(f"{out}.{n}").exists())
-            out.rename(f"{out}.{number}")
-            print(f"{out}: the earlier run that was there is now {out}.{number}", file=sys.stderr)
-        if not (out / "config.json").exists():
-            write_json(out / "config.json", {**settings, "machine": machine()})
-        if resume and not (out / "runs").exists():
-            print(f"{out}: nothing to resume there; starting from the beginning", file=sys.stderr)
-    if process()[1] > 1:
-        torch.distributed.barrier()
+    if process()[0] > 0:
+        return Place(out, device)
+    if (out / "config.json").exists() and not resume:
+        number = next(n for n in itertools.count(1) if not Path(f"{out}.{n}").exists())
+        out.rename(f"{out}.{number}")
+        print(f"{out}: the earlier run that was there is now {out}.{number}", file=sys.stderr)
+    if resume and not (out / "runs").exists():
+        print(f"{out}: nothing to resume there; starting from the beginning", file=sys.stderr)
+    if not (out / "config.json").exists():
+        write_json(out / "config.json", {**settings, "machine": machine()})
     return Place(out, device)
 
 
@@ -134,7 +133,8 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
             raise UserError(f"{place.record(run)}: of other settings or data; take another --out or drop --resume")
         return record
     torch.manual_seed(derived_seed(run.seed, "initialisation"))
-    work = {"classifier": ClassifierWork, "decoder": DecoderWork}[run.recipe.task](run, data, place.device)
+    kind = ClassifierWork if run.recipe.task == "classifier" else DecoderWork
+    work: ClassifierWork | DecoderWork = kind(run, data, place.device)
     history, seconds = train(
         work.model,
         work.plan,
@@ -193,11 +193,11 @@ class ClassifierWork:
             )
             for epoch in range(recipe.duration)
         ]
-        self.plan = [batch for epoch in epochs for batch in epoch]
+        self.plan: Sequence[Tensor] = [batch for epoch in epochs for batch in epoch]
         self.steps_per_epoch = len(epochs[0])
-        self.measure_at = range(self.steps_per_epoch, len(self.plan) + 1, self.steps_per_epoch)
+        self.measure_at: Sequence[int] = range(self.steps_per_epoch, len(self.plan) + 1, self.steps_per_epoch)
 
-    def loss(self, model: nn.Module, items: Tensor) -> Tensor:
+    def loss(self, model: Classifier, items: Tensor) -> Tensor:
         ids, lengths, labels = self.data.train.batch(items, cut=self.model.masks_padding)
         logits, _ = model(ids.to(self.device), lengths.to(self.device))
         return F.cross_entropy(logits.float(), labels.to(self.device), label_smoothing=self.smoothing)
@@ -236,7 +236,7 @@ class DecoderWork:
         self.model = Decoder(config).to(device)
         self.text = torch.cat([torch.tensor([PAD]), data.train_stream.ids])
         self.protocol = Protocol(config.block_size)
-        self.plan = window_starts(
+        self.plan: Sequence[Tensor] = window_starts(
             len(self.text),
             config.block_size,
             recipe.duration,
@@ -244,14 +244,12 @@ class DecoderWork:
             generator(run.seed, "order"),
         )
         every = max(1, recipe.duration // MEASUREMENTS_PER_DECODER)
-        self.measure_at = sorted({*range(every, recipe.duration + 1, every), recipe.duration})
+        self.measure_at: Sequence[int] = sorted({*range(every, recipe.duration + 1, every), recipe.duration})
         self.nats: dict[str, Tensor] = {}
 
-    def loss(self, model: nn.Module, starts: Tensor) -> Tensor:
+    def loss(self, model: Decoder, starts: Tensor) -> Tensor:
         windows = self.text[starts[:, None] + torch.arange(self.protocol.length + 1)].to(self.device)  # (B, T + 1)
-        logits, _ = model(windows[:, :-1])  # (B, T, V)
-        targets = windows[:, 1:].flatten()
-        return F.cross_entropy(logits.flatten(0, 1).float(), targets, label_smoothing=self.smoothing)
+        return model.loss(windows[:, :-1], windows[:, 1:], self.smoothing)
 
     def measure(self, step: int, train_loss: float) -> Measurement:
         streams = {"train": self.data.train_stream, **self.data.test_streams}

@@ -48,7 +48,7 @@ class Interrupted(Exception):
 
 
 Measurement = dict[str, Any]
-Loss = Callable[[nn.Module, Tensor], Tensor]  # (model, indices (n,)) -> mean loss over these items
+Loss = Callable[[Any, Tensor], Tensor]  # (model, indices (n,)) -> mean loss over these items
 
 
 def train(
@@ -75,9 +75,11 @@ def train(
         state = load_checkpoint(checkpoint, model, optimizer, identity)
     rank, world_size = process()
     save = checkpoint is not None and rank == 0
-    trained: nn.Module = torch.compile(model) if config.compile else model  # type: ignore[assignment]
+    step: nn.Module = WithLoss(model, loss)
+    if config.compile:
+        step = torch.compile(step)  # type: ignore[assignment]
     if world_size > 1:
-        trained = nn.parallel.DistributedDataParallel(trained)
+        step = nn.parallel.DistributedDataParallel(step)
     saved_at = time.monotonic()
     bar = tqdm(
         total=len(plan), initial=state.step, desc=label, unit="step", disable=True if rank else None, leave=False
@@ -88,7 +90,7 @@ def train(
             torch.manual_seed(derived_seed(seed, "dropout", state.step, rank))
             set_learning_rate(optimizer, config, state.step, len(plan))
             try:
-                value = training_step(trained, optimizer, plan[state.step], loss, config, rank, world_size)
+                value = training_step(step, optimizer, plan[state.step], config, rank, world_size)
             except RuntimeError as error:
                 if world_size == 1:
                     raise
@@ -122,11 +124,21 @@ def train(
     return state.history, state.seconds
 
 
+class WithLoss(nn.Module):
+    """A model that is called for its loss: what torch.compile and DistributedDataParallel wrap."""
+
+    def __init__(self, model: nn.Module, loss: Loss) -> None:
+        super().__init__()
+        self.model, self.loss = model, loss
+
+    def forward(self, items: Tensor) -> Tensor:
+        return self.loss(self.model, items)
+
+
 def training_step(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     items: Tensor,
-    loss: Loss,
     config: TrainingConfig,
     rank: int,
     world_size: int,
@@ -146,7 +158,7 @@ def training_step(
         wait = isinstance(model, nn.parallel.DistributedDataParallel) and number < len(parts) - 1
         with model.no_sync() if wait else contextlib.nullcontext():  # type: ignore[operator]
             with torch.autocast(items.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-                value = loss(model, part) * (0.0 if idle else len(part) / len(items))
+                value = model(part) * (0.0 if idle else len(part) / len(items))
             (value * world_size).backward()  # DistributedDataParallel divides by the number of processes
         total += value.item()
     if config.clip is not None:
@@ -214,6 +226,17 @@ def processes() -> Iterator[None]:
         yield
     finally:
         torch.distributed.destroy_process_group()
+
+
+@contextlib.contextmanager
+def first_process_first() -> Iterator[None]:
+    """The first of the processes that train together goes through the block alone; then the others follow."""
+    rank, world_size = process()
+    if world_size > 1 and rank > 0:
+        torch.distributed.barrier()
+    yield
+    if world_size > 1 and rank == 0:
+        torch.distributed.barrier()
 
 
 def sum_over_processes(value: float) -> float:

@@ -11,7 +11,7 @@ The encoder and the decoder differ only in the bias that is added to the attenti
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -264,24 +264,24 @@ def attention_bias(
 
     Returns the position method's bias with MASKED at the pairs that may not see each other (the future if causal, past
     the window, padding beyond `lengths` (B,)): broadcasts to (B, H, T, S); None where nothing is biased or masked.
+    It has all four dimensions, without which PyTorch's kernel takes a slow path.
     """
     keys = torch.arange(start + n_tokens, device=device)  # (S,)
     distance = keys - keys[start:, None]  # (T, S)
     bias = positions.bias(distance)  # (H, T, S)
-    hidden = None
+    masks = []
     if causal and n_tokens > 1:
-        hidden = distance > 0
+        masks.append(distance > 0)
     if window is not None:
-        far = distance.abs() > window
-        hidden = far if hidden is None else hidden | far
+        masks.append(distance.abs() > window)
     if lengths is not None:
-        padding = (keys >= lengths[:, None])[:, None, None, :]  # (B, 1, 1, S)
-        hidden = padding if hidden is None else hidden | padding
-    if hidden is None:
-        return bias
-    if bias is None:
-        bias = torch.zeros((), device=device)
-    return torch.where(hidden, MASKED, bias)
+        masks.append((keys >= lengths[:, None])[:, None, None])  # (B, 1, 1, S)
+    if bias is None and not masks:
+        return None
+    bias = torch.zeros((1, 1, *distance.shape), device=device) if bias is None else bias[None]  # (1, 1 or H, T, S)
+    for hidden in masks:
+        bias = bias.masked_fill(hidden, MASKED)
+    return bias
 
 
 # ------------------------------------------------------------------------------------------------------ block, trunk
@@ -422,6 +422,62 @@ class Decoder(Transformer):
         """ids (B, T) -> logits of the next token (B, T, V), and the attention maps if asked."""
         hidden, maps = self.hidden(ids, cache=cache, return_attention=return_attention)
         return self.head(hidden), maps
+
+    def loss(self, ids: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+        """Mean cross entropy of the `targets` (B, T) that follow the tokens `ids` (B, T), in nats."""
+        vectors = self.hidden(ids)[0].flatten(0, 1).float()  # (B T, C)
+        with torch.autocast(ids.device.type, enabled=False):
+            return LinearCrossEntropy.apply(vectors, self.head.weight, self.head.bias, targets.flatten(), smoothing)
+
+    def nats(self, ids: Tensor, targets: Tensor) -> Tensor:
+        """-log p of each of the `targets` (B, T) that follow the tokens `ids` (B, T): (B, T), without gradients."""
+        rows = zip(self.hidden(ids)[0].flatten(0, 1).split(ROWS), targets.flatten().split(ROWS))
+        return torch.cat([F.cross_entropy(self.head(h).float(), t, reduction="none") for h, t in rows]).view_as(targets)
+
+
+ROWS = 128  # logits of so many tokens at a time stay in the processor's cache
+
+
+class LinearCrossEntropy(torch.autograd.Function):
+    """cross_entropy(linear(x, weight, bias), targets, label_smoothing): the same numbers without the (N, V) logits.
+
+    The output layer is most of a small language model's work, and its logits are larger than any cache. Here they are
+    made for a few rows at a time, turned at once into their own gradient, softmax - target, and forgotten.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
+    ) -> Tensor:
+        """x (N, C), weight (V, C), bias (V,), targets (N,) -> the mean over N, a scalar."""
+        n_rows, n_words = len(x), len(weight)
+        x_gradient, weight_gradient, bias_gradient = (
+            torch.empty_like(x),
+            torch.zeros_like(weight),
+            torch.zeros_like(bias),
+        )
+        total = x.new_zeros(())
+        for rows, target, gradient in zip(x.split(ROWS), targets[:, None].split(ROWS), x_gradient.split(ROWS)):
+            logits = torch.addmm(bias, rows, weight.t())  # (rows, V)
+            largest = logits.amax(dim=1, keepdim=True)
+            scored = (1 - smoothing) * logits.gather(1, target) + smoothing * logits.mean(dim=1, keepdim=True)
+            exponentials = logits.sub_(largest).exp_()
+            sums = exponentials.sum(dim=1, keepdim=True)
+            total += (sums.log() + largest - scored).sum()
+            softmax = exponentials.div_(sums * n_rows)  # from here on everything is divided by N
+            softmax.scatter_add_(1, target, torch.full_like(scored, -(1 - smoothing) / n_rows))
+            if smoothing:
+                softmax.sub_(smoothing / (n_words * n_rows))
+            torch.mm(softmax, weight, out=gradient)
+            weight_gradient.addmm_(softmax.t(), rows)
+            bias_gradient.add_(softmax.sum(dim=0))
+        ctx.save_for_backward(x_gradient, weight_gradient, bias_gradient)
+        return total / n_rows
+
+    @staticmethod
+    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
+        x_gradient, weight_gradient, bias_gradient = ctx.saved_tensors
+        return scale * x_gradient, scale * weight_gradient, scale * bias_gradient, None, None
 
 
 class Classifier(nn.Module):
