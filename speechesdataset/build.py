@@ -88,7 +88,7 @@ def _clean_paragraph(text: str) -> str:
     text = re.sub(r"\.( ?\.){2,}", "...", text)
     text = re.sub(r"(?<=\d)\u2013(?=\d)", "-", text)
     text = re.sub(r"[\s\-\u2012-\u2015]*([\u2012-\u2015]|--|\s-\s)[\s\-\u2012-\u2015]*", " -- ", text)
-    text = " ".join(re.sub(r"( --)?\s+([.,;:?!])(?!\.\.)", r"\2", text).split())
+    text = " ".join(re.sub(r"( --)?\s+([.,;:?!])", r"\2", text).split())
     return re.sub(r"^-- | --$", "", text)
 
 

@@ -14,6 +14,16 @@ from files import UserError
 SILENT = (9, 20)  # W. H. Harrison and Garfield died before they could address Congress
 SLUGS = {41: "hbush", 43: "wbush"}  # as the course's files are called
 
+NICKNAMES = {
+    "abe": "abraham",
+    "bill": "william",
+    "dick": "richard",
+    "jack": "john",
+    "jerry": "gerald",
+    "joe": "joseph",
+    "teddy": "theodore",
+}
+
 
 @dataclass(frozen=True)
 class President:
@@ -38,6 +48,7 @@ class President:
                 *("".join(given[i:]) + family for i in range(len(given))),  # johnquincyadams, quincyadams
                 *(initials[i:] + family for i in range(len(given))),  # jqadams, qadams
                 given[0] + family,
+                f"{given[0]}{family}{self.number}",
                 initials[-2:-1] + family if len(given) > 2 else family,  # hbush
                 initials + family[0] if len(given) > 1 else family,  # fdr
                 _letters(self.slug),
@@ -91,7 +102,7 @@ def choose(names: Sequence[str]) -> list[President]:
 
 
 def _find(name: str, everybody: Sequence[President]) -> President:
-    typed = _letters(name)
+    typed = _letters("".join(NICKNAMES.get(word, word) for word in re.split(r"[\W_]+", name.lower())))
     exact = [president for president in everybody if typed in (_letters(president.full_name), _letters(president.slug))]
     found = exact if len(exact) == 1 else [president for president in everybody if president.answers_to(typed)]
     if len(found) == 1:

