@@ -17,6 +17,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from checks import check
+from files import UserError
+
 PositionMethod = Literal["learned", "sinusoidal", "alibi", "rope", "t5", "none"]
 Pooling = Literal["mean", "masked-mean", "cls"]
 
@@ -46,12 +49,15 @@ class TransformerConfig:
     initialisation: Literal["normal", "pytorch"] = "normal"  # normal(0, 0.02) and zero biases, or PyTorch's default
 
     def __post_init__(self) -> None:
+        check(self, "at least 1", "n_classes", "n_embd", "n_head", "n_layer", "block_size", "ff_dim", "head_dim")
+        check(self, "at least 0", "vocabulary_size", "window", "alibi_slope_scale")
+        check(self, "from 0 to below 1", "dropout")
         if self.n_embd % self.n_head:
-            raise ValueError(f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}")
+            raise UserError(f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}")
         if self.positions == "rope" and (self.n_embd // self.n_head) % 2:
-            raise ValueError(f"rotary positions need an even head size, not {self.n_embd // self.n_head}")
+            raise UserError(f"rotary positions need an even head size, not {self.n_embd // self.n_head}")
         if self.positions == "sinusoidal" and self.n_embd % 2:
-            raise ValueError(f"sinusoidal positions need an even n_embd, not {self.n_embd}")
+            raise UserError(f"sinusoidal positions need an even n_embd, not {self.n_embd}")
 
 
 # ---------------------------------------------------------------------------------------------------------- attention
@@ -480,6 +486,16 @@ class LinearCrossEntropy(torch.autograd.Function):
         return scale * x_gradient, scale * weight_gradient, scale * bias_gradient, None, None
 
 
+class BatchNorm(nn.BatchNorm1d):
+    """Batch norm (Ioffe and Szegedy 2015) that takes a last batch of one row: alone, a row has no spread, so there the
+    running statistics stand in for the batch's."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and len(x) == 1:
+            return F.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return super().forward(x)
+
+
 class Classifier(nn.Module):
     """An encoder, a pooling of its vectors, and a head of two linear layers.
 
@@ -497,7 +513,7 @@ class Classifier(nn.Module):
         )
         self.head = nn.Sequential(
             nn.Linear(config.n_embd, config.head_dim),
-            nn.BatchNorm1d(config.head_dim) if config.batch_norm else nn.Identity(),
+            BatchNorm(config.head_dim) if config.batch_norm else nn.Identity(),
             nn.ReLU(),
             nn.Dropout(config.dropout),
             nn.Linear(config.head_dim, config.n_classes),

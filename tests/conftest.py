@@ -1,10 +1,17 @@
-"""What every test shares: a cache folder of its own, so that no test reads or fills the user's."""
+"""What every test shares: a cache folder of its own, so that no test reads or fills the user's; one thread; tiny data."""
 
 import os
+import random
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+
+import dataset
+
+os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start; more threads only get in each other's way here
+torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -18,3 +25,31 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         del os.environ["ORATOR_CACHE"]
     else:
         os.environ["ORATOR_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three speakers who favour words of their own: 60 training rows, 24 test rows of which 6 are seen, four texts."""
+    folder, draw = tmp_path_factory.mktemp("data"), random.Random(0)
+    shared = "we the people of this land will work and hope for a better day".split()
+    own = ["change health jobs schools", "terror freedom troops faith", "taxes budget trade soviet"]
+
+    def sentence(speaker: int, extra: str = "") -> str:
+        words = draw.choices(shared, k=draw.randint(3, 8)) + draw.choices(own[speaker].split(), k=3)
+        draw.shuffle(words)
+        return " ".join([*words, *extra.split()]) + " ."
+
+    train = [(row % 3, sentence(row % 3)) for row in range(60)]
+    test = [*train[:6], *((row % 3, sentence(row % 3)) for row in range(18))]
+    for name, rows in (("train_CLS.tsv", train), ("test_CLS.tsv", test)):
+        (folder / name).write_text("".join(f"{speaker}\t{text}\n" for speaker, text in rows))
+    (folder / "train_LM.txt").write_text("".join(f"{text}\n" for _, text in train))
+    for speaker, name in enumerate(("obama", "wbush", "hbush")):
+        (folder / f"test_LM_{name}.txt").write_text("".join(sentence(speaker, "unheard") + "\n" for _ in range(5)))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def data(cache: Path, data_folder: Path) -> dataset.Data:
+    """The tiny data in blocks of 8 tokens."""
+    return dataset.load_data(data_folder, block_size=8)

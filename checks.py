@@ -1,0 +1,29 @@
+"""Settings are checked where they are put together, so that a bad one ends in one line and not in the middle of a run."""
+
+import math
+from collections.abc import Callable
+from typing import Any, Literal
+
+from files import UserError
+
+Rule = Literal["at least 0", "at least 1", "above 0", "from 0 to 1", "above 0 and at most 1", "from 0 to below 1"]
+
+_HOLDS: dict[Rule, Callable[[float], bool]] = {
+    "at least 0": lambda value: value >= 0,
+    "at least 1": lambda value: value >= 1,
+    "above 0": lambda value: value > 0,
+    "from 0 to 1": lambda value: 0 <= value <= 1,
+    "above 0 and at most 1": lambda value: 0 < value <= 1,
+    "from 0 to below 1": lambda value: 0 <= value < 1,
+}
+
+
+def check(settings: Any, rule: Rule, *names: str) -> None:
+    """UserError for the first of these attributes of `settings` that breaks `rule`, or is infinite or no number.
+
+    None stands for "not set" and is always right.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not (math.isfinite(value) and _HOLDS[rule](value)):
+            raise UserError(f"{name} is {value}; it must be {rule}")
