@@ -100,5 +100,4 @@ def _mended(bracket: re.Match[str]) -> str:
 
 def _is_prose(text: str) -> bool:
     """Not a heading, a signature or a row of a table."""
-    letters = sum(character.isalpha() for character in text)
-    return any(character.islower() for character in text) and letters > 0.6 * len(text.replace(" ", ""))
+    return not text.isupper() and sum(map(str.isalpha, text)) > 0.6 * len(text.replace(" ", ""))
