@@ -11,10 +11,12 @@ import json
 import multiprocessing
 import os
 import platform
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 import evaluation
+from checks import check
 from dataset import Data, epoch_batches, window_starts
 from evaluation import Protocol
-from files import UserError, read_json, write_json, write_text
+from files import Interrupted, UserError, read_json, write_json, write_text
 from inference import Task, TrainedModel, save_model
 from tokenizer import PAD
 from training import Measurement, TrainingConfig, derived_seed, generator, process, train
@@ -46,6 +49,9 @@ class Recipe:
     training: TrainingConfig
     duration: int  # epochs of a classifier, iterations of a decoder
     by_length: bool = False  # classifier: batches of rows of like length
+
+    def __post_init__(self) -> None:
+        check(self, "at least 1", "duration")
 
 
 @dataclass(frozen=True)
@@ -82,6 +88,8 @@ def open_place(out: Path, device: torch.device, settings: dict[str, Any], resume
     """
     if process()[0] > 0:
         return Place(out, device)
+    for leftover in out.rglob(".*.tmp") if resume else ():  # of a process that was killed while it wrote
+        leftover.unlink()
     if (out / "config.json").exists() and not resume:
         number = next(n for n in itertools.count(1) if not Path(f"{out}.{n}").exists())
         out.rename(f"{out}.{number}")
@@ -95,11 +103,13 @@ def open_place(out: Path, device: torch.device, settings: dict[str, Any], resume
 
 def machine() -> dict[str, Any]:
     """What a result depends on besides code, settings and data."""
-    git = subprocess.run(
-        ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-    )
+    commit = None
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):  # no git, or not its checkout
+        command = ["git", "rev-parse", "HEAD"]
+        git = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
+        commit = git.stdout.strip()
     return {
-        "commit": git.stdout.strip() or None,
+        "commit": commit,
         "python": platform.python_version(),
         "torch": torch.__version__,
         "processor": processor_name(),
@@ -129,7 +139,7 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
     identity = json.loads(json.dumps({"run": asdict(run), "data": data.corpus.fingerprint}))
     if place.record(run).exists():
         record = read_json(place.record(run))
-        if record["identity"] != identity:
+        if not isinstance(record, dict) or record.get("identity") != identity:
             raise UserError(f"{place.record(run)}: of other settings or data; take another --out or drop --resume")
         return record
     torch.manual_seed(derived_seed(run.seed, "initialisation"))
@@ -236,12 +246,9 @@ class DecoderWork:
         self.model = Decoder(config).to(device)
         self.text = torch.cat([torch.tensor([PAD]), data.train_stream.ids])
         self.protocol = Protocol(config.block_size)
-        self.plan: Sequence[Tensor] = window_starts(
-            len(self.text),
-            config.block_size,
-            recipe.duration,
-            recipe.training.batch_size,
-            generator(run.seed, "order"),
+        size, order = recipe.training.batch_size, generator(run.seed, "order")
+        self.plan: Sequence[Tensor] = list(
+            window_starts(len(self.text), config.block_size, recipe.duration, size, order)
         )
         every = max(1, recipe.duration // MEASUREMENTS_PER_DECODER)
         self.measure_at: Sequence[int] = sorted({*range(every, recipe.duration + 1, every), recipe.duration})
@@ -291,9 +298,20 @@ def perform_all(runs: Sequence[Run], data: Data, place: Place, n_workers: int) -
         finally:
             torch.set_num_threads(n_threads)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_workers, context, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+    with ProcessPoolExecutor(n_workers, context, initializer=_start_worker) as pool:
         try:
             return list(tqdm(pool.map(job, runs), total=len(runs), desc="runs", unit="run", disable=None))
+        except BrokenProcessPool as error:
+            raise Interrupted("a worker process was killed") from error
         except BaseException:
-            pool.shutdown(cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                worker.terminate()  # a run that is in training saves first
             raise
+        finally:
+            collect_metrics(place)  # of workers that finish at the same time, one may have missed the other's
+
+
+def _start_worker() -> None:
+    torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to every process; outside training the parent answers it
