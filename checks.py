@@ -1,4 +1,4 @@
-"""Settings are checked where they are put together, so that a bad one ends in one line and not in the middle of a run."""
+"""Settings are checked where they are put together: a bad one ends in one line, not in the middle of a run."""
 
 import math
 from collections.abc import Callable

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from checks import check
 from dataset import Labelled, Stream
 from tokenizer import PAD, UNK
 from transformer import Classifier, Decoder
@@ -18,8 +19,8 @@ BITS_TO_SPELL_A_BYTE = 8.0  # the stated cost of an unknown word: 8 bits for eac
 # ----------------------------------------------------------------------------------------------------------- accuracy
 
 
-@torch.no_grad()
-def class_probabilities(model: Classifier, data: Labelled, batch_size: int = 256) -> Tensor:
+@torch.inference_mode()
+def class_probabilities(model: Classifier, data: Labelled, batch_size: int = 64) -> Tensor:
     """The probabilities (N, K) that the model, in eval mode, gives to each row of `data`."""
     training, device = model.training, next(model.parameters()).device
     model.eval()
@@ -85,12 +86,15 @@ class Protocol:
     length: int
     stride: int | None = None
 
+    def __post_init__(self) -> None:
+        check(self, "at least 1", "length", "stride")
+
     def __str__(self) -> str:
         kind = "non-overlapping windows" if self.stride is None else f"sliding window, stride {self.stride},"
         return f"{kind} of {self.length} tokens"
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def token_nats(model: Decoder, ids: Tensor, protocol: Protocol, batch_size: int = 64) -> Tensor:
     """-log p of every token of `ids` (N,) in nats, float64 (N,): each is scored once, the first after a <pad>."""
     training, device = model.training, next(model.parameters()).device

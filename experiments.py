@@ -33,15 +33,16 @@ RECIPES: dict[str, dict[Task, Recipe]] = {
 
 
 def customise(recipe: Recipe, **settings: Any) -> Recipe:
-    """`recipe` with other settings, each put where it belongs; UserError if they do not fit together."""
-    try:
-        for part in ("architecture", "training"):
-            config = getattr(recipe, part)
-            own = {name: settings.pop(name) for name in list(settings) if hasattr(config, name)}
-            recipe = replace(recipe, **{part: replace(config, **own)})
-        return replace(recipe, **settings)
-    except ValueError as error:
-        raise UserError(str(error)) from error
+    """`recipe` with other settings, each put where it belongs; UserError if they are wrong or do not fit together."""
+    alibi = [name for name in settings if name.startswith("alibi_")]
+    for part in ("architecture", "training"):
+        config = getattr(recipe, part)
+        own = {name: settings.pop(name) for name in list(settings) if hasattr(config, name)}
+        recipe = replace(recipe, **{part: replace(config, **own)})
+    if alibi and recipe.architecture.positions != "alibi":
+        positions = recipe.architecture.positions
+        raise UserError(f"{alibi[0]} does nothing with {positions} positions; choose alibi positions or leave it out")
+    return replace(recipe, **settings)
 
 
 # --------------------------------------------------------------------------------------------------------- the parts
@@ -91,8 +92,9 @@ def part2(
 ) -> dict[str, Any]:
     """Train the decoder at each feed-forward size; Tables 2 and 3, Figures 4 to 7, the n-gram model beside it."""
     started = time.perf_counter()
-    widths = [replace(recipe, architecture=replace(recipe.architecture, ff_dim=ff_dim)) for ff_dim in ff_dims]
-    runs = [Run(f"decoder-ff{ff_dim}", width, seed) for ff_dim, width in zip(ff_dims, widths)]
+    if not ff_dims or len(set(ff_dims)) < len(ff_dims):
+        raise UserError("ff_dims must be one or more different sizes, such as 256 100")
+    runs = [Run(f"decoder-ff{ff_dim}", customise(recipe, ff_dim=ff_dim), seed) for ff_dim in ff_dims]
     records = [perform(run, data, place) for run in runs]
     if process()[0]:
         return {}

@@ -13,6 +13,10 @@ class UserError(Exception):
     """Bad use or bad input. The message is one line: what is wrong, where, and what to do. main.py exits with 2."""
 
 
+class Interrupted(Exception):
+    """A run was stopped (Ctrl-C, SIGTERM, or the death of another process) after a checkpoint was written."""
+
+
 def write_bytes(path: Path | str, data: bytes) -> None:
     """Write `data` to `path` whole or not at all: a reader sees the old file or the new one, never a part.
 
@@ -20,8 +24,12 @@ def write_bytes(path: Path | str, data: bytes) -> None:
     raises OSError and leaves the old file as it was.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        reason = "a file is in its place" if not isinstance(error, PermissionError) else "no permission to write"
+        raise UserError(f"{path.parent}: cannot be used as a folder ({reason}); choose another") from error
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

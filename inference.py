@@ -7,9 +7,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from checks import check
 from files import UserError, read_tensors, write_tensors
 from tokenizer import PAD, UNK, Tokenizer
-from training import load_weights, weights
+from training import generator, load_weights, weights
 from transformer import Classifier, Decoder, KeyValueCache, TransformerConfig
 
 Task = Literal["classifier", "decoder"]
@@ -45,10 +46,14 @@ def load_model(path: Path, task: Task | None = None) -> TrainedModel:
     found = description.get("task")
     if found not in ((task,) if task else ("classifier", "decoder")):
         raise UserError(f"{path}: not a {task or 'model'}; {remedy}")
-    config = TransformerConfig(**description["architecture"])
+    try:
+        config = TransformerConfig(**description["architecture"])
+        tokenizer, class_names = Tokenizer(description["words"]), description["class_names"]
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: of another version of this program ({error}); train the model again") from error
     model = Classifier(config) if found == "classifier" else Decoder(config)
     load_weights(model, tensors, path)
-    return TrainedModel(model.eval(), Tokenizer(description["words"]), description["class_names"])
+    return TrainedModel(model.eval(), tokenizer, class_names)
 
 
 # ---------------------------------------------------------------------------------------------- sentences and speakers
@@ -107,6 +112,11 @@ class Sampling:
     seed: int = 0
     use_cache: bool = True
 
+    def __post_init__(self) -> None:
+        check(self, "at least 1", "n_tokens", "top_k")
+        check(self, "at least 0", "temperature")
+        check(self, "above 0 and at most 1", "top_p")
+
 
 @torch.no_grad()
 def generate(trained: TrainedModel, prompt: str, sampling: Sampling) -> list[int]:
@@ -118,7 +128,7 @@ def generate(trained: TrainedModel, prompt: str, sampling: Sampling) -> list[int
     model = trained.model
     assert isinstance(model, Decoder)
     limit = model.config.block_size if model.config.positions == "learned" else None
-    generator = torch.Generator().manual_seed(sampling.seed)
+    random = generator(sampling.seed, "sampling")
     ids = [PAD, *trained.tokenizer.encode(prompt)]  # a text begins after a <pad>, as when it is scored
     cache, n_read = KeyValueCache(), 0
     for _ in range(sampling.n_tokens):
@@ -128,21 +138,21 @@ def generate(trained: TrainedModel, prompt: str, sampling: Sampling) -> list[int
             n_read = len(ids)
         else:
             logits = model(torch.tensor([context]))[0][0, -1]
-        ids.append(draw(logits, sampling, generator))
+        ids.append(draw(logits, sampling, random))
     return ids[1:]
 
 
-def draw(logits: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
+def draw(logits: Tensor, sampling: Sampling, random: torch.Generator) -> int:
     """Draw the next token from `logits` (V,)."""
-    logits = logits.float().clone()
+    logits = logits.double()
     logits[[PAD, UNK]] = -torch.inf
     if sampling.temperature == 0:
         return int(logits.argmax())
     if sampling.top_k is not None:
         logits[logits < logits.topk(min(sampling.top_k, len(logits))).values[-1]] = -torch.inf
-    probabilities = (logits / sampling.temperature).softmax(dim=-1)
+    probabilities = ((logits - logits.max()) / sampling.temperature).softmax(dim=-1)  # however small the temperature
     if sampling.top_p is not None:
         ordered, order = probabilities.sort(descending=True)
         outside = ordered.cumsum(dim=-1) - ordered >= sampling.top_p  # the first token is always inside
         probabilities[order[outside]] = 0.0
-    return int(torch.multinomial(probabilities, 1, generator=generator))
+    return int(torch.multinomial(probabilities, 1, generator=random))

@@ -14,7 +14,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
-from files import UserError
+from checks import check
+from files import Interrupted, UserError
 
 # Only what the parser needs is imported above; each command imports its own modules, so that --help comes at once.
 
@@ -226,7 +227,11 @@ def overrides(command: Training) -> dict[str, Any]:
     """The settings given on the command line that replace the recipe's, by the recipe's names."""
     durations = {"epochs": "duration", "iterations": "duration"}
     own = {"data_dir", "out", "seed", "device", "threads", "recipe", "resume", "ff_dims"}
-    given = {name: value for name, value in vars(command).items() if name not in own and value not in (None, False)}
+    given = {
+        name: value
+        for name, value in vars(command).items()
+        if name not in own and value is not None and value is not False
+    }
     return {durations.get(name, name): value for name, value in given.items()}
 
 
@@ -238,6 +243,7 @@ def prepare(command: Training, name: str, recipe: Any) -> tuple[Any, Any]:
     from runs import open_place
     from training import first_process_first, pick_device
 
+    check(command, "at least 1", "threads")
     if command.threads is not None:
         torch.set_num_threads(command.threads)
     device = pick_device(command.device)
@@ -259,13 +265,11 @@ def run_classify(command: Classify) -> None:
     from inference import classify, load_model
 
     trained = load_model(command.model, "classifier")
-    sentences = command.sentences or (line for line in sys.stdin)
-    for sentence in sentences:
-        if sentence.strip():
-            probabilities = classify(trained, sentence)
-            ranked = sorted(probabilities.items(), key=lambda item: -item[1])[:5]
-            shares = "  ".join(f"{name} {100 * share:.1f}%" for name, share in ranked)
-            print(f"{ranked[0][0]}\t{shares}\t{sentence.strip()}", flush=True)
+    for sentence in command.sentences or (line for line in sys.stdin if line.strip()):
+        probabilities = classify(trained, sentence)
+        ranked = sorted(probabilities.items(), key=lambda item: -item[1])[:5]
+        shares = "  ".join(f"{name} {100 * share:.1f}%" for name, share in ranked)
+        print(f"{ranked[0][0]}\t{shares}\t{sentence.strip()}", flush=True)
 
 
 def run_attention(command: Attention) -> None:
@@ -312,10 +316,11 @@ RUN: dict[type, Callable[[Any], int | None]] = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    command = parse(sys.argv[1:] if arguments is None else arguments)
-    from training import Interrupted, processes
-
+    command = None
     try:
+        command = parse(sys.argv[1:] if arguments is None else arguments)
+        from training import processes
+
         with processes():
             return RUN[type(command)](command) or 0
     except UserError as error:
@@ -324,6 +329,8 @@ def main(arguments: list[str] | None = None) -> int:
         resume = " ".join(["python main.py", *(shlex.quote(word) for word in sys.argv[1:] if word != "--resume")])
         hint = f"; to go on: {resume} --resume" if isinstance(command, Training) else ""
         return complain(f"{str(error) or 'interrupted'}{hint}", EXIT_INTERRUPTED)
+    except UnicodeError:
+        return complain("the text is not UTF-8; convert it first", EXIT_BAD_USE)
     except BrokenPipeError:  # the reader of our output has left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

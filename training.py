@@ -8,6 +8,7 @@ with the very bits of one that was never stopped.
 
 import contextlib
 import hashlib
+import json
 import math
 import os
 import signal
@@ -22,7 +23,8 @@ import torch.distributed
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from files import UserError, read_tensors, write_tensors
+from checks import check
+from files import Interrupted, UserError, read_tensors, write_tensors
 
 SECONDS_BETWEEN_CHECKPOINTS = 20.0
 
@@ -42,9 +44,12 @@ class TrainingConfig:
     precision: Literal["float32", "bf16"] = "float32"
     compile: bool = False  # torch.compile
 
-
-class Interrupted(Exception):
-    """The run was stopped (Ctrl-C, SIGTERM, or the death of another process) after a checkpoint was written."""
+    def __post_init__(self) -> None:
+        check(self, "at least 1", "batch_size", "accumulate")
+        check(self, "above 0", "learning_rate", "clip")
+        check(self, "at least 0", "weight_decay")
+        check(self, "from 0 to 1", "warmup")
+        check(self, "from 0 to below 1", "label_smoothing")
 
 
 Measurement = dict[str, Any]
@@ -68,6 +73,7 @@ def train(
 
     If `checkpoint` exists, the run goes on from there (UserError if it is damaged or of another run). Measuring is
     outside the timer and cannot touch the training: it runs in eval mode, on one process, without gradients.
+    Interrupted, with a checkpoint, when a signal asks to stop or another process dies; UserError when the loss is lost.
     """
     optimizer = make_optimizer(model, config)
     state = State()
@@ -78,8 +84,14 @@ def train(
     step: nn.Module = WithLoss(model, loss)
     if config.compile:
         step = torch.compile(step)  # type: ignore[assignment]
+    in_parts = world_size > 1 or config.accumulate > 1
+    if in_parts and any(isinstance(module, nn.BatchNorm1d) for module in model.modules()):
+        raise UserError(
+            "batch norm needs each batch in one piece; leave it out, or use one process and no --accumulate"
+        )
     if world_size > 1:
-        step = nn.parallel.DistributedDataParallel(step)
+        with others_alive():
+            step = nn.parallel.DistributedDataParallel(step)
     saved_at = time.monotonic()
     bar = tqdm(
         total=len(plan), initial=state.step, desc=label, unit="step", disable=True if rank else None, leave=False
@@ -90,35 +102,34 @@ def train(
             torch.manual_seed(derived_seed(seed, "dropout", state.step, rank))
             set_learning_rate(optimizer, config, state.step, len(plan))
             try:
-                value = training_step(step, optimizer, plan[state.step], config, rank, world_size)
-            except RuntimeError as error:
-                if world_size == 1:
-                    raise
+                with others_alive():
+                    value, stop = training_step(step, optimizer, plan[state.step], config, rank, world_size, stopped)
+            except Interrupted:
                 if save:
                     save_checkpoint(checkpoint, model, optimizer, state, identity)
-                raise Interrupted(
-                    f"another process of the group died at step {state.step} ({_first_line(error)})"
-                ) from error
+                raise
+            check_finite(value, state.step)
             state.step += 1
             state.loss_sum += value
             state.loss_count += 1
             state.seconds += time.perf_counter() - started
             bar.update()
             if state.step in measure_at:
-                mean_loss = sum_over_processes(state.loss_sum) / state.loss_count
+                mean_loss = state.loss_sum / state.loss_count
                 state.loss_sum, state.loss_count = 0.0, 0
                 if rank == 0:
                     model.eval()
                     with torch.no_grad():
                         state.history.append(measure(state.step, mean_loss))
+                    check_finite(state.history[-1], state.step)
                     bar.set_postfix(_shown(state.history[-1]))
                     if on_measurement is not None:
                         on_measurement(state.history)
             due = state.step in measure_at or time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS
-            if save and (due or stopped()):
+            if save and (due or stop):
                 save_checkpoint(checkpoint, model, optimizer, state, identity)
                 saved_at = time.monotonic()
-            if stopped():
+            if stop:
                 raise Interrupted(f"stopped at step {state.step} of {len(plan)}")
     model.eval()
     return state.history, state.seconds
@@ -140,10 +151,12 @@ def training_step(
     optimizer: torch.optim.Optimizer,
     items: Tensor,
     config: TrainingConfig,
-    rank: int,
-    world_size: int,
-) -> float:
-    """One step on `items` (n,), of which this process computes every world_size-th; returns its share of the mean loss.
+    rank: int = 0,
+    world_size: int = 1,
+    stopped: Callable[[], bool] = lambda: False,
+) -> tuple[float, bool]:
+    """One step on `items` (n,), of which this process computes every world_size-th; returns the mean loss over all of
+    them, and whether `stopped` says so on any process.
 
     Each part's mean is weighted by its share of the items, so parts and processes may be uneven and the gradient is
     still that of the mean over the whole batch.
@@ -161,10 +174,21 @@ def training_step(
                 value = model(part) * (0.0 if idle else len(part) / len(items))
             (value * world_size).backward()  # DistributedDataParallel divides by the number of processes
         total += value.item()
+    total, n_stopped = sum_over_processes(total, float(stopped()))  # before the weights change, lest a process be gone
     if config.clip is not None:
         nn.utils.clip_grad_norm_(model.parameters(), config.clip)
     optimizer.step()
-    return total
+    return total, n_stopped > 0
+
+
+def check_finite(value: float | Measurement, step: int) -> None:
+    """UserError if `value` has a number in it that is infinite or none."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        raise UserError(
+            f"training diverged at step {step}: no finite loss; lower --learning-rate or set --clip"
+        ) from None
 
 
 # --------------------------------------------------------------------------------------------------------- optimizer
@@ -221,7 +245,7 @@ def processes() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
-    torch.distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield
     finally:
@@ -232,25 +256,37 @@ def processes() -> Iterator[None]:
 def first_process_first() -> Iterator[None]:
     """The first of the processes that train together goes through the block alone; then the others follow."""
     rank, world_size = process()
-    if world_size > 1 and rank > 0:
-        torch.distributed.barrier()
+    if rank > 0:
+        with others_alive():
+            torch.distributed.barrier()
     yield
     if world_size > 1 and rank == 0:
         torch.distributed.barrier()
 
 
-def sum_over_processes(value: float) -> float:
-    """The sum of `value` over the processes that train together."""
+@contextlib.contextmanager
+def others_alive() -> Iterator[None]:
+    """Within it, an error that comes of waiting for a process which is gone becomes Interrupted."""
+    try:
+        yield
+    except RuntimeError as error:
+        if process()[1] == 1:
+            raise
+        raise Interrupted(f"another process of the group died ({_first_line(error)})") from error
+
+
+def sum_over_processes(*values: float) -> list[float]:
+    """The sum of each of `values` over the processes that train together."""
     if process()[1] == 1:
-        return value
-    total = torch.tensor(value, dtype=torch.float64)
+        return list(values)
+    total = torch.tensor(values, dtype=torch.float64)
     torch.distributed.all_reduce(total)
-    return total.item()
+    return total.tolist()
 
 
 @contextlib.contextmanager
 def stop_signals() -> Iterator[Callable[[], bool]]:
-    """Within it, Ctrl-C and SIGTERM only take note; the function it gives says whether one came, on any process."""
+    """Within it, Ctrl-C and SIGTERM only take note; the function it gives says whether one came."""
     received: list[int] = []
     previous = {}
     for number in (signal.SIGINT, signal.SIGTERM):

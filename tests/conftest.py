@@ -1,4 +1,4 @@
-"""What every test shares: a cache folder of its own, so that no test reads or fills the user's; one thread; tiny data."""
+"""What every test shares: a cache folder of its own, so that no test touches the user's; one thread; tiny data."""
 
 import os
 import random
@@ -31,11 +31,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three speakers who favour words of their own: 60 training rows, 24 test rows of which 6 are seen, four texts."""
     folder, draw = tmp_path_factory.mktemp("data"), random.Random(0)
-    shared = "we the people of this land will work and hope for a better day".split()
+    shared = "we the people of this land will work and hope for a better day"
     own = ["change health jobs schools", "terror freedom troops faith", "taxes budget trade soviet"]
 
     def sentence(speaker: int, extra: str = "") -> str:
-        words = draw.choices(shared, k=draw.randint(3, 8)) + draw.choices(own[speaker].split(), k=3)
+        words = draw.choices(shared.split(), k=draw.randint(3, 8)) + draw.choices(own[speaker].split(), k=3)
         draw.shuffle(words)
         return " ".join([*words, *extra.split()]) + " ."
 
