@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def text_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A plain table: numbers with two digits, right-aligned; None as a dash."""
-    cells = [list(header), *([_cell(value) for value in row] for row in rows)]
+def text_table(header: Sequence[str], rows: Sequence[Sequence[Any]], digits: int = 2) -> str:
+    """A plain table: numbers right-aligned, those with a fraction to `digits` places; None as a dash."""
+    cells = [list(header), *([_cell(value, digits) for value in row] for row in rows)]
     widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
     lines = [
         "  ".join(f"{cell:{'<' if i == 0 else '>'}{w}}" for i, (cell, w) in enumerate(zip(row, widths)))
@@ -15,27 +15,29 @@ def text_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
 
 
-def _cell(value: Any) -> str:
+def _cell(value: Any, digits: int) -> str:
     if value is None:
         return "-"
-    return (
-        f"{value:.4f}"
-        if isinstance(value, float) and abs(value) < 2
-        else (f"{value:.2f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value))
-    )
+    if isinstance(value, float):
+        return f"{value:,.{digits}f}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def part1_text(results: dict[str, Any]) -> str:
     """Table 1 of a classifier's run, its accuracy on all, seen and unseen rows, and the baselines beside it."""
     epochs = text_table(
         ["epoch", "train loss", "train accuracy %", "test accuracy %"],
-        [[row["epoch"], row["train_loss"], row["train_accuracy"], row["test_accuracy"]] for row in results["epochs"]],
+        [
+            [row["epoch"], f"{row['train_loss']:.4f}", row["train_accuracy"], row["test_accuracy"]]
+            for row in results["epochs"]
+        ],
     )
     models = {
         f"transformer ({results['recipe']} recipe)": results["test"],
         "TF-IDF, logistic regression": results["baselines"]["tfidf"],
         "largest class": results["baselines"]["majority"],
     }
+    scores = results["scores"]
     counts = {group: results["test"][group]["n"] for group in ("all", "seen", "unseen")}
     accuracies = text_table(
         ["test accuracy %", *(f"{group} ({n})" for group, n in counts.items())],
@@ -49,13 +51,26 @@ def part1_text(results: dict[str, Any]) -> str:
         accuracies,
         "(seen: the row's text stands word for word in train_CLS.tsv)",
         "",
+        text_table(
+            ["class", "test rows", "precision %", "recall %", "F1 %"],
+            [
+                *([row["name"], row["n"], row["precision"], row["recall"], row["f1"]] for row in scores["classes"]),
+                ["mean (macro)", None, None, None, scores["macro_f1"]],
+            ],
+        ),
+        "",
     ]
+    if counts["seen"]:
+        lines.append(
+            f"Warning: {counts['seen']:,} of {counts['all']:,} test rows stand in the training file too; "
+            "`python main.py data audit` with the same --data-dir shows them."
+        )
     if not results["left_plateau"]:
         lines.append("This run never left its plateau: it predicts the largest class. Another --seed may train.")
     truncated = results["n_truncated"]
     if any(truncated.values()):
         lines.append(
-            f"Cut at {results['block_size']} tokens: {truncated['train']:,} training and {truncated['test']:,} test rows."
+            f"Cut at {results['block_size']} tokens: {truncated['train']:,} training rows, {truncated['test']:,} test rows."
         )
     lines.append(f"Training took {results['train_seconds']:.1f} s of {results['total_seconds']:.1f} s.")
     return "\n".join(lines)
@@ -67,8 +82,8 @@ def part2_text(results: dict[str, Any]) -> str:
     lines = []
     for number, model in enumerate(results["models"], start=2):
         lines += [
-            f"Table {number}: perplexity, hidden size {model['ff_dim']}, {model['n_parameters']:,} parameters, vocabulary "
-            f"of {results['vocabulary_size']:,} words, seed {results['seed']}; {results['protocol']}",
+            f"Table {number}: perplexity, hidden size {model['ff_dim']}, {model['n_parameters']:,} parameters, "
+            f"vocabulary of {results['vocabulary_size']:,} words, seed {results['seed']}; {results['protocol']}",
             text_table(
                 ["iteration", "train", *names],
                 [
@@ -81,12 +96,13 @@ def part2_text(results: dict[str, Any]) -> str:
     ngram = results["ngram_scores"]
     scored = {f"decoder, hidden size {model['ff_dim']}": model["scores"] for model in results["models"]}
     scored["Kneser-Ney trigram"] = ngram
-    for key, title in (
-        ("perplexity", "perplexity"),
-        ("perplexity_without_unk", "perplexity without <unk>"),
-        ("bits_per_byte", "bits per byte"),
+    for key, title, digits in (
+        ("perplexity", "perplexity", 2),
+        ("perplexity_without_unk", "perplexity without <unk>", 2),
+        ("bits_per_byte", "bits per byte", 3),
     ):
-        lines += [text_table([title, *names], [[n, *(s[name][key] for name in names)] for n, s in scored.items()]), ""]
+        rows = [[model, *(scores[name][key] for name in names)] for model, scores in scored.items()]
+        lines += [text_table([title, *names], rows, digits), ""]
     lines += [
         text_table(["<unk>, % of tokens", *names], [["", *(results["unk_rate"][name] for name in names)]]),
         "(every token of each file is scored once; bits per byte: 8 bits for each byte of an unknown word and its end)",
