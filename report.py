@@ -70,7 +70,7 @@ def part1_text(results: dict[str, Any]) -> str:
     truncated = results["n_truncated"]
     if any(truncated.values()):
         lines.append(
-            f"Cut at {results['block_size']} tokens: {truncated['train']:,} training rows, {truncated['test']:,} test rows."
+            f"Cut at {results['block_size']} tokens: {truncated['train']:,} training and {truncated['test']:,} test rows"
         )
     lines.append(f"Training took {results['train_seconds']:.1f} s of {results['total_seconds']:.1f} s.")
     return "\n".join(lines)
