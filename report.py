@@ -67,11 +67,9 @@ def part1_text(results: dict[str, Any]) -> str:
         )
     if not results["left_plateau"]:
         lines.append("This run never left its plateau: it predicts the largest class. Another --seed may train.")
-    truncated = results["n_truncated"]
-    if any(truncated.values()):
-        lines.append(
-            f"Cut at {results['block_size']} tokens: {truncated['train']:,} training and {truncated['test']:,} test rows"
-        )
+    n_cut, block = results["n_truncated"], results["block_size"]
+    if any(n_cut.values()):
+        lines.append(f"Cut at {block} tokens: {n_cut['train']:,} training and {n_cut['test']:,} test rows.")
     lines.append(f"Training took {results['train_seconds']:.1f} s of {results['total_seconds']:.1f} s.")
     return "\n".join(lines)
 
