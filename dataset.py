@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,13 +36,13 @@ def read_lines(path: Path | str) -> list[str]:
 
     Only \\n and \\r\\n end a line: U+2028 or \\x85 may stand inside a sentence (str.splitlines would cut there).
     """
-    return [line.strip() for _, line in _lines(path)]
+    return [line.strip() for _, line in numbered_lines(path)]
 
 
 def read_segments(path: Path | str) -> list[Segment]:
     """The rows `label, tab, text` of a file. Blank lines are passed over; anything else amiss is a UserError."""
     segments = []
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         label, *texts = (part.strip() for part in line.split("\t"))
         if not texts:
             raise UserError(f"{path}:{number}: no tab; write label, tab, text on every line")
@@ -54,7 +54,7 @@ def read_segments(path: Path | str) -> list[Segment]:
     return segments
 
 
-def _lines(path: Path | str) -> list[tuple[int, str]]:
+def numbered_lines(path: Path | str) -> list[tuple[int, str]]:
     """Number and content of every line that is not blank; UserError for files that are empty or no text."""
     lines = []
     for number, line in enumerate(read_text(path).split("\n"), start=1):
@@ -283,6 +283,22 @@ class Data:
     seen: Tensor  # (N,) bool: test rows whose text stands in train_CLS.tsv
     train_stream: Stream
     test_streams: dict[str, Stream]
+
+
+def validation_split(data: Data, fold: int, n_folds: int = 5) -> Data:
+    """`data` to tune with: the test rows are a fold (`fold` modulo `n_folds`) of the distinct training rows, the training
+    rows are the other folds. No row of the test set is left in it, and no text stands on both sides."""
+    first = list({same_text(segment.text): i for i, segment in reversed(list(enumerate(data.corpus.train)))}.values())
+    chosen = set(folds([data.corpus.train[i].label for i in first], n_folds, seed=0)[fold % n_folds])
+    parts = [[i for place, i in enumerate(first) if (place in chosen) == inside] for inside in (False, True)]
+    train, test = (
+        replace(data.train, ids=data.train.ids[part], lengths=data.train.lengths[part], labels=data.train.labels[part])
+        for part in parts
+    )
+    segments = [[data.corpus.train[i] for i in part] for part in parts]
+    name = f"{data.corpus.fingerprint} fold {fold % n_folds} of {n_folds}"
+    corpus = replace(data.corpus, train=segments[0], test=segments[1], fingerprint=sha256(name.encode()))
+    return replace(data, corpus=corpus, train=train, test=test, seen=torch.zeros(len(parts[1]), dtype=torch.bool))
 
 
 def load_data(directory: Path | str, block_size: int) -> Data:
