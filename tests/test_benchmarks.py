@@ -1,0 +1,125 @@
+"""The benchmark measures what it says: the same work on every side, each moment counted once, a table that reads."""
+
+import importlib.util
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from benchmarks import growth, stages, timing
+from benchmarks.__main__ import table
+from benchmarks.contenders import LIBRARIES, TASKS, Sizes, Task, library_step, our_step, step_flops
+from comparison import Estimate
+from transformer import Classifier, Decoder, TransformerConfig, count_parameters
+
+SMALL = Sizes(block_size=8, batch_size=4, vocabulary_size=50)
+
+
+def test_operations_of_a_step() -> None:
+    assert step_flops("classifier", Sizes()) == pytest.approx(0.65e9, rel=0.01)
+    assert step_flops("decoder", Sizes()) == pytest.approx(1.79e9, rel=0.01)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("name", LIBRARIES)
+def test_library_models_are_of_the_same_size(name: str, task: Task) -> None:
+    if importlib.util.find_spec(name.replace("-", "_")) is None and name != "torch.nn":
+        pytest.skip("not in the development requirements")
+    config = TransformerConfig(5755)
+    ours = Classifier(config) if task == "classifier" else Decoder(config)
+    theirs = LIBRARIES[name](config, task)
+    used = sum(parameter.numel() for parameter in theirs.parameters())
+    used -= sum(p.numel() for n, p in theirs.named_parameters() if "to_logits" in n and task == "classifier")
+    assert used == pytest.approx(count_parameters(ours), rel=0.01)
+    ids = torch.randint(2, 5755, (16, 32))
+    assert theirs(ids).shape == ((16, 3) if task == "classifier" else (16, 32, 5755))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_library_decoder_is_causal_and_encoder_is_not(task: Task) -> None:
+    model = LIBRARIES["torch.nn"](TransformerConfig(50, block_size=8), task).eval()
+    ids = torch.randint(2, 50, (1, 8))
+    changed = ids.clone()
+    changed[0, -1] = 1
+    before, after = model(ids), model(changed)
+    if task == "decoder":
+        torch.testing.assert_close(before[:, :-1], after[:, :-1])
+    assert not torch.equal(before, after)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_steps_run_and_are_compared_in_turns(task: Task) -> None:
+    steps = {"Orator": our_step(task, SMALL), "torch.nn": library_step("torch.nn", task, SMALL)}
+    ours, theirs = timing.compare("a group", steps, "Orator", step_flops(task, SMALL), rounds=3)
+    assert (ours.against, theirs.yardstick) == (None, "Orator")
+    assert theirs.against is not None
+    assert theirs.against.n == 3
+    assert 0 < (ours.share_of_peak or 0) < 2
+    assert ours.fastest is not None
+    assert ours.fastest <= ours.seconds
+
+
+def test_every_contender_has_every_turn() -> None:
+    calls: list[str] = []
+    seconds = timing.interleaved({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, rounds=5, repeats=2)
+    assert {name: len(values) for name, values in seconds.items()} == {"a": 5, "b": 5}
+    assert calls.count("a") == calls.count("b") == 2 * (5 + 2)
+    assert {calls[i] for i in range(0, len(calls), 4)} == {"a", "b"}  # now the one is first, now the other
+
+
+def test_a_moment_counts_for_the_innermost_stage() -> None:
+    watch = stages.Stopwatch()
+    inner = watch.around("inner", lambda: time.sleep(0.02))
+
+    def slow() -> None:
+        time.sleep(0.01)
+        inner()
+
+    started = time.perf_counter()
+    watch.around("outer", slow)()
+    whole = time.perf_counter() - started
+    assert watch.seconds["inner"] >= 0.02
+    assert watch.seconds["outer"] >= 0.01
+    assert watch.seconds["inner"] + watch.seconds["outer"] <= whole
+
+
+def test_every_stage_names_functions_that_exist() -> None:
+    for paths in stages.FUNCTIONS.values():
+        for path in paths:
+            module, *names = path.split(".")
+            found = importlib.import_module(module)
+            for name in names:
+                found = getattr(found, name)
+            assert callable(found)
+
+
+@pytest.mark.parametrize(("axis", "size"), [("length", 8), ("vocabulary", 100), ("batch", 2), ("corpus", 300)])
+def test_growth_of_every_axis(axis: str, size: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ORATOR_CACHE", str(tmp_path))
+    rows = []
+    for name in growth.AXES[axis][2]():
+        for n in (size, 2 * size):
+            seconds, megabytes = growth.measure(axis, name, n, torch.get_num_threads(), enough=0.0)
+            rows.append(timing.Row("growth: size", name, seconds, megabytes=megabytes, size=n))
+            assert seconds > 0
+    growth.growth_figure(tmp_path / "growth.png", rows)
+    assert (tmp_path / "growth.png").stat().st_size > 1000
+
+
+def test_table() -> None:
+    machine = {"processor": "a processor", "cores": 2, "threads": 1, "torch": "2.13.0"}
+    ratio = Estimate(1.5, 1.4, 1.6, 0.1, 1.5, 40)
+    rows = [
+        timing.Row("a step", "Orator", 0.0105, 0.01, share_of_peak=0.5),
+        timing.Row("a step", "torch.nn", 0.0158, 0.015, ratio, "Orator", 0.3),
+        timing.Row("growth: length", "encoder", 1.25, megabytes=812.4, size=1024),
+    ]
+    lines = table({"machine": machine, "peak_gflops": 96.4}, rows).splitlines()
+    assert "96 GFLOP/s" in lines[0]
+    assert len({len(line) for line in lines[2:]}) == 1
+    assert [cell.strip() for cell in lines[6].split("|")[1:-1]] == [
+        "torch.nn", "15.80 ms", "15.00 ms", "1.50 [1.40, 1.60]", "30%", ""
+    ]  # fmt: skip
+    assert "encoder, 1,024" in lines[-1]
+    assert "812 MB" in lines[-1]
