@@ -165,6 +165,7 @@ def test_padding_and_the_rest_of_the_batch_change_nothing(kind: str, positions: 
 def test_the_decoder_is_causal_by_gradient(kind: str, positions: str, return_attention: bool) -> None:
     model, (ids, lengths) = make(kind, positions=positions), batch()
     embedded: list[Tensor] = []
+    assert isinstance(model, Decoder)
     model.embedding.register_forward_hook(lambda _module, _inputs, output: embedded.append(output))
     output = logits(model, ids, lengths, return_attention)
     for place in range(8):
@@ -202,7 +203,7 @@ def test_a_key_value_cache_changes_nothing(kind: str, positions: str, read: int)
 # ---------------------------------------------------------------------------------------------------------- positions
 
 UP_TO_8, BETWEEN = [1, 2, 3, 4, 5, 6, 7, 8], [0.5, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5]
-PUBLISHED = {  # the authors' slopes are 2 to the power of minus these
+PUBLISHED: dict[int, list[float]] = {  # the authors' slopes are 2 to the power of minus these
     **{1: [8], 2: [4, 8], 3: [4, 8, 2], 4: [2, 4, 6, 8]},
     **{5: [2, 4, 6, 8, 1], 6: [2, 4, 6, 8, 1, 3], 7: [2, 4, 6, 8, 1, 3, 5]},
     **{8 + n: UP_TO_8 + BETWEEN[:n] for n in range(8)},
@@ -406,6 +407,7 @@ def test_the_loss_without_logits_is_cross_entropy_forward_and_backward(smoothing
     found = []
     for fused in (True, False):
         model = make("decoder", tied=tied)
+        assert isinstance(model, Decoder)
         plain = F.cross_entropy(model(ids)[0].flatten(0, 1), targets.flatten(), label_smoothing=smoothing)
         loss = model.loss(ids, targets, smoothing) if fused else plain
         (3 * loss).backward()
