@@ -14,7 +14,8 @@ import platform
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
@@ -28,7 +29,7 @@ from tqdm import tqdm
 
 import evaluation
 from checks import check
-from dataset import Data, epoch_batches, window_starts
+from dataset import Data, epoch_batches, validation_split, window_starts
 from evaluation import Protocol
 from files import Interrupted, UserError, read_json, write_json, write_text
 from inference import Task, TrainedModel, save_model
@@ -61,6 +62,8 @@ class Run:
     name: str
     recipe: Recipe
     seed: int
+    fold: int | None = None  # for tuning: train without this fold of the training rows and measure on it, not on test
+    lengths: tuple[int, ...] = ()  # decoder: perplexity by iteration in windows of these lengths, too
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,8 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
 
     Of processes that train together, only the first measures and writes; the others return an empty record.
     """
+    if run.fold is not None:
+        data = validation_split(data, run.fold)
     identity = json.loads(json.dumps({"run": asdict(run), "data": data.corpus.fingerprint}))
     if place.record(run).exists():
         record = read_json(place.record(run))
@@ -245,7 +250,7 @@ class DecoderWork:
         self.data, self.device, self.smoothing = data, device, recipe.training.label_smoothing
         self.model = Decoder(config).to(device)
         self.text = torch.cat([torch.tensor([PAD]), data.train_stream.ids])
-        self.protocol = Protocol(config.block_size)
+        self.protocol, self.lengths = Protocol(config.block_size), run.lengths
         size, order = recipe.training.batch_size, generator(run.seed, "order")
         self.plan: Sequence[Tensor] = list(
             window_starts(len(self.text), config.block_size, recipe.duration, size, order)
@@ -264,7 +269,15 @@ class DecoderWork:
             name: evaluation.token_nats(self.model, stream.ids, self.protocol) for name, stream in streams.items()
         }
         perplexities = {name: evaluation.perplexity(nats) for name, nats in self.nats.items()}
-        return {"iteration": step, "train_loss": train_loss, "perplexity": perplexities}
+        others = {
+            str(length): {
+                name: evaluation.perplexity(evaluation.token_nats(self.model, stream.ids, Protocol(length)))
+                for name, stream in self.data.test_streams.items()
+            }
+            for length in self.lengths
+        }
+        row = {"iteration": step, "train_loss": train_loss, "perplexity": perplexities}
+        return row | ({"perplexity_by_length": others} if others else {})
 
     def record(self, history: list[Measurement]) -> dict[str, Any]:
         if not self.nats:  # resumed after the last measurement
@@ -286,21 +299,31 @@ class DecoderWork:
 
 
 def perform_all(runs: Sequence[Run], data: Data, place: Place, n_workers: int) -> list[dict[str, Any]]:
-    """The records of `runs`. Each is computed by one thread, `n_workers` at a time, so that the numbers are the same
-    whatever the number of workers."""
-    job = functools.partial(perform, data=data, place=place)
-    n_workers = min(n_workers, len(runs))
+    """The records of `runs`."""
+    try:
+        return share_out(functools.partial(perform, data=data, place=place), runs, n_workers, "runs")
+    finally:
+        collect_metrics(place)  # of workers that finish at the same time, one may have missed the other's
+
+
+def share_out(job: Callable[[Any], Any], items: Sequence[Any], n_workers: int, label: str) -> list[Any]:
+    """job(item) of every item, in order. Each is computed by one thread, `n_workers` at a time in processes of their
+    own, so that the numbers are the same whatever the number of workers. `job` must be picklable.
+
+    A failure, Ctrl-C or SIGTERM stops the workers, whose runs in training save first, and is raised here.
+    """
+    n_workers = min(n_workers, len(items))
     if n_workers <= 1:
         n_threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:
-            return [job(run) for run in tqdm(runs, desc="runs", unit="run", disable=None)]
+            return [job(item) for item in tqdm(items, desc=label, unit="run", disable=None)]
         finally:
             torch.set_num_threads(n_threads)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_workers, context, initializer=_start_worker) as pool:
+    with ProcessPoolExecutor(n_workers, context, initializer=_start_worker) as pool, _terminated_as_interrupted():
         try:
-            return list(tqdm(pool.map(job, runs), total=len(runs), desc="runs", unit="run", disable=None))
+            return list(tqdm(pool.map(job, items), total=len(items), desc=label, unit="run", disable=None))
         except BrokenProcessPool as error:
             raise Interrupted("a worker process was killed") from error
         except BaseException:
@@ -308,10 +331,33 @@ def perform_all(runs: Sequence[Run], data: Data, place: Place, n_workers: int) -
             for worker in multiprocessing.active_children():
                 worker.terminate()  # a run that is in training saves first
             raise
-        finally:
-            collect_metrics(place)  # of workers that finish at the same time, one may have missed the other's
 
 
 def _start_worker() -> None:
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to every process; outside training the parent answers it
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()  # no worker outlives its parent
+
+
+@contextlib.contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Within it, SIGTERM raises KeyboardInterrupt, as Ctrl-C does."""
+    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def remembered(path: Path, identity: Any, compute: Callable[[], Any]) -> Any:
+    """What `path` holds, if it was computed for the same `identity`; else compute and write it."""
+    identity = json.loads(json.dumps(identity))
+    if path.exists():
+        kept = read_json(path)
+        if kept["identity"] == identity:
+            return kept["value"]
+    value = compute()
+    write_json(path, {"value": value, "identity": identity})
+    return value
