@@ -260,13 +260,25 @@ def epoch_batches(
     return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
 
 
-def window_starts(n_tokens: int, block_size: int, n_iterations: int, batch_size: int, generator: Generator) -> Tensor:
+def window_starts(
+    n_tokens: int, block_size: int, n_iterations: int, batch_size: int, generator: Generator, shuffled: bool = False
+) -> Tensor:
     """Where the windows of a decoder's whole run begin, (iterations, batch size): drawn up front, so that a run that
     resumes needs only the number of its iteration. A window is `block_size` tokens and the one to predict after them.
+
+    Each is drawn at random from the whole text; or, `shuffled`, the text is cut into windows from a random place on,
+    and each is taken once, before it is cut anew.
     """
     if n_tokens <= block_size:
         raise UserError(f"{TRAIN_TEXT}: {n_tokens} tokens, too few for windows of {block_size}; use more text")
-    return torch.randint(n_tokens - block_size, (n_iterations, batch_size), generator=generator)
+    if not shuffled:
+        return torch.randint(n_tokens - block_size, (n_iterations, batch_size), generator=generator)
+    rounds: list[Tensor] = []
+    while sum(map(len, rounds)) < n_iterations * batch_size:
+        first = int(torch.randint(min(block_size, n_tokens - block_size), (), generator=generator))
+        starts = torch.arange(first, n_tokens - block_size, block_size)
+        rounds.append(starts[torch.randperm(len(starts), generator=generator)])
+    return torch.cat(rounds)[: n_iterations * batch_size].view(n_iterations, batch_size)
 
 
 # ------------------------------------------------------------------------------------------------- all that a run needs
@@ -286,9 +298,9 @@ class Data:
 
 
 def validation_split(data: Data, fold: int, n_folds: int = 5) -> Data:
-    """`data` to tune with: the test rows are a fold (`fold` modulo `n_folds`) of the distinct training rows, the training
-    rows are the other folds. No row of the test set is left in it, and no text stands on both sides."""
-    first = list({same_text(segment.text): i for i, segment in reversed(list(enumerate(data.corpus.train)))}.values())
+    """`data` to tune with: its test rows are one fold (`fold` modulo `n_folds`) of the distinct training rows, its
+    training rows the other folds. No row of the test set is left in it, and no text stands on both sides."""
+    first = sorted({same_text(row.text): i for i, row in reversed(list(enumerate(data.corpus.train)))}.values())
     chosen = set(folds([data.corpus.train[i].label for i in first], n_folds, seed=0)[fold % n_folds])
     parts = [[i for place, i in enumerate(first) if (place in chosen) == inside] for inside in (False, True)]
     train, test = (
