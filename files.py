@@ -95,7 +95,8 @@ def write_tensors(path: Path | str, tensors: dict[str, Any], description: dict[s
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     text = json.dumps(description, sort_keys=True)
     checksum = sha256(text.encode() + save(tensors))
-    write_bytes(path, save(tensors, metadata={"description": text, "sha256": checksum}))
+    # One entry, for safetensors writes several in an order that changes, and the same model must be the same bytes.
+    write_bytes(path, save(tensors, metadata={"description": checksum + text}))
 
 
 def read_tensors(path: Path | str) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -114,6 +115,7 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Any], dict[str, Any]]:
         raise UserError(f"{path}: cut short or not a safetensors file ({error}); delete it and train again") from error
     if "description" not in metadata:
         raise UserError(f"{path}: not written by this program; name a file that a command here made")
-    if sha256(metadata["description"].encode() + save(tensors)) != metadata.get("sha256"):
+    checksum, text = metadata["description"][:64], metadata["description"][64:]
+    if sha256(text.encode() + save(tensors)) != checksum:
         raise UserError(f"{path}: altered since it was written (checksum differs); delete it and train again")
-    return tensors, json.loads(metadata["description"])
+    return tensors, json.loads(text)

@@ -49,7 +49,7 @@ def load_model(path: Path, task: Task | None = None) -> TrainedModel:
     try:
         config = TransformerConfig(**description["architecture"])
         tokenizer, class_names = Tokenizer(description["words"]), description["class_names"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, UserError) as error:
         raise UserError(f"{path}: of another version of this program ({error}); train the model again") from error
     model = Classifier(config) if found == "classifier" else Decoder(config)
     load_weights(model, tensors, path)

@@ -16,7 +16,7 @@ PATIENCE = 120.0  # seconds after which a process counts as hanging
 
 _server = multiprocessing.get_context("forkserver")
 _server.set_forkserver_preload(
-    ["main", "experiments", "report", "sklearn.linear_model", "matplotlib.backends.backend_agg"]
+    ["main", "experiments", "report", "sklearn.linear_model", "matplotlib.backends.backend_agg", "torch._dynamo"]
 )
 os.environ["PYTHONPATH"] = str(ROOT)  # the server imports before it learns this process's path
 

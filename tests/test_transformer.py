@@ -166,7 +166,7 @@ def test_the_decoder_is_causal_by_gradient(kind: str, positions: str, return_att
     model, (ids, lengths) = make(kind, positions=positions), batch()
     embedded: list[Tensor] = []
     assert isinstance(model, Decoder)
-    model.embedding.register_forward_hook(lambda _module, _inputs, output: embedded.append(output))
+    model.blocks[0].register_forward_pre_hook(lambda _block, inputs: embedded.append(inputs[0]))
     output = logits(model, ids, lengths, return_attention)
     for place in range(8):
         (gradient,) = torch.autograd.grad(output[:, place].square().sum(), embedded[0], retain_graph=True)
