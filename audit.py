@@ -204,11 +204,12 @@ def _exclusive(rows: Sequence[set[str]], labels: Sequence[str]) -> dict[str, tup
 def _unknown(words: dict[str, list[list[str]]]) -> dict[str, dict[str, float]]:
     """For each test file, in percent of its words: <unk>, and words that only train_CLS.tsv has, not train_LM.txt."""
     rows, text = ({word for line in words[name] for word in line} for name in (CLASSIFICATION[0], TRAIN_TEXT))
+    known, only_in_rows = rows | text, rows - text
     result = {}
     for name in words.keys() - {CLASSIFICATION[0], TRAIN_TEXT}:
         count = Counter(word for line in words[name] for word in line)
-        unknown = sum(n for word, n in count.items() if word not in rows | text)
-        only_rows = sum(n for word, n in count.items() if word in rows and word not in text)
+        unknown = sum(n for word, n in count.items() if word not in known)
+        only_rows = sum(n for word, n in count.items() if word in only_in_rows)
         total = sum(count.values())
         result[name] = {"unk_percent": 100 * unknown / total, "only_train_CLS_percent": 100 * only_rows / total}
     return dict(sorted(result.items()))
@@ -304,8 +305,8 @@ def render(found: dict[str, Any]) -> str:
         own = give_aways[kind]
         parts.append(
             f"Give-aways: {own['n_items']} {kind} that only one class of train_CLS.tsv has, often. {own['test_rows']} "
-            f"test rows have one, and {own['right_where_present']} of these are of its class; a rule on them alone reaches "
-            f"{own['rule_accuracy']:.1f}% of all test rows (always the largest class: "
+            f"test rows have one, and {own['right_where_present']} of these are of its class; a rule on them alone "
+            f"reaches {own['rule_accuracy']:.1f}% of all test rows (always the largest class: "
             f"{give_aways['majority_accuracy']:.1f}%)"
         )
         rows = [
