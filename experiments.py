@@ -29,6 +29,37 @@ RECIPES: dict[str, dict[Task, Recipe]] = {
         "classifier": Recipe("classifier", TransformerConfig(0), TrainingConfig(), duration=15),
         "decoder": Recipe("decoder", TransformerConfig(0, initialisation="pytorch"), TrainingConfig(), duration=500),
     },
+    "best": {
+        "classifier": Recipe("classifier", TransformerConfig(0), TrainingConfig(), duration=15),
+        "decoder": Recipe(
+            "decoder",
+            TransformerConfig(
+                0,
+                n_embd=128,
+                n_layer=2,
+                ff_dim=512,
+                positions="rope",
+                norm="pre",
+                dropout=0.2,
+                embedding_dropout=0.2,
+                tied=True,
+                n_spellings=4096,
+            ),
+            TrainingConfig(
+                learning_rate=2e-3,
+                weight_decay=0.1,
+                beta2=0.98,
+                schedule="linear",
+                warmup=0.05,
+                clip=1.0,
+                label_smoothing=0.65,
+                smoothing="kneser-ney",
+                unigram_bias=True,
+            ),
+            duration=500,
+            shuffled=True,
+        ),
+    },
 }
 
 

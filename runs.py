@@ -33,11 +33,13 @@ from dataset import Data, epoch_batches, validation_split, window_starts
 from evaluation import Protocol
 from files import Interrupted, UserError, read_json, write_json, write_text
 from inference import Task, TrainedModel, save_model
+from smoothing import Smoothing, kneser_ney, uniform
 from tokenizer import PAD
 from training import Measurement, TrainingConfig, derived_seed, generator, process, train
 from transformer import Classifier, Decoder, TransformerConfig, count_parameters
 
 MEASUREMENTS_PER_DECODER = 5  # every 100 of 500 iterations
+DISCOUNT = 0.65  # of the Kneser-Ney unigram, where label smoothing does not give one
 PLATEAU_MARGIN = 5.0  # a classifier is on its plateau while training accuracy is less than this above the largest class
 
 
@@ -50,6 +52,7 @@ class Recipe:
     training: TrainingConfig
     duration: int  # epochs of a classifier, iterations of a decoder
     by_length: bool = False  # classifier: batches of rows of like length
+    shuffled: bool = False  # decoder: every window once before any comes again, instead of random ones
 
     def __post_init__(self) -> None:
         check(self, "at least 1", "duration")
@@ -247,21 +250,43 @@ class DecoderWork:
     def __init__(self, run: Run, data: Data, device: torch.device) -> None:
         recipe = run.recipe
         config = replace(recipe.architecture, vocabulary_size=len(data.tokenizer))
-        self.data, self.device, self.smoothing = data, device, recipe.training.label_smoothing
-        self.model = Decoder(config).to(device)
+        self.data, self.device = data, device
+        self.model = Decoder(config, data.tokenizer.words)
+        self.smoothing = self.prepare_smoothing(recipe.training)
+        self.model.to(device)
         self.text = torch.cat([torch.tensor([PAD]), data.train_stream.ids])
         self.protocol, self.lengths = Protocol(config.block_size), run.lengths
         size, order = recipe.training.batch_size, generator(run.seed, "order")
         self.plan: Sequence[Tensor] = list(
-            window_starts(len(self.text), config.block_size, recipe.duration, size, order)
+            window_starts(len(self.text), config.block_size, recipe.duration, size, order, recipe.shuffled)
         )
         every = max(1, recipe.duration // MEASUREMENTS_PER_DECODER)
         self.measure_at: Sequence[int] = sorted({*range(every, recipe.duration + 1, every), recipe.duration})
         self.nats: dict[str, Tensor] = {}
 
+    def prepare_smoothing(self, training: TrainingConfig) -> Smoothing | None:
+        """How targets are smoothed, if at all; and the output bias as the recipe wants it at the start."""
+        size, stream = len(self.data.tokenizer), self.data.train_stream.ids
+        share, smoothing = training.label_smoothing, None
+        if training.smoothing == "kneser-ney" or training.unigram_bias:
+            rows = self.data.tokenizer.encode_all([row.text for row in self.data.corpus.train])
+            known = torch.zeros(size, dtype=torch.bool)
+            known[torch.tensor([i for row in rows for i in row])] = True
+            smoothing = kneser_ney(stream, share or DISCOUNT, size, known)
+            if training.unigram_bias:
+                with torch.no_grad():
+                    self.model.head.bias.copy_(smoothing.prior.clamp(min=1e-9).log())
+        if share == 0:
+            return None
+        return smoothing if training.smoothing == "kneser-ney" else uniform(share, size)
+
     def loss(self, model: Decoder, starts: Tensor) -> Tensor:
-        windows = self.text[starts[:, None] + torch.arange(self.protocol.length + 1)].to(self.device)  # (B, T + 1)
-        return model.loss(windows[:, :-1], windows[:, 1:], self.smoothing)
+        windows = self.text[starts[:, None] + torch.arange(self.protocol.length + 1)]  # (B, T + 1)
+        inputs, targets = windows[:, :-1].to(self.device), windows[:, 1:].to(self.device)
+        if self.smoothing is None:
+            return model.loss(inputs, targets)
+        share = self.smoothing.share[windows[:, :-1]].to(self.device)
+        return model.loss(inputs, targets, self.smoothing.prior.to(self.device), share)
 
     def measure(self, step: int, train_loss: float) -> Measurement:
         streams = {"train": self.data.train_stream, **self.data.test_streams}
@@ -338,7 +363,12 @@ def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to every process; outside training the parent answers it
     parent = multiprocessing.parent_process()
     assert parent is not None
-    threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()  # no worker outlives its parent
+
+    def follow() -> None:  # no worker outlives its parent
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 @contextlib.contextmanager

@@ -38,7 +38,10 @@ class TrainingConfig:
     weight_decay: float = 0.0  # decoupled (AdamW), on matrices only
     schedule: Literal["constant", "linear", "cosine"] = "constant"  # from the full rate to zero over the run
     warmup: float = 0.0  # share of the steps in which the rate rises from zero
-    label_smoothing: float = 0.0
+    beta2: float = 0.999  # Adam's memory of squared gradients
+    label_smoothing: float = 0.0  # share of each target that is spread over all classes or words
+    smoothing: Literal["uniform", "kneser-ney"] = "uniform"  # decoder: how it is spread; kneser-ney: by counts
+    unigram_bias: bool = False  # decoder: the output bias starts at the log of the Kneser-Ney unigram
     clip: float | None = None  # largest norm of the gradient
     accumulate: int = 1  # parts that a batch is computed in, to save memory: the same mathematics
     precision: Literal["float32", "bf16"] = "float32"
@@ -49,7 +52,7 @@ class TrainingConfig:
         check(self, "above 0", "learning_rate", "clip")
         check(self, "at least 0", "weight_decay")
         check(self, "from 0 to 1", "warmup")
-        check(self, "from 0 to below 1", "label_smoothing")
+        check(self, "from 0 to below 1", "label_smoothing", "beta2")
 
 
 Measurement = dict[str, Any]
@@ -200,7 +203,7 @@ def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Opti
     vectors = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
     fused = all(parameter.device.type in ("cpu", "cuda", "mps") for parameter in model.parameters())
-    return torch.optim.AdamW(groups, lr=config.learning_rate, fused=fused)
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.beta2), fused=fused)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, config: TrainingConfig, step: int, n_steps: int) -> None:
@@ -318,7 +321,8 @@ class State:
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
     """All that a model has learned: parameters (a shared one once) and buffers, by name."""
-    return dict(model.named_parameters()) | dict(model.named_buffers())
+    kept = model.state_dict().keys()  # buffers that are made anew with the model are not
+    return dict(model.named_parameters()) | {name: tensor for name, tensor in model.named_buffers() if name in kept}
 
 
 def load_weights(model: nn.Module, tensors: dict[str, Tensor], source: Path) -> None:

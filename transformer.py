@@ -9,7 +9,8 @@ The encoder and the decoder differ only in the bias that is added to the attenti
 """
 
 import math
-from collections.abc import Callable
+import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -42,16 +43,18 @@ class TransformerConfig:
     norm: Literal["post", "pre"] = "post"  # layer norm after each residual, or before each branch and at the end
     activation: Literal["relu", "gelu"] = "relu"
     dropout: float = 0.0  # attention weights, feed-forward, residual branches, classifier head
+    embedding_dropout: float = 0.0  # the sum of token and position vectors
     pooling: Pooling = "mean"  # "mean" counts and attends to padding, as the report does; the others mask it
     head_dim: int = 100  # hidden size of the classifier's head
     batch_norm: bool = False  # after the first linear layer of the classifier's head
-    tied: bool = False  # decoder: the output layer is the token embedding
+    tied: bool = False  # decoder: the output layer's weight is the token embedding
+    n_spellings: int = 0  # rows of a table for the character n-grams that words are spelled with; 0: none
     initialisation: Literal["normal", "pytorch"] = "normal"  # normal(0, 0.02) and zero biases, or PyTorch's default
 
     def __post_init__(self) -> None:
         check(self, "at least 1", "n_classes", "n_embd", "n_head", "n_layer", "block_size", "ff_dim", "head_dim")
-        check(self, "at least 0", "vocabulary_size", "window", "alibi_slope_scale")
-        check(self, "from 0 to below 1", "dropout")
+        check(self, "at least 0", "vocabulary_size", "window", "alibi_slope_scale", "n_spellings")
+        check(self, "from 0 to below 1", "dropout", "embedding_dropout")
         if self.n_embd % self.n_head:
             raise UserError(f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}")
         if self.positions == "rope" and (self.n_embd // self.n_head) % 2:
@@ -290,6 +293,49 @@ def attention_bias(
     return bias
 
 
+# ------------------------------------------------------------------------------------------------------------- words
+
+
+class SpelledEmbedding(nn.Module):
+    """A word's vector is its own plus those of its character 3-, 4- and 5-grams (Bojanowski et al. 2017, section 3.2).
+
+    Rare words, and words that training never shows, so share what words that are spelled alike have learned. The
+    n-grams are hashed into `n_rows` rows, by CRC-32: the same in every process. Their sum is divided by the square root
+    of their number.
+    """
+
+    def __init__(self, words: Sequence[str], n_rows: int, n_embd: int) -> None:
+        super().__init__()
+        self.words = nn.Embedding(len(words), n_embd)
+        self.spellings = nn.Embedding(n_rows, n_embd)
+        grams = [[zlib.crc32(gram.encode()) % n_rows for gram in character_ngrams(word)] for word in words]
+        counts = torch.tensor([len(word) for word in grams])
+        scales = counts.clamp(min=1).rsqrt().repeat_interleave(counts)
+        self.grams: Tensor
+        self.offsets: Tensor
+        self.scales: Tensor
+        self.register_buffer("grams", torch.tensor([i for word in grams for i in word]), persistent=False)
+        self.register_buffer("offsets", counts.cumsum(0) - counts, persistent=False)
+        self.register_buffer("scales", scales, persistent=False)
+
+    @property
+    def weight(self) -> Tensor:
+        """The vectors of all words (V, C)."""
+        spelled = F.embedding_bag(
+            self.grams, self.spellings.weight, self.offsets, mode="sum", per_sample_weights=self.scales
+        )
+        return self.words.weight + spelled
+
+
+def character_ngrams(word: str) -> list[str]:
+    """The 3-, 4- and 5-grams of "<word>" in lower case, and "^" and the first letter of a capitalised word."""
+    if word in ("<pad>", "<unk>"):
+        return []
+    marked = f"<{word.lower()}>"
+    grams = [marked[start : start + n] for n in (3, 4, 5) for start in range(len(marked) - n + 1)]
+    return grams + ["^" + word[0]] if word[0].isupper() else grams
+
+
 # ------------------------------------------------------------------------------------------------------ block, trunk
 
 
@@ -360,10 +406,16 @@ class Transformer(nn.Module):
 
     causal: bool
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig, words: Sequence[str] = ()) -> None:
+        """`words` is the vocabulary, which only a model that looks at spelling needs."""
         super().__init__()
         self.config = config
-        self.embedding = nn.Embedding(config.vocabulary_size, config.n_embd)
+        self.embedding: nn.Embedding | SpelledEmbedding = (
+            SpelledEmbedding(words, config.n_spellings, config.n_embd)
+            if config.n_spellings
+            else nn.Embedding(config.vocabulary_size, config.n_embd)
+        )
+        self.dropout = nn.Dropout(config.embedding_dropout)
         self.positions = position_method(config, self.causal)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.final_norm = nn.LayerNorm(config.n_embd) if config.norm == "pre" else nn.Identity()
@@ -374,14 +426,16 @@ class Transformer(nn.Module):
         lengths: Tensor | None = None,  # (B,) tokens of each row that are not padding; None: all count
         cache: KeyValueCache | None = None,
         return_attention: bool = False,
+        table: Tensor | None = None,  # (V, C) the word vectors, if they are at hand
     ) -> tuple[Tensor, list[Tensor]]:
         """The vectors (B, T, C) after the last block and, if asked, each layer's attention weights (B, H, T, S)."""
         n_tokens, start = ids.size(1), cache.length if cache else 0
         places = torch.arange(start, start + n_tokens, device=ids.device)  # (T,)
-        x = self.embedding(ids)  # (B, T, C)
+        x = F.embedding(ids, self.embedding.weight if table is None else table)  # (B, T, C)
         vectors = self.positions.vectors(places)
         if vectors is not None:
             x = x + vectors
+        x = self.dropout(x)
         rotation = self.positions.rotation(places)
         bias = attention_bias(self.positions, start, n_tokens, self.causal, self.config.window, lengths, ids.device)
         maps = []
@@ -415,37 +469,53 @@ class Decoder(Transformer):
 
     causal = True
 
-    def __init__(self, config: TransformerConfig) -> None:
-        super().__init__(config)
+    def __init__(self, config: TransformerConfig, words: Sequence[str] = ()) -> None:
+        super().__init__(config, words)
         self.head = nn.Linear(config.n_embd, config.vocabulary_size)
         if config.tied:
-            self.head.weight = self.embedding.weight
+            self.head.register_parameter("weight", None)
         initialise(self)
 
     def forward(
         self, ids: Tensor, cache: KeyValueCache | None = None, return_attention: bool = False
     ) -> tuple[Tensor, list[Tensor]]:
         """ids (B, T) -> logits of the next token (B, T, V), and the attention maps if asked."""
-        hidden, maps = self.hidden(ids, cache=cache, return_attention=return_attention)
-        return self.head(hidden), maps
+        table = self.embedding.weight
+        hidden, maps = self.hidden(ids, cache=cache, return_attention=return_attention, table=table)
+        return F.linear(hidden, self.output_weight(table), self.head.bias), maps
 
-    def loss(self, ids: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
-        """Mean cross entropy of the `targets` (B, T) that follow the tokens `ids` (B, T), in nats."""
-        vectors = self.hidden(ids)[0].flatten(0, 1).float()  # (B T, C)
+    def output_weight(self, table: Tensor) -> Tensor:
+        """The weight of the output layer (V, C), given the word vectors (V, C)."""
+        return table if self.config.tied else self.head.weight
+
+    def loss(self, ids: Tensor, targets: Tensor, prior: Tensor | None = None, share: Tensor | None = None) -> Tensor:
+        """Mean cross entropy of the `targets` (B, T) that follow the tokens `ids` (B, T), in nats.
+
+        Smoothed, if given: `share` (B, T) of each target's probability is spread over the vocabulary as `prior` (V,).
+        """
+        table = self.embedding.weight
+        vectors = self.hidden(ids, table=table)[0].flatten(0, 1).float()  # (B T, C)
+        share = None if share is None else share.reshape(-1, 1)  # (B T, 1)
         with torch.autocast(ids.device.type, enabled=False):
-            return LinearCrossEntropy.apply(vectors, self.head.weight, self.head.bias, targets.flatten(), smoothing)
+            return LinearCrossEntropy.apply(
+                vectors, self.output_weight(table), self.head.bias, targets.reshape(-1, 1), prior, share
+            )
 
     def nats(self, ids: Tensor, targets: Tensor) -> Tensor:
         """-log p of each of the `targets` (B, T) that follow the tokens `ids` (B, T): (B, T), without gradients."""
-        rows = zip(self.hidden(ids)[0].flatten(0, 1).split(ROWS), targets.flatten().split(ROWS))
-        return torch.cat([F.cross_entropy(self.head(h).float(), t, reduction="none") for h, t in rows]).view_as(targets)
+        table = self.embedding.weight
+        vectors = self.hidden(ids, table=table)[0].flatten(0, 1)  # (B T, C)
+        weight, bias = self.output_weight(table), self.head.bias
+        rows = zip(vectors.split(ROWS), targets.flatten().split(ROWS))
+        nats = [F.cross_entropy(F.linear(x, weight, bias).float(), target, reduction="none") for x, target in rows]
+        return torch.cat(nats).view_as(targets)
 
 
-ROWS = 128  # logits of so many tokens at a time stay in the processor's cache
+ROWS = 64  # logits of so many tokens at a time stay in the processor's cache
 
 
 class LinearCrossEntropy(torch.autograd.Function):
-    """cross_entropy(linear(x, weight, bias), targets, label_smoothing): the same numbers without the (N, V) logits.
+    """The mean of -target . log softmax(linear(x, weight, bias)), without ever holding the (N, V) logits.
 
     The output layer is most of a small language model's work, and its logits are larger than any cache. Here they are
     made for a few rows at a time, turned at once into their own gradient, softmax - target, and forgotten.
@@ -453,37 +523,42 @@ class LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, smoothing: float
+        ctx: Any,
+        x: Tensor,  # (N, C)
+        weight: Tensor,  # (V, C)
+        bias: Tensor,  # (V,)
+        targets: Tensor,  # (N, 1) words
+        prior: Tensor | None,  # (V,) a distribution, of which
+        share: Tensor | None,  # (N, 1) of each row's target consists; the rest is its word
     ) -> Tensor:
-        """x (N, C), weight (V, C), bias (V,), targets (N,) -> the mean over N, a scalar."""
-        n_rows, n_words = len(x), len(weight)
-        x_gradient, weight_gradient, bias_gradient = (
-            torch.empty_like(x),
-            torch.zeros_like(weight),
-            torch.zeros_like(bias),
-        )
+        n = len(x)
+        x_gradient, weight_gradient, bias_gradient = map(torch.zeros_like, (x, weight, bias))
         total = x.new_zeros(())
-        for rows, target, gradient in zip(x.split(ROWS), targets[:, None].split(ROWS), x_gradient.split(ROWS)):
+        for start in range(0, n, ROWS):
+            rows, target = x[start : start + ROWS], targets[start : start + ROWS]
             logits = torch.addmm(bias, rows, weight.t())  # (rows, V)
-            largest = logits.amax(dim=1, keepdim=True)
-            scored = (1 - smoothing) * logits.gather(1, target) + smoothing * logits.mean(dim=1, keepdim=True)
-            exponentials = logits.sub_(largest).exp_()
+            logits -= logits.amax(dim=1, keepdim=True)
+            expected = logits.gather(1, target)  # under the target distribution, (rows, 1)
+            kept = torch.ones_like(expected)
+            if prior is not None and share is not None:
+                smoothed = share[start : start + ROWS]
+                kept = 1 - smoothed
+                expected = kept * expected + smoothed * (logits @ prior)[:, None]
+            exponentials = logits.exp_()
             sums = exponentials.sum(dim=1, keepdim=True)
-            total += (sums.log() + largest - scored).sum()
-            softmax = exponentials.div_(sums * n_rows)  # from here on everything is divided by N
-            softmax.scatter_add_(1, target, torch.full_like(scored, -(1 - smoothing) / n_rows))
-            if smoothing:
-                softmax.sub_(smoothing / (n_words * n_rows))
-            torch.mm(softmax, weight, out=gradient)
-            weight_gradient.addmm_(softmax.t(), rows)
-            bias_gradient.add_(softmax.sum(dim=0))
+            total += (sums.log() - expected).sum()
+            gradient = exponentials.div_(sums * n).scatter_add_(1, target, -kept / n)  # softmax - target, over N
+            if prior is not None and share is not None:
+                gradient.addcmul_(smoothed, prior, value=-1 / n)
+            torch.mm(gradient, weight, out=x_gradient[start : start + ROWS])
+            weight_gradient.addmm_(gradient.t(), rows)
+            bias_gradient += gradient.sum(dim=0)
         ctx.save_for_backward(x_gradient, weight_gradient, bias_gradient)
-        return total / n_rows
+        return total / n
 
     @staticmethod
     def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
-        x_gradient, weight_gradient, bias_gradient = ctx.saved_tensors
-        return scale * x_gradient, scale * weight_gradient, scale * bias_gradient, None, None
+        return *(scale * gradient for gradient in ctx.saved_tensors), None, None, None
 
 
 class BatchNorm(nn.BatchNorm1d):
@@ -548,7 +623,7 @@ def initialise(model: Classifier | Decoder) -> None:
     if model.config.initialisation == "pytorch":
         return
     for module in model.modules():
-        if isinstance(module, nn.Linear | nn.Embedding):
+        if isinstance(module, nn.Linear | nn.Embedding) and module.weight is not None:
             nn.init.normal_(module.weight, std=0.02)
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)

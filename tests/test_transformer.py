@@ -22,10 +22,12 @@ from transformer import (
     NoPositions,
     PositionMethod,
     SelfAttention,
+    SpelledEmbedding,
     T5Positions,
     TransformerConfig,
     alibi_slopes,
     attention_bias,
+    character_ngrams,
     count_parameters,
     position_method,
     rotate,
@@ -52,7 +54,9 @@ both_paths = pytest.mark.parametrize("return_attention", [False, True], ids=["ke
 def make(kind: str, **settings: Any) -> Model:
     torch.manual_seed(0)
     model, own = MODELS[kind]
-    return model(replace(TINY, **(own | settings))).eval()
+    config = replace(TINY, **(own | settings))
+    words = ["<pad>", "<unk>", *(f"word{i}" for i in range(2, config.vocabulary_size))]
+    return (Decoder(config, words) if model is Decoder else model(config)).eval()
 
 
 def batch() -> tuple[Tensor, Tensor]:
@@ -380,10 +384,10 @@ def test_every_setting_changes_what_the_model_says(kind: str, settings: dict[str
 @both_paths
 @pytest.mark.parametrize("kind", ["decoder", "classifier"])
 def test_dropout_reaches_each_of_its_places(kind: str, return_attention: bool) -> None:
-    model = make(kind, dropout=0.3).train()
+    model = make(kind, dropout=0.3, embedding_dropout=0.3).train()
     layers = [module for module in model.modules() if isinstance(module, nn.Dropout)]
     inside = [module for module in model.modules() if isinstance(module, SelfAttention)]
-    assert [layer.p for layer in layers] == [0.3] * (4 if kind == "decoder" else 5)
+    assert [layer.p for layer in layers] == [0.3] * (5 if kind == "decoder" else 6)
     assert [module.dropout for module in inside] == [0.3, 0.3]
     calls: list[nn.Module] = []
     for layer in layers:
@@ -393,36 +397,55 @@ def test_dropout_reaches_each_of_its_places(kind: str, return_attention: bool) -
         module.dropout = 0.0
     assert torch.equal(*(logits(model, *batch(), return_attention) for _ in range(2)))
     per_block = 2 * 3  # in two blocks: the feed-forward network and two residual branches
-    assert len(calls) == 2 * (per_block + (kind == "classifier"))
+    assert len(calls) == 2 * (1 + per_block + (kind == "classifier"))  # 1: the embedding
     for place, name in [*((layer, "p") for layer in layers), *((module, "dropout") for module in inside)]:
         setattr(place, name, 0.3)
         assert not torch.equal(*(logits(model, *batch(), return_attention) for _ in range(2))), place
         setattr(place, name, 0.0)
 
 
-@pytest.mark.parametrize("tied", [False, True])
-@pytest.mark.parametrize("smoothing", [0.0, 0.1])
-def test_the_loss_without_logits_is_cross_entropy_forward_and_backward(smoothing: float, tied: bool) -> None:
+@pytest.mark.parametrize("settings", [{}, {"tied": True}, {"tied": True, "n_spellings": 50}], ids=str)
+@pytest.mark.parametrize("smoothed", ["not", "evenly", "by word"])
+def test_the_loss_without_logits_is_cross_entropy_forward_and_backward(smoothed: str, settings: dict[str, Any]) -> None:
     ids, targets = torch.randint(2, 23, (2, 2 * ROWS // 8 + 3, 8))  # the last part has fewer rows than the others
+    prior = torch.rand(23) if smoothed == "by word" else torch.ones(23)
+    share = torch.rand(ids.shape) if smoothed == "by word" else torch.full(ids.shape, 0.1)
+    prior = prior / prior.sum()
     found = []
     for fused in (True, False):
-        model = make("decoder", tied=tied)
+        model = make("decoder", **settings)
         assert isinstance(model, Decoder)
-        plain = F.cross_entropy(model(ids)[0].flatten(0, 1), targets.flatten(), label_smoothing=smoothing)
-        loss = model.loss(ids, targets, smoothing) if fused else plain
+        log_p = model(ids)[0].log_softmax(dim=-1)
+        of_target = log_p.gather(-1, targets[..., None])[..., 0]
+        if smoothed == "not":
+            loss = model.loss(ids, targets) if fused else -of_target.mean()
+        else:
+            plain = -((1 - share) * of_target + share * (log_p @ prior)).mean()
+            loss = model.loss(ids, targets, prior, share) if fused else plain
         (3 * loss).backward()
         found.append((loss, gradients(model)))
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-6)
-    nats = F.cross_entropy(model(ids)[0].flatten(0, 1), targets.flatten(), reduction="none")
-    torch.testing.assert_close(model.nats(ids, targets).flatten(), nats)
+    torch.testing.assert_close(make("decoder", **settings).nats(ids, targets), -of_target)  # type: ignore[operator]
+
+
+def test_words_spelled_alike_have_vectors_alike() -> None:
+    expected = "<na nat ati tio ion on> <nat nati atio tion ion> <nati natio ation tion> ^N"
+    assert character_ngrams("Nation") == expected.split()
+    assert character_ngrams("<unk>") == []
+    table = SpelledEmbedding(["<pad>", "nation", "nations", "of"], 1000, 64)
+    nn.init.zeros_(table.words.weight)
+    vectors = F.normalize(table.weight, dim=-1)
+    assert vectors[0].norm() == 0
+    assert vectors[1] @ vectors[2] > 0.5 > vectors[1] @ vectors[3]
+    assert set(table.state_dict()) == {"words.weight", "spellings.weight"}  # the n-grams are made anew from the words
 
 
 @pytest.mark.parametrize("tied", [False, True])
-def test_every_tensor_has_one_name_unless_it_is_tied(tied: bool) -> None:
+def test_every_tensor_has_one_name(tied: bool) -> None:
     model = make("decoder", tied=tied)
     tensors = [tensor.data_ptr() for tensor in model.state_dict().values()]
-    assert len(tensors) - len(set(tensors)) == tied
-    assert len(set(tensors)) == len(list(model.named_parameters()))
+    assert len(tensors) == len(set(tensors))
+    assert len(tensors) == len(list(model.named_parameters()))
 
 
 def test_batch_norm_takes_a_batch_of_one_row() -> None:

@@ -1,0 +1,50 @@
+"""Kneser-Ney smoothing as a teacher: what counts of the training text tell a decoder about words it hardly saw.
+
+An n-gram model of Kneser and Ney (1995) takes a little from every count, and spreads what it took as a distribution
+over all words, the more of it the less a context says about its next word. A network can be told the same while it
+trains: a share of every target, as large as the n-gram model's, is spread as that distribution (label smoothing,
+Szegedy et al. 2016, with both the amount and the direction learned from counts; Xie et al. 2017 reach it by noise).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tokenizer import PAD, UNK
+
+
+@dataclass(frozen=True)
+class Smoothing:
+    """Of the target after word w, share[w] is spread over the vocabulary as `prior`."""
+
+    prior: Tensor  # (V,) sums to 1
+    share: Tensor  # (V,) from 0 to 1
+
+
+def uniform(share: float, vocabulary_size: int) -> Smoothing:
+    """The usual label smoothing: the same share of every target, spread evenly."""
+    return Smoothing(torch.full((vocabulary_size,), 1 / vocabulary_size), torch.full((vocabulary_size,), share))
+
+
+def kneser_ney(stream: Tensor, discount: float, vocabulary_size: int, known_elsewhere: Tensor) -> Smoothing:
+    """The Kneser-Ney unigram of `stream` (N,) as prior, and the weight of back-off after each word as share.
+
+    The prior counts the distinct words that a word follows, less `discount`, and gives what that frees to the words
+    that never occur in the stream. <unk> is one of them: its share is that of the words with one predecessor which the
+    rest of the training files (`known_elsewhere` (V,) bool) lacks, for these would have been <unk>, had they not
+    occurred here (leaving one out, as Good and Turing do).
+    """
+    pairs = torch.stack([stream[:-1], stream[1:]], dim=1).unique(dim=0)  # (distinct pairs, 2)
+    predecessors = torch.bincount(pairs[:, 1], minlength=vocabulary_size)
+    predecessors[stream[0]].clamp_(min=1)
+    once, never = predecessors == 1, predecessors == 0
+    never[[PAD, UNK]] = False
+    prior = (predecessors - discount).clamp(min=0)
+    freed = predecessors.sum() - prior.sum()
+    unknown = (once & ~known_elsewhere).sum() / once.sum().clamp(min=1)
+    prior[UNK] += freed * unknown
+    prior[never] = freed * (1 - unknown) / never.sum()
+    occurrences = torch.bincount(stream[:-1], minlength=vocabulary_size).clamp(min=1)
+    share = discount * torch.bincount(pairs[:, 0], minlength=vocabulary_size) / occurrences
+    return Smoothing(prior / prior.sum(), share)
