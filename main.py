@@ -127,6 +127,36 @@ class Part2(Training):
 class Classify:
     """Say who said it, with probabilities: one line a sentence. Without sentences, reads them from standard input."""
 
+@dataclass(frozen=True)
+class Study(Common):
+    """What part3 and report take besides."""
+
+    threads: int = 1
+    """processor threads of the timing experiment; all other runs have one each"""
+    seeds: int = 1
+    """paired seeds: --seed, the next one, and so on; 5 tell which differences are real"""
+    workers: Optional[int] = None
+    """runs at the same time, a process each; the tables do not depend on it (default: one a core)"""
+    recipe: RecipeName = "report"
+    """report: as published; best: the strongest that this project knows, within the report's budget"""
+    epochs: FromRecipe[int] = None
+    """passes over the classifier's training rows"""
+    iterations: FromRecipe[int] = None
+    """training steps of the decoder"""
+
+
+@dataclass(frozen=True)
+class Part3(Study):
+    """The exploration: which differences are real? Without --alibi and --regularize, both halves."""
+
+    alibi: bool = False
+    """position methods: Tables 4 and 5, Figures 8 to 10, inference lengths"""
+    regularize: bool = False
+    """batch norm and dropout: Figure 11"""
+    resume: bool = False
+    """go on with the interrupted runs in --out"""
+
+
     sentences: tyro.conf.Positional[tuple[str, ...]] = ()
     """each in quotes"""
     model: Path = Path("runs/part1/classifier.safetensors")
@@ -197,6 +227,7 @@ Command = (
     | Annotated[Attention, tyro.conf.subcommand("attention")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
     | Annotated[DataCommand, tyro.conf.subcommand("data")]
+    | Annotated[Part3, tyro.conf.subcommand("part3")]
 )
 
 
@@ -230,12 +261,37 @@ def overrides(command: Training) -> dict[str, Any]:
     given = {
         name: value
         for name, value in vars(command).items()
+def run_part3(command: Part3) -> None:
+    import exploration
+    import report
+
+    both = command.alibi == command.regularize
+    study = make_study(command, alibi=command.alibi or both, regularize=command.regularize or both)
+    data, place = prepare(command, "part3", study.classifier)
+    show(report.part3_text, exploration.part3(study, data, place), place)
+
+
+def make_study(command: Study, **settings: Any) -> Any:
+    """What a command asks to be run."""
+    from experiments import RECIPES, customise
+    from exploration import Study
+
+    check(command, "at least 1", "seeds", "workers")
+    durations = {"classifier": command.epochs, "decoder": command.iterations}
+    recipes: dict[str, Any] = {
+        task: recipe if durations[task] is None else customise(recipe, duration=durations[task])
+        for task, recipe in RECIPES[command.recipe].items()
+    }
+    seeds = tuple(range(command.seed, command.seed + command.seeds))
+    return Study(command.recipe, **recipes, seeds=seeds, n_workers=command.workers or os.cpu_count() or 1, **settings)
+
+
         if name not in own and value is not None and value is not False
     }
     return {durations.get(name, name): value for name, value in given.items()}
 
 
-def prepare(command: Training, name: str, recipe: Any) -> tuple[Any, Any]:
+def prepare(command: Training | Part3, name: str, recipe: Any) -> tuple[Any, Any]:
     """The data of a command and the place for its runs."""
     import torch
 
@@ -316,6 +372,7 @@ RUN: dict[type, Callable[[Any], int | None]] = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    Part3: run_part3,
     command = None
     try:
         command = parse(sys.argv[1:] if arguments is None else arguments)
@@ -327,7 +384,7 @@ def main(arguments: list[str] | None = None) -> int:
         return complain(str(error), EXIT_BAD_USE)
     except (Interrupted, KeyboardInterrupt) as error:
         resume = " ".join(["python main.py", *(shlex.quote(word) for word in sys.argv[1:] if word != "--resume")])
-        hint = f"; to go on: {resume} --resume" if isinstance(command, Training) else ""
+        hint = f"; to go on: {resume} --resume" if isinstance(command, Training | Part3) else ""
         return complain(f"{str(error) or 'interrupted'}{hint}", EXIT_INTERRUPTED)
     except UnicodeError:
         return complain("the text is not UTF-8; convert it first", EXIT_BAD_USE)

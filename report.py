@@ -108,3 +108,23 @@ def part2_text(results: dict[str, Any]) -> str:
         f"{results['total_seconds']:.1f} s.",
     ]
     return "\n".join(lines)
+
+
+def part3_text(results: dict[str, Any]) -> str:
+    """The tables of the exploration, and the verdicts that its runs allow."""
+    import tables
+
+    lines = []
+    for table in tables.part3(results):
+        lines += [table.title, text_table(table.header, table.rows), *([f"({table.note})"] if table.note else []), ""]
+    lines.append("Verdicts")
+    for one in results["claims"]:
+        lines.append(f"{one['id']:4} {one['verdict'].upper():14}  {one['claim']}")
+        lines += [f"       {part['what']}  {tables.effect(part['estimate'], part['unit'])}" for part in one["parts"]]
+        lines += [f"       {one['note']}"] if one["note"] else []
+    if len(results["seeds"]) == 1:
+        lines.append(
+            "One seed gives no intervals, so nothing can be judged: --seeds 5 tells which differences are real."
+        )
+    lines += ["", f"It took {results['total_seconds']:.1f} s in all."]
+    return "\n".join(lines)

@@ -176,7 +176,8 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
         **work.record(history),
         "identity": identity,
     }
-    save_model(place.weights(run), TrainedModel(work.model, data.tokenizer, data.corpus.class_names))
+    if run.fold is None:
+        save_model(place.weights(run), TrainedModel(work.model, data.tokenizer, data.corpus.class_names))
     write_json(place.record(run), record)
     place.checkpoint(run).unlink(missing_ok=True)
     return record

@@ -1,0 +1,294 @@
+"""What the report published, and what our runs say of each of its claims: holds, does not hold, or cannot tell.
+
+A claim is cut into parts that can be measured; each part is an effect over paired seeds with a 95% interval and a range
+in which the claim says it lies. The rule that makes a verdict of them is `comparison.verdict`, and is printed with it.
+"""
+
+import functools
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from math import exp, inf
+from typing import Any
+
+from comparison import UNCLEAR, Estimate, all_of, paired_difference, paired_ratio, summary, verdict
+
+# Numbers of the report, measured on the data of its course.
+PUBLISHED: dict[str, Any] = {
+    "test_accuracy": [
+        33.33,
+        56.8,
+        60.53,
+        78.4,
+        84.4,
+        85.47,
+        84.93,
+        86.67,
+        87.07,
+        87.13,
+        87.73,
+        87.2,
+        86.4,
+        87.87,
+        87.8,
+    ],
+    "train_accuracy": 99.66,
+    "train_loss": [1.0675, 0.0144],  # first and last epoch
+    "n_parameters": {"classifier": 576_339, "decoder 256": 943_611, "decoder 100": 863_115},
+    "perplexity": {
+        256: {
+            "train": [575.3, 382.9, 266.1, 197.4, 154.2],
+            "obama": [693.1, 516.2, 417.7, 363.1, 348.0],
+            "hbush": [721.7, 549.1, 458.2, 430.3, 408.3],
+            "wbush": [808.4, 621.8, 525.0, 483.0, 478.1],
+        },
+        100: {"train": [180.9], "obama": [382.8], "hbush": [417.1], "wbush": [490.9]},  # iteration 500 only
+    },
+    "seconds": {"classifier": {"learned": 25.31, "alibi": 21.77}, "decoder": {"learned": 35.66, "alibi": 31.55}},
+    "regularized_accuracy": 89.67,
+}
+
+CLAIMS = {
+    "C1": "The classifier reaches its test accuracy by epoch 15 while training accuracy nears 100%",
+    "C2": "Layer 1 of the encoder attends locally, layer 4 to a few tokens from everywhere",
+    "C3": "A wider feed-forward layer lowers all four perplexities",
+    "C4": "The three test sets differ in perplexity",
+    "C5": "Layer 1 of the decoder attends to the tokens just before, layer 4 more widely",
+    "C6": "ALiBi leaves the classifier's accuracy as it is",
+    "C7": "ALiBi shortens the classifier's training by 14%",
+    "C8": "ALiBi shortens the decoder's training by 11.5%",
+    "C9": "ALiBi lowers train and all test perplexities",
+    "C10": "With ALiBi trained at 32 tokens, perplexity is the same at 32, 64 and 128",
+    "C11": "Batch norm and dropout narrow the gap between train and test accuracy",
+    "C12": "Batch norm and dropout raise test accuracy by 2 points",
+    "C13": "0.2 is the best dropout rate of 0.2 .. 0.5",
+}
+
+NEARS_100, AS_IT_IS, LOCAL, FEW, SAME_PERPLEXITY = 95.0, 2.0, 0.75, 0.5, 0.02
+AROUND = (0.5, 1.5)  # "by 14%": from half of what was published to one and a half times that
+REPORTS_RATE = "batch-norm-dropout-0.2"
+COMPARED = {  # the classifiers whose accuracy a claim is about
+    "C1": ("learned",),
+    "C6": ("learned", "alibi"),
+    "C11": ("original", REPORTS_RATE),
+    "C12": ("original", REPORTS_RATE),
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """One measurable part of a claim: an effect, and the range in which the claim says that it lies."""
+
+    what: str
+    unit: str  # "ratio", or what stands after the number
+    estimate: Estimate
+    above: float = -inf
+    below: float = inf
+
+
+def judge(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """A judgement of every claim on which `results` (of part3 or report) have something to say."""
+    judgements = []
+    for name, text in CLAIMS.items():
+        parts = list(EVIDENCE[name](results))
+        if not parts:
+            continue
+        verdicts = [verdict(part.estimate, part.above, part.below, part.what) for part in parts]
+        whole = verdicts[0] if len(verdicts) == 1 else all_of(verdicts)
+        note = NOTES.get(name, lambda _: "")(results)
+        if any(never_trained(results, variant) for variant in COMPARED.get(name, ())):
+            whole = replace(whole, verdict=UNCLEAR)
+            note += "; where a variant has no run that trained, nothing can be told of its accuracy"
+        rows = [
+            {"what": part.what, "unit": part.unit, "estimate": asdict(part.estimate), "verdict": one.verdict}
+            for part, one in zip(parts, verdicts)
+        ]
+        judgements.append(
+            {"id": name, "claim": text, "verdict": whole.verdict, "rule": whole.rule, "note": note, "parts": rows}
+        )
+    return judgements
+
+
+def never_trained(results: Mapping[str, Any], variant: str) -> bool:
+    """Whether no run of the variant left the plateau."""
+    runs = results["classifier"].get(variant, [])
+    return bool(runs) and not any(run["left_plateau"] for run in runs)
+
+
+# ------------------------------------------------------------------------------------------------------- the evidence
+
+
+def find(results: Mapping[str, Any], task: str, variant: str, base: str, **wanted: Any) -> list[dict[str, Any]]:
+    """The comparisons of one variant with another, those that have the `wanted` entries."""
+    wanted = {"task": task, "variant": variant, "base": base, **wanted}
+    return [row for row in results["comparisons"] if all(row.get(key) == value for key, value in wanted.items())]
+
+
+def level(values: Sequence[float]) -> Estimate:
+    """The mean of one number a seed, with its interval."""
+    return paired_difference(values, [0.0] * len(values))
+
+
+def reaches_accuracy(results: Mapping[str, Any]) -> Iterator[Part]:
+    histories = [run["epochs"] for run in results["classifier"].get("learned", [])]
+    if histories and "attention" in results:
+        last = [rows[-1]["train_accuracy"] for rows in histories]
+        yield Part("training accuracy after the last epoch, in percent,", "%", level(last), above=NEARS_100)
+        before = [summary([row["test_accuracy"] for row in rows[-6:-1] or rows]).mean for rows in histories]
+        change = paired_difference([rows[-1]["test_accuracy"] for rows in histories], before)
+        what = "test accuracy after the last epoch less its mean over the five before, in points,"
+        yield Part(what, "points", change, -AS_IT_IS, AS_IT_IS)
+
+
+def attends(results: Mapping[str, Any], kind: str) -> Iterator[Part]:
+    """Near in the first layer, and farther in the last."""
+    seeds = results.get("attention", {}).get(kind, [])
+    if seeds:
+        near = [mean(seed["relative_distance"][0]) for seed in seeds]
+        what = "the mean distance of layer 1's attention, as a share of what even attention would have,"
+        yield Part(what, "of even attention's distance", level(near), below=LOCAL)
+        far, first = ([mean(seed["distance"][layer]) for seed in seeds] for layer in (-1, 0))
+        what = "the mean distance of the last layer's attention less that of the first, in tokens,"
+        yield Part(what, "tokens", paired_difference(far, first), above=0)
+
+
+def encoder_attends(results: Mapping[str, Any]) -> Iterator[Part]:
+    yield from attends(results, "encoder")
+    if seeds := results.get("attention", {}).get("encoder", []):
+        shares = [
+            mean([exp(h - h / share) for h, share in zip(seed["entropy"][-1], seed["relative_entropy"][-1])])
+            for seed in seeds
+        ]
+        what = "the number of tokens that the last layer looks at (e to the entropy), as a share of those it sees,"
+        yield Part(what, "of the tokens seen", level(shares), below=FEW)
+
+
+def wider(results: Mapping[str, Any]) -> Iterator[Part]:
+    sizes = [name for name in results["decoder"] if name.startswith("ff")]
+    for row in find(results, "decoder", sizes[0], sizes[1]) if len(sizes) > 1 else []:
+        what = f"{row['measure']}: hidden size {sizes[0][2:]} / hidden size {sizes[1][2:]}"
+        yield Part(what, "ratio", Estimate(**row["estimate"]), below=1)
+
+
+def texts_differ(results: Mapping[str, Any]) -> Iterator[Part]:
+    """Neighbours in the order of their means, so that K texts need K - 1 comparisons."""
+    runs = [run["iterations"][-1]["perplexity"] for run in results["decoder"].get("learned", [])]
+    if runs and "attention" in results:
+        order = sorted(results["test_names"], key=lambda name: summary([run[name] for run in runs]).mean)
+        for low, high in itertools.pairwise(order):
+            ratio = paired_ratio([run[high] for run in runs], [run[low] for run in runs])
+            yield Part(f"perplexity on {high} / perplexity on {low}", "ratio", ratio, above=1)
+
+
+def accuracy_stays(results: Mapping[str, Any]) -> Iterator[Part]:
+    for row in find(results, "classifier", "alibi", "learned", measure="test accuracy, all"):
+        what = "test accuracy with ALiBi less that with learned positions, in points,"
+        yield Part(what, "points", Estimate(**row["estimate"]), -AS_IT_IS, AS_IT_IS)
+
+
+def trains_faster(results: Mapping[str, Any], task: str, saved: float) -> Iterator[Part]:
+    for row in find(results, task, "alibi", "learned", measure="training time"):
+        what = f"{task}: training time with ALiBi / with learned positions"
+        least, most = (round(1 - share * saved, 4) for share in AROUND)
+        yield Part(what, "ratio", Estimate(**row["estimate"]), above=most, below=least)
+
+
+def perplexity_falls(results: Mapping[str, Any]) -> Iterator[Part]:
+    for row in find(results, "decoder", "alibi", "learned"):
+        if row["measure"].startswith("perplexity"):
+            what = f"{row['measure']}: ALiBi / learned positions"
+            yield Part(what, "ratio", Estimate(**row["estimate"]), below=1)
+
+
+def same_at_any_length(results: Mapping[str, Any]) -> Iterator[Part]:
+    block = results["block_size"]
+    for row in find(results, "decoder", "alibi", "alibi", stride=None, window=None):
+        length = int(row["measure"].split()[-1])
+        if length <= 4 * block:
+            text = row["measure"].split(", ")[1]
+            what = f"perplexity on {text}: read at {length} tokens / at {block}"
+            yield Part(what, "ratio", Estimate(**row["estimate"]), 1 - SAME_PERPLEXITY, 1 + SAME_PERPLEXITY)
+
+
+def gap_narrows(results: Mapping[str, Any]) -> Iterator[Part]:
+    for row in find(results, "classifier", REPORTS_RATE, "original", measure="train - test accuracy"):
+        what = "training less test accuracy, in points: regularized less original"
+        yield Part(what, "points", Estimate(**row["estimate"]), below=0)
+
+
+def accuracy_rises(results: Mapping[str, Any]) -> Iterator[Part]:
+    for row in find(results, "classifier", REPORTS_RATE, "original", measure="test accuracy, all"):
+        what = "test accuracy, regularized less original, in points,"
+        yield Part(what, "points", Estimate(**row["estimate"]), *(share * 2 for share in AROUND))
+
+
+def smallest_rate_is_best(results: Mapping[str, Any]) -> Iterator[Part]:
+    for row in results["comparisons"]:
+        if row["task"] == "validation":
+            rates = [name.split("-")[-1] for name in (row["variant"], row["base"])]
+            what = f"validation accuracy, in points: dropout {rates[0]} less dropout {rates[1]}"
+            yield Part(what, "points", Estimate(**row["estimate"]), above=0)
+
+
+EVIDENCE: dict[str, Callable[[Mapping[str, Any]], Iterator[Part]]] = {
+    "C1": reaches_accuracy,
+    "C2": encoder_attends,
+    "C3": wider,
+    "C4": texts_differ,
+    "C5": lambda results: attends(results, "decoder"),
+    "C6": accuracy_stays,
+    "C7": lambda results: trains_faster(results, "classifier", 0.14),
+    "C8": lambda results: trains_faster(results, "decoder", 0.115),
+    "C9": perplexity_falls,
+    "C10": same_at_any_length,
+    "C11": gap_narrows,
+    "C12": accuracy_rises,
+    "C13": smallest_rate_is_best,
+}
+
+
+# ------------------------------------------------------------------------------------- what to know besides a verdict
+
+
+def plateau_note(results: Mapping[str, Any], name: str) -> str:
+    """How many runs never trained: they answer with the largest class, and an interval over few seeds may miss them."""
+    found = []
+    for variant in COMPARED[name]:
+        runs = results["classifier"].get(variant, [])
+        stuck = sum(not run["left_plateau"] for run in runs)
+        if stuck:
+            found.append(f"{stuck} of {len(runs)} runs ({variant}) never left the plateau and are counted as they are")
+    return "; ".join(found)
+
+
+def control_note(results: Mapping[str, Any]) -> str:
+    """What the model without positions gains, beside what ALiBi does."""
+    texts = [f"perplexity, {name}" for name in results["test_names"]]
+    changes = []
+    for variant in ("alibi", "none"):
+        rows = [
+            row["estimate"]["mean"] for row in find(results, "decoder", variant, "learned") if row["measure"] in texts
+        ]
+        if not rows:
+            return ""
+        changes.append(100 * (mean(rows) - 1))
+    return (
+        f"Mean change of test perplexity against learned positions: ALiBi {changes[0]:+.1f}%, no positions at all "
+        f"{changes[1]:+.1f}%. What the second has gained is not ALiBi's."
+    )
+
+
+def chosen_note(results: Mapping[str, Any]) -> str:
+    rate = results.get("chosen_rate")
+    return f"Highest mean validation accuracy: dropout {rate.split('-')[-1]}." if rate else ""
+
+
+NOTES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+    **{name: functools.partial(plateau_note, name=name) for name in COMPARED},
+    "C9": control_note,
+    "C13": chosen_note,
+}
+
+
+def mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

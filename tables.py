@@ -1,0 +1,237 @@
+"""Results of part 3 and of the report command as tables, the same for terminal, Markdown and page."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import exp, log
+from typing import Any
+
+from claims import PUBLISHED, find
+from comparison import summary
+from exploration import NAMES, POSITIONS, STEEP, STEEPER, accuracies
+
+MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells are text; None is a dash. The first column names the row."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str | None]]
+    note: str = ""
+
+
+# ------------------------------------------------------------------------------------------------------------- numbers
+
+
+def number(value: float, digits: int = 1, sign: bool = False) -> str:
+    """A number with so many decimals, with a real minus sign."""
+    return f"{value:{'+' if sign else ''},.{digits}f}".replace("-", MINUS)
+
+
+def spread(values: Sequence[float], digits: int = 1) -> str:
+    """Mean and standard deviation over seeds."""
+    found = summary(values)
+    return number(found.mean, digits) + ("" if found.sd is None else f" ± {number(found.sd, digits)}")
+
+
+def effect(estimate: Mapping[str, Any], unit: str) -> str:
+    """An effect with its interval; a ratio as the change in percent."""
+
+    def shown(value: float) -> str:
+        if unit == "ratio":
+            return number(100 * (value - 1), 1, sign=True)
+        return number(value, 2, sign=unit in ("points", "tokens"))
+
+    ends = "" if estimate["low"] is None else f" [{shown(estimate['low'])}, {shown(estimate['high'])}]"
+    return f"{shown(estimate['mean'])}{ends}{' %' if unit == 'ratio' else f' {unit}'}"
+
+
+def last(runs: Sequence[Mapping[str, Any]], text: str) -> list[float]:
+    """Each run's perplexity on a text after the last iteration."""
+    return [run["iterations"][-1]["perplexity"][text] for run in runs]
+
+
+# -------------------------------------------------------------------------------------------------------------- tables
+
+
+def verdicts(judgements: Sequence[Mapping[str, Any]]) -> Table:
+    """What we say of each claim, and the measurement behind it."""
+    rows = [
+        [
+            one["id"],
+            one["claim"],
+            one["verdict"],
+            "; ".join(effect(part["estimate"], part["unit"]) for part in one["parts"]),
+        ]
+        for one in judgements
+    ]
+    return Table("Verdicts", ["", "claim", "verdict", "measured, with 95% intervals"], rows)
+
+
+def classifiers(results: Mapping[str, Any], variants: Sequence[str], title: str) -> Table:
+    """Accuracies by variant over seeds, the difference from the first variant, and the baselines."""
+    base, counts = variants[0], results["classifier"][variants[0]][0]["test"]
+    groups = [group for group in ("all", "seen", "unseen") if counts[group]["n"] and not (
+        group == "unseen" and counts["unseen"]["n"] == counts["all"]["n"])]  # fmt: skip
+    rows: list[list[str | None]] = []
+    for name in variants:
+        runs = results["classifier"][name]
+        difference = find(results, "classifier", name, base, measure="test accuracy, all")
+        stuck = sum(not run["left_plateau"] for run in runs)
+        rows.append(
+            [
+                NAMES[name],
+                *(spread(accuracies(runs, group)) for group in groups),
+                spread([run["epochs"][-1]["train_accuracy"] for run in runs]),
+                effect(difference[0]["estimate"], "points") if difference else None,
+                effect(difference[0]["items"], "points") if difference else None,
+                f"{stuck} of {len(runs)}",
+            ]
+        )
+    for key, name in (("tfidf", "TF-IDF, logistic regression"), ("majority", "largest class")):
+        found = results["baselines"][key]
+        rows.append([name, *(number(found[group]["accuracy"]) for group in groups), None, None, None, None])
+    header = [
+        "classifier", *(f"test accuracy %, {group} ({counts[group]['n']:,})" for group in groups), "train accuracy %",
+        f"difference from {NAMES[base]}, over seeds", "the same, over test items", "never left the plateau",
+    ]  # fmt: skip
+    return Table(title, header, rows, f"Last epoch; mean ± standard deviation over {n_seeds(results)}.")
+
+
+def decoders(results: Mapping[str, Any]) -> Table:
+    """Perplexities by position method, and the change against learned positions."""
+    texts = ["train", *results["test_names"]]
+    rows: list[list[str | None]] = []
+    for name in (*POSITIONS, STEEP):
+        rows.append([NAMES[name], *(spread(last(results["decoder"][name], text)) for text in texts)])
+        changes = [find(results, "decoder", name, "learned", measure=f"perplexity, {text}") for text in texts]
+        if all(changes):
+            rows.append(["   against learned", *(effect(found[0]["estimate"], "ratio") for found in changes)])
+    rows.append(["Kneser-Ney trigram", None, *(number(results["baselines"]["ngram"][text]) for text in texts[1:])])
+    note = f"Last iteration; every token scored once; mean ± standard deviation over {n_seeds(results)}."
+    return Table("Perplexity by position method", ["decoder", *texts], rows, note)
+
+
+def times(results: Mapping[str, Any], task: str) -> Table:
+    """Tables 4 and 5: training time."""
+    timed = results["timing"][task]
+    scale = timed["n_steps_of_a_training"] / timed["n_steps"]
+    published = PUBLISHED["seconds"][task]
+    rows: list[list[str | None]] = []
+    for name in POSITIONS:
+        seconds = sorted(timed["seconds"][name])
+        ratio = find(results, task, name, "learned", measure="training time")
+        rows.append(
+            [
+                NAMES[name],
+                number(seconds[len(seconds) // 2], 2),
+                number(seconds[0], 2),
+                number(scale * seconds[len(seconds) // 2], 1),
+                effect(ratio[0]["estimate"], "ratio") if ratio else None,
+                number(published[name], 2) if name in published else None,
+                None
+                if name != "alibi"
+                else effect({"mean": published[name] / published["learned"], "low": None}, "ratio"),
+            ]
+        )
+    header = [
+        "positions",
+        "median, s",
+        "minimum, s",
+        "a whole training, s",
+        "change",
+        "published, s",
+        "published change",
+    ]
+    note = (
+        f"{len(timed['seconds'][POSITIONS[0]])} runs each after a warm-up, interleaved in random order, on "
+        f"{timed['threads']} thread{'s' if timed['threads'] > 1 else ''}; a run is {timed['n_steps']:,} of the "
+        f"{timed['n_steps_of_a_training']:,} steps of a training, and 'a whole training' is the median scaled up. "
+        "Training steps only: evaluation is outside the timer."
+    )
+    return Table(f"Table {4 if task == 'classifier' else 5}: training time of the {task}", header, rows, note)
+
+
+def lengths(results: Mapping[str, Any], text: str | None = None) -> Table:
+    """Perplexity on one test text, or the geometric mean over all, at each inference length."""
+    texts = [text] if text else results["test_names"]
+    found = results["extrapolation"]
+    sizes = list(dict.fromkeys(row["length"] for row in found[POSITIONS[0]][0]))
+    rows: list[list[str | None]] = []
+    for variant, seeds in found.items():
+        for kind in dict.fromkeys((row["stride"], row["window"]) for row in seeds[0]):
+            stride, window = kind
+            protocol = "windows side by side" if stride is None else f"sliding by {stride}"
+            if window is not None and variant == "learned":
+                continue  # has no longer lengths to control for
+            row: list[str | None] = [NAMES[variant], protocol, "all" if window is None else f"{window} back"]
+            for size in sizes:
+                cells = [
+                    next(r for r in seed if (r["length"], r["stride"], r["window"]) == (size, stride, window))[
+                        "perplexity"
+                    ]
+                    for seed in seeds
+                ]
+                undefined = any(cell[name] is None for cell in cells for name in texts)
+                means = (
+                    [] if undefined else [exp(sum(log(cell[name]) for name in texts) / len(texts)) for cell in cells]
+                )
+                row.append(spread(means) if means else None)
+            rows.append(row)
+    title = f"Perplexity on {text} by inference length" if text else "Perplexity by inference length"
+    note = (
+        ("" if text else "Geometric mean over the test texts. ")
+        + "The same tokens, all of them, are scored at every length. A dash: learned positions are undefined past "
+        f"{results['block_size']} tokens. Side by side, the first tokens of a window have little context, and a longer "
+        f"window has fewer of them; sliding, no token has. '{results['block_size'] - 1} back': every layer sees no "
+        "more of the past than it could in training, so what changes there is not extrapolation."
+    )
+    header = ["decoder", "protocol", "attends to", *(f"{size} tokens" for size in sizes)]
+    return Table(title, header, rows, note)
+
+
+def steeper(results: Mapping[str, Any]) -> Table:
+    """What steeper slopes change."""
+    texts = ["train", *results["test_names"]]
+    cells = [find(results, "decoder", STEEP, "alibi", measure=f"perplexity, {text}")[0] for text in texts]
+    rows = [[f"slopes x {STEEPER:g}", *(effect(cell["estimate"], "ratio") for cell in cells)]]
+    note = "At two heads the slopes are 1/16 and 1/256; eight times as steep they are 1/2 and 1/32."
+    return Table("Steeper slopes against ALiBi as published: change of perplexity", ["", *texts], rows, note)
+
+
+def validation(results: Mapping[str, Any]) -> Table:
+    """The accuracies by which the rate of dropout is chosen."""
+    rows = [
+        [NAMES[name], spread(accuracies(runs)), "chosen" if name == results["chosen_rate"] else ""]
+        for name, runs in results["validation"].items()
+    ]
+    note = (
+        "Trained on four fifths of the distinct training rows, measured on the last fifth; seed s leaves out fold s of "
+        "five. The test set has no part in it."
+    )
+    return Table("Choice of the dropout rate", ["classifier", "validation accuracy %", ""], rows, note)
+
+
+def n_seeds(results: Mapping[str, Any]) -> str:
+    n = len(results["seeds"])
+    return f"{n} seeds" if n > 1 else "1 seed"
+
+
+def part3(results: Mapping[str, Any]) -> list[Table]:
+    """The tables of part 3, as far as the study went."""
+    found = []
+    if "alibi" in results["halves"]:
+        found += [
+            times(results, "classifier"),
+            times(results, "decoder"),
+            classifiers(results, POSITIONS, "Classifier by position method"),
+            decoders(results),
+            steeper(results),
+            lengths(results),
+        ]
+    if "regularize" in results["halves"]:
+        variants = [name for name in results["classifier"] if name not in POSITIONS]
+        found += [validation(results), classifiers(results, variants, "Classifier by regularization")]
+    return found
