@@ -1,11 +1,11 @@
 """Processes for tests, forked from a server that has imported everything already: starting one costs no imports."""
 
-import contextlib
 import multiprocessing
 import os
+import resource
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -33,22 +33,25 @@ class Outcome:
 class Command:
     """`python main.py ARGUMENTS` in `folder`, running; `end` waits for it."""
 
-    def __init__(self, folder: Path, *arguments: object, stdin: bytes = b"") -> None:
+    def __init__(
+        self, folder: Path, *arguments: object, stdin: bytes = b"", largest_file: int = resource.RLIM_INFINITY
+    ) -> None:
         self.files = [folder / f".{name}" for name in ("stdin", "stdout", "stderr")]
         self.files[0].write_bytes(stdin)
-        self.process = start(_command, folder, [str(argument) for argument in arguments], self.files)
+        self.process = start(_command, folder, [str(argument) for argument in arguments], self.files, largest_file)
 
     def end(self) -> Outcome:
         return Outcome(end(self.process), *(file.read_text() for file in self.files[1:]))
 
 
-def _command(folder: Path, arguments: list[str], files: list[Path]) -> None:
+def _command(folder: Path, arguments: list[str], files: list[Path], largest_file: int) -> None:
     os.chdir(folder)
     for descriptor, (file, mode) in enumerate(zip(files, (os.O_RDONLY, *[os.O_WRONLY | os.O_CREAT | os.O_TRUNC] * 2))):
         os.dup2(os.open(file, mode), descriptor)
     for number, stream in enumerate(("stdin", "stdout", "stderr")):
         setattr(sys, stream, open(number, "w" if number else "r", encoding="utf-8", closefd=False))  # noqa: SIM115
     sys.argv = ["main.py", *arguments]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, resource.RLIM_INFINITY))
     import main
 
     code = main.main()
@@ -84,16 +87,3 @@ def group(n: int, target: Callable[..., None], *arguments: Any) -> list[int | No
 def _member(rank: int, n: int, port: int, target: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(n), "RANK": str(rank)}
     target(*arguments)
-
-
-@contextlib.contextmanager
-def soft_limit(kind: int, value: int) -> Iterator[None]:
-    """Within it, this process has at most `value` of a resource, as `ulimit` gives it."""
-    import resource
-
-    soft, hard = resource.getrlimit(kind)
-    resource.setrlimit(kind, (value, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(kind, (soft, hard))

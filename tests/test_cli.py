@@ -1,0 +1,325 @@
+"""The commands of the README as a user runs them: what they print, write and refuse, and how they can be stopped."""
+
+import json
+import os
+import random
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from launch import ROOT, Command, Outcome, group
+
+SMALL = "--n-embd 16 --n-layer 2 --block-size 12 --batch-size 8".split()  # noqa: SIM905
+PART1 = ["part1", *SMALL, "--epochs", "8", "--dropout", "0.1"]
+PART2 = ["part2", *SMALL, "--iterations", "30", "--dropout", "0.1", "--ff-dims", "24", "16"]
+NAMES = {"obama", "hbush", "wbush"}
+
+
+@pytest.fixture(scope="session")
+def home(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> Path:
+    """A folder in which part1 and part2 were run, each by its command line, in which out.txt is what they printed."""
+    home = tmp_path_factory.mktemp("home")
+    started = [
+        (arguments[0], subprocess.Popen(command_line(*arguments, "--data-dir", str(data_folder)), cwd=home, **pipes()))
+        for arguments in (PART1, PART2)
+    ]
+    for name, process in started:
+        out, err = process.communicate(timeout=120)
+        assert (process.returncode, err) == (0, "")
+        (home / f"{name}.txt").write_text(out)
+    return home
+
+
+def command_line(*arguments: str) -> list[str]:
+    return [sys.executable, str(ROOT / "main.py"), *arguments]
+
+
+def pipes() -> dict[str, Any]:
+    return {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+
+
+def results_of(out: Path) -> Any:
+    """What results.json holds, without the times, which differ from run to run."""
+
+    def timeless(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: timeless(entry) for key, entry in value.items() if "seconds" not in key}
+        return [timeless(entry) for entry in value] if isinstance(value, list) else value
+
+    return timeless(json.loads((out / "results.json").read_text()))
+
+
+def files_of(out: Path) -> dict[str, bytes]:
+    """Every file of a run, by name, but those in which times stand."""
+    names = sorted(path for path in out.rglob("*") if path.is_file())
+    return {str(path.relative_to(out)): path.read_bytes() for path in names if path.suffix != ".json"}
+
+
+# ------------------------------------------------------------------------------------------------------ what is made
+
+
+def test_part1_prints_and_writes_what_the_contract_says(home: Path) -> None:
+    out, printed = home / "runs" / "part1", (home / "part1.txt").read_text()
+    results = json.loads((out / "results.json").read_text())
+    assert results["command"] == "part1"
+    assert (results["recipe"], results["seed"]) == ("report", 0)
+    assert results["vocabulary_size"] == 2 + 14 + 12 + 1  # of the tiny data: shared words, own words, full stop
+    assert results["n_parameters"] > 0
+    assert 0 < results["train_seconds"] < results["total_seconds"]
+    assert [row["epoch"] for row in results["epochs"]] == list(range(1, 9))
+    assert all({"train_loss", "train_accuracy", "test_accuracy"} < row.keys() for row in results["epochs"])
+    for groups in (results["test"], results["baselines"]["majority"], results["baselines"]["tfidf"]):
+        assert {name: group["n"] for name, group in groups.items()} == {"all": 24, "seen": 6, "unseen": 18}
+        assert all(0 <= group["accuracy"] <= 100 for group in groups.values())
+    assert results["test"]["all"]["accuracy"] == results["epochs"][-1]["test_accuracy"]
+    metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [{key: row[key] for key in epoch} for row, epoch in zip(metrics, results["epochs"])] == results["epochs"]
+    assert json.loads((out / "config.json").read_text())["settings"]["architecture"]["n_embd"] == 16
+    assert {path.name for path in (out / "figures").iterdir()} == {
+        "figure1_accuracy.png",
+        "figure2_encoder_attention_layer1.png",
+        "figure3_encoder_attention_layer2.png",
+        "confusion.png",
+    }
+    for word in ("Table 1", "test accuracy %", "seen (6)", "TF-IDF", "largest class", "runs/part1/"):
+        assert word in printed
+
+
+def test_part2_prints_and_writes_what_the_contract_says(home: Path) -> None:
+    out, printed = home / "runs" / "part2", (home / "part2.txt").read_text()
+    results = json.loads((out / "results.json").read_text())
+    assert results["command"] == "part2"
+    assert [model["ff_dim"] for model in results["models"]] == [24, 16]
+    for model in results["models"]:
+        assert [row["iteration"] for row in model["iterations"]] == [6, 12, 18, 24, 30]
+        assert all(row["perplexity"].keys() == NAMES | {"train"} for row in model["iterations"])
+        assert model["iterations"][-1]["perplexity"]["train"] < model["iterations"][0]["perplexity"]["train"]
+        assert {name: model["scores"][name]["perplexity"] for name in NAMES} == pytest.approx(
+            {name: model["iterations"][-1]["perplexity"][name] for name in NAMES}
+        )
+    assert results["baselines"]["ngram"].keys() == results["unk_rate"].keys() == NAMES
+    assert all(0 < rate < 50 for rate in results["unk_rate"].values())
+    assert results["total_seconds"] > sum(model["train_seconds"] for model in results["models"])
+    assert {path.name for path in out.glob("*.safetensors")} == {"decoder-ff24.safetensors", "decoder-ff16.safetensors"}
+    figures = {path.name.split("_")[0] for path in (out / "figures").iterdir()}
+    assert figures == {"figure4", "figure5", "figure6", "figure7", "loss"}
+    for word in ("Table 2", "Table 3", "hidden size 24", "Kneser-Ney", "bits per byte", "<unk>", "non-overlapping"):
+        assert word in printed
+
+
+def run(home: Path, *arguments: object, **settings: Any) -> Outcome:
+    return Command(home, *arguments, **settings).end()
+
+
+def test_classify_takes_sentences_as_arguments_or_a_line_each(home: Path) -> None:
+    sentences = ["we hope for jobs and health .", "terror", "zyzzyva"]
+    given = run(home, "classify", *sentences)
+    assert (given.code, given.err) == (0, "")
+    lines = given.out.splitlines()
+    assert len(lines) == 3
+    for line, sentence in zip(lines, sentences):
+        name, shares, text = line.split("\t")
+        assert name in ("Obama", "G. W. Bush", "G. H. W. Bush")
+        assert shares.startswith(f"{name} ")
+        assert sum(float(share.rstrip("%").split()[-1]) for share in shares.split("%")[:-1]) == pytest.approx(
+            100, abs=0.2
+        )
+        assert text == sentence
+    assert run(home, "classify", stdin="\n\n".join(sentences).encode()) == given
+
+
+def test_attention_draws_either_kind_of_model(home: Path) -> None:
+    for model, kind in (("part1/classifier", "encoder"), ("part2/decoder-ff16", "decoder")):
+        outcome = run(home, "attention", "we hope for jobs", "--model", f"runs/{model}.safetensors", "--out", kind)
+        assert (outcome.code, outcome.err) == (0, "")
+        assert outcome.out.split() == [f"{kind}/{kind}_attention_layer{layer}.png" for layer in (1, 2)]
+        assert all((home / path).read_bytes()[:4] == b"\x89PNG" for path in outcome.out.split())
+
+
+def test_generate_says_the_same_for_the_same_seed(home: Path) -> None:
+    model = ("--model", "runs/part2/decoder-ff24.safetensors", "--n-tokens", 12)
+    texts = [run(home, "generate", *prompt, *model) for prompt in (["We hope"], ["We hope"], [], ["hope", "--seed", 1])]
+    assert [(text.code, text.err) for text in texts] == [(0, "")] * 4
+    assert texts[0] == texts[1]
+    assert texts[3].out.startswith("hope ")
+    assert all(len(text.out.split()) > 3 and "<pad>" not in text.out for text in texts)
+
+
+@pytest.mark.parametrize("command", [[], ["part1"], ["part2"], ["classify"], ["attention"], ["generate"], ["data"]])
+def test_every_command_has_help(command: list[str], tmp_path: Path) -> None:
+    outcome = run(tmp_path, *command, "--help")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "usage: main.py" in outcome.out
+
+
+def test_help_comes_without_the_heavy_imports() -> None:
+    code = "import sys, main\ntry: main.main(['--help'])\nfinally: assert not {'torch', 'numpy'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
+
+
+def test_an_earlier_run_is_set_aside_and_never_written_over(home: Path, data_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    short = [*PART1, "--epochs", "1", "--data-dir", data_folder, "--out", "run"]
+    for number in (1, 2):
+        outcome = run(tmp_path, *short)
+        assert outcome.code == 0
+        assert outcome.err == f"run: the earlier run that was there is now run.{number}\n"
+    assert (tmp_path / "run.1" / "config.json").read_text() == "{}"
+    assert results_of(tmp_path / "run.2") == results_of(tmp_path / "run")
+
+
+# ------------------------------------------------------------------------------------------------------------ bad use
+
+
+def refused(outcome: Outcome, complaint: str, code: int = 2) -> None:
+    assert outcome.err.startswith("main.py: "), outcome.err
+    assert complaint in outcome.err
+    assert outcome.err.count("\n") == 1
+    assert not {"Traceback", "╭", "│"} & set(outcome.err.split())
+    assert (outcome.code, outcome.out) == (code, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ("", "--help"),
+        ("part9", "part9"),
+        ("part1 --bogus 3", "--bogus"),
+        ("part1 --epochs many", "many"),
+        ("part1 --seed 1.5", "1.5"),
+        ("part1 --positions everywhere", "everywhere"),
+        ("part1 --epochs 0", "epochs is 0; it must be at least 1"),
+        ("part1 --n-embd -64", "n_embd is -64"),
+        ("part1 --n-head 3", "n_embd 64 is not a multiple of n_head 3"),
+        ("part1 --n-head 64 --positions rope", "even head size"),
+        ("part1 --block-size 0", "block_size is 0"),
+        ("part1 --ff-dim 0", "ff_dim is 0"),
+        ("part1 --batch-size 0", "batch_size is 0"),
+        ("part1 --dropout 1.5", "dropout is 1.5; it must be from 0 to below 1"),
+        ("part1 --learning-rate nan", "learning_rate is nan"),
+        ("part1 --clip 0", "clip is 0.0; it must be above 0"),
+        ("part1 --threads 0", "threads is 0"),
+        ("part1 --window -1", "window is -1"),
+        ("part1 --device cuda", "--device cuda: not available"),
+        ("part1 --alibi-slope-scale 8", "alibi_slope_scale does nothing with learned positions"),
+        ("part1 --batch-norm --accumulate 2 --data-dir {data}", "batch norm needs each batch in one piece"),
+        ("part1 --learning-rate 1e30 --data-dir {data}", "training diverged at step"),
+        ("part1 --data-dir partial", "partial: test_CLS.tsv, train_LM.txt"),
+        ("part1 --data-dir file", "file: is a file"),
+        ("part1 --data-dir {data} --out file", "file: cannot be used as a folder"),
+        ("part1 --data-dir {data} --out file/below", "cannot be used as a folder"),
+        ("part1 --resume --data-dir {data} --out {home}/runs/part1", "of other settings or data; take another --out"),
+        ("part2 --iterations -5", "iterations is -5"),
+        ("part2 --data-dir {data} --ff-dims 16 16", "ff_dims must be one or more different sizes"),
+        ("part2 --data-dir {data} --ff-dims 0", "ff_dim is 0"),
+        ("part2 --data-dir {data} --block-size 5000", "too few for windows of 5000"),
+        ("classify hope --model nowhere.safetensors", "no such model; `python main.py part1` trains a classifier"),
+        ("classify hope --model file", "file: cut short or not a safetensors file"),
+        ("classify hope --model {home}/runs/part2/decoder-ff16.safetensors", "not a classifier"),
+        ("classify hope --model {home}", "no such model"),
+        ("generate hope --model {home}/runs/part1/classifier.safetensors", "not a decoder"),
+        ("generate hope --temperature -1 --model {home}/runs/part2/decoder-ff16.safetensors", "temperature is -1"),
+        ("generate hope --n-tokens 0 --model {home}/runs/part2/decoder-ff16.safetensors", "n_tokens is 0"),
+        ("generate hope --top-p 2 --model {home}/runs/part2/decoder-ff16.safetensors", "top_p is 2.0"),
+        ("attention hope --out file --model {home}/runs/part2/decoder-ff16.safetensors", "cannot be used as a folder"),
+    ],
+)
+def test_bad_use_is_one_line_and_exit_code_2(
+    arguments: str, complaint: str, home: Path, data_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("0\tno model, no folder\n")
+    (tmp_path / "partial").mkdir()
+    (tmp_path / "partial" / "train_CLS.tsv").write_text("0\tWe work.\n1\tWe rest.\n")
+    refused(run(tmp_path, *arguments.format(data=data_folder, home=home).split()), complaint)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "stdin", "complaint"),
+    [
+        (["classify", ""], b"", "the sentence is empty"),
+        (["attention", " "], b"", "the sentence is empty"),
+        (["classify"], b"\xff\xfe", "not UTF-8"),
+    ],
+)
+def test_text_without_words_is_one_line_and_exit_code_2(
+    arguments: list[str], stdin: bytes, complaint: str, home: Path
+) -> None:
+    refused(run(home, *arguments, stdin=stdin), complaint)
+
+
+# ------------------------------------------------------------------------------------------------------- being stopped
+
+
+def wait_for(path: Path) -> None:
+    for _ in range(1200):
+        if path.exists():
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{path} never came")
+
+
+def test_ctrl_c_saves_and_says_how_to_go_on(data_folder: Path, tmp_path: Path) -> None:
+    arguments = [*PART1, "--data-dir", str(data_folder), "--out", "my run", "--epochs", "100000"]
+    command = Command(tmp_path, *arguments)
+    wait_for(tmp_path / "my run" / "metrics.jsonl")
+    assert command.process.pid is not None
+    os.kill(command.process.pid, signal.SIGINT)
+    outcome = command.end()
+    refused(outcome, "main.py: stopped at step", code=130)
+    assert outcome.err.endswith(f"; to go on: python main.py {shlex.join(arguments)} --resume\n")
+    assert (tmp_path / "my run" / "runs" / "classifier.checkpoint.safetensors").exists()
+    assert not (tmp_path / "my run" / "results.json").exists()
+
+
+@pytest.mark.parametrize("arguments", [PART1, PART2], ids=["part1", "part2"])
+def test_a_run_killed_ten_times_ends_bitwise_like_one_never_killed(
+    arguments: list[str], home: Path, data_folder: Path, tmp_path: Path
+) -> None:
+    expected, draw = home / "runs" / arguments[0], random.Random(arguments[0])
+    seconds = json.loads((expected / "results.json").read_text())["total_seconds"]
+    given = [*arguments, "--data-dir", data_folder]
+    for number in range(10):
+        command = Command(tmp_path, *given, *(["--resume"] if number else []))
+        command.process.join(draw.uniform(0, seconds))
+        command.process.kill()
+        assert command.end().code in (0, -signal.SIGKILL)
+    assert run(tmp_path, *given, "--resume").code == 0
+    assert results_of(tmp_path / "runs" / arguments[0]) == results_of(expected)
+    assert files_of(tmp_path / "runs" / arguments[0]) == files_of(expected)
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(home: Path, data_folder: Path, tmp_path: Path) -> None:
+    given = [*PART1, "--data-dir", data_folder]
+    refused(run(tmp_path, *given, largest_file=20_000), "nothing was half written", code=1)
+    assert [path.name for path in (tmp_path / "runs").rglob("*.safetensors")] == []
+    assert [path.name for path in (tmp_path / "runs").rglob(".*")] == []
+    assert run(tmp_path, *given, "--resume").code == 0
+    assert files_of(tmp_path / "runs" / "part1") == files_of(home / "runs" / "part1")
+
+
+# -------------------------------------------------------------------------------------------------- several processes
+
+
+def member(folder: Path, arguments: list[str]) -> None:
+    os.chdir(folder)
+    sys.argv = ["main.py", *arguments]
+    import main
+
+    sys.exit(main.main())
+
+
+def test_two_processes_train_like_one_and_write_once(data_folder: Path, tmp_path: Path) -> None:
+    arguments = [*PART1, "--dropout", "0", "--data-dir", str(data_folder)]
+    assert run(tmp_path, *arguments, "--out", "one").code == 0
+    assert group(2, member, tmp_path, [*arguments, "--out", "two"]) == [0, 0]
+    one, two = (results_of(tmp_path / name) for name in ("one", "two"))
+    losses = [[row["train_loss"] for row in results["epochs"]] for results in (one, two)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
+    assert one["test"] == two["test"]
+    assert {path.name for path in tmp_path.iterdir()} == {"one", "two", ".stdin", ".stdout", ".stderr"}
