@@ -4,7 +4,7 @@ A part makes its runs, adds the baselines, draws its figures and writes results.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -62,6 +62,8 @@ RECIPES: dict[str, dict[Task, Recipe]] = {
     },
 }
 
+FF_DIMS = {"report": (256, 100), "best": (512,)}  # the widths at which part 2 trains a decoder
+
 
 def customise(recipe: Recipe, **settings: Any) -> Recipe:
     """`recipe` with other settings, each put where it belongs; UserError if they are wrong or do not fit together."""
@@ -97,23 +99,7 @@ def part1(recipe_name: str, recipe: Recipe, seed: int, data: Data, place: Place)
     }
     write_json(place.out / "results.json", results)
     figures = place.out / "figures"
-    epochs, rows = [row["epoch"] for row in record["epochs"]], record["epochs"]
-    utilities.line_figure(
-        figures / "figure1_accuracy.png",
-        utilities.Panel(
-            [utilities.Line(name, epochs, [row[f"{name}_accuracy"] for row in rows]) for name in ("train", "test")],
-            [
-                utilities.Level(BASELINE_NAMES[name], groups["all"]["accuracy"])
-                for name, groups in results["baselines"].items()
-            ],
-        ),
-        "epoch",
-        "accuracy (%)",
-        "Figure 1: accuracy of the classifier",
-    )
-    utilities.confusion_figure(
-        figures / "confusion.png", record["scores"]["confusion"], data.corpus.class_names, "Test set, last epoch"
-    )
+    draw_classifier(figures, [record], results["baselines"], data.corpus.class_names)
     draw_attention(figures, load_model(place.weights(run), "classifier"), REPORT_SENTENCE, first_figure=2)
     return results
 
@@ -144,36 +130,7 @@ def part2(
     }
     write_json(place.out / "results.json", results)
     figures = place.out / "figures"
-    names = list(data.test_streams)
-    first = records[0]
-    iterations = [row["iteration"] for row in first["iterations"]]
-    for number, title, shown in ((4, "training", ["train"]), (5, "test", names)):
-        utilities.line_figure(
-            figures / f"figure{number}_{title}_perplexity.png",
-            utilities.Panel(
-                [
-                    utilities.Line(name, iterations, [row["perplexity"][name] for row in first["iterations"]])
-                    for name in shown
-                ],
-                [
-                    utilities.Level(f"trigram, {name}", ngram[name]["perplexity"], color)
-                    for color, name in enumerate(shown)
-                    if name in ngram
-                ],
-            ),
-            "iteration",
-            "perplexity",
-            f"Figure {number}: {title} perplexity of the decoder, hidden size {ff_dims[0]}",
-            log_y=True,
-        )
-    places = list(range(1, recipe.architecture.block_size + 1))
-    utilities.line_figure(
-        figures / "loss_by_position.png",
-        utilities.Panel([utilities.Line(name, places, first["nats_by_place"][name]) for name in ("train", *names)]),
-        "place in the window (tokens of context)",
-        "mean loss (nats)",
-        "Loss by position in the window",
-    )
+    draw_decoder(figures, records[:1], results["baselines"]["ngram"])
     draw_attention(figures, load_model(place.weights(runs[0]), "decoder"), REPORT_SENTENCE, first_figure=6)
     return results
 
@@ -208,6 +165,77 @@ def language_baseline(data: Data) -> dict[str, Any]:
         name: evaluation.language_scores(-model.log_probabilities(stream.ids.numpy()), stream)
         for name, stream in data.test_streams.items()
     }
+
+
+def draw_classifier(
+    figures: Path, records: Sequence[Mapping[str, Any]], baselines: Mapping[str, Any], class_names: list[str]
+) -> None:
+    """Figure 1 and the confusion matrix, of one run or of several seeds."""
+    epochs = [row["epoch"] for row in records[0]["epochs"]]
+    utilities.line_figure(
+        figures / "figure1_accuracy.png",
+        utilities.Panel(
+            [
+                utilities.Line(side, epochs, [[row[f"{side}_accuracy"] for row in run["epochs"]] for run in records])
+                for side in ("train", "test")
+            ],
+            [utilities.Level(name, baselines[key]["all"]["accuracy"]) for key, name in BASELINE_NAMES.items()],
+        ),
+        "epoch",
+        "accuracy (%)",
+        "Figure 1: accuracy of the classifier",
+    )
+    confusion = sum(torch.tensor(run["scores"]["confusion"]) for run in records)
+    utilities.confusion_figure(figures / "confusion.png", confusion, class_names, "Test set, last epoch")
+
+
+def draw_decoder(figures: Path, records: Sequence[Mapping[str, Any]], ngram: Mapping[str, float]) -> None:
+    """Figures 4 and 5 and the loss by place in the window, of one run or of several seeds."""
+    names, size = few(ngram), records[0]["ff_dim"]
+    iterations = [row["iteration"] for row in records[0]["iterations"]]
+    for number, title, shown in ((4, "training", ["train"]), (5, "test", names)):
+        utilities.line_figure(
+            figures / f"figure{number}_{title}_perplexity.png",
+            utilities.Panel(
+                [
+                    utilities.Line(
+                        name, iterations, [[row["perplexity"][name] for row in run["iterations"]] for run in records]
+                    )
+                    for name in shown
+                ],
+                [
+                    utilities.Level(f"trigram, {name}", ngram[name], color)
+                    for color, name in enumerate(shown)
+                    if name in ngram
+                ],
+            ),
+            "iteration",
+            "perplexity",
+            f"Figure {number}: {title} perplexity of the decoder, hidden size {size}",
+            log_y=True,
+        )
+    places = list(range(1, len(records[0]["nats_by_place"]["train"]) + 1))
+    utilities.line_figure(
+        figures / "loss_by_position.png",
+        utilities.Panel(
+            [
+                utilities.Line(name, places, [run["nats_by_place"][name] for run in records])
+                for name in ("train", *names)
+            ]
+        ),
+        "place in the window (tokens of context)",
+        "mean loss (nats)",
+        "Loss by position in the window",
+    )
+
+
+def few(perplexities: Mapping[str, float], most: int = 5) -> list[str]:
+    """The texts that a figure has room for: of many, some from the easiest to the hardest for the n-gram model."""
+    order = sorted(perplexities, key=lambda name: perplexities[name])
+    if len(order) <= most:
+        return list(perplexities)
+    chosen = {order[round(step * (len(order) - 1) / (most - 1))] for step in range(most)}
+    return [name for name in perplexities if name in chosen]
 
 
 def draw_attention(figures: Path, trained: TrainedModel, sentence: str, first_figure: int | None = None) -> list[Path]:

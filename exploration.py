@@ -19,7 +19,7 @@ from claims import judge
 from comparison import mcnemar, paired_difference, paired_ratio, summary
 from dataset import Data
 from evaluation import Protocol, perplexity, token_nats
-from experiments import classifier_baselines, customise, language_baseline, public
+from experiments import classifier_baselines, customise, few, language_baseline, public
 from files import UserError, write_json
 from inference import Task, load_model
 from runs import ClassifierWork, DecoderWork, Place, Recipe, Run, perform_all, processor_name, remembered, share_out
@@ -377,7 +377,7 @@ def draw(results: Mapping[str, Any], figures: Path) -> None:
             ["test"],
             "Figure 8: test accuracy by position method",
         )
-        texts = few(results["test_names"])
+        texts = few(results["baselines"]["ngram"])
         iterations = [row["iteration"] for row in decoder["alibi"][0]["iterations"]]
         utilities.line_figure(
             figures / "figure9_perplexity_positions.png",
@@ -456,8 +456,3 @@ def accuracy_figure(
         for side in sides
     ]
     utilities.line_figure(path, panels, "epoch", "accuracy (%)", title)
-
-
-def few(names: Sequence[str], most: int = 5) -> list[str]:
-    """The names that a figure has room for."""
-    return list(names[:most])
