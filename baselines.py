@@ -23,7 +23,8 @@ def tfidf(
     """Predict the label of each test text from its words alone, by TF-IDF and a linear model: (N,).
 
     model: "logistic" (multinomial logistic regression), "svm" (linear SVM, one against the rest) or "bayes" (complement
-    naive Bayes, Rennie et al. 2003). The settings are the best of a 5-fold cross-validation, see below.
+    naive Bayes, Rennie et al. 2003). The settings are the best of 5-fold cross-validations over 2,085 distinct rows of
+    three speakers: 66.3, 66.2 and 67.9%, where single words alone reach 63. Punctuation counts as words.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
