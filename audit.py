@@ -288,8 +288,10 @@ def render(found: dict[str, Any]) -> str:
     header = ["label", "name", "train rows", "train %", "test rows", "test %"]
     parts += ["Classes", text_table(header, [list(row.values()) for row in found["classes"]])]
     header = ["test file", "training file", "test lines", "exact copies", "near copies"]
-    rows = [[row["test"], row["train"], row["rows"], row["exact"], row["near"]] for row in found["between"]]
-    parts += ["Test lines of which a copy stands in a training file", text_table(header, rows)]
+    rows = [[row[key] for key in ("test", "train", "rows", "exact", "near")] for row in found["between"]]
+    copied = [row for row in rows if row[-1] or row[-2]]
+    parts.append("Test lines of which a copy stands in a training file" + ("" if copied else ": none"))
+    parts += [text_table(header, copied)] if copied else []
     for row in found["between"]:
         for example in row["examples"][:2]:
             parts.append(

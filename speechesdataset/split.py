@@ -1,5 +1,6 @@
 """From documents to a data folder without leaks: sentences, stretches, one split for both tasks, files and manifest."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -31,6 +32,23 @@ class Speaker:
     documents: Sequence[Sequence[str]]
 
 
+def make_folder(
+    out: Path, speakers: Sequence[Speaker], split: Split, seed: int, about: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Split the speakers' documents and write the data folder `out`; its manifest, returned, starts with `about`."""
+    files, counts = make_files(speakers, split, seed)
+    digests = {name: sha256(data) for name, data in files.items()}
+    manifest = {
+        **about,
+        "options": {"speakers": [speaker.slug for speaker in speakers], "split": split, "seed": seed},
+        "speakers": counts,
+        "files": digests,
+    }
+    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
+    write_folder(out, files | {"manifest.json": text.encode()})
+    return manifest
+
+
 def make_files(speakers: Sequence[Speaker], split: Split, seed: int) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
     """The files of a data folder, name -> bytes, and for each speaker how much is in them.
 
@@ -55,6 +73,12 @@ def make_files(speakers: Sequence[Speaker], split: Split, seed: int) -> tuple[di
     ]
     rows = _rows(train)
     n_test, n_train = min(wanted, *map(len, test)), min(map(len, rows))
+    for speaker, own_train, own_test in zip(speakers, rows, test):
+        if min(len(own_train), len(own_test)) < MIN_TEST:
+            where = f"{len(own_train)} sentences for training and {len(own_test)} for testing"
+            raise UserError(
+                f"{speaker.name}: {where}, at least {MIN_TEST} each are needed; split by stretch or add text"
+            )
     test = [texts[:n_test] for texts in test]
     rows = [[texts[i * len(texts) // n_train] for i in range(n_train)] for texts in rows]
     files = {
@@ -87,8 +111,9 @@ def sentences(speakers: Sequence[Speaker]) -> list[list[list[str]]]:
     step = sum(text.count(" ") + 1 for text in paragraphs) // TRAINER_WORDS + 1
     text = "\n\n".join(paragraphs[::step])
     parameters = PunktTrainer(text).get_params()
-    parameters.abbrev_types -= set(re.findall(r"[a-z]+\b(?!\.)", text.lower()))  # no abbreviations: "die", "quit"
-    parameters.abbrev_types |= set(ABBREVIATIONS.split())  # few documents do not teach them all
+    whole = set(re.findall(r"[a-z]+\b(?!\.)", text.lower()))  # "die", "quit" stood at ends of sentences by chance
+    learned = {word for word in parameters.abbrev_types if re.fullmatch(r"[a-z]{1,4}(\.[a-z]{1,3})*", word)} - whole
+    parameters.abbrev_types = learned | set(ABBREVIATIONS.split())  # few documents do not teach them all
     punkt = PunktSentenceTokenizer(parameters)
     return [
         [[text for paragraph in document for text in punkt.tokenize(paragraph)] for document in speaker.documents]
