@@ -136,7 +136,12 @@ def line_figure(
     panels = [panels] if isinstance(panels, Panel) else list(panels)
     columns = 2 if len(panels) == 4 else min(len(panels), 3)
     rows = -(-len(panels) // columns)
-    figure = _figure({1: 7.2, 2: 9.0, 3: 11.7}[columns], {1: 4.2}.get(rows, 3.6 * rows), title)
+    names = [line.name for panel in panels for line in panel.lines] + [
+        at.name for panel in panels for at in panel.levels
+    ]
+    longest = max(map(len, names), default=0)
+    width = (5.2 if columns == 1 else 3.2) + 0.6 + 0.072 * longest  # axes, their numbers, the names of the curves
+    figure = _figure(columns * width, {1: 4.2}.get(rows, 3.6 * rows), title)
     share_y = len({panel.y_label for panel in panels}) == 1
     grid = figure.subplots(rows, columns, sharey=share_y, squeeze=False).ravel()
     for axes in grid[len(panels) :]:
@@ -197,6 +202,7 @@ def _label_ends(axes: Any, ends: list[tuple[float, str, str]], gap: float = 0.05
     upwards = np.maximum.accumulate(heights - steps)
     downwards = np.minimum.accumulate((heights - steps)[::-1])[::-1]
     heights = (upwards + downwards) / 2 + steps  # both keep the gap, and so does their mean, which moves names least
+    heights = np.minimum(np.maximum(heights, steps), 1 - steps[::-1])  # and none above or below the axes
     for height, (_, name, color) in zip(heights, ends, strict=True):
         _text(axes, 1.02, height, name, color=color, fontsize=9, va="center", transform=axes.transAxes)
 
