@@ -14,8 +14,8 @@ from typing import Any
 ROOT = Path(__file__).parent.parent
 PATIENCE = 120.0  # seconds after which a process counts as hanging
 
-_server = multiprocessing.get_context("forkserver")
-_server.set_forkserver_preload(
+server = multiprocessing.get_context("forkserver")
+server.set_forkserver_preload(
     ["main", "experiments", "report", "sklearn.linear_model", "matplotlib.backends.backend_agg", "torch._dynamo"]
 )
 os.environ["PYTHONPATH"] = str(ROOT)  # the server imports before it learns this process's path
@@ -61,7 +61,7 @@ def _command(folder: Path, arguments: list[str], files: list[Path], largest_file
 
 def start(target: Callable[..., None], *arguments: Any) -> BaseProcess:
     """Run `target`, a function of a module, in a process of its own."""
-    process = _server.Process(target=target, args=arguments)
+    process = server.Process(target=target, args=arguments)
     process.start()
     return process
 
