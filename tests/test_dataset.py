@@ -154,9 +154,10 @@ def test_class_names(folder: Path) -> None:
 
 def test_tensors() -> None:
     tokenizer = Tokenizer.build(["a b c d"])
-    data = dataset.encode_segments([Segment("x", "a b", 1), Segment("y", "d é c b a", 2)], tokenizer, ["x", "y"], 4)
-    assert data.ids.tolist() == [[2, 3, 0, 0], [5, 1, 4, 3]]
-    assert (data.lengths.tolist(), data.labels.tolist(), data.n_truncated) == ([2, 4], [0, 1], 1)
+    rows = [Segment("x", "a b", 1), Segment("y", "d é c b a", 2), Segment("x", "d c b a", 3)]
+    data = dataset.encode_segments(rows, tokenizer, ["x", "y"], 4)
+    assert data.ids.tolist() == [[2, 3, 0, 0], [5, 1, 4, 3], [5, 4, 3, 2]]
+    assert (data.lengths.tolist(), data.labels.tolist(), data.n_truncated) == ([2, 4, 4], [0, 1, 0], 1)
     ids, lengths, labels = data.batch(torch.tensor([0]), cut=True)
     assert (ids.tolist(), lengths.tolist(), labels.tolist()) == ([[2, 3]], [2], [0])
     stream = dataset.encode_stream(["a é", "b"], tokenizer)

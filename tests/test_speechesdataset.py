@@ -64,6 +64,12 @@ def test_training_rows_are_distinct_and_stand_in_the_training_text(built: Path) 
     assert {row.text for row in corpus.train} <= set(corpus.train_text)
 
 
+def test_a_training_row_contradicts_no_other() -> None:
+    shared, short = "We stand together here today.", "Thank you."
+    own = ["We open the long road.", "We close the old harbor."]
+    assert split._rows([[shared, own[0], short, own[0]], [shared.upper(), own[1]]]) == [[own[0]], [own[1]]]
+
+
 def test_nothing_of_the_transcribers_is_left(built: Path) -> None:
     text = "".join((built / name).read_text() for name in NAMES)
     assert not set("[]*_|\u2018\u2019\u201c\u201d\u2013\u2014\u2026\u00a0") & set(text)
