@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 import utilities
-from claims import judge
+from claims import REPORTS_RATE, judge
 from comparison import mcnemar, paired_difference, paired_ratio, summary
 from dataset import Data
 from evaluation import Protocol, perplexity, token_nats
@@ -110,6 +110,7 @@ def explore(study: Study, data: Data, place: Place) -> dict[str, Any]:
     found: dict[str, dict[str, list[dict[str, Any]]]] = {"classifier": {}, "decoder": {}, "validation": {}}
     for (kind, variant, _), run in runs.items():
         found[kind].setdefault(variant, []).append(public(records[run]))
+    ngram = language_baseline(data) if study.alibi else {}
     results: dict[str, Any] = {
         "recipe": study.recipe_name,
         "seed": study.seeds[0],
@@ -120,7 +121,8 @@ def explore(study: Study, data: Data, place: Place) -> dict[str, Any]:
         "block_size": study.decoder.architecture.block_size,
         "halves": [name for name in ("alibi", "regularize") if getattr(study, name)],
         **found,
-        "baselines": classifier_baselines(data) | ({"ngram": ngram(data)} if study.alibi else {}),
+        "baselines": classifier_baselines(data) | {"ngram": {name: one["perplexity"] for name, one in ngram.items()}},
+        "ngram_scores": ngram,
         "timing": timing,
         "extrapolation": extrapolate(runs, data, place, study.n_workers) if study.alibi else {},
     }
@@ -359,11 +361,6 @@ def compare_lengths(
     return rows
 
 
-def ngram(data: Data) -> dict[str, float]:
-    """The perplexity of the Kneser-Ney trigram on each test text."""
-    return {name: scores["perplexity"] for name, scores in language_baseline(data).items()}
-
-
 # -------------------------------------------------------------------------------------------------------------- figures
 
 
@@ -431,7 +428,7 @@ def draw(results: Mapping[str, Any], figures: Path) -> None:
     if "regularize" in results["halves"]:
         accuracy_figure(
             figures / "figure11_regularization.png",
-            {name: classifier[name] for name in ("original", results["chosen_rate"])},
+            {name: classifier[name] for name in ("original", *dict.fromkeys((REPORTS_RATE, results["chosen_rate"])))},
             ["train", "test"],
             "Figure 11: original and regularized classifier",
         )

@@ -8,20 +8,20 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
 from checks import check
-from files import Interrupted, UserError
+from files import Interrupted, UserError, write_json
 
 # Only what the parser needs is imported above; each command imports its own modules, so that --help comes at once.
 
 EXIT_FAILED, EXIT_BAD_USE, EXIT_INTERRUPTED = 1, 2, 130
 
-RecipeName = Literal["report"]
+RecipeName = Literal["report", "best"]
 PositionMethod = Literal["learned", "sinusoidal", "alibi", "rope", "t5", "none"]
 
 Setting = TypeVar("Setting")
@@ -52,7 +52,7 @@ class Training(Common):
     """What part1 and part2 take besides: a recipe, and settings to use in place of the recipe's."""
 
     recipe: RecipeName = "report"
-    """report: as published"""
+    """report: as published; best: the strongest that this project knows, within the report's budget"""
     resume: bool = False
     """go on with the interrupted run in --out; it ends with the numbers of one never interrupted"""
 
@@ -119,13 +119,13 @@ class Part2(Training):
 
     iterations: FromRecipe[int] = None
     """training steps"""
-    ff_dims: tuple[int, ...] = (256, 100)
+    ff_dims: Annotated[
+        tuple[int, ...] | None,
+        tyro.conf.DisallowNone,
+        tyro.conf.arg(help_behavior_hint="(default: 256 100; best: 512)"),
+    ] = None
     """hidden sizes of the feed-forward network, a model each"""
 
-
-@dataclass(frozen=True)
-class Classify:
-    """Say who said it, with probabilities: one line a sentence. Without sentences, reads them from standard input."""
 
 @dataclass(frozen=True)
 class Study(Common):
@@ -157,6 +157,24 @@ class Part3(Study):
     """go on with the interrupted runs in --out"""
 
 
+@dataclass(frozen=True)
+class Report(Study):
+    """Everything, over several seeds: a page with a verdict on each of the report's claims. Reuses what --out has."""
+
+    seeds: int = 5
+    """paired seeds: --seed, the next one, and so on"""
+    quick: bool = False
+    """a small version in under three minutes: everything works, and nothing is said by its numbers"""
+    readme: Optional[Path] = None
+    """README.md that gets the tables, between its two marks for results"""
+    ablation: Path = Path("runs/ablation/results.json")
+    """results of the best recipe's ablation, which the page shows if they are there"""
+
+
+@dataclass(frozen=True)
+class Classify:
+    """Say who said it, with probabilities: one line a sentence. Without sentences, reads them from standard input."""
+
     sentences: tyro.conf.Positional[tuple[str, ...]] = ()
     """each in quotes"""
     model: Path = Path("runs/part1/classifier.safetensors")
@@ -181,8 +199,8 @@ class Generate:
 
     prompt: tyro.conf.Positional[str] = ""
     """in quotes; may be empty"""
-    model: Path = Path("runs/part2/decoder-ff256.safetensors")
-    """weights of a decoder"""
+    model: Optional[Path] = None
+    """weights of a decoder (default: the newest in runs/part2)"""
     n_tokens: int = 60
     """how many tokens to add"""
     temperature: float = 0.8
@@ -223,11 +241,12 @@ class DataCommand:
 Command = (
     Annotated[Part1, tyro.conf.subcommand("part1")]
     | Annotated[Part2, tyro.conf.subcommand("part2")]
+    | Annotated[Part3, tyro.conf.subcommand("part3")]
+    | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Classify, tyro.conf.subcommand("classify")]
     | Annotated[Attention, tyro.conf.subcommand("attention")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
     | Annotated[DataCommand, tyro.conf.subcommand("data")]
-    | Annotated[Part3, tyro.conf.subcommand("part3")]
 )
 
 
@@ -238,6 +257,7 @@ def run_part1(command: Part1) -> None:
     import experiments
     import report
 
+    check(command, "at least 1", "epochs")
     recipe = experiments.customise(experiments.RECIPES[command.recipe]["classifier"], **overrides(command))
     data, place = prepare(command, "part1", recipe)
     results = experiments.part1(command.recipe, recipe, command.seed, data, place)
@@ -248,19 +268,14 @@ def run_part2(command: Part2) -> None:
     import experiments
     import report
 
+    check(command, "at least 1", "iterations")
     recipe = experiments.customise(experiments.RECIPES[command.recipe]["decoder"], **overrides(command))
     data, place = prepare(command, "part2", recipe)
-    results = experiments.part2(command.recipe, recipe, command.ff_dims, command.seed, data, place)
+    ff_dims = experiments.FF_DIMS[command.recipe] if command.ff_dims is None else command.ff_dims
+    results = experiments.part2(command.recipe, recipe, ff_dims, command.seed, data, place)
     show(report.part2_text, results, place)
 
 
-def overrides(command: Training) -> dict[str, Any]:
-    """The settings given on the command line that replace the recipe's, by the recipe's names."""
-    durations = {"epochs": "duration", "iterations": "duration"}
-    own = {"data_dir", "out", "seed", "device", "threads", "recipe", "resume", "ff_dims"}
-    given = {
-        name: value
-        for name, value in vars(command).items()
 def run_part3(command: Part3) -> None:
     import exploration
     import report
@@ -269,6 +284,34 @@ def run_part3(command: Part3) -> None:
     study = make_study(command, alibi=command.alibi or both, regularize=command.regularize or both)
     data, place = prepare(command, "part3", study.classifier)
     show(report.part3_text, exploration.part3(study, data, place), place)
+
+
+def run_report(command: Report) -> None:
+    import torch
+
+    import page
+    from dataset import load_data
+    from runs import Place
+    from training import pick_device
+
+    settings = json.loads(json.dumps({"command": "report", **asdict(command)}, default=str))
+    name = "report"
+    if command.quick:
+        name = "report-quick"
+        epochs, iterations = command.epochs or 2, command.iterations or 50
+        command = replace(command, seeds=min(command.seeds, 2), epochs=epochs, iterations=iterations)
+    check(command, "at least 1", "threads")
+    study = make_study(command, ff_dims=(256, 100), **({"timed_share": 0.02} if command.quick else {}))
+    torch.set_num_threads(command.threads)
+    place = Place(command.out or Path("runs") / name, pick_device(command.device))
+    data = load_data(command.data_dir, study.classifier.architecture.block_size)
+    write_json(place.out / "config.json", settings)  # what is there is reused, so no earlier run is set aside
+    line = shlex.join(["python", "main.py", *sys.argv[1:]])
+    results = page.report(study, data, place, line, command.quick, command.ablation)
+    if command.readme is not None:
+        page.fill_readme(command.readme, results)
+    print(page.report_text(results))
+    print(f"The page: {place.out / 'report.html'} and {place.out / 'report.md'}")
 
 
 def make_study(command: Study, **settings: Any) -> Any:
@@ -286,6 +329,13 @@ def make_study(command: Study, **settings: Any) -> Any:
     return Study(command.recipe, **recipes, seeds=seeds, n_workers=command.workers or os.cpu_count() or 1, **settings)
 
 
+def overrides(command: Training) -> dict[str, Any]:
+    """The settings given on the command line that replace the recipe's, by the recipe's names."""
+    durations = {"epochs": "duration", "iterations": "duration"}
+    own = {"data_dir", "out", "seed", "device", "threads", "recipe", "resume", "ff_dims"}
+    given = {
+        name: value
+        for name, value in vars(command).items()
         if name not in own and value is not None and value is not False
     }
     return {durations.get(name, name): value for name, value in given.items()}
@@ -339,7 +389,9 @@ def run_attention(command: Attention) -> None:
 def run_generate(command: Generate) -> None:
     from inference import Sampling, generate, load_model
 
-    trained = load_model(command.model, "decoder")
+    decoders = sorted(Path("runs/part2").glob("decoder-*.safetensors"), key=lambda path: path.stat().st_mtime)
+    newest = decoders[-1] if decoders else Path("runs/part2/decoder-ff256.safetensors")
+    trained = load_model(command.model or newest, "decoder")
     sampling = Sampling(command.n_tokens, command.temperature, command.top_k, command.top_p, command.seed)
     print(trained.tokenizer.decode(generate(trained, command.prompt, sampling)))
 
@@ -363,6 +415,8 @@ def run_data(command: DataCommand) -> int:
 RUN: dict[type, Callable[[Any], int | None]] = {
     Part1: run_part1,
     Part2: run_part2,
+    Part3: run_part3,
+    Report: run_report,
     Classify: run_classify,
     Attention: run_attention,
     Generate: run_generate,
@@ -372,7 +426,6 @@ RUN: dict[type, Callable[[Any], int | None]] = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; returns its exit code."""
-    Part3: run_part3,
     command = None
     try:
         command = parse(sys.argv[1:] if arguments is None else arguments)
@@ -384,7 +437,8 @@ def main(arguments: list[str] | None = None) -> int:
         return complain(str(error), EXIT_BAD_USE)
     except (Interrupted, KeyboardInterrupt) as error:
         resume = " ".join(["python main.py", *(shlex.quote(word) for word in sys.argv[1:] if word != "--resume")])
-        hint = f"; to go on: {resume} --resume" if isinstance(command, Training | Part3) else ""
+        resume += "" if isinstance(command, Report) else " --resume"
+        hint = f"; to go on: {resume}" if isinstance(command, Training | Study) else ""
         return complain(f"{str(error) or 'interrupted'}{hint}", EXIT_INTERRUPTED)
     except UnicodeError:
         return complain("the text is not UTF-8; convert it first", EXIT_BAD_USE)

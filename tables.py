@@ -214,6 +214,145 @@ def validation(results: Mapping[str, Any]) -> Table:
     return Table("Choice of the dropout rate", ["classifier", "validation accuracy %", ""], rows, note)
 
 
+def table1(results: Mapping[str, Any]) -> Table:
+    """The classifier by epoch."""
+    runs = results["classifier"]["learned"]
+    published = PUBLISHED["test_accuracy"] if len(runs[0]["epochs"]) == len(PUBLISHED["test_accuracy"]) else []
+    losses = dict(zip((0, len(published) - 1), PUBLISHED["train_loss"])) if published else {}
+    rows = []
+    for epoch in range(len(runs[0]["epochs"])):
+        values = [run["epochs"][epoch] for run in runs]
+        is_last = published and epoch == len(published) - 1
+        rows.append(
+            [
+                str(epoch + 1),
+                spread([value["train_loss"] for value in values], 3),
+                spread([value["train_accuracy"] for value in values]),
+                spread([value["test_accuracy"] for value in values]),
+                number(losses[epoch], 3) if epoch in losses else None,
+                number(PUBLISHED["train_accuracy"]) if is_last else None,
+                number(published[epoch]) if published else None,
+            ]
+        )
+    header = ["epoch", "train loss", "train accuracy %", "test accuracy %"]
+    header += [f"published {name}" for name in ("loss", "train %", "test %")]
+    note = f"Mean ± standard deviation over {n_seeds(results)}; {runs[0]['n_parameters']:,} parameters at a vocabulary "
+    note += (
+        f"of {results['vocabulary_size']:,} words (published: {PUBLISHED['n_parameters']['classifier']:,} at 5,755)."
+    )
+    return Table("Table 1: the classifier by epoch", header, rows, note)
+
+
+def table_by_class(results: Mapping[str, Any]) -> Table:
+    """Precision, recall and F1."""
+    scores = [run["scores"] for run in results["classifier"]["learned"]]
+    rows = [
+        [first["name"], f"{first['n']:,}"]
+        + [spread([one["classes"][i][key] for one in scores]) for key in ("precision", "recall", "f1")]
+        for i, first in enumerate(scores[0]["classes"])
+    ]
+    rows.append(["mean of the classes", None, None, None, spread([one["macro_f1"] for one in scores])])
+    return Table("Who is recognised", ["class", "test rows", "precision %", "recall %", "F1 %"], rows)
+
+
+def table2(results: Mapping[str, Any]) -> Table:
+    """Perplexity by iteration at the report's width."""
+    runs = results["decoder"]["learned"]
+    iterations = [row["iteration"] for row in runs[0]["iterations"]]
+    published = PUBLISHED["perplexity"][256] if iterations == [100, 200, 300, 400, 500] else {}
+    rows: list[list[str | None]] = []
+    for text in ("train", *results["test_names"]):
+        found = [spread([run["iterations"][i]["perplexity"][text] for run in runs]) for i in range(len(iterations))]
+        rows.append([text, *found])
+        if text in published:
+            rows.append(["   published", *(number(value) for value in published[text])])
+    note = f"{runs[0]['protocol'].capitalize()}; {runs[0]['n_parameters']:,} parameters at a vocabulary of "
+    note += f"{results['vocabulary_size']:,} words (published: {PUBLISHED['n_parameters']['decoder 256']:,} at 5,755)."
+    return Table("Table 2: perplexity by iteration, hidden size 256", ["text", *map(str, iterations)], rows, note)
+
+
+def table3(results: Mapping[str, Any]) -> Table:
+    """The narrower feed-forward network, and what width changes."""
+    rows = []
+    for text in ("train", *results["test_names"]):
+        change = find(results, "decoder", "ff256", "ff100", measure=f"perplexity, {text}")[0]["estimate"]
+        published = PUBLISHED["perplexity"][100].get(text)
+        wide = PUBLISHED["perplexity"][256].get(text, [None])[-1]
+        rows.append(
+            [
+                text,
+                *(spread(last(results["decoder"][size], text)) for size in ("ff100", "ff256")),
+                effect(change, "ratio"),
+                *((None, None) if published is None else (
+                    number(published[0]), effect({"mean": wide / published[0], "low": None}, "ratio"))),
+            ]
+        )  # fmt: skip
+    header = ["text", "hidden size 100", "hidden size 256", "change", "published, 100", "published change"]
+    note = f"Last iteration; at width 100 {results['decoder']['ff100'][0]['n_parameters']:,} parameters "
+    note += f"(published: {PUBLISHED['n_parameters']['decoder 100']:,} at 5,755 words)."
+    return Table("Table 3: perplexity at hidden size 100", header, rows, note)
+
+
+def table_of_texts(results: Mapping[str, Any]) -> Table:
+    """The decoder beside the n-gram model, in more than one measure."""
+    kinds = ("perplexity", "perplexity_without_unk", "bits_per_byte")
+    rows = []
+    for text in results["test_names"]:
+        runs = [run["scores"][text] for run in results["decoder"]["learned"]]
+        ngram = results["ngram_scores"][text]
+        cells = [
+            [spread([run[kind] for run in runs], digits), number(ngram[kind], digits)]
+            for kind, digits in zip(kinds, (1, 1, 3))
+        ]
+        rows.append([text, *(cell for pair in cells for cell in pair), number(ngram["unk_rate"], 2)])
+    header = ["text"] + [
+        f"{name}, {who}" for name in ("perplexity", "without <unk>", "bits per byte") for who in ("decoder", "trigram")
+    ]
+    note = "Trigram: interpolated Kneser-Ney on the same training text and vocabulary. Bits per byte: with 8 bits for "
+    note += "each byte of an unknown word and for its end."
+    return Table("Beside an n-gram model", [*header, "<unk>, % of tokens"], rows, note)
+
+
+def table_of_attention(results: Mapping[str, Any], kind: str) -> Table:
+    """Attention statistics by layer and head."""
+    seeds = results["attention"][kind]
+    rows = []
+    for layer, heads in enumerate(seeds[0]["distance"]):
+        for head in range(len(heads)):
+            cells = {name: [seed[name][layer][head] for seed in seeds] for name in seeds[0]}
+            row = [f"layer {layer + 1}, head {head + 1}"]
+            row += [spread(cells["distance"], 2), spread(cells["relative_distance"], 2)]
+            row += [spread(cells["entropy"], 2), spread(cells["relative_entropy"], 2)]
+            rows.append([*row, spread([100 * share for share in cells["padding"]])] if kind == "encoder" else row)
+    header = ["", "mean distance, tokens", "share of even attention's", "entropy, nats", "share of even attention's"]
+    note = f"Over all test {'rows' if kind == 'encoder' else 'texts'}; mean ± standard deviation over {len(seeds)} "
+    note += (
+        f"run{'s' if len(seeds) > 1 else ''}{' that trained' if kind == 'encoder' else ''}. Even attention: the same "
+    )
+    note += "weight on every token that can be seen."
+    if kind == "encoder":
+        note += " The report's encoder does not mask padding; the other columns are of what its tokens get."
+    return Table(f"Attention of the {kind}", [*header, *(["on padding, %"] if kind == "encoder" else [])], rows, note)
+
+
+def table_of_ablation(ablation: Mapping[str, Any]) -> Table:
+    """What each ingredient of the best recipe brings.
+
+    Its file has `rows`, each with task, without, measure, value, unit and estimate, and perhaps a `note`.
+    """
+    rows = [
+        [
+            row["task"],
+            row["without"],
+            row["measure"],
+            number(row["value"]),
+            effect(row["estimate"], row["unit"]) if row.get("estimate") else None,
+        ]
+        for row in ablation["rows"]
+    ]
+    return Table("Ablation", ["task", "without", "measure", "value", "change"], rows, ablation.get("note", ""))
+
+
 def n_seeds(results: Mapping[str, Any]) -> str:
     n = len(results["seeds"])
     return f"{n} seeds" if n > 1 else "1 seed"

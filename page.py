@@ -1,0 +1,494 @@
+"""The report command: everything over several seeds, and a page that a person reads in five minutes.
+
+The page is a list of sections (paragraphs, tables, figures), made once and written twice: report.md, and report.html
+with its pictures inside, which needs nothing from outside.
+"""
+
+import base64
+import functools
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import exploration
+import tables
+import utilities
+from claims import REPORTS_RATE, judge
+from comparison import FAILS, HOLDS, UNCLEAR, summary
+from dataset import Data
+from experiments import REPORT_SENTENCE, draw_attention, draw_classifier, draw_decoder
+from exploration import NAMES, POSITIONS, Study, explore
+from files import UserError, read_json, read_text, write_json, write_text
+from inference import load_model
+from runs import Place, Run, machine, remembered, share_out
+from tables import Table, effect, number
+from transformer import Classifier
+
+README_MARKS = ("<!-- results -->", "<!-- /results -->")
+SYMBOLS = {HOLDS: "\N{CHECK MARK}", FAILS: "\N{MULTIPLICATION SIGN}", UNCLEAR: "?"}
+MOST_PARTS = 6  # of a claim, that stand in the open
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure with the words below it."""
+
+    path: Path
+    caption: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the page."""
+
+    title: str
+    paragraphs: Sequence[str] = ()
+    tables: Sequence[Table] = ()
+    pictures: Sequence[Picture] = ()
+    more: Sequence[Table] = field(default=())  # tables for who wants to know more: folded away on the page
+
+
+# ------------------------------------------------------------------------------------------------------------ the runs
+
+
+def report(study: Study, data: Data, place: Place, command: str, quick: bool, ablation: Path) -> dict[str, Any]:
+    """Run, or reuse, all that the page needs, and write results.json, report.md and report.html."""
+    started = time.perf_counter()
+    results: dict[str, Any] = {
+        "command": "report",
+        "command_line": command,
+        "quick": quick,
+        "machine": machine(),
+        "data": describe(data),
+        **explore(study, data, place),
+    }
+    results["attention"] = {kind: attention_of(results, kind, study, data, place) for kind in ("encoder", "decoder")}
+    results["claims"] = judge(results)
+    results["ablation"] = read_json(ablation) if ablation.exists() else None
+    seconds = time.perf_counter() - started
+    kept = place.out / "results.json"
+    before = read_json(kept) if kept.exists() else {}
+    same = all(before.get(key) == results[key] for key in ("command_line", "data", "seeds", "claims"))
+    results["total_seconds"] = before["total_seconds"] if same and before["total_seconds"] > seconds else seconds
+    write_json(kept, results)
+    draw(results, study, data, place)
+    sections = compose(results, place.out / "figures")
+    write_text(place.out / "report.md", markdown(results, sections))
+    write_text(place.out / "report.html", html(results, sections))
+    return results
+
+
+def describe(data: Data) -> dict[str, Any]:
+    """What the page says of the data."""
+    corpus = data.corpus
+    return {
+        "directory": str(corpus.directory),
+        "fingerprint": corpus.fingerprint,
+        "built": (corpus.directory / "manifest.json").exists(),
+        "class_names": corpus.class_names,
+        "rows": {"train": len(corpus.train), "test": len(corpus.test), "seen": int(data.seen.sum())},
+        "tokens": {
+            name: len(stream.ids) for name, stream in [("train", data.train_stream), *data.test_streams.items()]
+        },
+        "n_truncated": {"train": data.train.n_truncated, "test": data.test.n_truncated},
+    }
+
+
+def attention_of(results: Mapping[str, Any], kind: str, study: Study, data: Data, place: Place) -> list[dict[str, Any]]:
+    """Attention statistics of every seed's model with learned positions; of classifiers only those that trained."""
+    task = "classifier" if kind == "encoder" else "decoder"
+    recipes = study.classifiers() if task == "classifier" else study.decoders()
+    runs = list(exploration.plan(task, {"learned": recipes["learned"]}, study.seeds).values())
+    if task == "classifier":
+        trained = [record["left_plateau"] for record in results["classifier"]["learned"]]
+        runs = [run for run, has_trained in zip(runs, trained) if has_trained or not any(trained)]
+    return share_out(functools.partial(attention_over_test, data=data, place=place), runs, study.n_workers, "attention")
+
+
+def attention_over_test(run: Run, data: Data, place: Place) -> dict[str, Any]:
+    """`utilities.attention_statistics` by layer and head, over all the test rows, or windows of all the test texts.
+
+    An encoder that does not mask padding looks at it, too: the share of attention that padding gets is a number of its
+    own, and the others are of what the tokens get, made to sum to 1.
+    """
+
+    @torch.no_grad()
+    def compute() -> dict[str, Any]:
+        model = load_model(place.weights(run), run.recipe.task).model
+        sums: dict[str, torch.Tensor] = {}
+        n_tokens = 0
+        for maps, lengths in batches(model, data):
+            inside = torch.arange(maps.shape[-1]) < lengths[:, None]  # (B, T)
+            on_tokens = (maps * inside[:, None, None]).sum(-1)  # (L, B, H, T)
+            here = utilities.attention_statistics(
+                maps * inside[:, None, None] / on_tokens[..., None].clamp(min=1e-9),
+                lengths,
+                run.recipe.task == "decoder",
+            )
+            here["padding"] = ((1 - on_tokens) * inside[:, None]).sum((1, 3)) / inside.sum()
+            utilities.check_attention(maps)
+            for name, values in here.items():
+                sums[name] = sums.get(name, 0) + values * int(lengths.sum())
+            n_tokens += int(lengths.sum())
+        return {name: (values / n_tokens).tolist() for name, values in sums.items()}
+
+    identity = {"run": asdict(run), "data": data.corpus.fingerprint}
+    return remembered(place.out / "runs" / f"{run.name}.attention.json", identity, compute)
+
+
+def batches(model: Any, data: Data, batch_size: int = 64) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Attention maps (L, B, H, T, T) and lengths (B,) over a classifier's test rows, a decoder's test texts."""
+    if isinstance(model, Classifier):
+        for items in torch.arange(len(data.test.labels)).split(batch_size):
+            ids, lengths, _ = data.test.batch(items, cut=model.masks_padding)
+            maps = torch.stack(model(ids, lengths, return_attention=True)[1])
+            yield maps, lengths + maps.shape[-1] - ids.shape[1]  # one more where <cls> was put in front
+        return
+    for stream in data.test_streams.values():
+        width = min(model.config.block_size, len(stream.ids))
+        windows = stream.ids[: len(stream.ids) // width * width].view(-1, width)
+        for ids in windows.split(batch_size):
+            yield torch.stack(model.hidden(ids, return_attention=True)[1]), torch.full((len(ids),), width)
+
+
+# --------------------------------------------------------------------------------------------------------- the figures
+
+
+def draw(results: Mapping[str, Any], study: Study, data: Data, place: Place) -> None:
+    """Every figure of the report, over all seeds; attention maps of the first seed that trained."""
+    figures, classifier, decoder = place.out / "figures", results["classifier"], results["decoder"]
+    draw_classifier(figures, classifier["learned"], results["baselines"], results["class_names"])
+    draw_decoder(figures, decoder["learned"], results["baselines"]["ngram"])
+    exploration.draw(results, figures)
+    seed = next((n for n, run in enumerate(classifier["learned"]) if run["left_plateau"]), 0)
+    for task, recipes, first_figure, chosen in (
+        ("classifier", study.classifiers(), 2, study.seeds[seed]),
+        ("decoder", study.decoders(), 6, study.seeds[0]),
+    ):
+        run = exploration.plan(task, {"learned": recipes["learned"]}, [chosen])[task, "learned", chosen]
+        draw_attention(figures, load_model(place.weights(run)), REPORT_SENTENCE, first_figure)
+    for kind in ("encoder", "decoder"):
+        means = attention_means(results, kind)
+        utilities.grid_figure(
+            figures / f"attention_{kind}.png",
+            {"mean distance, tokens": means["distance"], "entropy, nats": means["entropy"]},
+            [str(layer + 1) for layer in range(len(means["distance"]))],
+            [str(head + 1) for head in range(len(means["distance"][0]))],
+            "layer",
+            "head",
+            f"Attention of the {kind} over the test set",
+        )
+    shown = [f"perplexity, {text}" for text in shown_texts(results)]
+    changes = [
+        interval(f"{NAMES[row['variant']]}, {row['measure'].split(', ')[1]}", row["estimate"], ratio=True)
+        for row in results["comparisons"]
+        if row["task"] == "decoder" and row["base"] == "learned" and row["measure"] in shown
+    ]
+    label = "change of perplexity against learned positions (%)"
+    utilities.interval_figure(
+        figures / "changes_perplexity.png", changes, label, "What positions change", number="+.1f"
+    )
+    points = [
+        interval(
+            NAMES[row["variant"]] + ("" if row["base"] == "original" else f" (against {NAMES[row['base']]})"),
+            row["estimate"],
+            claim=2.0 if (row["variant"], row["base"]) == (REPORTS_RATE, "original") else None,
+        )
+        for row in results["comparisons"]
+        if row["measure"] == "test accuracy, all"
+    ]
+    label = "difference in test accuracy (points)"
+    utilities.interval_figure(
+        figures / "changes_accuracy.png", points, label, "What each variant changes", number="+.1f"
+    )
+
+
+def interval(
+    name: str, estimate: Mapping[str, Any], ratio: bool = False, claim: float | None = None
+) -> utilities.Interval:
+    """A line of an interval figure; a ratio as a change in percent."""
+    ends = (estimate["mean"], estimate["low"], estimate["high"])
+    mean, low, high = (100 * (end - 1) if ratio and end is not None else end for end in ends)
+    return utilities.Interval(name, mean, low, high, claim=claim)
+
+
+def shown_texts(results: Mapping[str, Any]) -> list[str]:
+    return ["train", *exploration.few(results["baselines"]["ngram"])]
+
+
+def attention_means(results: Mapping[str, Any], kind: str) -> dict[str, list[list[float]]]:
+    """Each attention statistic by layer and head, its mean over seeds."""
+    seeds = results["attention"][kind]
+    return {name: torch.tensor([seed[name] for seed in seeds]).mean(dim=0).tolist() for name in seeds[0]}
+
+
+# ------------------------------------------------------------------------------------------------------------ the page
+
+
+def compose(results: Mapping[str, Any], figures: Path) -> list[Section]:
+    """The sections below the verdicts."""
+    variants = [name for name in results["classifier"] if name not in POSITIONS]
+    texts = shown_texts(results)[1:]
+
+    def picture(name: str, caption: str) -> Picture:
+        return Picture(figures / f"{name}.png", caption)
+
+    last = len(results["attention"]["encoder"][0]["distance"])
+    sections = [
+        Section(
+            "Part 1: the classifier",
+            [shared_rows(results)] if results["data"]["rows"]["seen"] else [],
+            [tables.table1(results), tables.classifiers(results, ["learned"], "Beside the baselines")],
+            [
+                picture(
+                    "figure1_accuracy", "Figure 1. Accuracy by epoch: mean over seeds, shaded from lowest to highest."
+                ),
+                picture("figure2_encoder_attention_layer1", "Figure 2. Encoder attention, layer 1, one seed."),
+                picture(
+                    f"figure3_encoder_attention_layer{last}", f"Figure 3. Encoder attention, layer {last}, one seed."
+                ),
+                picture(
+                    "attention_encoder", "Mean attention distance and entropy by layer and head, over the test set."
+                ),
+            ],
+            [tables.table_by_class(results), tables.table_of_attention(results, "encoder")],
+        ),
+        Section(
+            "Part 2: the decoder",
+            [],
+            [tables.table2(results), tables.table3(results), tables.table_of_texts(results)],
+            [
+                picture("figure4_training_perplexity", "Figure 4. Training perplexity by iteration."),
+                picture("figure5_test_perplexity", "Figure 5. Test perplexity by iteration; dotted: the trigram."),
+                picture("figure6_decoder_attention_layer1", "Figure 6. Decoder attention, layer 1, one seed."),
+                picture(
+                    f"figure7_decoder_attention_layer{last}", f"Figure 7. Decoder attention, layer {last}, one seed."
+                ),
+                picture(
+                    "attention_decoder", "Mean attention distance and entropy by layer and head, over the test texts."
+                ),
+                picture("loss_by_position", "Loss by place in the window: what more context is worth."),
+            ],
+            [tables.table_of_attention(results, "decoder")],
+        ),
+        Section(
+            "Part 3: positions",
+            ["Learned positions, ALiBi, and, as the control, none at all: the same code, recipe and seeds."],
+            [
+                tables.times(results, "classifier"),
+                tables.times(results, "decoder"),
+                tables.classifiers(results, POSITIONS, "Classifier by position method"),
+                tables.decoders(results),
+                tables.lengths(results),
+            ],
+            [
+                picture("figure8_test_accuracy_positions", "Figure 8. Test accuracy by epoch and position method."),
+                picture("figure9_perplexity_positions", "Figure 9. Train and test perplexity by position method."),
+                picture("figure10_inference_length", "Figure 10. ALiBi: test perplexity by inference length."),
+                picture("changes_perplexity", "Change of perplexity against learned positions, with 95% intervals."),
+            ],
+            [tables.steeper(results), *(tables.lengths(results, text) for text in texts)],
+        ),
+        Section(
+            "Part 3: regularization",
+            ["The rate of dropout is chosen on rows held out of the training file; the test set only measures."],
+            [tables.validation(results), tables.classifiers(results, variants, "Classifier by regularization")],
+            [
+                picture(
+                    "figure11_regularization", "Figure 11. Accuracy of the original and the regularized classifier."
+                ),
+                picture("changes_accuracy", "Difference in test accuracy, with 95% intervals; hollow: as published."),
+                picture("confusion", "Confusion matrix of the original classifier, all seeds together."),
+            ],
+        ),
+    ]
+    if results["ablation"]:
+        dead_ends = results["ablation"].get("did_not_help", [])
+        words = ["What did not help: " + "; ".join(dead_ends) + "."] if dead_ends else []
+        sections.append(Section("Ablation of the best recipe", words, [tables.table_of_ablation(results["ablation"])]))
+    return [*sections, methods(results)]
+
+
+def shared_rows(results: Mapping[str, Any]) -> str:
+    rows = results["data"]["rows"]
+    return (
+        f"{rows['seen']:,} of the {rows['test']:,} test rows stand word for word in the training file: only the column "
+        "'unseen' says how well the classifier does on what it has not read."
+    )
+
+
+def methods(results: Mapping[str, Any]) -> Section:
+    """What was run, where, and how to read it."""
+    machine, data = results["machine"], results["data"]
+    seeds = ", ".join(map(str, results["seeds"]))
+    rows: list[list[str | None]] = [
+        ["command", results["command_line"]],
+        ["commit", machine["commit"]],
+        ["data", f"{data['directory']} (SHA-256 of all files: {data['fingerprint'][:16]}\N{HORIZONTAL ELLIPSIS})"],
+        [
+            "rows",
+            f"{data['rows']['train']:,} training, {data['rows']['test']:,} test; {', '.join(data['class_names'])}",
+        ],
+        ["tokens", "; ".join(f"{name} {n:,}" for name, n in data["tokens"].items())],
+        ["seeds", f"{seeds}: initialisation, order and dropout vary together, the same for every variant"],
+        ["runs", f"{n_runs(results)} trainings, one thread each"],
+        ["machine", f"{machine['processor']}, {machine['cores']} cores"],
+        ["software", f"Python {machine['python']}, PyTorch {machine['torch']}"],
+        ["time", f"{results['total_seconds'] / 60:.1f} minutes"],
+    ]
+    n_seeds = len(results["seeds"])
+    paragraphs = [
+        "An interval is a percentile bootstrap over paired seeds, widened for their small number: what other seeds "
+        "might have given. 'Over test items' the pairs are the test rows, each with its mean over seeds: what other "
+        "rows might have given. A seed that never leaves the plateau of the largest class is counted like every other.",
+        "A perplexity scores every token of a file once: nats are summed, divided once and exponentiated last.",
+        "The parts by themselves: python main.py part1; python main.py part2; python main.py part3 --alibi --seeds "
+        f"{n_seeds}; python main.py part3 --regularize --seeds {n_seeds}. An interrupted report goes on where it was "
+        "when it is started again.",
+    ]
+    return Section("How this was made", paragraphs, [Table("What was run", ["", ""], rows)])
+
+
+def n_runs(results: Mapping[str, Any]) -> int:
+    """How many different trainings stand behind the page."""
+    shared = {"original": "learned", "ff256": "learned"}
+    kinds = ("classifier", "decoder", "validation")
+    return sum(
+        len(runs) for kind in kinds for name, runs in results[kind].items() if shared.get(name) not in results[kind]
+    )
+
+
+def in_short(results: Mapping[str, Any]) -> list[str]:
+    """What a reader should know after ten seconds."""
+    counts = {name: sum(one["verdict"] == name for one in results["claims"]) for name in (HOLDS, FAILS, UNCLEAR)}
+    runs, tests = results["classifier"]["learned"], results["test_names"]
+    group = "unseen" if results["data"]["rows"]["seen"] else "all"
+    rows = "test rows it has not seen" if group == "unseen" else "test rows"
+    ours, bag = summary(exploration.accuracies(runs, group)).mean, results["baselines"]["tfidf"][group]["accuracy"]
+    stuck = sum(not run["left_plateau"] for run in runs)
+    ngram, decoder = results["baselines"]["ngram"], results["decoder"]["learned"]
+    wins = [text for text in tests if summary(tables.last(decoder, text)).mean < ngram[text]]
+    lines = [
+        f"Of the report's {len(results['claims'])} claims, {counts[HOLDS]} hold, {counts[FAILS]} do not, and of "
+        f"{counts[UNCLEAR]} these runs cannot tell.",
+        f"The classifier gets {number(ours)}% of the {rows}; a bag of words gets {number(bag)}%."
+        + (f" {stuck} of {len(runs)} runs never trained." if stuck else ""),
+        f"The decoder's perplexity is below a Kneser-Ney trigram's on {len(wins)} of {len(tests)} test texts.",
+    ]
+    control = next((one["note"] for one in results["claims"] if one["id"] == "C9"), "")
+    return [*lines, control] if control else lines
+
+
+COMPARABLE = (
+    "Published numbers were measured on the data of the report's course. On other data their levels do not compare "
+    "with ours; what a change of the model does to them may."
+)
+
+
+def markdown(results: Mapping[str, Any], sections: Sequence[Section]) -> str:
+    """The page as Markdown; pictures stand in figures/ beside it."""
+    lines = ["# The report, run again", ""]
+    lines += [f"**{quick_warning(results)}**", ""] if results["quick"] else []
+    lines += [*(f"- {line}" for line in in_short(results)), "", COMPARABLE, "", "## Verdicts", ""]
+    lines += [markdown_table(tables.verdicts(results["claims"])), ""]
+    for one in results["claims"]:
+        lines += [f"**{one['id']}: {one['verdict']}.** {' '.join(filter(None, [one['note'], one['rule']]))}", ""]
+    for section in sections:
+        lines += [f"## {section.title}", ""]
+        for paragraph in section.paragraphs:
+            lines += [paragraph, ""]
+        for table in (*section.tables, *section.more):
+            lines += [f"### {table.title}", "", markdown_table(table), "", *([table.note, ""] if table.note else [])]
+        for picture in section.pictures:
+            lines += [f"![{picture.caption}](figures/{picture.path.name})", "", picture.caption, ""]
+    return "\n".join(lines)
+
+
+def markdown_table(table: Table) -> str:
+    """A table in GitHub's Markdown."""
+    cells = [
+        [(cell or "-").strip().replace("|", "\\|").replace("<", "&lt;") for cell in row]
+        for row in (table.header, *table.rows)
+    ]
+    cells[0] = [cell if cell != "-" else "" for cell in cells[0]]
+    lines = ["| " + " | ".join(row) + " |" for row in cells]
+    return "\n".join([lines[0], "|---|" + "---:|" * (len(table.header) - 1), *lines[1:]])
+
+
+def quick_warning(results: Mapping[str, Any]) -> str:
+    epochs = len(results["classifier"]["learned"][0]["epochs"])
+    iterations = results["decoder"]["learned"][0]["iterations"][-1]["iteration"]
+    return (
+        f"This is the quick version: {tables.n_seeds(results)}, {epochs} epochs, {iterations} iterations. It shows "
+        "that everything works; its numbers and verdicts mean nothing. The real one: python main.py report --seeds 5"
+    )
+
+
+def html(results: Mapping[str, Any], sections: Sequence[Section]) -> str:
+    """The page as one HTML file that holds its pictures."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("report.html").render(
+        results=results,
+        sections=sections,
+        in_short=in_short(results),
+        comparable=COMPARABLE,
+        warning=quick_warning(results) if results["quick"] else "",
+        symbols=SYMBOLS,
+        most_parts=MOST_PARTS,
+        effect=effect,
+        picture=lambda path: base64.b64encode(path.read_bytes()).decode(),
+        identifier=lambda title: re.sub(r"\W+", "-", title.lower()).strip("-"),
+    )
+
+
+def fill_readme(path: Path, results: Mapping[str, Any]) -> None:
+    """Put the tables of results between the two marks of README.md."""
+    text, (start, end) = read_text(path), README_MARKS
+    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
+        raise UserError(f"{path}: needs the lines {start} and {end} once, in this order; the results go between them")
+    machine, rows = results["machine"], results["data"]["rows"]
+    lines = [
+        start,
+        "## Results",
+        "",
+        f"From `{results['command_line']}`, which writes this section: commit {(machine['commit'] or 'unknown')[:10]}, "
+        f"seeds {', '.join(map(str, results['seeds']))}, {rows['train']:,} training and {rows['test']:,} test rows, "
+        f"{machine['processor']}, {machine['cores']} cores, {results['total_seconds'] / 60:.0f} minutes.",
+        "",
+        *(f"- {line}" for line in in_short(results)),
+        "",
+        COMPARABLE,
+        "",
+    ]
+    for table in (
+        tables.verdicts(results["claims"]),
+        tables.classifiers(results, list(results["classifier"]), "Classifiers"),
+        tables.decoders(results),
+        tables.table3(results),
+        tables.times(results, "classifier"),
+        tables.times(results, "decoder"),
+        tables.lengths(results),
+        *([tables.table_of_ablation(results["ablation"])] if results["ablation"] else []),
+    ):
+        lines += [f"**{table.title}**", "", markdown_table(table), "", *([table.note, ""] if table.note else [])]
+    write_text(path, text[: text.index(start)] + "\n".join(lines) + text[text.index(end) :])
+
+
+def report_text(results: Mapping[str, Any]) -> str:
+    """What the command prints."""
+    lines = [quick_warning(results), ""] if results["quick"] else []
+    lines += [f"{one['id']:4} {one['verdict']:14} {one['claim']}" for one in results["claims"]]
+    return "\n".join([*lines, "", *in_short(results), f"It took {results['total_seconds'] / 60:.1f} minutes."])
