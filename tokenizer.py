@@ -43,7 +43,7 @@ def tokenize_all(texts: Sequence[str]) -> list[list[str]]:
         if checksum.decode() == sha256(body):
             return [[sys.intern(word) for word in line.split()] for line in body.decode().split("\n")[:-1]]
     result = _tokenize(texts)
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, UserError):
         body = "".join(" ".join(words) + "\n" for words in result).encode()  # NLTK leaves no white space in a word
         write_bytes(path, sha256(body).encode() + b"\n" + body)
     return result
