@@ -462,7 +462,7 @@ def test_batch_norm_takes_a_batch_of_one_row() -> None:
         ({"n_head": 0}, "n_head is 0; it must be at least 1"),
         ({"n_layer": -1}, "n_layer is -1"),
         ({"block_size": 0}, "block_size is 0"),
-        ({"ff_dim": 0}, "ff_dim is 0"),
+        ({"ff_dim": -1}, "ff_dim is -1"),
         ({"window": -1}, "window is -1"),
         ({"dropout": 1.0}, "dropout is 1.0; it must be from 0 to below 1"),
         ({"alibi_slope_scale": math.nan}, "alibi_slope_scale is nan"),
