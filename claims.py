@@ -79,6 +79,7 @@ COMPARED = {  # the classifiers whose accuracy a claim is about
 class Part:
     """One measurable part of a claim: an effect, and the range in which the claim says that it lies."""
 
+    label: str  # a few words, where there is no room for `what`
     what: str
     unit: str  # "ratio", or what stands after the number
     estimate: Estimate
@@ -100,7 +101,13 @@ def judge(results: Mapping[str, Any]) -> list[dict[str, Any]]:
             whole = replace(whole, verdict=UNCLEAR)
             note += "; where a variant has no run that trained, nothing can be told of its accuracy"
         rows = [
-            {"what": part.what, "unit": part.unit, "estimate": asdict(part.estimate), "verdict": one.verdict}
+            {
+                "label": part.label,
+                "what": part.what,
+                "unit": part.unit,
+                "estimate": asdict(part.estimate),
+                "verdict": one.verdict,
+            }
             for part, one in zip(parts, verdicts)
         ]
         judgements.append(
@@ -133,11 +140,12 @@ def reaches_accuracy(results: Mapping[str, Any]) -> Iterator[Part]:
     histories = [run["epochs"] for run in results["classifier"].get("learned", [])]
     if histories and "attention" in results:
         last = [rows[-1]["train_accuracy"] for rows in histories]
-        yield Part("training accuracy after the last epoch, in percent,", "%", level(last), above=NEARS_100)
+        what = "training accuracy after the last epoch, in percent,"
+        yield Part("training accuracy", what, "%", level(last), above=NEARS_100)
         before = [summary([row["test_accuracy"] for row in rows[-6:-1] or rows]).mean for rows in histories]
         change = paired_difference([rows[-1]["test_accuracy"] for rows in histories], before)
         what = "test accuracy after the last epoch less its mean over the five before, in points,"
-        yield Part(what, "points", change, -AS_IT_IS, AS_IT_IS)
+        yield Part("test accuracy, last epoch less five before", what, "points", change, -AS_IT_IS, AS_IT_IS)
 
 
 def attends(results: Mapping[str, Any], kind: str) -> Iterator[Part]:
@@ -146,10 +154,12 @@ def attends(results: Mapping[str, Any], kind: str) -> Iterator[Part]:
     if seeds:
         near = [mean(seed["relative_distance"][0]) for seed in seeds]
         what = "the mean distance of layer 1's attention, as a share of what even attention would have,"
-        yield Part(what, "of even attention's distance", level(near), below=LOCAL)
+        yield Part(
+            "distance in layer 1, of even attention's", what, "\N{MULTIPLICATION SIGN}", level(near), below=LOCAL
+        )
         far, first = ([mean(seed["distance"][layer]) for seed in seeds] for layer in (-1, 0))
         what = "the mean distance of the last layer's attention less that of the first, in tokens,"
-        yield Part(what, "tokens", paired_difference(far, first), above=0)
+        yield Part("distance, last layer less first", what, "tokens", paired_difference(far, first), above=0)
 
 
 def encoder_attends(results: Mapping[str, Any]) -> Iterator[Part]:
@@ -160,14 +170,16 @@ def encoder_attends(results: Mapping[str, Any]) -> Iterator[Part]:
             for seed in seeds
         ]
         what = "the number of tokens that the last layer looks at (e to the entropy), as a share of those it sees,"
-        yield Part(what, "of the tokens seen", level(shares), below=FEW)
+        yield Part(
+            "tokens looked at in the last layer, of all", what, "\N{MULTIPLICATION SIGN}", level(shares), below=FEW
+        )
 
 
 def wider(results: Mapping[str, Any]) -> Iterator[Part]:
     sizes = [name for name in results["decoder"] if name.startswith("ff")]
     for row in find(results, "decoder", sizes[0], sizes[1]) if len(sizes) > 1 else []:
         what = f"{row['measure']}: hidden size {sizes[0][2:]} / hidden size {sizes[1][2:]}"
-        yield Part(what, "ratio", Estimate(**row["estimate"]), below=1)
+        yield Part(row["measure"].split(", ")[1], what, "ratio", Estimate(**row["estimate"]), below=1)
 
 
 def texts_differ(results: Mapping[str, Any]) -> Iterator[Part]:
@@ -177,27 +189,28 @@ def texts_differ(results: Mapping[str, Any]) -> Iterator[Part]:
         order = sorted(results["test_names"], key=lambda name: summary([run[name] for run in runs]).mean)
         for low, high in itertools.pairwise(order):
             ratio = paired_ratio([run[high] for run in runs], [run[low] for run in runs])
-            yield Part(f"perplexity on {high} / perplexity on {low}", "ratio", ratio, above=1)
+            what = f"perplexity on {high} / perplexity on {low}"
+            yield Part(f"{high} against {low}", what, "ratio", ratio, above=1)
 
 
 def accuracy_stays(results: Mapping[str, Any]) -> Iterator[Part]:
     for row in find(results, "classifier", "alibi", "learned", measure="test accuracy, all"):
         what = "test accuracy with ALiBi less that with learned positions, in points,"
-        yield Part(what, "points", Estimate(**row["estimate"]), -AS_IT_IS, AS_IT_IS)
+        yield Part("test accuracy", what, "points", Estimate(**row["estimate"]), -AS_IT_IS, AS_IT_IS)
 
 
 def trains_faster(results: Mapping[str, Any], task: str, saved: float) -> Iterator[Part]:
     for row in find(results, task, "alibi", "learned", measure="training time"):
         what = f"{task}: training time with ALiBi / with learned positions"
         least, most = (round(1 - share * saved, 4) for share in AROUND)
-        yield Part(what, "ratio", Estimate(**row["estimate"]), above=most, below=least)
+        yield Part("training time", what, "ratio", Estimate(**row["estimate"]), above=most, below=least)
 
 
 def perplexity_falls(results: Mapping[str, Any]) -> Iterator[Part]:
     for row in find(results, "decoder", "alibi", "learned"):
         if row["measure"].startswith("perplexity"):
             what = f"{row['measure']}: ALiBi / learned positions"
-            yield Part(what, "ratio", Estimate(**row["estimate"]), below=1)
+            yield Part(row["measure"].split(", ")[1], what, "ratio", Estimate(**row["estimate"]), below=1)
 
 
 def same_at_any_length(results: Mapping[str, Any]) -> Iterator[Part]:
@@ -207,19 +220,20 @@ def same_at_any_length(results: Mapping[str, Any]) -> Iterator[Part]:
         if length <= 4 * block:
             text = row["measure"].split(", ")[1]
             what = f"perplexity on {text}: read at {length} tokens / at {block}"
-            yield Part(what, "ratio", Estimate(**row["estimate"]), 1 - SAME_PERPLEXITY, 1 + SAME_PERPLEXITY)
+            near = (1 - SAME_PERPLEXITY, 1 + SAME_PERPLEXITY)
+            yield Part(f"{text}, {length} tokens", what, "ratio", Estimate(**row["estimate"]), *near)
 
 
 def gap_narrows(results: Mapping[str, Any]) -> Iterator[Part]:
     for row in find(results, "classifier", REPORTS_RATE, "original", measure="train - test accuracy"):
         what = "training less test accuracy, in points: regularized less original"
-        yield Part(what, "points", Estimate(**row["estimate"]), below=0)
+        yield Part("gap", what, "points", Estimate(**row["estimate"]), below=0)
 
 
 def accuracy_rises(results: Mapping[str, Any]) -> Iterator[Part]:
     for row in find(results, "classifier", REPORTS_RATE, "original", measure="test accuracy, all"):
         what = "test accuracy, regularized less original, in points,"
-        yield Part(what, "points", Estimate(**row["estimate"]), *(share * 2 for share in AROUND))
+        yield Part("test accuracy", what, "points", Estimate(**row["estimate"]), *(share * 2 for share in AROUND))
 
 
 def smallest_rate_is_best(results: Mapping[str, Any]) -> Iterator[Part]:
@@ -227,7 +241,7 @@ def smallest_rate_is_best(results: Mapping[str, Any]) -> Iterator[Part]:
         if row["task"] == "validation":
             rates = [name.split("-")[-1] for name in (row["variant"], row["base"])]
             what = f"validation accuracy, in points: dropout {rates[0]} less dropout {rates[1]}"
-            yield Part(what, "points", Estimate(**row["estimate"]), above=0)
+            yield Part(f"against {rates[1]}", what, "points", Estimate(**row["estimate"]), above=0)
 
 
 EVIDENCE: dict[str, Callable[[Mapping[str, Any]], Iterator[Part]]] = {
@@ -272,9 +286,10 @@ def control_note(results: Mapping[str, Any]) -> str:
         if not rows:
             return ""
         changes.append(100 * (mean(rows) - 1))
+    ours = " What the second has gained is not ALiBi's." if changes[1] < 0 else ""
     return (
         f"Mean change of test perplexity against learned positions: ALiBi {changes[0]:+.1f}%, no positions at all "
-        f"{changes[1]:+.1f}%. What the second has gained is not ALiBi's."
+        f"{changes[1]:+.1f}%.{ours}"
     )
 
 

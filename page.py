@@ -70,12 +70,9 @@ def report(study: Study, data: Data, place: Place, command: str, quick: bool, ab
     results["attention"] = {kind: attention_of(results, kind, study, data, place) for kind in ("encoder", "decoder")}
     results["claims"] = judge(results)
     results["ablation"] = read_json(ablation) if ablation.exists() else None
-    seconds = time.perf_counter() - started
-    kept = place.out / "results.json"
-    before = read_json(kept) if kept.exists() else {}
-    same = all(before.get(key) == results[key] for key in ("command_line", "data", "seeds", "claims"))
-    results["total_seconds"] = before["total_seconds"] if same and before["total_seconds"] > seconds else seconds
-    write_json(kept, results)
+    results["training_seconds"] = sum(run["train_seconds"] for run in trainings(results))
+    results["total_seconds"] = time.perf_counter() - started
+    write_json(place.out / "results.json", results)
     draw(results, study, data, place)
     sections = compose(results, place.out / "figures")
     write_text(place.out / "report.md", markdown(results, sections))
@@ -336,10 +333,13 @@ def methods(results: Mapping[str, Any]) -> Section:
         ],
         ["tokens", "; ".join(f"{name} {n:,}" for name, n in data["tokens"].items())],
         ["seeds", f"{seeds}: initialisation, order and dropout vary together, the same for every variant"],
-        ["runs", f"{n_runs(results)} trainings, one thread each"],
+        [
+            "runs",
+            f"{len(trainings(results))} trainings on one thread each: {training_minutes(results)} in training steps",
+        ],
         ["machine", f"{machine['processor']}, {machine['cores']} cores"],
         ["software", f"Python {machine['python']}, PyTorch {machine['torch']}"],
-        ["time", f"{results['total_seconds'] / 60:.1f} minutes"],
+        ["time", f"{results['total_seconds'] / 60:.1f} minutes, without what an earlier start had done already"],
     ]
     n_seeds = len(results["seeds"])
     paragraphs = [
@@ -354,13 +354,15 @@ def methods(results: Mapping[str, Any]) -> Section:
     return Section("How this was made", paragraphs, [Table("What was run", ["", ""], rows)])
 
 
-def n_runs(results: Mapping[str, Any]) -> int:
-    """How many different trainings stand behind the page."""
+def trainings(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """The records of all different trainings behind the page: two names may stand for the same one."""
     shared = {"original": "learned", "ff256": "learned"}
-    kinds = ("classifier", "decoder", "validation")
-    return sum(
-        len(runs) for kind in kinds for name, runs in results[kind].items() if shared.get(name) not in results[kind]
-    )
+    kinds = [results[kind] for kind in ("classifier", "decoder", "validation")]
+    return [run for kind in kinds for name, runs in kind.items() if shared.get(name) not in kind for run in runs]
+
+
+def training_minutes(results: Mapping[str, Any]) -> str:
+    return f"{results['training_seconds'] / 60:.0f} minutes"
 
 
 def in_short(results: Mapping[str, Any]) -> list[str]:
@@ -446,6 +448,7 @@ def html(results: Mapping[str, Any], sections: Sequence[Section]) -> str:
         in_short=in_short(results),
         comparable=COMPARABLE,
         warning=quick_warning(results) if results["quick"] else "",
+        n_trainings=len(trainings(results)),
         symbols=SYMBOLS,
         most_parts=MOST_PARTS,
         effect=effect,
@@ -466,7 +469,8 @@ def fill_readme(path: Path, results: Mapping[str, Any]) -> None:
         "",
         f"From `{results['command_line']}`, which writes this section: commit {(machine['commit'] or 'unknown')[:10]}, "
         f"seeds {', '.join(map(str, results['seeds']))}, {rows['train']:,} training and {rows['test']:,} test rows, "
-        f"{machine['processor']}, {machine['cores']} cores, {results['total_seconds'] / 60:.0f} minutes.",
+        f"{machine['processor']}, {machine['cores']} cores, {len(trainings(results))} trainings of together "
+        f"{training_minutes(results)} on one thread each.",
         "",
         *(f"- {line}" for line in in_short(results)),
         "",

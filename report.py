@@ -120,7 +120,7 @@ def part3_text(results: dict[str, Any]) -> str:
     lines.append("Verdicts")
     for one in results["claims"]:
         lines.append(f"{one['id']:4} {one['verdict'].upper():14}  {one['claim']}")
-        lines += [f"       {part['what']}  {tables.effect(part['estimate'], part['unit'])}" for part in one["parts"]]
+        lines += [f"       {part['label']}  {tables.effect(part['estimate'], part['unit'])}" for part in one["parts"]]
         lines += [f"       {one['note']}"] if one["note"] else []
     if len(results["seeds"]) == 1:
         lines.append(

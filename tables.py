@@ -36,16 +36,16 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
     return number(found.mean, digits) + ("" if found.sd is None else f" ± {number(found.sd, digits)}")
 
 
-def effect(estimate: Mapping[str, Any], unit: str) -> str:
-    """An effect with its interval; a ratio as the change in percent."""
+def effect(estimate: Mapping[str, Any], unit: str, bare: bool = False) -> str:
+    """An effect with its interval; a ratio as the change in percent. `bare`: the unit stands elsewhere."""
 
     def shown(value: float) -> str:
         if unit == "ratio":
             return number(100 * (value - 1), 1, sign=True)
-        return number(value, 2, sign=unit in ("points", "tokens"))
+        return number(value, 1 if unit in ("points", "%") else 2, sign=unit in ("points", "tokens"))
 
     ends = "" if estimate["low"] is None else f" [{shown(estimate['low'])}, {shown(estimate['high'])}]"
-    return f"{shown(estimate['mean'])}{ends}{' %' if unit == 'ratio' else f' {unit}'}"
+    return f"{shown(estimate['mean'])}{ends}" + ("" if bare else " %" if unit == "ratio" else f" {unit}")
 
 
 def last(runs: Sequence[Mapping[str, Any]], text: str) -> list[float]:
@@ -63,7 +63,7 @@ def verdicts(judgements: Sequence[Mapping[str, Any]]) -> Table:
             one["id"],
             one["claim"],
             one["verdict"],
-            "; ".join(effect(part["estimate"], part["unit"]) for part in one["parts"]),
+            "; ".join(f"{part['label']} {effect(part['estimate'], part['unit'])}" for part in one["parts"]),
         ]
         for one in judgements
     ]
@@ -85,19 +85,24 @@ def classifiers(results: Mapping[str, Any], variants: Sequence[str], title: str)
                 NAMES[name],
                 *(spread(accuracies(runs, group)) for group in groups),
                 spread([run["epochs"][-1]["train_accuracy"] for run in runs]),
-                effect(difference[0]["estimate"], "points") if difference else None,
-                effect(difference[0]["items"], "points") if difference else None,
+                effect(difference[0]["estimate"], "points", bare=True) if difference else None,
+                effect(difference[0]["items"], "points", bare=True) if difference else None,
                 f"{stuck} of {len(runs)}",
             ]
         )
     for key, name in (("tfidf", "TF-IDF, logistic regression"), ("majority", "largest class")):
         found = results["baselines"][key]
         rows.append([name, *(number(found[group]["accuracy"]) for group in groups), None, None, None, None])
-    header = [
-        "classifier", *(f"test accuracy %, {group} ({counts[group]['n']:,})" for group in groups), "train accuracy %",
-        f"difference from {NAMES[base]}, over seeds", "the same, over test items", "never left the plateau",
-    ]  # fmt: skip
-    return Table(title, header, rows, f"Last epoch; mean ± standard deviation over {n_seeds(results)}.")
+    header = ["classifier", *(f"{group} ({counts[group]['n']:,})" for group in groups), "training rows"]
+    header += [f"against {NAMES[base]}, over seeds", "over test items", "never trained"]
+    note = "Test accuracy in percent after the last epoch, on all rows"
+    note += ", on those whose text stands in the training file, and on the others" if "seen" in groups else ""
+    note += f"; mean ± standard deviation over {n_seeds(results)}; differences in points, with 95% intervals. Never "
+    note += "trained: runs that never left the plateau of the largest class."
+    if base == "original":
+        note += f" Published: original {PUBLISHED['test_accuracy'][-1]}, batch norm + dropout 0.2 "
+        note += f"{PUBLISHED['regularized_accuracy']}."
+    return Table(title, header, rows, note)
 
 
 def decoders(results: Mapping[str, Any]) -> Table:
