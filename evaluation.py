@@ -95,8 +95,11 @@ class Protocol:
 
 
 @torch.inference_mode()
-def token_nats(model: Decoder, ids: Tensor, protocol: Protocol, batch_size: int = 64) -> Tensor:
-    """-log p of every token of `ids` (N,) in nats, float64 (N,): each is scored once, the first after a <pad>."""
+def token_nats(model: Decoder, ids: Tensor, protocol: Protocol, n_batched: int = 2048) -> Tensor:
+    """-log p of every token of `ids` (N,) in nats, float64 (N,): each is scored once, the first after a <pad>.
+
+    Windows are read about `n_batched` tokens at a time.
+    """
     training, device = model.training, next(model.parameters()).device
     model.eval()
     length, stride = min(protocol.length, len(ids)), min(protocol.stride or protocol.length, len(ids), protocol.length)
@@ -104,19 +107,21 @@ def token_nats(model: Decoder, ids: Tensor, protocol: Protocol, batch_size: int 
     # Window w predicts ids[start : start + length] from the token before each; it is scored from where the last one
     # ended. The last window is moved back to end with the text, or, where windows share nothing, starts a short one.
     starts = list(range(0, len(ids) - length + 1, stride))
-    scored = [(start, 0 if start == 0 else length - stride) for start in starts]
     rest = len(ids) - (starts[-1] + length)
     nats = torch.empty(len(ids), dtype=torch.float64)
-    for group in [scored[i : i + batch_size] for i in range(0, len(scored), batch_size)]:
-        inputs = torch.stack([text[start : start + length] for start, _ in group]).to(device)  # (B, T)
-        targets = torch.stack([ids[start : start + length] for start, _ in group]).to(device)
-        values = model.nats(inputs, targets).cpu().double()
-        for (start, skip), row in zip(group, values):
-            nats[start + skip : start + length] = row[skip:]
+    size = max(1, n_batched // length)
+    groups = [starts[:1], *(starts[i : i + size] for i in range(1, len(starts), size))]
+    for group in groups:  # the first window is scored whole
+        n_scored = length if group[0] == 0 else stride
+        inputs = torch.stack([text[start : start + length] for start in group])  # (B, T)
+        targets = torch.stack([ids[start + length - n_scored : start + length] for start in group])  # (B, S)
+        values = model.nats(inputs.to(device), targets.to(device)).cpu().double()
+        for start, row in zip(group, values):
+            nats[start + length - n_scored : start + length] = row
     if rest:
         begin = len(ids) - rest if protocol.stride is None else len(ids) - length
-        row = model.nats(text[None, begin:-1].to(device), ids[None, begin:].to(device))[0]
-        nats[-rest:] = row[-rest:].cpu().double()
+        row = model.nats(text[None, begin:-1].to(device), ids[None, -rest:].to(device))[0]
+        nats[-rest:] = row.cpu().double()
     model.train(training)
     return nats
 

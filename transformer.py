@@ -502,9 +502,10 @@ class Decoder(Transformer):
             )
 
     def nats(self, ids: Tensor, targets: Tensor) -> Tensor:
-        """-log p of each of the `targets` (B, T) that follow the tokens `ids` (B, T): (B, T), without gradients."""
+        """-log p of each of the `targets` (B, S) that follow the last S of the tokens `ids` (B, T), S <= T: (B, S),
+        without gradients."""
         table = self.embedding.weight
-        vectors = self.hidden(ids, table=table)[0].flatten(0, 1)  # (B T, C)
+        vectors = self.hidden(ids, table=table)[0][:, -targets.size(1) :].flatten(0, 1)  # (B S, C)
         weight, bias = self.output_weight(table), self.head.bias
         rows = zip(vectors.split(ROWS), targets.flatten().split(ROWS))
         nats = [F.cross_entropy(F.linear(x, weight, bias).float(), target, reduction="none") for x, target in rows]
