@@ -30,7 +30,26 @@ RECIPES: dict[str, dict[Task, Recipe]] = {
         "decoder": Recipe("decoder", TransformerConfig(0, initialisation="pytorch"), TrainingConfig(), duration=500),
     },
     "best": {
-        "classifier": Recipe("classifier", TransformerConfig(0), TrainingConfig(), duration=15),
+        "classifier": Recipe(
+            "classifier",
+            TransformerConfig(
+                0,
+                n_embd=128,
+                n_layer=1,
+                block_size=64,
+                ff_dim=0,
+                positions="alibi",
+                norm="none",
+                drop_path=0.8,
+                layer_scale=0.0,
+                pooling="mean-max",
+                head_dim=0,
+                phrases=True,
+                initialisation="normal-embeddings",
+            ),
+            TrainingConfig(batch_size=32, learning_rate=2e-3, schedule="linear", warmup=0.05),
+            duration=8,
+        ),
         "decoder": Recipe(
             "decoder",
             TransformerConfig(

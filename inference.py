@@ -51,7 +51,7 @@ def load_model(path: Path, task: Task | None = None) -> TrainedModel:
         tokenizer, class_names = Tokenizer(description["words"]), description["class_names"]
     except (KeyError, TypeError, ValueError, UserError) as error:
         raise UserError(f"{path}: of another version of this program ({error}); train the model again") from error
-    model = Classifier(config) if found == "classifier" else Decoder(config, description["words"])
+    model = Classifier(config, description["words"]) if found == "classifier" else Decoder(config, description["words"])
     load_weights(model, tensors, path)
     return TrainedModel(model.eval(), tokenizer, class_names)
 

@@ -36,7 +36,7 @@ from inference import Task, TrainedModel, save_model
 from smoothing import Smoothing, kneser_ney, uniform
 from tokenizer import PAD
 from training import Measurement, TrainingConfig, derived_seed, generator, process, train
-from transformer import Classifier, Decoder, TransformerConfig, count_parameters
+from transformer import Classifier, Decoder, PhraseEmbedding, TransformerConfig, count_parameters
 
 MEASUREMENTS_PER_DECODER = 5  # every 100 of 500 iterations
 DISCOUNT = 0.65  # of the Kneser-Ney unigram, where label smoothing does not give one
@@ -205,7 +205,14 @@ class ClassifierWork:
             recipe.architecture, vocabulary_size=len(data.tokenizer), n_classes=len(data.corpus.class_names)
         )
         self.data, self.device, self.smoothing = data, device, recipe.training.label_smoothing
-        self.model = Classifier(config).to(device)
+        words, pairs = data.tokenizer.words, torch.zeros(0, dtype=torch.long)
+        if config.phrases:
+            pairs = PhraseEmbedding(words, 0, 0).pairs_of(data.train.ids)
+            config = replace(config, n_pairs=len(pairs))
+        self.model = Classifier(config, words)
+        if config.phrases:
+            self.model.encoder.embedding.pairs.copy_(pairs)
+        self.model.to(device)
         epochs = [
             epoch_batches(
                 data.train.lengths, recipe.training.batch_size, generator(run.seed, "order", epoch), recipe.by_length

@@ -22,7 +22,7 @@ from checks import check
 from files import UserError
 
 PositionMethod = Literal["learned", "sinusoidal", "alibi", "rope", "t5", "none"]
-Pooling = Literal["mean", "masked-mean", "cls"]
+Pooling = Literal["mean", "masked-mean", "cls", "mean-max"]
 
 
 @dataclass(frozen=True)
@@ -35,26 +35,32 @@ class TransformerConfig:
     n_head: int = 2  # H
     n_layer: int = 4
     block_size: int = 32  # the longest sequence in training
-    ff_dim: int = 256  # hidden size of the feed-forward network
+    ff_dim: int = 256  # hidden size of the feed-forward network; 0: a block is attention alone
     positions: PositionMethod = "learned"
     alibi_slope_scale: float = 1.0  # 8 makes every slope 8 times as steep
     alibi_one_sided: bool = False  # encoder: even heads look back only, odd heads ahead only
     window: int | None = None  # attend only to tokens at most this many places away
-    norm: Literal["post", "pre"] = "post"  # layer norm after each residual, or before each branch and at the end
+    norm: Literal["post", "pre", "none"] = "post"  # after each residual, or before each branch and at the end
     activation: Literal["relu", "gelu"] = "relu"
     dropout: float = 0.0  # attention weights, feed-forward, residual branches, classifier head
     embedding_dropout: float = 0.0  # the sum of token and position vectors
+    drop_path: float = 0.0  # how often a row skips a residual branch in training
+    layer_scale: float | None = None  # where the factor on each channel of a residual branch starts; None: no factor
     pooling: Pooling = "mean"  # "mean" counts and attends to padding, as the report does; the others mask it
-    head_dim: int = 100  # hidden size of the classifier's head
+    head_dim: int = 100  # hidden size of the classifier's head; 0: one linear layer
     batch_norm: bool = False  # after the first linear layer of the classifier's head
     tied: bool = False  # decoder: the output layer's weight is the token embedding
     n_spellings: int = 0  # rows of a table for the character n-grams that words are spelled with; 0: none
-    initialisation: Literal["normal", "pytorch"] = "normal"  # normal(0, 0.02) and zero biases, or PyTorch's default
+    phrases: bool = False  # classifier: vectors for lower-case forms and pairs of words, too
+    n_pairs: int = 0  # how many pairs of words the training rows have, if phrases
+    # normal(0, 0.02) and zero biases, or PyTorch's default, or that with normal(0, 0.02) for embeddings alone
+    initialisation: Literal["normal", "pytorch", "normal-embeddings"] = "normal"
 
     def __post_init__(self) -> None:
-        check(self, "at least 1", "n_classes", "n_embd", "n_head", "n_layer", "block_size", "ff_dim", "head_dim")
-        check(self, "at least 0", "vocabulary_size", "window", "alibi_slope_scale", "n_spellings")
-        check(self, "from 0 to below 1", "dropout", "embedding_dropout")
+        check(self, "at least 1", "n_classes", "n_embd", "n_head", "n_layer", "block_size")
+        check(self, "at least 0", "vocabulary_size", "window", "alibi_slope_scale", "n_spellings", "n_pairs")
+        check(self, "at least 0", "ff_dim", "head_dim", "layer_scale")
+        check(self, "from 0 to below 1", "dropout", "embedding_dropout", "drop_path")
         if self.n_embd % self.n_head:
             raise UserError(f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}")
         if self.positions == "rope" and (self.n_embd // self.n_head) % 2:
@@ -318,6 +324,10 @@ class SpelledEmbedding(nn.Module):
         self.register_buffer("offsets", counts.cumsum(0) - counts, persistent=False)
         self.register_buffer("scales", scales, persistent=False)
 
+    def forward(self, ids: Tensor) -> Tensor:
+        """ids (B, T) -> vectors (B, T, C)."""
+        return F.embedding(ids, self.weight)
+
     @property
     def weight(self) -> Tensor:
         """The vectors of all words (V, C)."""
@@ -325,6 +335,42 @@ class SpelledEmbedding(nn.Module):
             self.grams, self.spellings.weight, self.offsets, mode="sum", per_sample_weights=self.scales
         )
         return self.words.weight + spelled
+
+
+class PhraseEmbedding(nn.Module):
+    """A word's vector is its own, plus that of its lower-case form, plus that of the pair with its left neighbour.
+
+    Only pairs that training rows have get a vector; others add nothing, rather than noise (Wang and Manning 2012 show
+    what pairs of words are worth in short texts).
+    """
+
+    def __init__(self, words: Sequence[str], n_pairs: int, n_embd: int) -> None:
+        super().__init__()
+        forms: dict[str, int] = {}
+        self.lower: Tensor
+        self.pairs: Tensor
+        lower = torch.tensor([forms.setdefault(word.lower(), len(forms)) for word in words])  # <pad> 0, <unk> 1
+        self.register_buffer("lower", lower, persistent=False)
+        self.register_buffer("pairs", torch.zeros(n_pairs, dtype=torch.long))  # sorted keys
+        self.words = nn.Embedding(len(words), n_embd)
+        self.forms = nn.Embedding(len(forms), n_embd)
+        self.phrases = nn.Embedding(n_pairs, n_embd)
+
+    def keys(self, ids: Tensor) -> Tensor:
+        """One number for each token of ids (B, T) and its left neighbour, case aside: (B, T)."""
+        lower = self.lower[ids]
+        return F.pad(lower, (1, -1)) * len(self.lower) + lower
+
+    def pairs_of(self, ids: Tensor) -> Tensor:
+        """The sorted keys of all pairs in training rows ids (B, T), padded with 0: what `pairs` is to be."""
+        return self.keys(ids)[ids != 0].unique()
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """ids (B, T) -> vectors (B, T, C)."""
+        keys = self.keys(ids)
+        place = torch.searchsorted(self.pairs, keys).clamp(max=len(self.pairs) - 1)
+        known = (self.pairs[place] == keys)[..., None]
+        return self.words(ids) + self.forms(self.lower[ids]) + self.phrases(place) * known
 
 
 def character_ngrams(word: str) -> list[str]:
@@ -366,23 +412,46 @@ class SelfAttention(nn.Module):
         return self.projection(output.transpose(1, 2).flatten(2)), weights  # (B, T, C)
 
 
-class Block(nn.Module):
-    """Attention and a feed-forward network, each on a residual branch, with the norm after ("post": Vaswani et al.
-    2017, section 3.1) or before the branch ("pre": Xiong et al. 2020)."""
+class Branch(nn.Module):
+    """What a residual branch adds to its row: dropped out, scaled by channel (Touvron et al. 2021, LayerScale), and in
+    training left out for whole rows (stochastic depth, Huang et al. 2016), each as far as the configuration asks."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        self.pre_norm = config.norm == "pre"
+        self.dropout, self.drop_path = nn.Dropout(config.dropout), config.drop_path
+        start = config.layer_scale
+        self.scale = None if start is None else nn.Parameter(torch.full((config.n_embd,), start))
+
+    def forward(self, update: Tensor) -> Tensor:
+        """(B, T, C) -> (B, T, C)."""
+        update = self.dropout(update)
+        if self.scale is not None:
+            update = update * self.scale
+        if self.training and self.drop_path > 0:
+            kept = torch.rand(len(update), 1, 1, device=update.device) >= self.drop_path
+            update = update * kept / (1 - self.drop_path)
+        return update
+
+
+class Block(nn.Module):
+    """Attention and a feed-forward network, each on a residual branch, with the norm after ("post": Vaswani et al.
+    2017, section 3.1) or before the branch ("pre": Xiong et al. 2020), or with none."""
+
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.norm_first = config.norm != "post"
         self.attention = SelfAttention(config)
-        self.norm1 = nn.LayerNorm(config.n_embd)
-        self.feed_forward = nn.Sequential(
-            nn.Linear(config.n_embd, config.ff_dim),
-            nn.ReLU() if config.activation == "relu" else nn.GELU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(config.ff_dim, config.n_embd),
-        )
-        self.norm2 = nn.LayerNorm(config.n_embd)
-        self.dropout = nn.Dropout(config.dropout)
+        self.norm1 = layer_norm(config)
+        self.branch1 = Branch(config)
+        if config.ff_dim:
+            self.feed_forward = nn.Sequential(
+                nn.Linear(config.n_embd, config.ff_dim),
+                nn.ReLU() if config.activation == "relu" else nn.GELU(),
+                nn.Dropout(config.dropout),
+                nn.Linear(config.ff_dim, config.n_embd),
+            )
+            self.norm2 = layer_norm(config)
+            self.branch2 = Branch(config)
 
     def forward(
         self,
@@ -392,13 +461,30 @@ class Block(nn.Module):
         cache: Callable[[Tensor, Tensor], tuple[Tensor, Tensor]] | None = None,
         return_weights: bool = False,
     ) -> tuple[Tensor, Tensor | None]:
-        if self.pre_norm:
-            attended, weights = self.attention(self.norm1(x), bias, rotation, cache, return_weights)
-            x = x + self.dropout(attended)
-            return x + self.dropout(self.feed_forward(self.norm2(x))), weights
-        attended, weights = self.attention(x, bias, rotation, cache, return_weights)
-        x = self.norm1(x + self.dropout(attended))
-        return self.norm2(x + self.dropout(self.feed_forward(x))), weights
+        inside = self.norm1(x) if self.norm_first else x
+        attended, weights = self.attention(inside, bias, rotation, cache, return_weights)
+        x = x + self.branch1(attended)
+        if not self.norm_first:
+            x = self.norm1(x)
+        if not hasattr(self, "feed_forward"):
+            return x, weights
+        inside = self.norm2(x) if self.norm_first else x
+        x = x + self.branch2(self.feed_forward(inside))
+        return (x if self.norm_first else self.norm2(x)), weights
+
+
+def layer_norm(config: TransformerConfig) -> nn.Module:
+    """Layer norm over the channels (Ba et al. 2016), or nothing if the configuration has no norms."""
+    return nn.Identity() if config.norm == "none" else nn.LayerNorm(config.n_embd)
+
+
+def token_embedding(config: TransformerConfig, words: Sequence[str]) -> Any:
+    """The module that gives ids (B, T) their vectors (B, T, C)."""
+    if config.phrases:
+        return PhraseEmbedding(words, config.n_pairs, config.n_embd)
+    if config.n_spellings:
+        return SpelledEmbedding(words, config.n_spellings, config.n_embd)
+    return nn.Embedding(config.vocabulary_size, config.n_embd)
 
 
 class Transformer(nn.Module):
@@ -407,18 +493,14 @@ class Transformer(nn.Module):
     causal: bool
 
     def __init__(self, config: TransformerConfig, words: Sequence[str] = ()) -> None:
-        """`words` is the vocabulary, which only a model that looks at spelling needs."""
+        """`words` is the vocabulary, which only a model that looks at spellings or lower-case forms needs."""
         super().__init__()
         self.config = config
-        self.embedding: nn.Embedding | SpelledEmbedding = (
-            SpelledEmbedding(words, config.n_spellings, config.n_embd)
-            if config.n_spellings
-            else nn.Embedding(config.vocabulary_size, config.n_embd)
-        )
+        self.embedding = token_embedding(config, words)
         self.dropout = nn.Dropout(config.embedding_dropout)
         self.positions = position_method(config, self.causal)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
-        self.final_norm = nn.LayerNorm(config.n_embd) if config.norm == "pre" else nn.Identity()
+        self.final_norm = layer_norm(config) if config.norm == "pre" else nn.Identity()
 
     def hidden(
         self,
@@ -431,7 +513,7 @@ class Transformer(nn.Module):
         """The vectors (B, T, C) after the last block and, if asked, each layer's attention weights (B, H, T, S)."""
         n_tokens, start = ids.size(1), cache.length if cache else 0
         places = torch.arange(start, start + n_tokens, device=ids.device)  # (T,)
-        x = F.embedding(ids, self.embedding.weight if table is None else table)  # (B, T, C)
+        x = self.embedding(ids) if table is None else F.embedding(ids, table)  # (B, T, C)
         vectors = self.positions.vectors(places)
         if vectors is not None:
             x = x + vectors
@@ -576,24 +658,27 @@ class Classifier(nn.Module):
     """An encoder, a pooling of its vectors, and a head of two linear layers.
 
     Pooling "mean" averages all T positions and attends to padding, as the report does, so ids must be padded to the
-    block. "masked-mean" averages the tokens only, "cls" reads one extra token put in front (Devlin et al. 2019); with
-    both, padding is masked everywhere and changes nothing.
+    block. "masked-mean" averages the tokens only, "mean-max" puts their largest value in each channel beside it, "cls"
+    reads one extra token put in front (Devlin et al. 2019); with these, padding is masked everywhere, and changes
+    nothing.
     """
 
-    def __init__(self, config: TransformerConfig) -> None:
+    def __init__(self, config: TransformerConfig, words: Sequence[str] = ()) -> None:
         super().__init__()
         self.config = config
-        extra = int(config.pooling == "cls")  # <cls> is the id after the vocabulary's last
-        self.encoder = Encoder(
-            replace(config, vocabulary_size=config.vocabulary_size + extra, block_size=config.block_size + extra)
-        )
-        self.head = nn.Sequential(
-            nn.Linear(config.n_embd, config.head_dim),
-            BatchNorm(config.head_dim) if config.batch_norm else nn.Identity(),
-            nn.ReLU(),
-            nn.Dropout(config.dropout),
-            nn.Linear(config.head_dim, config.n_classes),
-        )
+        extra = ["<cls>"] if config.pooling == "cls" else []  # its id comes after the vocabulary's last
+        size, block_size = config.vocabulary_size + len(extra), config.block_size + len(extra)
+        self.encoder = Encoder(replace(config, vocabulary_size=size, block_size=block_size), [*words, *extra])
+        pooled = config.n_embd * (2 if config.pooling == "mean-max" else 1)
+        self.head = nn.Sequential(nn.Dropout(config.dropout), nn.Linear(pooled, config.n_classes))
+        if config.head_dim:
+            self.head = nn.Sequential(
+                nn.Linear(pooled, config.head_dim),
+                BatchNorm(config.head_dim) if config.batch_norm else nn.Identity(),
+                nn.ReLU(),
+                nn.Dropout(config.dropout),
+                nn.Linear(config.head_dim, config.n_classes),
+            )
         initialise(self)
 
     @property
@@ -610,24 +695,29 @@ class Classifier(nn.Module):
         return self.head(self.pool(hidden, lengths)), maps
 
     def pool(self, hidden: Tensor, lengths: Tensor) -> Tensor:
-        """Vectors (B, T, C) -> one vector a row (B, C)."""
+        """Vectors (B, T, C) -> one vector a row (B, C), or (B, 2 C) for mean and maximum."""
         if self.config.pooling == "cls":
             return hidden[:, 0]
         if self.config.pooling == "mean":
             return hidden.mean(dim=1)
-        inside = torch.arange(hidden.size(1), device=hidden.device) < lengths[:, None]  # (B, T)
-        return (hidden * inside[..., None]).sum(dim=1) / lengths[:, None]
+        inside = (torch.arange(hidden.size(1), device=hidden.device) < lengths[:, None])[..., None]  # (B, T, 1)
+        mean = (hidden * inside).sum(dim=1) / lengths[:, None]
+        if self.config.pooling == "masked-mean":
+            return mean
+        return torch.cat([mean, hidden.masked_fill(~inside, -torch.inf).amax(dim=1)], dim=1)  # (B, 2 C)
 
 
 def initialise(model: Classifier | Decoder) -> None:
     """The starting weights: all of them are decided here."""
-    if model.config.initialisation == "pytorch":
-        return
+    how = model.config.initialisation
     for module in model.modules():
-        if isinstance(module, nn.Linear | nn.Embedding) and module.weight is not None:
+        if isinstance(module, nn.Embedding) and how != "pytorch":
             nn.init.normal_(module.weight, std=0.02)
-        if isinstance(module, nn.Linear) and module.bias is not None:
-            nn.init.zeros_(module.bias)
+        if isinstance(module, nn.Linear) and how == "normal":
+            if module.weight is not None:
+                nn.init.normal_(module.weight, std=0.02)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 def count_parameters(model: nn.Module) -> int:

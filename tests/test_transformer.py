@@ -15,11 +15,13 @@ from transformer import (
     ROWS,
     ALiBi,
     Block,
+    Branch,
     Classifier,
     Decoder,
     Encoder,
     KeyValueCache,
     NoPositions,
+    PhraseEmbedding,
     PositionMethod,
     SelfAttention,
     SpelledEmbedding,
@@ -370,6 +372,14 @@ def test_one_batch_is_learned_by_heart(kind: str) -> None:
         ("classifier", {"pooling": "cls"}),
         ("classifier", {"head_dim": 32}),
         ("classifier", {"batch_norm": True}),
+        ("classifier", {"head_dim": 0}),
+        ("classifier", {"pooling": "mean-max"}),
+        ("decoder", {"norm": "none"}),
+        ("decoder", {"ff_dim": 0}),
+        ("decoder", {"layer_scale": 0.0}),
+        ("decoder", {"drop_path": 0.5}),
+        ("decoder", {"n_spellings": 50}),
+        ("decoder", {"initialisation": "normal-embeddings"}),
         ("decoder", {"positions": "alibi", "alibi_slope_scale": 8.0}),
         ("classifier", {"positions": "alibi", "alibi_one_sided": True}),
     ],
@@ -425,6 +435,33 @@ def test_the_loss_without_logits_is_cross_entropy_forward_and_backward(smoothed:
         found.append((loss, gradients(model)))
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-6)
     torch.testing.assert_close(make("decoder", **settings).nats(ids, targets), -of_target)  # type: ignore[operator]
+
+
+def test_pairs_of_words_have_vectors_only_if_training_rows_have_them() -> None:
+    words = ["<pad>", "<unk>", "New", "York", "new"]
+    rows = torch.tensor([[2, 3, 0], [3, 0, 0]])  # New York; York
+    pairs = PhraseEmbedding(words, 0, 0).pairs_of(rows)
+    assert len(pairs) == 3  # New, New York, York: the first word's neighbour is the row's start
+    phrases = PhraseEmbedding(words, 3, 8)
+    phrases.pairs.copy_(pairs)
+    for table in (phrases.words, phrases.forms):
+        nn.init.zeros_(table.weight)
+    new_york, york_new, lower = phrases(torch.tensor([[2, 3], [3, 2], [4, 3]]))
+    assert new_york.abs().sum(dim=-1).gt(0).all()
+    assert torch.equal(new_york, lower)  # case aside
+    assert york_new[1].abs().sum() == 0  # "York New" is no pair of the training rows
+
+
+def test_a_branch_at_scale_zero_adds_nothing_and_a_skipped_one_keeps_its_mean() -> None:
+    torch.manual_seed(0)
+    x = torch.ones(4000, 2, 16)
+    assert Branch(replace(TINY, n_embd=16, layer_scale=0.0))(x).abs().sum() == 0
+    branch = Branch(replace(TINY, n_embd=16, drop_path=0.75)).train()
+    update = branch(x)
+    assert set(update.unique().tolist()) == {0.0, 4.0}
+    assert torch.equal(update.amax(dim=(1, 2)), update.amin(dim=(1, 2)))  # a row is skipped whole
+    assert update.mean().item() == pytest.approx(1, abs=0.1)
+    assert torch.equal(branch.eval()(x), x)
 
 
 def test_words_spelled_alike_have_vectors_alike() -> None:
