@@ -19,7 +19,7 @@ from files import Interrupted, UserError, write_json
 
 # Only what the parser needs is imported above; each command imports its own modules, so that --help comes at once.
 
-EXIT_FAILED, EXIT_BAD_USE, EXIT_INTERRUPTED = 1, 2, 130
+EXIT_FAILED, EXIT_BAD_USE, EXIT_LEAKAGE, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 RecipeName = Literal["report", "best"]
 PositionMethod = Literal["learned", "sinusoidal", "alibi", "rope", "t5", "none"]
@@ -213,12 +213,35 @@ class Generate:
     """seed of the drawing"""
 
 
+Split = Literal["stretch", "speech"]
+
+
 @dataclass(frozen=True)
 class Build:
-    """Make the data from State of the Union addresses."""
+    """Make a data folder from State of the Union addresses."""
 
     out: Path = Path("speechesdataset")
     """folder for the files; data that are already there are never overwritten"""
+    speakers: Optional[tuple[str, ...]] = None
+    """presidents, such as lincoln roosevelt-32 obama; or all (default: obama wbush hbush)"""
+    split: Split = "stretch"
+    """what goes to the test set whole: stretches of speeches, or speeches"""
+    seed: int = 0
+    """seed of the split"""
+
+
+@dataclass(frozen=True)
+class Import:
+    """Make a data folder from your own texts: a folder of .txt files, a sub-folder a speaker."""
+
+    source: Annotated[Path, tyro.conf.arg(name="from")]
+    """folder with a sub-folder of .txt files for each speaker"""
+    out: Path
+    """folder for the files; data that are already there are never overwritten"""
+    split: Split = "stretch"
+    """what goes to the test set whole: stretches of texts, or texts"""
+    seed: int = 0
+    """seed of the split"""
 
 
 @dataclass(frozen=True)
@@ -226,7 +249,11 @@ class Audit:
     """Examine a data folder: balance, duplicates, leakage, give-aways. Exit code 3 where test data stand in train."""
 
     data_dir: Path = Path("speechesdataset")
-    """folder with the six data files"""
+    """folder with the data files"""
+    out: Path = Path("runs/audit")
+    """folder for audit.json"""
+    block_size: int = 32
+    """tokens at which a model would cut a row"""
 
 
 @dataclass(frozen=True)
@@ -234,7 +261,9 @@ class DataCommand:
     """Make and examine data."""
 
     action: tyro.conf.OmitSubcommandPrefixes[
-        Annotated[Build, tyro.conf.subcommand("build")] | Annotated[Audit, tyro.conf.subcommand("audit")]
+        Annotated[Build, tyro.conf.subcommand("build")]
+        | Annotated[Audit, tyro.conf.subcommand("audit")]
+        | Annotated[Import, tyro.conf.subcommand("import")]
     ]
 
 
@@ -398,18 +427,32 @@ def run_generate(command: Generate) -> None:
 
 def run_data(command: DataCommand) -> int:
     action = command.action
+    if isinstance(action, Audit):
+        return show_audit(action)
     if isinstance(action, Build):
         from speechesdataset.build import build
 
-        manifest = build(action.out)
-        for name, details in manifest["files"].items():
-            print(f"{action.out / name}\t{details}")
-        return 0
+        speakers = None if action.speakers is None else list(action.speakers)
+        manifest = build(action.out, speakers, action.split, action.seed)
+    else:
+        from speechesdataset.own_texts import import_folder
+
+        manifest = import_folder(action.source, action.out, action.split, action.seed)
+    for name, checksum in manifest["files"].items():
+        print(f"{checksum[:12]}  {action.out / name}")
+    if isinstance(action, Import):
+        return show_audit(Audit(action.out, action.out))
+    return 0
+
+
+def show_audit(command: Audit) -> int:
     from audit import audit, render
 
-    findings = audit(action.data_dir)
+    check(command, "at least 1", "block_size")
+    findings = audit(command.data_dir, command.block_size)
+    write_json(command.out / "audit.json", findings)
     print(render(findings))
-    return 3 if findings["leakage"] else 0
+    return EXIT_LEAKAGE if findings["has_leakage"] else 0
 
 
 RUN: dict[type, Callable[[Any], int | None]] = {
