@@ -356,9 +356,11 @@ def methods(results: Mapping[str, Any]) -> Section:
 
 def trainings(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """The records of all different trainings behind the page: two names may stand for the same one."""
-    shared = {"original": "learned", "ff256": "learned"}
-    kinds = [results[kind] for kind in ("classifier", "decoder", "validation")]
-    return [run for kind in kinds for name, runs in kind.items() if shared.get(name) not in kind for run in runs]
+    distinct: list[Sequence[Mapping[str, Any]]] = []
+    for kind in ("classifier", "decoder", "validation"):
+        for runs in results[kind].values():
+            distinct += [] if runs in distinct else [runs]
+    return [run for runs in distinct for run in runs]
 
 
 def training_minutes(results: Mapping[str, Any]) -> str:

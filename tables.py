@@ -273,7 +273,8 @@ def table2(results: Mapping[str, Any]) -> Table:
             rows.append(["   published", *(number(value) for value in published[text])])
     note = f"{runs[0]['protocol'].capitalize()}; {runs[0]['n_parameters']:,} parameters at a vocabulary of "
     note += f"{results['vocabulary_size']:,} words (published: {PUBLISHED['n_parameters']['decoder 256']:,} at 5,755)."
-    return Table("Table 2: perplexity by iteration, hidden size 256", ["text", *map(str, iterations)], rows, note)
+    title = f"Table 2: perplexity by iteration, hidden size {runs[0]['ff_dim']}"
+    return Table(title, ["text", *map(str, iterations)], rows, note)
 
 
 def table3(results: Mapping[str, Any]) -> Table:
