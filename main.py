@@ -333,7 +333,7 @@ def run_report(command: Report) -> None:
     study = make_study(command, ff_dims=(256, 100), **({"timed_share": 0.02} if command.quick else {}))
     torch.set_num_threads(command.threads)
     place = Place(command.out or Path("runs") / name, pick_device(command.device))
-    data = load_data(command.data_dir, study.classifier.architecture.block_size)
+    data = load_data(command.data_dir, study.classifier.architecture.block_size, share=3 if command.quick else 1)
     write_json(place.out / "config.json", settings)  # what is there is reused, so no earlier run is set aside
     line = shlex.join(["python", "main.py", *sys.argv[1:]])
     results = page.report(study, data, place, line, command.quick, command.ablation)
