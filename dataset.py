@@ -314,11 +314,15 @@ def validation_split(data: Data, fold: int, n_folds: int = 5) -> Data:
 
 
 def sample(corpus: Corpus, share: int) -> Corpus:
-    """Every `share`-th row of the classification files, and the beginning of every text, `share` times shorter."""
+    """Every `share`-th row of each class, and the beginning of every text, `share` times shorter."""
+
+    def some(rows: list[Segment]) -> list[Segment]:
+        return [row for label in corpus.labels for row in [one for one in rows if one.label == label][::share]]
+
     return replace(
         corpus,
-        train=corpus.train[::share],
-        test=corpus.test[::share],
+        train=some(corpus.train),
+        test=some(corpus.test),
         train_text=corpus.train_text[: -(-len(corpus.train_text) // share)],
         test_texts={name: lines[: -(-len(lines) // share)] for name, lines in corpus.test_texts.items()},
         fingerprint=sha256(f"{corpus.fingerprint} every {share}".encode()),

@@ -13,7 +13,7 @@ import torch
 
 import page
 import tables
-from dataset import Data, Segment, validation_split
+from dataset import Data, Segment, sample, validation_split
 from exploration import Study
 from files import UserError
 from page import fill_readme, report
@@ -201,6 +201,14 @@ def test_a_validation_split_holds_no_test_row_and_shares_no_text(data: Data) -> 
         assert [data.corpus.labels[i] for i in split.test.labels.tolist()] == [row.label for row in split.corpus.test]
     assert len({split.corpus.fingerprint for split in splits} | {data.corpus.fingerprint}) == 6
     assert validation_split(data, 6).corpus.fingerprint == validation_split(data, 1).corpus.fingerprint
+
+
+def test_a_sample_has_every_class_and_a_name_of_its_own(data: Data) -> None:
+    small = sample(data.corpus, 3)
+    assert [row.label for row in small.train] == [label for label in data.corpus.labels for _ in range(7)]  # of 20 each
+    assert len(small.train_text) == len(data.corpus.train_text) // 3
+    assert all(small.test_texts.values())
+    assert small.fingerprint != data.corpus.fingerprint
 
 
 def test_a_run_on_a_fold_measures_the_fold_and_saves_no_weights(data: Data, tmp_path: Path) -> None:
