@@ -298,8 +298,8 @@ def compare(results: Mapping[str, Any], labels: Sequence[int]) -> list[dict[str,
         for variant, base in (("alibi", "learned"), ("none", "learned"), ("alibi", "none")):
             ratio = paired_ratio(timed["seconds"][variant], timed["seconds"][base])
             rows.append(comparison(task, variant, base, "training time", "ratio", ratio))
-    for variant, seeds in results["extrapolation"].items():
-        rows += compare_lengths(variant, seeds, results["block_size"])
+    if results["extrapolation"]:
+        rows += compare_lengths("alibi", results["extrapolation"]["alibi"], results["block_size"])
     validation = results["validation"]
     for name in rate_names()[1:] if validation else []:
         difference = paired_difference(accuracies(validation[rate_names()[0]]), accuracies(validation[name]))

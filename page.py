@@ -31,7 +31,6 @@ from transformer import Classifier
 
 README_MARKS = ("<!-- results -->", "<!-- /results -->")
 SYMBOLS = {HOLDS: "\N{CHECK MARK}", FAILS: "\N{MULTIPLICATION SIGN}", UNCLEAR: "?"}
-MOST_PARTS = 6  # of a claim, that stand in the open
 
 
 @dataclass(frozen=True)
@@ -371,7 +370,7 @@ def in_short(results: Mapping[str, Any]) -> list[str]:
     """What a reader should know after ten seconds."""
     counts = {name: sum(one["verdict"] == name for one in results["claims"]) for name in (HOLDS, FAILS, UNCLEAR)}
     runs, tests = results["classifier"]["learned"], results["test_names"]
-    group = "unseen" if results["data"]["rows"]["seen"] else "all"
+    group = "unseen" if 0 < results["data"]["rows"]["seen"] < results["data"]["rows"]["test"] else "all"
     rows = "test rows it has not seen" if group == "unseen" else "test rows"
     ours, bag = summary(exploration.accuracies(runs, group)).mean, results["baselines"]["tfidf"][group]["accuracy"]
     stuck = sum(not run["left_plateau"] for run in runs)
@@ -453,7 +452,7 @@ def html(results: Mapping[str, Any], sections: Sequence[Section]) -> str:
         warning=quick_warning(results) if results["quick"] else "",
         n_trainings=len(trainings(results)),
         symbols=SYMBOLS,
-        most_parts=MOST_PARTS,
+        most_parts=tables.MOST_PARTS,
         effect=effect,
         picture=lambda path: base64.b64encode(path.read_bytes()).decode(),
         identifier=lambda title: re.sub(r"\W+", "-", title.lower()).strip("-"),

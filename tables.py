@@ -9,6 +9,7 @@ from claims import PUBLISHED, find
 from comparison import summary
 from exploration import NAMES, POSITIONS, STEEP, STEEPER, accuracies
 
+MOST_PARTS = 6  # of a claim, that stand in the open
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -58,15 +59,11 @@ def last(runs: Sequence[Mapping[str, Any]], text: str) -> list[float]:
 
 def verdicts(judgements: Sequence[Mapping[str, Any]]) -> Table:
     """What we say of each claim, and the measurement behind it."""
-    rows = [
-        [
-            one["id"],
-            one["claim"],
-            one["verdict"],
-            "; ".join(f"{part['label']} {effect(part['estimate'], part['unit'])}" for part in one["parts"]),
-        ]
-        for one in judgements
-    ]
+    rows = []
+    for one in judgements:
+        found = [f"{part['label']} {effect(part['estimate'], part['unit'])}" for part in one["parts"]]
+        more = [f"and {len(found) - MOST_PARTS} more"] if len(found) > MOST_PARTS else []
+        rows.append([one["id"], one["claim"], one["verdict"], "; ".join(found[:MOST_PARTS] + more)])
     return Table("Verdicts", ["", "claim", "verdict", "measured, with 95% intervals"], rows)
 
 

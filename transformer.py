@@ -119,7 +119,8 @@ class NoPositions(nn.Module):
     """The interface of the position methods, and the method that says nothing.
 
     A method gives vectors to add to the tokens, or a rotation of queries and keys, or a bias on the attention scores;
-    the other two answers stay None.
+    the other two answers stay None. All three depend on positions only, so one answer serves every layer; DeBERTa's
+    disentangled attention (He et al. 2021), whose bias depends on each layer's queries and keys, is therefore left out.
     """
 
     def vectors(self, positions: Tensor) -> Tensor | None:

@@ -171,7 +171,7 @@ def test_a_page_of_many_speakers_stays_readable(results: dict[str, Any], data: D
     assert page.shown_texts({"baselines": {"ngram": many}}) == ["train", *(names[i] for i in (0, 11, 22, 33, 44))]
     claim = results["claims"][0] | {"parts": results["claims"][0]["parts"] * 20}
     text = page.html(results | {"claims": [claim]}, [])
-    assert f"{40 - page.MOST_PARTS} more" in text
+    assert f"{40 - tables.MOST_PARTS} more" in text
 
 
 def test_numbers_are_written_as_people_write_them() -> None:
