@@ -30,7 +30,7 @@ POSITIONS = ("learned", "alibi", "none")
 STEEP, STEEPER = "alibi-steep", 8.0  # every slope 8 times as steep: 1/2 and 1/32 at two heads
 RATES = (0.2, 0.3, 0.4, 0.5)  # of dropout
 LENGTHS = (1, 2, 4, 8)  # tokens at inference, as multiples of the block: 32, 64, 128 and 256
-TIMED_ROUNDS, TIMED_SHARE, WARM_UP_STEPS = 5, 0.2, 10
+TIMED_ROUNDS, TIMED_SHARE, WARM_UP_STEPS = 5, 0.1, 10
 
 NAMES = {
     "learned": "learned positions",

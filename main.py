@@ -330,7 +330,7 @@ def run_report(command: Report) -> None:
         epochs, iterations = command.epochs or 2, command.iterations or 50
         command = replace(command, seeds=min(command.seeds, 2), epochs=epochs, iterations=iterations)
     check(command, "at least 1", "threads")
-    study = make_study(command, ff_dims=(256, 100), **({"timed_share": 0.02} if command.quick else {}))
+    study = make_study(command, ff_dims=(256, 100), **({"timed_share": 0.3} if command.quick else {}))
     torch.set_num_threads(command.threads)
     place = Place(command.out or Path("runs") / name, pick_device(command.device))
     data = load_data(command.data_dir, study.classifier.architecture.block_size, share=3 if command.quick else 1)
