@@ -17,7 +17,7 @@ import utilities
 from dataset import Data
 from files import UserError, write_json
 from inference import Task, TrainedModel, attention_maps, load_model
-from runs import Place, Recipe, Run, perform
+from runs import Place, Recipe, Run, perform, perform_all
 from training import TrainingConfig, process
 from transformer import Classifier, TransformerConfig
 
@@ -124,14 +124,20 @@ def part1(recipe_name: str, recipe: Recipe, seed: int, data: Data, place: Place)
 
 
 def part2(
-    recipe_name: str, recipe: Recipe, ff_dims: Sequence[int], seed: int, data: Data, place: Place
+    recipe_name: str, recipe: Recipe, ff_dims: Sequence[int], seed: int, data: Data, place: Place, n_workers: int = 1
 ) -> dict[str, Any]:
-    """Train the decoder at each feed-forward size; Tables 2 and 3, Figures 4 to 7, the n-gram model beside it."""
+    """Train the decoder at each feed-forward size; Tables 2 and 3, Figures 4 to 7, the n-gram model beside it.
+
+    Up to `n_workers` models train at the same time, a process and a thread each.
+    """
     started = time.perf_counter()
     if not ff_dims or len(set(ff_dims)) < len(ff_dims):
         raise UserError("ff_dims must be one or more different sizes, such as 256 100")
     runs = [Run(f"decoder-ff{ff_dim}", customise(recipe, ff_dim=ff_dim), seed) for ff_dim in ff_dims]
-    records = [perform(run, data, place) for run in runs]
+    if n_workers > 1 and len(runs) > 1 and process()[1] == 1:
+        records = perform_all(runs, data, place, n_workers)
+    else:
+        records = [perform(run, data, place) for run in runs]
     if process()[0]:
         return {}
     ngram = language_baseline(data)

@@ -43,8 +43,8 @@ class Common:
     """seed of initialisation, data order and dropout"""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """where to compute; auto takes a GPU if there is one"""
-    threads: Optional[int] = None
-    """processor threads (default: one a core)"""
+    threads: int = 1
+    """processor threads of a run; such small models gain little from a second one, and runs share the cores instead"""
 
 
 @dataclass(frozen=True)
@@ -131,8 +131,6 @@ class Part2(Training):
 class Study(Common):
     """What part3 and report take besides."""
 
-    threads: int = 1
-    """processor threads of the timing experiment; all other runs have one each"""
     seeds: int = 1
     """paired seeds: --seed, the next one, and so on; 5 tell which differences are real"""
     workers: Optional[int] = None
@@ -301,7 +299,8 @@ def run_part2(command: Part2) -> None:
     recipe = experiments.customise(experiments.RECIPES[command.recipe]["decoder"], **overrides(command))
     data, place = prepare(command, "part2", recipe)
     ff_dims = experiments.FF_DIMS[command.recipe] if command.ff_dims is None else command.ff_dims
-    results = experiments.part2(command.recipe, recipe, ff_dims, command.seed, data, place)
+    n_workers = (os.cpu_count() or 1) if command.threads == 1 else 1
+    results = experiments.part2(command.recipe, recipe, ff_dims, command.seed, data, place, n_workers)
     show(report.part2_text, results, place)
 
 
@@ -379,8 +378,7 @@ def prepare(command: Training | Part3, name: str, recipe: Any) -> tuple[Any, Any
     from training import first_process_first, pick_device
 
     check(command, "at least 1", "threads")
-    if command.threads is not None:
-        torch.set_num_threads(command.threads)
+    torch.set_num_threads(command.threads)
     device = pick_device(command.device)
     settings = json.loads(json.dumps({"command": name, **asdict(command)}, default=str))
     out = command.out or Path("runs") / name
@@ -472,6 +470,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = None
     try:
         command = parse(sys.argv[1:] if arguments is None else arguments)
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # on a busy machine, threads that spin all stand still
         from training import processes
 
         with processes():
