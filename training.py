@@ -7,12 +7,14 @@ with the very bits of one that was never stopped.
 """
 
 import contextlib
+import gc
 import hashlib
 import json
 import math
 import os
 import signal
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -251,7 +253,14 @@ def processes() -> Iterator[None]:
     torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield
+    except BaseException as error:
+        cause: BaseException | None = error
+        while cause is not None:  # its frames hold what was trained, see below
+            traceback.clear_frames(cause.__traceback__)
+            cause = cause.__cause__
+        raise
     finally:
+        gc.collect()  # DistributedDataParallel must be gone before the group is: else the two can wait for ever
         torch.distributed.destroy_process_group()
 
 
