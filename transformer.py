@@ -481,6 +481,8 @@ def layer_norm(config: TransformerConfig) -> nn.Module:
 
 def token_embedding(config: TransformerConfig, words: Sequence[str]) -> Any:
     """The module that gives ids (B, T) their vectors (B, T, C)."""
+    if (config.phrases or config.n_spellings) and len(words) != config.vocabulary_size:
+        raise ValueError(f"a model of spellings or phrases needs its {config.vocabulary_size} words, not {len(words)}")
     if config.phrases:
         return PhraseEmbedding(words, config.n_pairs, config.n_embd)
     if config.n_spellings:
