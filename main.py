@@ -329,6 +329,8 @@ def run_report(command: Report) -> None:
         epochs, iterations = command.epochs or 2, command.iterations or 50
         command = replace(command, seeds=min(command.seeds, 2), epochs=epochs, iterations=iterations)
     check(command, "at least 1", "threads")
+    if command.readme is not None:
+        page.around_results(command.readme)  # a README without marks is refused now, not after the runs
     study = make_study(command, ff_dims=(256, 100), **({"timed_share": 0.3} if command.quick else {}))
     torch.set_num_threads(command.threads)
     place = Place(command.out or Path("runs") / name, pick_device(command.device))

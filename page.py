@@ -39,6 +39,7 @@ class Picture:
 
     path: Path
     caption: str
+    wide: bool = False  # has several panels
 
 
 @dataclass(frozen=True)
@@ -231,8 +232,8 @@ def compose(results: Mapping[str, Any], figures: Path) -> list[Section]:
     variants = [name for name in results["classifier"] if name not in POSITIONS]
     texts = shown_texts(results)[1:]
 
-    def picture(name: str, caption: str) -> Picture:
-        return Picture(figures / f"{name}.png", caption)
+    def picture(name: str, caption: str, wide: bool = False) -> Picture:
+        return Picture(figures / f"{name}.png", caption, wide)
 
     last = len(results["attention"]["encoder"][0]["distance"])
     sections = [
@@ -284,9 +285,17 @@ def compose(results: Mapping[str, Any], figures: Path) -> list[Section]:
             ],
             [
                 picture("figure8_test_accuracy_positions", "Figure 8. Test accuracy by epoch and position method."),
-                picture("figure9_perplexity_positions", "Figure 9. Train and test perplexity by position method."),
-                picture("figure10_inference_length", "Figure 10. ALiBi: test perplexity by inference length."),
-                picture("changes_perplexity", "Change of perplexity against learned positions, with 95% intervals."),
+                picture(
+                    "figure9_perplexity_positions", "Figure 9. Train and test perplexity by position method.", wide=True
+                ),
+                picture(
+                    "figure10_inference_length", "Figure 10. ALiBi: test perplexity by inference length.", wide=True
+                ),
+                picture(
+                    "changes_perplexity",
+                    "Change of perplexity against learned positions, with 95% intervals.",
+                    wide=True,
+                ),
             ],
             [tables.steeper(results), *(tables.lengths(results, text) for text in texts)],
         ),
@@ -296,9 +305,15 @@ def compose(results: Mapping[str, Any], figures: Path) -> list[Section]:
             [tables.validation(results), tables.classifiers(results, variants, "Classifier by regularization")],
             [
                 picture(
-                    "figure11_regularization", "Figure 11. Accuracy of the original and the regularized classifier."
+                    "figure11_regularization",
+                    "Figure 11. Accuracy of the original and the regularized classifier.",
+                    wide=True,
                 ),
-                picture("changes_accuracy", "Difference in test accuracy, with 95% intervals; hollow: as published."),
+                picture(
+                    "changes_accuracy",
+                    "Difference in test accuracy, with 95% intervals; hollow: as published.",
+                    wide=True,
+                ),
                 picture("confusion", "Confusion matrix of the original classifier, all seeds together."),
             ],
         ),
@@ -419,8 +434,11 @@ def markdown_table(table: Table) -> str:
         for row in (table.header, *table.rows)
     ]
     cells[0] = [cell if cell != "-" else "" for cell in cells[0]]
+    numbers = tuple("-+0123456789" + tables.MINUS)
+    is_number = [all(row[i].startswith(numbers) for row in cells[1:]) for i in range(len(cells[0]))]
+    rule = "|" + "|".join("---:" if right else "---" for right in is_number) + "|"
     lines = ["| " + " | ".join(row) + " |" for row in cells]
-    return "\n".join([lines[0], "|---|" + "---:|" * (len(table.header) - 1), *lines[1:]])
+    return "\n".join([lines[0], rule, *lines[1:]])
 
 
 def quick_warning(results: Mapping[str, Any]) -> str:
@@ -459,14 +477,21 @@ def html(results: Mapping[str, Any], sections: Sequence[Section]) -> str:
     )
 
 
+def around_results(readme: Path) -> tuple[str, str]:
+    """What stands in README.md before and after the results, the two marks included; UserError if it lacks them."""
+    text, (start, end) = read_text(readme), README_MARKS
+    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
+        raise UserError(f"{readme}: needs the lines {start} and {end} once, in this order; the results go between them")
+    return text[: text.index(start) + len(start)], text[text.index(end) :]
+
+
 def fill_readme(path: Path, results: Mapping[str, Any]) -> None:
     """Put the tables of results between the two marks of README.md."""
-    text, (start, end) = read_text(path), README_MARKS
-    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
-        raise UserError(f"{path}: needs the lines {start} and {end} once, in this order; the results go between them")
+    before, after = around_results(path)
     machine, rows = results["machine"], results["data"]["rows"]
+    variants = [name for name in results["classifier"] if name not in POSITIONS]
     lines = [
-        start,
+        "",
         "## Results",
         "",
         f"From `{results['command_line']}`, which writes this section: commit {(machine['commit'] or 'unknown')[:10]}, "
@@ -481,7 +506,8 @@ def fill_readme(path: Path, results: Mapping[str, Any]) -> None:
     ]
     for table in (
         tables.verdicts(results["claims"]),
-        tables.classifiers(results, list(results["classifier"]), "Classifiers"),
+        tables.classifiers(results, POSITIONS, "Classifier by position method"),
+        tables.classifiers(results, variants, "Classifier by regularization"),
         tables.decoders(results),
         tables.table3(results),
         tables.times(results, "classifier"),
@@ -490,7 +516,7 @@ def fill_readme(path: Path, results: Mapping[str, Any]) -> None:
         *([tables.table_of_ablation(results["ablation"])] if results["ablation"] else []),
     ):
         lines += [f"**{table.title}**", "", markdown_table(table), "", *([table.note, ""] if table.note else [])]
-    write_text(path, text[: text.index(start)] + "\n".join(lines) + text[text.index(end) :])
+    write_text(path, before + "\n".join(lines) + after)
 
 
 def report_text(results: Mapping[str, Any]) -> str:

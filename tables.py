@@ -28,6 +28,7 @@ class Table:
 
 def number(value: float, digits: int = 1, sign: bool = False) -> str:
     """A number with so many decimals, with a real minus sign."""
+    value = 0.0 if round(value, digits) == 0 else value  # no minus before a zero
     return f"{value:{'+' if sign else ''},.{digits}f}".replace("-", MINUS)
 
 
@@ -92,6 +93,9 @@ def classifiers(results: Mapping[str, Any], variants: Sequence[str], title: str)
         rows.append([name, *(number(found[group]["accuracy"]) for group in groups), None, None, None, None])
     header = ["classifier", *(f"{group} ({counts[group]['n']:,})" for group in groups), "training rows"]
     header += [f"against {NAMES[base]}, over seeds", "over test items", "never trained"]
+    if len(variants) == 1:  # nothing to compare
+        header = [*header[:-3], header[-1]]
+        rows = [[*row[:-3], row[-1]] for row in rows]
     note = "Test accuracy in percent after the last epoch, on all rows"
     note += ", on those whose text stands in the training file, and on the others" if "seen" in groups else ""
     note += f"; mean ± standard deviation over {n_seeds(results)}; differences in points, with 95% intervals. Never "
