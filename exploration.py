@@ -105,7 +105,7 @@ def explore(study: Study, data: Data, place: Place) -> dict[str, Any]:
         **plan("decoder", study.decoders(), study.seeds),
         **(plan("validation", validated(study), study.seeds) if study.regularize else {}),
     }
-    distinct = list(dict.fromkeys(runs.values()))
+    distinct = sorted(dict.fromkeys(runs.values()), key=lambda run: run.seed)  # stopped early, whole seeds are done
     records = dict(zip(distinct, perform_all(distinct, data, place, study.n_workers)))
     found: dict[str, dict[str, list[dict[str, Any]]]] = {"classifier": {}, "decoder": {}, "validation": {}}
     for (kind, variant, _), run in runs.items():
