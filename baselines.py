@@ -55,16 +55,25 @@ class KneserNey:
 
     P(word | context) = (count - D(count)) / total + backoff(context) P(word | context without its oldest word), where
     D is one of three discounts by count, and below the highest order a count is the number of different words seen
-    before the k-gram. The unigrams interpolate with the uniform distribution, which is all that a word never seen in
-    training has (<unk> among them).
+    before the k-gram. The unigrams interpolate with `base`, which is all that a word never seen in training has (<unk>
+    among them): the uniform distribution, or one that is told what unseen words are like.
     """
 
-    def __init__(self, vocabulary_size: int, order: int, levels: Sequence[_Level]) -> None:
-        self.vocabulary_size, self.order, self._levels = vocabulary_size, order, levels
+    def __init__(self, order: int, levels: Sequence[_Level], base: np.ndarray) -> None:
+        self.vocabulary_size, self.order, self._levels, self._base = len(base), order, levels, base
 
     @classmethod
-    def fit(cls, stream: torch.Tensor | np.ndarray, vocabulary_size: int, order: int = 3) -> "KneserNey":
-        """Count the k-grams, k = 1..order, of a stream of ids (n_tokens,); ValueError when it is shorter than order."""
+    def fit(
+        cls,
+        stream: torch.Tensor | np.ndarray,
+        vocabulary_size: int,
+        order: int = 3,
+        base: torch.Tensor | np.ndarray | None = None,
+    ) -> "KneserNey":
+        """Count the k-grams, k = 1..order, of a stream of ids (n_tokens,); ValueError when it is shorter than order.
+
+        base: (vocabulary_size,) sums to 1; None is uniform.
+        """
         ids = _ids(stream, vocabulary_size)
         if len(ids) < order or order < 1:
             raise ValueError(f"order {order} needs at least that many tokens (and at least 1), got {len(ids)}")
@@ -81,7 +90,8 @@ class KneserNey:
             grams = longer
         n_contexts = [1, *map(len, keys)]
         levels = [_discounted(keys[k], counts[k], keys[k] // vocabulary_size, n_contexts[k]) for k in range(order)]
-        return cls(vocabulary_size, order, levels)
+        even = np.full(vocabulary_size, 1 / vocabulary_size)
+        return cls(order, levels, even if base is None else np.asarray(base, dtype=float))
 
     def log_probabilities(self, stream: torch.Tensor | np.ndarray) -> np.ndarray:
         """ln P of every token of a stream (n_tokens,), in nats; the first ones have less context."""
@@ -102,7 +112,7 @@ class KneserNey:
 
     def _probabilities(self, windows: np.ndarray) -> np.ndarray:
         """P of the last word of each window (N, order) after the words before it; -1 stands before a stream's start."""
-        probabilities = np.full(len(windows), 1 / self.vocabulary_size)
+        probabilities = self._base[windows[:, -1]]
         for k, level in enumerate(self._levels, start=1):
             context = np.zeros(len(windows), dtype=np.int64)
             for below, word in zip(self._levels, windows[:, self.order - k : -1].T, strict=False):

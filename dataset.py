@@ -296,6 +296,13 @@ class Data:
     train_stream: Stream
     test_streams: dict[str, Stream]
 
+    def words_of_rows(self) -> Tensor:
+        """(V,) bool: which words stand in the labelled training rows."""
+        rows = self.tokenizer.encode_all([row.text for row in self.corpus.train])
+        known = torch.zeros(len(self.tokenizer), dtype=torch.bool)
+        known[torch.tensor([i for row in rows for i in row])] = True
+        return known
+
 
 def validation_split(data: Data, fold: int, n_folds: int = 5) -> Data:
     """`data` to tune with: its test rows are one fold (`fold` modulo `n_folds`) of the distinct training rows, its

@@ -18,11 +18,13 @@ from dataset import Data
 from files import UserError, write_json
 from inference import Task, TrainedModel, attention_maps, load_model
 from runs import Place, Recipe, Run, perform, perform_all
+from smoothing import unseen_words
 from training import TrainingConfig, process
 from transformer import Classifier, TransformerConfig
 
 REPORT_SENTENCE = "These virtues give me an unshakable faith in America"
 BASELINE_NAMES = {"majority": "largest class", "tfidf": "TF-IDF"}
+NGRAM_NAMES = {"ngram": "Kneser-Ney trigram", "ngram_unk": "the same, told of unknown words"}
 
 RECIPES: dict[str, dict[Task, Recipe]] = {
     "report": {
@@ -45,6 +47,7 @@ RECIPES: dict[str, dict[Task, Recipe]] = {
                 pooling="mean-max",
                 head_dim=0,
                 phrases=True,
+                n_members=5,
                 initialisation="normal-embeddings",
             ),
             TrainingConfig(batch_size=32, learning_rate=2e-3, schedule="linear", warmup=0.05),
@@ -140,7 +143,7 @@ def part2(
         records = [perform(run, data, place) for run in runs]
     if process()[0]:
         return {}
-    ngram = language_baseline(data)
+    ngrams = language_baselines(data)
     results = {
         "command": "part2",
         "recipe": recipe_name,
@@ -148,9 +151,9 @@ def part2(
         "vocabulary_size": len(data.tokenizer),
         "protocol": records[0]["protocol"],
         "models": [public(record) for record in records],
-        "baselines": {"ngram": {name: scores["perplexity"] for name, scores in ngram.items()}},
-        "ngram_scores": ngram,
-        "unk_rate": {name: scores["unk_rate"] for name, scores in ngram.items()},
+        "baselines": perplexities(ngrams),
+        "ngram_scores": ngrams,
+        "unk_rate": {text: scores["unk_rate"] for text, scores in ngrams["ngram"].items()},
         "total_seconds": time.perf_counter() - started,
     }
     write_json(place.out / "results.json", results)
@@ -183,13 +186,24 @@ def classifier_baselines(data: Data) -> dict[str, Any]:
     }
 
 
-def language_baseline(data: Data) -> dict[str, Any]:
-    """The scores of an interpolated Kneser-Ney trigram on each test text."""
-    model = baselines.KneserNey.fit(data.train_stream.ids.numpy(), len(data.tokenizer))
+def language_baselines(data: Data) -> dict[str, dict[str, Any]]:
+    """The scores on each test text of an interpolated Kneser-Ney trigram: "ngram", which knows of a word that training
+    lacks only that it is one of the vocabulary, and "ngram_unk", which is told how often such a word is <unk>."""
+    stream, size = data.train_stream.ids, len(data.tokenizer)
+    bases = {"ngram": None, "ngram_unk": unseen_words(stream, size, data.words_of_rows())}
+    models = {name: baselines.KneserNey.fit(stream, size, base=base) for name, base in bases.items()}
     return {
-        name: evaluation.language_scores(-model.log_probabilities(stream.ids.numpy()), stream)
-        for name, stream in data.test_streams.items()
+        name: {
+            text: evaluation.language_scores(-model.log_probabilities(test.ids.numpy()), test)
+            for text, test in data.test_streams.items()
+        }
+        for name, model in models.items()
     }
+
+
+def perplexities(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """The perplexity on each text of each of the models scored."""
+    return {name: {text: row["perplexity"] for text, row in texts.items()} for name, texts in scores.items()}
 
 
 def draw_classifier(
@@ -264,7 +278,9 @@ def few(perplexities: Mapping[str, float], most: int = 5) -> list[str]:
 
 
 def draw_attention(figures: Path, trained: TrainedModel, sentence: str, first_figure: int | None = None) -> list[Path]:
-    """Check and draw the attention of the first and the last layer on `sentence`; returns the files."""
+    """Check and draw the attention of the first and the last layer, if any, on `sentence`; returns the files."""
+    if trained.model.config.n_layer == 0:
+        return []
     maps, words = attention_maps(trained, sentence)
     utilities.check_attention(maps)
     kind = "encoder" if isinstance(trained.model, Classifier) else "decoder"

@@ -19,7 +19,7 @@ from claims import REPORTS_RATE, judge
 from comparison import mcnemar, paired_difference, paired_ratio, summary
 from dataset import Data
 from evaluation import Protocol, perplexity, token_nats
-from experiments import classifier_baselines, customise, few, language_baseline, public
+from experiments import classifier_baselines, customise, few, language_baselines, perplexities, public
 from files import UserError, write_json
 from inference import Task, load_model
 from runs import ClassifierWork, DecoderWork, Place, Recipe, Run, perform_all, processor_name, remembered, share_out
@@ -110,7 +110,7 @@ def explore(study: Study, data: Data, place: Place) -> dict[str, Any]:
     found: dict[str, dict[str, list[dict[str, Any]]]] = {"classifier": {}, "decoder": {}, "validation": {}}
     for (kind, variant, _), run in runs.items():
         found[kind].setdefault(variant, []).append(public(records[run]))
-    ngram = language_baseline(data) if study.alibi else {}
+    ngrams = language_baselines(data) if study.alibi else {}
     results: dict[str, Any] = {
         "recipe": study.recipe_name,
         "seed": study.seeds[0],
@@ -121,8 +121,8 @@ def explore(study: Study, data: Data, place: Place) -> dict[str, Any]:
         "block_size": study.decoder.architecture.block_size,
         "halves": [name for name in ("alibi", "regularize") if getattr(study, name)],
         **found,
-        "baselines": classifier_baselines(data) | {"ngram": {name: one["perplexity"] for name, one in ngram.items()}},
-        "ngram_scores": ngram,
+        "baselines": {**classifier_baselines(data), **perplexities(ngrams)},
+        "ngram_scores": ngrams,
         "timing": timing,
         "extrapolation": extrapolate(runs, data, place, study.n_workers) if study.alibi else {},
     }

@@ -11,7 +11,7 @@ from checks import check
 from files import UserError, read_tensors, write_tensors
 from tokenizer import PAD, UNK, Tokenizer
 from training import generator, load_weights, weights
-from transformer import Classifier, Decoder, KeyValueCache, TransformerConfig
+from transformer import Classifier, Decoder, KeyValueCache, TransformerConfig, make_classifier
 
 Task = Literal["classifier", "decoder"]
 
@@ -51,7 +51,7 @@ def load_model(path: Path, task: Task | None = None) -> TrainedModel:
         tokenizer, class_names = Tokenizer(description["words"]), description["class_names"]
     except (KeyError, TypeError, ValueError, UserError) as error:
         raise UserError(f"{path}: of another version of this program ({error}); train the model again") from error
-    model = Classifier(config, description["words"]) if found == "classifier" else Decoder(config, description["words"])
+    model = (make_classifier if found == "classifier" else Decoder)(config, description["words"])
     load_weights(model, tensors, path)
     return TrainedModel(model.eval(), tokenizer, class_names)
 

@@ -43,8 +43,8 @@ class Common:
     """seed of initialisation, data order and dropout"""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """where to compute; auto takes a GPU if there is one"""
-    threads: int = 1
-    """processor threads of a run; such small models gain little from a second one, and runs share the cores instead"""
+    threads: Optional[int] = None
+    """processor threads (default: two for a model that trains alone, one for each of those that train side by side)"""
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class Training(Common):
     n_head: FromRecipe[int] = None
     """attention heads in each layer"""
     n_layer: FromRecipe[int] = None
-    """layers"""
+    """layers; 0: no attention"""
     block_size: FromRecipe[int] = None
     """tokens that the model reads at once"""
     dropout: FromRecipe[float] = None
@@ -128,13 +128,19 @@ class Part2(Training):
 
 
 @dataclass(frozen=True)
-class Study(Common):
-    """What part3 and report take besides."""
+class Seeds(Common):
+    """What commands take that train many models."""
 
-    seeds: int = 1
-    """paired seeds: --seed, the next one, and so on; 5 tell which differences are real"""
+    seeds: int = 5
+    """paired seeds: --seed, the next one, and so on"""
     workers: Optional[int] = None
     """runs at the same time, a process each; the tables do not depend on it (default: one a core)"""
+
+
+@dataclass(frozen=True)
+class Study(Seeds):
+    """What part3 and report take besides."""
+
     recipe: RecipeName = "report"
     """report: as published; best: the strongest that this project knows, within the report's budget"""
     epochs: FromRecipe[int] = None
@@ -147,6 +153,8 @@ class Study(Common):
 class Part3(Study):
     """The exploration: which differences are real? Without --alibi and --regularize, both halves."""
 
+    seeds: int = 1
+    """paired seeds: --seed, the next one, and so on; 5 tell which differences are real"""
     alibi: bool = False
     """position methods: Tables 4 and 5, Figures 8 to 10, inference lengths"""
     regularize: bool = False
@@ -159,14 +167,20 @@ class Part3(Study):
 class Report(Study):
     """Everything, over several seeds: a page with a verdict on each of the report's claims. Reuses what --out has."""
 
-    seeds: int = 5
-    """paired seeds: --seed, the next one, and so on"""
     quick: bool = False
     """a small version in under three minutes: everything works, and nothing is said by its numbers"""
     readme: Optional[Path] = None
     """README.md that gets the tables, between its two marks for results"""
     ablation: Path = Path("runs/ablation/results.json")
     """results of the best recipe's ablation, which the page shows if they are there"""
+
+
+@dataclass(frozen=True)
+class Ablation(Seeds):
+    """What each ingredient of the best recipe brings: the recipe without it, over several seeds."""
+
+    resume: bool = False
+    """go on with the interrupted runs in --out"""
 
 
 @dataclass(frozen=True)
@@ -270,6 +284,7 @@ Command = (
     | Annotated[Part2, tyro.conf.subcommand("part2")]
     | Annotated[Part3, tyro.conf.subcommand("part3")]
     | Annotated[Report, tyro.conf.subcommand("report")]
+    | Annotated[Ablation, tyro.conf.subcommand("ablation")]
     | Annotated[Classify, tyro.conf.subcommand("classify")]
     | Annotated[Attention, tyro.conf.subcommand("attention")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
@@ -286,7 +301,7 @@ def run_part1(command: Part1) -> None:
 
     check(command, "at least 1", "epochs")
     recipe = experiments.customise(experiments.RECIPES[command.recipe]["classifier"], **overrides(command))
-    data, place = prepare(command, "part1", recipe)
+    data, place = prepare(command, "part1", recipe, alone=True)
     results = experiments.part1(command.recipe, recipe, command.seed, data, place)
     show(report.part1_text, results, place)
 
@@ -297,9 +312,9 @@ def run_part2(command: Part2) -> None:
 
     check(command, "at least 1", "iterations")
     recipe = experiments.customise(experiments.RECIPES[command.recipe]["decoder"], **overrides(command))
-    data, place = prepare(command, "part2", recipe)
     ff_dims = experiments.FF_DIMS[command.recipe] if command.ff_dims is None else command.ff_dims
-    n_workers = (os.cpu_count() or 1) if command.threads == 1 else 1
+    data, place = prepare(command, "part2", recipe, alone=len(ff_dims) == 1)
+    n_workers = (os.cpu_count() or 1) if command.threads is None else 1
     results = experiments.part2(command.recipe, recipe, ff_dims, command.seed, data, place, n_workers)
     show(report.part2_text, results, place)
 
@@ -315,8 +330,6 @@ def run_part3(command: Part3) -> None:
 
 
 def run_report(command: Report) -> None:
-    import torch
-
     import page
     from dataset import load_data
     from runs import Place
@@ -328,11 +341,10 @@ def run_report(command: Report) -> None:
         name = "report-quick"
         epochs, iterations = command.epochs or 2, command.iterations or 50
         command = replace(command, seeds=min(command.seeds, 2), epochs=epochs, iterations=iterations)
-    check(command, "at least 1", "threads")
     if command.readme is not None:
         page.around_results(command.readme)  # a README without marks is refused now, not after the runs
     study = make_study(command, ff_dims=(256, 100), **({"timed_share": 0.3} if command.quick else {}))
-    torch.set_num_threads(command.threads)
+    set_threads(command, alone=False)
     place = Place(command.out or Path("runs") / name, pick_device(command.device))
     data = load_data(command.data_dir, study.classifier.architecture.block_size, share=3 if command.quick else 1)
     write_json(place.out / "config.json", settings)  # what is there is reused, so no earlier run is set aside
@@ -342,6 +354,22 @@ def run_report(command: Report) -> None:
         page.fill_readme(command.readme, results)
     print(page.report_text(results))
     print(f"The page: {place.out / 'report.html'} and {place.out / 'report.md'}")
+
+
+def run_ablation(command: Ablation) -> None:
+    import report
+    from ablation import ablation
+    from experiments import RECIPES
+
+    check(command, "at least 1", "seeds", "workers")
+    data, place = prepare(command, "ablation", RECIPES["best"]["classifier"])
+    n_workers = command.workers or os.cpu_count() or 1
+    show(report.ablation_text, ablation(seeds_of(command), data, place, n_workers), place)
+
+
+def seeds_of(command: Seeds) -> tuple[int, ...]:
+    """The seeds that a command asks for."""
+    return tuple(range(command.seed, command.seed + command.seeds))
 
 
 def make_study(command: Study, **settings: Any) -> Any:
@@ -355,8 +383,9 @@ def make_study(command: Study, **settings: Any) -> Any:
         task: recipe if durations[task] is None else customise(recipe, duration=durations[task])
         for task, recipe in RECIPES[command.recipe].items()
     }
-    seeds = tuple(range(command.seed, command.seed + command.seeds))
-    return Study(command.recipe, **recipes, seeds=seeds, n_workers=command.workers or os.cpu_count() or 1, **settings)
+    return Study(
+        command.recipe, **recipes, seeds=seeds_of(command), n_workers=command.workers or os.cpu_count() or 1, **settings
+    )
 
 
 def overrides(command: Training) -> dict[str, Any]:
@@ -371,22 +400,27 @@ def overrides(command: Training) -> dict[str, Any]:
     return {durations.get(name, name): value for name, value in given.items()}
 
 
-def prepare(command: Training | Part3, name: str, recipe: Any) -> tuple[Any, Any]:
+def prepare(command: Training | Part3 | Ablation, name: str, recipe: Any, alone: bool = False) -> tuple[Any, Any]:
     """The data of a command and the place for its runs."""
-    import torch
-
     from dataset import load_data
     from runs import open_place
     from training import first_process_first, pick_device
 
-    check(command, "at least 1", "threads")
-    torch.set_num_threads(command.threads)
+    set_threads(command, alone)
     device = pick_device(command.device)
     settings = json.loads(json.dumps({"command": name, **asdict(command)}, default=str))
     out = command.out or Path("runs") / name
     with first_process_first():
         data = load_data(command.data_dir, recipe.architecture.block_size)
         return data, open_place(out, device, {**settings, "settings": asdict(recipe)}, command.resume)
+
+
+def set_threads(command: Common, alone: bool) -> None:
+    """The threads that a command asks for; a second one helps a model that has the machine for itself."""
+    import torch
+
+    check(command, "at least 1", "threads")
+    torch.set_num_threads(command.threads or (min(2, torch.get_num_threads()) if alone else 1))
 
 
 def show(table: Callable[[dict[str, Any]], str], results: dict[str, Any], place: Any) -> None:
@@ -411,8 +445,10 @@ def run_attention(command: Attention) -> None:
     from experiments import draw_attention
     from inference import load_model
 
-    for path in draw_attention(command.out, load_model(command.model), command.sentence):
-        print(path)
+    paths = draw_attention(command.out, load_model(command.model), command.sentence)
+    if not paths:
+        raise UserError(f"{command.model}: has no attention to draw; train a model with at least one layer")
+    print(*paths, sep="\n")
 
 
 def run_generate(command: Generate) -> None:
@@ -460,6 +496,7 @@ RUN: dict[type, Callable[[Any], int | None]] = {
     Part2: run_part2,
     Part3: run_part3,
     Report: run_report,
+    Ablation: run_ablation,
     Classify: run_classify,
     Attention: run_attention,
     Generate: run_generate,
@@ -482,7 +519,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (Interrupted, KeyboardInterrupt) as error:
         resume = " ".join(["python main.py", *(shlex.quote(word) for word in sys.argv[1:] if word != "--resume")])
         resume += "" if isinstance(command, Report) else " --resume"
-        hint = f"; to go on: {resume}" if isinstance(command, Training | Study) else ""
+        hint = f"; to go on: {resume}" if isinstance(command, Training | Seeds) else ""
         return complain(f"{str(error) or 'interrupted'}{hint}", EXIT_INTERRUPTED)
     except UnicodeError:
         return complain("the text is not UTF-8; convert it first", EXIT_BAD_USE)

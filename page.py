@@ -319,10 +319,14 @@ def compose(results: Mapping[str, Any], figures: Path) -> list[Section]:
         ),
     ]
     if results["ablation"]:
-        dead_ends = results["ablation"].get("did_not_help", [])
-        words = ["What did not help: " + "; ".join(dead_ends) + "."] if dead_ends else []
-        sections.append(Section("Ablation of the best recipe", words, [tables.table_of_ablation(results["ablation"])]))
+        words = ["What --recipe best loses, or gains, when one of its ingredients changes: python main.py ablation."]
+        sections.append(Section("Ablation of the best recipe", words, ablation_tables(results)))
     return [*sections, methods(results)]
+
+
+def ablation_tables(results: Mapping[str, Any]) -> list[Table]:
+    found = results["ablation"]
+    return [tables.table_of_ablation(found, task) for task in found["did_not_help"]] if found else []
 
 
 def shared_rows(results: Mapping[str, Any]) -> str:
@@ -513,7 +517,7 @@ def fill_readme(path: Path, results: Mapping[str, Any]) -> None:
         tables.times(results, "classifier"),
         tables.times(results, "decoder"),
         tables.lengths(results),
-        *([tables.table_of_ablation(results["ablation"])] if results["ablation"] else []),
+        *ablation_tables(results),
     ):
         lines += [f"**{table.title}**", "", markdown_table(table), "", *([table.note, ""] if table.note else [])]
     write_text(path, before + "\n".join(lines) + after)

@@ -76,6 +76,8 @@ def part1_text(results: dict[str, Any]) -> str:
 
 def part2_text(results: dict[str, Any]) -> str:
     """Tables 2 and 3 of a decoder's runs with the n-gram baseline and the rates of <unk>."""
+    from experiments import NGRAM_NAMES
+
     names = list(results["unk_rate"])
     lines = []
     for number, model in enumerate(results["models"], start=2):
@@ -91,9 +93,8 @@ def part2_text(results: dict[str, Any]) -> str:
             ),
             "",
         ]
-    ngram = results["ngram_scores"]
     scored = {f"decoder, hidden size {model['ff_dim']}": model["scores"] for model in results["models"]}
-    scored["Kneser-Ney trigram"] = ngram
+    scored |= {name: results["ngram_scores"][key] for key, name in NGRAM_NAMES.items()}
     for key, title, digits in (
         ("perplexity", "perplexity", 2),
         ("perplexity_without_unk", "perplexity without <unk>", 2),
@@ -114,10 +115,7 @@ def part3_text(results: dict[str, Any]) -> str:
     """The tables of the exploration, and the verdicts that its runs allow."""
     import tables
 
-    lines = []
-    for table in tables.part3(results):
-        lines += [table.title, text_table(table.header, table.rows), *([f"({table.note})"] if table.note else []), ""]
-    lines.append("Verdicts")
+    lines = [*map(plain, tables.part3(results)), "Verdicts"]
     for one in results["claims"]:
         lines.append(f"{one['id']:4} {one['verdict'].upper():14}  {one['claim']}")
         lines += [f"       {part['label']}  {tables.effect(part['estimate'], part['unit'])}" for part in one["parts"]]
@@ -128,3 +126,17 @@ def part3_text(results: dict[str, Any]) -> str:
         )
     lines += ["", f"It took {results['total_seconds']:.1f} s in all."]
     return "\n".join(lines)
+
+
+def ablation_text(results: dict[str, Any]) -> str:
+    """The table of each task."""
+    from tables import table_of_ablation
+
+    lines = [plain(table_of_ablation(results, task)) for task in results["did_not_help"]]
+    return "\n".join([*lines, f"It took {results['total_seconds'] / 60:.1f} minutes."])
+
+
+def plain(table: Any) -> str:
+    """A `tables.Table` for the terminal."""
+    note = [f"({table.note})"] if table.note else []
+    return "\n".join([table.title, text_table(table.header, table.rows), *note, ""])

@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
@@ -36,7 +35,14 @@ from inference import Task, TrainedModel, save_model
 from smoothing import Smoothing, kneser_ney, uniform
 from tokenizer import PAD
 from training import Measurement, TrainingConfig, derived_seed, generator, process, train
-from transformer import Classifier, Decoder, PhraseEmbedding, TransformerConfig, count_parameters
+from transformer import (
+    Classifier,
+    Decoder,
+    PhraseEmbedding,
+    TransformerConfig,
+    count_parameters,
+    make_classifier,
+)
 
 MEASUREMENTS_PER_DECODER = 5  # every 100 of 500 iterations
 DISCOUNT = 0.65  # of the Kneser-Ney unigram, where label smoothing does not give one
@@ -67,6 +73,7 @@ class Run:
     seed: int
     fold: int | None = None  # for tuning: train without this fold of the training rows and measure on it, not on test
     lengths: tuple[int, ...] = ()  # decoder: perplexity by iteration in windows of these lengths, too
+    brief: bool = False  # measured at its end alone, and its weights are not kept
 
 
 @dataclass(frozen=True)
@@ -176,7 +183,7 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
         **work.record(history),
         "identity": identity,
     }
-    if run.fold is None:
+    if run.fold is None and not run.brief:
         save_model(place.weights(run), TrainedModel(work.model, data.tokenizer, data.corpus.class_names))
     write_json(place.record(run), record)
     place.checkpoint(run).unlink(missing_ok=True)
@@ -209,9 +216,10 @@ class ClassifierWork:
         if config.phrases:
             pairs = PhraseEmbedding(words, 0, 0).pairs_of(data.train.ids)
             config = replace(config, n_pairs=len(pairs))
-        self.model = Classifier(config, words)
-        if config.phrases:
-            self.model.encoder.embedding.pairs.copy_(pairs)
+        self.model = make_classifier(config, words)
+        for module in self.model.modules():
+            if isinstance(module, PhraseEmbedding):
+                module.pairs.copy_(pairs)
         self.model.to(device)
         epochs = [
             epoch_batches(
@@ -221,12 +229,12 @@ class ClassifierWork:
         ]
         self.plan: Sequence[Tensor] = [batch for epoch in epochs for batch in epoch]
         self.steps_per_epoch = len(epochs[0])
-        self.measure_at: Sequence[int] = range(self.steps_per_epoch, len(self.plan) + 1, self.steps_per_epoch)
+        ends = range(self.steps_per_epoch, len(self.plan) + 1, self.steps_per_epoch)
+        self.measure_at: Sequence[int] = ends[-1:] if run.brief else ends
 
     def loss(self, model: Classifier, items: Tensor) -> Tensor:
         ids, lengths, labels = self.data.train.batch(items, cut=self.model.masks_padding)
-        logits, _ = model(ids.to(self.device), lengths.to(self.device))
-        return F.cross_entropy(logits.float(), labels.to(self.device), label_smoothing=self.smoothing)
+        return model.loss(ids.to(self.device), lengths.to(self.device), labels.to(self.device), self.smoothing)
 
     def measure(self, step: int, train_loss: float) -> Measurement:
         train_labels, test_labels = self.data.train.labels, self.data.test.labels
@@ -268,7 +276,7 @@ class DecoderWork:
         self.plan: Sequence[Tensor] = list(
             window_starts(len(self.text), config.block_size, recipe.duration, size, order, recipe.shuffled)
         )
-        every = max(1, recipe.duration // MEASUREMENTS_PER_DECODER)
+        every = max(1, recipe.duration // (1 if run.brief else MEASUREMENTS_PER_DECODER))
         self.measure_at: Sequence[int] = sorted({*range(every, recipe.duration + 1, every), recipe.duration})
         self.nats: dict[str, Tensor] = {}
 
@@ -277,10 +285,7 @@ class DecoderWork:
         size, stream = len(self.data.tokenizer), self.data.train_stream.ids
         share, smoothing = training.label_smoothing, None
         if training.smoothing == "kneser-ney" or training.unigram_bias:
-            rows = self.data.tokenizer.encode_all([row.text for row in self.data.corpus.train])
-            known = torch.zeros(size, dtype=torch.bool)
-            known[torch.tensor([i for row in rows for i in row])] = True
-            smoothing = kneser_ney(stream, share or DISCOUNT, size, known)
+            smoothing = kneser_ney(stream, share or DISCOUNT, size, self.data.words_of_rows())
             if training.unigram_bias:
                 with torch.no_grad():
                     self.model.head.bias.copy_(smoothing.prior.clamp(min=1e-9).log())

@@ -31,20 +31,36 @@ def kneser_ney(stream: Tensor, discount: float, vocabulary_size: int, known_else
     """The Kneser-Ney unigram of `stream` (N,) as prior, and the weight of back-off after each word as share.
 
     The prior counts the distinct words that a word follows, less `discount`, and gives what that frees to the words
-    that never occur in the stream. <unk> is one of them: its share is that of the words with one predecessor which the
-    rest of the training files (`known_elsewhere` (V,) bool) lacks, for these would have been <unk>, had they not
-    occurred here (leaving one out, as Good and Turing do).
+    that never occur in the stream (`unseen_words`).
     """
-    pairs = torch.stack([stream[:-1], stream[1:]], dim=1).unique(dim=0)  # (distinct pairs, 2)
-    predecessors = torch.bincount(pairs[:, 1], minlength=vocabulary_size)
-    predecessors[stream[0]].clamp_(min=1)
-    once, never = predecessors == 1, predecessors == 0
-    never[[PAD, UNK]] = False
+    pairs, predecessors = _pairs(stream, vocabulary_size)
     prior = (predecessors - discount).clamp(min=0)
     freed = predecessors.sum() - prior.sum()
-    unknown = (once & ~known_elsewhere).sum() / once.sum().clamp(min=1)
-    prior[UNK] += freed * unknown
-    prior[never] = freed * (1 - unknown) / never.sum()
+    prior += freed * unseen_words(stream, vocabulary_size, known_elsewhere)
     occurrences = torch.bincount(stream[:-1], minlength=vocabulary_size).clamp(min=1)
     share = discount * torch.bincount(pairs[:, 0], minlength=vocabulary_size) / occurrences
     return Smoothing(prior / prior.sum(), share)
+
+
+def unseen_words(stream: Tensor, vocabulary_size: int, known_elsewhere: Tensor) -> Tensor:
+    """How likely a word that is new to `stream` (N,) is to be each of the vocabulary: (V,), sums to 1.
+
+    Words that occur in the stream get nothing, all others the same, but for <unk>: its share is that of the words with
+    one predecessor which the rest of the training files (`known_elsewhere` (V,) bool) lacks, for these would have been
+    <unk>, had they not occurred here (leaving one out, as Good and Turing do).
+    """
+    _, predecessors = _pairs(stream, vocabulary_size)
+    once, never = predecessors == 1, predecessors == 0
+    never[[PAD, UNK]] = False
+    unknown = (once & ~known_elsewhere).sum() / once.sum().clamp(min=1) if never.any() else torch.tensor(1.0)
+    likely = never * (1 - unknown) / never.sum().clamp(min=1)
+    likely[UNK] = unknown
+    return likely
+
+
+def _pairs(stream: Tensor, vocabulary_size: int) -> tuple[Tensor, Tensor]:
+    """The distinct pairs of neighbours (P, 2), and how many different words stand before each word (V,)."""
+    pairs = torch.stack([stream[:-1], stream[1:]], dim=1).unique(dim=0)
+    predecessors = torch.bincount(pairs[:, 1], minlength=vocabulary_size)
+    predecessors[stream[0]].clamp_(min=1)
+    return pairs, predecessors

@@ -7,6 +7,7 @@ from typing import Any
 
 from claims import PUBLISHED, find
 from comparison import summary
+from experiments import NGRAM_NAMES
 from exploration import NAMES, POSITIONS, STEEP, STEEPER, accuracies
 
 MOST_PARTS = 6  # of a claim, that stand in the open
@@ -115,7 +116,8 @@ def decoders(results: Mapping[str, Any]) -> Table:
         changes = [find(results, "decoder", name, "learned", measure=f"perplexity, {text}") for text in texts]
         if all(changes):
             rows.append(["   against learned", *(effect(found[0]["estimate"], "ratio") for found in changes)])
-    rows.append(["Kneser-Ney trigram", None, *(number(results["baselines"]["ngram"][text]) for text in texts[1:])])
+    for key, name in NGRAM_NAMES.items():
+        rows.append([name, None, *(number(results["baselines"][key][text]) for text in texts[1:])])
     note = f"Last iteration; every token scored once; mean ± standard deviation over {n_seeds(results)}."
     return Table("Perplexity by position method", ["decoder", *texts], rows, note)
 
@@ -306,17 +308,16 @@ def table_of_texts(results: Mapping[str, Any]) -> Table:
     rows = []
     for text in results["test_names"]:
         runs = [run["scores"][text] for run in results["decoder"]["learned"]]
-        ngram = results["ngram_scores"][text]
+        ngrams = [results["ngram_scores"][key][text] for key in NGRAM_NAMES]
         cells = [
-            [spread([run[kind] for run in runs], digits), number(ngram[kind], digits)]
+            [spread([run[kind] for run in runs], digits), *(number(ngram[kind], digits) for ngram in ngrams)]
             for kind, digits in zip(kinds, (1, 1, 3))
         ]
-        rows.append([text, *(cell for pair in cells for cell in pair), number(ngram["unk_rate"], 2)])
-    header = ["text"] + [
-        f"{name}, {who}" for name in ("perplexity", "without <unk>", "bits per byte") for who in ("decoder", "trigram")
-    ]
-    note = "Trigram: interpolated Kneser-Ney on the same training text and vocabulary. Bits per byte: with 8 bits for "
-    note += "each byte of an unknown word and for its end."
+        rows.append([text, *(cell for group in cells for cell in group), number(ngrams[0]["unk_rate"], 2)])
+    whose = ("decoder", "trigram", "told")
+    header = ["text"] + [f"{name}, {who}" for name in ("perplexity", "without <unk>", "bits per byte") for who in whose]
+    note = "Trigram: interpolated Kneser-Ney on the same training text and vocabulary; told: it is told how often a "
+    note += "word new to it is <unk>. Bits per byte: with 8 bits for each byte of an unknown word and for its end."
     return Table("Beside an n-gram model", [*header, "<unk>, % of tokens"], rows, note)
 
 
@@ -342,22 +343,22 @@ def table_of_attention(results: Mapping[str, Any], kind: str) -> Table:
     return Table(f"Attention of the {kind}", [*header, *(["on padding, %"] if kind == "encoder" else [])], rows, note)
 
 
-def table_of_ablation(ablation: Mapping[str, Any]) -> Table:
-    """What each ingredient of the best recipe brings.
-
-    Its file has `rows`, each with task, without, measure, value, unit and estimate, and perhaps a `note`.
-    """
-    rows = [
-        [
-            row["task"],
-            row["without"],
-            row["measure"],
-            number(row["value"]),
-            effect(row["estimate"], row["unit"]) if row.get("estimate") else None,
-        ]
-        for row in ablation["rows"]
+def table_of_ablation(ablation: Mapping[str, Any], task: str) -> Table:
+    """What each ingredient of the best recipe brings to one task."""
+    rows = [row for row in ablation["rows"] if row["task"] == task]
+    bare = rows[0]["unit"] == "points"
+    cells = [
+        [row["variant"], spread(row["values"]), effect(row["estimate"], row["unit"]) if row["estimate"] else None]
+        for row in rows
     ]
-    return Table("Ablation", ["task", "without", "measure", "value", "change"], rows, ablation.get("note", ""))
+    note = f"Mean ± standard deviation over {n_seeds(ablation)}; "
+    if task == "classifier":
+        note += "accuracy inside the training rows, where seed s leaves out fold s of five and is measured on it; "
+    else:
+        note += "geometric mean of the perplexities on the test texts; "
+    note += f"{'differences in points' if bare else 'changes'} from the recipe as it is, with 95% intervals. "
+    note += "Did not help: " + ", ".join(ablation["did_not_help"][task]) + "."
+    return Table(f"Ablation of the best {task}", [f"best {task}", rows[0]["measure"], "change"], cells, note)
 
 
 def n_seeds(results: Mapping[str, Any]) -> str:

@@ -33,7 +33,7 @@ class TransformerConfig:
     n_classes: int = 3  # K, of a classifier
     n_embd: int = 64  # C
     n_head: int = 2  # H
-    n_layer: int = 4
+    n_layer: int = 4  # 0: no attention, words and positions alone
     block_size: int = 32  # the longest sequence in training
     ff_dim: int = 256  # hidden size of the feed-forward network; 0: a block is attention alone
     positions: PositionMethod = "learned"
@@ -49,6 +49,7 @@ class TransformerConfig:
     pooling: Pooling = "mean"  # "mean" counts and attends to padding, as the report does; the others mask it
     head_dim: int = 100  # hidden size of the classifier's head; 0: one linear layer
     batch_norm: bool = False  # after the first linear layer of the classifier's head
+    n_members: int = 1  # classifiers that differ in where they start, and vote
     tied: bool = False  # decoder: the output layer's weight is the token embedding
     n_spellings: int = 0  # rows of a table for the character n-grams that words are spelled with; 0: none
     phrases: bool = False  # classifier: vectors for lower-case forms and pairs of words, too
@@ -57,9 +58,9 @@ class TransformerConfig:
     initialisation: Literal["normal", "pytorch", "normal-embeddings"] = "normal"
 
     def __post_init__(self) -> None:
-        check(self, "at least 1", "n_classes", "n_embd", "n_head", "n_layer", "block_size")
+        check(self, "at least 1", "n_classes", "n_embd", "n_head", "block_size", "n_members")
         check(self, "at least 0", "vocabulary_size", "window", "alibi_slope_scale", "n_spellings", "n_pairs")
-        check(self, "at least 0", "ff_dim", "head_dim", "layer_scale")
+        check(self, "at least 0", "n_layer", "ff_dim", "head_dim", "layer_scale")
         check(self, "from 0 to below 1", "dropout", "embedding_dropout", "drop_path")
         if self.n_embd % self.n_head:
             raise UserError(f"n_embd {self.n_embd} is not a multiple of n_head {self.n_head}")
@@ -697,6 +698,10 @@ class Classifier(nn.Module):
         hidden, maps = self.encoder(ids, lengths if self.masks_padding else None, return_attention)  # (B, T, C)
         return self.head(self.pool(hidden, lengths)), maps
 
+    def loss(self, ids: Tensor, lengths: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+        """Mean cross entropy of the `labels` (B,), in nats; `smoothing` of each is spread over all classes."""
+        return F.cross_entropy(self(ids, lengths)[0].float(), labels, label_smoothing=smoothing)
+
     def pool(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         """Vectors (B, T, C) -> one vector a row (B, C), or (B, 2 C) for mean and maximum."""
         if self.config.pooling == "cls":
@@ -708,6 +713,30 @@ class Classifier(nn.Module):
         if self.config.pooling == "masked-mean":
             return mean
         return torch.cat([mean, hidden.masked_fill(~inside, -torch.inf).amax(dim=1)], dim=1)  # (B, 2 C)
+
+
+class Ensemble(Classifier):
+    """Classifiers that start from different weights, learn each on its own, and vote: their probabilities are averaged
+    (Hansen and Salamon 1990). The attention maps are the first one's."""
+
+    def __init__(self, config: TransformerConfig, words: Sequence[str] = ()) -> None:
+        nn.Module.__init__(self)
+        self.config = config
+        self.members: Any = nn.ModuleList(Classifier(config, words) for _ in range(config.n_members))
+
+    def forward(self, ids: Tensor, lengths: Tensor, return_attention: bool = False) -> tuple[Tensor, list[Tensor]]:
+        """ids (B, T) padded with 0, lengths (B,) -> logits (B, K), and the attention maps if asked."""
+        logits, maps = zip(*(member(ids, lengths, return_attention) for member in self.members))
+        return torch.stack(logits).float().softmax(dim=-1).mean(dim=0).log(), maps[0]
+
+    def loss(self, ids: Tensor, lengths: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+        """The mean of the members' losses."""
+        return torch.stack([member.loss(ids, lengths, labels, smoothing) for member in self.members]).mean()
+
+
+def make_classifier(config: TransformerConfig, words: Sequence[str] = ()) -> Classifier:
+    """One classifier, or several that vote."""
+    return Classifier(config, words) if config.n_members == 1 else Ensemble(config, words)
 
 
 def initialise(model: Classifier | Decoder) -> None:

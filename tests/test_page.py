@@ -42,14 +42,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 def results(data: Data, place: Place) -> dict[str, Any]:
     ablation = place.out / "ablation.json"
     estimate = {"mean": -2.0, "low": -3.0, "high": -1.0}
-    row = {
-        "task": "classifier",
-        "without": "a <b>bold</b> idea",
-        "measure": "accuracy",
-        "value": 60.0,
-        "unit": "points",
-    }
-    ablation.write_text(json.dumps({"rows": [row | {"estimate": estimate}], "did_not_help": ["magic"]}))
+    row = {"task": "classifier", "measure": "accuracy", "unit": "points"}
+    rows = [
+        row | {"variant": "the recipe", "values": [62.0, 62.0], "estimate": None},
+        row | {"variant": "a <b>bold</b> idea", "values": [59.0, 61.0], "estimate": estimate},
+    ]
+    found = {"seeds": [0, 1], "rows": rows, "did_not_help": {"classifier": ["magic"]}}
+    ablation.write_text(json.dumps(found))
     return report(STUDY, data, place, "python main.py report --seeds 2", quick=True, ablation=ablation)
 
 

@@ -31,6 +31,7 @@ from transformer import (
     attention_bias,
     character_ngrams,
     count_parameters,
+    make_classifier,
     position_method,
     rotate,
 )
@@ -507,3 +508,28 @@ def test_batch_norm_takes_a_batch_of_one_row() -> None:
 def test_an_impossible_architecture_is_refused(settings: dict[str, Any], complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
         replace(TINY, **settings)
+
+
+def test_an_ensemble_averages_the_probabilities_of_classifiers_that_learn_each_on_its_own() -> None:
+    config = replace(TINY, n_members=3, n_classes=3)
+    model: Any = make_classifier(config).eval()
+    ids, lengths, labels = torch.randint(2, 23, (5, 8)), torch.full((5,), 8), torch.tensor([0, 1, 2, 0, 1])
+    members = [member(ids, lengths)[0].softmax(dim=-1) for member in model.members]
+    assert not torch.allclose(members[0], members[1])
+    torch.testing.assert_close(model(ids, lengths)[0].softmax(dim=-1), sum(members) / 3)
+    model.loss(ids, lengths, labels, 0.1).backward()
+    for member in model.members:
+        own = make_classifier(replace(config, n_members=1))
+        own.load_state_dict(member.state_dict())
+        own.loss(ids, lengths, labels, 0.1).backward()
+        for ours, alone in zip(member.parameters(), own.parameters()):
+            torch.testing.assert_close(ours.grad * 3, alone.grad)
+
+
+def test_a_model_without_layers_has_words_alone() -> None:
+    model = make_classifier(replace(TINY, n_layer=0, positions="none", pooling="masked-mean")).eval()
+    ids, lengths = torch.tensor([[5, 6, 7, 0]]), torch.tensor([3])
+    expected = model.head(model.encoder.embedding(ids)[:, :3].mean(dim=1))
+    logits, maps = model(ids, lengths, return_attention=True)
+    torch.testing.assert_close(logits, expected)
+    assert maps == []

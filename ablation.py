@@ -1,0 +1,138 @@
+"""What each ingredient of the best recipe brings: the recipe without it, one at a time, on paired seeds.
+
+The classifier is measured by cross-validation inside the training rows; the decoder on the test texts, each variant
+once, for what it is good at, words that training never shows, is what validation text cut from the training file lacks.
+"""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from math import exp, log
+from statistics import fmean
+from typing import Any
+
+from comparison import paired_difference, paired_ratio
+from dataset import Data
+from experiments import FF_DIMS, RECIPES, customise
+from files import write_json
+from inference import Task
+from runs import Place, Recipe, Run, machine, perform_all
+
+CHANGES: dict[Task, dict[str, dict[str, Any]]] = {  # what stands in place of each ingredient
+    "classifier": {
+        "one classifier instead of five": {"n_members": 1},
+        "no vectors for lower-case forms and pairs of words": {"phrases": False},
+        "no attention": {"n_layer": 0},
+        "no positions": {"positions": "none"},
+        "no rows that skip attention": {"drop_path": 0.0},
+        "attention at full strength from the start": {"layer_scale": None},
+        "a norm after the residual": {"norm": "post"},
+        "a feed-forward network of 256": {"ff_dim": 256},
+        "the mean alone, no maximum": {"pooling": "masked-mean"},
+        "a head of two layers": {"head_dim": 100},
+        "a constant learning rate": {"schedule": "constant", "warmup": 0.0},
+        "width 64": {"n_embd": 64},
+    },
+    "decoder": {
+        "no spelling of words": {"n_spellings": 0},
+        "output bias at 0": {"unigram_bias": False},
+        "no smoothing of targets": {"label_smoothing": 0.0, "smoothing": "uniform"},
+        "uniform smoothing of 0.1": {"label_smoothing": 0.1, "smoothing": "uniform"},
+        "an output layer of its own": {"tied": False},
+        "learned positions": {"positions": "learned"},
+        "the norm after the residual": {"norm": "post"},
+        "no dropout": {"dropout": 0.0, "embedding_dropout": 0.0},
+        "no weight decay": {"weight_decay": 0.0},
+        "a constant learning rate": {"schedule": "constant"},
+        "random windows": {"shuffled": False},
+        "width 64": {"n_embd": 64},
+    },
+}
+
+DID_NOT_HELP: dict[Task, list[str]] = {
+    "classifier": [
+        "character n-grams beside the words",
+        "pretraining on masked words",
+        "a whole transformer block that starts at scale 0",
+        "attention over detached word vectors",
+        "leaving out words in training",
+        "triples of words and pairs with a gap",
+        "weight decay on the word vectors",
+        "dividing the sum by the root of the length instead of the length",
+        "word vectors that start at the naive Bayes log-count ratio",
+        "a wider head",
+    ],
+    "decoder": [
+        "Muon for the matrices",
+        "four layers",
+        "replacing input words at random",
+        "hashed pairs of words at the input",
+        "twice the learning rate",
+        "a weight decay of 1.5",
+        "a dropout of 0.5",
+        "dropout before the output layer",
+    ],
+}
+
+
+def ablation(seeds: Sequence[int], data: Data, place: Place, n_workers: int) -> dict[str, Any]:
+    """Train every variant on every seed, compare, and write results.json."""
+    started = time.perf_counter()
+    runs = {
+        (task, name, seed): Run(
+            f"{task}-{number}-seed{seed}", recipe, seed, fold=seed if task == "classifier" else None, brief=True
+        )
+        for task, variants in {task: variants_of(task) for task in CHANGES}.items()
+        for number, (name, recipe) in enumerate(variants.items())
+        for seed in seeds
+    }
+    records = dict(zip(runs, perform_all(list(runs.values()), data, place, n_workers)))
+    rows = [
+        row_of(
+            task, name, [records[task, name, seed] for seed in seeds], [records[task, WHOLE, seed] for seed in seeds]
+        )
+        for task in CHANGES
+        for name in variants_of(task)
+    ]
+    results = {
+        "command": "ablation",
+        "seeds": list(seeds),
+        "machine": machine(),
+        "rows": rows,
+        "did_not_help": DID_NOT_HELP,
+        "total_seconds": time.perf_counter() - started,
+    }
+    write_json(place.out / "results.json", results)
+    return results
+
+
+WHOLE = "the recipe"
+
+
+def variants_of(task: Task) -> dict[str, Recipe]:
+    """The recipe as it is, and with each of its changes."""
+    recipe = customise(RECIPES["best"][task], **({"ff_dim": FF_DIMS["best"][0]} if task == "decoder" else {}))
+    return {WHOLE: recipe} | {name: customise(recipe, **changes) for name, changes in CHANGES[task].items()}
+
+
+def row_of(
+    task: Task, name: str, runs: Sequence[Mapping[str, Any]], whole: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """The measure of one variant by seed, and how far that is from the whole recipe's."""
+    values, reference = ([measure(task, run) for run in variant] for variant in (runs, whole))
+    compare = paired_difference if task == "classifier" else paired_ratio
+    return {
+        "task": task,
+        "variant": name,
+        "measure": "validation accuracy, %" if task == "classifier" else "perplexity",
+        "values": values,
+        "unit": "points" if task == "classifier" else "ratio",
+        "estimate": None if name == WHOLE else asdict(compare(values, reference)),
+    }
+
+
+def measure(task: Task, run: Mapping[str, Any]) -> float:
+    """Accuracy of a classifier on its fold; of a decoder the geometric mean of its perplexities on the test texts."""
+    if task == "classifier":
+        return float(run["test"]["all"]["accuracy"])
+    return exp(fmean(log(scores["perplexity"]) for scores in run["scores"].values()))
