@@ -20,7 +20,7 @@ from runs import Place, Recipe, Run, machine, perform_all
 
 CHANGES: dict[Task, dict[str, dict[str, Any]]] = {  # what stands in place of each ingredient
     "classifier": {
-        "one classifier instead of five": {"n_members": 1},
+        "one classifier instead of three": {"n_members": 1},
         "no vectors for lower-case forms and pairs of words": {"phrases": False},
         "no attention": {"n_layer": 0},
         "no positions": {"positions": "none"},

@@ -47,7 +47,7 @@ RECIPES: dict[str, dict[Task, Recipe]] = {
                 pooling="mean-max",
                 head_dim=0,
                 phrases=True,
-                n_members=5,
+                n_members=3,
                 initialisation="normal-embeddings",
             ),
             TrainingConfig(batch_size=32, learning_rate=2e-3, schedule="linear", warmup=0.05),

@@ -509,7 +509,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = None
     try:
         command = parse(sys.argv[1:] if arguments is None else arguments)
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # on a busy machine, threads that spin all stand still
+        os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # on a busy machine, threads that wait awake all stand still
         from training import processes
 
         with processes():

@@ -28,7 +28,8 @@ from tqdm import tqdm
 from checks import check
 from files import Interrupted, UserError, read_tensors, write_tensors
 
-SECONDS_BETWEEN_CHECKPOINTS = 20.0
+SECONDS_BETWEEN_CHECKPOINTS = 20.0  # at most, where none is measured in between
+SHARE_OF_CHECKPOINTS = 0.05  # of the time, that writing them may take
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def train(
     if world_size > 1:
         with others_alive():
             step = nn.parallel.DistributedDataParallel(step)
-    saved_at = time.monotonic()
+    saved_at, cost = time.monotonic(), 0.0
     bar = tqdm(
         total=len(plan), initial=state.step, desc=label, unit="step", disable=True if rank else None, leave=False
     )
@@ -130,10 +131,13 @@ def train(
                     bar.set_postfix(_shown(state.history[-1]))
                     if on_measurement is not None:
                         on_measurement(state.history)
-            due = state.step in measure_at or time.monotonic() - saved_at > SECONDS_BETWEEN_CHECKPOINTS
-            if save and (due or stop):
+            since = time.monotonic() - saved_at
+            due = state.step in measure_at or since > SECONDS_BETWEEN_CHECKPOINTS
+            if save and ((due and cost < SHARE_OF_CHECKPOINTS * since) or stop):
+                started = time.monotonic()
                 save_checkpoint(checkpoint, model, optimizer, state, identity)
                 saved_at = time.monotonic()
+                cost = saved_at - started
             if stop:
                 raise Interrupted(f"stopped at step {state.step} of {len(plan)}")
     model.eval()
