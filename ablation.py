@@ -12,8 +12,16 @@ from statistics import fmean
 from typing import Any
 
 from comparison import paired_difference, paired_ratio
-from dataset import Data
-from experiments import FF_DIMS, RECIPES, customise
+from dataset import Data, validation_split
+from experiments import (
+    BASELINE_NAMES,
+    FF_DIMS,
+    NGRAM_NAMES,
+    RECIPES,
+    classifier_baselines,
+    customise,
+    language_baselines,
+)
 from files import write_json
 from inference import Task
 from runs import Place, Recipe, Run, machine, perform_all
@@ -87,13 +95,13 @@ def ablation(seeds: Sequence[int], data: Data, place: Place, n_workers: int) -> 
         for seed in seeds
     }
     records = dict(zip(runs, perform_all(list(runs.values()), data, place, n_workers)))
-    rows = [
-        row_of(
-            task, name, [records[task, name, seed] for seed in seeds], [records[task, WHOLE, seed] for seed in seeds]
-        )
+    values = {
+        task: {name: [measure(task, records[task, name, seed]) for seed in seeds] for name in variants_of(task)}
         for task in CHANGES
-        for name in variants_of(task)
-    ]
+    }
+    values["classifier"] |= linear_models(seeds, data)
+    values["decoder"] |= ngram_models(seeds, data)
+    rows = [row_of(task, name, row, found[WHOLE]) for task, found in values.items() for name, row in found.items()]
     results = {
         "command": "ablation",
         "seeds": list(seeds),
@@ -115,24 +123,36 @@ def variants_of(task: Task) -> dict[str, Recipe]:
     return {WHOLE: recipe} | {name: customise(recipe, **changes) for name, changes in CHANGES[task].items()}
 
 
-def row_of(
-    task: Task, name: str, runs: Sequence[Mapping[str, Any]], whole: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
+def measure(task: Task, run: Mapping[str, Any]) -> float:
+    """Accuracy of a classifier on its fold; of a decoder the geometric mean of its perplexities on the test texts."""
+    return float(run["test"]["all"]["accuracy"]) if task == "classifier" else mean_perplexity(run["scores"])
+
+
+def mean_perplexity(scores: Mapping[str, Mapping[str, Any]]) -> float:
+    """The geometric mean over texts."""
+    return exp(fmean(log(row["perplexity"]) for row in scores.values()))
+
+
+def linear_models(seeds: Sequence[int], data: Data) -> dict[str, list[float]]:
+    """The accuracy of the baselines on the fold of each seed."""
+    folds = [classifier_baselines(validation_split(data, seed)) for seed in seeds]
+    return {name: [fold[key]["all"]["accuracy"] for fold in folds] for key, name in BASELINE_NAMES.items()}
+
+
+def ngram_models(seeds: Sequence[int], data: Data) -> dict[str, list[float]]:
+    """The perplexity of the n-gram models, for which every seed is the same."""
+    scores = language_baselines(data)
+    return {name: [mean_perplexity(scores[key])] * len(seeds) for key, name in NGRAM_NAMES.items()}
+
+
+def row_of(task: Task, name: str, values: Sequence[float], whole: Sequence[float]) -> dict[str, Any]:
     """The measure of one variant by seed, and how far that is from the whole recipe's."""
-    values, reference = ([measure(task, run) for run in variant] for variant in (runs, whole))
     compare = paired_difference if task == "classifier" else paired_ratio
     return {
         "task": task,
         "variant": name,
         "measure": "validation accuracy, %" if task == "classifier" else "perplexity",
-        "values": values,
+        "values": list(values),
         "unit": "points" if task == "classifier" else "ratio",
-        "estimate": None if name == WHOLE else asdict(compare(values, reference)),
+        "estimate": None if name == WHOLE else asdict(compare(values, whole)),
     }
-
-
-def measure(task: Task, run: Mapping[str, Any]) -> float:
-    """Accuracy of a classifier on its fold; of a decoder the geometric mean of its perplexities on the test texts."""
-    if task == "classifier":
-        return float(run["test"]["all"]["accuracy"])
-    return exp(fmean(log(scores["perplexity"]) for scores in run["scores"].values()))

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from experiments import BASELINE_NAMES, NGRAM_NAMES
+
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[Any]], digits: int = 2) -> str:
     """A plain table: numbers right-aligned, those with a fraction to `digits` places; None as a dash."""
@@ -34,8 +36,7 @@ def part1_text(results: dict[str, Any]) -> str:
     )
     models = {
         f"transformer ({results['recipe']} recipe)": results["test"],
-        "TF-IDF, logistic regression": results["baselines"]["tfidf"],
-        "largest class": results["baselines"]["majority"],
+        **{name: results["baselines"][key] for key, name in BASELINE_NAMES.items()},
     }
     scores = results["scores"]
     counts = {group: results["test"][group]["n"] for group in ("all", "seen", "unseen")}
@@ -76,8 +77,6 @@ def part1_text(results: dict[str, Any]) -> str:
 
 def part2_text(results: dict[str, Any]) -> str:
     """Tables 2 and 3 of a decoder's runs with the n-gram baseline and the rates of <unk>."""
-    from experiments import NGRAM_NAMES
-
     names = list(results["unk_rate"])
     lines = []
     for number, model in enumerate(results["models"], start=2):

@@ -7,7 +7,7 @@ from typing import Any
 
 from claims import PUBLISHED, find
 from comparison import summary
-from experiments import NGRAM_NAMES
+from experiments import BASELINE_NAMES, NGRAM_NAMES
 from exploration import NAMES, POSITIONS, STEEP, STEEPER, accuracies
 
 MOST_PARTS = 6  # of a claim, that stand in the open
@@ -89,7 +89,7 @@ def classifiers(results: Mapping[str, Any], variants: Sequence[str], title: str)
                 f"{stuck} of {len(runs)}",
             ]
         )
-    for key, name in (("tfidf", "TF-IDF, logistic regression"), ("majority", "largest class")):
+    for key, name in BASELINE_NAMES.items():
         found = results["baselines"][key]
         rows.append([name, *(number(found[group]["accuracy"]) for group in groups), None, None, None, None])
     header = ["classifier", *(f"{group} ({counts[group]['n']:,})" for group in groups), "training rows"]

@@ -10,7 +10,7 @@ import report
 from ablation import CHANGES, WHOLE, variants_of
 from comparison import paired_difference
 from dataset import Data
-from experiments import customise
+from experiments import BASELINE_NAMES, NGRAM_NAMES, customise
 from runs import Place
 
 
@@ -35,7 +35,8 @@ def test_the_study_compares_each_change_with_the_recipe(
     for task in CHANGES:
         whole, *others = (row for row in results["rows"] if row["task"] == task)
         assert (whole["variant"], whole["estimate"]) == (WHOLE, None)
-        assert len(others) == 2
+        baselines = BASELINE_NAMES if task == "classifier" else NGRAM_NAMES
+        assert [row["variant"] for row in others[2:]] == list(baselines.values())
         for row in others:
             assert len(row["values"]) == 2
         if task == "classifier":
