@@ -83,6 +83,21 @@ def read_json(path: Path | str) -> Any:
         ) from error
 
 
+def around_marks(path: Path | str, name: str) -> tuple[str, str]:
+    """The text of a file before and after what stands between the lines <!-- name --> and <!-- /name -->, these two
+    included; UserError if it lacks them."""
+    text, start, end = read_text(path), f"<!-- {name} -->", f"<!-- /{name} -->"
+    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
+        raise UserError(f"{path}: needs the lines {start} and {end} once, in this order; the {name} go between them")
+    return text[: text.index(start) + len(start)], text[text.index(end) :]
+
+
+def write_between_marks(path: Path | str, name: str, text: str) -> None:
+    """Put `text` between the two marks of a file, in place of what is there."""
+    before, after = around_marks(path, name)
+    write_text(path, f"{before}\n{text.strip()}\n{after}")
+
+
 def sha256(data: bytes) -> str:
     """The SHA-256 of `data` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()

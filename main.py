@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import tyro
 
 from checks import check
-from files import Interrupted, UserError, write_json
+from files import Interrupted, UserError, around_marks, write_json
 
 # Only what the parser needs is imported above; each command imports its own modules, so that --help comes at once.
 
@@ -342,7 +342,7 @@ def run_report(command: Report) -> None:
         epochs, iterations = command.epochs or 2, command.iterations or 50
         command = replace(command, seeds=min(command.seeds, 2), epochs=epochs, iterations=iterations)
     if command.readme is not None:
-        page.around_results(command.readme)  # a README without marks is refused now, not after the runs
+        around_marks(command.readme, page.README_MARK)  # a README without marks is refused now, not after the runs
     study = make_study(command, ff_dims=(256, 100), **({"timed_share": 0.3} if command.quick else {}))
     set_threads(command, alone=False)
     place = Place(command.out or Path("runs") / name, pick_device(command.device))

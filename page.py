@@ -23,13 +23,13 @@ from comparison import FAILS, HOLDS, UNCLEAR, summary
 from dataset import Data
 from experiments import BASELINE_NAMES, REPORT_SENTENCE, draw_attention, draw_classifier, draw_decoder
 from exploration import NAMES, POSITIONS, Study, explore
-from files import UserError, read_json, read_text, write_json, write_text
+from files import read_json, write_between_marks, write_json, write_text
 from inference import load_model
 from runs import Place, Run, machine, remembered, share_out
 from tables import Table, effect, number
 from transformer import Classifier
 
-README_MARKS = ("<!-- results -->", "<!-- /results -->")
+README_MARK = "results"
 SYMBOLS = {HOLDS: "\N{CHECK MARK}", FAILS: "\N{MULTIPLICATION SIGN}", UNCLEAR: "?"}
 
 
@@ -482,21 +482,11 @@ def html(results: Mapping[str, Any], sections: Sequence[Section]) -> str:
     )
 
 
-def around_results(readme: Path) -> tuple[str, str]:
-    """What stands in README.md before and after the results, the two marks included; UserError if it lacks them."""
-    text, (start, end) = read_text(readme), README_MARKS
-    if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
-        raise UserError(f"{readme}: needs the lines {start} and {end} once, in this order; the results go between them")
-    return text[: text.index(start) + len(start)], text[text.index(end) :]
-
-
 def fill_readme(path: Path, results: Mapping[str, Any]) -> None:
     """Put the tables of results between the two marks of README.md."""
-    before, after = around_results(path)
     machine, rows = results["machine"], results["data"]["rows"]
     variants = [name for name in results["classifier"] if name not in POSITIONS]
     lines = [
-        "",
         "## Results",
         "",
         f"From `{results['command_line']}`, which writes this section: commit {(machine['commit'] or 'unknown')[:10]}, "
@@ -521,7 +511,7 @@ def fill_readme(path: Path, results: Mapping[str, Any]) -> None:
         *ablation_tables(results),
     ):
         lines += [f"**{table.title}**", "", markdown_table(table), "", *([table.note, ""] if table.note else [])]
-    write_text(path, before + "\n".join(lines) + after)
+    write_between_marks(path, README_MARK, "\n".join(lines))
 
 
 def report_text(results: Mapping[str, Any]) -> str:

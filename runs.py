@@ -338,6 +338,8 @@ class DecoderWork:
 
 def perform_all(runs: Sequence[Run], data: Data, place: Place, n_workers: int) -> list[dict[str, Any]]:
     """The records of `runs`."""
+    if process()[1] > 1:
+        raise UserError("runs of several models share the cores by --workers; start them without torchrun")
     try:
         return share_out(functools.partial(perform, data=data, place=place), runs, n_workers, "runs")
     finally:

@@ -1,25 +1,30 @@
 """`python -m benchmarks`: one table of how fast Orator is here, beside libraries and beside the processor's peak."""
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import tyro
 
-from benchmarks.timing import Row
+from benchmarks.timing import PRODUCT, Row
 
+Section = Literal["steps", "options", "processes", "scaling", "growth"]
+SECTIONS: tuple[Section, ...] = ("steps", "options", "processes", "scaling", "growth")
 GROWTH: tuple[Literal["length", "vocabulary", "batch", "corpus"], ...] = ("length", "vocabulary", "batch", "corpus")
+README_MARK = "benchmarks"
 
 
 @dataclass(frozen=True)
 class Options:
     """Measure Orator's speed; no other work should run on the machine meanwhile."""
 
-    sections: tuple[Literal["steps", "processes", "growth"], ...] = ("steps", "processes", "growth")
-    """training steps beside libraries; part1 and part2 as whole processes; cost as the work grows"""
+    sections: tuple[Section, ...] = SECTIONS
+    """training steps beside libraries, and with torch.compile and bf16; part1 and part2 as whole processes, and shared
+    by two processes; cost as the work grows"""
     growth: tuple[Literal["length", "vocabulary", "batch", "corpus"], ...] = GROWTH
     """what grows"""
     data_dir: Path = Path("speechesdataset")
@@ -32,6 +37,8 @@ class Options:
     """turns of each contender; whole processes run a tenth as often"""
     json: bool = False
     """print the rows as JSON instead of the table"""
+    readme: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    """README.md that gets the table, between its two marks for benchmarks"""
 
 
 def main() -> int:
@@ -39,7 +46,8 @@ def main() -> int:
     import torch
 
     from benchmarks import contenders, growth, processes, timing
-    from files import write_json
+    from benchmarks import options as choices
+    from files import write_between_marks, write_json
     from runs import machine
 
     if options.threads is not None:
@@ -52,8 +60,13 @@ def main() -> int:
             group = f"training step of the {task}, 16 x 32 tokens"
             flops = contenders.step_flops(task, contenders.Sizes())
             rows += timing.compare(group, contenders.contenders(task), "Orator", flops, options.rounds)
+    if "options" in options.sections:
+        for task in contenders.TASKS:
+            rows += choices.timed_options(task, options.rounds)
     if "processes" in options.sections:
         rows += processes.timed_processes(options.data_dir, threads, max(1, options.rounds // 10))
+    if "scaling" in options.sections:
+        rows += processes.scaling(options.data_dir, max(1, options.rounds // 10))
     if "growth" in options.sections:
         for axis in options.growth:
             grown = growth.growth(axis, threads)
@@ -61,38 +74,69 @@ def main() -> int:
             rows += grown
     result["rows"] = [row.to_json() for row in rows]
     write_json(options.out / "benchmarks.json", result)
-    print(json.dumps(result, indent=2) if options.json else table(result, rows))
+    text = table(result, rows)
+    if options.readme is not None:
+        write_between_marks(
+            options.readme, README_MARK, f"From `{shlex.join(['python', '-m', 'benchmarks', *sys.argv[1:]])}`: {text}"
+        )
+    print(json.dumps(result, indent=2) if options.json else text)
     return 0
 
 
 def table(result: dict[str, Any], rows: Sequence[Row]) -> str:
-    """The rows as one Markdown table, under a line that names the machine."""
+    """The rows as Markdown tables, under a line that names the machine: one of what is compared, one of each growth."""
     machine = result["machine"]
-    cells = [["", "time", "fastest", "times as long as Orator", "share of peak", "memory"]]
-    for number, row in enumerate(rows):
-        if number == 0 or rows[number - 1].group != row.group:
-            cells.append([f"**{row.group}**", *[""] * 5])
+    head = (
+        f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, torch {machine['torch']}, "
+        f"commit {(machine['commit'] or 'unknown')[:10]}, float32 matrix product of {PRODUCT:,} x {PRODUCT:,}: "
+        f"{result['peak_gflops']:.0f} GFLOP/s"
+    )
+    groups: dict[str, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(row.group, []).append(row)
+    compared = [compared_cells(group, found) for group, found in groups.items() if not found[0].size]
+    header = ["", "time", "fastest", "times as long as the first", "share of peak"]
+    tables = [markdown(header, [line for lines in compared for line in lines])] if compared else []
+    tables += [markdown(*growth_cells(group, found)) for group, found in groups.items() if found[0].size]
+    return "\n\n".join([head, *tables])
+
+
+def compared_cells(group: str, rows: Sequence[Row]) -> list[list[str]]:
+    """A line for the group, and one for each of its rows."""
+    lines = [[f"**{group}**", *[""] * 4]]
+    for row in rows:
         ratio = row.against
-        cells.append(
+        lines.append(
             [
-                f"{row.name}, {row.size:,}" if row.size else row.name,
+                row.name,
                 duration(row.seconds),
                 duration(row.fastest) if row.fastest else "",
                 f"{ratio.mean:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]" if ratio and ratio.low and ratio.high else "",
                 f"{100 * row.share_of_peak:.0f}%" if row.share_of_peak else "",
-                f"{row.megabytes:,.0f} MB" if row.megabytes is not None else "",
             ]
         )
-    widths = [max(len(line[column]) for line in cells) for column in range(6)]
+    return lines
+
+
+def growth_cells(group: str, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
+    """A column for each size, a line for each thing that grows: time and peak memory."""
+    sizes = sorted({row.size for row in rows if row.size})
+    found = {(row.name, row.size): f"{duration(row.seconds)}, {row.megabytes:,.0f} MB" for row in rows if row.megabytes}
     lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in cells
+        [name, *(found.get((name, size), "") for size in sizes)] for name in dict.fromkeys(row.name for row in rows)
     ]
-    lines.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
-    head = (
-        f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, torch {machine['torch']}, "
-        f"float32 matrix product of 1,024 x 1,024: {result['peak_gflops']:.0f} GFLOP/s"
-    )
-    return "\n".join([head, "", *lines])
+    return [group, *(f"{size:,}" for size in sizes)], lines
+
+
+def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+    """A Markdown table that also reads well as it is."""
+    widths = [max(len(line[column]) for line in (header, *lines)) for column in range(len(header))]
+    text = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |"
+        for line in (header, *lines)
+    ]
+    text.insert(1, "|" + "|".join("-" * (width + 2) for width in widths) + "|")
+    return "\n".join(text)
 
 
 def duration(seconds: float) -> str:

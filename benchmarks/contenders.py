@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dataset import Corpus, Data, Labelled, Stream
-from experiments import RECIPES
+from experiments import RECIPES, customise
 from runs import ClassifierWork, DecoderWork, Run
 from tokenizer import SPECIAL, Tokenizer
 from training import WithLoss, make_optimizer, training_step
@@ -50,19 +50,17 @@ def token_flops(task: Task, sizes: Sizes, config: TransformerConfig | None = Non
     return c.n_layer * block + (2 * c.n_embd * sizes.vocabulary_size if task == "decoder" else 0)
 
 
-def our_step(task: Task, sizes: Sizes = Sizes(), **architecture: Any) -> Step:
-    """A training step of the product, on made-up data of these sizes, with the report's recipe."""
-    recipe = RECIPES["report"][task]
-    recipe = replace(
-        recipe,
-        architecture=replace(recipe.architecture, block_size=sizes.block_size, **architecture),
-        training=replace(recipe.training, batch_size=sizes.batch_size),
-        duration=20 if task == "decoder" else 1,
-    )
+def our_step(task: Task, sizes: Sizes = Sizes(), **settings: Any) -> Step:
+    """A training step of the product, on made-up data of these sizes, with the report's recipe but for `settings`."""
+    settings |= {"block_size": sizes.block_size, "batch_size": sizes.batch_size}
+    recipe = customise(RECIPES["report"][task], duration=20 if task == "decoder" else 1, **settings)
     kinds: dict[Task, Any] = {"classifier": ClassifierWork, "decoder": DecoderWork}
     work = kinds[task](Run("benchmark", recipe, seed=0), made_up_data(sizes), torch.device("cpu"))
     optimizer = make_optimizer(work.model, recipe.training)
-    model, plan = WithLoss(work.model, work.loss), itertools.cycle(work.plan)
+    model: nn.Module = WithLoss(work.model, work.loss)
+    if recipe.training.compile:
+        model = torch.compile(model)  # type: ignore[assignment]
+    plan = itertools.cycle(work.plan)
 
     def step() -> None:
         training_step(model, optimizer, next(plan), recipe.training)

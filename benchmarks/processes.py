@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.contenders import Sizes, Task, token_flops
 from benchmarks.timing import Row, measured_peak
+from comparison import paired_ratio
 from dataset import Data, load_data
 from experiments import RECIPES
 from files import read_json
@@ -26,7 +27,9 @@ def timed_processes(data_dir: Path, threads: int, rounds: int) -> list[Row]:
     data = load_data(data_dir, RECIPES["report"]["decoder"].architecture.block_size)  # builds it, and fills the cache
     for name, command in COMMANDS.items():
         arguments = [*command, "--data-dir", str(data_dir.resolve()), "--threads", str(threads)]
-        whole = [run([str(HERE / "main.py")], arguments) for _ in range(rounds + 1)][1:]
+        with tempfile.TemporaryDirectory() as folder:
+            outs = [Path(folder) / str(number) for number in range(rounds + 1)]
+            whole = [run([str(HERE / "main.py")], arguments, out) for out in outs][1:]
         flops = part_flops(TASKS[name], data)
         share = flops / median(whole) / measured_peak()
         rows.append(Row(name, "whole process", median(whole), min(whole), share_of_peak=share))
@@ -36,13 +39,40 @@ def timed_processes(data_dir: Path, threads: int, rounds: int) -> list[Row]:
     return rows
 
 
-def run(program: list[str], arguments: list[str]) -> float:
-    """Seconds of one process, from its start to its end; RuntimeError with its last words if it fails."""
+def scaling(data_dir: Path, rounds: int) -> list[Row]:
+    """Training steps alone of one model, in one process of one thread and shared by two such processes (torchrun)."""
+    rows = []
+    for name, command in {
+        "part1, 3 epochs": ["part1", "--epochs", "3"],
+        "part2, 200 iterations": ["part2", "--ff-dims", "256", "--iterations", "200"],
+    }.items():
+        seconds: dict[int, list[float]] = {1: [], 2: []}
+        for _ in range(rounds + 1):
+            for n in seconds:
+                launch = ["-m", "torch.distributed.run", f"--nproc-per-node={n}", str(HERE / "main.py")]
+                arguments = [*command, "--data-dir", str(data_dir.resolve()), "--threads", "1"]
+                seconds[n].append(training_seconds(launch, arguments))
+        one, two = (values[1:] for values in seconds.values())
+        group = f"training steps of {name}, by processes of one thread"
+        rows.append(Row(group, "1 process", median(one), min(one)))
+        rows.append(Row(group, "2 processes", median(two), min(two), paired_ratio(two, one), "1 process"))
+    return rows
+
+
+def training_seconds(program: list[str], arguments: list[str]) -> float:
+    """What a command says that its training steps took."""
     with tempfile.TemporaryDirectory() as folder:
-        started = time.perf_counter()
-        command = [sys.executable, *program, *arguments, "--out", folder + "/out"]
-        ended = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
-        seconds = time.perf_counter() - started
+        run(program, arguments, Path(folder) / "out")
+        results = read_json(Path(folder) / "out" / "results.json")
+    return float((results["models"][0] if "models" in results else results)["train_seconds"])
+
+
+def run(program: list[str], arguments: list[str], out: Path) -> float:
+    """Seconds of one process, from its start to its end; RuntimeError with its last words if it fails."""
+    started = time.perf_counter()
+    command = [sys.executable, *program, *arguments, "--out", str(out)]
+    ended = subprocess.run(command, cwd=HERE, capture_output=True, text=True, check=False)
+    seconds = time.perf_counter() - started
     if ended.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {ended.returncode}: {ended.stderr.strip()[-500:]}")
     return seconds
@@ -52,7 +82,7 @@ def run_stages(arguments: list[str]) -> tuple[dict[str, Any], float]:
     """Seconds by stage of a watched run, and of that run as a whole."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "stages.json"
-        seconds = run(["-m", "benchmarks.stages", str(file)], arguments)
+        seconds = run(["-m", "benchmarks.stages", str(file)], arguments, Path(folder) / "out")
         return read_json(file), seconds
 
 

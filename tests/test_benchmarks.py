@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import growth, stages, timing
+from benchmarks import growth, options, stages, timing
 from benchmarks.__main__ import table
 from benchmarks.contenders import LIBRARIES, TASKS, Sizes, Task, library_step, our_step, step_flops
 from comparison import Estimate
@@ -108,18 +108,30 @@ def test_growth_of_every_axis(axis: str, size: int, monkeypatch: pytest.MonkeyPa
 
 
 def test_table() -> None:
-    machine = {"processor": "a processor", "cores": 2, "threads": 1, "torch": "2.13.0"}
+    machine = {"processor": "a processor", "cores": 2, "threads": 1, "torch": "2.13.0", "commit": "0123456789abcdef"}
     ratio = Estimate(1.5, 1.4, 1.6, 0.1, 1.5, 40)
     rows = [
         timing.Row("a step", "Orator", 0.0105, 0.01, share_of_peak=0.5),
         timing.Row("a step", "torch.nn", 0.0158, 0.015, ratio, "Orator", 0.3),
-        timing.Row("growth: length", "encoder", 1.25, megabytes=812.4, size=1024),
+        timing.Row("length", "encoder", 1.25, megabytes=812.4, size=1024),
+        timing.Row("length", "encoder", 0.25, megabytes=12.4, size=32),
+        timing.Row("length", "decoder", 0.5, megabytes=20.0, size=32),
     ]
-    lines = table({"machine": machine, "peak_gflops": 96.4}, rows).splitlines()
-    assert "96 GFLOP/s" in lines[0]
-    assert len({len(line) for line in lines[2:]}) == 1
-    assert [cell.strip() for cell in lines[6].split("|")[1:-1]] == [
-        "torch.nn", "15.80 ms", "15.00 ms", "1.50 [1.40, 1.60]", "30%", ""
+    head, compared, growth_table = table({"machine": machine, "peak_gflops": 96.4}, rows).split("\n\n")
+    assert "96 GFLOP/s" in head
+    lines = compared.splitlines()
+    assert len({len(line) for line in lines}) == 1
+    assert [cell.strip() for cell in lines[4].split("|")[1:-1]] == [
+        "torch.nn", "15.80 ms", "15.00 ms", "1.50 [1.40, 1.60]", "30%"
     ]  # fmt: skip
-    assert "encoder, 1,024" in lines[-1]
-    assert "812 MB" in lines[-1]
+    cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in growth_table.splitlines()]
+    assert cells[0] == ["length", "32", "1,024"]
+    assert cells[2:] == [["encoder", "250.00 ms, 12 MB", "1.25 s, 812 MB"], ["decoder", "500.00 ms, 20 MB", ""]]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_options_say_when_compiling_pays(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(options, "our_step", lambda task, **settings: our_step(task, SMALL))  # compiling takes a minute
+    *rows, first = options.timed_options(task, rounds=3)
+    assert [row.name for row in rows] == ["as it is", "--compile", "--precision bf16"]
+    assert "pays" in first.name
