@@ -12,12 +12,14 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from launch import group
 from torch import Tensor, nn
 
 import training
 from files import Interrupted, UserError, read_json, read_tensors, write_json, write_tensors
-from training import TrainingConfig, derived_seed, make_optimizer, rate_factor, train, training_step, weights
+from training import TrainingConfig, WithLoss, derived_seed, make_optimizer, rate_factor, train, training_step, weights
+from transformer import Classifier, Decoder, TransformerConfig
 
 N, BATCH = 19, 6  # the last batch of an epoch is a single item
 CONFIG = TrainingConfig(learning_rate=1e-2, schedule="cosine", warmup=0.3, weight_decay=0.1, clip=0.5, accumulate=2)
@@ -357,3 +359,37 @@ def test_two_processes_resume_what_one_began(tmp_path: Path) -> None:
     assert group(2, member, tmp_path, BATCH, 1) == [0, 0]
     found, history = read_tensors(tmp_path / "weights")[0], read_json(tmp_path / "history")
     torch.testing.assert_close((found, history), alone(), rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("task", ["classifier", "decoder"])
+def test_twenty_steps_on_the_fast_path_end_like_twenty_on_the_plain_one(task: str) -> None:
+    """Fast: PyTorch's attention kernel, the loss without logits, a fused optimizer. Plain: weights, logits, loops."""
+    config = TransformerConfig(50, n_embd=16, n_layer=2, block_size=8, ff_dim=24, initialisation="pytorch")
+    ids, labels = torch.randint(2, 50, (20, 6, 9)), torch.randint(0, 3, (20, 6))
+    lengths = torch.full((6,), 8)
+
+    def fast(model: Any, items: Tensor) -> Tensor:
+        step = items[0]
+        if task == "classifier":
+            return model.loss(ids[step][:, :8], lengths, labels[step])
+        return model.loss(ids[step][:, :8], ids[step][:, 1:])
+
+    def plain(model: Any, items: Tensor) -> Tensor:
+        step = items[0]
+        if task == "classifier":
+            return F.cross_entropy(model(ids[step][:, :8], lengths, return_attention=True)[0], labels[step])
+        logits = model(ids[step][:, :8], return_attention=True)[0]
+        return F.cross_entropy(logits.flatten(0, 1), ids[step][:, 1:].flatten())
+
+    ends = []
+    for loss, fused in ((fast, True), (plain, False)):
+        torch.manual_seed(0)
+        model = Classifier(config) if task == "classifier" else Decoder(config)
+        optimizer = make_optimizer(model, TrainingConfig())
+        optimizer.param_groups[0]["fused"] = optimizer.param_groups[1]["fused"] = fused
+        values = [
+            training_step(WithLoss(model, loss), optimizer, torch.tensor([step]), TrainingConfig())[0]
+            for step in range(20)
+        ]
+        ends.append((values, list(model.parameters())))
+    torch.testing.assert_close(ends[0], ends[1], rtol=1e-3, atol=1e-4)
