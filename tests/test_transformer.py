@@ -31,6 +31,7 @@ from transformer import (
     attention_bias,
     character_ngrams,
     count_parameters,
+    drop,
     make_classifier,
     position_method,
     rotate,
@@ -533,3 +534,23 @@ def test_a_model_without_layers_has_words_alone() -> None:
     logits, maps = model(ids, lengths, return_attention=True)
     torch.testing.assert_close(logits, expected)
     assert maps == []
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.5, 0.8])
+def test_dropout_zeroes_its_share_anew_each_time_and_keeps_the_mean(rate: float) -> None:
+    torch.manual_seed(0)
+    x = torch.ones(1000, 1001, requires_grad=True)
+    first, second = drop(x, rate), drop(x, rate)
+    zeros = (first == 0).double()
+    error = math.sqrt(rate * (1 - rate) / x.numel())
+    assert zeros.mean().item() == pytest.approx(rate, abs=5 * error)
+    assert set(first.unique().tolist()) == {0.0, torch.tensor(1 / (1 - rate)).item()}
+    for lag in (1, 2, 3, 4):  # neighbours share a random number, but none of its bits
+        together = (zeros[:, lag:] * zeros[:, :-lag]).mean().item()
+        assert together == pytest.approx(rate**2, abs=10 * error)
+    assert ((first == 0) & (second == 0)).double().mean().item() == pytest.approx(rate**2, abs=10 * error)
+    (gradient,) = torch.autograd.grad(first.sum(), x)
+    torch.testing.assert_close(gradient, first.detach())
+    torch.manual_seed(0)
+    assert torch.equal(drop(x, rate), first)
+    assert drop(x, 0.0) is x
