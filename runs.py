@@ -368,8 +368,10 @@ def share_out(job: Callable[[Any], Any], items: Sequence[Any], n_workers: int, l
             raise Interrupted("a worker process was killed") from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                worker.terminate()  # a run that is in training saves first
+            while workers := multiprocessing.active_children():  # a run that is in training saves first, and its worker
+                for worker in workers:  # would take up the next one
+                    worker.terminate()
+                    worker.join(timeout=0.2)
             raise
 
 

@@ -1,8 +1,11 @@
 """Records of runs are reused and never mistaken; folders are set aside; workers change no number."""
 
 import json
+import multiprocessing
 import os
 import signal
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +19,7 @@ from dataset import Data
 from files import Interrupted, UserError
 from inference import load_model
 from runs import Place, Recipe, Run, open_place, perform, perform_all, remembered, share_out
-from training import TrainingConfig
+from training import TrainingConfig, stop_signals
 from transformer import TransformerConfig
 
 TINY = TransformerConfig(0, n_embd=8, n_layer=1, block_size=8, ff_dim=8, dropout=0.1)
@@ -162,6 +165,32 @@ def test_trouble_in_a_worker_is_trouble_here(
     monkeypatch.setattr(runs.multiprocessing, "get_context", lambda _method: server)  # starts quicker
     with pytest.raises(error):
         share_out(trouble, ["good", item, "good"], 2, "items")
+
+
+def until_stopped(started: Path) -> None:
+    """Work, as training does, until a signal asks to stop."""
+    with stop_signals() as stopped:
+        started.touch()
+        while not stopped():
+            time.sleep(0.01)
+    raise Interrupted("saved")
+
+
+def test_ctrl_c_stops_the_workers_and_they_take_up_nothing_else(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(runs.multiprocessing, "get_context", lambda _method: server)
+    items = [tmp_path / str(number) for number in range(8)]
+
+    def interrupt() -> None:
+        while not items[0].exists() or not items[1].exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt).start()
+    with pytest.raises(KeyboardInterrupt):
+        share_out(until_stopped, items, 2, "items")
+    assert not multiprocessing.active_children()
 
 
 def test_what_was_computed_for_something_else_is_computed_anew(tmp_path: Path) -> None:
