@@ -86,17 +86,18 @@ DID_NOT_HELP: dict[Task, list[str]] = {
 def ablation(seeds: Sequence[int], data: Data, place: Place, n_workers: int) -> dict[str, Any]:
     """Train every variant on every seed, compare, and write results.json."""
     started = time.perf_counter()
+    variants = {task: variants_of(task) for task in CHANGES}
     runs = {
         (task, name, seed): Run(
             f"{task}-{number}-seed{seed}", recipe, seed, fold=seed if task == "classifier" else None, brief=True
         )
-        for task, variants in {task: variants_of(task) for task in CHANGES}.items()
-        for number, (name, recipe) in enumerate(variants.items())
+        for task in CHANGES
+        for number, (name, recipe) in enumerate(variants[task].items())
         for seed in seeds
     }
     records = dict(zip(runs, perform_all(list(runs.values()), data, place, n_workers)))
     values = {
-        task: {name: [measure(task, records[task, name, seed]) for seed in seeds] for name in variants_of(task)}
+        task: {name: [measure(task, records[task, name, seed]) for seed in seeds] for name in variants[task]}
         for task in CHANGES
     }
     values["classifier"] |= linear_models(seeds, data)

@@ -20,10 +20,10 @@ from comparison import mcnemar, paired_difference, paired_ratio, summary
 from dataset import Data
 from evaluation import Protocol, perplexity, token_nats
 from experiments import classifier_baselines, customise, few, language_baselines, perplexities, public
-from files import UserError, write_json
+from files import write_json
 from inference import Task, load_model
 from runs import ClassifierWork, DecoderWork, Place, Recipe, Run, perform_all, processor_name, remembered, share_out
-from training import process, train
+from training import train
 from transformer import Decoder
 
 POSITIONS = ("learned", "alibi", "none")
@@ -97,8 +97,6 @@ def part3(study: Study, data: Data, place: Place) -> dict[str, Any]:
 
 def explore(study: Study, data: Data, place: Place) -> dict[str, Any]:
     """Train, measure and compare every variant; records and weights are kept in `place`."""
-    if process()[1] > 1:
-        raise UserError("part3 and report share the cores by --workers; start them without torchrun")
     timing = time_variants(study, data, place) if study.alibi else {}  # first, while the machine has nothing else to do
     runs = {
         **plan("classifier", study.classifiers(), study.seeds),

@@ -361,15 +361,19 @@ def run_ablation(command: Ablation) -> None:
     from ablation import ablation
     from experiments import RECIPES
 
-    check(command, "at least 1", "seeds", "workers")
+    seeds, n_workers = seeds_and_workers(command)
     data, place = prepare(command, "ablation", RECIPES["best"]["classifier"])
-    n_workers = command.workers or os.cpu_count() or 1
-    show(report.ablation_text, ablation(seeds_of(command), data, place, n_workers), place)
+    show(report.ablation_text, ablation(seeds, data, place, n_workers), place)
 
 
-def seeds_of(command: Seeds) -> tuple[int, ...]:
-    """The seeds that a command asks for."""
-    return tuple(range(command.seed, command.seed + command.seeds))
+def seeds_and_workers(command: Seeds) -> tuple[tuple[int, ...], int]:
+    """The seeds that a command asks for, and how many of its runs share the machine."""
+    from training import process
+
+    check(command, "at least 1", "seeds", "workers")
+    if process()[1] > 1:
+        raise UserError("runs of several models share the cores by --workers; start them without torchrun")
+    return tuple(range(command.seed, command.seed + command.seeds)), command.workers or os.cpu_count() or 1
 
 
 def make_study(command: Study, **settings: Any) -> Any:
@@ -377,15 +381,13 @@ def make_study(command: Study, **settings: Any) -> Any:
     from experiments import RECIPES, customise
     from exploration import Study
 
-    check(command, "at least 1", "seeds", "workers")
+    seeds, n_workers = seeds_and_workers(command)
     durations = {"classifier": command.epochs, "decoder": command.iterations}
     recipes: dict[str, Any] = {
         task: recipe if durations[task] is None else customise(recipe, duration=durations[task])
         for task, recipe in RECIPES[command.recipe].items()
     }
-    return Study(
-        command.recipe, **recipes, seeds=seeds_of(command), n_workers=command.workers or os.cpu_count() or 1, **settings
-    )
+    return Study(command.recipe, **recipes, seeds=seeds, n_workers=n_workers, **settings)
 
 
 def overrides(command: Training) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import tables
 from experiments import BASELINE_NAMES, NGRAM_NAMES
 
 
@@ -112,8 +113,6 @@ def part2_text(results: dict[str, Any]) -> str:
 
 def part3_text(results: dict[str, Any]) -> str:
     """The tables of the exploration, and the verdicts that its runs allow."""
-    import tables
-
     lines = [*map(plain, tables.part3(results)), "Verdicts"]
     for one in results["claims"]:
         lines.append(f"{one['id']:4} {one['verdict'].upper():14}  {one['claim']}")
@@ -129,13 +128,11 @@ def part3_text(results: dict[str, Any]) -> str:
 
 def ablation_text(results: dict[str, Any]) -> str:
     """The table of each task."""
-    from tables import table_of_ablation
-
-    lines = [plain(table_of_ablation(results, task)) for task in results["did_not_help"]]
+    lines = [plain(tables.table_of_ablation(results, task)) for task in results["did_not_help"]]
     return "\n".join([*lines, f"It took {results['total_seconds'] / 60:.1f} minutes."])
 
 
-def plain(table: Any) -> str:
-    """A `tables.Table` for the terminal."""
+def plain(table: tables.Table) -> str:
+    """A table for the terminal."""
     note = [f"({table.note})"] if table.note else []
     return "\n".join([table.title, text_table(table.header, table.rows), *note, ""])

@@ -33,12 +33,12 @@ def kneser_ney(stream: Tensor, discount: float, vocabulary_size: int, known_else
     The prior counts the distinct words that a word follows, less `discount`, and gives what that frees to the words
     that never occur in the stream (`unseen_words`).
     """
-    pairs, predecessors = _pairs(stream, vocabulary_size)
+    first, predecessors = _neighbours(stream, vocabulary_size)
     prior = (predecessors - discount).clamp(min=0)
     freed = predecessors.sum() - prior.sum()
-    prior += freed * unseen_words(stream, vocabulary_size, known_elsewhere)
+    prior += freed * _unseen(predecessors, known_elsewhere)
     occurrences = torch.bincount(stream[:-1], minlength=vocabulary_size).clamp(min=1)
-    share = discount * torch.bincount(pairs[:, 0], minlength=vocabulary_size) / occurrences
+    share = discount * torch.bincount(first, minlength=vocabulary_size) / occurrences
     return Smoothing(prior / prior.sum(), share)
 
 
@@ -49,7 +49,10 @@ def unseen_words(stream: Tensor, vocabulary_size: int, known_elsewhere: Tensor) 
     one predecessor which the rest of the training files (`known_elsewhere` (V,) bool) lacks, for these would have been
     <unk>, had they not occurred here (leaving one out, as Good and Turing do).
     """
-    _, predecessors = _pairs(stream, vocabulary_size)
+    return _unseen(_neighbours(stream, vocabulary_size)[1], known_elsewhere)
+
+
+def _unseen(predecessors: Tensor, known_elsewhere: Tensor) -> Tensor:
     once, never = predecessors == 1, predecessors == 0
     never[[PAD, UNK]] = False
     unknown = (once & ~known_elsewhere).sum() / once.sum().clamp(min=1) if never.any() else torch.tensor(1.0)
@@ -58,9 +61,9 @@ def unseen_words(stream: Tensor, vocabulary_size: int, known_elsewhere: Tensor) 
     return likely
 
 
-def _pairs(stream: Tensor, vocabulary_size: int) -> tuple[Tensor, Tensor]:
-    """The distinct pairs of neighbours (P, 2), and how many different words stand before each word (V,)."""
-    pairs = torch.stack([stream[:-1], stream[1:]], dim=1).unique(dim=0)
-    predecessors = torch.bincount(pairs[:, 1], minlength=vocabulary_size)
+def _neighbours(stream: Tensor, vocabulary_size: int) -> tuple[Tensor, Tensor]:
+    """The first word of each distinct pair of neighbours (P,), and how many different words precede each word (V,)."""
+    pairs = (stream[:-1] * vocabulary_size + stream[1:]).unique()
+    predecessors = torch.bincount(pairs % vocabulary_size, minlength=vocabulary_size)
     predecessors[stream[0]].clamp_(min=1)
-    return pairs, predecessors
+    return pairs // vocabulary_size, predecessors

@@ -346,7 +346,6 @@ def table_of_attention(results: Mapping[str, Any], kind: str) -> Table:
 def table_of_ablation(ablation: Mapping[str, Any], task: str) -> Table:
     """What each ingredient of the best recipe brings to one task."""
     rows = [row for row in ablation["rows"] if row["task"] == task]
-    bare = rows[0]["unit"] == "points"
     cells = [
         [row["variant"], spread(row["values"]), effect(row["estimate"], row["unit"]) if row["estimate"] else None]
         for row in rows
@@ -354,9 +353,10 @@ def table_of_ablation(ablation: Mapping[str, Any], task: str) -> Table:
     note = f"Mean ± standard deviation over {n_seeds(ablation)}; "
     if task == "classifier":
         note += "accuracy inside the training rows, where seed s leaves out fold s of five and is measured on it; "
+        note += "differences in points"
     else:
-        note += "geometric mean of the perplexities on the test texts; "
-    note += f"{'differences in points' if bare else 'changes'} from the recipe as it is, with 95% intervals. "
+        note += "geometric mean of the perplexities on the test texts; changes"
+    note += " from the recipe as it is, with 95% intervals. "
     note += "Did not help: " + ", ".join(ablation["did_not_help"][task]) + "."
     return Table(f"Ablation of the best {task}", [f"best {task}", rows[0]["measure"], "change"], cells, note)
 
