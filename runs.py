@@ -10,6 +10,7 @@ import itertools
 import json
 import multiprocessing
 import os
+import pickle
 import platform
 import signal
 import subprocess
@@ -338,8 +339,6 @@ class DecoderWork:
 
 def perform_all(runs: Sequence[Run], data: Data, place: Place, n_workers: int) -> list[dict[str, Any]]:
     """The records of `runs`."""
-    if process()[1] > 1:
-        raise UserError("runs of several models share the cores by --workers; start them without torchrun")
     try:
         return share_out(functools.partial(perform, data=data, place=place), runs, n_workers, "runs")
     finally:
@@ -348,7 +347,8 @@ def perform_all(runs: Sequence[Run], data: Data, place: Place, n_workers: int) -
 
 def share_out(job: Callable[[Any], Any], items: Sequence[Any], n_workers: int, label: str) -> list[Any]:
     """job(item) of every item, in order. Each is computed by one thread, `n_workers` at a time in processes of their
-    own, so that the numbers are the same whatever the number of workers. `job` must be picklable.
+    own, so that the numbers are the same whatever the number of workers. `job` must be picklable; it travels as bytes,
+    for tensors that travel through shared memory leave a traceback when their receiver is stopped on the way.
 
     A failure, Ctrl-C or SIGTERM stops the workers, whose runs in training save first, and is raised here.
     """
@@ -363,7 +363,8 @@ def share_out(job: Callable[[Any], Any], items: Sequence[Any], n_workers: int, l
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(n_workers, context, initializer=_start_worker) as pool, _terminated_as_interrupted():
         try:
-            return list(tqdm(pool.map(job, items), total=len(items), desc=label, unit="run", disable=None))
+            sent = functools.partial(_call, pickle.dumps(job))
+            return list(tqdm(pool.map(sent, items), total=len(items), desc=label, unit="run", disable=None))
         except BrokenProcessPool as error:
             raise Interrupted("a worker process was killed") from error
         except BaseException:
@@ -373,6 +374,10 @@ def share_out(job: Callable[[Any], Any], items: Sequence[Any], n_workers: int, l
                     worker.terminate()
                     worker.join(timeout=0.2)
             raise
+
+
+def _call(job: bytes, item: Any) -> Any:
+    return pickle.loads(job)(item)
 
 
 def _start_worker() -> None:

@@ -1,5 +1,6 @@
 """Records of runs are reused and never mistaken; folders are set aside; workers change no number."""
 
+import functools
 import json
 import multiprocessing
 import os
@@ -165,6 +166,15 @@ def test_trouble_in_a_worker_is_trouble_here(
     monkeypatch.setattr(runs.multiprocessing, "get_context", lambda _method: server)  # starts quicker
     with pytest.raises(error):
         share_out(trouble, ["good", item, "good"], 2, "items")
+
+
+def in_shared_memory(tensor: torch.Tensor, _item: int) -> bool:
+    return tensor.is_shared()
+
+
+def test_what_workers_get_is_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs.multiprocessing, "get_context", lambda _method: server)
+    assert share_out(functools.partial(in_shared_memory, torch.zeros(3)), [0, 1], 2, "items") == [False, False]
 
 
 def until_stopped(started: Path) -> None:
