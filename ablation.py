@@ -50,6 +50,7 @@ CHANGES: dict[Task, dict[str, dict[str, Any]]] = {  # what stands in place of ea
         "learned positions": {"positions": "learned"},
         "the norm after the residual": {"norm": "post"},
         "no dropout": {"dropout": 0.0, "embedding_dropout": 0.0},
+        "a dropout of 0.2": {"dropout": 0.2, "embedding_dropout": 0.2},
         "no weight decay": {"weight_decay": 0.0},
         "a constant learning rate": {"schedule": "constant"},
         "random windows": {"shuffled": False},

@@ -145,6 +145,7 @@ def plan(kind: str, variants: Mapping[str, Recipe], seeds: Sequence[int]) -> dic
             seed,
             fold=seed if kind == "validation" else None,
             lengths=lengths(recipe)[1:] if kind == "decoder" and names[recipe] == "alibi" else (),
+            brief=kind == "validation",
         )
         for variant, recipe in variants.items()
         for seed in seeds
