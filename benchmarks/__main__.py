@@ -23,8 +23,8 @@ class Options:
     """Measure Orator's speed; no other work should run on the machine meanwhile."""
 
     sections: tuple[Section, ...] = SECTIONS
-    """training steps beside libraries, and with torch.compile and bf16; part1 and part2 as whole processes, and shared
-    by two processes; cost as the work grows"""
+    """training steps beside libraries and by kind of operation, and with torch.compile and bf16; part1 and part2 as
+    whole processes, and shared by two processes; cost as the work grows"""
     growth: tuple[Literal["length", "vocabulary", "batch", "corpus"], ...] = GROWTH
     """what grows"""
     data_dir: Path = Path("speechesdataset")
@@ -45,7 +45,7 @@ def main() -> int:
     options = tyro.cli(Options, prog="python -m benchmarks", config=(tyro.conf.FlagCreatePairsOff,))
     import torch
 
-    from benchmarks import contenders, growth, processes, timing
+    from benchmarks import contenders, growth, processes, profile, timing
     from benchmarks import options as choices
     from files import write_between_marks, write_json
     from runs import machine
@@ -60,6 +60,7 @@ def main() -> int:
             group = f"training step of the {task}, 16 x 32 tokens"
             flops = contenders.step_flops(task, contenders.Sizes())
             rows += timing.compare(group, contenders.contenders(task), "Orator", flops, options.rounds)
+            rows += profile.profiled(task, options.rounds)
     if "options" in options.sections:
         for task in contenders.TASKS:
             rows += choices.timed_options(task, options.rounds)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import growth, options, stages, timing
+from benchmarks import growth, options, profile, stages, timing
 from benchmarks.__main__ import table
 from benchmarks.contenders import LIBRARIES, TASKS, Sizes, Task, library_step, our_step, step_flops
 from comparison import Estimate
@@ -135,3 +135,13 @@ def test_options_say_when_compiling_pays(task: Task, monkeypatch: pytest.MonkeyP
     *rows, first = options.timed_options(task, rounds=3)
     assert [row.name for row in rows] == ["as it is", "--compile", "--precision bf16"]
     assert "pays" in first.name
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_profile_adds_up_to_a_step(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profile, "our_step", lambda task: our_step(task, SMALL))
+    seconds = {row.name: row.seconds for row in profile.profiled(task, rounds=3)}
+    assert {"matrix products", "attention kernel", "optimizer", "layer norms", "ReLU", profile.REST} <= seconds.keys()
+    assert ("softmax of the output layer" in seconds) or task == "classifier"
+    assert list(seconds.values()) == sorted(seconds.values(), reverse=True)
+    assert 0 < sum(seconds.values()) < 1
