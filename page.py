@@ -180,7 +180,7 @@ def draw(results: Mapping[str, Any], study: Study, data: Data, place: Place) -> 
             "head",
             f"Attention of the {kind} over the test set",
         )
-    shown = [f"perplexity, {text}" for text in shown_texts(results)]
+    shown = [f"perplexity, {text}" for text in tables.shown_texts(results)]
     changes = [
         interval(f"{NAMES[row['variant']]}, {row['measure'].split(', ')[1]}", row["estimate"], ratio=True)
         for row in results["comparisons"]
@@ -214,10 +214,6 @@ def interval(
     return utilities.Interval(name, mean, low, high, claim=claim)
 
 
-def shown_texts(results: Mapping[str, Any]) -> list[str]:
-    return ["train", *exploration.few(results["baselines"]["ngram"])]
-
-
 def attention_means(results: Mapping[str, Any], kind: str) -> dict[str, list[list[float]]]:
     """Each attention statistic by layer and head, its mean over seeds."""
     seeds = results["attention"][kind]
@@ -230,7 +226,7 @@ def attention_means(results: Mapping[str, Any], kind: str) -> dict[str, list[lis
 def compose(results: Mapping[str, Any], figures: Path) -> list[Section]:
     """The sections below the verdicts."""
     variants = [name for name in results["classifier"] if name not in POSITIONS]
-    texts = shown_texts(results)[1:]
+    texts = tables.shown_texts(results)[1:]
 
     def picture(name: str, caption: str, wide: bool = False) -> Picture:
         return Picture(figures / f"{name}.png", caption, wide)

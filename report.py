@@ -81,15 +81,14 @@ def part2_text(results: dict[str, Any]) -> str:
     names = list(results["unk_rate"])
     lines = []
     for number, model in enumerate(results["models"], start=2):
+        found = {row["iteration"]: row["perplexity"] for row in model["iterations"]}
         lines += [
-            f"Table {number}: perplexity, hidden size {model['ff_dim']}, {model['n_parameters']:,} parameters, "
-            f"vocabulary of {results['vocabulary_size']:,} words, seed {results['seed']}; {results['protocol']}",
+            f"Table {number}: perplexity by iteration, hidden size {model['ff_dim']}, {model['n_parameters']:,} "
+            f"parameters, vocabulary of {results['vocabulary_size']:,} words, seed {results['seed']}; "
+            f"{results['protocol']}",
             text_table(
-                ["iteration", "train", *names],
-                [
-                    [row["iteration"], *(row["perplexity"][name] for name in ("train", *names))]
-                    for row in model["iterations"]
-                ],
+                ["text", *map(str, found)],
+                [[name, *(row[name] for row in found.values())] for name in ("train", *names)],
             ),
             "",
         ]
@@ -100,10 +99,10 @@ def part2_text(results: dict[str, Any]) -> str:
         ("perplexity_without_unk", "perplexity without <unk>", 2),
         ("bits_per_byte", "bits per byte", 3),
     ):
-        rows = [[model, *(scores[name][key] for name in names)] for model, scores in scored.items()]
-        lines += [text_table([title, *names], rows, digits), ""]
+        rows = [[name, *(scores[name][key] for scores in scored.values())] for name in names]
+        lines += [text_table([title, *scored], rows, digits), ""]
     lines += [
-        text_table(["<unk>, % of tokens", *names], [["", *(results["unk_rate"][name] for name in names)]]),
+        text_table(["text", "<unk>, % of tokens"], [[name, results["unk_rate"][name]] for name in names]),
         "(every token of each file is scored once; bits per byte: 8 bits for each byte of an unknown word and its end)",
         f"Training took {sum(model['train_seconds'] for model in results['models']):.1f} s of "
         f"{results['total_seconds']:.1f} s.",

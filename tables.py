@@ -7,7 +7,7 @@ from typing import Any
 
 from claims import PUBLISHED, find
 from comparison import summary
-from experiments import BASELINE_NAMES, NGRAM_NAMES
+from experiments import BASELINE_NAMES, NGRAM_NAMES, few
 from exploration import NAMES, POSITIONS, STEEP, STEEPER, accuracies
 
 MOST_PARTS = 6  # of a claim, that stand in the open
@@ -109,7 +109,7 @@ def classifiers(results: Mapping[str, Any], variants: Sequence[str], title: str)
 
 def decoders(results: Mapping[str, Any]) -> Table:
     """Perplexities by position method, and the change against learned positions."""
-    texts = ["train", *results["test_names"]]
+    texts = shown_texts(results)
     rows: list[list[str | None]] = []
     for name in (*POSITIONS, STEEP):
         rows.append([NAMES[name], *(spread(last(results["decoder"][name], text)) for text in texts)])
@@ -119,6 +119,7 @@ def decoders(results: Mapping[str, Any]) -> Table:
     for key, name in NGRAM_NAMES.items():
         rows.append([name, None, *(number(results["baselines"][key][text]) for text in texts[1:])])
     note = f"Last iteration; every token scored once; mean ± standard deviation over {n_seeds(results)}."
+    note += which_texts(results)
     return Table("Perplexity by position method", ["decoder", *texts], rows, note)
 
 
@@ -202,10 +203,11 @@ def lengths(results: Mapping[str, Any], text: str | None = None) -> Table:
 
 def steeper(results: Mapping[str, Any]) -> Table:
     """What steeper slopes change."""
-    texts = ["train", *results["test_names"]]
+    texts = shown_texts(results)
     cells = [find(results, "decoder", STEEP, "alibi", measure=f"perplexity, {text}")[0] for text in texts]
     rows = [[f"slopes x {STEEPER:g}", *(effect(cell["estimate"], "ratio") for cell in cells)]]
     note = "At two heads the slopes are 1/16 and 1/256; eight times as steep they are 1/2 and 1/32."
+    note += which_texts(results)
     return Table("Steeper slopes against ALiBi as published: change of perplexity", ["", *texts], rows, note)
 
 
@@ -359,6 +361,18 @@ def table_of_ablation(ablation: Mapping[str, Any], task: str) -> Table:
     note += " from the recipe as it is, with 95% intervals. "
     note += "Did not help: " + ", ".join(ablation["did_not_help"][task]) + "."
     return Table(f"Ablation of the best {task}", [f"best {task}", rows[0]["measure"], "change"], cells, note)
+
+
+def shown_texts(results: Mapping[str, Any]) -> list[str]:
+    """The training text and the test texts that a line has room for."""
+    return ["train", *few(results["baselines"]["ngram"])]
+
+
+def which_texts(results: Mapping[str, Any]) -> str:
+    n_shown, n_texts = len(shown_texts(results)) - 1, len(results["test_names"])
+    if n_shown == n_texts:
+        return ""
+    return f" {n_shown} of {n_texts} test texts, from the easiest to the hardest for the trigram."
 
 
 def n_seeds(results: Mapping[str, Any]) -> str:
