@@ -286,11 +286,9 @@ def control_note(results: Mapping[str, Any]) -> str:
         if not rows:
             return ""
         changes.append(100 * (mean(rows) - 1))
-    ours = " What the second has gained is not ALiBi's." if changes[1] < 0 else ""
-    return (
-        f"Mean change of test perplexity against learned positions: ALiBi {changes[0]:+.1f}%, no positions at all "
-        f"{changes[1]:+.1f}%.{ours}"
-    )
+    alibi, none = (f"{change:+.1f}%".replace("-", "\N{MINUS SIGN}") for change in changes)
+    note = f"Mean change of test perplexity against learned positions: ALiBi {alibi}, no positions at all {none}."
+    return note + (" What the second has gained is not ALiBi's." if changes[1] < 0 else "")
 
 
 def chosen_note(results: Mapping[str, Any]) -> str:

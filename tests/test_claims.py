@@ -151,7 +151,7 @@ def test_runs_that_never_trained_are_counted_and_nothing_is_said_where_none_did(
 
 def test_the_gain_of_the_control_stands_beside_that_of_alibi(results: dict[str, Any]) -> None:
     (c9,) = (one for one in judge(results) if one["id"] == "C9")
-    assert "ALiBi -7.0%, no positions at all -5.0%" in c9["note"]
+    assert "ALiBi \N{MINUS SIGN}7.0%, no positions at all \N{MINUS SIGN}5.0%" in c9["note"]
 
 
 def test_only_claims_with_evidence_are_judged(results: dict[str, Any]) -> None:
