@@ -512,8 +512,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         command = parse(sys.argv[1:] if arguments is None else arguments)
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # on a busy machine, threads that wait awake all stand still
-        from training import processes
+        from training import keep_freed_memory, processes
 
+        keep_freed_memory()
         with processes():
             return RUN[type(command)](command) or 0
     except UserError as error:

@@ -35,7 +35,7 @@ from files import Interrupted, UserError, read_json, write_json, write_text
 from inference import Task, TrainedModel, save_model
 from smoothing import Smoothing, kneser_ney, uniform
 from tokenizer import PAD
-from training import Measurement, TrainingConfig, derived_seed, generator, process, train
+from training import Measurement, TrainingConfig, derived_seed, generator, keep_freed_memory, process, train
 from transformer import (
     Classifier,
     Decoder,
@@ -381,6 +381,7 @@ def _call(job: bytes, item: Any) -> Any:
 
 
 def _start_worker() -> None:
+    keep_freed_memory()
     torch.set_num_threads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to every process; outside training the parent answers it
     parent = multiprocessing.parent_process()

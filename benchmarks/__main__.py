@@ -49,7 +49,9 @@ def main() -> int:
     from benchmarks import options as choices
     from files import write_between_marks, write_json
     from runs import machine
+    from training import keep_freed_memory
 
+    keep_freed_memory()  # as main.py does
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     threads = torch.get_num_threads()

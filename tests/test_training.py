@@ -3,6 +3,7 @@
 import contextlib
 import math
 import os
+import platform
 import signal
 import sys
 from collections.abc import Callable
@@ -18,7 +19,17 @@ from torch import Tensor, nn
 
 import training
 from files import Interrupted, UserError, read_json, read_tensors, write_json, write_tensors
-from training import TrainingConfig, WithLoss, derived_seed, make_optimizer, rate_factor, train, training_step, weights
+from training import (
+    TrainingConfig,
+    WithLoss,
+    derived_seed,
+    keep_freed_memory,
+    make_optimizer,
+    rate_factor,
+    train,
+    training_step,
+    weights,
+)
 from transformer import Classifier, Decoder, TransformerConfig
 
 N, BATCH = 19, 6  # the last batch of an epoch is a single item
@@ -393,3 +404,15 @@ def test_twenty_steps_on_the_fast_path_end_like_twenty_on_the_plain_one(task: st
         ]
         ends.append((values, list(model.parameters())))
     torch.testing.assert_close(ends[0], ends[1], rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep what they will")
+def test_freed_memory_serves_again() -> None:
+    import resource
+
+    keep_freed_memory()
+    torch.ones(2**21)  # 2,048 pages of memory
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(20):
+        torch.ones(2**21)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 2048
