@@ -103,8 +103,8 @@ def drop(x: Tensor, rate: float) -> Tensor:
     if rate == 0:
         return x
     bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
-    kept = bits.view(torch.int16)[: x.numel()].view(x.shape) >= round(2**16 * rate) - 2**15
-    return x * (kept.to(x.dtype) / (1 - rate))
+    kept = bits.view(torch.int16)[: x.numel()].view(x.shape).ge_(round(2**16 * rate) - 2**15)  # 0 or 1; slow as bool
+    return x * kept.to(x.dtype).div_(1 - rate)
 
 
 class Dropout(nn.Dropout):
