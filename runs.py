@@ -377,6 +377,7 @@ def share_out(job: Callable[[Any], Any], items: Sequence[Any], n_workers: int, l
 
 
 def _call(job: bytes, item: Any) -> Any:
+    """job(item) in a worker; the bytes are those that `share_out` has just made, never a file's."""
     return pickle.loads(job)(item)
 
 

@@ -92,7 +92,7 @@ def table(result: dict[str, Any], rows: Sequence[Row]) -> str:
     head = (
         f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, torch {machine['torch']}, "
         f"commit {(machine['commit'] or 'unknown')[:10]}; the peak is that of float32 matrix products of {PRODUCT:,} x "
-        f"{PRODUCT:,}, measured in turn with the rest"
+        f"{PRODUCT:,} in the same run"
     )
     groups: dict[str, list[Row]] = {}
     for row in rows:

@@ -7,24 +7,14 @@ from torch.profiler import ProfilerActivity, profile
 from benchmarks.contenders import Task, our_step
 from benchmarks.timing import Row
 
-KINDS = {  # the beginning of an operator's name -> what it does
-    "aten::mm": "matrix products",
-    "aten::addmm": "matrix products",
-    "aten::bmm": "matrix products",
-    "aten::_scaled_dot_product": "attention kernel",
-    "aten::_fused_adamw": "optimizer",
-    "Optimizer": "optimizer",
-    "aten::native_layer_norm": "layer norms",
-    "aten::clamp_min": "ReLU",
-    "aten::threshold_backward": "ReLU",
-    "aten::copy_": "copies and zeros",
-    "aten::fill_": "copies and zeros",
-    "aten::zero_": "copies and zeros",
-    "aten::cat": "copies and zeros",
-    "aten::exp_": "softmax of the output layer",
-    "aten::amax": "softmax of the output layer",
-    "aten::div_": "softmax of the output layer",
-    "aten::sub_": "softmax of the output layer",
+KINDS = {  # what an operator does -> how its name begins
+    "matrix products": ("aten::mm", "aten::addmm", "aten::bmm"),
+    "attention kernel": ("aten::_scaled_dot_product",),
+    "optimizer": ("aten::_fused_adamw", "Optimizer"),
+    "layer norms": ("aten::native_layer_norm",),
+    "ReLU": ("aten::clamp_min", "aten::threshold_backward"),
+    "copies and zeros": ("aten::copy_", "aten::fill_", "aten::zero_", "aten::cat"),
+    "softmax of the output layer": ("aten::exp_", "aten::amax", "aten::div_", "aten::sub_"),
 }
 REST = "all other operators, and calling them"
 
@@ -39,7 +29,7 @@ def profiled(task: Task, rounds: int) -> list[Row]:
             step()
     seconds: dict[str, float] = defaultdict(float)
     for event in recorded.key_averages():
-        kind = next((kind for start, kind in KINDS.items() if event.key.startswith(start)), REST)
+        kind = next((kind for kind, starts in KINDS.items() if event.key.startswith(starts)), REST)
         seconds[kind] += event.self_cpu_time_total / 1e6 / rounds
     group = f"training step of the {task}, by kind of operation"
     return [Row(group, kind, spent) for kind, spent in sorted(seconds.items(), key=lambda item: -item[1])]

@@ -20,16 +20,7 @@ from torch import Tensor, nn
 
 import training
 from files import Interrupted, UserError, read_json, read_tensors, write_json, write_tensors
-from training import (
-    TrainingConfig,
-    WithLoss,
-    derived_seed,
-    make_optimizer,
-    rate_factor,
-    train,
-    training_step,
-    weights,
-)
+from training import TrainingConfig, WithLoss, derived_seed, make_optimizer, rate_factor, train, training_step, weights
 from transformer import Classifier, Decoder, TransformerConfig
 
 N, BATCH = 19, 6  # the last batch of an epoch is a single item
