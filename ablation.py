@@ -84,7 +84,7 @@ DID_NOT_HELP: dict[Task, list[str]] = {
 }
 
 
-def ablation(seeds: Sequence[int], data: Data, place: Place, n_workers: int) -> dict[str, Any]:
+def ablation(seeds: Sequence[int], data: Data, place: Place, command: str, n_workers: int) -> dict[str, Any]:
     """Train every variant on every seed, compare, and write results.json."""
     started = time.perf_counter()
     variants = {task: variants_of(task) for task in CHANGES}
@@ -106,6 +106,7 @@ def ablation(seeds: Sequence[int], data: Data, place: Place, n_workers: int) -> 
     rows = [row_of(task, name, row, found[WHOLE]) for task, found in values.items() for name, row in found.items()]
     results = {
         "command": "ablation",
+        "command_line": command,
         "seeds": list(seeds),
         "machine": machine(),
         "rows": rows,

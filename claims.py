@@ -215,7 +215,7 @@ def perplexity_falls(results: Mapping[str, Any]) -> Iterator[Part]:
 
 def same_at_any_length(results: Mapping[str, Any]) -> Iterator[Part]:
     block = results["block_size"]
-    for row in find(results, "decoder", "alibi", "alibi", stride=None, window=None):
+    for row in find(results, "decoder", "alibi", "alibi", sliding=False, window=None):
         length = int(row["measure"].split()[-1])
         if length <= 4 * block:
             text = row["measure"].split(", ")[1]

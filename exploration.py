@@ -5,6 +5,7 @@ every difference is one between pairs. The differences and their intervals go to
 """
 
 import functools
+import itertools
 import random
 import time
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ from transformer import Decoder
 POSITIONS = ("learned", "alibi", "none")
 STEEP, STEEPER = "alibi-steep", 8.0  # every slope 8 times as steep: 1/2 and 1/32 at two heads
 RATES = (0.2, 0.3, 0.4, 0.5)  # of dropout
+WIDTH = "ff"  # and a number: the hidden size of a decoder's feed-forward network
 LENGTHS = (1, 2, 4, 8)  # tokens at inference, as multiples of the block: 32, 64, 128 and 256
 TIMED_ROUNDS, TIMED_SHARE, WARM_UP_STEPS = 5, 0.1, 10
 
@@ -80,7 +82,7 @@ class Study:
         if not self.alibi:
             return {}
         positions = {name: customise(self.decoder, positions=name) for name in POSITIONS}
-        widths = {f"ff{size}": customise(self.decoder, positions="learned", ff_dim=size) for size in self.ff_dims}
+        widths = {f"{WIDTH}{size}": customise(self.decoder, positions="learned", ff_dim=size) for size in self.ff_dims}
         return positions | {STEEP: customise(positions["alibi"], alibi_slope_scale=STEEPER)} | widths
 
 
@@ -133,7 +135,8 @@ def explore(study: Study, data: Data, place: Place) -> dict[str, Any]:
 def plan(kind: str, variants: Mapping[str, Recipe], seeds: Sequence[int]) -> dict[tuple[str, str, int], Run]:
     """The run of each variant and seed; variants with the same recipe (the original and learned positions) share one.
 
-    Validation runs of seed s are measured on fold s of five, so that five seeds are a cross-validation.
+    Validation runs of seed s are measured on fold s of five, so that five seeds are a cross-validation. They, and the
+    decoders of other widths, are asked for their last measurement alone.
     """
     names: dict[Recipe, str] = {}
     for variant, recipe in variants.items():
@@ -145,7 +148,7 @@ def plan(kind: str, variants: Mapping[str, Recipe], seeds: Sequence[int]) -> dic
             seed,
             fold=seed if kind == "validation" else None,
             lengths=lengths(recipe)[1:] if kind == "decoder" and names[recipe] == "alibi" else (),
-            brief=kind == "validation",
+            brief=kind == "validation" or names[recipe].startswith(WIDTH),
         )
         for variant, recipe in variants.items()
         for seed in seeds
@@ -158,8 +161,8 @@ def lengths(recipe: Recipe) -> tuple[int, ...]:
 
 
 def validated(study: Study) -> dict[str, Recipe]:
-    """The variants among which validation chooses: the original, and batch norm with each rate of dropout."""
-    return {name: recipe for name, recipe in study.regularized().items() if name in ("original", *rate_names())}
+    """The variants among which validation chooses: batch norm with each rate of dropout."""
+    return {name: recipe for name, recipe in study.regularized().items() if name in rate_names()}
 
 
 def rate_names() -> list[str]:
@@ -244,28 +247,37 @@ def perplexity_by_length(run: Run, data: Data, place: Place) -> list[dict[str, A
     """Perplexity on each test text at each inference length: the same tokens, all of them, are scored at each.
 
     Two protocols: windows that do not overlap, in which the first tokens of each have little context whatever the
-    length, and a window that slides by half a block, in which none has. And a control, `window`: every token attends,
-    in each layer, to no more of the past than it could in training. Learned positions have nothing past their table:
-    None.
+    length, and a window that slides by half its length, in which every token has at least that much. And a control,
+    `window`: every token attends, in each layer, to no more of the past than it could in training; at the length of
+    training that takes nothing away. Learned positions have nothing past their table: None.
     """
 
     def compute() -> list[dict[str, Any]]:
         model = load_model(place.weights(run), "decoder").model.to(place.device)
         assert isinstance(model, Decoder)
         config, rows = model.config, []
-        for window in (None, config.block_size - 1):
-            model.config = replace(config, window=window)
-            for stride in (None, config.block_size // 2):
-                for length in lengths(run.recipe):
-                    undefined = config.positions == "learned" and length > config.block_size
-                    found = {
-                        name: None if undefined else perplexity(token_nats(model, text.ids, Protocol(length, stride)))
-                        for name, text in data.test_streams.items()
-                    }
-                    rows.append({"length": length, "stride": stride, "window": window, "perplexity": found})
+
+        def measure(length: int, sliding: bool) -> dict[str, float | None]:
+            undefined = config.positions == "learned" and length > config.block_size
+            protocol = Protocol(length, max(1, length // 2) if sliding else None)
+            return {
+                name: None if undefined else perplexity(token_nats(model, text.ids, protocol))
+                for name, text in data.test_streams.items()
+            }
+
+        for sliding, length in itertools.product((False, True), lengths(run.recipe)):
+            model.config = config
+            free = measure(length, sliding)
+            model.config = replace(config, window=config.block_size - 1)
+            kept = free if length == config.block_size else measure(length, sliding)
+            for window, found in ((None, free), (config.block_size - 1, kept)):
+                rows.append({"length": length, "sliding": sliding, "window": window, "perplexity": found})
         return rows
 
-    identity = {"run": asdict(run), "data": data.corpus.fingerprint, "lengths": lengths(run.recipe)}
+    protocols = ["side by side", "sliding by half"]
+    identity = {
+        "run": asdict(run), "data": data.corpus.fingerprint, "lengths": lengths(run.recipe), "protocols": protocols,
+    }  # fmt: skip
     return remembered(place.out / "runs" / f"{run.name}.lengths.json", identity, compute)
 
 
@@ -285,7 +297,7 @@ def compare(results: Mapping[str, Any], labels: Sequence[int]) -> list[dict[str,
         if variant in classifier and base in classifier:
             rows += compare_classifiers(variant, base, classifier[variant], classifier[base], labels)
     against = [("alibi", "learned"), ("none", "learned"), ("alibi", "none"), (STEEP, "alibi")]
-    sizes = [name for name in decoder if name.startswith("ff")]
+    sizes = [name for name in decoder if name.startswith(WIDTH)]
     against += [(wide, narrow) for wide in sizes[:1] for narrow in sizes[1:]]
     for variant, base in against:
         if variant in decoder and base in decoder:
@@ -348,7 +360,7 @@ def compare_lengths(
         same = [
             number
             for number, other in enumerate(seeds[0])
-            if (other["stride"], other["window"], other["length"]) == (row["stride"], row["window"], block_size)
+            if (other["sliding"], other["window"], other["length"]) == (row["sliding"], row["window"], block_size)
         ]
         if row["length"] == block_size or not same or None in row["perplexity"].values():
             continue
@@ -356,7 +368,7 @@ def compare_lengths(
             values = [[seed[number]["perplexity"][text] for seed in seeds] for number in (place, same[0])]
             what = f"perplexity, {text}, length {row['length']}"
             entry = comparison("decoder", variant, variant, what, "ratio", paired_ratio(*values))
-            rows.append(entry | {"stride": row["stride"], "window": row["window"]})
+            rows.append(entry | {"sliding": row["sliding"], "window": row["window"]})
     return rows
 
 

@@ -171,14 +171,16 @@ class Report(Study):
     """a small version in under three minutes: everything works, and nothing is said by its numbers"""
     readme: Optional[Path] = None
     """README.md that gets the tables, between its two marks for results"""
-    ablation: Path = Path("runs/ablation/results.json")
-    """results of the best recipe's ablation, which the page shows if they are there"""
+    ablation: Optional[Path] = None
+    """results of the best recipe's ablation, for the page (default: runs/ablation/results.json if it is there)"""
 
 
 @dataclass(frozen=True)
 class Ablation(Seeds):
     """What each ingredient of the best recipe brings: the recipe without it, over several seeds."""
 
+    readme: Optional[Path] = None
+    """README.md that gets the tables, between its two marks for the ablation"""
     resume: bool = False
     """go on with the interrupted runs in --out"""
 
@@ -342,14 +344,15 @@ def run_report(command: Report) -> None:
         epochs, iterations = command.epochs or 2, command.iterations or 50
         command = replace(command, seeds=min(command.seeds, 2), epochs=epochs, iterations=iterations)
     if command.readme is not None:
-        around_marks(command.readme, page.README_MARK)  # a README without marks is refused now, not after the runs
+        around_marks(command.readme, page.README_MARKS[0])  # a README without marks is refused now, not after the runs
+    ablation = command.ablation or Path("runs/ablation/results.json")
+    ingredients = page.read_ablation(ablation) if command.ablation or ablation.exists() else None
     study = make_study(command, ff_dims=(256, 100), **({"timed_share": 0.3} if command.quick else {}))
     set_threads(command, alone=False)
     place = Place(command.out or Path("runs") / name, pick_device(command.device))
     data = load_data(command.data_dir, study.classifier.architecture.block_size, share=3 if command.quick else 1)
     write_json(place.out / "config.json", settings)  # what is there is reused, so no earlier run is set aside
-    line = shlex.join(["python", "main.py", *sys.argv[1:]])
-    results = page.report(study, data, place, line, command.quick, command.ablation)
+    results = page.report(study, data, place, command_line(), command.quick, ingredients)
     if command.readme is not None:
         page.fill_readme(command.readme, results)
     print(page.report_text(results))
@@ -357,13 +360,24 @@ def run_report(command: Report) -> None:
 
 
 def run_ablation(command: Ablation) -> None:
+    import page
     import report
     from ablation import ablation
     from experiments import RECIPES
 
+    if command.readme is not None:
+        around_marks(command.readme, page.README_MARKS[1])
     seeds, n_workers = seeds_and_workers(command)
     data, place = prepare(command, "ablation", RECIPES["best"]["classifier"])
-    show(report.ablation_text, ablation(seeds, data, place, n_workers), place)
+    results = ablation(seeds, data, place, command_line(), n_workers)
+    if command.readme is not None:
+        page.fill_readme_with_ablation(command.readme, results)
+    show(report.ablation_text, results, place)
+
+
+def command_line() -> str:
+    """The command that is running, as it would be typed."""
+    return shlex.join(["python", "main.py", *sys.argv[1:]])
 
 
 def seeds_and_workers(command: Seeds) -> tuple[tuple[int, ...], int]:

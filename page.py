@@ -23,13 +23,13 @@ from comparison import FAILS, HOLDS, UNCLEAR, summary
 from dataset import Data
 from experiments import BASELINE_NAMES, REPORT_SENTENCE, draw_attention, draw_classifier, draw_decoder
 from exploration import NAMES, POSITIONS, Study, explore
-from files import read_json, write_between_marks, write_json, write_text
+from files import UserError, read_json, write_between_marks, write_json, write_text
 from inference import load_model
 from runs import Place, Run, machine, remembered, share_out
 from tables import Table, effect, number
 from transformer import Classifier
 
-README_MARK = "results"
+README_MARKS = ("results", "ablation")  # what stands between them is written by the commands report and ablation
 SYMBOLS = {HOLDS: "\N{CHECK MARK}", FAILS: "\N{MULTIPLICATION SIGN}", UNCLEAR: "?"}
 
 
@@ -56,8 +56,13 @@ class Section:
 # ------------------------------------------------------------------------------------------------------------ the runs
 
 
-def report(study: Study, data: Data, place: Place, command: str, quick: bool, ablation: Path) -> dict[str, Any]:
-    """Run, or reuse, all that the page needs, and write results.json, report.md and report.html."""
+def report(
+    study: Study, data: Data, place: Place, command: str, quick: bool, ablation: dict[str, Any] | None
+) -> dict[str, Any]:
+    """Run, or reuse, all that the page needs, and write results.json, report.md and report.html.
+
+    `ablation`: the results of that command, which the page shows if there are any.
+    """
     started = time.perf_counter()
     results: dict[str, Any] = {
         "command": "report",
@@ -69,7 +74,7 @@ def report(study: Study, data: Data, place: Place, command: str, quick: bool, ab
     }
     results["attention"] = {kind: attention_of(results, kind, study, data, place) for kind in ("encoder", "decoder")}
     results["claims"] = judge(results)
-    results["ablation"] = read_json(ablation) if ablation.exists() else None
+    results["ablation"] = ablation
     results["training_seconds"] = sum(run["train_seconds"] for run in trainings(results))
     results["total_seconds"] = time.perf_counter() - started
     write_json(place.out / "results.json", results)
@@ -78,6 +83,14 @@ def report(study: Study, data: Data, place: Place, command: str, quick: bool, ab
     write_text(place.out / "report.md", markdown(results, sections))
     write_text(place.out / "report.html", html(results, sections))
     return results
+
+
+def read_ablation(path: Path) -> dict[str, Any]:
+    """The results of the ablation command; UserError if `path` holds something else."""
+    found = read_json(path)
+    if not isinstance(found, dict) or found.get("command") != "ablation":
+        raise UserError(f"{path}: not the results of python main.py ablation; leave out --ablation, or name its file")
+    return found
 
 
 def describe(data: Data) -> dict[str, Any]:
@@ -316,13 +329,12 @@ def compose(results: Mapping[str, Any], figures: Path) -> list[Section]:
     ]
     if results["ablation"]:
         words = ["What --recipe best loses, or gains, when one of its ingredients changes: python main.py ablation."]
-        sections.append(Section("Ablation of the best recipe", words, ablation_tables(results)))
+        sections.append(Section("Ablation of the best recipe", words, ablation_tables(results["ablation"])))
     return [*sections, methods(results)]
 
 
 def ablation_tables(results: Mapping[str, Any]) -> list[Table]:
-    found = results["ablation"]
-    return [tables.table_of_ablation(found, task) for task in found["did_not_help"]] if found else []
+    return [tables.table_of_ablation(results, task) for task in results["did_not_help"]]
 
 
 def shared_rows(results: Mapping[str, Any]) -> str:
@@ -421,11 +433,18 @@ def markdown(results: Mapping[str, Any], sections: Sequence[Section]) -> str:
         lines += [f"## {section.title}", ""]
         for paragraph in section.paragraphs:
             lines += [paragraph, ""]
-        for table in (*section.tables, *section.more):
-            lines += [f"### {table.title}", "", markdown_table(table), "", *([table.note, ""] if table.note else [])]
+        lines += markdown_tables([*section.tables, *section.more])
         for picture in section.pictures:
             lines += [f"![{picture.caption}](figures/{picture.path.name})", "", picture.caption, ""]
     return "\n".join(lines)
+
+
+def markdown_tables(shown: Sequence[Table]) -> list[str]:
+    """The lines of tables below each other, with their titles and notes."""
+    lines: list[str] = []
+    for table in shown:
+        lines += [f"### {table.title}", "", markdown_table(table), "", *([table.note, ""] if table.note else [])]
+    return lines
 
 
 def markdown_table(table: Table) -> str:
@@ -479,23 +498,22 @@ def html(results: Mapping[str, Any], sections: Sequence[Section]) -> str:
 
 
 def fill_readme(path: Path, results: Mapping[str, Any]) -> None:
-    """Put the tables of results between the two marks of README.md."""
-    machine, rows = results["machine"], results["data"]["rows"]
+    """Put the results of the report command between their marks in README.md."""
+    rows = results["data"]["rows"]
     variants = [name for name in results["classifier"] if name not in POSITIONS]
     lines = [
         "## Results",
         "",
-        f"From `{results['command_line']}`, which writes this section: commit {(machine['commit'] or 'unknown')[:10]}, "
-        f"seeds {', '.join(map(str, results['seeds']))}, {rows['train']:,} training and {rows['test']:,} test rows, "
-        f"{machine['processor']}, {machine['cores']} cores, {len(trainings(results))} trainings of together "
-        f"{training_minutes(results)} on one thread each.",
+        f"From `{results['command_line']}`, which writes this section: {provenance(results)}, {rows['train']:,} "
+        f"training and {rows['test']:,} test rows, {len(trainings(results))} trainings of together "
+        f"{training_minutes(results)} on one thread each; {results['total_seconds'] / 60:.1f} minutes in all.",
         "",
         *(f"- {line}" for line in in_short(results)),
         "",
         COMPARABLE,
         "",
     ]
-    for table in (
+    shown = [
         tables.verdicts(results["claims"]),
         tables.classifiers(results, POSITIONS, "Classifier by position method"),
         tables.classifiers(results, variants, "Classifier by regularization"),
@@ -504,10 +522,27 @@ def fill_readme(path: Path, results: Mapping[str, Any]) -> None:
         tables.times(results, "classifier"),
         tables.times(results, "decoder"),
         tables.lengths(results),
-        *ablation_tables(results),
-    ):
-        lines += [f"**{table.title}**", "", markdown_table(table), "", *([table.note, ""] if table.note else [])]
-    write_between_marks(path, README_MARK, "\n".join(lines))
+    ]
+    write_between_marks(path, README_MARKS[0], "\n".join(lines + markdown_tables(shown)))
+
+
+def fill_readme_with_ablation(path: Path, results: Mapping[str, Any]) -> None:
+    """Put the results of the ablation command between their marks in README.md."""
+    lines = [
+        "## Ablation of the best recipe",
+        "",
+        f"From `{results['command_line']}`, which writes this section: {provenance(results)}; "
+        f"{results['total_seconds'] / 60:.0f} minutes.",
+        "",
+    ]
+    write_between_marks(path, README_MARKS[1], "\n".join(lines + markdown_tables(ablation_tables(results))))
+
+
+def provenance(results: Mapping[str, Any]) -> str:
+    """The commit, seeds and machine of a command's results."""
+    machine, seeds = results["machine"], ", ".join(map(str, results["seeds"]))
+    commit = (machine["commit"] or "unknown")[:10]
+    return f"commit {commit}, seeds {seeds}, {machine['processor']}, {machine['cores']} cores"
 
 
 def report_text(results: Mapping[str, Any]) -> str:

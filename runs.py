@@ -156,7 +156,9 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
     if place.record(run).exists():
         record = read_json(place.record(run))
         if not isinstance(record, dict) or record.get("identity") != identity:
-            raise UserError(f"{place.record(run)}: of other settings or data; take another --out or drop --resume")
+            raise UserError(
+                f"{place.record(run)}: of other settings or data; take another --out, or drop --resume if you gave it"
+            )
         return record
     torch.manual_seed(derived_seed(run.seed, "initialisation"))
     kind = ClassifierWork if run.recipe.task == "classifier" else DecoderWork

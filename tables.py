@@ -170,15 +170,14 @@ def lengths(results: Mapping[str, Any], text: str | None = None) -> Table:
     sizes = list(dict.fromkeys(row["length"] for row in found[POSITIONS[0]][0]))
     rows: list[list[str | None]] = []
     for variant, seeds in found.items():
-        for kind in dict.fromkeys((row["stride"], row["window"]) for row in seeds[0]):
-            stride, window = kind
-            protocol = "windows side by side" if stride is None else f"sliding by {stride}"
+        for sliding, window in dict.fromkeys((row["sliding"], row["window"]) for row in seeds[0]):
+            protocol = "sliding by half" if sliding else "windows side by side"
             if window is not None and variant == "learned":
                 continue  # has no longer lengths to control for
             row: list[str | None] = [NAMES[variant], protocol, "all" if window is None else f"{window} back"]
             for size in sizes:
                 cells = [
-                    next(r for r in seed if (r["length"], r["stride"], r["window"]) == (size, stride, window))[
+                    next(r for r in seed if (r["length"], r["sliding"], r["window"]) == (size, sliding, window))[
                         "perplexity"
                     ]
                     for seed in seeds
@@ -194,8 +193,9 @@ def lengths(results: Mapping[str, Any], text: str | None = None) -> Table:
         ("" if text else "Geometric mean over the test texts. ")
         + "The same tokens, all of them, are scored at every length. A dash: learned positions are undefined past "
         f"{results['block_size']} tokens. Side by side, the first tokens of a window have little context, and a longer "
-        f"window has fewer of them; sliding, no token has. '{results['block_size'] - 1} back': every layer sees no "
-        "more of the past than it could in training, so what changes there is not extrapolation."
+        "window has fewer of them; sliding by half its length, it scores none of them after the first. "
+        f"'{results['block_size'] - 1} back': every layer sees no more of the past than it could in training, so what "
+        "changes there is not extrapolation."
     )
     header = ["decoder", "protocol", "attends to", *(f"{size} tokens" for size in sizes)]
     return Table(title, header, rows, note)

@@ -639,9 +639,10 @@ class LinearCrossEntropy(torch.autograd.Function):
         n = len(x)
         x_gradient, weight_gradient, bias_gradient = map(torch.zeros_like, (x, weight, bias))
         total = x.new_zeros(())
+        buffer = x.new_empty(min(n, ROWS), len(weight))
         for start in range(0, n, ROWS):
             rows, target = x[start : start + ROWS], targets[start : start + ROWS]
-            logits = torch.addmm(bias, rows, weight.t())  # (rows, V)
+            logits = torch.addmm(bias, rows, weight.t(), out=buffer[: len(rows)])  # (rows, V)
             logits -= logits.amax(dim=1, keepdim=True)
             expected = logits.gather(1, target)  # under the target distribution, (rows, 1)
             kept = torch.ones_like(expected)

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 import ablation
+import page
 import report
 from ablation import CHANGES, WHOLE, variants_of
 from comparison import paired_difference
@@ -31,7 +32,7 @@ def test_the_study_compares_each_change_with_the_recipe(
 
     monkeypatch.setattr(ablation, "variants_of", small)
     place = Place(tmp_path, torch.device("cpu"))
-    results = ablation.ablation((0, 1), data, place, n_workers=1)
+    results = ablation.ablation((0, 1), data, place, "python main.py ablation", n_workers=1)
     for task in CHANGES:
         whole, *others = (row for row in results["rows"] if row["task"] == task)
         assert (whole["variant"], whole["estimate"]) == (WHOLE, None)
@@ -46,5 +47,10 @@ def test_the_study_compares_each_change_with_the_recipe(
     text = report.ablation_text(results)
     assert "no spelling of words" in text
     assert "Ablation of the best classifier" in text
-    again = ablation.ablation((0, 1), data, place, n_workers=1)
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- ablation -->\nstale\n<!-- /ablation -->\n")
+    page.fill_readme_with_ablation(readme, results)
+    assert "stale" not in readme.read_text()
+    assert "### Ablation of the best decoder" in readme.read_text()
+    again = ablation.ablation((0, 1), data, place, "python main.py ablation", n_workers=1)
     assert again["rows"] == results["rows"]

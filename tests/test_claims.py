@@ -43,12 +43,12 @@ def results() -> dict[str, Any]:
     regularized = "batch-norm-dropout-0.2"
     classifiers = ("learned", "alibi", "original", regularized)
     lengths = [
-        compared("decoder", "alibi", "alibi", f"perplexity, {text}, length {n}", 1.001, stride=None, window=None)
+        compared("decoder", "alibi", "alibi", f"perplexity, {text}, length {n}", 1.001, sliding=False, window=None)
         for text in TEXTS
         for n in (64, 128)
     ]
-    elsewhere = compared("decoder", "alibi", "alibi", "perplexity, obama, length 64", 9.0, stride=16, window=None)
-    far = compared("decoder", "alibi", "alibi", "perplexity, obama, length 256", 9.0, stride=None, window=None)
+    elsewhere = compared("decoder", "alibi", "alibi", "perplexity, obama, length 64", 9.0, sliding=True, window=None)
+    far = compared("decoder", "alibi", "alibi", "perplexity, obama, length 256", 9.0, sliding=False, window=None)
     return {
         "test_names": TEXTS,
         "block_size": 32,

@@ -142,13 +142,14 @@ def test_variants_run_on_the_same_seeds_and_differ_in_one_thing(results: dict[st
         assert learned - none == n_embd * n_positions  # the table of positions and nothing else
         assert variants["alibi"][0]["n_parameters"] == none
     assert results["classifier"]["learned"] == results["classifier"]["original"]  # the same runs, not run twice
+    n_rows = {name: len(runs[0]["iterations"]) for name, runs in results["decoder"].items()}
+    assert n_rows == {"learned": 5, "alibi": 5, "none": 5, "alibi-steep": 5, "ff8": 5, "ff4": 1}
 
 
 def test_the_rate_is_chosen_on_validation_rows(results: dict[str, Any]) -> None:
     validation = results["validation"]
     assert all(run["test"]["all"]["n"] == 12 for runs in validation.values() for run in runs)  # a fifth of train
     means = {name: sum(run["test"]["all"]["accuracy"] for run in runs) for name, runs in validation.items()}
-    del means["original"]
     assert means[results["chosen_rate"]] == max(means.values())
 
 
@@ -156,10 +157,14 @@ def test_the_same_tokens_are_scored_at_every_length(results: dict[str, Any]) -> 
     rows = results["extrapolation"]["learned"][0]
     assert {row["length"] for row in rows} == {8, 16, 32, 64}
     assert all((None in row["perplexity"].values()) == (row["length"] > 8) for row in rows)
+    by_kind = {(row["length"], row["sliding"], row["window"]): row for row in results["extrapolation"]["none"][0]}
+    assert len(by_kind) == 4 * 2 * 2
+    assert by_kind[8, True, 7]["perplexity"] == by_kind[8, True, None]["perplexity"]  # all that training could see
+    assert by_kind[64, True, 7]["perplexity"] != by_kind[64, True, None]["perplexity"]
     for variant in ("learned", "alibi", "none"):
         for run, rows in zip(results["decoder"][variant], results["extrapolation"][variant]):
             last = run["iterations"][-1]["perplexity"]
-            (same,) = (row for row in rows if (row["length"], row["stride"], row["window"]) == (8, None, None))
+            (same,) = (row for row in rows if (row["length"], row["sliding"], row["window"]) == (8, False, None))
             assert same["perplexity"] == pytest.approx({name: last[name] for name in same["perplexity"]})
 
 

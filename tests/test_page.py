@@ -47,9 +47,11 @@ def results(data: Data, place: Place) -> dict[str, Any]:
         row | {"variant": "the recipe", "values": [62.0, 62.0], "estimate": None},
         row | {"variant": "a <b>bold</b> idea", "values": [59.0, 61.0], "estimate": estimate},
     ]
-    found = {"seeds": [0, 1], "rows": rows, "did_not_help": {"classifier": ["magic"]}}
+    found = {"command": "ablation", "seeds": [0, 1], "rows": rows, "did_not_help": {"classifier": ["magic"]}}
     ablation.write_text(json.dumps(found))
-    return report(STUDY, data, place, "python main.py report --seeds 2", quick=True, ablation=ablation)
+    return report(
+        STUDY, data, place, "python main.py report --seeds 2", quick=True, ablation=page.read_ablation(ablation)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +137,7 @@ def test_a_second_start_trains_and_times_nothing(
 ) -> None:
     for name in ("runs.train", "exploration.train", "exploration.perplexity", "page.batches"):
         monkeypatch.setattr(name, None)
-    again = report(STUDY, data, place, "python main.py report", quick=False, ablation=place.out / "none.json")
+    again = report(STUDY, data, place, "python main.py report", quick=False, ablation=None)
     same = ("claims", "comparisons", "attention", "timing", "extrapolation", "training_seconds")
     assert {key: json.loads(json.dumps(again[key])) for key in same} == json.loads(
         json.dumps({key: results[key] for key in same})
@@ -148,7 +150,7 @@ def test_a_second_start_trains_and_times_nothing(
 
 def test_readme_gets_the_tables_between_its_marks(results: dict[str, Any], tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    start, end = f"<!-- {page.README_MARK} -->", f"<!-- /{page.README_MARK} -->"
+    start, end = f"<!-- {page.README_MARKS[0]} -->", f"<!-- /{page.README_MARKS[0]} -->"
     readme.write_text(f"before\n{start}\nstale\n{end}\nafter\n")
     fill_readme(readme, results)
     fill_readme(readme, results)
@@ -162,6 +164,11 @@ def test_readme_gets_the_tables_between_its_marks(results: dict[str, Any], tmp_p
     with pytest.raises(UserError, match="needs the lines"):
         fill_readme(readme, results)
     assert readme.read_text() == "no marks"
+
+
+def test_another_file_is_not_taken_for_an_ablation(place: Place) -> None:
+    with pytest.raises(UserError, match="not the results of python"):
+        page.read_ablation(place.out / "results.json")
 
 
 def test_a_page_of_many_speakers_stays_readable(results: dict[str, Any], data: Data, place: Place) -> None:
