@@ -7,8 +7,7 @@ once, for what it is good at, words that training never shows, is what validatio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from math import exp, log
-from statistics import fmean
+from statistics import geometric_mean
 from typing import Any
 
 from comparison import paired_difference, paired_ratio
@@ -133,7 +132,7 @@ def measure(task: Task, run: Mapping[str, Any]) -> float:
 
 def mean_perplexity(scores: Mapping[str, Mapping[str, Any]]) -> float:
     """The geometric mean over texts."""
-    return exp(fmean(log(row["perplexity"]) for row in scores.values()))
+    return geometric_mean(row["perplexity"] for row in scores.values())
 
 
 def linear_models(seeds: Sequence[int], data: Data) -> dict[str, list[float]]:

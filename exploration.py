@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 import torch
@@ -376,7 +377,7 @@ def compare_lengths(
 
 
 def draw(results: Mapping[str, Any], figures: Path) -> None:
-    """Figures 8 to 11, as far as the study went."""
+    """Figures 8 to 11 and that of inference lengths, as far as the study went."""
     classifier, decoder = results["classifier"], results["decoder"]
     if "alibi" in results["halves"]:
         accuracy_figure(
@@ -436,6 +437,7 @@ def draw(results: Mapping[str, Any], figures: Path) -> None:
             f"Figure 10: ALiBi trained at {block} tokens, read at other lengths",
             log_y=True,
         )
+        length_figure(figures / "inference_length.png", results["extrapolation"], block)
     if "regularize" in results["halves"]:
         accuracy_figure(
             figures / "figure11_regularization.png",
@@ -443,6 +445,42 @@ def draw(results: Mapping[str, Any], figures: Path) -> None:
             ["train", "test"],
             "Figure 11: original and regularized classifier",
         )
+
+
+def length_figure(
+    path: Path, extrapolation: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], block_size: int
+) -> None:
+    """How perplexity changes with inference length, by protocol: solid as it is, dashed with the control's window."""
+
+    def changes(rows: Sequence[Mapping[str, Any]], sliding: bool, window: int | None) -> list[float]:  # of one seed
+        means = [
+            geometric_mean(row["perplexity"].values())
+            for row in rows
+            if (row["sliding"], row["window"]) == (sliding, window)
+        ]
+        return [100 * (mean / means[0] - 1) for mean in means]
+
+    variants = [name for name in extrapolation if name != "learned"]  # undefined at every other length
+    sizes = [multiple * block_size for multiple in LENGTHS]
+    panels = [
+        utilities.Panel(
+            [
+                utilities.Line(
+                    NAMES[name] + (f", {window} back" if window is not None else ""),
+                    sizes,
+                    [changes(rows, sliding, window) for rows in extrapolation[name]],
+                    color,
+                    dashed=window is not None,
+                )
+                for color, name in enumerate(variants)
+                for window in (None, block_size - 1)
+            ],
+            title="sliding by half" if sliding else "windows side by side",
+        )
+        for sliding in (False, True)
+    ]
+    title, label = "What other inference lengths change", f"change of perplexity against {block_size} tokens (%)"
+    utilities.line_figure(path, panels, "inference length (tokens)", label, title, log_x=True)
 
 
 def accuracy_figure(

@@ -301,6 +301,12 @@ def compose(results: Mapping[str, Any], figures: Path) -> list[Section]:
                     "figure10_inference_length", "Figure 10. ALiBi: test perplexity by inference length.", wide=True
                 ),
                 picture(
+                    "inference_length",
+                    "Change of mean test perplexity with inference length: mean over seeds, shaded from lowest to "
+                    "highest; dashed: with the control's window.",
+                    wide=True,
+                ),
+                picture(
                     "changes_perplexity",
                     "Change of perplexity against learned positions, with 95% intervals.",
                     wide=True,

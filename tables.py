@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import exp, log
+from statistics import geometric_mean
 from typing import Any
 
 from claims import PUBLISHED, find
@@ -183,9 +183,7 @@ def lengths(results: Mapping[str, Any], text: str | None = None) -> Table:
                     for seed in seeds
                 ]
                 undefined = any(cell[name] is None for cell in cells for name in texts)
-                means = (
-                    [] if undefined else [exp(sum(log(cell[name]) for name in texts) / len(texts)) for cell in cells]
-                )
+                means = [] if undefined else [geometric_mean(cell[name] for name in texts) for cell in cells]
                 row.append(spread(means) if means else None)
             rows.append(row)
     title = f"Perplexity on {text} by inference length" if text else "Perplexity by inference length"
