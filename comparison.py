@@ -22,7 +22,7 @@ class Summary:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A paired effect with its 95% interval; low, high and sd are None for a single pair."""
+    """A paired effect with its 95% interval; low and high are None for a single pair, or two that agree exactly."""
 
     mean: float  # of the differences; of ratios the geometric mean
     low: float | None
@@ -137,8 +137,9 @@ def _estimate(values: np.ndarray, median: float) -> Estimate:
     n, mean = len(values), float(values.mean())
     if n == 1:
         return Estimate(mean, None, None, None, median, 1)
-    if np.ptp(values) == 0:  # no spread was seen: the interval is the point
-        return Estimate(mean, mean, mean, 0.0, median, n)
+    if np.ptp(values) == 0:  # no spread was seen: the interval is the point, if more than two agree
+        low, high = (mean, mean) if n > 2 else (None, None)
+        return Estimate(mean, low, high, 0.0, median, n)
     from scipy import stats
 
     resampled = stats.bootstrap((values,), np.mean, method="percentile", batch=1000, rng=np.random.default_rng(0))

@@ -397,6 +397,7 @@ def draw(results: Mapping[str, Any], figures: Path) -> None:
                             NAMES[name],
                             iterations,
                             [[row["perplexity"][text] for row in run["iterations"]] for run in decoder[name]],
+                            dashed=name == "none",  # the control, which else would hide ALiBi
                         )
                         for name in POSITIONS
                     ],
@@ -425,6 +426,7 @@ def draw(results: Mapping[str, Any], figures: Path) -> None:
                                 ]
                                 for run in decoder["alibi"]
                             ],
+                            dashed=length > block,
                         )
                         for length in (multiple * block for multiple in LENGTHS)
                     ],

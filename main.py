@@ -334,14 +334,15 @@ def run_part3(command: Part3) -> None:
 def run_report(command: Report) -> None:
     import page
     from dataset import load_data
-    from runs import Place
+    from runs import Place, machine
     from training import pick_device
 
-    settings = json.loads(json.dumps({"command": "report", **asdict(command)}, default=str))
     name = "report"
     if command.quick:
         name = "report-quick"
-        epochs, iterations = command.epochs or 2, command.iterations or 50
+        epochs, iterations = (
+            few if given is None else given for given, few in ((command.epochs, 2), (command.iterations, 50))
+        )
         command = replace(command, seeds=min(command.seeds, 2), epochs=epochs, iterations=iterations)
     if command.readme is not None:
         around_marks(command.readme, page.README_MARKS[0])  # a README without marks is refused now, not after the runs
@@ -351,8 +352,12 @@ def run_report(command: Report) -> None:
     set_threads(command, alone=False)
     place = Place(command.out or Path("runs") / name, pick_device(command.device))
     data = load_data(command.data_dir, study.classifier.architecture.block_size, share=3 if command.quick else 1)
-    write_json(place.out / "config.json", settings)  # what is there is reused, so no earlier run is set aside
+    settings = json.loads(json.dumps({"command": "report", **asdict(command), "machine": machine()}, default=str))
+    config = place.out / "config.json"
+    if not config.exists():
+        write_json(config, settings)
     results = page.report(study, data, place, command_line(), command.quick, ingredients)
+    write_json(config, settings)  # runs that were there are reused, and other settings' would have been refused
     if command.readme is not None:
         page.fill_readme(command.readme, results)
     print(page.report_text(results))
@@ -395,6 +400,7 @@ def make_study(command: Study, **settings: Any) -> Any:
     from experiments import RECIPES, customise
     from exploration import Study
 
+    check(command, "at least 1", "epochs", "iterations")
     seeds, n_workers = seeds_and_workers(command)
     durations = {"classifier": command.epochs, "decoder": command.iterations}
     recipes: dict[str, Any] = {
@@ -561,7 +567,8 @@ def parse(arguments: list[str]) -> Any:
             raise
         lines = [line.strip("│ ") for line in box.getvalue().splitlines() if line.startswith("│")]
         message = " ".join(itertools.takewhile(lambda line: not line.startswith("──"), lines)) or box.getvalue().strip()
-        sub = arguments[0] + " " if arguments and arguments[0] in ("part1", "part2", "part3", "data") else ""
+        commands = [function.__name__.removeprefix("run_") for function in RUN.values()]
+        sub = arguments[0] + " " if arguments and arguments[0] in commands else ""
         raise SystemExit(complain(f"{message}; see python main.py {sub}--help", EXIT_BAD_USE)) from None
 
 

@@ -471,9 +471,9 @@ def quick_warning(results: Mapping[str, Any]) -> str:
     epochs = len(results["classifier"]["learned"][0]["epochs"])
     iterations = results["decoder"]["learned"][0]["iterations"][-1]["iteration"]
     return (
-        f"This is the quick version: a third of the data, {tables.n_seeds(results)}, {epochs} epochs, {iterations} "
-        "iterations. It shows that everything works; its numbers and verdicts mean nothing. The real one: python "
-        "main.py report --seeds 5"
+        f"This is the quick version: a third of the data, {tables.n_seeds(results)}, {epochs} "
+        f"epoch{'s' if epochs > 1 else ''}, {iterations} iterations. It shows that everything works; its numbers and "
+        "verdicts mean nothing. The real one: python main.py report --seeds 5"
     )
 
 

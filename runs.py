@@ -363,7 +363,7 @@ def share_out(job: Callable[[Any], Any], items: Sequence[Any], n_workers: int, l
         finally:
             torch.set_num_threads(n_threads)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(n_workers, context, initializer=_start_worker) as pool, _terminated_as_interrupted():
+    with _terminated_as_interrupted(), ProcessPoolExecutor(n_workers, context, initializer=_start_worker) as pool:
         try:
             sent = functools.partial(_call, pickle.dumps(job))
             return list(tqdm(pool.map(sent, items), total=len(items), desc=label, unit="run", disable=None))
@@ -399,8 +399,13 @@ def _start_worker() -> None:
 
 @contextlib.contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Within it, SIGTERM raises KeyboardInterrupt, as Ctrl-C does."""
-    previous = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Within it, SIGTERM raises KeyboardInterrupt, as Ctrl-C does; once, for `timeout` sends it twice."""
+
+    def interrupt(*_: Any) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    previous = signal.signal(signal.SIGTERM, interrupt)
     try:
         yield
     finally:

@@ -303,22 +303,20 @@ def table3(results: Mapping[str, Any]) -> Table:
 
 
 def table_of_texts(results: Mapping[str, Any]) -> Table:
-    """The decoder beside the n-gram model, in more than one measure."""
-    kinds = ("perplexity", "perplexity_without_unk", "bits_per_byte")
-    rows = []
+    """The decoder beside the n-gram models, in more than one measure: three lines a text."""
+    measures = {"perplexity": 1, "perplexity_without_unk": 1, "bits_per_byte": 3}  # with so many decimals
+    rows: list[list[str | None]] = []
     for text in results["test_names"]:
         runs = [run["scores"][text] for run in results["decoder"]["learned"]]
-        ngrams = [results["ngram_scores"][key][text] for key in NGRAM_NAMES]
-        cells = [
-            [spread([run[kind] for run in runs], digits), *(number(ngram[kind], digits) for ngram in ngrams)]
-            for kind, digits in zip(kinds, (1, 1, 3))
-        ]
-        rows.append([text, *(cell for group in cells for cell in group), number(ngrams[0]["unk_rate"], 2)])
-    whose = ("decoder", "trigram", "told")
-    header = ["text"] + [f"{name}, {who}" for name in ("perplexity", "without <unk>", "bits per byte") for who in whose]
+        rate = number(results["ngram_scores"]["ngram"][text]["unk_rate"], 2)
+        rows.append([text, "decoder", *(spread([run[name] for run in runs], n) for name, n in measures.items()), rate])
+        for key, name in NGRAM_NAMES.items():
+            scores = results["ngram_scores"][key][text]
+            rows.append([text, name, *(number(scores[kind], digits) for kind, digits in measures.items()), None])
+    header = ["text", "model", "perplexity", "without <unk>", "bits per byte", "<unk>, % of tokens"]
     note = "Trigram: interpolated Kneser-Ney on the same training text and vocabulary; told: it is told how often a "
     note += "word new to it is <unk>. Bits per byte: with 8 bits for each byte of an unknown word and for its end."
-    return Table("Beside an n-gram model", [*header, "<unk>, % of tokens"], rows, note)
+    return Table("Beside an n-gram model", header, rows, note)
 
 
 def table_of_attention(results: Mapping[str, Any], kind: str) -> Table:

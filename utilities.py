@@ -216,6 +216,8 @@ def _scale(axis: Any, is_log: bool, points: Sequence[float]) -> None:
         whole = bool(points) and all(point == int(point) for point in points)
         axis.set_major_locator(ticker.MaxNLocator(7, integer=whole, steps=[1, 2, 2.5, 5, 10]))
         axis.set_major_formatter(ticker.ScalarFormatter(useOffset=False))
+        if len(set(points)) == 1:
+            axis.set_major_locator(ticker.FixedLocator(points[:1]))
         return
     (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
     low, high = sorted(axis.get_view_interval())

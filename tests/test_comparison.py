@@ -62,6 +62,8 @@ def test_one_pair_and_equal_differences() -> None:
     same = paired_difference([2.0, 3.0, 4.0], [1.0, 2.0, 3.0])
     assert (same.low, same.high, same.sd) == (1.0, 1.0, 0.0)
     assert verdict(same, above=0).verdict == HOLDS
+    two = paired_difference([2.0, 3.0], [1.0, 2.0])  # accuracies of few rows are often the same
+    assert (two.mean, two.low, two.high) == (1.0, None, None)
 
 
 def test_ratio_turns_round_with_its_sides() -> None:
