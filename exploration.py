@@ -24,7 +24,18 @@ from evaluation import Protocol, perplexity, token_nats
 from experiments import classifier_baselines, customise, few, language_baselines, perplexities, public
 from files import write_json
 from inference import Task, load_model
-from runs import ClassifierWork, DecoderWork, Place, Recipe, Run, perform_all, processor_name, remembered, share_out
+from runs import (
+    ClassifierWork,
+    DecoderWork,
+    Place,
+    Recipe,
+    Run,
+    perform_all,
+    processor_name,
+    recorded,
+    remembered,
+    share_out,
+)
 from training import train
 from transformer import Decoder
 
@@ -100,13 +111,15 @@ def part3(study: Study, data: Data, place: Place) -> dict[str, Any]:
 
 def explore(study: Study, data: Data, place: Place) -> dict[str, Any]:
     """Train, measure and compare every variant; records and weights are kept in `place`."""
-    timing = time_variants(study, data, place) if study.alibi else {}  # first, while the machine has nothing else to do
     runs = {
         **plan("classifier", study.classifiers(), study.seeds),
         **plan("decoder", study.decoders(), study.seeds),
         **(plan("validation", validated(study), study.seeds) if study.regularize else {}),
     }
     distinct = sorted(dict.fromkeys(runs.values()), key=lambda run: run.seed)  # stopped early, whole seeds are done
+    for run in distinct:
+        recorded(run, data, place)  # what is there of other settings is refused before anything is written
+    timing = time_variants(study, data, place) if study.alibi else {}  # while the machine has nothing else to do
     records = dict(zip(distinct, perform_all(distinct, data, place, study.n_workers)))
     found: dict[str, dict[str, list[dict[str, Any]]]] = {"classifier": {}, "decoder": {}, "validation": {}}
     for (kind, variant, _), run in runs.items():

@@ -340,12 +340,11 @@ def run_report(command: Report) -> None:
     name = "report"
     if command.quick:
         name = "report-quick"
-        epochs, iterations = (
-            few if given is None else given for given, few in ((command.epochs, 2), (command.iterations, 50))
-        )
-        command = replace(command, seeds=min(command.seeds, 2), epochs=epochs, iterations=iterations)
+        few = {"epochs": 2, "iterations": 50}
+        given = {setting: getattr(command, setting) for setting in few if getattr(command, setting) is not None}
+        command = replace(command, seeds=min(command.seeds, 2), **few | given)
     if command.readme is not None:
-        around_marks(command.readme, page.README_MARKS[0])  # a README without marks is refused now, not after the runs
+        around_marks(command.readme, page.RESULTS_MARK)  # a README without marks is refused now, not after the runs
     ablation = command.ablation or Path("runs/ablation/results.json")
     ingredients = page.read_ablation(ablation) if command.ablation or ablation.exists() else None
     study = make_study(command, ff_dims=(256, 100), **({"timed_share": 0.3} if command.quick else {}))
@@ -371,7 +370,7 @@ def run_ablation(command: Ablation) -> None:
     from experiments import RECIPES
 
     if command.readme is not None:
-        around_marks(command.readme, page.README_MARKS[1])
+        around_marks(command.readme, page.ABLATION_MARK)
     seeds, n_workers = seeds_and_workers(command)
     data, place = prepare(command, "ablation", RECIPES["best"]["classifier"])
     results = ablation(seeds, data, place, command_line(), n_workers)
@@ -532,6 +531,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         command = parse(sys.argv[1:] if arguments is None else arguments)
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # on a busy machine, threads that wait awake all stand still
+        os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")  # large pages, for workers: read at a start
         from training import keep_freed_memory, processes
 
         keep_freed_memory()
@@ -567,6 +567,7 @@ def parse(arguments: list[str]) -> Any:
             raise
         lines = [line.strip("│ ") for line in box.getvalue().splitlines() if line.startswith("│")]
         message = " ".join(itertools.takewhile(lambda line: not line.startswith("──"), lines)) or box.getvalue().strip()
+        message = message.replace(", 'None'", "").replace("'None', ", "")  # it stands for the recipe's; nobody types it
         commands = [function.__name__.removeprefix("run_") for function in RUN.values()]
         sub = arguments[0] + " " if arguments and arguments[0] in commands else ""
         raise SystemExit(complain(f"{message}; see python main.py {sub}--help", EXIT_BAD_USE)) from None

@@ -29,7 +29,7 @@ from runs import Place, Run, machine, remembered, share_out
 from tables import Table, effect, number
 from transformer import Classifier
 
-README_MARKS = ("results", "ablation")  # what stands between them is written by the commands report and ablation
+RESULTS_MARK, ABLATION_MARK = "results", "ablation"  # in a README; the commands write what stands between them
 SYMBOLS = {HOLDS: "\N{CHECK MARK}", FAILS: "\N{MULTIPLICATION SIGN}", UNCLEAR: "?"}
 
 
@@ -529,7 +529,7 @@ def fill_readme(path: Path, results: Mapping[str, Any]) -> None:
         tables.times(results, "decoder"),
         tables.lengths(results),
     ]
-    write_between_marks(path, README_MARKS[0], "\n".join(lines + markdown_tables(shown)))
+    write_between_marks(path, RESULTS_MARK, "\n".join(lines + markdown_tables(shown)))
 
 
 def fill_readme_with_ablation(path: Path, results: Mapping[str, Any]) -> None:
@@ -541,7 +541,7 @@ def fill_readme_with_ablation(path: Path, results: Mapping[str, Any]) -> None:
         f"{results['total_seconds'] / 60:.0f} minutes.",
         "",
     ]
-    write_between_marks(path, README_MARKS[1], "\n".join(lines + markdown_tables(ablation_tables(results))))
+    write_between_marks(path, ABLATION_MARK, "\n".join(lines + markdown_tables(ablation_tables(results))))
 
 
 def provenance(results: Mapping[str, Any]) -> str:

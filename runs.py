@@ -150,16 +150,11 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
 
     Of processes that train together, only the first measures and writes; the others return an empty record.
     """
+    if finished := recorded(run, data, place):
+        return finished
+    identity = identity_of(run, data)
     if run.fold is not None:
         data = validation_split(data, run.fold)
-    identity = json.loads(json.dumps({"run": asdict(run), "data": data.corpus.fingerprint}))
-    if place.record(run).exists():
-        record = read_json(place.record(run))
-        if not isinstance(record, dict) or record.get("identity") != identity:
-            raise UserError(
-                f"{place.record(run)}: of other settings or data; take another --out, or drop --resume if you gave it"
-            )
-        return record
     torch.manual_seed(derived_seed(run.seed, "initialisation"))
     kind = ClassifierWork if run.recipe.task == "classifier" else DecoderWork
     work: ClassifierWork | DecoderWork = kind(run, data, place.device)
@@ -191,6 +186,22 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
     write_json(place.record(run), record)
     place.checkpoint(run).unlink(missing_ok=True)
     return record
+
+
+def recorded(run: Run, data: Data, place: Place) -> dict[str, Any] | None:
+    """The record of `run`, None if it is not finished; UserError if what is there is of other settings or data."""
+    if not place.record(run).exists():
+        return None
+    record = read_json(place.record(run))
+    if not isinstance(record, dict) or record.get("identity") != identity_of(run, data):
+        hint = "take another --out, or drop --resume if you gave it"
+        raise UserError(f"{place.record(run)}: of other settings or data; {hint}")
+    return record
+
+
+def identity_of(run: Run, data: Data) -> Any:
+    """What a record or a checkpoint must agree with to be of this run on these data."""
+    return json.loads(json.dumps({"run": asdict(run), "data": data.corpus.fingerprint}))
 
 
 def write_metrics(place: Place, run: Run, history: list[Measurement]) -> None:

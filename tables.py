@@ -99,7 +99,7 @@ def classifiers(results: Mapping[str, Any], variants: Sequence[str], title: str)
         rows = [[*row[:-3], row[-1]] for row in rows]
     note = "Test accuracy in percent after the last epoch, on all rows"
     note += ", on those whose text stands in the training file, and on the others" if "seen" in groups else ""
-    note += f"; mean ± standard deviation over {n_seeds(results)}; differences in points, with 95% intervals. Never "
+    note += f"; {of_seeds(results)}; differences in points, with 95% intervals. Never "
     note += "trained: runs that never left the plateau of the largest class."
     if base == "original":
         note += f" Published: original {PUBLISHED['test_accuracy'][-1]}, batch norm + dropout 0.2 "
@@ -118,7 +118,7 @@ def decoders(results: Mapping[str, Any]) -> Table:
             rows.append(["   against learned", *(effect(found[0]["estimate"], "ratio") for found in changes)])
     for key, name in NGRAM_NAMES.items():
         rows.append([name, None, *(number(results["baselines"][key][text]) for text in texts[1:])])
-    note = f"Last iteration; every token scored once; mean ± standard deviation over {n_seeds(results)}."
+    note = f"Last iteration; every token scored once; {of_seeds(results)}."
     note += which_texts(results)
     return Table("Perplexity by position method", ["decoder", *texts], rows, note)
 
@@ -244,7 +244,7 @@ def table1(results: Mapping[str, Any]) -> Table:
         )
     header = ["epoch", "train loss", "train accuracy %", "test accuracy %"]
     header += [f"published {name}" for name in ("loss", "train %", "test %")]
-    note = f"Mean ± standard deviation over {n_seeds(results)}; {runs[0]['n_parameters']:,} parameters at a vocabulary "
+    note = f"{of_seeds(results).capitalize()}; {runs[0]['n_parameters']:,} parameters at a vocabulary "
     note += (
         f"of {results['vocabulary_size']:,} words (published: {PUBLISHED['n_parameters']['classifier']:,} at 5,755)."
     )
@@ -309,11 +309,13 @@ def table_of_texts(results: Mapping[str, Any]) -> Table:
     for text in results["test_names"]:
         runs = [run["scores"][text] for run in results["decoder"]["learned"]]
         rate = number(results["ngram_scores"]["ngram"][text]["unk_rate"], 2)
-        rows.append([text, "decoder", *(spread([run[name] for run in runs], n) for name, n in measures.items()), rate])
+        rows.append(
+            [f"{text}, decoder", *(spread([run[name] for run in runs], n) for name, n in measures.items()), rate]
+        )
         for key, name in NGRAM_NAMES.items():
             scores = results["ngram_scores"][key][text]
-            rows.append([text, name, *(number(scores[kind], digits) for kind, digits in measures.items()), None])
-    header = ["text", "model", "perplexity", "without <unk>", "bits per byte", "<unk>, % of tokens"]
+            rows.append([f"   {name}", *(number(scores[kind], digits) for kind, digits in measures.items()), None])
+    header = ["text", "perplexity", "without <unk>", "bits per byte", "<unk>, % of tokens"]
     note = "Trigram: interpolated Kneser-Ney on the same training text and vocabulary; told: it is told how often a "
     note += "word new to it is <unk>. Bits per byte: with 8 bits for each byte of an unknown word and for its end."
     return Table("Beside an n-gram model", header, rows, note)
@@ -348,7 +350,7 @@ def table_of_ablation(ablation: Mapping[str, Any], task: str) -> Table:
         [row["variant"], spread(row["values"]), effect(row["estimate"], row["unit"]) if row["estimate"] else None]
         for row in rows
     ]
-    note = f"Mean ± standard deviation over {n_seeds(ablation)}; "
+    note = f"{of_seeds(ablation).capitalize()}; "
     if task == "classifier":
         note += "accuracy inside the training rows, where seed s leaves out fold s of five and is measured on it; "
         note += "differences in points"
@@ -369,6 +371,11 @@ def which_texts(results: Mapping[str, Any]) -> str:
     if n_shown == n_texts:
         return ""
     return f" {n_shown} of {n_texts} test texts, from the easiest to the hardest for the trigram."
+
+
+def of_seeds(results: Mapping[str, Any]) -> str:
+    """What a number with its spread is."""
+    return f"mean ± standard deviation over {n_seeds(results)}" if len(results["seeds"]) > 1 else "one seed, no spread"
 
 
 def n_seeds(results: Mapping[str, Any]) -> str:

@@ -112,6 +112,51 @@ def test_part2_prints_and_writes_what_the_contract_says(home: Path) -> None:
         assert word in printed
 
 
+TINY_STUDY = ["--epochs", "1", "--iterations", "5", "--workers", "1", "--data-dir"]
+
+
+def test_part3_prints_and_writes_what_the_contract_says(data_folder: Path, tmp_path: Path) -> None:
+    outcome = run(tmp_path, "part3", "--alibi", *TINY_STUDY, data_folder)
+    assert (outcome.code, outcome.err) == (0, "")
+    results = json.loads((tmp_path / "runs" / "part3" / "results.json").read_text())
+    assert (results["command"], results["recipe"], results["seed"]) == ("part3", "report", 0)
+    assert set(results["classifier"]) == {"learned", "alibi", "none"}
+    assert set(results["decoder"]) == {"learned", "alibi", "none", "alibi-steep"}
+    for (run_of_part1,) in results["classifier"].values():
+        assert {"epochs", "test", "n_parameters", "train_seconds"} < run_of_part1.keys()
+    for (run_of_part2,) in results["decoder"].values():
+        assert [row["iteration"] for row in run_of_part2["iterations"]] == [1, 2, 3, 4, 5]
+        assert all(set(row["perplexity"]) == {"train", *NAMES} for row in run_of_part2["iterations"])
+    figures = {path.name.split("_")[0] for path in (tmp_path / "runs" / "part3" / "figures").iterdir()}
+    assert figures == {"figure8", "figure9", "figure10", "inference"}
+    for words in ("Table 4", "Table 5", "C7 ", "ALiBi, slopes x 8", "One seed gives no intervals"):
+        assert words in outcome.out
+
+
+def test_a_report_goes_on_after_a_kill_and_one_that_is_refused_changes_nothing(
+    data_folder: Path, tmp_path: Path
+) -> None:
+    given = ["report", "--seeds", "2", *TINY_STUDY, data_folder, "--out", "page"]
+    page = tmp_path / "page"
+    command = Command(tmp_path, *given)
+    wait_for(page / "runs" / "decoder-learned-seed0.json")
+    command.process.kill()
+    command.end()
+    first = (page / "runs" / "classifier-learned-seed0.json").read_bytes()
+    outcome = run(tmp_path, *given, "--readme", "README.md")
+    refused(outcome, "README.md: cannot be read")
+    outcome = run(tmp_path, *given)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert (page / "runs" / "classifier-learned-seed0.json").read_bytes() == first  # with its own time of training
+    assert [line.split()[0] for line in outcome.out.splitlines()[:13]] == [f"C{number}" for number in range(1, 14)]
+    assert "<title>The report, run again</title>" in (page / "report.html").read_text()
+    before = {path: path.read_bytes() for path in page.rglob("*") if path.is_file()}
+    refused(run(tmp_path, *given, "--iterations", "6"), "of other settings or data; take another --out")
+    (tmp_path / "other.json").write_text('{"command": "part1"}')
+    refused(run(tmp_path, *given, "--ablation", "other.json"), "other.json: not the results of python main.py ablation")
+    assert {path: path.read_bytes() for path in page.rglob("*") if path.is_file()} == before
+
+
 def run(home: Path, *arguments: object, **settings: Any) -> Outcome:
     return Command(home, *arguments, **settings).end()
 
@@ -217,6 +262,10 @@ def refused(outcome: Outcome, complaint: str, code: int = 2) -> None:
         ("part1 --resume --data-dir {data} --out {home}/runs/part1", "of other settings or data; take another --out"),
         ("part2 --iterations -5", "iterations is -5"),
         ("part3 --seeds 0", "seeds is 0"),
+        ("part3 --epochs 0", "epochs is 0"),
+        ("report --quick --iterations 0", "iterations is 0"),
+        ("report --ablation nowhere.json", "nowhere.json: cannot be read"),
+        ("report --bogus", "see python main.py report --help"),
         ("part3 --workers 0", "workers is 0"),
         ("part2 --data-dir {data} --ff-dims 16 16", "ff_dims must be one or more different sizes"),
         ("part2 --data-dir {data} --ff-dims -8", "ff_dim is -8"),

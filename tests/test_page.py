@@ -150,7 +150,7 @@ def test_a_second_start_trains_and_times_nothing(
 
 def test_readme_gets_the_tables_between_its_marks(results: dict[str, Any], tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    start, end = f"<!-- {page.README_MARKS[0]} -->", f"<!-- /{page.README_MARKS[0]} -->"
+    start, end = f"<!-- {page.RESULTS_MARK} -->", f"<!-- /{page.RESULTS_MARK} -->"
     readme.write_text(f"before\n{start}\nstale\n{end}\nafter\n")
     fill_readme(readme, results)
     fill_readme(readme, results)
