@@ -531,7 +531,6 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         command = parse(sys.argv[1:] if arguments is None else arguments)
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # on a busy machine, threads that wait awake all stand still
-        os.environ.setdefault("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")  # large pages, for workers: read at a start
         from training import keep_freed_memory, processes
 
         keep_freed_memory()
