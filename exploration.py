@@ -261,9 +261,10 @@ def perplexity_by_length(run: Run, data: Data, place: Place) -> list[dict[str, A
     """Perplexity on each test text at each inference length: the same tokens, all of them, are scored at each.
 
     Two protocols: windows that do not overlap, in which the first tokens of each have little context whatever the
-    length, and a window that slides by half its length, in which every token has at least that much. And a control,
-    `window`: every token attends, in each layer, to no more of the past than it could in training; at the length of
-    training that takes nothing away. Learned positions have nothing past their table: None.
+    length, and a window that slides by half its length, in which every token has at least that much, but for those of
+    the first window. And a control, `window`: every token attends, in each layer, to no more of the past than it could
+    in training; at the length of training that takes nothing away. Learned positions have nothing past their table:
+    None.
     """
 
     def compute() -> list[dict[str, Any]]:
