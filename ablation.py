@@ -23,7 +23,7 @@ from experiments import (
 )
 from files import write_json
 from inference import Task
-from runs import Place, Recipe, Run, machine, perform_all
+from runs import Place, Recipe, Run, distinct_machines, perform_all
 
 CHANGES: dict[Task, dict[str, dict[str, Any]]] = {  # what stands in place of each ingredient
     "classifier": {
@@ -107,7 +107,7 @@ def ablation(seeds: Sequence[int], data: Data, place: Place, command: str, n_wor
         "command": "ablation",
         "command_line": command,
         "seeds": list(seeds),
-        "machine": machine(),
+        "machines": distinct_machines(records.values()),
         "rows": rows,
         "did_not_help": DID_NOT_HELP,
         "total_seconds": time.perf_counter() - started,

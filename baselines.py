@@ -28,6 +28,7 @@ def tfidf(train_texts: Sequence[str], train_labels: Sequence[Any], test_texts: S
     from sklearn.linear_model import LogisticRegression
     from sklearn.naive_bayes import ComplementNB
     from sklearn.svm import LinearSVC
+    from threadpoolctl import threadpool_limits
 
     models = {
         "tfidf": LogisticRegression(C=30, class_weight="balanced", max_iter=2000),
@@ -36,9 +37,10 @@ def tfidf(train_texts: Sequence[str], train_labels: Sequence[Any], test_texts: S
     }
     vectors = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]")
     train, test = vectors.fit_transform(train_texts), vectors.transform(test_texts)
-    return {
-        name: np.asarray(model.fit(train, np.asarray(train_labels)).predict(test)) for name, model in models.items()
-    }
+    with threadpool_limits(1):  # the same sums on every number of cores
+        return {
+            name: np.asarray(model.fit(train, np.asarray(train_labels)).predict(test)) for name, model in models.items()
+        }
 
 
 @dataclass(frozen=True)

@@ -27,3 +27,13 @@ def check(settings: Any, rule: Rule, *names: str) -> None:
         value = getattr(settings, name)
         if value is not None and not (math.isfinite(value) and _HOLDS[rule](value)):
             raise UserError(f"{name} is {value}; it must be {rule}")
+
+
+def first_difference(there: Any, here: Any, name: str = "it") -> str:
+    """In words, where two JSON values differ first: "threads is 1 there and 2 here"."""
+    if isinstance(there, dict) and isinstance(here, dict):
+        for key in here | there:
+            if there.get(key) != here.get(key):
+                return first_difference(there.get(key), here.get(key), key)
+    there, here = (text if len(text) <= 40 else text[:40] + "..." for text in (str(there), str(here)))
+    return f"{name} is {there} there and {here} here"

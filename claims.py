@@ -117,9 +117,9 @@ def judge(results: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def never_trained(results: Mapping[str, Any], variant: str) -> bool:
-    """Whether no run of the variant left the plateau."""
+    """Whether all runs of the variant ended at chance."""
     runs = results["classifier"].get(variant, [])
-    return bool(runs) and not any(run["left_plateau"] for run in runs)
+    return bool(runs) and not any(run["trained"] for run in runs)
 
 
 # ------------------------------------------------------------------------------------------------------- the evidence
@@ -268,13 +268,13 @@ EVIDENCE: dict[str, Callable[[Mapping[str, Any]], Iterator[Part]]] = {
 
 
 def plateau_note(results: Mapping[str, Any], name: str) -> str:
-    """How many runs never trained: they answer with the largest class, and an interval over few seeds may miss them."""
+    """How many runs ended at chance, with the largest class alone: an interval over few seeds may miss them."""
     found = []
     for variant in COMPARED[name]:
         runs = results["classifier"].get(variant, [])
-        stuck = sum(not run["left_plateau"] for run in runs)
-        if stuck:
-            found.append(f"{stuck} of {len(runs)} runs ({variant}) never left the plateau and are counted as they are")
+        at_chance = sum(not run["trained"] for run in runs)
+        if at_chance:
+            found.append(f"{at_chance} of {len(runs)} runs ({variant}) ended at chance and are counted as they are")
     return "; ".join(found)
 
 

@@ -13,6 +13,7 @@ from dataset import Labelled, Stream
 from tokenizer import PAD, UNK
 from transformer import Classifier, Decoder
 
+PLATEAU_MARGIN = 5.0  # points
 BITS_TO_SPELL_A_BYTE = 8.0  # the stated cost of an unknown word: 8 bits for each byte of it and 8 for its end
 
 
@@ -35,6 +36,17 @@ def class_probabilities(model: Classifier, data: Labelled, batch_size: int = 64)
 def accuracy(predictions: Tensor, labels: Tensor) -> float:
     """Percent of `predictions` (N,) that equal `labels` (N,)."""
     return 100 * int((predictions == labels).sum()) / len(labels)
+
+
+def is_above_plateau(train_accuracy: float, labels: Tensor) -> bool:
+    """Whether a classifier with this accuracy (percent) on its training rows, whose labels are `labels` (N,), has left
+    the plateau on which it knows only the largest class.
+
+    It must get more than that class's share by PLATEAU_MARGIN points, or by a tenth of the points that are left above
+    the share, where those are few.
+    """
+    largest = 100 * int(torch.bincount(labels).max()) / len(labels)
+    return train_accuracy > largest + min(PLATEAU_MARGIN, (100 - largest) / 10)
 
 
 def accuracy_by_group(predictions: Tensor, labels: Tensor, seen: Tensor) -> dict[str, dict[str, Any]]:

@@ -95,14 +95,14 @@ FF_DIMS = {"report": (256, 100), "best": (512,)}  # the widths at which part 2 t
 
 def customise(recipe: Recipe, **settings: Any) -> Recipe:
     """`recipe` with other settings, each put where it belongs; UserError if they are wrong or do not fit together."""
-    alibi = [name for name in settings if name.startswith("alibi_")]
+    if settings.get("n_layer") == 0:  # what only layers use goes with them
+        used = recipe.architecture.positions in ("learned", "sinusoidal")
+        settings = {"drop_path": 0.0, "layer_scale": None, "window": None} | settings
+        settings = settings if used else {"positions": "none"} | settings
     for part in ("architecture", "training"):
         config = getattr(recipe, part)
         own = {name: settings.pop(name) for name in list(settings) if hasattr(config, name)}
         recipe = replace(recipe, **{part: replace(config, **own)})
-    if alibi and recipe.architecture.positions != "alibi":
-        positions = recipe.architecture.positions
-        raise UserError(f"{alibi[0]} does nothing with {positions} positions; choose alibi positions or leave it out")
     return replace(recipe, **settings)
 
 

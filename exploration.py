@@ -30,6 +30,8 @@ from runs import (
     Place,
     Recipe,
     Run,
+    distinct_machines,
+    identity_of,
     perform_all,
     processor_name,
     recorded,
@@ -85,9 +87,12 @@ class Study:
         def variant(batch_norm: bool, dropout: float) -> Recipe:
             return customise(self.classifier, batch_norm=batch_norm, dropout=dropout)
 
+        plain = {"original": variant(False, 0.0)}
         dropout = {f"dropout-{rate}": variant(False, rate) for rate in RATES}
+        if not self.classifier.architecture.head_dim:  # a head of one layer has no place for batch norm
+            return plain | dropout
         both = {f"batch-norm-dropout-{rate}": variant(True, rate) for rate in RATES}
-        return {"original": variant(False, 0.0), "batch-norm": variant(True, 0.0), **dropout, **both}
+        return {**plain, "batch-norm": variant(True, 0.0), **dropout, **both}
 
     def decoders(self) -> dict[str, Recipe]:
         """The variants of the decoder."""
@@ -133,6 +138,7 @@ def explore(study: Study, data: Data, place: Place) -> dict[str, Any]:
         "class_names": data.corpus.class_names,
         "test_names": list(data.test_streams),
         "block_size": study.decoder.architecture.block_size,
+        "machines": distinct_machines(records.values()),
         "halves": [name for name in ("alibi", "regularize") if getattr(study, name)],
         **found,
         "baselines": {**classifier_baselines(data), **perplexities(ngrams)},
@@ -175,19 +181,17 @@ def lengths(recipe: Recipe) -> tuple[int, ...]:
 
 
 def validated(study: Study) -> dict[str, Recipe]:
-    """The variants among which validation chooses: batch norm with each rate of dropout."""
-    return {name: recipe for name, recipe in study.regularized().items() if name in rate_names()}
-
-
-def rate_names() -> list[str]:
-    return [f"batch-norm-dropout-{rate}" for rate in RATES]
+    """The variants among which validation chooses: each rate of dropout, with batch norm where that has a place."""
+    variants = study.regularized()
+    prefix = "batch-norm-" if "batch-norm" in variants else ""
+    return {name: variants[name] for name in (f"{prefix}dropout-{rate}" for rate in RATES)}
 
 
 def best_rate(validation: Mapping[str, Sequence[Mapping[str, Any]]]) -> str | None:
     """The rate with the highest mean accuracy on the validation rows."""
     if not validation:
         return None
-    return max(rate_names(), key=lambda name: summary(accuracies(validation[name])).mean)
+    return max(validation, key=lambda name: summary(accuracies(validation[name])).mean)
 
 
 def accuracies(records: Sequence[Mapping[str, Any]], group: str = "all") -> list[float]:
@@ -290,9 +294,7 @@ def perplexity_by_length(run: Run, data: Data, place: Place) -> list[dict[str, A
         return rows
 
     protocols = ["side by side", "sliding by half"]
-    identity = {
-        "run": asdict(run), "data": data.corpus.fingerprint, "lengths": lengths(run.recipe), "protocols": protocols,
-    }  # fmt: skip
+    identity = {**identity_of(run, data, place), "lengths": lengths(run.recipe), "protocols": protocols}
     return remembered(place.out / "runs" / f"{run.name}.lengths.json", identity, compute)
 
 
@@ -327,9 +329,10 @@ def compare(results: Mapping[str, Any], labels: Sequence[int]) -> list[dict[str,
     if results["extrapolation"]:
         rows += compare_lengths("alibi", results["extrapolation"]["alibi"], results["block_size"])
     validation = results["validation"]
-    for name in rate_names()[1:] if validation else []:
-        difference = paired_difference(accuracies(validation[rate_names()[0]]), accuracies(validation[name]))
-        rows.append(comparison("validation", rate_names()[0], name, "validation accuracy", "points", difference))
+    smallest, *larger = list(validation) or [""]
+    for name in larger:
+        difference = paired_difference(accuracies(validation[smallest]), accuracies(validation[name]))
+        rows.append(comparison("validation", smallest, name, "validation accuracy", "points", difference))
     return rows
 
 
@@ -457,7 +460,11 @@ def draw(results: Mapping[str, Any], figures: Path) -> None:
     if "regularize" in results["halves"]:
         accuracy_figure(
             figures / "figure11_regularization.png",
-            {name: classifier[name] for name in ("original", *dict.fromkeys((REPORTS_RATE, results["chosen_rate"])))},
+            {
+                name: classifier[name]
+                for name in dict.fromkeys(("original", REPORTS_RATE, results["chosen_rate"]))
+                if name in classifier
+            },
             ["train", "test"],
             "Figure 11: original and regularized classifier",
         )

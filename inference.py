@@ -9,11 +9,13 @@ from torch import Tensor
 
 from checks import check
 from files import UserError, read_tensors, write_tensors
+from randomness import generator
 from tokenizer import PAD, UNK, Tokenizer
-from training import generator, load_weights, weights
+from training import load_weights, weights
 from transformer import Classifier, Decoder, KeyValueCache, TransformerConfig, make_classifier
 
 Task = Literal["classifier", "decoder"]
+FORMAT = 2  # of weights files; another number says that the same weights mean something else
 
 
 @dataclass
@@ -29,6 +31,7 @@ def save_model(path: Path, trained: TrainedModel) -> None:
     """Weights, architecture, vocabulary and class names in one safetensors file."""
     model = trained.model
     description = {
+        "format": FORMAT,
         "task": "classifier" if isinstance(model, Classifier) else "decoder",
         "architecture": asdict(model.config),
         "words": trained.tokenizer.words,
@@ -46,6 +49,8 @@ def load_model(path: Path, task: Task | None = None) -> TrainedModel:
     found = description.get("task")
     if found not in ((task,) if task else ("classifier", "decoder")):
         raise UserError(f"{path}: not a {task or 'model'}; {remedy}")
+    if description.get("format") != FORMAT:
+        raise UserError(f"{path}: of another version of this program; train the model again")
     try:
         config = TransformerConfig(**description["architecture"])
         tokenizer, class_names = Tokenizer(description["words"]), description["class_names"]

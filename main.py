@@ -43,8 +43,8 @@ class Common:
     """seed of initialisation, data order and dropout"""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """where to compute; auto takes a GPU if there is one"""
-    threads: Optional[int] = None
-    """processor threads (default: two for a model that trains alone, one for each of those that train side by side)"""
+    threads: int = 1
+    """processor threads of a run; another number gives other last digits, and so in the end other results"""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Seeds(Common):
     seeds: int = 5
     """paired seeds: --seed, the next one, and so on"""
     workers: Optional[int] = None
-    """runs at the same time, a process each; the tables do not depend on it (default: one a core)"""
+    """runs at the same time, a process each; the tables do not depend on it (default: as many as the cores allow)"""
 
 
 @dataclass(frozen=True)
@@ -303,7 +303,7 @@ def run_part1(command: Part1) -> None:
 
     check(command, "at least 1", "epochs")
     recipe = experiments.customise(experiments.RECIPES[command.recipe]["classifier"], **overrides(command))
-    data, place = prepare(command, "part1", recipe, alone=True)
+    data, place = prepare(command, "part1", recipe)
     results = experiments.part1(command.recipe, recipe, command.seed, data, place)
     show(report.part1_text, results, place)
 
@@ -315,9 +315,8 @@ def run_part2(command: Part2) -> None:
     check(command, "at least 1", "iterations")
     recipe = experiments.customise(experiments.RECIPES[command.recipe]["decoder"], **overrides(command))
     ff_dims = experiments.FF_DIMS[command.recipe] if command.ff_dims is None else command.ff_dims
-    data, place = prepare(command, "part2", recipe, alone=len(ff_dims) == 1)
-    n_workers = (os.cpu_count() or 1) if command.threads is None else 1
-    results = experiments.part2(command.recipe, recipe, ff_dims, command.seed, data, place, n_workers)
+    data, place = prepare(command, "part2", recipe)
+    results = experiments.part2(command.recipe, recipe, ff_dims, command.seed, data, place, as_cores_allow(command))
     show(report.part2_text, results, place)
 
 
@@ -348,7 +347,7 @@ def run_report(command: Report) -> None:
     ablation = command.ablation or Path("runs/ablation/results.json")
     ingredients = page.read_ablation(ablation) if command.ablation or ablation.exists() else None
     study = make_study(command, ff_dims=(256, 100), **({"timed_share": 0.3} if command.quick else {}))
-    set_threads(command, alone=False)
+    set_threads(command)
     place = Place(command.out or Path("runs") / name, pick_device(command.device))
     data = load_data(command.data_dir, study.classifier.architecture.block_size, share=3 if command.quick else 1)
     settings = json.loads(json.dumps({"command": "report", **asdict(command), "machine": machine()}, default=str))
@@ -391,7 +390,13 @@ def seeds_and_workers(command: Seeds) -> tuple[tuple[int, ...], int]:
     check(command, "at least 1", "seeds", "workers")
     if process()[1] > 1:
         raise UserError("runs of several models share the cores by --workers; start them without torchrun")
-    return tuple(range(command.seed, command.seed + command.seeds)), command.workers or os.cpu_count() or 1
+    return tuple(range(command.seed, command.seed + command.seeds)), command.workers or as_cores_allow(command)
+
+
+def as_cores_allow(command: Common) -> int:
+    """How many runs have the threads that the command gives each for themselves."""
+    check(command, "at least 1", "threads")
+    return max(1, (os.cpu_count() or 1) // command.threads)
 
 
 def make_study(command: Study, **settings: Any) -> Any:
@@ -421,13 +426,13 @@ def overrides(command: Training) -> dict[str, Any]:
     return {durations.get(name, name): value for name, value in given.items()}
 
 
-def prepare(command: Training | Part3 | Ablation, name: str, recipe: Any, alone: bool = False) -> tuple[Any, Any]:
+def prepare(command: Training | Part3 | Ablation, name: str, recipe: Any) -> tuple[Any, Any]:
     """The data of a command and the place for its runs."""
     from dataset import load_data
     from runs import open_place
     from training import first_process_first, pick_device
 
-    set_threads(command, alone)
+    set_threads(command)
     device = pick_device(command.device)
     settings = json.loads(json.dumps({"command": name, **asdict(command)}, default=str))
     out = command.out or Path("runs") / name
@@ -436,12 +441,12 @@ def prepare(command: Training | Part3 | Ablation, name: str, recipe: Any, alone:
         return data, open_place(out, device, {**settings, "settings": asdict(recipe)}, command.resume)
 
 
-def set_threads(command: Common, alone: bool) -> None:
-    """The threads that a command asks for; a second one helps a model that has the machine for itself."""
+def set_threads(command: Common) -> None:
+    """The threads that a command asks for: one, unless told otherwise, so that every machine computes in one way."""
     import torch
 
     check(command, "at least 1", "threads")
-    torch.set_num_threads(command.threads or (min(2, torch.get_num_threads()) if alone else 1))
+    torch.set_num_threads(command.threads)
 
 
 def show(table: Callable[[dict[str, Any]], str], results: dict[str, Any], place: Any) -> None:

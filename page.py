@@ -9,7 +9,7 @@ import functools
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from experiments import BASELINE_NAMES, REPORT_SENTENCE, draw_attention, draw_cl
 from exploration import NAMES, POSITIONS, Study, explore
 from files import UserError, read_json, write_between_marks, write_json, write_text
 from inference import load_model
-from runs import Place, Run, machine, remembered, share_out
+from runs import Place, Run, identity_of, remembered, share_out
 from tables import Table, effect, number
 from transformer import Classifier
 
@@ -68,7 +68,6 @@ def report(
         "command": "report",
         "command_line": command,
         "quick": quick,
-        "machine": machine(),
         "data": describe(data),
         **explore(study, data, place),
     }
@@ -115,7 +114,7 @@ def attention_of(results: Mapping[str, Any], kind: str, study: Study, data: Data
     recipes = study.classifiers() if task == "classifier" else study.decoders()
     runs = list(exploration.plan(task, {"learned": recipes["learned"]}, study.seeds).values())
     if task == "classifier":
-        trained = [record["left_plateau"] for record in results["classifier"]["learned"]]
+        trained = [record["trained"] for record in results["classifier"]["learned"]]
         runs = [run for run, has_trained in zip(runs, trained) if has_trained or not any(trained)]
     return share_out(functools.partial(attention_over_test, data=data, place=place), runs, study.n_workers, "attention")
 
@@ -147,8 +146,7 @@ def attention_over_test(run: Run, data: Data, place: Place) -> dict[str, Any]:
             n_tokens += int(lengths.sum())
         return {name: (values / n_tokens).tolist() for name, values in sums.items()}
 
-    identity = {"run": asdict(run), "data": data.corpus.fingerprint}
-    return remembered(place.out / "runs" / f"{run.name}.attention.json", identity, compute)
+    return remembered(place.out / "runs" / f"{run.name}.attention.json", identity_of(run, data, place), compute)
 
 
 def batches(model: Any, data: Data, batch_size: int = 64) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -175,7 +173,7 @@ def draw(results: Mapping[str, Any], study: Study, data: Data, place: Place) -> 
     draw_classifier(figures, classifier["learned"], results["baselines"], results["class_names"])
     draw_decoder(figures, decoder["learned"], results["baselines"]["ngram"])
     exploration.draw(results, figures)
-    seed = next((n for n, run in enumerate(classifier["learned"]) if run["left_plateau"]), 0)
+    seed = next((n for n, run in enumerate(classifier["learned"]) if run["trained"]), 0)
     for task, recipes, first_figure, chosen in (
         ("classifier", study.classifiers(), 2, study.seeds[seed]),
         ("decoder", study.decoders(), 6, study.seeds[0]),
@@ -244,7 +242,16 @@ def compose(results: Mapping[str, Any], figures: Path) -> list[Section]:
     def picture(name: str, caption: str, wide: bool = False) -> Picture:
         return Picture(figures / f"{name}.png", caption, wide)
 
-    last = len(results["attention"]["encoder"][0]["distance"])
+    def maps(kind: str, first_figure: int) -> list[Picture]:
+        depth = len(results["attention"][kind][0]["distance"])
+        return [
+            picture(
+                f"figure{number}_{kind}_attention_layer{layer}",
+                f"Figure {number}. {kind.capitalize()} attention, layer {layer}, one seed.",
+            )
+            for number, layer in enumerate(sorted({1, depth}), start=first_figure)
+        ]
+
     sections = [
         Section(
             "Part 1: the classifier",
@@ -254,10 +261,7 @@ def compose(results: Mapping[str, Any], figures: Path) -> list[Section]:
                 picture(
                     "figure1_accuracy", "Figure 1. Accuracy by epoch: mean over seeds, shaded from lowest to highest."
                 ),
-                picture("figure2_encoder_attention_layer1", "Figure 2. Encoder attention, layer 1, one seed."),
-                picture(
-                    f"figure3_encoder_attention_layer{last}", f"Figure 3. Encoder attention, layer {last}, one seed."
-                ),
+                *maps("encoder", 2),
                 picture(
                     "attention_encoder", "Mean attention distance and entropy by layer and head, over the test set."
                 ),
@@ -271,10 +275,7 @@ def compose(results: Mapping[str, Any], figures: Path) -> list[Section]:
             [
                 picture("figure4_training_perplexity", "Figure 4. Training perplexity by iteration."),
                 picture("figure5_test_perplexity", "Figure 5. Test perplexity by iteration; dotted: the trigram."),
-                picture("figure6_decoder_attention_layer1", "Figure 6. Decoder attention, layer 1, one seed."),
-                picture(
-                    f"figure7_decoder_attention_layer{last}", f"Figure 7. Decoder attention, layer {last}, one seed."
-                ),
+                *maps("decoder", 6),
                 picture(
                     "attention_decoder", "Mean attention distance and entropy by layer and head, over the test texts."
                 ),
@@ -353,11 +354,11 @@ def shared_rows(results: Mapping[str, Any]) -> str:
 
 def methods(results: Mapping[str, Any]) -> Section:
     """What was run, where, and how to read it."""
-    machine, data = results["machine"], results["data"]
+    machines, data = results["machines"], results["data"]
     seeds = ", ".join(map(str, results["seeds"]))
     rows: list[list[str | None]] = [
         ["command", results["command_line"]],
-        ["commit", machine["commit"]],
+        ["commit", ", ".join(dict.fromkeys(map(tables.commit, machines)))],
         ["data", f"{data['directory']} (SHA-256 of all files: {data['fingerprint'][:16]}\N{HORIZONTAL ELLIPSIS})"],
         [
             "rows",
@@ -367,17 +368,18 @@ def methods(results: Mapping[str, Any]) -> Section:
         ["seeds", f"{seeds}: initialisation, order and dropout vary together, the same for every variant"],
         [
             "runs",
-            f"{len(trainings(results))} trainings on one thread each: {training_minutes(results)} in training steps",
+            f"{len(trainings(results))} trainings, {tables.threads(machines)} each: {training_minutes(results)} in "
+            "training steps",
         ],
-        ["machine", f"{machine['processor']}, {machine['cores']} cores"],
-        ["software", f"Python {machine['python']}, PyTorch {machine['torch']}"],
+        ["machine", "; ".join(dict.fromkeys(f"{one['processor']}, {one['cores']} cores" for one in machines))],
+        ["software", "; ".join(dict.fromkeys(f"Python {one['python']}, PyTorch {one['torch']}" for one in machines))],
         ["time", f"{results['total_seconds'] / 60:.1f} minutes, without what an earlier start had done already"],
     ]
     n_seeds = len(results["seeds"])
     paragraphs = [
         "An interval is a percentile bootstrap over paired seeds, widened for their small number: what other seeds "
         "might have given. 'Over test items' the pairs are the test rows, each with its mean over seeds: what other "
-        "rows might have given. A seed that never leaves the plateau of the largest class is counted like every other.",
+        "rows might have given. A run that ends at chance is counted like every other.",
         "A perplexity scores every token of a file once: nats are summed, divided once and exponentiated last.",
         "The parts by themselves: python main.py part1; python main.py part2; python main.py part3 --alibi --seeds "
         f"{n_seeds}; python main.py part3 --regularize --seeds {n_seeds}. An interrupted report goes on where it was "
@@ -407,18 +409,19 @@ def in_short(results: Mapping[str, Any]) -> list[str]:
     rows = "test rows it has not seen" if group == "unseen" else "test rows"
     ours = summary(exploration.accuracies(runs, group)).mean
     bag = max(results["baselines"][name][group]["accuracy"] for name in BASELINE_NAMES)
-    stuck = sum(not run["left_plateau"] for run in runs)
+    stuck = sum(not run["trained"] for run in runs)
     ngram, decoder = results["baselines"]["ngram"], results["decoder"]["learned"]
     wins = [text for text in tests if summary(tables.last(decoder, text)).mean < ngram[text]]
     lines = [
         f"Of the report's {len(results['claims'])} claims, {counts[HOLDS]} hold, {counts[FAILS]} do not, and of "
         f"{counts[UNCLEAR]} these runs cannot tell.",
         f"The classifier gets {number(ours)}% of the {rows}; the best bag of words gets {number(bag)}%."
-        + (f" {stuck} of {len(runs)} runs never trained." if stuck else ""),
+        + (f" {stuck} of {len(runs)} runs ended at chance." if stuck else ""),
         f"The decoder's perplexity is below a Kneser-Ney trigram's on {len(wins)} of {len(tests)} test texts.",
     ]
     control = next((one["note"] for one in results["claims"] if one["id"] == "C9"), "")
-    return [*lines, control] if control else lines
+    mixture = tables.mixture(results["machines"])
+    return [*lines, *filter(None, [control, mixture])]
 
 
 COMPARABLE = (
@@ -511,8 +514,8 @@ def fill_readme(path: Path, results: Mapping[str, Any]) -> None:
         "## Results",
         "",
         f"From `{results['command_line']}`, which writes this section: {provenance(results)}, {rows['train']:,} "
-        f"training and {rows['test']:,} test rows, {len(trainings(results))} trainings of together "
-        f"{training_minutes(results)} on one thread each; {results['total_seconds'] / 60:.1f} minutes in all.",
+        f"training and {rows['test']:,} test rows; {len(trainings(results))} trainings of together "
+        f"{training_minutes(results)}; {results['total_seconds'] / 60:.1f} minutes in all.",
         "",
         *(f"- {line}" for line in in_short(results)),
         "",
@@ -545,10 +548,8 @@ def fill_readme_with_ablation(path: Path, results: Mapping[str, Any]) -> None:
 
 
 def provenance(results: Mapping[str, Any]) -> str:
-    """The commit, seeds and machine of a command's results."""
-    machine, seeds = results["machine"], ", ".join(map(str, results["seeds"]))
-    commit = (machine["commit"] or "unknown")[:10]
-    return f"commit {commit}, seeds {seeds}, {machine['processor']}, {machine['cores']} cores"
+    """The seeds of a command's results, and the commit and machine that made them."""
+    return f"seeds {', '.join(map(str, results['seeds']))}; {tables.computed_on(results['machines'])}"
 
 
 def report_text(results: Mapping[str, Any]) -> str:

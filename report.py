@@ -5,6 +5,7 @@ from typing import Any
 
 import tables
 from experiments import BASELINE_NAMES, NGRAM_NAMES
+from runs import distinct_machines
 
 
 def text_table(header: Sequence[str], rows: Sequence[Sequence[Any]], digits: int = 2) -> str:
@@ -67,12 +68,17 @@ def part1_text(results: dict[str, Any]) -> str:
             f"Warning: {counts['seen']:,} of {counts['all']:,} test rows stand in the training file too; "
             "`python main.py data audit` with the same --data-dir shows them."
         )
-    if not results["left_plateau"]:
-        lines.append("This run never left its plateau: it predicts the largest class. Another --seed may train.")
+    if not results["trained"]:
+        how = "fell back to" if results["fell_back"] else "stayed at"
+        lines.append(
+            f"This run {how} chance: it knows no more of its training rows than which class is the largest. Runs of "
+            "other seeds may train."
+        )
     n_cut, block = results["n_truncated"], results["block_size"]
     if any(n_cut.values()):
         lines.append(f"Cut at {block} tokens: {n_cut['train']:,} training and {n_cut['test']:,} test rows.")
     lines.append(f"Training took {results['train_seconds']:.1f} s of {results['total_seconds']:.1f} s.")
+    lines.append(f"Computed on: {tables.computed_on([results['machine']])}.")
     return "\n".join(lines)
 
 
@@ -106,13 +112,15 @@ def part2_text(results: dict[str, Any]) -> str:
         "(every token of each file is scored once; bits per byte: 8 bits for each byte of an unknown word and its end)",
         f"Training took {sum(model['train_seconds'] for model in results['models']):.1f} s of "
         f"{results['total_seconds']:.1f} s.",
+        f"Computed on: {tables.computed_on(distinct_machines(results['models']))}.",
+        *filter(None, [tables.mixture(distinct_machines(results["models"]))]),
     ]
     return "\n".join(lines)
 
 
 def part3_text(results: dict[str, Any]) -> str:
     """The tables of the exploration, and the verdicts that its runs allow."""
-    lines = [*map(plain, tables.part3(results)), "Verdicts"]
+    lines, machines = [*map(plain, tables.part3(results)), "Verdicts"], results["machines"]
     for one in results["claims"]:
         lines.append(f"{one['id']:4} {one['verdict'].upper():14}  {one['claim']}")
         lines += [f"       {part['label']}  {tables.effect(part['estimate'], part['unit'])}" for part in one["parts"]]
@@ -121,7 +129,8 @@ def part3_text(results: dict[str, Any]) -> str:
         lines.append(
             "One seed gives no intervals, so nothing can be judged: --seeds 5 tells which differences are real."
         )
-    lines += ["", f"It took {results['total_seconds']:.1f} s in all."]
+    lines += ["", f"It took {results['total_seconds']:.1f} s in all. Computed on: {tables.computed_on(machines)}."]
+    lines += filter(None, [tables.mixture(machines)])
     return "\n".join(lines)
 
 

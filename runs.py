@@ -16,7 +16,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, replace
@@ -28,14 +28,15 @@ from torch import Tensor
 from tqdm import tqdm
 
 import evaluation
-from checks import check
+from checks import check, first_difference
 from dataset import Data, epoch_batches, validation_split, window_starts
 from evaluation import Protocol
-from files import Interrupted, UserError, read_json, write_json, write_text
+from files import Interrupted, UserError, read_json, sha256, write_json, write_text
 from inference import Task, TrainedModel, save_model
+from randomness import generator
 from smoothing import Smoothing, kneser_ney, uniform
 from tokenizer import PAD
-from training import Measurement, TrainingConfig, derived_seed, generator, keep_freed_memory, process, train
+from training import Measurement, TrainingConfig, keep_freed_memory, process, train
 from transformer import (
     Classifier,
     Decoder,
@@ -47,7 +48,12 @@ from transformer import (
 
 MEASUREMENTS_PER_DECODER = 5  # every 100 of 500 iterations
 DISCOUNT = 0.65  # of the Kneser-Ney unigram, where label smoothing does not give one
-PLATEAU_MARGIN = 5.0  # a classifier is on its plateau while training accuracy is less than this above the largest class
+
+
+OF_THE_OTHER_TASK: dict[Task, tuple[str, ...]] = {  # settings that do nothing in a model of this task
+    "classifier": ("tied", "smoothing", "unigram_bias", "shuffled"),
+    "decoder": ("pooling", "head_dim", "batch_norm", "n_members", "phrases", "alibi_one_sided", "by_length"),
+}
 
 
 @dataclass(frozen=True)
@@ -63,6 +69,11 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check(self, "at least 1", "duration")
+        plain = {**vars(TransformerConfig(0)), **vars(TrainingConfig()), "by_length": False, "shuffled": False}
+        found = {**vars(self.architecture), **vars(self.training), **vars(self)}
+        for name in OF_THE_OTHER_TASK[self.task]:
+            if found[name] != plain[name]:
+                raise UserError(f"{name} is {found[name]}, which does nothing in a {self.task}; leave it out")
 
 
 @dataclass(frozen=True)
@@ -72,7 +83,9 @@ class Run:
     name: str
     recipe: Recipe
     seed: int
-    fold: int | None = None  # for tuning: train without this fold of the training rows and measure on it, not on test
+    fold: int | None = (
+        None  # to tune: train without this fold of the training rows (text) and measure on it, not on test
+    )
     lengths: tuple[int, ...] = ()  # decoder: perplexity by iteration in windows of these lengths, too
     brief: bool = False  # measured at its end alone, and its weights are not kept
 
@@ -116,14 +129,9 @@ def open_place(out: Path, device: torch.device, settings: dict[str, Any], resume
 
 
 def machine() -> dict[str, Any]:
-    """What a result depends on besides code, settings and data."""
-    commit = None
-    with contextlib.suppress(OSError, subprocess.CalledProcessError):  # no git, or not its checkout
-        command = ["git", "rev-parse", "HEAD"]
-        git = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, check=True)
-        commit = git.stdout.strip()
+    """What a result depends on besides settings and data: it stands in every record."""
     return {
-        "commit": commit,
+        **code_version(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "processor": processor_name(),
@@ -133,12 +141,36 @@ def machine() -> dict[str, Any]:
     }
 
 
+def distinct_machines(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The machines (and commits, and software) that made `records`: more than one is a mixture, and must be said."""
+    found: list[dict[str, Any]] = []
+    for record in records:
+        found += [] if record["machine"] in found else [record["machine"]]
+    return found
+
+
+@functools.cache  # of the code that was loaded, whatever happens to the checkout while it runs
+def code_version() -> dict[str, Any]:
+    """The commit, whether tracked files differ from it ("dirty"), and a SHA-256 of the modules."""
+    folder = Path(__file__).parent
+    modules = sorted(folder.glob("*.py"))
+    version: dict[str, Any] = {"commit": None, "dirty": None}
+    with contextlib.suppress(OSError, subprocess.CalledProcessError):  # no git, or not its checkout
+        for name, command in (("commit", "rev-parse HEAD"), ("dirty", "status --porcelain --untracked-files=no")):
+            git = ["git", *command.split()]
+            version[name] = subprocess.run(git, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+        version["dirty"] = bool(version["dirty"])
+    return {**version, "code": sha256(b"".join(path.read_bytes() for path in modules))[:16]}
+
+
+@functools.cache
 def processor_name() -> str:
-    """The processor as the system names it."""
+    """The processor as the system names it, with the numbers that tell generations of one name apart."""
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
+        found = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        if "model name" in found:
+            return f"{found['model name']} (family {found.get('cpu family')}, model {found.get('model')})"
     return platform.processor() or platform.machine()
 
 
@@ -152,10 +184,9 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
     """
     if finished := recorded(run, data, place):
         return finished
-    identity = identity_of(run, data)
+    identity = identity_of(run, data, place)
     if run.fold is not None:
-        data = validation_split(data, run.fold)
-    torch.manual_seed(derived_seed(run.seed, "initialisation"))
+        data = (validation_split if run.recipe.task == "classifier" else validation_text)(data, run.fold)
     kind = ClassifierWork if run.recipe.task == "classifier" else DecoderWork
     work: ClassifierWork | DecoderWork = kind(run, data, place.device)
     history, seconds = train(
@@ -167,7 +198,7 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
         work.measure_at,
         work.measure,
         checkpoint=place.checkpoint(run),
-        identity=identity,
+        identity={**identity, "machine": machine()},
         on_measurement=lambda history: write_metrics(place, run, history),
         label=run.name,
     )
@@ -179,6 +210,7 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
         "n_parameters": count_parameters(work.model),
         "train_seconds": seconds,
         **work.record(history),
+        "machine": machine(),
         "identity": identity,
     }
     if run.fold is None and not run.brief:
@@ -193,15 +225,21 @@ def recorded(run: Run, data: Data, place: Place) -> dict[str, Any] | None:
     if not place.record(run).exists():
         return None
     record = read_json(place.record(run))
-    if not isinstance(record, dict) or record.get("identity") != identity_of(run, data):
+    kept, identity = record.get("identity") if isinstance(record, dict) else None, identity_of(run, data, place)
+    if kept != identity:
         hint = "take another --out, or drop --resume if you gave it"
-        raise UserError(f"{place.record(run)}: of other settings or data; {hint}")
+        raise UserError(f"{place.record(run)}: of another run ({first_difference(kept, identity)}); {hint}")
     return record
 
 
-def identity_of(run: Run, data: Data) -> Any:
-    """What a record or a checkpoint must agree with to be of this run on these data."""
-    return json.loads(json.dumps({"run": asdict(run), "data": data.corpus.fingerprint}))
+def identity_of(run: Run, data: Data, place: Place) -> Any:
+    """What a record must agree with to be of this run on these data, computed as the command asks.
+
+    A checkpoint must besides be of this machine, software and code: half a run on each would be nobody's run. Finished
+    records of several machines or commits may stand side by side, and what is made of them says so.
+    """
+    computed = {"threads": torch.get_num_threads(), "processes": process()[1], "device": place.device.type}
+    return json.loads(json.dumps({"run": asdict(run), "data": data.corpus.fingerprint, **computed}))
 
 
 def write_metrics(place: Place, run: Run, history: list[Measurement]) -> None:
@@ -230,7 +268,7 @@ class ClassifierWork:
         if config.phrases:
             pairs = PhraseEmbedding(words, 0, 0).pairs_of(data.train.ids)
             config = replace(config, n_pairs=len(pairs))
-        self.model = make_classifier(config, words)
+        self.model = make_classifier(config, words, run.seed)
         for module in self.model.modules():
             if isinstance(module, PhraseEmbedding):
                 module.pairs.copy_(pairs)
@@ -264,12 +302,14 @@ class ClassifierWork:
 
     def record(self, history: list[Measurement]) -> dict[str, Any]:
         predictions, test = self.predict(self.data.test), self.data.test
-        largest = 100 * torch.bincount(self.data.train.labels).max().item() / len(self.data.train.labels)
+        accuracies, labels = [row["train_accuracy"] for row in history], self.data.train.labels
+        trained, once = (evaluation.is_above_plateau(value, labels) for value in (accuracies[-1], max(accuracies)))
         return {
             "epochs": history,
             "test": evaluation.accuracy_by_group(predictions, test.labels, self.data.seen),
             "scores": evaluation.scores_by_class(predictions, test.labels, self.data.corpus.class_names),
-            "left_plateau": max(row["train_accuracy"] for row in history) > largest + PLATEAU_MARGIN,
+            "trained": trained,
+            "fell_back": once and not trained,
             "predictions": predictions.tolist(),
         }
 
@@ -281,7 +321,7 @@ class DecoderWork:
         recipe = run.recipe
         config = replace(recipe.architecture, vocabulary_size=len(data.tokenizer))
         self.data, self.device = data, device
-        self.model = Decoder(config, data.tokenizer.words)
+        self.model = Decoder(config, data.tokenizer.words, run.seed)
         self.smoothing = self.prepare_smoothing(recipe.training)
         self.model.to(device)
         self.text = torch.cat([torch.tensor([PAD]), data.train_stream.ids])
@@ -359,22 +399,22 @@ def perform_all(runs: Sequence[Run], data: Data, place: Place, n_workers: int) -
 
 
 def share_out(job: Callable[[Any], Any], items: Sequence[Any], n_workers: int, label: str) -> list[Any]:
-    """job(item) of every item, in order. Each is computed by one thread, `n_workers` at a time in processes of their
-    own, so that the numbers are the same whatever the number of workers. `job` must be picklable; it travels as bytes,
+    """job(item) of every item, in order. Each is computed by as many threads as this process has, `n_workers` at a time
+    in processes of their own, so that the numbers are the same whatever the number of workers.
+
+    `job` must be picklable; it travels as bytes,
     for tensors that travel through shared memory leave a traceback when their receiver is stopped on the way.
 
     A failure, Ctrl-C or SIGTERM stops the workers, whose runs in training save first, and is raised here.
     """
     n_workers = min(n_workers, len(items))
     if n_workers <= 1:
-        n_threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        try:
-            return [job(item) for item in tqdm(items, desc=label, unit="run", disable=None)]
-        finally:
-            torch.set_num_threads(n_threads)
-    context = multiprocessing.get_context("spawn")
-    with _terminated_as_interrupted(), ProcessPoolExecutor(n_workers, context, initializer=_start_worker) as pool:
+        return [job(item) for item in tqdm(items, desc=label, unit="run", disable=None)]
+    context, threads = multiprocessing.get_context("spawn"), (torch.get_num_threads(),)
+    with (
+        _terminated_as_interrupted(),
+        ProcessPoolExecutor(n_workers, context, initializer=_start_worker, initargs=threads) as pool,
+    ):
         try:
             sent = functools.partial(_call, pickle.dumps(job))
             return list(tqdm(pool.map(sent, items), total=len(items), desc=label, unit="run", disable=None))
@@ -394,9 +434,9 @@ def _call(job: bytes, item: Any) -> Any:
     return pickle.loads(job)(item)
 
 
-def _start_worker() -> None:
+def _start_worker(n_threads: int) -> None:
     keep_freed_memory()
-    torch.set_num_threads(1)
+    torch.set_num_threads(n_threads)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to every process; outside training the parent answers it
     parent = multiprocessing.parent_process()
     assert parent is not None

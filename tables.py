@@ -51,6 +51,44 @@ def effect(estimate: Mapping[str, Any], unit: str, bare: bool = False) -> str:
     return f"{shown(estimate['mean'])}{ends}" + ("" if bare else " %" if unit == "ratio" else f" {unit}")
 
 
+def commit(machine: Mapping[str, Any]) -> str:
+    """The commit that made a record, or why there is none to name."""
+    name = (machine["commit"] or "unknown")[:10]
+    return f"{name} with uncommitted changes (code {machine['code']})" if machine["dirty"] else name
+
+
+def threads(machines: Sequence[Mapping[str, Any]]) -> str:
+    """How many threads computed each run."""
+    counts = sorted({one["threads"] * one["processes"] for one in machines})
+    return " or ".join(f"{n} thread{'s' if n > 1 else ''}" for n in counts)
+
+
+def computed_on(machines: Sequence[Mapping[str, Any]]) -> str:
+    """Which code, software and processors made the records behind a table."""
+    return "; and ".join(
+        dict.fromkeys(
+            f"commit {commit(one)}, PyTorch {one['torch']}, {one['processor']}, {threads([one])} a run"
+            for one in machines
+        )
+    )
+
+
+def mixture(machines: Sequence[Mapping[str, Any]]) -> str:
+    """A warning where the records behind a table were not all made in one way; else nothing."""
+    ways = {
+        "commits": [commit(one) for one in machines],
+        "processors": [one["processor"] for one in machines],
+        "PyTorch versions": [one["torch"] for one in machines],
+        "numbers of threads": [threads([one]) for one in machines],
+    }
+    differing = [f"{kind} ({', '.join(dict.fromkeys(found))})" for kind, found in ways.items() if len(set(found)) > 1]
+    if not differing:
+        return ""
+    return (
+        f"A mixture: these runs come from different {' and '.join(differing)}, which change results like a seed does."
+    )
+
+
 def last(runs: Sequence[Mapping[str, Any]], text: str) -> list[float]:
     """Each run's perplexity on a text after the last iteration."""
     return [run["iterations"][-1]["perplexity"][text] for run in runs]
@@ -78,7 +116,7 @@ def classifiers(results: Mapping[str, Any], variants: Sequence[str], title: str)
     for name in variants:
         runs = results["classifier"][name]
         difference = find(results, "classifier", name, base, measure="test accuracy, all")
-        stuck = sum(not run["left_plateau"] for run in runs)
+        at_chance = sum(not run["trained"] for run in runs)
         rows.append(
             [
                 NAMES[name],
@@ -86,21 +124,21 @@ def classifiers(results: Mapping[str, Any], variants: Sequence[str], title: str)
                 spread([run["epochs"][-1]["train_accuracy"] for run in runs]),
                 effect(difference[0]["estimate"], "points", bare=True) if difference else None,
                 effect(difference[0]["items"], "points", bare=True) if difference else None,
-                f"{stuck} of {len(runs)}",
+                f"{at_chance} of {len(runs)}",
             ]
         )
     for key, name in BASELINE_NAMES.items():
         found = results["baselines"][key]
         rows.append([name, *(number(found[group]["accuracy"]) for group in groups), None, None, None, None])
     header = ["classifier", *(f"{group} ({counts[group]['n']:,})" for group in groups), "training rows"]
-    header += [f"against {NAMES[base]}, over seeds", "over test items", "never trained"]
+    header += [f"against {NAMES[base]}, over seeds", "over test items", "ended at chance"]
     if len(variants) == 1:  # nothing to compare
         header = [*header[:-3], header[-1]]
         rows = [[*row[:-3], row[-1]] for row in rows]
     note = "Test accuracy in percent after the last epoch, on all rows"
     note += ", on those whose text stands in the training file, and on the others" if "seen" in groups else ""
-    note += f"; {of_seeds(results)}; differences in points, with 95% intervals. Never "
-    note += "trained: runs that never left the plateau of the largest class."
+    note += f"; {of_seeds(results)}; differences in points, with 95% intervals. Ended "
+    note += "at chance: training accuracy stayed at, or fell back to, the share of the largest class."
     if base == "original":
         note += f" Published: original {PUBLISHED['test_accuracy'][-1]}, batch norm + dropout 0.2 "
         note += f"{PUBLISHED['regularized_accuracy']}."

@@ -9,7 +9,6 @@ with the very bits of one that was never stopped.
 import contextlib
 import ctypes
 import gc
-import hashlib
 import json
 import math
 import os
@@ -26,8 +25,9 @@ import torch.distributed
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from checks import check
+from checks import check, first_difference
 from files import Interrupted, UserError, read_tensors, write_tensors
+from randomness import derived_seed
 
 SECONDS_BETWEEN_CHECKPOINTS = 20.0  # at most, where none is measured in between
 SHARE_OF_CHECKPOINTS = 0.05  # of the time, that writing them may take
@@ -228,18 +228,7 @@ def rate_factor(config: TrainingConfig, step: int, n_steps: int) -> float:
     return {"constant": 1.0, "linear": 1 - progress, "cosine": (1 + math.cos(math.pi * progress)) / 2}[config.schedule]
 
 
-# ------------------------------------------------------------------------------------------- randomness and processes
-
-
-def derived_seed(seed: int, *purpose: object) -> int:
-    """A seed of 63 bits for one purpose of a run, independent of the seeds of its other purposes."""
-    digest = hashlib.sha256(repr((seed, *purpose)).encode()).digest()
-    return int.from_bytes(digest[:8], "big") >> 1
-
-
-def generator(seed: int, *purpose: object) -> torch.Generator:
-    """A generator of its own for one purpose of a run."""
-    return torch.Generator().manual_seed(derived_seed(seed, *purpose))
+# --------------------------------------------------------------------------------------------------------- processes
 
 
 def process() -> tuple[int, int]:
@@ -374,7 +363,8 @@ def load_checkpoint(path: Path, model: nn.Module, optimizer: torch.optim.Optimiz
     """Bring model and optimizer to where `path` left them; UserError if it is damaged or of another run."""
     tensors, description = read_tensors(path)
     if description.get("identity") != identity:
-        raise UserError(f"{path}: of a run with other settings or data; resume with those, or choose another --out")
+        found = first_difference(description.get("identity"), identity)
+        raise UserError(f"{path}: of another run ({found}); resume with the same, or choose another --out")
     load_weights(model, {name[6:]: tensor for name, tensor in tensors.items() if name.startswith("model.")}, path)
     entries: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from checks import check
 from files import UserError
+from randomness import derived_seed, generator
 
 PositionMethod = Literal["learned", "sinusoidal", "alibi", "rope", "t5", "none"]
 Pooling = Literal["mean", "masked-mean", "cls", "mean-max"]
@@ -68,6 +69,19 @@ class TransformerConfig:
             raise UserError(f"rotary positions need an even head size, not {self.n_embd // self.n_head}")
         if self.positions == "sinusoidal" and self.n_embd % 2:
             raise UserError(f"sinusoidal positions need an even n_embd, not {self.n_embd}")
+        if self.batch_norm and not self.head_dim:
+            raise UserError("batch_norm stands after the first of two layers of the head, and head_dim 0 has one layer")
+        if self.phrases and self.n_spellings:
+            raise UserError("phrases and n_spellings are two kinds of word vectors; choose one")
+        off = {"window": None, "drop_path": 0, "layer_scale": None}  # what they are when they are not used
+        idle = [name for name, value in off.items() if not self.n_layer and getattr(self, name) != value]
+        if not self.n_layer and (idle or self.positions in ("alibi", "rope", "t5")):
+            name = idle[0] if idle else f"positions {self.positions}"
+            raise UserError(f"{name} does nothing without a layer; set n_layer above 0, or leave it out")
+        off = {"alibi_slope_scale": 1, "alibi_one_sided": False}
+        idle = [name for name, value in off.items() if self.positions != "alibi" and getattr(self, name) != value]
+        if idle:
+            raise UserError(f"{idle[0]} does nothing with {self.positions} positions; choose alibi, or leave it out")
 
 
 # ---------------------------------------------------------------------------------------------------------- attention
@@ -98,13 +112,17 @@ def attention(
 
 def drop(x: Tensor, rate: float) -> Tensor:
     """Dropout: zeros in place of a share `rate` of x, and the rest scaled up so that the mean stays (Srivastava et al.
-    2014). Each element costs 16 random bits, and the rate is one of 65,536 steps: PyTorch's own draws a double for
-    each, which on a processor takes longer than the layers between."""
+    2014). Each element costs 16 random bits, so the rate in effect is the nearest k / 65,536, and the scale is that
+    rate's: PyTorch's own draws a double for each, which on a processor takes longer than the layers between."""
     if rate == 0:
         return x
+    k = min(round(DROPOUT_STEPS * rate), DROPOUT_STEPS - 1)
     bits = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device).random_(-(2**63), None)
-    kept = bits.view(torch.int16)[: x.numel()].view(x.shape).ge_(round(2**16 * rate) - 2**15)  # 0 or 1; slow as bool
-    return x * kept.to(x.dtype).div_(1 - rate)
+    kept = bits.view(torch.int16)[: x.numel()].view(x.shape).ge_(k - DROPOUT_STEPS // 2)  # 0 or 1; slow as bool
+    return x * kept.to(x.dtype).mul_(DROPOUT_STEPS / (DROPOUT_STEPS - k))
+
+
+DROPOUT_STEPS = 2**16
 
 
 class Dropout(nn.Dropout):
@@ -142,6 +160,8 @@ class NoPositions(nn.Module):
     disentangled attention (He et al. 2021), whose bias depends on each layer's queries and keys, is therefore left out.
     """
 
+    embedding_scale = 1.0  # by which token vectors are multiplied before the vectors of the positions are added
+
     def vectors(self, positions: Tensor) -> Tensor | None:
         """Vectors (T, C) to add to the token vectors at `positions` (T,)."""
         return None
@@ -172,11 +192,13 @@ class LearnedPositions(NoPositions):
 
 
 class SinusoidalPositions(NoPositions):
-    """Fixed sines and cosines of geometric wavelengths (Vaswani et al. 2017, section 3.5)."""
+    """Fixed sines and cosines of geometric wavelengths (Vaswani et al. 2017, section 3.5). They are as long as the
+    square root of n_embd / 2, so the token vectors are scaled up too (section 3.4): else they would drown."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
         self.n_embd = config.n_embd
+        self.embedding_scale = math.sqrt(config.n_embd)
 
     def vectors(self, positions: Tensor) -> Tensor:
         angles = _angles(positions, self.n_embd)  # (T, C / 2)
@@ -321,6 +343,8 @@ def attention_bias(
 
 # ------------------------------------------------------------------------------------------------------------- words
 
+CLS = "<cls>"  # a word that stands before every row, for a classifier that reads it
+
 
 class SpelledEmbedding(nn.Module):
     """A word's vector is its own plus those of its character 3-, 4- and 5-grams (Bojanowski et al. 2017, section 3.2).
@@ -369,7 +393,7 @@ class PhraseEmbedding(nn.Module):
         forms: dict[str, int] = {}
         self.lower: Tensor
         self.pairs: Tensor
-        lower = torch.tensor([forms.setdefault(word.lower(), len(forms)) for word in words])  # <pad> 0, <unk> 1
+        lower = torch.tensor([forms.setdefault("<pad>" if word == CLS else word.lower(), len(forms)) for word in words])
         self.register_buffer("lower", lower, persistent=False)
         self.register_buffer("pairs", torch.zeros(n_pairs, dtype=torch.long))  # sorted keys
         self.words = nn.Embedding(len(words), n_embd)
@@ -377,9 +401,10 @@ class PhraseEmbedding(nn.Module):
         self.phrases = nn.Embedding(n_pairs, n_embd)
 
     def keys(self, ids: Tensor) -> Tensor:
-        """One number for each token of ids (B, T) and its left neighbour, case aside: (B, T)."""
+        """One number for each token of ids (B, T) and its left neighbour, case aside: (B, T). Left of the first token
+        stands padding, or <cls>, which is the same here."""
         lower = self.lower[ids]
-        return F.pad(lower, (1, -1)) * len(self.lower) + lower
+        return F.pad(lower, (1, -1)) * self.forms.num_embeddings + lower
 
     def pairs_of(self, ids: Tensor) -> Tensor:
         """The sorted keys of all pairs in training rows ids (B, T), padded with 0: what `pairs` is to be."""
@@ -387,15 +412,18 @@ class PhraseEmbedding(nn.Module):
 
     def forward(self, ids: Tensor) -> Tensor:
         """ids (B, T) -> vectors (B, T, C)."""
+        vectors = self.words(ids) + self.forms(self.lower[ids])
+        if not len(self.pairs):
+            return vectors
         keys = self.keys(ids)
         place = torch.searchsorted(self.pairs, keys).clamp(max=len(self.pairs) - 1)
         known = (self.pairs[place] == keys)[..., None]
-        return self.words(ids) + self.forms(self.lower[ids]) + self.phrases(place) * known
+        return vectors + self.phrases(place) * known
 
 
 def character_ngrams(word: str) -> list[str]:
     """The 3-, 4- and 5-grams of "<word>" in lower case, and "^" and the first letter of a capitalised word."""
-    if word in ("<pad>", "<unk>"):
+    if word in ("<pad>", "<unk>", CLS):
         return []
     marked = f"<{word.lower()}>"
     grams = [marked[start : start + n] for n in (3, 4, 5) for start in range(len(marked) - n + 1)]
@@ -538,7 +566,7 @@ class Transformer(nn.Module):
         x = self.embedding(ids) if table is None else F.embedding(ids, table)  # (B, T, C)
         vectors = self.positions.vectors(places)
         if vectors is not None:
-            x = x + vectors
+            x = torch.add(vectors, x, alpha=self.positions.embedding_scale)
         x = self.dropout(x)
         rotation = self.positions.rotation(places)
         bias = attention_bias(self.positions, start, n_tokens, self.causal, self.config.window, lengths, ids.device)
@@ -573,12 +601,12 @@ class Decoder(Transformer):
 
     causal = True
 
-    def __init__(self, config: TransformerConfig, words: Sequence[str] = ()) -> None:
+    def __init__(self, config: TransformerConfig, words: Sequence[str] = (), seed: int = 0) -> None:
         super().__init__(config, words)
         self.head = nn.Linear(config.n_embd, config.vocabulary_size)
         if config.tied:
             self.head.register_parameter("weight", None)
-        initialise(self)
+        initialise(self, seed)
 
     def forward(
         self, ids: Tensor, cache: KeyValueCache | None = None, return_attention: bool = False
@@ -686,10 +714,10 @@ class Classifier(nn.Module):
     nothing.
     """
 
-    def __init__(self, config: TransformerConfig, words: Sequence[str] = ()) -> None:
+    def __init__(self, config: TransformerConfig, words: Sequence[str] = (), seed: int = 0) -> None:
         super().__init__()
         self.config = config
-        extra = ["<cls>"] if config.pooling == "cls" else []  # its id comes after the vocabulary's last
+        extra = [CLS] if config.pooling == "cls" else []  # its id comes after the vocabulary's last
         size, block_size = config.vocabulary_size + len(extra), config.block_size + len(extra)
         self.encoder = Encoder(replace(config, vocabulary_size=size, block_size=block_size), [*words, *extra])
         pooled = config.n_embd * (2 if config.pooling == "mean-max" else 1)
@@ -702,7 +730,7 @@ class Classifier(nn.Module):
                 Dropout(config.dropout),
                 nn.Linear(config.head_dim, config.n_classes),
             )
-        initialise(self)
+        initialise(self, seed)
 
     @property
     def masks_padding(self) -> bool:
@@ -736,12 +764,14 @@ class Classifier(nn.Module):
 
 class Ensemble(Classifier):
     """Classifiers that start from different weights, learn each on its own, and vote: their probabilities are averaged
-    (Hansen and Salamon 1990). The attention maps are the first one's."""
+    (Hansen and Salamon 1990). The first one is the classifier that would have been alone, and the attention maps are
+    its."""
 
-    def __init__(self, config: TransformerConfig, words: Sequence[str] = ()) -> None:
+    def __init__(self, config: TransformerConfig, words: Sequence[str] = (), seed: int = 0) -> None:
         nn.Module.__init__(self)
         self.config = config
-        self.members: Any = nn.ModuleList(Classifier(config, words) for _ in range(config.n_members))
+        seeds = [seed, *(derived_seed(seed, "member", number) for number in range(1, config.n_members))]
+        self.members: Any = nn.ModuleList(Classifier(config, words, one) for one in seeds)
 
     def forward(self, ids: Tensor, lengths: Tensor, return_attention: bool = False) -> tuple[Tensor, list[Tensor]]:
         """ids (B, T) padded with 0, lengths (B,) -> logits (B, K), and the attention maps if asked."""
@@ -753,22 +783,30 @@ class Ensemble(Classifier):
         return torch.stack([member.loss(ids, lengths, labels, smoothing) for member in self.members]).mean()
 
 
-def make_classifier(config: TransformerConfig, words: Sequence[str] = ()) -> Classifier:
+def make_classifier(config: TransformerConfig, words: Sequence[str] = (), seed: int = 0) -> Classifier:
     """One classifier, or several that vote."""
-    return Classifier(config, words) if config.n_members == 1 else Ensemble(config, words)
+    return (Classifier if config.n_members == 1 else Ensemble)(config, words, seed)
 
 
-def initialise(model: Classifier | Decoder) -> None:
-    """The starting weights: all of them are decided here."""
+def initialise(model: Classifier | Decoder, seed: int) -> None:
+    """The starting weights: all of them are decided here, but for the ones and zeros of norms and scales.
+
+    Each parameter draws from a generator of its own, seeded by `seed` and its name, so that models of one seed start
+    alike in all that they have in common: with a table of positions or without.
+    """
     how = model.config.initialisation
-    for module in model.modules():
-        if isinstance(module, nn.Embedding) and how != "pytorch":
-            nn.init.normal_(module.weight, std=0.02)
-        if isinstance(module, nn.Linear) and how == "normal":
-            if module.weight is not None:
-                nn.init.normal_(module.weight, std=0.02)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+    for path, module in model.named_modules():
+        for name, parameter in module.named_parameters(recurse=False):
+            random = generator(seed, "initialisation", f"{path}.{name}")
+            if isinstance(module, nn.Embedding):
+                nn.init.normal_(parameter, std=1.0 if how == "pytorch" else 0.02, generator=random)
+            elif isinstance(module, nn.Linear) and how != "normal":
+                bound = 1 / math.sqrt(module.in_features)
+                nn.init.uniform_(parameter, -bound, bound, generator=random)
+            elif isinstance(module, nn.Linear) and name == "weight":
+                nn.init.normal_(parameter, std=0.02, generator=random)
+            elif isinstance(module, nn.Linear):
+                nn.init.zeros_(parameter)
 
 
 def count_parameters(model: nn.Module) -> int:

@@ -15,7 +15,7 @@ JITTER = (0.0, 0.1, -0.1, 0.05, -0.05)  # five seeds
 def run(train: float = 99.0, test: float = 60.0, trained: bool = True, **perplexities: float) -> dict[str, Any]:
     epochs = [{"train_loss": 0.1, "train_accuracy": train, "test_accuracy": test}] * 6
     perplexity = {"train": 100.0, **dict.fromkeys(TEXTS, 300.0), **perplexities}
-    return {"epochs": epochs, "left_plateau": trained, "iterations": [{"perplexity": perplexity}]}
+    return {"epochs": epochs, "trained": trained, "iterations": [{"perplexity": perplexity}]}
 
 
 def attention(near: float, far: float) -> dict[str, Any]:
@@ -141,11 +141,11 @@ def test_one_seed_and_a_wide_interval_cannot_tell(results: dict[str, Any]) -> No
 
 def test_runs_that_never_trained_are_counted_and_nothing_is_said_where_none_did(results: dict[str, Any]) -> None:
     runs = results["classifier"]["alibi"]
-    results["classifier"]["alibi"] = [*runs[:4], runs[4] | {"left_plateau": False}]
+    results["classifier"]["alibi"] = [*runs[:4], runs[4] | {"trained": False}]
     (c6,) = (one for one in judge(results) if one["id"] == "C6")
     assert c6["verdict"] == "holds"
     assert "1 of 5 runs (alibi)" in c6["note"]
-    results["classifier"]["alibi"] = [one | {"left_plateau": False} for one in runs]
+    results["classifier"]["alibi"] = [one | {"trained": False} for one in runs]
     assert verdicts(results)["C6"] == "cannot tell"
 
 

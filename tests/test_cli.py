@@ -151,7 +151,7 @@ def test_a_report_goes_on_after_a_kill_and_one_that_is_refused_changes_nothing(
     assert [line.split()[0] for line in outcome.out.splitlines()[:13]] == [f"C{number}" for number in range(1, 14)]
     assert "<title>The report, run again</title>" in (page / "report.html").read_text()
     before = {path: path.read_bytes() for path in page.rglob("*") if path.is_file()}
-    refused(run(tmp_path, *given, "--iterations", "6"), "of other settings or data; take another --out")
+    refused(run(tmp_path, *given, "--iterations", "6"), "of another run (")
     (tmp_path / "other.json").write_text('{"command": "part1"}')
     refused(run(tmp_path, *given, "--ablation", "other.json"), "other.json: not the results of python main.py ablation")
     assert {path: path.read_bytes() for path in page.rglob("*") if path.is_file()} == before
@@ -259,7 +259,7 @@ def refused(outcome: Outcome, complaint: str, code: int = 2) -> None:
         ("part1 --data-dir file", "file: is a file"),
         ("part1 --data-dir {data} --out file", "file: cannot be used as a folder"),
         ("part1 --data-dir {data} --out file/below", "cannot be used as a folder"),
-        ("part1 --resume --data-dir {data} --out {home}/runs/part1", "of other settings or data; take another --out"),
+        ("part1 --resume --data-dir {data} --out {home}/runs/part1", "of another run ("),
         ("part2 --iterations -5", "iterations is -5"),
         ("part3 --seeds 0", "seeds is 0"),
         ("part3 --epochs 0", "epochs is 0"),

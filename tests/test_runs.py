@@ -67,16 +67,16 @@ def test_a_finished_run_is_read_and_not_trained_again(
 )
 def test_a_record_of_another_run_is_refused(other: Run, data: Data, place: Place) -> None:
     perform(CLASSIFIER, data, place)
-    with pytest.raises(UserError, match=r"classifier.json: of other settings or data; take another --out"):
+    with pytest.raises(UserError, match=r"classifier.json: of another run .*; take another --out"):
         perform(other, data, place)
 
 
 def test_a_record_of_other_data_or_no_record_is_refused(data: Data, place: Place) -> None:
     perform(CLASSIFIER, data, place)
-    with pytest.raises(UserError, match="of other settings or data"):
+    with pytest.raises(UserError, match=r"of another run \(data is .* there and other here\)"):
         perform(CLASSIFIER, replace(data, corpus=replace(data.corpus, fingerprint="other")), place)
     place.record(CLASSIFIER).write_text("[]")
-    with pytest.raises(UserError, match="of other settings or data"):
+    with pytest.raises(UserError, match=r"of another run \(it is None there"):
         perform(CLASSIFIER, data, place)
     place.record(CLASSIFIER).write_text('{"identity": ')
     with pytest.raises(UserError, match="not valid JSON"):
@@ -109,8 +109,8 @@ def test_a_classifier_that_learned_nothing_has_not_left_its_plateau(data: Data, 
         recipe = Recipe("classifier", replace(TINY, initialisation="pytorch", dropout=0.0), training, duration=20)
         return Run(name, recipe, seed=0)
 
-    assert not perform(run("idle", 1e-12), data, place)["left_plateau"]
-    assert perform(run("quick", 1e-2), data, place)["left_plateau"]
+    assert not perform(run("idle", 1e-12), data, place)["trained"]
+    assert perform(run("quick", 1e-2), data, place)["trained"]
 
 
 # ------------------------------------------------------------------------------------------------------------- folders
@@ -132,8 +132,11 @@ def test_earlier_runs_are_set_aside_unless_resumed(tmp_path: Path, capsys: pytes
 
 
 def test_the_machine_is_described_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "")
-    assert runs.machine()["commit"] is None
+    with monkeypatch.context() as without_git:
+        without_git.setenv("PATH", "")
+        runs.code_version.cache_clear()
+        assert (runs.machine()["commit"], runs.machine()["dirty"]) == (None, None)
+    runs.code_version.cache_clear()
     assert runs.machine()["torch"] == torch.__version__
 
 

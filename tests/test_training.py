@@ -20,7 +20,8 @@ from torch import Tensor, nn
 
 import training
 from files import Interrupted, UserError, read_json, read_tensors, write_json, write_tensors
-from training import TrainingConfig, WithLoss, derived_seed, make_optimizer, rate_factor, train, training_step, weights
+from randomness import derived_seed
+from training import TrainingConfig, WithLoss, make_optimizer, rate_factor, train, training_step, weights
 from transformer import Classifier, Decoder, TransformerConfig
 
 N, BATCH = 19, 6  # the last batch of an epoch is a single item
@@ -286,7 +287,7 @@ def test_a_foreign_file_is_refused(checkpoint: Path, content: bytes) -> None:
 
 
 def test_a_checkpoint_of_another_run_or_architecture_is_refused(checkpoint: Path) -> None:
-    assert_refused(checkpoint, "of a run with other settings or data", identity="another run")
+    assert_refused(checkpoint, "of another run .it is this run there and another run here", identity="another run")
     assert_refused(checkpoint, "weights are not of this architecture", model=nn.Linear(4, 1))
     tensors, description = read_tensors(checkpoint)
     write_tensors(checkpoint, {name: value for name, value in tensors.items() if name != "model.0.bias"}, description)
