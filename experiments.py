@@ -96,9 +96,10 @@ FF_DIMS = {"report": (256, 100), "best": (512,)}  # the widths at which part 2 t
 def customise(recipe: Recipe, **settings: Any) -> Recipe:
     """`recipe` with other settings, each put where it belongs; UserError if they are wrong or do not fit together."""
     if settings.get("n_layer") == 0:  # what only layers use goes with them
-        used = recipe.architecture.positions in ("learned", "sinusoidal")
-        settings = {"drop_path": 0.0, "layer_scale": None, "window": None} | settings
-        settings = settings if used else {"positions": "none"} | settings
+        without = {"drop_path": 0.0, "layer_scale": None, "window": None, "alibi_slope_scale": 1.0}
+        if recipe.architecture.positions not in ("learned", "sinusoidal"):
+            without["positions"] = "none"
+        settings = {**without, **settings}
     for part in ("architecture", "training"):
         config = getattr(recipe, part)
         own = {name: settings.pop(name) for name in list(settings) if hasattr(config, name)}

@@ -186,7 +186,7 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
         return finished
     identity = identity_of(run, data, place)
     if run.fold is not None:
-        data = (validation_split if run.recipe.task == "classifier" else validation_text)(data, run.fold)
+        data = validation_split(data, run.fold)
     kind = ClassifierWork if run.recipe.task == "classifier" else DecoderWork
     work: ClassifierWork | DecoderWork = kind(run, data, place.device)
     history, seconds = train(
