@@ -96,7 +96,7 @@ FF_DIMS = {"report": (256, 100), "best": (512,)}  # the widths at which part 2 t
 def customise(recipe: Recipe, **settings: Any) -> Recipe:
     """`recipe` with other settings, each put where it belongs; UserError if they are wrong or do not fit together."""
     if settings.get("n_layer") == 0:  # what only layers use goes with them
-        without = {"drop_path": 0.0, "layer_scale": None, "window": None, "alibi_slope_scale": 1.0}
+        without: dict[str, Any] = {"drop_path": 0.0, "layer_scale": None, "window": None, "alibi_slope_scale": 1.0}
         if recipe.architecture.positions not in ("learned", "sinusoidal"):
             without["positions"] = "none"
         settings = {**without, **settings}

@@ -83,9 +83,7 @@ class Run:
     name: str
     recipe: Recipe
     seed: int
-    fold: int | None = (
-        None  # to tune: train without this fold of the training rows (text) and measure on it, not on test
-    )
+    fold: int | None = None  # for tuning: train without this fold of the training rows and measure on it, not on test
     lengths: tuple[int, ...] = ()  # decoder: perplexity by iteration in windows of these lengths, too
     brief: bool = False  # measured at its end alone, and its weights are not kept
 
