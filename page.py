@@ -18,7 +18,7 @@ import torch
 import exploration
 import tables
 import utilities
-from claims import REPORTS_RATE, judge
+from claims import CLAIMS, REPORTS_RATE, judge
 from comparison import FAILS, HOLDS, UNCLEAR, summary
 from dataset import Data
 from experiments import BASELINE_NAMES, REPORT_SENTENCE, draw_attention, draw_classifier, draw_decoder
@@ -403,6 +403,7 @@ def training_minutes(results: Mapping[str, Any]) -> str:
 
 def in_short(results: Mapping[str, Any]) -> list[str]:
     """What a reader should know after ten seconds."""
+    unjudged = [name for name in CLAIMS if name not in {one["id"] for one in results["claims"]}]
     counts = {name: sum(one["verdict"] == name for one in results["claims"]) for name in (HOLDS, FAILS, UNCLEAR)}
     runs, tests = results["classifier"]["learned"], results["test_names"]
     group = "unseen" if 0 < results["data"]["rows"]["seen"] < results["data"]["rows"]["test"] else "all"
@@ -413,8 +414,9 @@ def in_short(results: Mapping[str, Any]) -> list[str]:
     ngram, decoder = results["baselines"]["ngram"], results["decoder"]["learned"]
     wins = [text for text in tests if summary(tables.last(decoder, text)).mean < ngram[text]]
     lines = [
-        f"Of the report's {len(results['claims'])} claims, {counts[HOLDS]} hold, {counts[FAILS]} do not, and of "
-        f"{counts[UNCLEAR]} these runs cannot tell.",
+        f"Of the report's {len(CLAIMS)} claims, {counts[HOLDS]} hold, {counts[FAILS]} do not, and of "
+        f"{counts[UNCLEAR]} these runs cannot tell."
+        + (f" {' and '.join(unjudged)}: not of this recipe, which has no place for batch norm." if unjudged else ""),
         f"The classifier gets {number(ours)}% of the {rows}; the best bag of words gets {number(bag)}%."
         + (f" {stuck} of {len(runs)} runs ended at chance." if stuck else ""),
         f"The decoder's perplexity is below a Kneser-Ney trigram's on {len(wins)} of {len(tests)} test texts.",
