@@ -15,6 +15,7 @@ from tokenizer import PAD, UNK, Tokenizer, tokenize_all
 
 CLASSIFICATION = ["train_CLS.tsv", "test_CLS.tsv"]
 TRAIN_TEXT = "train_LM.txt"
+STRETCH = 10  # lines of it that follow each other and are held out together
 DEFAULT_TESTS = ["obama", "wbush", "hbush"]  # in the order of the default labels 0, 1, 2
 DEFAULT_NAMES = ["Obama", "G. W. Bush", "G. H. W. Bush"]
 
@@ -200,10 +201,10 @@ def encode_segments(
 ) -> Labelled:
     """Tensors of `segments`, whose labels are in `labels`; texts are cut at `block_size` words, and that is counted."""
     rows = tokenizer.encode_all([segment.text for segment in segments])
-    lengths = torch.tensor([min(len(row), block_size) for row in rows])
-    ids = torch.full((len(rows), block_size), PAD)
-    ids[torch.arange(block_size) < lengths[:, None]] = torch.tensor([i for row in rows for i in row[:block_size]])
-    classes = torch.tensor([labels.index(segment.label) for segment in segments])
+    lengths = torch.tensor([min(len(row), block_size) for row in rows], dtype=torch.long)
+    ids, inside = torch.full((len(rows), block_size), PAD), torch.arange(block_size) < lengths[:, None]
+    ids[inside] = torch.tensor([i for row in rows for i in row[:block_size]], dtype=torch.long)
+    classes = torch.tensor([labels.index(segment.label) for segment in segments], dtype=torch.long)
     return Labelled(ids, lengths, classes, sum(len(row) > block_size for row in rows))
 
 
@@ -223,7 +224,7 @@ def same_text(text: str) -> str:
 def seen_rows(train: Sequence[Segment], test: Sequence[Segment]) -> Tensor:
     """(N,) bool: which rows of `test` stand, white space aside, word for word in `train`."""
     known = {same_text(segment.text) for segment in train}
-    return torch.tensor([same_text(segment.text) in known for segment in test])
+    return torch.tensor([same_text(segment.text) in known for segment in test], dtype=torch.bool)
 
 
 # ---------------------------------------------------------------------------------------------------- splits, batches
@@ -242,6 +243,14 @@ def folds(labels: Sequence[Any], k: int, seed: int) -> list[list[int]]:
     order = torch.randperm(len(labels), generator=Generator().manual_seed(seed)).tolist()
     by_label = sorted(order, key=lambda i: str(labels[i]))  # stable: random inside a label
     return [sorted(by_label[start::k]) for start in range(k)]
+
+
+def folds_of_lines(n_lines: int, k: int, seed: int) -> list[list[int]]:
+    """A random partition of the lines of a text into `k` folds of (nearly) the same size, each of whole stretches of
+    neighbours, as test texts are; sorted indices."""
+    stretches = torch.arange(n_lines).split(max(1, min(STRETCH, n_lines // k)))
+    order = torch.randperm(len(stretches), generator=Generator().manual_seed(seed)).tolist()
+    return [sorted(line for i in order[start::k] for line in stretches[i].tolist()) for start in range(k)]
 
 
 def epoch_batches(
@@ -300,13 +309,16 @@ class Data:
         """(V,) bool: which words stand in the labelled training rows."""
         rows = self.tokenizer.encode_all([row.text for row in self.corpus.train])
         known = torch.zeros(len(self.tokenizer), dtype=torch.bool)
-        known[torch.tensor([i for row in rows for i in row])] = True
+        known[torch.tensor([i for row in rows for i in row], dtype=torch.long)] = True
         return known
 
 
 def validation_split(data: Data, fold: int, n_folds: int = 5) -> Data:
-    """`data` to tune with: its test rows are one fold (`fold` modulo `n_folds`) of the distinct training rows, its
-    training rows the other folds. No row of the test set is left in it, and no text stands on both sides."""
+    """`data` to tune a classifier with: its test rows are one fold (`fold` modulo `n_folds`) of the distinct training
+    rows, its training rows the other folds. Nothing of the test set is left in it, and no text stands on both sides.
+
+    The vocabulary stays as it is: most rows stand in train_LM.txt, too, and so do their words.
+    """
     first = sorted({same_text(row.text): i for i, row in reversed(list(enumerate(data.corpus.train)))}.values())
     chosen = set(folds([data.corpus.train[i].label for i in first], n_folds, seed=0)[fold % n_folds])
     parts = [[i for place, i in enumerate(first) if (place in chosen) == inside] for inside in (False, True)]
@@ -316,8 +328,35 @@ def validation_split(data: Data, fold: int, n_folds: int = 5) -> Data:
     )
     segments = [[data.corpus.train[i] for i in part] for part in parts]
     name = f"{data.corpus.fingerprint} fold {fold % n_folds} of {n_folds}"
-    corpus = replace(data.corpus, train=segments[0], test=segments[1], fingerprint=sha256(name.encode()))
-    return replace(data, corpus=corpus, train=train, test=test, seen=torch.zeros(len(parts[1]), dtype=torch.bool))
+    corpus = replace(data.corpus, train=segments[0], test=segments[1], test_texts={}, fingerprint=sha256(name.encode()))
+    seen = torch.zeros(len(parts[1]), dtype=torch.bool)
+    return replace(data, corpus=corpus, train=train, test=test, seen=seen, test_streams={})
+
+
+def validation_text(data: Data, fold: int, n_folds: int = 5) -> Data:
+    """`data` to tune a decoder with: its one test text, "validation", is a fold (`fold` modulo `n_folds`) of the lines
+    of train_LM.txt, its training text the other folds. Nothing of the test set is left in it.
+
+    Its words are new to the decoder as those of a test text are: held-out lines that stand in the training text, too,
+    are left out, labelled rows that stand in the held-out lines are gone, and the vocabulary is that of what remains.
+    """
+    lines, number = data.corpus.train_text, fold % n_folds
+    chosen = set(folds_of_lines(len(lines), n_folds, seed=0)[number])
+    rest = [line for i, line in enumerate(lines) if i not in chosen]
+    known = set(map(same_text, rest))
+    held_out = [lines[i] for i in sorted(chosen) if same_text(lines[i]) not in known]
+    if not rest or not held_out:
+        raise UserError(f"{TRAIN_TEXT}: too few different lines for {n_folds} folds to tune with; use more text")
+    given_away = set(map(same_text, held_out))
+    corpus = replace(
+        data.corpus,
+        train=[row for row in data.corpus.train if same_text(row.text) not in given_away],
+        test=[],
+        train_text=rest,
+        test_texts={"validation": held_out},
+        fingerprint=sha256(f"{data.corpus.fingerprint} text fold {number} of {n_folds}".encode()),
+    )
+    return encode(corpus, block_size=data.train.ids.shape[1])
 
 
 def sample(corpus: Corpus, share: int) -> Corpus:
@@ -343,6 +382,11 @@ def load_data(directory: Path | str, block_size: int, share: int = 1) -> Data:
     corpus = load_corpus(directory)
     if share > 1:
         corpus = sample(corpus, share)
+    return encode(corpus, block_size)
+
+
+def encode(corpus: Corpus, block_size: int) -> Data:
+    """Every text of a corpus as tensors, with the vocabulary of its training files."""
     tokenizer = corpus.vocabulary()
     train, test = (encode_segments(rows, tokenizer, corpus.labels, block_size) for rows in (corpus.train, corpus.test))
     streams = {name: encode_stream(lines, tokenizer) for name, lines in corpus.test_texts.items()}

@@ -29,7 +29,7 @@ from tqdm import tqdm
 
 import evaluation
 from checks import check, first_difference
-from dataset import Data, epoch_batches, validation_split, window_starts
+from dataset import Data, epoch_batches, validation_split, validation_text, window_starts
 from evaluation import Protocol
 from files import Interrupted, UserError, read_json, sha256, write_json, write_text
 from inference import Task, TrainedModel, save_model
@@ -83,7 +83,7 @@ class Run:
     name: str
     recipe: Recipe
     seed: int
-    fold: int | None = None  # for tuning: train without this fold of the training rows and measure on it, not on test
+    fold: int | None = None  # to tune: train without this fold of the training rows or text, and measure on it alone
     lengths: tuple[int, ...] = ()  # decoder: perplexity by iteration in windows of these lengths, too
     brief: bool = False  # measured at its end alone, and its weights are not kept
 
@@ -184,7 +184,7 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
         return finished
     identity = identity_of(run, data, place)
     if run.fold is not None:
-        data = validation_split(data, run.fold)
+        data = (validation_split if run.recipe.task == "classifier" else validation_text)(data, run.fold)
     kind = ClassifierWork if run.recipe.task == "classifier" else DecoderWork
     work: ClassifierWork | DecoderWork = kind(run, data, place.device)
     history, seconds = train(

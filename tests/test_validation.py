@@ -1,0 +1,170 @@
+"""Validation, by fold: what a choice is made by is held out of the training files, and no test file is ever read."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from dataset import Data, Segment, folds_of_lines, load_data, validation_split, validation_text
+from files import UserError
+from runs import Place, Recipe, Run, perform
+from tokenizer import UNK
+from training import TrainingConfig
+from transformer import TransformerConfig
+
+N_LINES = 60  # six stretches of ten: one fold has two of them
+REPEATED = "we thank you"  # stands in every stretch
+BORROWED = range(0, N_LINES, 7)  # lines with a word that a labelled row of its own knows
+
+
+def planted_lines() -> list[str]:
+    """Line i has the word line<i>, which no other line has; of every ten the last one is the same."""
+    lines = [f"we line{i}" + (f" row{i}" if i in BORROWED else "") for i in range(N_LINES)]
+    return [REPEATED if i % 10 == 9 else line for i, line in enumerate(lines)]
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    """A training text of planted lines. Every third of them is a labelled row, too (with another white space), and row
+    row<i> of the borrowed words stands by itself."""
+    folder, lines = tmp_path_factory.mktemp("planted"), planted_lines()
+    rows = [f"{i % 2}\t{line.replace(' ', '  ')}" for i, line in enumerate(lines) if i % 3 == 0]
+    rows += [f"{i % 2}\tsay row{i}" for i in BORROWED]
+    (folder / "train_CLS.tsv").write_text("\n".join(rows))
+    (folder / "train_LM.txt").write_text("\n".join(lines))
+    (folder / "test_CLS.tsv").write_text("0\tsecret row\n1\tsecret other row\n")
+    (folder / "test_LM_a.txt").write_text("secret text\n")
+    return load_data(folder, block_size=8)
+
+
+def test_lines_are_dealt_in_whole_stretches_each_to_one_fold() -> None:
+    folds = folds_of_lines(95, 5, seed=0)
+    assert sorted(line for fold in folds for line in fold) == list(range(95))
+    stretches = [sorted({line // 10 for line in fold}) for fold in folds]
+    assert [len(own) for own in stretches] == [2] * 5
+    assert len({stretch for own in stretches for stretch in own}) == 10  # none is torn apart
+    assert stretches != [[0, 5], [1, 6], [2, 7], [3, 8], [4, 9]]  # nor are they dealt in their order
+    assert folds == folds_of_lines(95, 5, seed=0) != folds_of_lines(95, 5, seed=1)
+    assert sorted(folds_of_lines(5, 5, seed=0)) == [[0], [1], [2], [3], [4]]  # a short text has shorter stretches
+
+
+def test_every_line_that_stands_nowhere_else_is_held_out_once(planted: Data) -> None:
+    held_out = [line for fold in range(5) for line in validation_text(planted, fold).corpus.test_texts["validation"]]
+    assert sorted(held_out) == sorted(line for line in planted_lines() if line != REPEATED)
+
+
+@pytest.mark.parametrize("fold", range(5))
+def test_the_words_of_the_held_out_lines_are_unknown(planted: Data, fold: int) -> None:
+    split = validation_text(planted, fold)
+    held_out, rest = split.corpus.test_texts["validation"], split.corpus.train_text
+    assert len(held_out) == (18 if len(rest) == 40 else 9)
+    distinct = [line for line in planted_lines() if line != REPEATED]
+    assert [line for line in rest if line != REPEATED] == [line for line in distinct if line not in held_out]
+    assert rest.count(REPEATED) == len(rest) // 10  # in the held-out stretches it is left out
+    own = {word for line in held_out for word in line.split() if word.startswith("line")}
+    assert not own & set(split.tokenizer.words)
+    stream = split.test_streams["validation"]
+    words = [word for line in held_out for word in line.split()]
+    assert [word in own for word in words] == (stream.ids == UNK).tolist()
+    known_from_rows = [i for word, i in zip(words, stream.ids.tolist()) if word.startswith("row")]
+    assert UNK not in known_from_rows  # these words the rows know, and they alone
+    assert not set(known_from_rows) & set(split.train_stream.ids.tolist())
+    assert split.train_stream.ids.tolist() == split.tokenizer.encode(" ".join(rest))
+
+
+@pytest.mark.parametrize("fold", range(5))
+def test_words_of_rows_are_those_of_the_rows_that_remain(planted: Data, fold: int) -> None:
+    split = validation_text(planted, fold)
+    held_out = set(split.corpus.test_texts["validation"])
+    rows = [" ".join(row.text.split()) for row in planted.corpus.train]
+    remaining = [text for text in rows if text not in held_out]
+    assert 0 < len(rows) - len(remaining) <= 6
+    assert [" ".join(row.text.split()) for row in split.corpus.train] == remaining
+    known = {word for word, known in zip(split.tokenizer.words, split.words_of_rows().tolist()) if known}
+    assert known == {word for text in remaining for word in text.split()}
+    assert len(split.train.labels) == len(remaining)
+
+
+def test_nothing_of_the_test_set_is_left_in_a_fold(planted: Data) -> None:
+    text, rows = validation_text(planted, 0), validation_split(planted, 0)
+    assert set(text.corpus.test_texts) == set(text.test_streams) == {"validation"}
+    assert not text.corpus.test
+    assert len(text.test.labels) == len(text.seen) == 0
+    assert rows.corpus.test_texts == rows.test_streams == {}
+    for split in (text, rows):
+        assert "secret" not in split.tokenizer.words
+        assert not any("secret" in row.text for row in split.corpus.test)
+
+
+def test_a_fold_has_a_fingerprint_of_its_own(planted: Data) -> None:
+    splits = [split(planted, fold) for split in (validation_split, validation_text) for fold in range(5)]
+    assert len({split.corpus.fingerprint for split in splits} | {planted.corpus.fingerprint}) == 11
+    assert validation_text(planted, 6).corpus == validation_text(planted, 1).corpus  # folds go round
+    assert validation_text(planted, 1, n_folds=4).corpus.fingerprint != splits[6].corpus.fingerprint
+
+
+@pytest.mark.parametrize("lines", [["a b"], ["a b", "c d", "e f", "g h"], [REPEATED] * 30])
+def test_a_text_without_enough_different_lines_is_refused(planted: Data, lines: list[str]) -> None:
+    few = replace(planted, corpus=replace(planted.corpus, train_text=lines))
+    with pytest.raises(UserError, match=r"train_LM\.txt: too few different lines for 5 folds"):
+        [validation_text(few, fold) for fold in range(5)]
+
+
+SMALL = TransformerConfig(0, n_embd=8, n_layer=1, block_size=8, ff_dim=8)
+RUNS = {
+    "classifier": Run(
+        "classifier", Recipe("classifier", SMALL, TrainingConfig(batch_size=16), duration=2), seed=3, fold=1
+    ),
+    "decoder": Run(
+        "decoder",
+        Recipe(
+            "decoder",
+            SMALL,
+            TrainingConfig(batch_size=4, label_smoothing=0.5, smoothing="kneser-ney", unigram_bias=True),
+            duration=5,
+        ),
+        seed=3,
+        fold=1,
+    ),
+}
+
+
+@pytest.mark.parametrize("task", RUNS)
+def test_a_run_on_a_fold_is_the_same_whatever_the_test_files_hold(
+    task: str, data: Data, data_folder: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "data"
+    other.mkdir()
+    for name in ("train_CLS.tsv", "train_LM.txt"):
+        (other / name).write_bytes((data_folder / name).read_bytes())
+    (other / "test_CLS.tsv").write_text("2\tnothing of the kind\n")
+    for name in ("obama", "wbush", "hbush"):
+        (other / f"test_LM_{name}.txt").write_text("another text\n")
+    found = [
+        measured(perform(RUNS[task], each, Place(tmp_path / name, torch.device("cpu"))))
+        for name, each in (("a", data), ("b", load_data(other, block_size=8)))
+    ]
+    assert found[0] == found[1]
+    if task == "decoder":
+        assert set(found[0]["scores"]) == {"validation"}
+        assert set(found[0]["iterations"][-1]["perplexity"]) == {"train", "validation"}
+    else:
+        assert found[0]["test"]["all"]["n"] == 12  # a fifth of 60 distinct rows
+    whole = perform(replace(RUNS[task], fold=None), data, Place(tmp_path / "c", torch.device("cpu")))
+    assert measured(whole) != found[0]
+
+
+def measured(record: dict[str, Any]) -> dict[str, Any]:
+    """A record without what names its data, and without its time."""
+    return {key: value for key, value in record.items() if key not in ("identity", "train_seconds")}
+
+
+def test_a_row_that_stands_on_both_sides_gives_nothing_away(planted: Data) -> None:
+    """The repeated line is in no validation text, so a row that repeats it stays."""
+    corpus = replace(planted.corpus, train=[*planted.corpus.train, Segment("0", REPEATED, 99)])
+    for fold in range(5):
+        split = validation_text(replace(planted, corpus=corpus), fold)
+        assert Segment("0", REPEATED, 99) in split.corpus.train
+        assert UNK not in split.tokenizer.encode(REPEATED)
