@@ -1,17 +1,18 @@
 """What each ingredient of the best recipe brings: the recipe without it, one at a time, on paired seeds.
 
-The classifier is measured by cross-validation inside the training rows; the decoder on the test texts, each variant
-once, for what it is good at, words that training never shows, is what validation text cut from the training file lacks.
+Everything is measured by validation: seed s holds fold s of the training rows, or of the training text, out of training
+and measures on it. The test set has no part in it, so recipes may be chosen here.
 """
 
+import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from statistics import geometric_mean
+from difflib import get_close_matches
 from typing import Any
 
 from comparison import paired_difference, paired_ratio
-from dataset import Data, validation_split
+from dataset import Data, validation_split, validation_text
 from experiments import (
     BASELINE_NAMES,
     FF_DIMS,
@@ -21,7 +22,7 @@ from experiments import (
     customise,
     language_baselines,
 )
-from files import write_json
+from files import UserError, write_json
 from inference import Task
 from runs import Place, Recipe, Run, distinct_machines, perform_all
 
@@ -29,14 +30,17 @@ CHANGES: dict[Task, dict[str, dict[str, Any]]] = {  # what stands in place of ea
     "classifier": {
         "one classifier instead of three": {"n_members": 1},
         "no vectors for lower-case forms and pairs of words": {"phrases": False},
-        "no attention": {"n_layer": 0},
+        "no attention": {"n_layer": 0, "positions": "none", "drop_path": 0.0, "layer_scale": None},
         "no positions": {"positions": "none"},
         "no rows that skip attention": {"drop_path": 0.0},
         "attention at full strength from the start": {"layer_scale": None},
         "a norm after the residual": {"norm": "post"},
         "a feed-forward network of 256": {"ff_dim": 256},
+        "a whole transformer block": {"norm": "pre", "ff_dim": 512},
         "the mean alone, no maximum": {"pooling": "masked-mean"},
         "a head of two layers": {"head_dim": 100},
+        "a head of two layers, 400 wide": {"head_dim": 400},
+        "a weight decay of 0.1": {"weight_decay": 0.1},
         "a constant learning rate": {"schedule": "constant", "warmup": 0.0},
         "width 64": {"n_embd": 64},
     },
@@ -49,74 +53,69 @@ CHANGES: dict[Task, dict[str, dict[str, Any]]] = {  # what stands in place of ea
         "learned positions": {"positions": "learned"},
         "the norm after the residual": {"norm": "post"},
         "no dropout": {"dropout": 0.0, "embedding_dropout": 0.0},
+        "a dropout of 0.05": {"dropout": 0.05, "embedding_dropout": 0.05},
         "a dropout of 0.2": {"dropout": 0.2, "embedding_dropout": 0.2},
+        "a dropout of 0.5": {"dropout": 0.5, "embedding_dropout": 0.5},
         "no weight decay": {"weight_decay": 0.0},
+        "a weight decay of 1.5": {"weight_decay": 1.5},
         "a constant learning rate": {"schedule": "constant"},
+        "twice the learning rate": {"learning_rate": 4e-3},
+        "four layers": {"n_layer": 4},
         "random windows": {"shuffled": False},
         "width 64": {"n_embd": 64},
     },
 }
 
-DID_NOT_HELP: dict[Task, list[str]] = {
-    "classifier": [
-        "character n-grams beside the words",
-        "pretraining on masked words",
-        "a whole transformer block that starts at scale 0",
-        "attention over detached word vectors",
-        "leaving out words in training",
-        "triples of words and pairs with a gap",
-        "weight decay on the word vectors",
-        "dividing the sum by the root of the length instead of the length",
-        "word vectors that start at the naive Bayes log-count ratio",
-        "a wider head",
-    ],
-    "decoder": [
-        "Muon for the matrices",
-        "four layers",
-        "replacing input words at random",
-        "hashed pairs of words at the input",
-        "twice the learning rate",
-        "a weight decay of 1.5",
-        "a dropout of 0.5",
-        "dropout before the output layer",
-    ],
-}
+WHOLE = "the recipe"
+MEASURES: dict[Task, str] = {"classifier": "validation accuracy, %", "decoder": "validation perplexity"}
 
 
-def ablation(seeds: Sequence[int], data: Data, place: Place, command: str, n_workers: int) -> dict[str, Any]:
-    """Train every variant on every seed, compare, and write results.json."""
+def ablation(
+    changes: Mapping[Task, Sequence[str]], seeds: Sequence[int], data: Data, place: Place, command: str, n_workers: int
+) -> dict[str, Any]:
+    """Train the recipe and each of the `changes` to it on every seed, compare, and write results.json."""
     started = time.perf_counter()
-    variants = {task: variants_of(task) for task in CHANGES}
+    variants = {task: {name: variants_of(task)[name] for name in (WHOLE, *names)} for task, names in changes.items()}
     runs = {
-        (task, name, seed): Run(
-            f"{task}-{number}-seed{seed}", recipe, seed, fold=seed if task == "classifier" else None, brief=True
-        )
-        for task in CHANGES
-        for number, (name, recipe) in enumerate(variants[task].items())
+        (task, name, seed): Run(f"{task}-{file_name(name)}-seed{seed}", recipe, seed, fold=seed, brief=True)
+        for task, recipes in variants.items()
+        for name, recipe in recipes.items()
         for seed in seeds
     }
     records = dict(zip(runs, perform_all(list(runs.values()), data, place, n_workers)))
     values = {
-        task: {name: [measure(task, records[task, name, seed]) for seed in seeds] for name in variants[task]}
-        for task in CHANGES
+        task: {name: [measure(task, records[task, name, seed]) for seed in seeds] for name in recipes}
+        | (linear_models if task == "classifier" else ngram_models)(seeds, data)
+        for task, recipes in variants.items()
     }
-    values["classifier"] |= linear_models(seeds, data)
-    values["decoder"] |= ngram_models(seeds, data)
     rows = [row_of(task, name, row, found[WHOLE]) for task, found in values.items() for name, row in found.items()]
     results = {
         "command": "ablation",
         "command_line": command,
         "seeds": list(seeds),
         "machines": distinct_machines(records.values()),
+        "n_changes": sum(map(len, changes.values())),
         "rows": rows,
-        "did_not_help": DID_NOT_HELP,
         "total_seconds": time.perf_counter() - started,
     }
     write_json(place.out / "results.json", results)
     return results
 
 
-WHOLE = "the recipe"
+def chosen(task: Task | None = None, names: Sequence[str] | None = None) -> dict[Task, list[str]]:
+    """The changes, by task, that are called by `names` (none: all), of one task or of both; UserError for a name that
+    none has."""
+    tasks: list[Task] = [task] if task else list(CHANGES)
+    if not names:
+        return {one: list(CHANGES[one]) for one in tasks}
+    known = list(dict.fromkeys(name for one in tasks for name in CHANGES[one]))
+    for name in names:
+        if name not in known:
+            near = " or ".join(map(repr, get_close_matches(name, known, cutoff=0.0)))
+            where = f"--changes: the best {task or 'recipe'} has no change called {name!r}"
+            raise UserError(f"{where}; did you mean {near}?")
+    found = {one: [name for name in CHANGES[one] if name in names] for one in tasks}
+    return {one: own for one, own in found.items() if own}
 
 
 def variants_of(task: Task) -> dict[str, Recipe]:
@@ -125,14 +124,14 @@ def variants_of(task: Task) -> dict[str, Recipe]:
     return {WHOLE: recipe} | {name: customise(recipe, **changes) for name, changes in CHANGES[task].items()}
 
 
+def file_name(variant: str) -> str:
+    """What the files of a variant are called: "a-dropout-of-0-2"."""
+    return re.sub(r"\W+", "-", variant)
+
+
 def measure(task: Task, run: Mapping[str, Any]) -> float:
-    """Accuracy of a classifier on its fold; of a decoder the geometric mean of its perplexities on the test texts."""
-    return float(run["test"]["all"]["accuracy"]) if task == "classifier" else mean_perplexity(run["scores"])
-
-
-def mean_perplexity(scores: Mapping[str, Mapping[str, Any]]) -> float:
-    """The geometric mean over texts."""
-    return geometric_mean(row["perplexity"] for row in scores.values())
+    """Accuracy of a classifier, perplexity of a decoder, on the fold that was held out."""
+    return float(run["test"]["all"]["accuracy"] if task == "classifier" else run["scores"]["validation"]["perplexity"])
 
 
 def linear_models(seeds: Sequence[int], data: Data) -> dict[str, list[float]]:
@@ -142,9 +141,9 @@ def linear_models(seeds: Sequence[int], data: Data) -> dict[str, list[float]]:
 
 
 def ngram_models(seeds: Sequence[int], data: Data) -> dict[str, list[float]]:
-    """The perplexity of the n-gram models, for which every seed is the same."""
-    scores = language_baselines(data)
-    return {name: [mean_perplexity(scores[key])] * len(seeds) for key, name in NGRAM_NAMES.items()}
+    """The perplexity of the n-gram models on the fold of each seed."""
+    folds = [language_baselines(validation_text(data, seed)) for seed in seeds]
+    return {name: [fold[key]["validation"]["perplexity"] for fold in folds] for key, name in NGRAM_NAMES.items()}
 
 
 def row_of(task: Task, name: str, values: Sequence[float], whole: Sequence[float]) -> dict[str, Any]:
@@ -153,7 +152,7 @@ def row_of(task: Task, name: str, values: Sequence[float], whole: Sequence[float
     return {
         "task": task,
         "variant": name,
-        "measure": "validation accuracy, %" if task == "classifier" else "perplexity",
+        "measure": MEASURES[task],
         "values": list(values),
         "unit": "points" if task == "classifier" else "ratio",
         "estimate": None if name == WHOLE else asdict(compare(values, whole)),

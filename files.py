@@ -98,6 +98,11 @@ def write_between_marks(path: Path | str, name: str, text: str) -> None:
     write_text(path, f"{before}\n{text.strip()}\n{after}")
 
 
+def append_text(path: Path | str, text: str) -> None:
+    """Put `text` at the end of a file, which is made if it is not there; the file is written whole or not at all."""
+    write_text(path, (read_text(path) if Path(path).exists() else "") + text)
+
+
 def sha256(data: bytes) -> str:
     """The SHA-256 of `data` in hexadecimal."""
     return hashlib.sha256(data).hexdigest()

@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import tyro
 
 from checks import check
-from files import Interrupted, UserError, around_marks, write_json
+from files import Interrupted, UserError, append_text, around_marks, write_json
 
 # Only what the parser needs is imported above; each command imports its own modules, so that --help comes at once.
 
@@ -177,10 +177,16 @@ class Report(Study):
 
 @dataclass(frozen=True)
 class Ablation(Seeds):
-    """What each ingredient of the best recipe brings: the recipe without it, over several seeds."""
+    """What each ingredient of the best recipe brings, by validation: the recipe without it, over several seeds."""
 
+    task: Optional[Literal["classifier", "decoder"]] = None
+    """only this recipe (default: both)"""
+    changes: Optional[tuple[str, ...]] = None
+    """only these, as the table calls them, each in quotes (default: all)"""
     readme: Optional[Path] = None
     """README.md that gets the tables, between its two marks for the ablation"""
+    log: Optional[Path] = None
+    """Markdown file to which the tables are added, under today's date"""
     resume: bool = False
     """go on with the interrupted runs in --out"""
 
@@ -365,16 +371,23 @@ def run_report(command: Report) -> None:
 def run_ablation(command: Ablation) -> None:
     import page
     import report
-    from ablation import ablation
+    from ablation import ablation, chosen
     from experiments import RECIPES
 
+    changes = chosen(command.task, command.changes)
     if command.readme is not None:
+        if command.task or command.changes:
+            raise UserError("--readme takes the whole ablation; leave out --task and --changes, or use --log")
         around_marks(command.readme, page.ABLATION_MARK)
+    if command.log is not None:
+        append_text(command.log, "")  # a log that cannot be written is refused now, not after the runs
     seeds, n_workers = seeds_and_workers(command)
     data, place = prepare(command, "ablation", RECIPES["best"]["classifier"])
-    results = ablation(seeds, data, place, command_line(), n_workers)
+    results = ablation(changes, seeds, data, place, command_line(), n_workers)
     if command.readme is not None:
         page.fill_readme_with_ablation(command.readme, results)
+    if command.log is not None:
+        page.log_ablation(command.log, results)
     show(report.ablation_text, results, place)
 
 

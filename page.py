@@ -10,6 +10,7 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,13 @@ import torch
 import exploration
 import tables
 import utilities
+from ablation import MEASURES
 from claims import CLAIMS, REPORTS_RATE, judge
 from comparison import FAILS, HOLDS, UNCLEAR, summary
 from dataset import Data
 from experiments import BASELINE_NAMES, REPORT_SENTENCE, draw_attention, draw_classifier, draw_decoder
 from exploration import NAMES, POSITIONS, Study, explore
-from files import UserError, read_json, write_between_marks, write_json, write_text
+from files import UserError, append_text, read_json, write_between_marks, write_json, write_text
 from inference import load_model
 from runs import Place, Run, identity_of, remembered, share_out
 from tables import Table, effect, number
@@ -89,6 +91,8 @@ def read_ablation(path: Path) -> dict[str, Any]:
     found = read_json(path)
     if not isinstance(found, dict) or found.get("command") != "ablation":
         raise UserError(f"{path}: not the results of python main.py ablation; leave out --ablation, or name its file")
+    if any(row["measure"] != MEASURES[row["task"]] for row in found["rows"]):
+        raise UserError(f"{path}: of an earlier version, which measured otherwise; run python main.py ablation again")
     return found
 
 
@@ -336,12 +340,9 @@ def compose(results: Mapping[str, Any], figures: Path) -> list[Section]:
     ]
     if results["ablation"]:
         words = ["What --recipe best loses, or gains, when one of its ingredients changes: python main.py ablation."]
-        sections.append(Section("Ablation of the best recipe", words, ablation_tables(results["ablation"])))
+        shown = tables.tables_of_ablation(results["ablation"])
+        sections.append(Section("Ablation of the best recipe", words, shown))
     return [*sections, methods(results)]
-
-
-def ablation_tables(results: Mapping[str, Any]) -> list[Table]:
-    return [tables.table_of_ablation(results, task) for task in results["did_not_help"]]
 
 
 def shared_rows(results: Mapping[str, Any]) -> str:
@@ -546,7 +547,21 @@ def fill_readme_with_ablation(path: Path, results: Mapping[str, Any]) -> None:
         f"{results['total_seconds'] / 60:.0f} minutes.",
         "",
     ]
-    write_between_marks(path, ABLATION_MARK, "\n".join(lines + markdown_tables(ablation_tables(results))))
+    write_between_marks(path, ABLATION_MARK, "\n".join(lines + markdown_tables(tables.tables_of_ablation(results))))
+
+
+def log_ablation(path: Path, results: Mapping[str, Any]) -> None:
+    """Add the results of the ablation command to a log, under today's date."""
+    n, tasks = results["n_changes"], dict.fromkeys(row["task"] for row in results["rows"])
+    lines = [
+        "",
+        f"## {date.today()}: changes to the best {' and '.join(tasks)}",
+        "",
+        f"From `{results['command_line']}`: {n} setting{'s' if n > 1 else ''} tried beside the recipe; "
+        f"{provenance(results)}; {results['total_seconds'] / 60:.0f} minutes.",
+        "",
+    ]
+    append_text(path, "\n".join(lines + markdown_tables(tables.tables_of_ablation(results))))
 
 
 def provenance(results: Mapping[str, Any]) -> str:

@@ -136,7 +136,7 @@ def part3_text(results: dict[str, Any]) -> str:
 
 def ablation_text(results: dict[str, Any]) -> str:
     """The table of each task."""
-    lines = [plain(tables.table_of_ablation(results, task)) for task in results["did_not_help"]]
+    lines = [plain(table) for table in tables.tables_of_ablation(results)]
     return "\n".join([*lines, f"It took {results['total_seconds'] / 60:.1f} minutes."])
 
 

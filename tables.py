@@ -381,6 +381,11 @@ def table_of_attention(results: Mapping[str, Any], kind: str) -> Table:
     return Table(f"Attention of the {kind}", [*header, *(["on padding, %"] if kind == "encoder" else [])], rows, note)
 
 
+def tables_of_ablation(ablation: Mapping[str, Any]) -> list[Table]:
+    """What each ingredient of the best recipe brings, task by task."""
+    return [table_of_ablation(ablation, task) for task in dict.fromkeys(row["task"] for row in ablation["rows"])]
+
+
 def table_of_ablation(ablation: Mapping[str, Any], task: str) -> Table:
     """What each ingredient of the best recipe brings to one task."""
     rows = [row for row in ablation["rows"] if row["task"] == task]
@@ -388,14 +393,10 @@ def table_of_ablation(ablation: Mapping[str, Any], task: str) -> Table:
         [row["variant"], spread(row["values"]), effect(row["estimate"], row["unit"]) if row["estimate"] else None]
         for row in rows
     ]
-    note = f"{of_seeds(ablation).capitalize()}; "
-    if task == "classifier":
-        note += "accuracy inside the training rows, where seed s leaves out fold s of five and is measured on it; "
-        note += "differences in points"
-    else:
-        note += "geometric mean of the perplexities on the test texts; changes"
-    note += " from the recipe as it is, with 95% intervals. "
-    note += "Did not help: " + ", ".join(ablation["did_not_help"][task]) + "."
+    held_out, changes = ("rows", "differences in points") if task == "classifier" else ("text", "changes")
+    note = f"{of_seeds(ablation).capitalize()}; seed s holds fold s of five of the training {held_out} out and is "
+    note += f"measured on it, and the test set is not read; {changes} from the recipe as it is, with 95% intervals."
+    note = " ".join(filter(None, [note, mixture(ablation["machines"])]))
     return Table(f"Ablation of the best {task}", [f"best {task}", rows[0]["measure"], "change"], cells, note)
 
 

@@ -1,56 +1,186 @@
-"""The ablation: every change changes something, and what is compared is the recipe with itself."""
+"""The ablation: every change changes something, folds of the training files are all that it reads, and the better
+variant comes out better."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 import ablation
+import main
 import page
 import report
-from ablation import CHANGES, WHOLE, variants_of
-from comparison import paired_difference
+from ablation import CHANGES, MEASURES, WHOLE, chosen, file_name, variants_of
 from dataset import Data
 from experiments import BASELINE_NAMES, NGRAM_NAMES, customise
-from runs import Place
+from files import UserError
+from runs import Place, Recipe, Run, perform
+from training import TrainingConfig
+from transformer import TransformerConfig
+
+GOOD, BAD = 1e-2, 1e-9  # learning rates: with the second one nothing is learned
 
 
 @pytest.mark.parametrize("task", CHANGES)
 def test_every_change_is_a_recipe_of_its_own(task: ablation.Task) -> None:
     variants = variants_of(task)
     assert next(iter(variants)) == WHOLE
-    assert len(set(variants.values())) == len(variants)
+    assert len(set(variants.values())) == len(set(map(file_name, variants))) == len(variants)
 
 
-def test_the_study_compares_each_change_with_the_recipe(
-    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_changes_are_chosen_by_name() -> None:
+    assert chosen() == {task: list(changes) for task, changes in CHANGES.items()}
+    assert chosen("decoder") == {"decoder": list(CHANGES["decoder"])}
+    assert chosen("decoder", ["no dropout", "width 64", "no dropout"]) == {"decoder": ["no dropout", "width 64"]}
+    assert chosen(None, ["width 64"]) == {"classifier": ["width 64"], "decoder": ["width 64"]}
+    assert chosen(None, ["no attention"]) == {"classifier": ["no attention"]}
+
+
+def test_a_name_that_no_change_has_is_refused_with_the_nearest_ones() -> None:
+    with pytest.raises(
+        UserError, match=r"the best decoder has no change called 'no dropuot'; did you mean 'no dropout"
+    ):
+        chosen("decoder", ["width 64", "no dropuot"])
+    with pytest.raises(UserError, match="the best decoder has no change called 'no attention'"):
+        chosen("decoder", ["no attention"])  # the classifier's
+    with pytest.raises(UserError, match="the best recipe has no change called 'x'; did you mean '"):
+        chosen(None, ["x"])
+
+
+def planted(task: ablation.Task, whole: float, change: float) -> dict[str, Recipe]:
+    """A recipe and a change to it that differ in their learning rates alone."""
+    small = TransformerConfig(0, n_embd=8, n_layer=1, block_size=8, ff_dim=8, initialisation="pytorch")
+    training = TrainingConfig(batch_size=8, learning_rate=whole)
+    recipe = Recipe(task, small, training, duration=40 if task == "classifier" else 60)
+    return {WHOLE: recipe, "planted": customise(recipe, learning_rate=change)}
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    return Place(tmp_path / "ablation", torch.device("cpu"))
+
+
+@pytest.mark.parametrize(("whole", "change"), [(BAD, GOOD), (GOOD, BAD)], ids=["better", "worse"])
+def test_a_change_that_is_better_by_construction_comes_out_better_and_the_test_set_is_not_read(
+    whole: float, change: float, data: Data, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def small(task: ablation.Task) -> dict[str, ablation.Recipe]:
-        settings = {"n_embd": 8, "block_size": 8, "duration": 2}
-        whole, *others = ((name, customise(recipe, **settings)) for name, recipe in variants_of(task).items())
-        return dict([whole, *others[:2]])
+    monkeypatch.setattr(ablation, "variants_of", lambda task: planted(task, whole, change))
+    corpus = replace(data.corpus, test=[], test_texts={})
+    untouchable = replace(data, corpus=corpus, test=None, seen=None, test_streams=None)  # type: ignore[arg-type]
+    changes: dict[ablation.Task, list[str]] = {"classifier": ["planted"], "decoder": ["planted"]}
+    results = ablation.ablation(changes, (0, 1, 2), untouchable, place, "python main.py ablation", n_workers=1)
+    for task, names in (("classifier", BASELINE_NAMES), ("decoder", NGRAM_NAMES)):
+        rows = {row["variant"]: row for row in results["rows"] if row["task"] == task}
+        assert list(rows) == [WHOLE, "planted", *names.values()]
+        assert {row["measure"] for row in rows.values()} == {MEASURES[task]}  # type: ignore[index]
+        assert rows[WHOLE]["estimate"] is None
+        estimate, sign = rows["planted"]["estimate"], 1 if change == GOOD else -1
+        if task == "classifier":  # points, of 12 rows a fold
+            assert sign * estimate["mean"] > 20
+            assert rows[BASELINE_NAMES["majority"]]["values"] == pytest.approx([100 / 3] * 3)
+        else:  # a ratio of perplexities: the smaller the better, and the interval says so
+            assert estimate["high"] < 0.95 if change == GOOD else estimate["low"] > 1.05
+            assert all(len(set(row["values"])) == 3 for row in rows.values())  # the trigram's, too, are those of folds
+        run = Run(task, planted(task, whole, change)[WHOLE], seed=2, fold=2)  # type: ignore[arg-type]
+        record = perform(run, data, Place(tmp_path, torch.device("cpu")))
+        value = (
+            record["test"]["all"]["accuracy"] if task == "classifier" else record["scores"]["validation"]["perplexity"]
+        )
+        assert rows[WHOLE]["values"][2] == value  # seed 2 is measured on fold 2
+    assert not list(place.out.glob("*.safetensors"))  # of an ablation nobody needs the weights
+
+
+def test_the_command_makes_a_choice_cheap_and_logs_it(
+    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def small(task: ablation.Task) -> dict[str, Recipe]:
+        return {
+            name: customise(
+                recipe, n_embd=8, duration=2, **({"n_spellings": 16} if recipe.architecture.n_spellings else {})
+            )
+            for name, recipe in variants_of(task).items()
+        }
 
     monkeypatch.setattr(ablation, "variants_of", small)
-    place = Place(tmp_path, torch.device("cpu"))
-    results = ablation.ablation((0, 1), data, place, "python main.py ablation", n_workers=1)
-    for task in CHANGES:
-        whole, *others = (row for row in results["rows"] if row["task"] == task)
-        assert (whole["variant"], whole["estimate"]) == (WHOLE, None)
-        baselines = BASELINE_NAMES if task == "classifier" else NGRAM_NAMES
-        assert [row["variant"] for row in others[2:]] == list(baselines.values())
-        for row in others:
-            assert len(row["values"]) == 2
-        if task == "classifier":
-            difference = paired_difference(others[0]["values"], whole["values"]).mean
-            assert others[0]["estimate"]["mean"] == pytest.approx(difference)
-    assert not list(tmp_path.glob("*.safetensors"))  # of an ablation nobody needs the weights
-    text = report.ablation_text(results)
-    assert "no spelling of words" in text
-    assert "Ablation of the best classifier" in text
+    monkeypatch.chdir(tmp_path)
+    log = tmp_path / "docs" / "log.md"
+    log.parent.mkdir()
+    log.write_text("# Log\n")
+    given = ["ablation", "--task", "decoder", "--changes", "no dropout", "a dropout of 0.2", "--workers", "1"]
+    given += ["--seeds", "2", "--data-dir", str(data_folder), "--log", str(log)]
+    monkeypatch.setattr("sys.argv", ["main.py", *given])
+    assert main.main(given) == 0
+    assert sorted(path.stem for path in (tmp_path / "runs" / "ablation" / "runs").glob("*seed1.json")) == [
+        f"decoder-{name}-seed1" for name in ("a-dropout-of-0-2", "no-dropout", "the-recipe")
+    ]
+    assert "best decoder" in capsys.readouterr().out
+    assert main.main([*given, "--resume"]) == 0
+    first, *sections = log.read_text().split("\n## ")
+    assert first == "# Log\n"
+    assert len(sections) == 2
+    for section in sections:
+        assert section[:4].isdigit()
+        assert "changes to the best decoder" in section
+        assert "python main.py ablation --task decoder --changes 'no dropout'" in section
+        assert "2 settings tried" in section
+        assert "seeds 0, 1" in section
+        assert "| best decoder | validation perplexity | change |" in section
+        rows = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| ")]
+        assert rows[1:] == [f"| {name}" for name in (WHOLE, "no dropout", "a dropout of 0.2", *NGRAM_NAMES.values())]
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--task", "decoder", "--changes", "no dropuot"], "did you mean 'no dropout'"),
+        (["--task", "decoder", "--readme", "README.md"], "--readme takes the whole ablation"),
+        (["--changes", "no dropout", "--readme", "README.md"], "--readme takes the whole ablation"),
+        (["--log", "folder"], "folder: cannot be read"),
+    ],
+)
+def test_bad_use_is_refused_before_anything_runs(
+    words: list[str],
+    complaint: str,
+    data_folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "README.md").write_text("<!-- ablation -->\n<!-- /ablation -->\n")
+    assert main.main(["ablation", "--data-dir", str(data_folder), *words]) == 2
+    assert complaint in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_the_readme_gets_the_tables(tmp_path: Path) -> None:
+    rows = [
+        ablation.row_of("decoder", WHOLE, [100.0, 100.0], [100.0, 100.0]),
+        ablation.row_of("decoder", "no <unk>", [200.0, 200.0], [100.0, 100.0]),
+        ablation.row_of("classifier", WHOLE, [60.0, 62.0], [60.0, 62.0]),
+        ablation.row_of("classifier", "no luck", [57.0, 61.0], [60.0, 62.0]),
+    ]
+    machine = {"commit": "0123456789abcdef", "dirty": True, "code": "c0de", "torch": "2.0"}
+    machine |= {"processor": "a processor", "threads": 1, "processes": 1}
+    results = {
+        "command_line": "python main.py ablation",
+        "seeds": [0, 1],
+        "machines": [machine, machine | {"torch": "1.0"}],
+        "rows": rows,
+        "total_seconds": 120.0,
+    }
     readme = tmp_path / "README.md"
-    readme.write_text("<!-- ablation -->\nstale\n<!-- /ablation -->\n")
+    readme.write_text("before\n<!-- ablation -->\nstale\n<!-- /ablation -->\nafter\n")
     page.fill_readme_with_ablation(readme, results)
-    assert "stale" not in readme.read_text()
-    assert "### Ablation of the best decoder" in readme.read_text()
-    again = ablation.ablation((0, 1), data, place, "python main.py ablation", n_workers=1)
-    assert again["rows"] == results["rows"]
+    text = readme.read_text()
+    assert "stale" not in text
+    assert (text.splitlines()[0], text.splitlines()[-1]) == ("before", "after")
+    assert text.index("### Ablation of the best decoder") < text.index("### Ablation of the best classifier")
+    assert "| no &lt;unk> | 200.0 ± 0.0 | +100.0 % |" in text  # two that agree exactly: no interval
+    assert "| no luck | 59.0 ± 2.8 | \N{MINUS SIGN}2.0 [" in text
+    assert "seed s holds fold s of five of the training text out" in text
+    assert "commit 0123456789 with uncommitted changes" in text
+    assert text.count("A mixture: these runs come from different PyTorch versions (2.0, 1.0)") == 2  # below each table
+    assert "200.0 ± 0.0" in report.ablation_text(results)

@@ -42,12 +42,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 def results(data: Data, place: Place) -> dict[str, Any]:
     ablation = place.out / "ablation.json"
     estimate = {"mean": -2.0, "low": -3.0, "high": -1.0}
-    row = {"task": "classifier", "measure": "accuracy", "unit": "points"}
+    row = {"task": "classifier", "measure": "validation accuracy, %", "unit": "points"}
     rows = [
         row | {"variant": "the recipe", "values": [62.0, 62.0], "estimate": None},
         row | {"variant": "a <b>bold</b> idea", "values": [59.0, 61.0], "estimate": estimate},
     ]
-    found = {"command": "ablation", "seeds": [0, 1], "rows": rows, "did_not_help": {"classifier": ["magic"]}}
+    found = {"command": "ablation", "seeds": [0, 1], "rows": rows, "machines": []}
     ablation.write_text(json.dumps(found))
     return report(
         STUDY, data, place, "python main.py report --seeds 2", quick=True, ablation=page.read_ablation(ablation)
@@ -102,7 +102,6 @@ def test_the_page_has_every_claim_table_and_figure_of_the_report(results: dict[s
             "largest class",
             "quick version",
             "Ablation of the best recipe",
-            "magic",
             results["data"]["directory"],
         ),
         *("87.8", "25.31", "31.55", "89.67"),  # published
@@ -169,6 +168,15 @@ def test_readme_gets_the_tables_between_its_marks(results: dict[str, Any], tmp_p
 def test_another_file_is_not_taken_for_an_ablation(place: Place) -> None:
     with pytest.raises(UserError, match="not the results of python"):
         page.read_ablation(place.out / "results.json")
+
+
+def test_an_ablation_that_was_measured_otherwise_is_refused(place: Place, tmp_path: Path) -> None:
+    """Earlier versions measured the decoder on the test texts: the note below the table would say what is not so."""
+    found = json.loads((place.out / "ablation.json").read_text())
+    found["rows"] = [row | {"task": "decoder", "measure": "perplexity"} for row in found["rows"]]
+    (tmp_path / "old.json").write_text(json.dumps(found))
+    with pytest.raises(UserError, match=r"old\.json: of an earlier version, which measured otherwise"):
+        page.read_ablation(tmp_path / "old.json")
 
 
 def test_a_page_of_many_speakers_stays_readable(results: dict[str, Any], data: Data, place: Place) -> None:
