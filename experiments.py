@@ -181,16 +181,21 @@ def public(record: dict[str, Any]) -> dict[str, Any]:
 
 def classifier_baselines(data: Data) -> dict[str, Any]:
     """Accuracy of the largest class and of TF-IDF with three linear models, all / seen / unseen."""
+    return {
+        name: evaluation.accuracy_by_group(predictions, data.test.labels, data.seen)
+        for name, predictions in baseline_predictions(data).items()
+    }
+
+
+def baseline_predictions(data: Data) -> dict[str, torch.Tensor]:
+    """The class (N,) that the largest class and TF-IDF with three linear models give to each test row."""
     train_texts, test_texts = ([row.text for row in rows] for rows in (data.corpus.train, data.corpus.test))
     labels = data.train.labels.tolist()
     predictions = {
         "majority": baselines.majority(labels, test_texts),
         **baselines.tfidf(train_texts, labels, test_texts),
     }
-    return {
-        name: evaluation.accuracy_by_group(torch.as_tensor(values), data.test.labels, data.seen)
-        for name, values in predictions.items()
-    }
+    return {name: torch.as_tensor(values) for name, values in predictions.items()}
 
 
 def language_baselines(data: Data) -> dict[str, dict[str, Any]]:

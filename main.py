@@ -192,6 +192,16 @@ class Ablation(Seeds):
 
 
 @dataclass(frozen=True)
+class Measure(Seeds):
+    """Both recipes for both tasks on the test set, beside their opponents: for speakers that no choice has touched."""
+
+    readme: Optional[Path] = None
+    """README.md that gets the tables, between its two marks for the measurement"""
+    resume: bool = False
+    """go on with the interrupted runs in --out"""
+
+
+@dataclass(frozen=True)
 class Classify:
     """Say who said it, with probabilities: one line a sentence. Without sentences, reads them from standard input."""
 
@@ -293,6 +303,7 @@ Command = (
     | Annotated[Part3, tyro.conf.subcommand("part3")]
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Ablation, tyro.conf.subcommand("ablation")]
+    | Annotated[Measure, tyro.conf.subcommand("measure")]
     | Annotated[Classify, tyro.conf.subcommand("classify")]
     | Annotated[Attention, tyro.conf.subcommand("attention")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
@@ -391,6 +402,22 @@ def run_ablation(command: Ablation) -> None:
     show(report.ablation_text, results, place)
 
 
+def run_measure(command: Measure) -> None:
+    import page
+    import report
+    from experiments import RECIPES
+    from measure import measure
+
+    if command.readme is not None:
+        around_marks(command.readme, page.MEASURE_MARK)
+    seeds, n_workers = seeds_and_workers(command)
+    data, place = prepare(command, "measure", RECIPES["best"]["classifier"])
+    results = measure(seeds, data, place, command_line(), n_workers)
+    if command.readme is not None:
+        page.fill_readme_with_measurement(command.readme, results)
+    show(report.measure_text, results, place)
+
+
 def command_line() -> str:
     """The command that is running, as it would be typed."""
     return shlex.join(["python", "main.py", *sys.argv[1:]])
@@ -439,7 +466,7 @@ def overrides(command: Training) -> dict[str, Any]:
     return {durations.get(name, name): value for name, value in given.items()}
 
 
-def prepare(command: Training | Part3 | Ablation, name: str, recipe: Any) -> tuple[Any, Any]:
+def prepare(command: Training | Part3 | Ablation | Measure, name: str, recipe: Any) -> tuple[Any, Any]:
     """The data of a command and the place for its runs."""
     from dataset import load_data
     from runs import open_place
@@ -536,6 +563,7 @@ RUN: dict[type, Callable[[Any], int | None]] = {
     Part3: run_part3,
     Report: run_report,
     Ablation: run_ablation,
+    Measure: run_measure,
     Classify: run_classify,
     Attention: run_attention,
     Generate: run_generate,

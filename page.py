@@ -31,7 +31,8 @@ from runs import Place, Run, identity_of, remembered, share_out
 from tables import Table, effect, number
 from transformer import Classifier
 
-RESULTS_MARK, ABLATION_MARK = "results", "ablation"  # in a README; the commands write what stands between them
+# In a README; the commands write what stands between them.
+RESULTS_MARK, ABLATION_MARK, MEASURE_MARK = "results", "ablation", "measure"
 SYMBOLS = {HOLDS: "\N{CHECK MARK}", FAILS: "\N{MULTIPLICATION SIGN}", UNCLEAR: "?"}
 
 
@@ -548,6 +549,21 @@ def fill_readme_with_ablation(path: Path, results: Mapping[str, Any]) -> None:
         "",
     ]
     write_between_marks(path, ABLATION_MARK, "\n".join(lines + markdown_tables(tables.tables_of_ablation(results))))
+
+
+def fill_readme_with_measurement(path: Path, results: Mapping[str, Any]) -> None:
+    """Put the results of the measure command between their marks in README.md."""
+    names, data = results["data"]["class_names"], results["data"]
+    lines = [
+        f"{', '.join(names[:-1])} and {names[-1]}, {data['n_train_rows']:,} training rows:",
+        "",
+        *(f"- {line}" for line in tables.in_a_sentence(results)),
+        "",
+        *markdown_tables(tables.tables_of_measurement(results)),
+        f"From `{results['command_line']}`, which writes this section: {provenance(results)}; "
+        f"{results['total_seconds'] / 60:.0f} minutes. SHA-256 of the data files: {data['fingerprint'][:16]}.",
+    ]
+    write_between_marks(path, MEASURE_MARK, "\n".join(lines))
 
 
 def log_ablation(path: Path, results: Mapping[str, Any]) -> None:

@@ -140,6 +140,12 @@ def ablation_text(results: dict[str, Any]) -> str:
     return "\n".join([*lines, f"It took {results['total_seconds'] / 60:.1f} minutes."])
 
 
+def measure_text(results: dict[str, Any]) -> str:
+    """Both recipes and their opponents."""
+    lines = [plain(table) for table in tables.tables_of_measurement(results)]
+    return "\n".join([*lines, *tables.in_a_sentence(results), f"It took {results['total_seconds'] / 60:.1f} minutes."])
+
+
 def plain(table: tables.Table) -> str:
     """A table for the terminal."""
     note = [f"({table.note})"] if table.note else []

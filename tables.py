@@ -9,6 +9,7 @@ from claims import PUBLISHED, find
 from comparison import summary
 from experiments import BASELINE_NAMES, NGRAM_NAMES, few
 from exploration import NAMES, POSITIONS, STEEP, STEEPER, accuracies
+from measure import TOGETHER
 
 MOST_PARTS = 6  # of a claim, that stand in the open
 MINUS = "\N{MINUS SIGN}"
@@ -398,6 +399,67 @@ def table_of_ablation(ablation: Mapping[str, Any], task: str) -> Table:
     note += f"measured on it, and the test set is not read; {changes} from the recipe as it is, with 95% intervals."
     note = " ".join(filter(None, [note, mixture(ablation["machines"])]))
     return Table(f"Ablation of the best {task}", [f"best {task}", rows[0]["measure"], "change"], cells, note)
+
+
+def tables_of_measurement(results: Mapping[str, Any]) -> list[Table]:
+    """Both recipes and their opponents, task by task, and how far the best recipe is from each."""
+    models = measured(results, "classifier")
+    headline, rows = headline_of(models), []
+    for own in models.values():
+        differences = [own[headline][over] for over in ("estimate", "items")]
+        cells: list[str | None] = [own[headline]["name"], *(spread(row["values"]) for row in own.values())]
+        rows.append([*cells, *(effect(one, "points", bare=True) if one else None for one in differences)])
+    where = "" if headline == "all" else f" ({headline})"
+    header = ["classifier", *(f"{group} ({row['n']:,})" for group, row in models["best"].items())]
+    header += [f"best recipe against it{where}, over seeds", "over rows"]
+    note = f"Test accuracy in percent; {of_seeds(results)}; differences in points, with 95% intervals."
+    found = [Table("Who said it?", header, rows, note)]
+
+    models, rows = measured(results, "decoder"), []
+    headline = headline_of(models)
+    texts = [*few({text: row["values"][0] for text, row in models["ngram"].items() if text != headline}), headline]
+    for own in models.values():
+        change = effect(own[headline]["estimate"], "ratio") if own[headline]["estimate"] else None
+        rows.append([own[headline]["name"], *(spread(own[text]["values"]) for text in texts), change])
+    header = ["decoder", *texts, "best recipe against it, all texts"]
+    note = f"Test perplexity, every token scored once; {of_seeds(results)}; {headline}: the geometric mean; changes "
+    note = " ".join(filter(None, [note + "with 95% intervals.", mixture(results["machines"])]))
+    return [*found, Table("How surprising is it?", header, rows, note)]
+
+
+def in_a_sentence(results: Mapping[str, Any]) -> list[str]:
+    """What the tables of the measure command say: a sentence for each task."""
+    lines = []
+    for task, what, unit in (("classifier", "accuracy", "%"), ("decoder", "perplexity", "")):
+        models = measured(results, task)
+        headline = headline_of(models)
+        best, report, *opponents = (own[headline] for own in models.values())
+        strongest = (max if task == "classifier" else min)(opponents, key=lambda row: row["values"][0])
+        name = strongest["name"].replace("the same, told", "a trigram told")
+        against = [
+            f"{effect(row['estimate'], row['unit'])} against {who} ({spread(row['values'])}{unit})"
+            for row, who in ((report, report["name"]), (strongest, f"the strongest opponent without a network, {name}"))
+        ]
+        where = headline if task == "decoder" else f"{headline} test rows"
+        lines.append(f"The best {task}: {what} {spread(best['values'])}{unit} on {where}, {' and '.join(against)}.")
+    at_chance = sum(not run["trained"] for run in results["classifier"]["report"])
+    if at_chance:
+        lines.append(f"{at_chance} of {n_seeds(results)} of the report's classifier ended at chance.")
+    return lines
+
+
+def measured(results: Mapping[str, Any], task: str) -> dict[str, dict[str, Any]]:
+    """The rows of the measure command for one task: model -> measure -> row."""
+    models: dict[str, dict[str, Any]] = {}
+    for row in results["rows"]:
+        if row["task"] == task:
+            models.setdefault(row["model"], {})[row["measure"]] = row
+    return models
+
+
+def headline_of(models: Mapping[str, Mapping[str, Any]]) -> str:
+    """The measure that says most: rows that no model has read, if others have been; all texts together."""
+    return next(name for name in ("unseen", TOGETHER, "all") if name in models["best"])
 
 
 def shown_texts(results: Mapping[str, Any]) -> list[str]:

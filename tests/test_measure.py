@@ -1,0 +1,248 @@
+"""The measure command: the better recipe comes out better, in the right direction and size, down to the README."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import main
+import measure
+import page
+import tables
+from comparison import Estimate
+from dataset import Data
+from experiments import BASELINE_NAMES, NGRAM_NAMES, language_baselines
+from measure import TOGETHER, accuracies, perplexities, row_of
+from runs import Place, Recipe
+from speechesdataset.build import DEFAULT_SPEAKERS
+from speechesdataset.presidents import presidents
+from training import TrainingConfig
+from transformer import TransformerConfig
+
+MINUS = "\N{MINUS SIGN}"
+GOOD = TrainingConfig(batch_size=8, learning_rate=1e-2)
+BAD = replace(GOOD, learning_rate=1e-9)  # with this one nothing is learned
+
+
+def planted(best: TrainingConfig, report: TrainingConfig, steps: int = 60) -> dict[str, dict[str, Recipe]]:
+    """Two recipes that differ in how they are trained, and in the length of their rows. The good decoder is told of
+    unknown words, for every line of the test texts has one."""
+
+    def recipes(block_size: int, training: TrainingConfig) -> dict[str, Recipe]:
+        small = TransformerConfig(0, n_embd=8, n_layer=1, block_size=block_size, ff_dim=8, initialisation="pytorch")
+        told: dict[str, Any] = (
+            {"label_smoothing": 0.5, "smoothing": "kneser-ney", "unigram_bias": True} if training == GOOD else {}
+        )
+        return {
+            "classifier": Recipe("classifier", small, training, duration=-(-steps // 2)),
+            "decoder": Recipe("decoder", small, replace(training, **told), duration=steps),
+        }
+
+    return {"report": recipes(8, report), "best": recipes(16, best)}
+
+
+@pytest.mark.parametrize(("best", "report"), [(GOOD, BAD), (BAD, GOOD)], ids=["better", "worse"])
+def test_a_recipe_that_is_better_by_construction_comes_out_better(
+    best: TrainingConfig, report: TrainingConfig, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "RECIPES", planted(best, report))
+    results = measure.measure((0, 1), data, Place(tmp_path, torch.device("cpu")), "python main.py measure", 1)
+    sign = 1 if best == GOOD else -1
+    for task, opponents in (("classifier", BASELINE_NAMES), ("decoder", NGRAM_NAMES)):
+        models = tables.measured(results, task)
+        assert list(models) == ["best", "report", *opponents]
+        assert all(row["estimate"] is None for row in models["best"].values())
+        for name in ("best", "report"):
+            runs = results[task][name]
+            assert [run["seed"] for run in runs] == [0, 1]
+            if task == "classifier":
+                assert list(models[name]) == ["all", "seen", "unseen"]
+                for group in models[name]:
+                    found = [run["test"][group]["accuracy"] for run in runs]
+                    assert models[name][group]["values"] == pytest.approx(found)
+            else:
+                assert list(models[name]) == ["hbush", "obama", "wbush", TOGETHER]
+                found = [run["iterations"][-1]["perplexity"]["obama"] for run in runs]
+                assert models[name]["obama"]["values"] == pytest.approx(found)
+    points = tables.measured(results, "classifier")["report"]["all"]
+    assert sign * points["estimate"]["mean"] > 15
+    assert sign * points["items"]["mean"] > 15
+    ratio = tables.measured(results, "decoder")["report"][TOGETHER]["estimate"]
+    assert ratio["mean"] < 0.95 if best == GOOD else ratio["mean"] > 1.05
+    assert not list(tmp_path.glob("*.safetensors"))
+
+
+def test_accuracies_by_hand(data: Data) -> None:
+    """Four rows of which the last was seen. The best recipe gets 3 and 4 of them right, the report's 2 and 1."""
+    test = replace(data.test, ids=data.test.ids[:4], lengths=data.test.lengths[:4], labels=torch.tensor([0, 1, 2, 0]))
+    corpus = replace(data.corpus, test=data.corpus.test[:4])
+    four = replace(data, corpus=corpus, test=test, seen=torch.tensor([False, False, False, True]))
+    runs = {
+        "best": [{"predictions": [0, 1, 2, 1]}, {"predictions": [0, 1, 2, 0]}],
+        "report": [{"predictions": [0, 2, 1, 0]}, {"predictions": [0, 0, 0, 1]}],
+    }
+    rows = {(row["model"], row["measure"]): row for row in accuracies(runs, four)}
+    assert {key: row["values"] for key, row in rows.items() if key[0] in runs} == {
+        ("best", "all"): [75.0, 100.0],
+        ("best", "seen"): [0.0, 100.0],
+        ("best", "unseen"): [100.0, 100.0],
+        ("report", "all"): [50.0, 25.0],
+        ("report", "seen"): [100.0, 0.0],
+        ("report", "unseen"): [pytest.approx(100 / 3)] * 2,
+    }
+    assert [rows["best", group]["n"] for group in ("all", "seen", "unseen")] == [4, 1, 3]
+    assert rows["report", "all"]["estimate"]["mean"] == pytest.approx((25 + 75) / 2)  # the pairs are seeds
+    assert rows["report", "all"]["items"]["mean"] == pytest.approx((0 + 100 + 100 + 0) / 4)  # the pairs are rows
+    assert (rows["report", "all"]["estimate"]["n"], rows["report", "all"]["items"]["n"]) == (2, 4)
+    majority = rows["majority", "all"]  # class 0 is predicted for every row
+    assert majority["values"] == [50.0]
+    assert majority["estimate"]["mean"] == pytest.approx((25 + 50) / 2)
+    assert majority["items"]["mean"] == pytest.approx((0 + 100 + 100 + (50 - 100)) / 4)
+    none_seen = replace(four, seen=torch.zeros(4, dtype=torch.bool))
+    assert {row["measure"] for row in accuracies(runs, none_seen)} == {"all"}
+
+
+def test_perplexities_by_hand(data: Data) -> None:
+    """Texts of 100 and 400 are 200 together; the report's recipe has twice as much of everything."""
+    streams = dict(list(data.test_streams.items())[:2])
+    two, (a, b) = replace(data, test_streams=streams), streams
+    runs = {
+        "best": [{"scores": {a: {"perplexity": 100.0}, b: {"perplexity": 400.0}}}] * 3,
+        "report": [{"scores": {a: {"perplexity": 200.0}, b: {"perplexity": 800.0}}}] * 3,
+    }
+    rows = {(row["model"], row["measure"]): row for row in perplexities(runs, two)}
+    assert rows["best", TOGETHER]["values"] == pytest.approx([200.0] * 3)
+    assert rows["report", TOGETHER]["values"] == pytest.approx([400.0] * 3)
+    for measured in (a, b, TOGETHER):
+        assert rows["report", measured]["estimate"]["mean"] == pytest.approx(0.5)  # best / report
+    ngram = language_baselines(two)["ngram"][a]["perplexity"]
+    assert rows["ngram", a]["values"] == [ngram]
+    assert rows["ngram", a]["estimate"]["mean"] == pytest.approx(100 / ngram)
+
+
+@pytest.fixture
+def results() -> dict[str, Any]:
+    """Made-up results of two seeds."""
+
+    def estimate(mean: float, low: float, high: float) -> Estimate:
+        return Estimate(mean, low, high, 1.0, mean, 2)
+
+    def classifier(model: str, values: list[float], mean: float = 0.0) -> dict[str, Any]:
+        row = row_of("classifier", model, "all", values, estimate(mean, mean - 1, mean + 1))
+        items = None if model == "best" else vars(estimate(mean, mean - 4, mean + 4))
+        return row | {"n": 450, "items": items}
+
+    def decoder(model: str, values: list[float], ratio: float = 1.0) -> list[dict[str, Any]]:
+        rows = {"a": [2 * value for value in values], "b": [value / 2 for value in values], TOGETHER: values}
+        return [
+            row_of("decoder", model, name, own, estimate(ratio, ratio - 0.01, ratio + 0.01))
+            for name, own in rows.items()
+        ]
+
+    machine = {"commit": "0123456789abcdef", "dirty": False, "code": "c0de", "torch": "2.0"}
+    machine |= {"processor": "a processor", "threads": 1, "processes": 1}
+    return {
+        "command_line": "python main.py measure --seeds 2",
+        "seeds": [0, 1],
+        "machines": [machine],
+        "data": {"class_names": ["Ann", "Bob", "Cy"], "n_train_rows": 1500, "fingerprint": "f" * 64},
+        "rows": [
+            classifier("best", [65.0, 67.0]),
+            classifier("report", [59.0, 61.0], 6.0),
+            classifier("tfidf", [64.0], 2.0),
+            classifier("svm", [63.0], 3.0),
+            classifier("bayes", [66.5], -0.5),
+            classifier("majority", [33.0], 33.0),
+            *decoder("best", [100.0, 102.0]),
+            *decoder("report", [200.0, 204.0], 0.5),
+            *decoder("ngram", [150.0], 0.67),
+            *decoder("ngram_unk", [99.0], 1.02),
+        ],
+        "classifier": {"best": [{"trained": True}] * 2, "report": [{"trained": True}, {"trained": False}]},
+        "total_seconds": 600.0,
+    }
+
+
+def test_tables_and_sentences_say_who_is_ahead_of_whom(results: dict[str, Any]) -> None:
+    classifiers, decoders = tables.tables_of_measurement(results)
+    header = ["classifier", "all (450)", "best recipe against it, over seeds", "over rows"]
+    assert classifiers.header == header
+    assert classifiers.rows[0] == ["the best recipe", "66.0 ± 1.4", None, None]
+    assert classifiers.rows[1] == ["the report's recipe", "60.0 ± 1.4", "+6.0 [+5.0, +7.0]", "+6.0 [+2.0, +10.0]"]
+    assert classifiers.rows[4][2] == f"{MINUS}0.5 [{MINUS}1.5, +0.5]"
+    assert decoders.header[:4] == ["decoder", "a", "b", TOGETHER]
+    assert decoders.rows[1] == [
+        "the report's recipe", "404.0 ± 5.7", "101.0 ± 1.4", "202.0 ± 2.8",
+        f"{MINUS}50.0 [{MINUS}51.0, {MINUS}49.0] %",
+    ]  # fmt: skip
+    assert tables.in_a_sentence(results) == [
+        "The best classifier: accuracy 66.0 ± 1.4% on all test rows, +6.0 [+5.0, +7.0] points against the report's "
+        f"recipe (60.0 ± 1.4%) and {MINUS}0.5 [{MINUS}1.5, +0.5] points against the strongest opponent without a "
+        "network, TF-IDF, naive Bayes (66.5%).",
+        f"The best decoder: perplexity 101.0 ± 1.4 on all texts, {MINUS}50.0 [{MINUS}51.0, {MINUS}49.0] % against the "
+        "report's recipe (202.0 ± 2.8) and +2.0 [+1.0, +3.0] % against the strongest opponent without a network, a "
+        "trigram told of unknown words (99.0).",
+        "1 of 2 seeds of the report's classifier ended at chance.",
+    ]
+
+
+def test_rows_that_no_model_has_read_are_what_counts(results: dict[str, Any]) -> None:
+    found = [row for row in results["rows"] if row["task"] == "classifier"]
+    unseen = [row | {"measure": "unseen", "n": 199, "values": [value - 30 for value in row["values"]]} for row in found]
+    more = results | {"rows": results["rows"] + unseen}
+    header = tables.tables_of_measurement(more)[0].header
+    assert header == [
+        "classifier",
+        "all (450)",
+        "unseen (199)",
+        "best recipe against it (unseen), over seeds",
+        "over rows",
+    ]
+    assert tables.in_a_sentence(more)[0].startswith("The best classifier: accuracy 36.0 ± 1.4% on unseen test rows")
+
+
+def test_the_readme_leads_with_it(results: dict[str, Any], tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("# Orator\n<!-- measure -->\nstale\n<!-- /measure -->\n## More\n")
+    page.fill_readme_with_measurement(readme, results)
+    text = readme.read_text()
+    assert "stale" not in text
+    assert "Ann, Bob and Cy, 1,500 training rows" in text
+    for line in tables.in_a_sentence(results):
+        assert f"- {line}\n" in text
+    assert "| TF-IDF, naive Bayes | 66.5 |" in text
+    assert "commit 0123456789, PyTorch 2.0, a processor, 1 thread a run; 10 minutes" in text
+
+
+def test_the_command(
+    data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(measure, "RECIPES", planted(GOOD, BAD, steps=1))
+    monkeypatch.chdir(tmp_path)
+    given = ["measure", "--seeds", "2", "--workers", "1", "--data-dir", str(data_folder), "--readme", "README.md"]
+    monkeypatch.setattr("sys.argv", ["main.py", *given])
+    (tmp_path / "README.md").write_text("no marks\n")
+    assert main.main(given) == 2
+    assert "README.md: needs the lines <!-- measure --> and <!-- /measure -->" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+    (tmp_path / "README.md").write_text("<!-- measure -->\n<!-- /measure -->\n")
+    assert main.main(given) == 0
+    assert len(list((tmp_path / "runs" / "measure" / "runs").glob("*seed?.json"))) == 2 * 2 * 2
+    out, text = capsys.readouterr().out, (tmp_path / "README.md").read_text()
+    (sentence,) = re.findall(r"^- (The best decoder: .*)$", text, flags=re.MULTILINE)
+    assert sentence in out
+    assert "`python main.py measure --seeds 2" in text
+
+
+def test_the_untouched_speakers_follow_from_a_rule() -> None:
+    """They are the presidents before and after the default ones, who are not among them."""
+    everybody = {who.number: who.slug for who in presidents()}
+    default = [number for number, slug in everybody.items() if slug in DEFAULT_SPEAKERS]
+    neighbours = {number + step for number in default for step in (-1, 1)} - set(default)
+    slugs = [everybody[number] for number in sorted(neighbours)]
+    assert slugs == ["reagan", "clinton", "trump-45"]
+    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    assert f"data build --speakers {' '.join(slugs)} --out neighbours" in readme
