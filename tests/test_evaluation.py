@@ -4,6 +4,7 @@ import math
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -12,7 +13,8 @@ import evaluation
 from dataset import Data, Labelled, Stream
 from evaluation import Protocol
 from files import UserError
-from transformer import Classifier, Decoder, TransformerConfig
+from tokenizer import UNK
+from transformer import Classifier, Decoder, LearnedPositions, TransformerConfig
 
 CONFIG = TransformerConfig(11, n_embd=8, n_layer=1, block_size=6, ff_dim=8, positions="alibi", initialisation="pytorch")
 
@@ -84,9 +86,145 @@ def test_evaluation_leaves_generators_and_mode_alone(decoder: Decoder, data: Dat
     assert torch.equal(evaluation.class_probabilities(classifier, data.test), probabilities)
 
 
+class Echo(Decoder):
+    """A decoder whose "nats" spell what it was told: the digit 9, the tokens it saw, and the one it was to predict."""
+
+    def __init__(self) -> None:
+        super().__init__(CONFIG)
+        self.shapes: list[tuple[int, int]] = []
+
+    def nats(self, ids: Tensor, targets: Tensor) -> Tensor:
+        assert not self.training
+        assert torch.is_inference_mode_enabled()
+        self.shapes.append((len(ids), ids.shape[1]))
+        n_scored = targets.shape[1]
+        return torch.tensor(
+            [
+                [
+                    int("9" + "".join(map(str, row[: len(row) - n_scored + 1 + place])) + str(target[place]))
+                    for place in range(n_scored)
+                ]
+                for row, target in zip(ids.tolist(), targets.tolist())
+            ]
+        )
+
+
+@pytest.mark.parametrize(
+    ("protocol", "n_tokens", "contexts"),
+    [
+        # side by side, in the order of the text; 0 is the <pad> before it
+        (Protocol(3), 6, [901, 9012, 90123, 934, 9345, 93456]),
+        (Protocol(3), 7, [901, 9012, 90123, 934, 9345, 93456, 967]),  # one token remains
+        (Protocol(3), 8, [901, 9012, 90123, 934, 9345, 93456, 967, 9678]),
+        (Protocol(5), 3, [901, 9012, 90123]),  # shorter than a window
+        (Protocol(1), 3, [901, 912, 923]),
+        (Protocol(3, 3), 6, [901, 9012, 90123, 934, 9345, 93456]),  # a stride of the whole window overlaps nowhere,
+        (Protocol(3, 3), 7, [901, 9012, 90123, 934, 9345, 93456, 94567]),  # but at the end, where it is moved back
+        (Protocol(3, 9), 7, [901, 9012, 90123, 934, 9345, 93456, 94567]),  # a longer one leaves out no token
+        (Protocol(4, 2), 6, [901, 9012, 90123, 901234, 92345, 923456]),
+        (Protocol(4, 2), 7, [901, 9012, 90123, 901234, 92345, 923456, 934567]),
+        (Protocol(4, 3), 9, [901, 9012, 90123, 901234, 9345, 93456, 934567, 95678, 956789]),
+        (Protocol(3, 1), 6, [901, 9012, 90123, 91234, 92345, 93456]),
+        (Protocol(5, 1), 3, [901, 9012, 90123]),
+    ],
+    ids=str,
+)
+def test_the_context_that_each_token_is_given(protocol: Protocol, n_tokens: int, contexts: list[int]) -> None:
+    ids = torch.arange(1, n_tokens + 1)
+    assert evaluation.token_nats(Echo(), ids, protocol).tolist() == contexts
+
+
+def test_windows_are_read_about_as_many_tokens_at_a_time_as_asked() -> None:
+    model = Echo()
+    evaluation.token_nats(model, torch.arange(1, 10).repeat(2), Protocol(3), n_batched=8)
+    assert model.shapes == [(1, 3), (2, 3), (2, 3), (1, 3)]  # the first stands alone
+    model = Echo()
+    evaluation.token_nats(model, torch.arange(1, 9), Protocol(3), n_batched=2)
+    assert model.shapes == [(1, 3), (1, 3), (1, 2)]  # one at least, and what remains
+
+
+BIGRAMS = torch.tensor(  # after each of <pad>, <unk>, a and b, in bits: each row's probabilities sum to 1
+    [[3, 3, 1, 2], [1, 2, 3, 3], [3, 2, 3, 1], [2, 3, 1, 3]], dtype=torch.float64
+)
+
+
+@pytest.fixture(scope="module")
+def bigrams() -> Decoder:
+    """A decoder that is a table of bigrams: its word vectors tell words apart, and its output layer is the table."""
+    model = Decoder(TransformerConfig(4, n_embd=4, n_layer=0, block_size=4, positions="none", norm="none"))
+    with torch.no_grad():
+        model.embedding.weight.copy_(torch.eye(4))
+        model.head.weight.copy_(-BIGRAMS.T * math.log(2))
+        model.head.bias.zero_()
+    return model
+
+
+@pytest.mark.parametrize("protocol", [Protocol(1), Protocol(2), Protocol(4), Protocol(4, 1), Protocol(4, 3)], ids=str)
+def test_perplexity_of_known_bigrams(bigrams: Decoder, protocol: Protocol) -> None:
+    """a b ? a a b: 1 bit after <pad>, then 1, 3, 3, 3, 1, whatever the windows."""
+    stream = Stream(torch.tensor([2, 3, UNK, 2, 2, 3]), n_bytes=16, n_unknown_bytes=6)
+    nats = evaluation.token_nats(bigrams, stream.ids, protocol)
+    assert (nats / math.log(2)).tolist() == pytest.approx([1, 1, 3, 3, 3, 1], rel=1e-5)
+    scores = evaluation.language_scores(nats, stream)
+    assert scores == pytest.approx(
+        {
+            "perplexity": 2 ** (12 / 6),
+            "perplexity_without_unk": 2 ** (9 / 5),
+            "bits_per_byte": (12 + 8 * 6) / 16,
+            "unk_rate": 100 / 6,
+        },
+        rel=1e-5,
+    )
+
+
+@pytest.fixture(scope="module")
+def places() -> Decoder:
+    """A decoder that knows nothing but how much context it has: word 2 costs 4 bits after <pad>, then 3, 2 and 1."""
+    model = Decoder(TransformerConfig(4, n_embd=4, n_layer=0, block_size=4, positions="learned", norm="none"))
+    likely = torch.tensor([1 / 16, 1 / 8, 1 / 4, 1 / 2])
+    assert isinstance(model.positions, LearnedPositions)
+    with torch.no_grad():
+        model.embedding.weight.zero_()
+        model.positions.table.weight.copy_(torch.eye(4))
+        model.head.weight.copy_(((1 - likely) / 3).log().repeat(4, 1))
+        model.head.weight[2] = likely.log()
+        model.head.bias.zero_()
+    return model
+
+
+@pytest.mark.parametrize(
+    ("protocol", "bits"),
+    [
+        (Protocol(4), [4, 3, 2, 1] + [4, 3, 2, 1] + [4]),
+        (Protocol(3), [4, 3, 2] * 3),
+        (Protocol(4), [4, 3, 2]),
+        (Protocol(4), [4, 3, 2, 1]),
+        (Protocol(4, 2), [4, 3, 2, 1] + [2, 1] * 2),
+        (Protocol(4, 2), [4, 3, 2, 1] + [2, 1] * 2 + [1]),
+        (Protocol(4, 3), [4, 3, 2, 1] + [3, 2, 1] + [2, 1]),
+        (Protocol(4, 1), [4, 3, 2] + [1] * 6),
+        (Protocol(4, 4), [4, 3, 2, 1] + [4, 3, 2, 1] + [1]),
+    ],
+    ids=str,
+)
+def test_perplexity_of_a_decoder_that_knows_more_with_more_context(
+    places: Decoder, protocol: Protocol, bits: list[int]
+) -> None:
+    nats = evaluation.token_nats(places, torch.full((len(bits),), 2), protocol)
+    assert (nats / math.log(2)).tolist() == pytest.approx(bits, rel=1e-5)
+    assert evaluation.perplexity(nats) == pytest.approx(2 ** (sum(bits) / len(bits)), rel=1e-5)
+
+
 def test_perplexity_by_hand() -> None:
     assert evaluation.perplexity(torch.tensor([math.log(2), math.log(8)], dtype=torch.float64)) == pytest.approx(4)
-    assert evaluation.perplexity(torch.tensor([1e4])) == pytest.approx(math.exp(700))  # a number that JSON can hold
+    assert evaluation.perplexity(np.log([2.0, 4.0, 8.0])) == pytest.approx(4)
+    assert evaluation.perplexity(torch.tensor([699.0])) == pytest.approx(math.exp(699))
+    assert evaluation.perplexity(torch.tensor([1e4])) == math.exp(700)  # a number that JSON can hold
+
+
+def test_protocols_in_words() -> None:
+    assert str(Protocol(32)) == "non-overlapping windows of 32 tokens"
+    assert str(Protocol(32, 8)) == "sliding window, stride 8, of 32 tokens"
 
 
 @pytest.mark.parametrize("bad", [{"length": 0}, {"length": 6, "stride": 0}, {"length": -1}])
@@ -106,14 +244,24 @@ def test_scores_of_a_text_by_hand() -> None:
 
 
 def test_a_text_of_unknown_words_has_no_perplexity_without_them() -> None:
-    scores = evaluation.language_scores(torch.ones(2), Stream(torch.tensor([1, 1]), 6, 6))
-    assert scores["perplexity_without_unk"] is None
-    assert scores["unk_rate"] == 100
+    scores = evaluation.language_scores(np.log([2.0, 8.0]), Stream(torch.tensor([1, 1]), 6, 6))
+    assert scores == pytest.approx(
+        {"perplexity": 4, "perplexity_without_unk": None, "bits_per_byte": (4 + 48) / 6, "unk_rate": 100}
+    )
+
+
+def test_a_text_without_unknown_words_pays_for_no_spelling() -> None:
+    scores = evaluation.language_scores(np.log([2.0, 8.0]), Stream(torch.tensor([0, 2]), 5, 0))
+    assert scores == pytest.approx(
+        {"perplexity": 4, "perplexity_without_unk": 4, "bits_per_byte": 4 / 5, "unk_rate": 0}
+    )
 
 
 def test_loss_by_place_by_hand() -> None:
     nats = torch.tensor([1, 2, 3, 5, 6, 7, 9], dtype=torch.float64)
-    assert evaluation.nats_by_place(nats, 3) == pytest.approx([(1 + 5 + 9) / 3, (2 + 6) / 2, (3 + 7) / 2])
+    assert evaluation.nats_by_place(nats, 3) == pytest.approx([(1 + 5 + 9) / 3, (2 + 6) / 2, (3 + 7) / 2], abs=1e-12)
+    assert evaluation.nats_by_place(nats, 5) == pytest.approx([(1 + 7) / 2, (2 + 9) / 2, 3, 5, 6], abs=1e-12)
+    assert evaluation.nats_by_place(nats[:2], 4) == [1, 2, 0, 0]  # places that the text never reaches
 
 
 @pytest.mark.parametrize(
@@ -129,15 +277,77 @@ def test_accuracy_of_all_seen_and_unseen_rows(seen: list[bool], expected: dict[s
     assert {name: (group["n"], group["accuracy"]) for name, group in groups.items()} == expected
 
 
+def test_accuracy_counts_in_percent() -> None:
+    assert evaluation.accuracy(torch.tensor([0, 1, 2, 2, 1]), torch.tensor([0, 2, 1, 2, 0])) == 40.0
+    assert evaluation.accuracy(torch.tensor([1]), torch.tensor([0])) == 0.0
+
+
+def test_seen_rows_are_not_the_unseen_ones() -> None:
+    """Seven rows: of three seen one is right, of four unseen three."""
+    predictions, labels = torch.tensor([0, 1, 2, 0, 1, 2, 1]), torch.tensor([0, 2, 1, 0, 1, 2, 0])
+    groups = evaluation.accuracy_by_group(predictions, labels, torch.tensor([1, 1, 1, 0, 0, 0, 0]).bool())
+    assert groups == {
+        "all": {"n": 7, "accuracy": pytest.approx(400 / 7)},
+        "seen": {"n": 3, "accuracy": pytest.approx(100 / 3)},
+        "unseen": {"n": 4, "accuracy": 75.0},
+    }
+
+
 def test_scores_by_class_by_hand() -> None:
-    labels, predictions = torch.tensor([0, 0, 0, 1, 1, 2]), torch.tensor([0, 0, 1, 1, 0, 1])
-    scores = evaluation.scores_by_class(predictions, labels, ["a", "b", "c"])
-    assert scores["confusion"] == [[2, 1, 0], [1, 1, 0], [0, 1, 0]]
-    a, b, c = scores["classes"]
-    assert (a["n"], a["precision"], a["recall"], a["f1"]) == pytest.approx((3, 200 / 3, 200 / 3, 200 / 3))
-    assert (b["n"], b["precision"], b["recall"], b["f1"]) == pytest.approx((2, 100 / 3, 50, 40))
-    assert (c["n"], c["precision"], c["recall"], c["f1"]) == (1, 0, 0, 0)  # never predicted: no division by zero
-    assert scores["macro_f1"] == pytest.approx((200 / 3 + 40) / 3)
+    """Of 6 rows of a 4 are found, of 2 of b 1, of 12 of c 9; a is claimed 8 times, b 3 times, c 9 times, d never."""
+    confusion = [[4, 2, 0, 0], [1, 1, 0, 0], [3, 0, 9, 0], [0, 0, 0, 0]]
+    pairs = [(true, claimed) for true, row in enumerate(confusion) for claimed, n in enumerate(row) for _ in range(n)]
+    labels, predictions = torch.tensor(pairs).T
+    scores = evaluation.scores_by_class(predictions, labels, ["a", "b", "c", "d"])
+    assert scores["confusion"] == confusion
+    assert [list(row) for row in scores["classes"]] == [["name", "n", "precision", "recall", "f1"]] * 4
+    a, b, c, d = (list(row.values()) for row in scores["classes"])
+    assert a == ["a", 6, 50, pytest.approx(200 / 3), pytest.approx(400 / 7)]  # 2 / (1 / precision + 1 / recall)
+    assert b == ["b", 2, pytest.approx(100 / 3), 50, 40]
+    assert c == ["c", 12, 100, 75, pytest.approx(600 / 7)]
+    assert d == ["d", 0, 0, 0, 0]  # no division by zero
+    assert scores["macro_f1"] == pytest.approx((400 / 7 + 40 + 600 / 7 + 0) / 4)
+
+
+def test_a_class_found_once_or_claimed_once() -> None:
+    scores = evaluation.scores_by_class(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 2]), ["a", "b", "c"])
+    a, b, c = (list(row.values()) for row in scores["classes"])
+    assert (a, b, c) == (["a", 1, 50, 100, pytest.approx(200 / 3)], ["b", 1, 0, 0, 0], ["c", 1, 0, 0, 0])
+
+
+class Table(Classifier):
+    """A classifier that knows each row's probabilities by its first word, and keeps what it was given."""
+
+    odds = torch.tensor([[1.0, 1, 2], [5, 2, 1], [1, 6, 1]])  # of the words 2, 3 and 4; each row sums to 4 or 8
+
+    def __init__(self, pooling: Any) -> None:
+        super().__init__(replace(CONFIG, pooling=pooling))
+        self.given: list[tuple[list, list]] = []
+
+    def forward(self, ids: Tensor, lengths: Tensor, return_attention: bool = False) -> tuple[Tensor, list[Tensor]]:
+        assert not self.training
+        assert torch.is_inference_mode_enabled()
+        self.given.append((ids.tolist(), lengths.tolist()))
+        return self.odds[ids[:, 0] - 2].log().bfloat16(), []  # as under autocast
+
+
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("pooling", ["mean", "masked-mean", "mean-max", "cls"])
+def test_class_probabilities_are_the_model_s_row_by_row(pooling: Any, training: bool) -> None:
+    ids = torch.tensor([[3, 4, 0, 0], [2, 0, 0, 0], [4, 2, 2, 0], [2, 3, 0, 0], [3, 0, 0, 0]])
+    lengths = torch.tensor([2, 1, 3, 2, 1])
+    model = Table(pooling).train(training)
+    found = evaluation.class_probabilities(model, Labelled(ids, lengths, torch.tensor([0, 1, 2, 0, 1]), 0), 2)
+    assert model.training is training
+    assert found.dtype == torch.float32
+    a, b, c = [1 / 4, 1 / 4, 1 / 2], [5 / 8, 2 / 8, 1 / 8], [1 / 8, 6 / 8, 1 / 8]
+    torch.testing.assert_close(found, torch.tensor([b, a, c, a, b]), rtol=0.01, atol=0)
+    torch.testing.assert_close(found.sum(dim=1), torch.ones(5), rtol=1e-6, atol=0)  # not rounded as logits are
+    widths = [4, 4, 4] if pooling == "mean" else [2, 3, 1]  # padding is cut where it changes nothing
+    parts = [[0, 1], [2, 3], [4]]
+    assert model.given == [
+        ([ids[i, :width].tolist() for i in part], lengths[part].tolist()) for part, width in zip(parts, widths)
+    ]
 
 
 @pytest.mark.parametrize("pooling", ["mean", "masked-mean", "cls"])
