@@ -1,7 +1,12 @@
 """The baselines against sums done by hand and against what a probability must be."""
 
+import random
+import re
 import subprocess
 import sys
+from collections import Counter
+from fractions import Fraction
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +19,74 @@ from baselines import KneserNey, majority, tfidf
 
 
 def test_majority() -> None:
-    assert majority(["b", "a", "b"], ["a", "a"]).tolist() == ["b", "b"]
-    assert majority([1, 0], [0]).tolist() == [0]  # of equals the smallest
+    assert majority(["b", "a", "b"], ["a", "a", "a", "a"]).tolist() == ["b"] * 4
+    assert majority([2, 1, 0, 1, 2], [0]).tolist() == [1]  # of equals the smallest
+    assert majority(["b", "a"], ["c"]).tolist() == ["a"]
 
 
-def test_tfidf_tells_plain_topics_apart() -> None:
-    texts = [f"the {noun} and the {other}" for noun in ("ship", "sea") for other in ("sail", "harbour", "wind")]
-    texts += [f"the {noun} and the {other}" for noun in ("law", "court") for other in ("judge", "trial", "jury")]
-    labels = ["sea"] * 6 + ["law"] * 6
-    found = tfidf(texts, labels, ["a ship with a sail", "the jury of a court"])
+TOPICS = [f"the {noun} and the {other}" for noun in ("ship", "sea") for other in ("sail", "harbour", "wind")]
+TOPICS += [f"the {noun} and the {other}" for noun in ("law", "court") for other in ("judge", "trial", "jury")]
+
+
+@pytest.mark.parametrize(
+    ("texts", "labels", "test", "expected"),
+    [
+        (TOPICS, ["sea"] * 6 + ["law"] * 6, ["a ship with a sail", "the jury of a court"], ["sea", "law"]),
+        (TOPICS, [1] * 6 + [0] * 6, ["A SHIP with a Sail", "The JURY of a court"], [1, 0]),  # case says nothing
+        # the same words, but other pairs of them
+        (["x y z", "z x y", "y x z", "z y x"], [0, 0, 1, 1], ["z x y x y", "z y x y x"], [0, 1]),
+        (["we go !", "go !", "we go ?", "go ?"], [0, 0, 1, 1], ["all go?", "all go!"], [1, 0]),  # punctuation
+        (["a x", "a x", "b x", "b x"], [0, 0, 1, 1], ["a", "b"], [0, 1]),  # words of one letter
+    ],
+)
+def test_tfidf_tells_plain_texts_apart(texts: list[str], labels: list, test: list[str], expected: list) -> None:
+    found = tfidf(texts, labels, test)
     assert list(found) == ["tfidf", "svm", "bayes"]
     for predictions in found.values():
-        assert predictions.tolist() == ["sea", "law"]
+        assert predictions.tolist() == expected
+
+
+def weights(train: list[str], test: list[str]) -> tuple[np.ndarray, np.ndarray]:
+    """TF-IDF by its definition: (1 + ln count) (1 + ln((1 + n) / (1 + n with it))), each text's of length 1."""
+
+    def terms(text: str) -> list[str]:
+        words = text.split()
+        return words + [f"{first} {second}" for first, second in pairwise(words)]
+
+    known = sorted({term for text in train for term in terms(text)})
+    spread = [sum(term in terms(text) for text in train) for term in known]
+    inverse = 1 + np.log((1 + len(train)) / (1 + np.array(spread)))
+
+    def rows(texts: list[str]) -> np.ndarray:
+        counts = np.array([[terms(text).count(term) for term in known] for text in texts])
+        values = np.where(counts > 0, 1 + np.log(counts.clip(min=1)), 0) * inverse
+        return values / np.linalg.norm(values, axis=1, keepdims=True)
+
+    return rows(train), rows(test)
+
+
+def test_tfidf_is_three_linear_models_of_words_and_pairs() -> None:
+    """Classes of 45, 30 and 15 rows that hardly differ, so that every setting shows in some prediction."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import LinearSVC
+
+    draw = random.Random(0)
+
+    def text(label: int) -> str:
+        return " ".join(draw.choices("abcde", weights=[3, 2 + label, 2, 3 - label, 2], k=draw.randint(3, 9)))
+
+    labels = [0] * 45 + [1] * 30 + [2] * 15
+    train, test = [text(label) for label in labels], [text(i % 3) for i in range(600)]
+    found = tfidf(train, labels, test)
+    x, queries = weights(train, test)
+    logistic = LogisticRegression(C=30, class_weight="balanced", max_iter=2000).fit(x, labels)
+    assert found["tfidf"].tolist() == logistic.predict(queries).tolist()
+    assert found["svm"].tolist() == LinearSVC(C=1.0, random_state=0).fit(x, labels).predict(queries).tolist()
+    # Complement naive Bayes: the class whose words are least like those of all other classes
+    others = np.array([x[np.array(labels) != label].sum(axis=0) + 0.2 for label in range(3)])
+    bayes = queries @ -np.log(others / others.sum(axis=1, keepdims=True)).T
+    assert found["bayes"].tolist() == bayes.argmax(axis=1).tolist()
+    assert len({tuple(predictions) for predictions in found.values()}) == 3  # and the three differ
 
 
 def test_kneser_ney_by_hand() -> None:
@@ -41,6 +102,117 @@ def test_kneser_ney_by_hand() -> None:
     expected = np.log([unigram[0], model.distribution([0])[1], model.distribution([1])[3]])
     np.testing.assert_allclose(model.log_probabilities(np.array([0, 1, 3])), expected)
     assert model.perplexity(np.array([0, 1, 3])) == pytest.approx(np.exp(-expected.mean()))
+
+
+def distribution(model: KneserNey, context: list[int], unit: int) -> list[float]:
+    return (model.distribution(context) * unit).tolist()
+
+
+def test_kneser_ney_discounts_by_hand() -> None:
+    """Unigrams alone, ten words: three occur once, two twice, one three times, one four times; three never do."""
+    model = KneserNey.fit(np.array([0, 1, 2, 3, 3, 4, 4, 5, 5, 5, 6, 6, 6, 6]), 10, order=1)
+    # y = 3 / (3 + 2 * 2) = 3/7; D1 = 1 - 2 y 2/3 = 3/7, D2 = 2 - 3 y 1/2 = 19/14, D3 = 3 - 4 y 1/1 = 9/7.
+    # What is left of 1, 2, 3 and 4: 4/7, 9/14, 12/7, 19/7, of 14; freed are 46/7 of 14, a tenth of it each.
+    freed = 46 / 7 / 10
+    expected = [4 / 7] * 3 + [9 / 14] * 2 + [12 / 7, 19 / 7] + [0] * 3
+    assert distribution(model, [], 14) == pytest.approx([value + freed for value in expected])
+    assert distribution(model, [3, 3], 14) == pytest.approx([value + freed for value in expected])  # no context
+    told = KneserNey.fit(np.array([0, 1, 2, 3, 3, 4, 4, 5, 5, 5, 6, 6, 6, 6]), 10, 1, torch.eye(10)[9])
+    assert distribution(told, [], 14) == pytest.approx([*expected[:9], 46 / 7])
+
+
+@pytest.mark.parametrize(
+    ("counts", "discounts"),
+    [
+        ([1, 2, 3, 3], [1 / 3, 1 / 3, 1 / 3]),  # y = 1/3; D2 = 2 - 3 y 2/1 is 0, D3 = 3 whole: y for both
+        ([1, 2, 2, 3, 4, 4], [1 / 5, 2 - 3 / 5 / 2, 3 - 4 / 5 * 2]),
+        ([1, 1, 3, 4], [0.5, 0.5, 1]),  # no word occurs twice: y = 0.5
+        ([2, 2, 3], [0.5, 1.25, 0.5]),  # none once
+        ([1, 1, 2], [0.5, 0.5, 0.5]),  # none three times: D2 would take the whole 2
+        ([2, 2, 2, 7], [0.5, 0.5, 0.5]),  # seven counts as "three or more", as does any
+        ([1, 2, 3, 4, 4, 4, 4], [1 / 3, 1, 1 / 3]),  # D3 = 3 - 4 y 4 is below 0
+    ],
+)
+def test_discounts_of_tiny_texts(counts: list[int], discounts: list[float]) -> None:
+    model = KneserNey.fit(np.repeat(np.arange(len(counts)), counts), len(counts), 1, np.eye(len(counts))[0])
+    left = [count - discounts[min(count, 3) - 1] for count in counts]
+    found = distribution(model, [], sum(counts))
+    assert found[1:] == pytest.approx(left[1:])
+    assert found[0] == pytest.approx(left[0] + sum(counts) - sum(left))
+
+
+def test_kneser_ney_of_three_orders_by_hand() -> None:
+    """a b a c a b over a b c d. Every trigram occurs once, every bigram follows one word (a b at the start follows
+    none), a follows two, b and c one: all discounts are 0.5."""
+    model = KneserNey.fit(torch.tensor([0, 1, 0, 2, 0, 1]), 4, order=3)
+    assert distribution(model, [], 32) == pytest.approx([15, 7, 7, 3])  # 1.5, 0.5 and 0.5 of 4, and a quarter of 1.5
+    assert distribution(model, [0], 64) == pytest.approx([15, 16 + 7, 16 + 7, 3])  # a quarter each, half of the above
+    assert distribution(model, [1], 64) == pytest.approx([32 + 15, 7, 7, 3])
+    assert distribution(model, [2, 0], 128) == pytest.approx([15, 64 + 23, 23, 3])
+    assert distribution(model, [1, 0], 128) == pytest.approx([15, 23, 64 + 23, 3])
+    assert distribution(model, [0, 1], 128) == pytest.approx([64 + 47, 7, 7, 3])
+    assert distribution(model, [3, 3, 0, 1], 128) == pytest.approx([64 + 47, 7, 7, 3])  # the last two count
+    assert distribution(model, [0, 0], 64) == pytest.approx([15, 23, 23, 3])  # never seen: as after a alone
+    assert distribution(model, [3, 0], 64) == pytest.approx([15, 23, 23, 3])
+    assert distribution(model, [0, 3], 32) == pytest.approx([15, 7, 7, 3])
+    nats = -np.log([15 / 32, 23 / 64, 111 / 128, 3 / 128, 7 / 32])  # a b a d b, each after what stands before it
+    np.testing.assert_allclose(model.log_probabilities(torch.tensor([0, 1, 0, 3, 1])), -nats)
+    assert model.perplexity(torch.tensor([0, 1, 0, 3, 1])) == pytest.approx(np.exp(nats.sum() / 5))
+
+
+def test_a_word_that_follows_none_and_one_that_none_follows() -> None:
+    start = KneserNey.fit(torch.tensor([1, 0, 0]), 3, order=2)  # b a a: no word stands before b
+    assert distribution(start, [], 12) == pytest.approx([10, 1, 1])  # a 1.5 of 2, and a third of 0.5
+    assert distribution(start, [1], 24) == pytest.approx([22, 1, 1])
+    assert distribution(start, [0], 24) == pytest.approx([22, 1, 1])
+    end = KneserNey.fit(torch.tensor([0, 1]), 2, order=2)  # a b: nothing stands after b
+    assert distribution(end, [1], 4) == distribution(end, [], 4) == pytest.approx([1, 3])
+    assert distribution(end, [0], 8) == pytest.approx([1, 7])
+
+
+def exact(stream: list[int], order: int, base: list[Fraction], context: list[int]) -> list[Fraction]:
+    """The distribution after `context`, from Chen and Goodman's formulas word for word, in fractions."""
+    grams = {k: Counter(tuple(stream[i : i + k]) for i in range(len(stream) - k + 1)) for k in range(1, order + 1)}
+    counts = {k: {gram: len([g for g in grams[k + 1] if g[1:] == gram]) for gram in grams[k]} for k in range(1, order)}
+    counts[order] = dict(grams[order])
+
+    def discount(k: int, count: int) -> Fraction:
+        n = {i: list(counts[k].values()).count(i) for i in (1, 2, 3, 4)}
+        y = Fraction(n[1], n[1] + 2 * n[2]) if n[1] and n[2] else Fraction(1, 2)
+        i = min(count, 3)
+        taken = i - (i + 1) * y * Fraction(n[i + 1], n[i]) if i and n[i] else Fraction(0)
+        return taken if 0 < taken < i else y if i else Fraction(0)
+
+    def probability(word: int, before: tuple[int, ...]) -> Fraction:
+        shorter = probability(word, before[1:]) if before else base[word]
+        after = {gram[-1]: n for gram, n in counts[len(before) + 1].items() if gram[:-1] == before}
+        total = sum(after.values())
+        if total == 0:
+            return shorter
+        count, k = after.get(word, 0), len(before) + 1
+        freed = sum((discount(k, n) for n in after.values()), Fraction(0))
+        return (count - discount(k, count)) / total + freed / total * shorter
+
+    before = tuple(context[max(0, len(context) - order + 1) :])
+    return [probability(word, before) for word in range(len(base))]
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, 4])
+@pytest.mark.parametrize("n_words", [2, 4, 9])
+def test_kneser_ney_is_the_formula_in_fractions(order: int, n_words: int) -> None:
+    draw = random.Random(order)
+    stream = [min(int(draw.expovariate(1)), n_words - 1) for _ in range(70)]  # some words are rare
+    share = [Fraction(i + 1) for i in range(n_words + 2)]  # and two never seen
+    base = [value / sum(share) for value in share]
+    model = KneserNey.fit(np.array(stream), n_words + 2, order, np.array(base, dtype=float))
+    uniform = KneserNey.fit(np.array(stream), n_words + 2, order)
+    for place in (0, 1, 2, 5, 30, 69):
+        for context in (stream[:place], stream[max(0, place - 2) : place] + [n_words], [n_words] + stream[:place][-2:]):
+            expected = exact(stream, order, base, context)
+            assert sum(expected) == 1
+            np.testing.assert_allclose(model.distribution(context), np.array(expected, dtype=float), rtol=1e-9)
+            even = exact(stream, order, [Fraction(1, n_words + 2)] * (n_words + 2), context)
+            np.testing.assert_allclose(uniform.distribution(context), np.array(even, dtype=float), rtol=1e-9)
 
 
 @settings(max_examples=60, deadline=None)
@@ -74,10 +246,27 @@ def test_what_is_there_to_learn_is_learned() -> None:
     assert perplexities[2] == pytest.approx(np.exp(-0.8 * np.log(0.8) - 0.2 * np.log(0.2)), rel=0.1)
 
 
-@pytest.mark.parametrize(("ids", "order"), [([0, 1], 3), ([0, 9], 1), ([-1, 0], 1), ([[0, 1]], 1)])
-def test_what_cannot_be_counted_is_refused(ids: list, order: int) -> None:
-    with pytest.raises(ValueError, match=r"tokens|numbers"):
+@pytest.mark.parametrize(
+    ("ids", "order", "complaint"),
+    [
+        ([0, 1], 3, "order 3 needs at least that many tokens (and at least 1), got 2"),
+        ([0, 1], 0, "order 0 needs at least that many tokens (and at least 1), got 2"),
+        ([], 1, "order 1 needs at least that many tokens (and at least 1), got 0"),
+        ([0, 9], 1, "ids must be one row of numbers from 0 to 8"),
+        ([-1, 0], 1, "ids must be one row of numbers from 0 to 8"),
+        ([[0, 1]], 1, "ids must be one row of numbers from 0 to 8"),
+    ],
+)
+def test_what_cannot_be_counted_is_refused(ids: list, order: int, complaint: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(complaint)}$"):
         KneserNey.fit(np.array(ids), 9, order)
+
+
+def test_the_smallest_and_the_largest_id_and_as_many_tokens_as_the_order_are_enough() -> None:
+    model = KneserNey.fit(np.array([0, 8]), 9, 2)
+    assert len(model.log_probabilities(np.array([8, 0]))) == 2
+    with pytest.raises(ValueError, match="from 0 to 8"):
+        model.log_probabilities(np.array([9]))
 
 
 def test_scikit_learn_is_imported_only_to_fit() -> None:
