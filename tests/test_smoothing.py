@@ -29,6 +29,48 @@ def test_kneser_ney_by_hand() -> None:
     torch.testing.assert_close(smoothing.share, torch.tensor([0, 0, 1 / 3, 0.5, 0.5, 0, 0]))
 
 
+def test_kneser_ney_of_a_longer_text_by_hand() -> None:
+    """c a b a b a b d a e over <pad> <unk> a b c d e f g h: c stands at the start alone, e at the end alone.
+
+    Pairs: ca ab ba bd da ae. Predecessors: a 3 (c, b, d), b 1, d 1, e 1, and c, at the start, counts as one. Of these
+    four, b and e stand nowhere else: half of what is new would have been <unk>, and f, g and h share the other half.
+    """
+    stream = torch.tensor([4, 2, 3, 2, 3, 2, 3, 5, 2, 6])
+    known = torch.tensor([0, 0, 0, 0, 1, 1, 0, 1, 1, 1]).bool()
+    new = torch.tensor([0, 1 / 2, 0, 0, 0, 0, 0, 1 / 6, 1 / 6, 1 / 6])
+    torch.testing.assert_close(unseen_words(stream, 10, known), new)
+    smoothing = kneser_ney(stream, 0.75, 10, known)
+    # of 3 + 1 + 1 + 1 + 1 the discount frees 5 times 0.75
+    torch.testing.assert_close(smoothing.prior, (torch.tensor([0, 0, 9, 1, 1, 1, 1, 0, 0, 0]) + 15 * new) / 28)
+    # a is followed by b, b, b and e; b by a, a and d; c and d by a; e by nothing
+    shares = torch.tensor([0, 0, 2 / 4, 2 / 3, 1, 1, 0, 0, 0, 0]) * 0.75
+    torch.testing.assert_close(smoothing.share, shares)
+
+
+def test_unknown_words_are_a_third_where_one_word_of_three_stands_nowhere_else() -> None:
+    stream = torch.tensor([2, 3, 4])  # each with one predecessor, the start counted
+    known = torch.tensor([0, 0, 1, 0, 1, 0]).bool()
+    torch.testing.assert_close(unseen_words(stream, 6, known), torch.tensor([0, 1 / 3, 0, 0, 0, 2 / 3]))
+    everywhere = torch.ones(6, dtype=torch.bool)
+    torch.testing.assert_close(unseen_words(stream, 6, everywhere), torch.tensor([0, 0, 0, 0, 0, 1.0]))
+    nowhere = torch.zeros(6, dtype=torch.bool)
+    torch.testing.assert_close(unseen_words(stream, 6, nowhere), torch.tensor([0, 1.0, 0, 0, 0, 0]))
+
+
+def test_a_text_without_words_of_one_predecessor_says_nothing_of_unknown_ones() -> None:
+    stream = torch.tensor([2, 3, 3, 2, 2])  # a b b a a: a after b and a, b after a and b
+    new = unseen_words(stream, 5, torch.zeros(5, dtype=torch.bool))
+    assert new.tolist() == [0, 0, 0, 0, 1]
+
+
+def test_unk_in_the_text_is_a_word_like_any_other_but_that_new_words_are_unk() -> None:
+    stream = torch.tensor([2, UNK, 2, 3])  # predecessors: a 1 (<unk>), <unk> 1 (a), b 1 (a)
+    known = torch.tensor([0, 0, 1, 1, 0, 0]).bool()  # of the three, <unk> alone stands nowhere else
+    torch.testing.assert_close(unseen_words(stream, 6, known), torch.tensor([0, 1 / 3, 0, 0, 1 / 3, 1 / 3]))
+    prior = kneser_ney(stream, 0.5, 6, known).prior
+    torch.testing.assert_close(prior, torch.tensor([0, 0.5 + 0.5, 0.5, 0.5, 0.5, 0.5]) / 3)
+
+
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.integers(2, 8), min_size=3, max_size=50),
