@@ -1,13 +1,17 @@
 """Reading data folders strictly, and turning them into tensors and batches."""
 
 import contextlib
+import hashlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import Tensor
 
 import dataset
 from dataset import Segment
@@ -27,13 +31,50 @@ def folder(tmp_path: Path) -> Path:
 
 def test_a_corpus(folder: Path) -> None:
     corpus = dataset.load_corpus(folder)
-    assert corpus.train[2] == Segment("0", "We hope.", 3)
+    assert corpus.directory == folder
+    assert corpus.train == [Segment("0", "We work.", 1), Segment("1", "We rest.", 2), Segment("0", "We hope.", 3)]
+    assert corpus.test == [Segment("1", "We rest.", 1), Segment("0", "We dream.", 2)]
     assert corpus.labels == corpus.class_names == ["0", "1"]
+    assert corpus.train_text == ["We work.", "We rest."]
     assert corpus.test_texts == {"north": ["We dream."], "south": ["We sleep."]}
+    assert list(corpus.test_texts) == ["north", "south"]
     assert corpus.vocabulary().words[2:] == [".", "We", "hope", "rest", "work"]
-    assert dataset.load_corpus(folder).fingerprint == corpus.fingerprint
-    (folder / "test_LM_north.txt").write_text("We dreamt.\n")
-    assert dataset.load_corpus(folder).fingerprint != corpus.fingerprint
+
+
+def test_the_vocabulary_has_the_words_of_both_training_files_and_of_no_other(folder: Path) -> None:
+    (folder / "train_LM.txt").write_text("They read.\n")
+    assert dataset.load_corpus(folder).vocabulary().words[2:] == [".", "They", "We", "hope", "read", "rest", "work"]
+
+
+@pytest.mark.parametrize("labels_file", [False, True])
+def test_the_fingerprint_is_that_of_every_byte_of_every_file_and_of_the_names(folder: Path, labels_file: bool) -> None:
+    names = ["train_CLS.tsv", "test_CLS.tsv", "train_LM.txt", "test_LM_north.txt", "test_LM_south.txt"]
+    if labels_file:
+        (folder / "labels.tsv").write_text("0\tNought\n")
+        names.append("labels.tsv")
+
+    def fingerprint() -> str:
+        return dataset.load_corpus(folder).fingerprint
+
+    digests = "\n".join(name + hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names)
+    assert fingerprint() == hashlib.sha256(digests.encode()).hexdigest()
+    before = {name: (folder / name).read_bytes() for name in names}
+    found = {fingerprint()}
+    for name, content in before.items():
+        for changed in (content + b"\n", content.replace(b"e", b"E"), content.replace(b"\n", b"\r\n"), b" " + content):
+            (folder / name).write_bytes(changed)
+            found.add(fingerprint())
+        (folder / name).write_bytes(content)
+    n_changes = sum(4 if b"e" in content else 3 for content in before.values())
+    assert len(found) == 1 + n_changes
+    (folder / "test_LM_north.txt").write_bytes(before["test_LM_south.txt"])
+    (folder / "test_LM_south.txt").write_bytes(before["test_LM_north.txt"])
+    found.add(fingerprint())
+    (folder / "test_LM_south.txt").rename(folder / "test_LM_east.txt")
+    found.add(fingerprint())
+    assert len(found) == 3 + n_changes
+    (folder / "notes.md").write_text("mine")  # no part of the data
+    assert fingerprint() in found
 
 
 @pytest.mark.parametrize(
@@ -44,6 +85,7 @@ def test_a_corpus(folder: Path) -> None:
         (b"0\tWe work.\n1\t  \n", ":2: empty text"),
         (b"0\tWe work.\n\n\t\n", ":3: empty label"),
         (b"0\tWe work.\n1\tWe\trest.\n", ":2: 2 tabs"),
+        (b"0\tWe work.\n1\tWe\trest\tnow.\n", ":2: 3 tabs"),
         (b"0\tWe work.\n1\tWe \xffrest.\n", ":2: not UTF-8"),
         (b"0\tWe work.\n1\tWe\0rest.\n", ":2: NUL"),
         ("0\tWe work.\n".encode("utf-16"), ":1: not UTF-8"),
@@ -61,10 +103,37 @@ def test_bad_rows_are_user_errors(folder: Path, content: bytes, complaint: str) 
     assert "\n" not in str(caught.value)
 
 
+def complaint(action: Callable[[], Any]) -> str:
+    with pytest.raises(UserError) as caught:
+        action()
+    return str(caught.value)
+
+
+def test_what_is_wrong_is_said_with_file_and_line_and_what_to_do(folder: Path) -> None:
+    path = folder / "train_CLS.tsv"
+    for content, message in {
+        b"0\ta\n1 b\n": ":2: no tab; write label, tab, text on every line",
+        b"0\ta\n\n1\tb\tc\n": ":3: 2 tabs; write label, tab, text, with no tab in the text",
+        b"0\ta\n1\t\n": ":2: empty text; write label, tab, text",
+        b"\ta\n1\tb\n": ":1: empty label; write label, tab, text",
+        b"0\ta\n1\tb\rc\n": ":2: carriage return inside a line; save with Unix or Windows line endings",
+        b"0\ta\0\n": ":1: NUL byte, so this is no UTF-8 text; save the file as UTF-8",
+        b"\n": ": empty file; it needs at least one line of text",
+        b"x\ta\n": ": only one class, 'x'; there must be two or more",
+    }.items():
+        path.write_bytes(content)
+        assert complaint(lambda: dataset.load_corpus(folder)) == f"{path}{message}"
+
+
 def test_a_label_that_train_lacks(folder: Path) -> None:
     (folder / "test_CLS.tsv").write_text("1\tWe rest.\n\n7\tWe dream.\n")
-    with pytest.raises(UserError, match=r"test_CLS\.tsv:3: label '7' is not in train_CLS\.tsv"):
-        dataset.load_corpus(folder)
+    expected = f"{folder / 'test_CLS.tsv'}:3: label '7' is not in train_CLS.tsv, which has '0', '1'"
+    assert complaint(lambda: dataset.load_corpus(folder)) == expected
+    (folder / "train_CLS.tsv").write_text("".join(f"{i}\tWe count.\n" for i in range(50, 62)))
+    expected = ", ".join(f"'{i}'" for i in range(50, 60))  # ten are enough to see
+    assert complaint(lambda: dataset.load_corpus(folder)).endswith(
+        f":1: label '1' is not in train_CLS.tsv, which has {expected}"
+    )
 
 
 @pytest.mark.parametrize("name", ["train_LM.txt", "test_LM_north.txt"])
@@ -111,92 +180,309 @@ def test_any_table_is_a_corpus_or_a_user_error(
 
 
 def test_what_is_missing_is_named(folder: Path, tmp_path: Path) -> None:
-    (folder / "train_LM.txt").unlink()
-    for read in (dataset.load_corpus, dataset.ensure_data):
-        with pytest.raises(UserError, match=r"train_LM\.txt missing"):
-            read(folder)
-    (folder / "train_LM.txt").write_text("We work.\n")
+    assert dataset.missing_files(folder) == []
     dataset.ensure_data(folder)
+    (folder / "train_LM.txt").unlink()
+    (folder / "test_CLS.tsv").unlink()
+    assert dataset.missing_files(folder) == ["test_CLS.tsv", "train_LM.txt"]
+    assert complaint(lambda: dataset.load_corpus(folder)) == (
+        f"{folder}: test_CLS.tsv, train_LM.txt missing; add what is missing or choose another --data-dir"
+    )
+    assert complaint(lambda: dataset.ensure_data(folder)) == (
+        f"{folder}: test_CLS.tsv, train_LM.txt missing, next to test_LM_north.txt, test_LM_south.txt, train_CLS.tsv; "
+        "add it or clear the folder"
+    )
+
+
+@pytest.mark.parametrize(
+    ("present", "missing"),
+    [
+        (["north"], []),
+        (["north", "obama"], []),  # texts of one's own, one of which has a default's name
+        (["obama"], ["test_LM_wbush.txt", "test_LM_hbush.txt"]),
+        (["hbush", "wbush"], ["test_LM_obama.txt"]),
+        (["hbush", "obama", "wbush"], []),
+        ([], ["test_LM_obama.txt", "test_LM_wbush.txt", "test_LM_hbush.txt"]),
+    ],
+)
+def test_the_default_texts_count_as_a_set(folder: Path, present: list[str], missing: list[str]) -> None:
+    for path in folder.glob("test_LM_*"):
+        path.unlink()
+    for name in present:
+        (folder / f"test_LM_{name}.txt").write_text("We sleep.\n")
+    (folder / "test_LM_.txt").write_text("a name is needed\n")
+    assert dataset.missing_files(folder) == missing
+
+
+def test_a_manifest_says_what_belongs(folder: Path) -> None:
+    manifest = folder / "manifest.json"
     (folder / "test_LM_north.txt").rename(folder / "test_LM_obama.txt")
-    (folder / "test_LM_south.txt").unlink()
-    assert dataset.missing_files(folder) == ["test_LM_wbush.txt", "test_LM_hbush.txt"]
-    (folder / "manifest.json").write_text('{"files": {"test_LM_obama.txt": "", "labels.tsv": ""}}')
+    manifest.write_text(
+        '{"files": {"test_LM_obama.txt": "", "labels.tsv": "", "train_LM.txt": "", "test_CLS.tsv": ""}}'
+    )
     assert dataset.missing_files(folder) == ["labels.tsv"]
-    (folder / "manifest.json").write_text("[]")
-    with pytest.raises(UserError, match="damaged"):
-        dataset.ensure_data(folder)
+    for name in ("train_CLS.tsv", "test_CLS.tsv", "train_LM.txt"):  # these always belong, and are named once
+        (folder / name).unlink()
+    assert dataset.missing_files(folder) == ["train_CLS.tsv", "test_CLS.tsv", "train_LM.txt", "labels.tsv"]
+    for damaged in ("[]", "{}", '{"files": ["labels.tsv"]}'):
+        manifest.write_text(damaged)
+        assert complaint(lambda: dataset.ensure_data(folder)) == (
+            f"{manifest}: no list of files; it is damaged, build the data anew"
+        )
 
 
 def test_no_data_is_built_among_other_texts_or_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UserError, match=r"next to notes\.txt"):
-        dataset.ensure_data(tmp_path)
-    with pytest.raises(UserError, match="is a file"):
-        dataset.ensure_data(tmp_path / "notes.txt")
+    assert complaint(lambda: dataset.ensure_data(tmp_path)).endswith(
+        "train_CLS.tsv, test_CLS.tsv, train_LM.txt, test_LM_obama.txt, test_LM_wbush.txt, test_LM_hbush.txt missing, "
+        "next to notes.txt; add it or clear the folder"
+    )
+    file = tmp_path / "notes.txt"
+    assert complaint(lambda: dataset.ensure_data(file)) == f"{file}: is a file; --data-dir takes a folder"
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+    file.rename(tmp_path / "manifest.json")
+    (tmp_path / "manifest.json").write_text('{"files": {}}')
+    with pytest.raises(UserError, match=r"next to manifest\.json; add it"):
+        dataset.ensure_data(tmp_path)
+    (tmp_path / "manifest.json").rename(tmp_path / "rows.tsv")
+    with pytest.raises(UserError, match=r"next to rows\.tsv; add it"):
+        dataset.ensure_data(tmp_path)
+
+
+@pytest.mark.parametrize("name", [".", "new"])
+def test_data_is_built_where_there_is_none(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import speechesdataset.build
+
+    built: list[Path] = []
+    monkeypatch.setattr(speechesdataset.build, "build", built.append)
+    (tmp_path / "README.md").write_text("anything else may stand there")
+    dataset.ensure_data(str(tmp_path / name))
+    assert built == [tmp_path / name]
+    said = capsys.readouterr()
+    assert said.err == f"{tmp_path / name}: no data yet; building it from State of the Union addresses\n"
+    assert said.out == ""
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (["10", "2", "0"], ["0", "2", "10"]),  # by number, not by letter
+        (["3", "-1", "-20", "0"], ["-20", "-1", "0", "3"]),
+        (["b", "10", "A", "9", "a"], ["9", "10", "A", "a", "b"]),  # numbers first
+        (["1", "01", "2"], ["01", "1", "2"]),
+        (["2", "1.5", "-x", "1"], ["1", "2", "-x", "1.5"]),
+        (["9" * 18, "1" + "0" * 18, "8"], ["8", "9" * 18, "1" + "0" * 18]),
+        (["٣", "2"], ["2", "٣"]),
+    ],
+)
+def test_labels_stand_in_the_order_of_numbers(folder: Path, labels: list[str], expected: list[str]) -> None:
+    (folder / "train_CLS.tsv").write_text("".join(f"{label}\tText.\n" for label in [*labels, *labels]))
+    (folder / "test_CLS.tsv").write_text(f"{labels[0]}\tText.\n")
+    assert dataset.load_corpus(folder).labels == dataset.load_corpus(folder).class_names == expected
 
 
 def test_class_names(folder: Path) -> None:
+    def names() -> list[str]:
+        return dataset.load_corpus(folder).class_names
+
     (folder / "test_CLS.tsv").write_text("0\tNought.\n")
-    rows = "10\tTen.\n2\tTwo.\n0\tNull.\n"
-    (folder / "train_CLS.tsv").write_text(rows)
-    assert dataset.load_corpus(folder).labels == ["0", "2", "10"]  # by number, not by letter
-    (folder / "labels.tsv").write_text("2\tAbraham Lincoln\n")
-    assert dataset.load_corpus(folder).class_names == ["0", "Abraham Lincoln", "10"]
+    (folder / "train_CLS.tsv").write_text("0\tNought.\n1\tOne.\n2\tTwo.\n")
+    (folder / "labels.tsv").write_text("2\tAbraham Lincoln\n7\tNobody\n")
+    assert names() == ["0", "1", "Abraham Lincoln"]
     (folder / "labels.tsv").unlink()
-    (folder / "train_CLS.tsv").write_text(rows.replace("10", "1"))
+    assert names() == ["0", "1", "2"]
     for name in ("obama", "hbush", "wbush"):
         (folder / f"test_LM_{name}.txt").write_text("We sleep.\n")
-        (folder / "test_LM_north.txt").unlink(missing_ok=True)
-        (folder / "test_LM_south.txt").unlink(missing_ok=True)
-    assert dataset.load_corpus(folder).class_names == ["Obama", "G. W. Bush", "G. H. W. Bush"]
+    assert names() == ["0", "1", "2"]  # the default speakers' texts, but others, too
+    (folder / "test_LM_north.txt").unlink()
+    (folder / "test_LM_south.txt").unlink()
+    assert names() == ["Obama", "G. W. Bush", "G. H. W. Bush"]
+    (folder / "train_CLS.tsv").write_text("0\tNought.\n1\tOne.\n3\tThree.\n")
+    assert names() == ["0", "1", "3"]
 
 
 def test_tensors() -> None:
     tokenizer = Tokenizer.build(["a b c d"])
-    rows = [Segment("x", "a b", 1), Segment("y", "d é c b a", 2), Segment("x", "d c b a", 3)]
-    data = dataset.encode_segments(rows, tokenizer, ["x", "y"], 4)
-    assert data.ids.tolist() == [[2, 3, 0, 0], [5, 1, 4, 3], [5, 4, 3, 2]]
-    assert (data.lengths.tolist(), data.labels.tolist(), data.n_truncated) == ([2, 4, 4], [0, 1, 0], 1)
-    ids, lengths, labels = data.batch(torch.tensor([0]), cut=True)
-    assert (ids.tolist(), lengths.tolist(), labels.tolist()) == ([[2, 3]], [2], [0])
-    stream = dataset.encode_stream(["a é", "b"], tokenizer)
-    assert (stream.ids.tolist(), stream.n_bytes, stream.n_unknown_bytes) == ([2, 1, 3], 5 + 2, 3)
+    rows = [Segment("x", "a b", 1), Segment("y", "d é c b a", 2), Segment("x", "d c b a", 3), Segment("z", "b", 4)]
+    data = dataset.encode_segments(rows, tokenizer, ["x", "y", "z"], 4)
+    assert data.ids.tolist() == [[2, 3, 0, 0], [5, 1, 4, 3], [5, 4, 3, 2], [3, 0, 0, 0]]
+    assert (data.lengths.tolist(), data.labels.tolist(), data.n_truncated) == ([2, 4, 4, 1], [0, 1, 0, 2], 1)
+    assert {data.ids.dtype, data.lengths.dtype, data.labels.dtype} == {torch.int64}
+    cut = dataset.encode_segments(rows, tokenizer, ["z", "x", "y"], 1)
+    assert cut.ids.tolist() == [[2], [5], [5], [3]]
+    assert (cut.lengths.tolist(), cut.labels.tolist(), cut.n_truncated) == ([1] * 4, [1, 2, 1, 0], 3)
+    assert dataset.encode_segments(rows, tokenizer, ["x", "y", "z"], 6).n_truncated == 0
+
+
+def test_a_batch_keeps_the_order_asked_for_and_may_be_cut_at_its_longest_row() -> None:
+    ids = torch.tensor([[2, 3, 0, 0], [5, 1, 4, 0], [3, 0, 0, 0]])
+    data = dataset.Labelled(ids, torch.tensor([2, 3, 1]), torch.tensor([0, 1, 2]), 0)
+    whole, cut = data.batch(torch.tensor([2, 0])), data.batch(torch.tensor([2, 0]), cut=True)
+    assert [part.tolist() for part in whole] == [[[3, 0, 0, 0], [2, 3, 0, 0]], [1, 2], [2, 0]]
+    assert [part.tolist() for part in cut] == [[[3, 0], [2, 3]], [1, 2], [2, 0]]
+
+
+def test_a_stream_by_hand() -> None:
+    tokenizer = Tokenizer.build(["a b"])
+    stream = dataset.encode_stream(["a é", "b", "señor a, b"], tokenizer)
+    assert stream.ids.tolist() == [2, 1, 3, 1, 2, 1, 3]
+    assert stream.n_bytes == (1 + 1 + 2 + 1) + (1 + 1) + (6 + 1 + 2 + 1 + 1 + 1)  # in UTF-8, with each line's end
+    assert stream.n_unknown_bytes == (2 + 1) + (6 + 1) + (1 + 1)  # é, señor and the comma, each with its end
+    assert dataset.encode_stream(["b  a "], tokenizer).n_bytes == 6
+    assert dataset.encode_stream(["b  a "], tokenizer).n_unknown_bytes == 0
 
 
 def test_seen_and_distinct_rows_ignore_white_space() -> None:
-    train = [Segment("0", "We  work.", 1), Segment("0", "We rest.", 2), Segment("1", "We work.", 3)]
-    test = [Segment("0", "We work.", 1), Segment("0", "We dream.", 2)]
-    assert dataset.seen_rows(train, test).tolist() == [True, False]
+    train = [Segment("0", "We  work.", 1), Segment("0", "We rest.", 2), Segment("1", " We\u2028work. ", 3)]
+    test = [Segment("0", "We work.", 1), Segment("0", "we rest.", 2), Segment("1", "We rest.", 3)]
+    assert dataset.seen_rows(train, test).tolist() == [True, False, True]  # whatever their labels
+    assert dataset.seen_rows(test, train).tolist() == [True, True, True]
+    assert dataset.seen_rows(train[1:2], train).tolist() == [False, True, False]
     assert dataset.distinct(train) == train[:2]
+    assert dataset.distinct([*test, *train]) == test
+    assert dataset.same_text(" a\tb\n\n c ") == "a b c"
 
 
 def test_folds_are_a_partition_with_the_same_mix() -> None:
-    labels = ["a"] * 30 + ["b"] * 10
+    labels = ["b"] * 10 + ["a"] * 31
     parts = dataset.folds(labels, 5, seed=1)
-    assert sorted(i for part in parts for i in part) == list(range(40))
+    assert sorted(i for part in parts for i in part) == list(range(41))
+    assert [len(part) for part in parts] == [9, 8, 8, 8, 8]
     assert all(sum(labels[i] == "b" for i in part) == 2 for part in parts)
+    assert all(part == sorted(part) for part in parts)
     assert parts == dataset.folds(labels, 5, seed=1) != dataset.folds(labels, 5, seed=2)
+    assert dataset.folds(labels, 1, seed=0) == [list(range(41))]
+
+
+def test_folds_are_drawn_from_the_seed_label_by_label() -> None:
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(7)).tolist()
+    assert dataset.folds([1] * 12, 3, seed=7) == [sorted(order[start::3]) for start in range(3)]
+    labels = [i % 2 for i in range(12)]
+    dealt = [i for i in order if i % 2 == 0] + [i for i in order if i % 2 == 1]
+    assert dataset.folds(labels, 4, seed=7) == [sorted(dealt[start::4]) for start in range(4)]
+
+
+def epochs(lengths: Tensor, seed: int, n_epochs: int = 1, **options: Any) -> list[list[list[int]]]:
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        [batch.tolist() for batch in dataset.epoch_batches(lengths, generator=generator, **options)]
+        for _ in range(n_epochs)
+    ]
 
 
 @pytest.mark.parametrize("by_length", [False, True])
-def test_batches_are_a_shuffled_partition(by_length: bool) -> None:
-    lengths = torch.randint(1, 33, (1003,), generator=torch.Generator().manual_seed(0))
+def test_every_epoch_is_another_partition(by_length: bool) -> None:
+    lengths = torch.arange(1003) * 37 % 32 + 1
+    options = {"batch_size": 16, "by_length": by_length}
+    first, second, third = epochs(lengths, 1, 3, **options)
+    for batches in (first, second, third):
+        assert sorted(i for batch in batches for i in batch) == list(range(1003))
+        assert sorted(len(batch) for batch in batches) == [11, *[16] * 62]
+        padding = sum(int(lengths[batch].max() * len(batch) - lengths[batch].sum()) for batch in batches)
+        assert (padding / int(lengths.sum()) < 0.1) == by_length
+    kinds = [{frozenset(batch) for batch in batches} for batches in (first, second, third)]
+    assert not kinds[0] & kinds[1]  # not the same batches in another order
+    assert not kinds[1] & kinds[2]
+    assert epochs(lengths, 1, 3, **options) == [first, second, third] != epochs(lengths, 2, 3, **options)
 
-    def batches(seed: int) -> list[list[int]]:
-        generator = torch.Generator().manual_seed(seed)
-        return [batch.tolist() for batch in dataset.epoch_batches(lengths, 16, generator, by_length)]
 
-    assert sorted(i for batch in batches(1) for i in batch) == list(range(1003))
-    assert sorted(len(batch) for batch in batches(1)) == [11, *[16] * 62]
-    assert batches(1) == batches(1) != batches(2)
-    padding = sum(int(lengths[batch].max() * len(batch) - lengths[batch].sum()) for batch in batches(1))
-    assert (padding / int(lengths.sum()) < 0.1) == by_length
+def test_batches_by_chance_are_a_shuffled_order_cut() -> None:
+    order = torch.randperm(10, generator=torch.Generator().manual_seed(3)).tolist()
+    assert epochs(torch.ones(10), 3, batch_size=4, by_length=False) == [[order[:4], order[4:8], order[8:]]]
+    assert order != sorted(order)
+
+
+@pytest.mark.parametrize(("n_pooled", "pool"), [({"n_pooled": 1}, 2), ({"n_pooled": 3}, 6), ({}, 100)])
+def test_batches_by_length_are_sorted_inside_pools(n_pooled: dict[str, int], pool: int) -> None:
+    """250 rows of 250 lengths in pairs: inside each pool of the shuffled rows, neighbours in length share a batch."""
+    lengths = torch.arange(250) * 7 % 250
+    order = torch.randperm(250, generator=torch.Generator().manual_seed(3)).tolist()
+    pools = [sorted(order[start : start + pool], key=lambda i: int(lengths[i])) for start in range(0, 250, pool)]
+    pairs = [rows[start : start + 2] for rows in pools for start in range(0, len(rows), 2)]
+    (found,) = epochs(lengths, 3, batch_size=2, by_length=True, **n_pooled)
+    assert sorted(found) == sorted(pairs)
+    assert found != pairs  # and then shuffled, or each epoch would begin with short rows
 
 
 def test_windows_reach_both_ends_of_the_text_and_no_further() -> None:
     starts = dataset.window_starts(10, 4, 50, 8, torch.Generator().manual_seed(0))
     assert starts.shape == (50, 8)
-    assert (starts.min(), starts.max()) == (0, 10 - 4 - 1)
-    with pytest.raises(UserError, match="too few"):
-        dataset.window_starts(4, 4, 1, 1, torch.Generator())
+    counts = torch.bincount(starts.flatten(), minlength=6)
+    assert len(counts) == 10 - 4  # the last begins at 5: 5 6 7 8, and 9 to predict
+    assert counts.min() > 400 / 6 / 2  # each about as often
+    assert starts.tolist() == dataset.window_starts(10, 4, 50, 8, torch.Generator().manual_seed(0)).tolist()
+    assert starts.tolist() != dataset.window_starts(10, 4, 50, 8, torch.Generator().manual_seed(1)).tolist()
+    assert len({tuple(row) for row in starts.tolist()}) == 50  # no iteration is another's
+
+
+@pytest.mark.parametrize(("n_tokens", "block_size"), [(23, 5), (25, 5), (26, 5), (7, 5), (6, 5), (30, 1)])
+def test_shuffled_windows_are_all_taken_once_before_the_text_is_cut_anew(n_tokens: int, block_size: int) -> None:
+    starts = dataset.window_starts(n_tokens, block_size, 60, 7, torch.Generator().manual_seed(0), shuffled=True)
+    assert starts.shape == (60, 7)
+    left, places, orders = starts.flatten().tolist(), set(), set()
+    while left:
+        place = left[0] % block_size
+        windows = list(range(place, n_tokens - block_size, block_size))  # each with a token to predict after it
+        taken, left = left[: len(windows)], left[len(windows) :]
+        assert len(set(taken)) == len(taken)
+        assert set(taken) <= set(windows)
+        places.add(place)
+        orders.add(tuple(taken))
+    assert places == set(range(min(block_size, n_tokens - block_size)))  # cut from every place, sooner or later
+    assert any(list(order) != sorted(order) for order in orders) == (n_tokens > 2 * block_size)
+    assert (len(orders) > len(places)) == (n_tokens > 2 * block_size)  # the same cut in another order
+
+
+def test_a_text_too_short_for_a_window_is_a_user_error() -> None:
+    for n_tokens in (3, 4):
+        expected = f"train_LM.txt: {n_tokens} tokens, too few for windows of 4; use more text"
+        assert complaint(partial(dataset.window_starts, n_tokens, 4, 1, 1, torch.Generator())) == expected
+    for shuffled in (False, True):
+        assert dataset.window_starts(5, 4, 2, 1, torch.Generator(), shuffled).tolist() == [[0], [0]]
+
+
+def test_loaded_data_by_hand(folder: Path) -> None:
+    data = dataset.load_data(folder, block_size=3)
+    assert data.tokenizer.words[2:] == [".", "We", "hope", "rest", "work"]
+    assert data.train.ids.tolist() == [[3, 6, 2], [3, 5, 2], [3, 4, 2]]
+    assert data.train.labels.tolist() == [0, 1, 0]
+    assert data.test.ids.tolist() == [[3, 5, 2], [3, 1, 2]]
+    assert data.test.labels.tolist() == [1, 0]
+    assert data.seen.tolist() == [True, False]
+    assert (data.train.n_truncated, dataset.load_data(folder, block_size=2).train.n_truncated) == (0, 3)
+    assert data.train_stream.ids.tolist() == [3, 6, 2, 3, 5, 2]
+    assert (data.train_stream.n_bytes, data.train_stream.n_unknown_bytes) == (18, 0)
+    streams = {name: (stream.ids.tolist(), stream.n_bytes) for name, stream in data.test_streams.items()}
+    assert streams == {"north": ([3, 1, 2], 10), "south": ([3, 1, 2], 10)}
+    assert data.corpus == dataset.load_corpus(folder)
+
+
+def test_the_words_of_the_labelled_rows(folder: Path) -> None:
+    (folder / "train_LM.txt").write_text("They hope.\n")
+    data = dataset.load_data(folder, block_size=2)  # rows are cut for the model, but their words are known
+    known = [word for word, stands in zip(data.tokenizer.words, data.words_of_rows().tolist()) if stands]
+    assert known == [".", "We", "hope", "rest", "work"]
+    assert len(data.words_of_rows()) == len(data.tokenizer)
+    assert data.words_of_rows().dtype == torch.bool
+
+
+def test_a_sample_is_every_nth_row_of_each_class_and_the_beginning_of_each_text(folder: Path) -> None:
+    (folder / "train_CLS.tsv").write_text("".join(f"{i % 3 % 2}\tRow {i}.\n" for i in range(12)))  # 0 1 0, 0 1 0, ...
+    (folder / "test_CLS.tsv").write_text("".join(f"{i % 2}\tTest {i}.\n" for i in range(5)))
+    (folder / "train_LM.txt").write_text("".join(f"Line {i}.\n" for i in range(7)))
+    corpus = dataset.load_corpus(folder)
+    some = dataset.sample(corpus, 3)
+    assert [(row.label, row.line - 1) for row in some.train] == [("0", 0), ("0", 5), ("0", 9), ("1", 1), ("1", 10)]
+    assert [(row.label, row.line - 1) for row in some.test] == [("0", 0), ("1", 1)]
+    assert some.train_text == ["Line 0.", "Line 1.", "Line 2."]  # a third of seven, rounded up
+    assert some.test_texts == {"north": ["We dream."], "south": ["We sleep."]}
+    assert some.fingerprint == hashlib.sha256(f"{corpus.fingerprint} every 3".encode()).hexdigest()
+    assert (some.labels, some.class_names, some.directory) == (corpus.labels, corpus.class_names, folder)
+    data = dataset.load_data(folder, block_size=8, share=3)
+    assert data.corpus == some
+    assert (len(data.train.labels), len(data.test.labels), len(data.seen)) == (5, 2, 2)
+    assert data.train_stream.n_bytes == 3 * 8
+    assert dataset.load_data(folder, block_size=8, share=2).corpus == dataset.sample(corpus, 2)
+    assert dataset.load_data(folder, block_size=8, share=1).corpus == corpus
