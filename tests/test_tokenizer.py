@@ -1,6 +1,9 @@
 """Words, detokenisation, vocabulary and the cache on disk."""
 
 # ruff: noqa: RUF001 (curly quotes and dashes are meant)
+import hashlib
+import importlib.metadata
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +46,106 @@ def test_detokenize_is_the_inverse(text: str) -> None:
     assert detokenize(tokenize(text)) == text
 
 
+@pytest.mark.parametrize(
+    "abbreviation",
+    [
+        "Mr",
+        "mr",
+        "Mrs",
+        "Prof",
+        "Jr",
+        "Gov",
+        "Pres",
+        "U.S",
+        "d.c",
+        "a.m",
+        "i.e",
+        "vs",
+        "etc",
+        "Ltd",
+        "Corp",
+        "Jan",
+        "Sept",
+        "dec",
+    ],
+)
+def test_an_abbreviation_ends_no_sentence(abbreviation: str) -> None:
+    assert tokenize(f"They met {abbreviation}. Smith. Then they left.") == (
+        ["They", "met", f"{abbreviation}.", "Smith", ".", "Then", "they", "left", "."]
+    )
+
+
+def test_other_words_end_theirs() -> None:
+    assert tokenize("They met folk. Smith left.") == ["They", "met", "folk", ".", "Smith", "left", "."]
+
+
+def test_texts_are_kept_apart() -> None:
+    assert tokenize_all(["Go on. Stop", "now.", "", "Go"]) == [["Go", "on", ".", "Stop"], ["now", "."], [], ["Go"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        ("", ""),
+        ("We hope", "We hope"),
+        ("a . b , c ; d : e ? f ! g % h", "a. b, c; d: e? f! g% h"),
+        ("a ( b ) c [ d ] e { f } g", "a (b) c [d] e {f} g"),
+        ("a … b .. c ... d", "a… b.. c... d"),
+        ("$ 5 and US$ 6 , # 7", "$5 and US$6, #7"),
+        ("a “ b ” c « d » e", "a “b” c «d» e"),
+        ("America — strong — and -- free", "America—strong—and -- free"),
+        ("it 's I 'm I 'd we 'll we 're we 've do n't", "it's I'm I'd we'll we're we've don't"),
+        ("IT 'S I 'M I 'D WE 'LL WE 'RE WE 'VE DO N'T", "IT'S I'M I'D WE'LL WE'RE WE'VE DON'T"),
+        ("(x) .) n'ts 'sa", "(x) .) n'ts 'sa"),  # of the words that are glued, the whole word only
+        # double quotes: as NLTK writes them, and as they stand where it leaves them alone
+        ("say `` Go . '' and `` Stop ''", 'say "Go." and "Stop"'),
+        ("'' Go '' x", '"Go" x'),
+        ('" Go " x', '"Go" x'),
+        ('( " Go " ) x', '("Go") x'),
+        ('a -- " Go " b', 'a -- "Go" b'),
+        ('a " b', 'a" b'),
+        ("`` '' x", '"" x'),
+        ("`` a ( '' b", '"a (" b'),
+        ("`` a -- '' b", '"a --" b'),
+        # single quotes: round words, after words that end in s, before decades
+        ("' Go ' x", "'Go' x"),
+        ("said , ' Go . ' x", "said, 'Go.' x"),
+        ("said : ' Go ' x", "said: 'Go' x"),
+        ("said -- ' Go ' x", "said -- 'Go' x"),
+        ("( ' Go ' ) x", "('Go') x"),
+        ("the ' axis of evil ' now", "the 'axis of evil' now"),
+        ("troops ' and workers ' pay", "troops' and workers' pay"),
+        ("rock ' n roll", "rock' n roll"),
+        ("Go , '", "Go,'"),
+        ("' a ' , ' b ' , ' c '", "'a', 'b', 'c'"),
+        ("the ' a ' and ' b ' x", "the 'a' and 'b' x"),
+        ("the ' 90s now", "the '90s now"),
+        ("the ’ 90s now", "the ’90s now"),
+        ("troops ' 90 days", "troops' 90 days"),
+        ("' the ' 90s , ' he said", "'the '90s, 'he said"),
+        ("the ‘ axis ’ of", "the ‘axis’ of"),
+        ("the ’ axis ’ of", "the’ axis’ of"),
+        ("( ’ Go ’ ) x", "(’Go’) x"),
+        ("world ’ s we ’ ll I ’ m I ’ d don ’ t we ’ re we ’ ve", "world’s we’ll I’m I’d don’t we’re we’ve"),
+        ("workers ’ rights ’", "workers’ rights’"),
+        ("workers ’ team ’ x", "workers’ team’ x"),
+        ("workers ' s ' x", "workers' s' x"),
+        # words that NLTK halves
+        ("can not gon na wan na got ta gim me lem me 't is 't was", "cannot gonna wanna gotta gimme lemme 'tis 'twas"),
+        ("I Can not CAN NOT GON na", "I Cannot CANNOT GONna"),
+        ("we can go not na me is", "we can go not na me is"),
+        # dashes between numbers
+        ("9 – 10 and 9 ‑ 10 x", "9–10 and 9‑10 x"),
+        ("pp.9 – 10th x", "pp.9–10th x"),
+        ("a – 10 and 9 – b – c ‑ d –", "a – 10 and 9 – b – c ‑ d –"),
+        ("– 10", "– 10"),
+        ("9 -- 10 - 11", "9 -- 10 - 11"),
+    ],
+)
+def test_detokenize_by_hand(words: str, text: str) -> None:
+    assert detokenize(words.split()) == text
+
+
 @given(st.text(max_size=60))
 def test_any_text_has_words_without_white_space(text: str) -> None:
     words = tokenize(text)
@@ -54,9 +157,20 @@ def test_vocabulary_is_sorted_after_the_two_special_words() -> None:
     vocabulary = Tokenizer.build(["we hope", "We work"], ["we rest."])
     assert vocabulary.words == ["<pad>", "<unk>", ".", "We", "hope", "rest", "we", "work"]
     assert len(vocabulary) == 8
+    assert vocabulary.ids(["work", "dream", "<pad>", ".", "WE"]) == [7, UNK, PAD, 2, UNK]
     assert vocabulary.encode("we dream .") == [6, UNK, 2]
-    assert vocabulary.encode_all(["we dream .", ""]) == [[6, UNK, 2], []]
-    assert vocabulary.decode([6, 4, 2, PAD, PAD]) == "we hope."
+    assert vocabulary.encode_all(["we dream .", "", "rest"]) == [[6, UNK, 2], [], [5]]
+    assert vocabulary.decode([PAD, 6, UNK, 4, 2, PAD, PAD]) == "we <unk> hope."
+    assert (PAD, UNK) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["<pad>"], ["<unk>", "<pad>"], ["a", "<pad>", "<unk>"], ["<pad>", "<unk>", "a", "a"]]
+)
+def test_a_vocabulary_begins_with_the_special_words_and_repeats_none(words: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"^a vocabulary begins with <pad> and <unk> and holds every word once$"):
+        Tokenizer(words)
+    assert len(Tokenizer(["<pad>", "<unk>"])) == 2
 
 
 def test_ids_do_not_depend_on_the_process() -> None:
@@ -69,19 +183,43 @@ def test_ids_do_not_depend_on_the_process() -> None:
 
 
 def test_save_and_load(tmp_path: Path) -> None:
-    Tokenizer.build(["señor, we’re here"]).save(tmp_path / "vocabulary.json")
-    loaded = Tokenizer.load(tmp_path / "vocabulary.json")
-    assert loaded.encode("we señor nobody") == [loaded.words.index("we"), loaded.words.index("señor"), UNK]
+    path = tmp_path / "vocabulary.json"
+    Tokenizer.build(["señor, we’re"]).save(path)
+    words = ["<pad>", "<unk>", ",", "re", "señor", "we", "’"]
+    assert json.loads(path.read_text(encoding="utf-8")) == {"words": words}
+    loaded = Tokenizer.load(path)
+    assert loaded.words == words
+    assert loaded.encode("we señor nobody") == [5, 4, UNK]
 
 
 @pytest.mark.parametrize(
-    "content", ["[]", "{}", '{"words": ["a", "b"]}', '{"words": ["<pad>", "<unk>", "a", "a"]}', "{"]
+    ("content", "complaint"),
+    [
+        ("[]", "no list of words"),
+        ("{}", "no list of words"),
+        ('{"words": {"<pad>": 0, "<unk>": 1}}', "no list of words"),
+        ('{"words": ["<pad>", "<unk>", 3]}', "no list of words"),
+        ('{"words": ["a", "b"]}', "a vocabulary begins with <pad> and <unk> and holds every word once"),
+        (
+            '{"words": ["<pad>", "<unk>", "a", "a"]}',
+            "a vocabulary begins with <pad> and <unk> and holds every word once",
+        ),
+    ],
 )
-def test_a_damaged_vocabulary_is_a_user_error(tmp_path: Path, content: str) -> None:
+def test_a_damaged_vocabulary_is_a_user_error(tmp_path: Path, content: str, complaint: str) -> None:
     path = tmp_path / "vocabulary.json"
     path.write_text(content)
-    with pytest.raises(UserError, match=r"vocabulary\.json"):
+    with pytest.raises(UserError) as caught:
         Tokenizer.load(path)
+    assert str(caught.value) == f"{path}: not a vocabulary ({complaint}); train the model again"
+
+
+def test_a_vocabulary_that_is_no_json_or_not_there_is_a_user_error(tmp_path: Path) -> None:
+    path = tmp_path / "vocabulary.json"
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"vocabulary\.json"):
+            Tokenizer.load(path)
+        path.write_text("{")
 
 
 def test_the_cache_saves_importing_nltk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,6 +229,19 @@ def test_the_cache_saves_importing_nltk(tmp_path: Path, monkeypatch: pytest.Monk
     script = f"import sys, tokenizer; print(tokenizer.tokenize_all({texts!r}) == {first!r}, 'nltk' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout == "True False\n"
+
+
+def test_the_cache_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With other words in the entry, and their checksum, these are what the text's words are taken to be."""
+    monkeypatch.setenv("ORATOR_CACHE", str(tmp_path))
+    assert tokenize_all(["We hope.", "", "Go"]) == [["We", "hope", "."], [], ["Go"]]
+    (entry,) = (tmp_path / "words").iterdir()
+    checksum, body = entry.read_bytes().split(b"\n", 1)
+    assert body == b"We hope .\n\nGo\n"
+    assert checksum.decode() == hashlib.sha256(body).hexdigest()
+    body = b"They rest\n.\n\n"
+    entry.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
+    assert tokenize_all(["We hope.", "", "Go"]) == [["They", "rest"], ["."], []]
 
 
 def test_a_damaged_cache_is_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -110,17 +261,36 @@ def test_an_unwritable_cache_is_skipped(tmp_path: Path, monkeypatch: pytest.Monk
     assert tokenize_all(["We hope."]) == [["We", "hope", "."]]
 
 
-def test_the_cache_knows_content_and_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_knows_content_and_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORATOR_CACHE", str(tmp_path))
-    assert tokenize_all(["a b", "c"]) != tokenize_all(["a", "b c"])
-    monkeypatch.setattr(tokenizer, "VERSION", -1)
-    tokenize_all(["a b", "c"])
-    assert len(list((tmp_path / "words").iterdir())) == 3
+
+    def n_entries_after(texts: list[str]) -> int:
+        tokenize_all(texts)
+        return len(list((tmp_path / "words").iterdir()))
+
+    assert [n_entries_after(texts) for texts in (["a b", "c"], ["a", "b c"], ["c", "a b"], ["a b", "c"])] == [
+        1,
+        2,
+        3,
+        3,
+    ]
+    with monkeypatch.context() as patch:
+        patch.setattr(tokenizer, "VERSION", -1)
+        assert n_entries_after(["a b", "c"]) == 4
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.metadata, "version", lambda name: {"nltk": "0.0"}[name])
+        assert n_entries_after(["a b", "c"]) == 5
+    assert n_entries_after(["a b", "c"]) == 5
 
 
 def test_cache_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("ORATOR_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/x")
+    monkeypatch.setenv("ORATOR_CACHE", "/own")
+    assert tokenizer.cache_directory() == Path("/own")
+    monkeypatch.delenv("ORATOR_CACHE")
     assert tokenizer.cache_directory() == Path("/x/orator")
     monkeypatch.delenv("XDG_CACHE_HOME")
+    assert tokenizer.cache_directory() == Path.home() / ".cache" / "orator"
+    monkeypatch.setenv("ORATOR_CACHE", "")  # set to nothing is not set
+    monkeypatch.setenv("XDG_CACHE_HOME", "")
     assert tokenizer.cache_directory() == Path.home() / ".cache" / "orator"
