@@ -46,33 +46,12 @@ def test_detokenize_is_the_inverse(text: str) -> None:
     assert detokenize(tokenize(text)) == text
 
 
-@pytest.mark.parametrize(
-    "abbreviation",
-    [
-        "Mr",
-        "mr",
-        "Mrs",
-        "Prof",
-        "Jr",
-        "Gov",
-        "Pres",
-        "U.S",
-        "d.c",
-        "a.m",
-        "i.e",
-        "vs",
-        "etc",
-        "Ltd",
-        "Corp",
-        "Jan",
-        "Sept",
-        "dec",
-    ],
-)
-def test_an_abbreviation_ends_no_sentence(abbreviation: str) -> None:
-    assert tokenize(f"They met {abbreviation}. Smith. Then they left.") == (
-        ["They", "met", f"{abbreviation}.", "Smith", ".", "Then", "they", "left", "."]
-    )
+def test_an_abbreviation_ends_no_sentence() -> None:
+    some = "Mr mr Mrs Prof Jr Gov Pres U.S d.c a.m i.e vs etc Ltd Corp Jan Sept dec"
+    for abbreviation in some.split():
+        assert tokenize(f"They met {abbreviation}. Smith. Then they left.") == (
+            ["They", "met", f"{abbreviation}.", "Smith", ".", "Then", "they", "left", "."]
+        )
 
 
 def test_other_words_end_theirs() -> None:
