@@ -35,8 +35,8 @@ def test_summary() -> None:
     json.dumps(asdict(values), allow_nan=False)
 
 
-# Student's t for 95% with 1, 2 and 4 degrees of freedom, and the normal's z, from a printed table
-T1, T2, T4, Z = 12.7062, 4.30265, 2.77645, 1.95996
+# Student's t for 95% with 1, 2, 4 and 19 degrees of freedom, and the normal's z, from a printed table
+T1, T2, T4, T19, Z = 12.7062, 4.302653, 2.776445, 2.093024, 1.959964
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,16 @@ def test_interval_of_five_pairs_is_the_bootstrap_of_all_resamples_stretched() ->
         assert found.sd == pytest.approx(sqrt((16 + 9 + 4 + 0 + 81) / 4))
         assert found.low == pytest.approx(4 + stretch * (low - 4), abs=0.2)
         assert found.high == pytest.approx(4 + stretch * (high - 4), abs=0.4)
-        assert found == paired_difference([*(seeds + differences)], seeds)  # drawn the same way every time
+
+
+def test_interval_is_drawn_the_same_way_every_time() -> None:
+    a, b = [float(i) ** 0.5 for i in range(20)], [float(i) ** 0.4 for i in range(20)]
+    values = np.array(a) - np.array(b)
+    means = values[np.random.default_rng(0).integers(0, 20, (9999, 20))].mean(axis=1)
+    expected = values.mean() + sqrt(20 / 19) * T19 / Z * (np.percentile(means, [2.5, 97.5]) - values.mean())
+    found = paired_difference(a, b)
+    assert [found.low, found.high] == pytest.approx(expected.tolist(), rel=1e-5)
+    assert found == paired_difference(a, b)
 
 
 def test_interval_covers_the_true_difference_about_95_times_in_100() -> None:

@@ -63,6 +63,11 @@ def test_a_text_without_words_of_one_predecessor_says_nothing_of_unknown_ones() 
     assert new.tolist() == [0, 0, 0, 0, 1]
 
 
+def test_one_word_of_one_predecessor_says_it_all() -> None:
+    stream, nowhere = torch.tensor([2, 2, 2]), torch.zeros(5, dtype=torch.bool)
+    assert unseen_words(stream, 5, nowhere).tolist() == [0, 1, 0, 0, 0]
+
+
 def test_unk_in_the_text_is_a_word_like_any_other_but_that_new_words_are_unk() -> None:
     stream = torch.tensor([2, UNK, 2, 3])  # predecessors: a 1 (<unk>), <unk> 1 (a), b 1 (a)
     known = torch.tensor([0, 0, 1, 1, 0, 0]).bool()  # of the three, <unk> alone stands nowhere else
