@@ -269,6 +269,7 @@ def test_the_smallest_and_the_largest_id_and_as_many_tokens_as_the_order_are_eno
         model.log_probabilities(np.array([9]))
 
 
+@pytest.mark.processes
 def test_scikit_learn_is_imported_only_to_fit() -> None:
     code = "import sys, baselines; sys.exit('sklearn' in sys.modules or 'scipy' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)

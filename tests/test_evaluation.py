@@ -309,10 +309,10 @@ def test_scores_by_class_by_hand() -> None:
     assert scores["macro_f1"] == pytest.approx((400 / 7 + 40 + 600 / 7 + 0) / 4)
 
 
-def test_a_class_found_once_or_claimed_once() -> None:
-    scores = evaluation.scores_by_class(torch.tensor([0, 0, 1]), torch.tensor([0, 1, 2]), ["a", "b", "c"])
+def test_a_class_claimed_once_and_classes_never_found() -> None:
+    scores = evaluation.scores_by_class(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]), ["a", "b", "c"])
     a, b, c = (list(row.values()) for row in scores["classes"])
-    assert (a, b, c) == (["a", 1, 50, 100, pytest.approx(200 / 3)], ["b", 1, 0, 0, 0], ["c", 1, 0, 0, 0])
+    assert (a, b, c) == (["a", 1, 100, 100, 100], ["b", 1, 50, 100, pytest.approx(200 / 3)], ["c", 1, 0, 0, 0])
 
 
 class Table(Classifier):

@@ -152,6 +152,7 @@ def test_a_vocabulary_begins_with_the_special_words_and_repeats_none(words: list
     assert len(Tokenizer(["<pad>", "<unk>"])) == 2
 
 
+@pytest.mark.processes
 def test_ids_do_not_depend_on_the_process() -> None:
     script = "from tokenizer import Tokenizer; print(Tokenizer.build(['b a d c', 'Z y']).words)"
     runs = [
@@ -201,6 +202,7 @@ def test_a_vocabulary_that_is_no_json_or_not_there_is_a_user_error(tmp_path: Pat
         path.write_text("{")
 
 
+@pytest.mark.processes
 def test_the_cache_saves_importing_nltk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORATOR_CACHE", str(tmp_path))
     texts = ["It's here.", "", "a\u2028b \x85 c"]
