@@ -57,6 +57,8 @@ class TrainingConfig:
         check(self, "at least 0", "weight_decay")
         check(self, "from 0 to 1", "warmup")
         check(self, "from 0 to below 1", "label_smoothing", "beta2")
+        if self.smoothing != "uniform" and self.label_smoothing == 0:
+            raise UserError(f"smoothing {self.smoothing} does nothing with label_smoothing 0; set it above 0")
 
 
 Measurement = dict[str, Any]

@@ -82,6 +82,10 @@ class TransformerConfig:
         idle = [name for name, value in off.items() if self.positions != "alibi" and getattr(self, name) != value]
         if idle:
             raise UserError(f"{idle[0]} does nothing with {self.positions} positions; choose alibi, or leave it out")
+        if self.alibi_one_sided and self.n_head == 1:
+            raise UserError("alibi_one_sided needs heads that look back and heads that look ahead; set n_head above 1")
+        if self.activation != "relu" and not (self.n_layer and self.ff_dim):
+            raise UserError(f"activation {self.activation} does nothing without a feed-forward network; leave it out")
 
 
 # ---------------------------------------------------------------------------------------------------------- attention
