@@ -1,0 +1,232 @@
+"""Files are written whole or not at all, and what is wrong with one is said in one line that names it."""
+
+import math
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+import files
+from files import (
+    UserError,
+    around_marks,
+    read_json,
+    read_tensors,
+    read_text,
+    sha256,
+    write_between_marks,
+    write_bytes,
+    write_json,
+    write_tensors,
+    write_text,
+)
+
+
+def complaint(function: Any, *arguments: Any) -> str:
+    with pytest.raises(UserError) as caught:
+        function(*arguments)
+    return str(caught.value)
+
+
+# ------------------------------------------------------------------------------------------------------------- writing
+
+
+def test_bytes_arrive_in_folders_that_are_made_for_them(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "newer" / "file.bin"
+    for data in (b"first\r\n\x00", b"second"):  # over an old file, too
+        write_bytes(str(path), data)
+        assert path.read_bytes() == data
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_written_file_has_the_usual_permissions(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_bytes(tmp_path / "file", b"")
+        assert os.umask(0o027) == 0o027  # asking for it has not changed it
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+
+
+def test_the_name_is_taken_when_all_bytes_are_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "file"
+    events: list[tuple[object, ...]] = []
+    path.write_bytes(b"old")
+
+    def fsync(descriptor: int) -> None:
+        events.append(("on disk", os.fstat(descriptor).st_size))
+
+    def replace(source: str, target: Path) -> None:
+        events.append(("named", Path(source).read_bytes(), Path(source).parent, target.read_bytes()))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", replace)
+    write_bytes(path, b"whole")
+    assert events == [("on disk", 5), ("named", b"whole", tmp_path, b"old")]
+    (leftover,) = tmp_path.glob(".*.tmp")  # what a process leaves that is killed here, and what resuming sweeps away
+    assert leftover.name.startswith(".file.")
+
+
+def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_bytes(b"old")
+
+    def full(_descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left on device"):
+        write_bytes(tmp_path / "file", b"new")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"old"}
+
+
+def test_a_place_that_is_no_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = tmp_path / "taken"
+    taken.write_text("")
+    for folder in (taken, taken / "below"):
+        expected = f"{folder}: cannot be used as a folder (a file is in its place); choose another"
+        assert complaint(write_bytes, folder / "file", b"") == expected
+
+    def forbidden(**_: Any) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(files.tempfile, "mkstemp", forbidden)
+    expected = f"{tmp_path}: cannot be used as a folder (no permission to write); choose another"
+    assert complaint(write_bytes, tmp_path / "file", b"") == expected
+
+
+def test_text_and_json_are_written_in_utf_8(tmp_path: Path) -> None:
+    write_text(tmp_path / "text", "naïve\r\n")
+    assert (tmp_path / "text").read_bytes() == b"na\xc3\xafve\r\n"
+    write_json(tmp_path / "json", {"ï": [1, None], "a": 0.1})
+    assert (tmp_path / "json").read_bytes() == b'{\n  "\xc3\xaf": [\n    1,\n    null\n  ],\n  "a": 0.1\n}\n'
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_numbers_that_json_does_not_know_are_refused_and_the_old_file_stays(value: float, tmp_path: Path) -> None:
+    write_json(tmp_path / "json", 1)
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "json", [value])
+    assert read_json(tmp_path / "json") == 1
+
+
+# ------------------------------------------------------------------------------------------------------------- reading
+
+
+def test_text_is_read_without_its_byte_order_mark(tmp_path: Path) -> None:
+    (tmp_path / "text").write_bytes(b"\xef\xbb\xbfna\xc3\xafve\r\n")
+    assert read_text(str(tmp_path / "text")) == "naïve\r\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "byte"), [(b"\xff", 1, "ff"), (b"a\n\nb\n\xc3\nd\n", 4, "c3"), (b"\xc3\xaf\n\x80", 2, "80")]
+)
+def test_bytes_that_are_no_utf_8_are_named_with_their_line(data: bytes, line: int, byte: str, tmp_path: Path) -> None:
+    path = tmp_path / "text"
+    path.write_bytes(data)
+    assert complaint(read_text, path) == f"{path}:{line}: not UTF-8 (byte 0x{byte}); save the file as UTF-8"
+
+
+def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
+    for path, reason in ((tmp_path / "none", "No such file or directory"), (tmp_path, "Is a directory")):
+        expected = f"{path}: cannot be read ({reason}); check the path and its permissions"
+        assert complaint(read_text, path) == expected
+
+
+def test_damaged_json_is_named_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "json"
+    path.write_text('{"a": 1,\n\n"b" 2}')
+    expected = f"{path}:3: not valid JSON (Expecting ':' delimiter); the file is damaged, make it anew"
+    assert complaint(read_json, path) == expected
+    path.write_text('\ufeff{"a": [1, 2.5, "x"]}', encoding="utf-8")
+    assert read_json(path) == {"a": [1, 2.5, "x"]}
+
+
+def test_what_stands_between_two_marks_is_replaced_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text("before\n<!-- results -->old\n\nold<!-- /results -->\nafter <!-- other -->")
+    parts = ("before\n<!-- results -->", "<!-- /results -->\nafter <!-- other -->")
+    assert around_marks(path, "results") == parts
+    write_between_marks(path, "results", "\n\n new\nlines \n")
+    assert path.read_text() == f"{parts[0]}\nnew\nlines\n{parts[1]}"
+    assert around_marks(path, "results") == parts
+    path.write_text("<!-- results --><!-- /results -->")
+    assert around_marks(path, "results") == ("<!-- results -->", "<!-- /results -->")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "nothing",
+        "<!-- results -->",
+        "<!-- /results -->",
+        "<!-- /results --> <!-- results -->",
+        "<!-- results --> <!-- results --> <!-- /results -->",
+        "<!-- results --> <!-- /results --> <!-- /results -->",
+    ],
+)
+def test_marks_that_are_missing_or_in_disorder_are_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text(text)
+    expected = (
+        f"{path}: needs the lines <!-- results --> and <!-- /results --> once, in this order; the results go between"
+        " them"
+    )
+    assert complaint(write_between_marks, path, "results", "new") == expected
+    assert path.read_text() == text
+
+
+# ------------------------------------------------------------------------------------------------------------- tensors
+
+
+def test_the_sha_256_of_abc() -> None:  # FIPS 180-2, appendix B.1
+    assert sha256(b"abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+def test_tensors_and_their_description_come_back_as_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    tensors = {
+        "turned": torch.arange(6.0).view(2, 3).t(),  # not in the order of its memory
+        "trained": torch.nn.Parameter(torch.tensor([1.5, -2.0])),
+        "counts": torch.tensor([2**40, -1]),
+        "half": torch.tensor(0.1, dtype=torch.bfloat16),
+    }
+    write_tensors(str(path), tensors, {"words": ["naïve", "b"], "step": 3})
+    found, description = read_tensors(str(path))
+    assert description == {"words": ["naïve", "b"], "step": 3}
+    assert found.keys() == tensors.keys()
+    for name, tensor in tensors.items():
+        assert found[name].dtype == tensor.dtype
+        torch.testing.assert_close(found[name], tensor.detach(), rtol=0, atol=0)
+
+
+def test_the_same_model_is_the_same_bytes(tmp_path: Path) -> None:
+    one, two = torch.ones(2), torch.zeros(3)
+    write_tensors(tmp_path / "a", {"one": one, "two": two}, {"x": 1, "y": {"p": 2, "q": 3}})
+    write_tensors(tmp_path / "b", {"two": two, "one": one}, {"y": {"q": 3, "p": 2}, "x": 1})
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_tensors_that_are_missing_foreign_or_altered_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    for place in (path, tmp_path):
+        assert complaint(read_tensors, place) == f"{place}: no such file; train a model first, or name the file of one"
+    save_file({"a": torch.ones(2)}, path, metadata={"format": "pt"})
+    foreign = f"{path}: not written by this program; name a file that a command here made"
+    assert complaint(read_tensors, path) == foreign
+    save_file({"a": torch.ones(2)}, path)
+    assert complaint(read_tensors, path) == foreign
+    write_tensors(path, {"a": torch.ones(2)}, {"words": ["first"]})
+    whole = path.read_bytes()
+    altered = f"{path}: altered since it was written (checksum differs); delete it and train again"
+    for old, new in ((b"first", b"third"), (torch.ones(2).numpy().tobytes(), torch.zeros(2).numpy().tobytes())):
+        assert whole.count(old) == 1
+        path.write_bytes(whole.replace(old, new))
+        assert complaint(read_tensors, path) == altered
+    path.write_bytes(whole[:-1])
+    assert complaint(read_tensors, path).startswith(f"{path}: cut short or not a safetensors file (")
+    assert complaint(read_tensors, path).endswith("); delete it and train again")
