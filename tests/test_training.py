@@ -1,13 +1,16 @@
-"""The loop: golden steps, exact resume from every kind of stop, refusal of bad checkpoints, several processes."""
+"""The loop: steps by hand, exact resume from every kind of stop, refusal of bad checkpoints, several processes."""
 
 import contextlib
+import ctypes
 import math
 import os
 import platform
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+import threading
+import weakref
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,8 +42,13 @@ def network(seed: int = 0, dropout: float = 0.2) -> nn.Module:
 
 
 def squared_error(model: nn.Module, items: Tensor) -> Tensor:
-    inputs = torch.randn(N, 4, generator=torch.Generator().manual_seed(1))
+    inputs = torch.randn(N, 4, generator=torch.Generator().manual_seed(1)).to(next(model.parameters()).dtype)
     return (model(inputs[items]).squeeze(-1) - inputs[items].sum(dim=-1)).square().mean()
+
+
+def mean_loss(_step: int, mean: float) -> dict[str, float]:
+    """A measurement of nothing else."""
+    return {"loss": mean}
 
 
 def fit(
@@ -111,20 +119,6 @@ def test_learning_rates_by_hand(schedule: Any, warmup: float, factors: list[floa
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.5 * factors[1]] * 2)
 
 
-@pytest.mark.parametrize(("decay", "expected"), [(0.0, [0.999, 0.9986543951]), (0.5, [0.9985, 0.9976551451])])
-def test_two_steps_of_adam_by_hand(decay: float, expected: list[float]) -> None:
-    model = nn.Linear(1, 1)
-    nn.init.ones_(model.weight)
-    nn.init.ones_(model.bias)
-    optimizer = make_optimizer(model, TrainingConfig(weight_decay=decay))
-    for gradient, value in zip((0.5, -0.2), expected):
-        for parameter in model.parameters():
-            parameter.grad = torch.full_like(parameter, gradient)
-        optimizer.step()
-        assert model.weight.item() == pytest.approx(value, abs=1e-7)
-    assert model.bias.item() == pytest.approx(0.9986543951, abs=1e-7)  # vectors never decay
-
-
 @pytest.mark.parametrize("accumulate", [2, 4, 5, 100])
 def test_a_batch_in_parts_is_the_same_batch(accumulate: int) -> None:
     gradients = []
@@ -139,16 +133,148 @@ def model_with_loss(model: nn.Module) -> nn.Module:
     return training.WithLoss(model, squared_error)
 
 
-@pytest.mark.parametrize("clip", [0.01, 1e9])
-def test_the_gradient_is_clipped_to_its_norm(clip: float) -> None:
-    steps = []
-    for config in (TrainingConfig(), TrainingConfig(clip=clip)):
-        model = network(dropout=0.0)
-        before = nn.utils.parameters_to_vector(model.parameters()).detach().clone()
-        training_step(model_with_loss(model), torch.optim.SGD(model.parameters(), lr=1.0), torch.arange(N), config)
-        steps.append(before - nn.utils.parameters_to_vector(model.parameters()).detach())
-    norm = steps[0].norm().item()
-    torch.testing.assert_close(steps[1], steps[0] * min(1, clip / norm), rtol=1e-3, atol=1e-6)
+def steps_by_hand(
+    model: nn.Module,
+    plan: list[Tensor],
+    rates: list[float],
+    decay: float = 0.0,
+    beta2: float = 0.999,
+    clip: float = math.inf,
+) -> tuple[list[float], list[Tensor]]:
+    """The loss of each step and the weights after the last one: AdamW as Loshchilov and Hutter (2019) write it, the
+    whole gradient scaled down to the norm `clip`, decay on matrices only."""
+    parameters, losses = [parameter.detach().clone() for parameter in model.parameters()], []
+    first, second = ([torch.zeros_like(parameter) for parameter in parameters] for _ in range(2))
+    for t, (items, rate) in enumerate(zip(plan, rates), start=1):
+        with torch.no_grad():
+            for parameter, value in zip(model.parameters(), parameters):
+                parameter.copy_(value)
+        loss = squared_error(model, items)
+        losses.append(loss.item())
+        gradients = torch.autograd.grad(loss, list(model.parameters()))
+        norm = math.sqrt(sum(gradient.square().sum().item() for gradient in gradients))
+        for i, gradient in enumerate(gradients):
+            g = gradient * min(1, clip / (norm + 1e-6))
+            first[i] = 0.9 * first[i] + 0.1 * g
+            second[i] = beta2 * second[i] + (1 - beta2) * g**2
+            size = (second[i] / (1 - beta2**t)).sqrt() + 1e-8
+            decayed = parameters[i] * (1 - rate * decay * (parameters[i].dim() > 1))
+            parameters[i] = decayed - rate * first[i] / (1 - 0.9**t) / size
+    return losses, parameters
+
+
+FULL = [1e-3] * 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "by_hand"),
+    [
+        ({}, {"rates": FULL}),
+        ({"learning_rate": 0.03}, {"rates": [0.03] * 4}),
+        ({"weight_decay": 0.3}, {"rates": FULL, "decay": 0.3}),
+        ({"beta2": 0.5}, {"rates": FULL, "beta2": 0.5}),
+        ({"clip": 0.02}, {"rates": FULL, "clip": 0.02}),
+        ({"schedule": "linear"}, {"rates": [1e-3, 0.75e-3, 0.5e-3, 0.25e-3]}),
+        ({"schedule": "cosine"}, {"rates": [1e-3, 0.8535533906e-3, 0.5e-3, 0.1464466094e-3]}),
+        ({"warmup": 0.5}, {"rates": [1e-3 / 3, 2e-3 / 3, 1e-3, 1e-3]}),
+        ({"accumulate": 4}, {"rates": FULL}),
+        (
+            {"weight_decay": 0.1, "beta2": 0.9, "clip": 0.5, "accumulate": 2, "schedule": "linear", "warmup": 0.25},
+            {"rates": [0.5e-3, 1e-3, 2e-3 / 3, 1e-3 / 3], "decay": 0.1, "beta2": 0.9, "clip": 0.5},
+        ),
+    ],
+    ids=str,
+)
+def test_four_steps_by_hand(settings: dict[str, Any], by_hand: dict[str, Any]) -> None:
+    plan = [torch.tensor(items) for items in ([0, 5, 3, 18, 7, 7], [1, 2], [9, 10, 11, 12, 13], [4])]
+    model = network(dropout=0.0).double()
+    losses, expected = steps_by_hand(network(dropout=0.0).double(), plan, **by_hand)
+    history, _ = train(model, plan, squared_error, TrainingConfig(**settings), 0, range(1, 5), mean_loss)
+    assert [row["loss"] for row in history] == pytest.approx(losses, rel=1e-12)
+    torch.testing.assert_close(list(model.parameters()), expected, rtol=0, atol=1e-13)
+    plain = steps_by_hand(network(dropout=0.0).double(), plan, FULL)[1]
+    change = max((a - b).abs().max().item() for a, b in zip(plain, expected))
+    assert change > 1e-6 or by_hand == {"rates": FULL}  # or the setting would not show
+
+
+def test_a_gradient_below_the_limit_is_not_clipped() -> None:
+    assert_same_bits(fit(config=TrainingConfig(clip=1e9)), fit(config=TrainingConfig()))
+
+
+@pytest.mark.parametrize(("precision", "expected"), [("float32", 1.00390625), ("bf16", 1.0)])
+def test_bf16_rounds_products_to_8_bits_and_keeps_the_weights_whole(precision: Any, expected: float) -> None:
+    model = nn.Linear(1, 1, bias=False)
+    nn.init.constant_(model.weight, 1 + 2**-8)
+
+    def loss(model: nn.Module, items: Tensor) -> Tensor:
+        return model(torch.ones(len(items), 1)).float().mean()
+
+    config = TrainingConfig(precision=precision, learning_rate=2**-10)
+    history, _ = train(model, [torch.arange(3)], loss, config, 0, [1], mean_loss)
+    assert history == [{"loss": expected}]
+    assert model.weight.dtype == torch.float32
+    assert model.weight.item() == pytest.approx(1 + 2**-8 - 2**-10, abs=1e-7)  # Adam's first step is the rate
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_what_is_trained_is_compiled_if_it_is_to_be(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+
+    def compile(module: nn.Module) -> nn.Module:
+        module.register_forward_hook(lambda *_: calls.append(module))
+        return module
+
+    monkeypatch.setattr(torch, "compile", compile)
+    fit(config=TrainingConfig(compile=compiled))
+    assert len(calls) == (N_STEPS if compiled else 0)
+
+
+def test_the_defaults_are_those_of_the_report() -> None:
+    assert TrainingConfig() == TrainingConfig(
+        batch_size=16,
+        learning_rate=0.001,
+        weight_decay=0.0,
+        schedule="constant",
+        warmup=0.0,
+        beta2=0.999,
+        label_smoothing=0.0,
+        smoothing="uniform",
+        unigram_bias=False,
+        clip=None,
+        accumulate=1,
+        precision="float32",
+        compile=False,
+    )
+    TrainingConfig(batch_size=1, warmup=1.0, beta2=0.0, label_smoothing=0.0, accumulate=1, clip=1e-9)  # at the edges
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+@pytest.mark.parametrize(("n", "accumulate"), [(6, 1), (7, 3), (1, 1), (2, 2)])
+def test_the_gradients_of_all_processes_average_to_that_of_the_whole_batch(
+    world_size: int, n: int, accumulate: int
+) -> None:
+    items = torch.arange(n)
+    model = network(dropout=0.0).double()
+    whole = squared_error(model, items)
+    expected = torch.autograd.grad(whole, list(model.parameters()))
+    total, average = 0.0, [torch.zeros_like(gradient) for gradient in expected]
+    for rank in range(world_size):
+        value, stop = training_step(
+            model_with_loss(model),
+            torch.optim.SGD(model.parameters(), lr=0.0),
+            items,
+            TrainingConfig(accumulate=accumulate),
+            rank,
+            world_size,
+            stopped=[lambda: False, lambda: True, lambda: False][rank],
+        )
+        assert stop == (rank == 1)
+        total += value
+        for sum_, parameter in zip(average, model.parameters()):
+            assert parameter.grad is not None
+            sum_ += parameter.grad / world_size
+    assert total == pytest.approx(whole.item(), rel=1e-12)
+    torch.testing.assert_close(average, list(expected), rtol=1e-10, atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -163,6 +289,7 @@ def test_the_gradient_is_clipped_to_its_norm(clip: float) -> None:
         {"weight_decay": -0.1},
         {"warmup": 1.5},
         {"label_smoothing": 1.0},
+        {"beta2": 1.0},
     ],
     ids=str,
 )
@@ -180,15 +307,250 @@ def test_a_seed_decides_every_bit() -> None:
     assert not torch.equal(fit(seed=3)[0]["0.weight"], fit(seed=4)[0]["0.weight"])  # of the dropout
 
 
-def test_seeds_of_different_purposes_differ() -> None:
-    seeds = [
-        derived_seed(0, "order"),
-        derived_seed(0, "order", 1),
-        derived_seed(1, "order"),
-        derived_seed(0, "dropout"),
+class Draws:
+    """A loss for `train` that notes, at each step, the items, the generator's seed and what is drawn first."""
+
+    def __init__(self) -> None:
+        self.items: list[list[int]] = []
+        self.seeds: list[int] = []
+        self.drawn: list[float] = []
+
+    def __call__(self, model: nn.Module, items: Tensor) -> Tensor:
+        self.items.append(items.tolist())
+        self.seeds.append(torch.initial_seed())
+        self.drawn.append(torch.rand(()).item())
+        return squared_error(model, items)
+
+
+def draws(seed: int, measure_at: list[int]) -> Draws:
+    def measure(step: int, mean: float) -> dict[str, float]:
+        return {"noise": torch.rand(step).sum().item()}
+
+    found = Draws()
+    train(network(), [torch.arange(6)] * 5, found, TrainingConfig(), seed, measure_at, measure)
+    return found
+
+
+def test_every_step_of_every_seed_has_a_dropout_of_its_own() -> None:
+    found = [draws(3, [5]), draws(4, [5]), draws(3, [1, 2, 4])]
+    assert found[0].seeds == [derived_seed(3, "dropout", step, 0) for step in range(5)]
+    assert len({*found[0].drawn, *found[1].drawn}) == 10
+    assert found[2].drawn == found[0].drawn  # whatever was measured in between
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_each_process_takes_its_items_and_a_dropout_of_its_own_and_the_first_measures(
+    rank: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "process", lambda: (rank, 2))
+    monkeypatch.setattr(training, "sum_over_processes", lambda *values: list(values))
+    monkeypatch.setattr(nn.parallel, "DistributedDataParallel", Member)
+    bars = bars_of_training(monkeypatch)
+    found, reports = Draws(), []
+    plan = [torch.arange(5), torch.tensor([9, 8, 7])]
+    history, _ = train(
+        model := network(),
+        plan,
+        found,
+        TrainingConfig(),
+        7,
+        [1, 2],
+        lambda step, mean: {"step": step},
+        tmp_path / "checkpoint",
+        on_measurement=lambda history: reports.append(len(history)),
+    )
+    assert found.items == ([[0, 2, 4], [9, 7]] if rank == 0 else [[1, 3], [8]])
+    assert found.seeds == [derived_seed(7, "dropout", step, rank) for step in (0, 1)]
+    assert history == ([{"step": 1}, {"step": 2}] if rank == 0 else [])
+    assert reports == ([1, 2] if rank == 0 else [])
+    assert (tmp_path / "checkpoint").exists() == (rank == 0)
+    assert bars[0].settings["disable"] is (True if rank else None)
+    assert not model.training
+
+
+# --------------------------------------------------------------------------------------------------------- measuring
+
+
+def test_measuring_sees_a_model_that_is_not_in_training_and_training_one_that_is() -> None:
+    model, modes = network(), []
+
+    def interfere(where: str, step: int) -> None:
+        modes.append((where, model.training, torch.is_grad_enabled()))
+
+    fit(model=model, every=1, config=TrainingConfig(), interfere=interfere)
+    assert modes == [("step", True, True), ("measure", False, False), ("report", False, True)] * N_STEPS
+    assert not model.training
+    assert torch.is_grad_enabled()
+
+
+def test_a_run_that_had_nothing_left_to_do_ends_in_eval_mode_too(tmp_path: Path) -> None:
+    fit(tmp_path / "checkpoint")
+    fit(tmp_path / "checkpoint", model=(model := network()))
+    assert not model.training
+
+
+def test_the_training_loss_is_the_mean_of_the_steps_since_the_last_measurement() -> None:
+    def loss(model: Any, items: Tensor) -> Tensor:
+        return items.float().mean() + 0 * model.weight.sum()
+
+    def measure(step: int, mean: float) -> dict[str, float]:
+        return {"step": step, "loss": mean}
+
+    plan = [torch.tensor([value]) for value in (1, 2, 4, 8, 16, 32)]
+    history, _ = train(nn.Linear(1, 1), plan, loss, TrainingConfig(), 0, [2, 5, 6], measure)
+    assert [(row["step"], row["loss"]) for row in history] == [(2, 1.5), (5, pytest.approx(28 / 3)), (6, 32)]
+
+
+class Clock:
+    """Stands for the module `time`, and moves only when a test says so."""
+
+    now = 1000.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+    monotonic = perf_counter
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(training, "time", clock)
+    return clock
+
+
+def timed(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch, n_steps: int, measure_at: list[int], step: float, saving: float
+) -> tuple[list[int], float]:
+    """After which steps a run saves whose steps, and its saving, take these seconds; and how long it says it took."""
+    saved = []
+
+    def wait(seconds: float) -> None:
+        clock.now += seconds
+
+    def loss(model: nn.Module, items: Tensor) -> Tensor:
+        wait(step)
+        return squared_error(model, items)
+
+    def measure(step: int, mean: float) -> dict[str, Any]:
+        wait(1e5)
+        return {}
+
+    def save_checkpoint(path: Any, model: Any, optimizer: Any, state: training.State, identity: Any) -> None:
+        wait(saving)
+        saved.append(state.step)
+
+    monkeypatch.setattr(training, "save_checkpoint", save_checkpoint)
+    _, seconds = train(
+        network(),
+        [torch.arange(2)] * n_steps,
+        loss,
+        TrainingConfig(),
+        0,
+        measure_at,
+        measure,
+        Path("checkpoint"),
+        on_measurement=lambda history: wait(1e6),
+    )
+    return saved, seconds
+
+
+def test_the_seconds_of_training_count_steps_and_not_measurements(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert timed(clock, monkeypatch, 6, [2, 4, 6], step=1.5, saving=300.0)[1] == 9.0
+
+
+def test_the_seconds_of_a_resumed_run_count_both_parts(clock: Clock, tmp_path: Path) -> None:
+    def loss(model: nn.Module, items: Tensor) -> Tensor:
+        clock.now += 2.0
+        if clock.now == 1006.0:
+            os.kill(os.getpid(), signal.SIGINT)
+        return squared_error(model, items)
+
+    def run() -> float:
+        plan = [torch.arange(2)] * 5
+        return train(network(), plan, loss, TrainingConfig(), 0, [], mean_loss, tmp_path / "checkpoint")[1]
+
+    with pytest.raises(Interrupted, match="stopped at step 3 of 5"):
+        run()
+    clock.now = 5000.0
+    assert run() == 10.0
+
+
+@pytest.mark.parametrize(
+    ("n_steps", "measure_at", "step", "saving", "expected"),
+    [
+        (20, [], 5.0, 0.5, [5, 10, 15, 20]),  # when more than 20 seconds are gone
+        (20, [], 5.0, 2.0, [5, 14]),  # when the 2 seconds that it takes are less than a twentieth
+        (8, [3, 6], 0.5, 0.0, [3, 6]),  # at measurements
+        (8, [3, 4], 0.5, 1e6, [3]),
+    ],
+)
+def test_checkpoints_are_written_now_and_then(
+    n_steps: int,
+    measure_at: list[int],
+    step: float,
+    saving: float,
+    expected: list[int],
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert timed(clock, monkeypatch, n_steps, measure_at, step, saving)[0] == expected
+
+
+class Bar:
+    """Stands for tqdm, and keeps what it is told."""
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings, self.n_updates = settings, 0
+        self.shown: list[dict[str, str]] = []
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def update(self) -> None:
+        self.n_updates += 1
+
+    def set_postfix(self, shown: dict[str, str]) -> None:
+        self.shown.append(shown)
+
+
+def bars_of_training(monkeypatch: pytest.MonkeyPatch) -> list[Bar]:
+    bars: list[Bar] = []
+
+    def tqdm(**settings: Any) -> Bar:
+        bars.append(Bar(**settings))
+        return bars[-1]
+
+    monkeypatch.setattr(training, "tqdm", tqdm)
+    return bars
+
+
+def test_the_bar_begins_where_the_run_does_and_shows_its_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bars = bars_of_training(monkeypatch)
+
+    def measure(step: int, mean: float) -> dict[str, Any]:
+        return {"step": step, "loss": 2 / 3, "more": {"loss": 1.0}}
+
+    def run(n_steps: int) -> None:
+        plan = [torch.arange(2)] * n_steps
+        train(network(), plan, squared_error, TrainingConfig(), 0, [3, 5], measure, tmp_path / "c", label="a run")
+
+    run(3)
+    run(5)
+    expected = {"desc": "a run", "unit": "step", "disable": None, "leave": False}
+    assert [bar.settings for bar in bars] == [
+        {"total": 3, "initial": 0, **expected},
+        {"total": 5, "initial": 3, **expected},
     ]
-    assert len(set(seeds)) == 4
-    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert [bar.n_updates for bar in bars] == [3, 2]
+    assert [bar.shown for bar in bars] == [[{"loss": "0.6667"}]] * 2
 
 
 def test_measuring_more_often_changes_nothing() -> None:
@@ -238,9 +600,55 @@ def test_a_stop_signal_finishes_the_step_saves_and_says_where(number: int, at: i
     assert_same_bits(fit(tmp_path / "checkpoint", network(seed=99)), fit())
 
 
-def test_a_run_that_diverges_says_so() -> None:
-    with pytest.raises(UserError, match=r"diverged at step \d+.*lower --learning-rate"):
-        fit(config=TrainingConfig(learning_rate=1e30))
+def test_without_a_checkpoint_a_stop_signal_stops_all_the_same() -> None:
+    def interfere(where: str, at: int) -> None:
+        if (where, at) == ("step", 3):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match="stopped at step 3 of 12"):
+        fit(config=replace(CONFIG, accumulate=1), interfere=interfere)
+
+
+def test_outside_the_main_thread_signals_stay_with_whoever_has_them() -> None:
+    found: list[Any] = []
+    thread = threading.Thread(target=lambda: found.append(fit()))
+    thread.start()
+    thread.join()
+    assert_same_bits(found, [fit()])
+
+
+def test_what_an_interrupted_step_leaves_is_saved_as_it_was_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "SHARE_OF_CHECKPOINTS", 0.0)  # none but this one
+
+    def interfere(where: str, at: int) -> None:
+        if (where, at) == ("step", 11):  # the second part of the sixth step; the fourth has but one
+            raise Interrupted("another process died")
+
+    with pytest.raises(Interrupted, match="another process died"):
+        fit(tmp_path / "checkpoint", interfere=interfere)
+    assert read_tensors(tmp_path / "checkpoint")[1]["state"]["step"] == 5
+    assert_same_bits(fit(tmp_path / "checkpoint", network(seed=99)), fit())
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+@pytest.mark.parametrize(("where", "step"), [("loss", 3), ("measurement", 4)])
+def test_a_run_that_diverges_says_at_which_step_and_leaves_its_last_good_checkpoint(
+    where: str, step: int, value: float, tmp_path: Path
+) -> None:
+    def loss(model: nn.Module, items: Tensor) -> Tensor:
+        return squared_error(model, items) * (value if where == "loss" and items[0] == 3 else 1)
+
+    def measure(step: int, mean: float) -> dict[str, Any]:
+        return {"scores": {"text": value if where == "measurement" and step == 4 else 0.0}}
+
+    plan = [torch.tensor([number, 9]) for number in range(1, 6)]
+    with pytest.raises(UserError) as caught:
+        train(network(), plan, loss, TrainingConfig(), 0, [2, 4], measure, tmp_path / "checkpoint")
+    remedy = "lower --learning-rate or set --clip"
+    assert str(caught.value) == f"training diverged at step {step}: no finite loss; {remedy}"
+    assert read_tensors(tmp_path / "checkpoint")[1]["state"]["step"] == 2
 
 
 def test_batch_norm_is_not_computed_in_parts() -> None:
@@ -294,15 +702,102 @@ def test_a_checkpoint_of_another_run_or_architecture_is_refused(checkpoint: Path
     assert_refused(checkpoint, "weights are not of this architecture")
 
 
-def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_complaints_about_checkpoints_say_what_to_do(checkpoint: Path) -> None:
+    for model, identity, complaint in (
+        (network(), "other", "of another run (it is this run there and other here); resume with the same, or choose"),
+        (nn.Linear(4, 1), "this run", "its weights are not of this architecture; use the settings it was trained with"),
+    ):
+        with pytest.raises(UserError) as caught:
+            fit(checkpoint, model, identity=identity)
+        assert str(caught.value).removesuffix(" another --out") == f"{checkpoint}: {complaint}"
+
+
+class Shared(nn.Module):
+    """A parameter with two names, a buffer that is learned, and one that is made anew with the model."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first = nn.Linear(2, 2, bias=False)
+        self.second = nn.Linear(2, 2)
+        self.second.weight = self.first.weight
+        self.register_buffer("mean", torch.zeros(2))
+        self.register_buffer("table", torch.zeros(9), persistent=False)
+
+
+def test_what_a_model_has_learned_is_each_parameter_once_and_the_buffers_it_keeps(tmp_path: Path) -> None:
+    model, other = Shared(), Shared()
+    assert list(weights(model)) == ["first.weight", "second.bias", "mean"]
+    tensors = {"first.weight": torch.ones(2, 2), "second.bias": torch.full((2,), 2.0), "mean": torch.full((2,), 3.0)}
+    training.load_weights(model, tensors, tmp_path)
+    assert_same_bits(weights(model), tensors)
+    assert model.second.weight is model.first.weight
+    assert model.first.weight.requires_grad
+    before = {name: tensor.clone() for name, tensor in weights(other).items()}
+    for wrong in ({"mean": torch.zeros(2)}, tensors | {"more": torch.zeros(1)}, tensors | {"mean": torch.zeros(3)}):
+        with pytest.raises(UserError) as caught:
+            training.load_weights(other, wrong, Path("file"))
+        remedy = "use the settings it was trained with"
+        assert str(caught.value) == f"file: its weights are not of this architecture; {remedy}"
+        assert_same_bits(weights(other), before)
+
+
+def test_a_checkpoint_brings_back_weights_optimizer_and_state(tmp_path: Path) -> None:
+    models = [network(0).double(), network(1).double()]
+    optimizers = [make_optimizer(model, TrainingConfig()) for model in models]
+    step = [WithLoss(model, squared_error) for model in models]
+    training_step(step[0], optimizers[0], torch.arange(5), TrainingConfig())
+    state = training.State(step=3, loss_sum=0.5, loss_count=2, seconds=1.25, history=[{"epoch": 1}])
+    training.save_checkpoint(tmp_path / "c", models[0], optimizers[0], state, {"seed": 1})
+    assert training.load_checkpoint(tmp_path / "c", models[1], optimizers[1], {"seed": 1}) == state
+    assert_same_bits(weights(models[1]), weights(models[0]))
+    for key in ("step", "exp_avg", "exp_avg_sq"):
+        found, expected = (
+            [entry[key] for entry in optimizer.state_dict()["state"].values()] for optimizer in reversed(optimizers)
+        )
+        assert len(found) == 4
+        assert_same_bits(found, expected)
+
+
+# ------------------------------------------------------------------------------------------------------------ devices
+
+
+@pytest.mark.parametrize(
+    ("name", "there", "local_rank", "expected"),
+    [
+        ("auto", (), None, "cpu"),
+        ("auto", ("mps",), None, "mps"),
+        ("auto", ("mps", "cuda"), None, "cuda"),
+        ("cpu", ("mps", "cuda"), None, "cpu"),
+        ("mps", ("mps", "cuda"), None, "mps"),
+        ("cuda", ("cuda",), None, "cuda"),
+        ("cuda", ("cuda",), "3", "cuda:3"),
+        ("auto", ("cuda",), "0", "cuda:0"),
+        ("mps", ("mps",), "3", "mps"),
+        ("cpu", (), "3", "cpu"),
+    ],
+)
+def test_the_device_is_the_one_asked_for_or_the_fastest(
+    name: str, there: tuple[str, ...], local_rank: str | None, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for device, backend in (("cuda", torch.cuda), ("mps", torch.backends.mps)):
+        monkeypatch.setattr(backend, "is_available", lambda device=device: device in there)
+    if local_rank is None:
+        monkeypatch.delenv("LOCAL_RANK", raising=False)
+    else:
+        monkeypatch.setenv("LOCAL_RANK", local_rank)
+    assert training.pick_device(name) == torch.device(expected)
+
+
+@pytest.mark.parametrize("name", ["cuda", "mps"])
+def test_a_device_that_is_not_there_is_refused(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(UserError, match="--device cuda: not available"):
-        training.pick_device("cuda")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UserError) as caught:
+        training.pick_device(name)
+    assert str(caught.value) == f"--device {name}: not available on this machine; use --device cpu or auto"
 
 
 # -------------------------------------------------------------------------------------------------- several processes
-
-WITHOUT_DROPOUT: dict[str, Any] = {"dropout": 0.0}
 
 
 def member(folder: Path, batch_size: int, accumulate: int, trouble: str = "") -> None:
@@ -332,6 +827,181 @@ def member(folder: Path, batch_size: int, accumulate: int, trouble: str = "") ->
 
 def alone(**settings: Any) -> tuple[dict[str, Tensor], list[Any]]:
     return fit(model=network(dropout=0.0), **settings)
+
+
+class Member(nn.parallel.DistributedDataParallel):
+    """Wraps a module as DistributedDataParallel does, with no other process there; notes what waits for the others."""
+
+    def __init__(self, module: nn.Module) -> None:
+        nn.Module.__init__(self)
+        self.inner, self.waiting = module, False
+        self.exchanged: list[bool] = []
+
+    def forward(self, items: Tensor) -> Tensor:
+        self.exchanged.append(not self.waiting)
+        return self.inner(items)
+
+    @contextlib.contextmanager
+    def no_sync(self) -> Iterator[None]:
+        self.waiting = True
+        yield
+        self.waiting = False
+
+
+def test_gradients_are_exchanged_once_a_step_with_its_last_part() -> None:
+    member = Member(model_with_loss(network()))
+    optimizer = torch.optim.SGD(member.parameters(), lr=1.0)
+    for accumulate in (3, 1):
+        training_step(member, optimizer, torch.arange(6), TrainingConfig(accumulate=accumulate))
+    assert member.exchanged == [False, False, True, True]
+
+
+def test_batch_norm_is_not_computed_by_several_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    def run() -> None:
+        fit(model=nn.Sequential(nn.Linear(4, 1), nn.BatchNorm1d(1)), config=TrainingConfig(), batch_size=N)
+
+    run()  # one process, in one piece
+    monkeypatch.setattr(training, "process", lambda: (0, 2))
+    with pytest.raises(UserError) as caught:
+        run()
+    remedy = "leave it out, or use one process and no --accumulate"
+    assert str(caught.value) == f"batch norm needs each batch in one piece; {remedy}"
+
+
+def test_sums_are_taken_over_the_processes_that_train_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    def twice(tensor: Tensor) -> None:  # two processes with the same numbers
+        assert tensor.dtype == torch.float64
+        tensor *= 2
+
+    monkeypatch.setattr(torch.distributed, "all_reduce", twice)
+    assert training.sum_over_processes(0.1, 3.0) == [0.1, 3.0]
+    monkeypatch.setattr(training, "process", lambda: (1, 2))
+    assert training.sum_over_processes(0.1, 3.0) == [0.2, 6.0]
+
+
+@pytest.mark.parametrize(
+    ("available", "initialised", "expected"), [(True, True, (2, 5)), (True, False, (0, 1)), (False, True, (0, 1))]
+)
+def test_a_process_knows_its_rank_or_is_alone(
+    available: bool, initialised: bool, expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = {"is_available": available, "is_initialized": initialised, "get_rank": 2, "get_world_size": 5}
+    for name, answer in answers.items():
+        monkeypatch.setattr(torch.distributed, name, lambda answer=answer: answer)
+    assert training.process() == expected
+
+
+def test_only_the_first_process_goes_before_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    for place, expected in (
+        ((0, 1), ["inside"]),
+        ((0, 3), ["inside", "waited"]),
+        ((1, 3), ["waited", "inside"]),
+        ((2, 3), ["waited", "inside"]),
+    ):
+        events: list[str] = []
+        with monkeypatch.context() as patch:
+            patch.setattr(training, "process", lambda place=place: place)
+            patch.setattr(torch.distributed, "barrier", lambda events=events: events.append("waited"))
+            with training.first_process_first():
+                events.append("inside")
+        assert events == expected
+
+
+def test_an_error_of_waiting_for_another_process_is_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text, said in (("gone\naway", "gone"), ("x" * 101, "x" * 100), ("", "RuntimeError")):
+        monkeypatch.undo()
+        with pytest.raises(RuntimeError), training.others_alive():  # alone, it is what it is
+            raise RuntimeError(text)
+        monkeypatch.setattr(training, "process", lambda: (1, 2))
+        with pytest.raises(Interrupted) as caught, training.others_alive():
+            raise RuntimeError(text)
+        assert str(caught.value) == f"another process of the group died ({said})"
+    with pytest.raises(ValueError, match="other"), training.others_alive():
+        raise ValueError("other")
+
+    def barrier() -> None:
+        raise RuntimeError("no answer")
+
+    monkeypatch.setattr(torch.distributed, "barrier", barrier)
+    with pytest.raises(Interrupted, match="no answer"), training.first_process_first():
+        raise AssertionError("the others must not go in")
+
+
+@pytest.fixture
+def group_events(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    events: list[Any] = []
+    monkeypatch.setattr(torch.distributed, "init_process_group", events.append)
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: events.append("gone"))
+    return events
+
+
+def test_processes_of_torchrun_know_each_other_and_one_alone_does_not(
+    group_events: list[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for world_size, cuda, expected in (
+        (None, True, ["inside"]),
+        ("1", True, ["inside"]),
+        ("2", False, ["gloo", "inside", "gone"]),
+        ("2", True, ["cpu:gloo,cuda:nccl", "inside", "gone"]),
+    ):
+        group_events.clear()
+        monkeypatch.delenv("WORLD_SIZE", raising=False)
+        if world_size:
+            monkeypatch.setenv("WORLD_SIZE", world_size)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
+        with training.processes():
+            group_events.append("inside")
+        assert group_events == expected
+
+
+def test_what_was_trained_is_gone_before_the_group_is(group_events: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    left: list[weakref.ref[nn.Module]] = []
+
+    def destroy() -> None:
+        group_events.append([model() for model in left])
+
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", destroy)
+
+    def trained() -> None:
+        model = network()
+        model.itself = model  # only the collector finds this one
+        left.append(weakref.ref(model))
+        raise RuntimeError("lost")
+
+    def caught_and_raised_anew() -> None:
+        model = network()
+        left.append(weakref.ref(model))
+        try:
+            trained()
+        except RuntimeError as error:
+            raise Interrupted("another process died") from error
+
+    with pytest.raises(Interrupted, match="another process died"), training.processes():
+        caught_and_raised_anew()
+    assert group_events[1:] == [[None, None]]
+
+
+def test_the_c_library_is_told_to_keep_what_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+
+    class Library:
+        def __init__(self, name: str | None) -> None:
+            told.append(name)
+
+        def mallopt(self, parameter: int, value: int) -> None:
+            told.append((parameter, value))
+
+    monkeypatch.setattr(ctypes, "CDLL", Library)
+    training.keep_freed_memory()
+    assert told == [None, (-1, 2**30), (-3, 2**25)]  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
+    for error in (OSError, AttributeError, TypeError):
+
+        def none(_name: str | None, error: type[Exception] = error) -> None:
+            raise error
+
+        monkeypatch.setattr(ctypes, "CDLL", none)
+        training.keep_freed_memory()
 
 
 @pytest.mark.parametrize(("batch_size", "accumulate"), [(BATCH, 1), (BATCH, 2), (1, 1)])
