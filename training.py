@@ -117,8 +117,8 @@ def train(
                 if save:
                     save_checkpoint(checkpoint, model, optimizer, state, identity)
                 raise
-            check_finite(value, state.step)
             state.step += 1
+            check_finite(value, state.step)
             state.loss_sum += value
             state.loss_count += 1
             state.seconds += time.perf_counter() - started
