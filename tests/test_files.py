@@ -44,13 +44,13 @@ def test_bytes_arrive_in_folders_that_are_made_for_them(tmp_path: Path) -> None:
 
 
 def test_a_written_file_has_the_usual_permissions(tmp_path: Path) -> None:
-    before = os.umask(0o027)
+    before = os.umask(0o020)
     try:
         write_bytes(tmp_path / "file", b"")
-        assert os.umask(0o027) == 0o027  # asking for it has not changed it
+        assert os.umask(0o020) == 0o020  # asking for it has not changed it
     finally:
         os.umask(before)
-    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
+    assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o646
 
 
 def test_the_name_is_taken_when_all_bytes_are_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,6 +82,18 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path: Path, monkey
     with pytest.raises(OSError, match="No space left on device"):
         write_bytes(tmp_path / "file", b"new")
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {"file": b"old"}
+
+
+def test_the_first_error_is_told_when_the_half_written_file_is_gone_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def sweep(temporary: str, _mode: int) -> None:
+        Path(temporary).unlink()
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "chmod", sweep)
+    with pytest.raises(OSError, match="Input/output error"):
+        write_bytes(tmp_path / "file", b"new")
 
 
 def test_a_place_that_is_no_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -123,7 +135,7 @@ def test_text_is_read_without_its_byte_order_mark(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("data", "line", "byte"), [(b"\xff", 1, "ff"), (b"a\n\nb\n\xc3\nd\n", 4, "c3"), (b"\xc3\xaf\n\x80", 2, "80")]
+    ("data", "line", "byte"), [(b"\xff", 1, "ff"), (b"\n\nb\n\xc3\nd\n", 4, "c3"), (b"\xc3\xaf\n\x80", 2, "80")]
 )
 def test_bytes_that_are_no_utf_8_are_named_with_their_line(data: bytes, line: int, byte: str, tmp_path: Path) -> None:
     path = tmp_path / "text"

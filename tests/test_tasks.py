@@ -1,0 +1,531 @@
+"""What each task gives to the loop, and what it measures, on data with a planted truth."""
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import evaluation
+from dataset import Data, epoch_batches, load_data, same_text, window_starts
+from evaluation import Protocol
+from files import UserError
+from inference import load_model
+from randomness import generator
+from runs import DISCOUNT, ClassifierWork, DecoderWork, Place, Recipe, Run, perform
+from training import TrainingConfig
+from transformer import PhraseEmbedding, TransformerConfig
+
+CPU = torch.device("cpu")
+TINY = TransformerConfig(0, n_embd=8, n_layer=1, block_size=4, ff_dim=8, initialisation="pytorch")
+WORDS = ["<pad>", "<unk>", "a", "b", "c", "d", "e"]  # sorted, so a is 2 and e is 6
+
+
+def planted(
+    folder: Path,
+    train: list[tuple[int, str]],
+    test: list[tuple[int, str]],
+    text: list[str],
+    **texts: list[str],
+) -> Data:
+    """Rows (label, text), the text to train on and those to test with, by way of a data folder."""
+    folder.mkdir(exist_ok=True)
+    for name, rows in (("train_CLS.tsv", train), ("test_CLS.tsv", test)):
+        (folder / name).write_text("".join(f"{label}\t{row}\n" for label, row in rows))
+    for name, lines in {"train_LM": text, **{f"test_LM_{name}": lines for name, lines in texts.items()}}.items():
+        (folder / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines))
+    return load_data(folder, TINY.block_size)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    """Ten rows of one to five words; of the test rows nine in ten are of one class; c stands in the text alone."""
+    folder = tmp_path_factory.mktemp("small")
+    rows = ["a", "a b", "a b d", "a b d e", "a b d e e", "b", "b a", "b d", "b e", "d e"]
+    train = [(place // 5, row) for place, row in enumerate(rows)]
+    test = [(0, f"a{' d' * (place + 1)}") for place in range(9)] + [(1, "e")]
+    data = planted(folder, train, test, ["a b a", "c a b"], one=["a b c", "b"], two=["e a"])
+    assert data.tokenizer.words == WORDS
+    return data
+
+
+def run_of(task: Any, duration: int = 3, seed: int = 0, architecture: TransformerConfig = TINY, **settings: Any) -> Run:
+    """A run; settings of the recipe or of training."""
+    own = {name: settings.pop(name) for name in ("by_length", "shuffled") if name in settings}
+    run = {name: settings.pop(name) for name in ("brief", "lengths", "fold") if name in settings}
+    return Run(task, Recipe(task, architecture, TrainingConfig(**settings), duration, **own), seed, **run)
+
+
+def classifier(data: Data, device: torch.device = CPU, **settings: Any) -> ClassifierWork:
+    return ClassifierWork(run_of("classifier", **settings), data, device)
+
+
+def decoder(data: Data, device: torch.device = CPU, **settings: Any) -> DecoderWork:
+    return DecoderWork(run_of("decoder", **settings), data, device)
+
+
+class Asked:
+    """Stands for a model, and gives back what it is asked the loss of."""
+
+    def loss(self, *arguments: Any) -> Any:
+        return arguments
+
+
+WORKS: list[Callable[..., Any]] = [classifier, decoder]
+
+
+# ------------------------------------------------------------------------------------------------- seeds and the order
+
+
+@pytest.mark.parametrize("work", WORKS)
+def test_a_seed_decides_weights_and_order_and_another_seed_decides_others(
+    work: Callable[..., Any], small: Data
+) -> None:
+    one, again, other = (work(small, seed=seed, batch_size=2) for seed in (1, 1, 2))
+    for name, parameter in one.model.named_parameters():
+        assert torch.equal(parameter, again.model.get_parameter(name))
+        norm = "norm" in name  # starts at ones and zeros in every model
+        assert torch.equal(parameter, other.model.get_parameter(name)) == norm, name
+    order, same, different = ([batch.tolist() for batch in each.plan] for each in (one, again, other))
+    assert order == same
+    assert order != different
+
+
+@pytest.mark.parametrize("work", WORKS)
+@pytest.mark.parametrize("positions", ["alibi", "none", "sinusoidal", "t5", "rope"])
+def test_methods_of_positions_share_all_that_they_have_in_common(
+    work: Callable[..., Any], positions: Any, small: Data
+) -> None:
+    learned = work(small, seed=5)
+    other = work(small, seed=5, architecture=replace(TINY, positions=positions))
+    weights, others = (dict(each.model.named_parameters()) for each in (learned, other))
+    assert {name for name in weights.keys() ^ others.keys() if "positions" not in name} == set()
+    for name in weights.keys() & others.keys():
+        assert name.endswith("positions.table.weight") or torch.equal(weights[name], others[name]), name
+    assert [batch.tolist() for batch in learned.plan] == [batch.tolist() for batch in other.plan]
+
+
+def test_every_epoch_takes_every_row_once_in_an_order_of_its_own(small: Data) -> None:
+    work = classifier(small, duration=4, seed=3, batch_size=4)
+    assert [len(batch) for batch in work.plan] == [4, 4, 2] * 4
+    epochs = [torch.cat(list(work.plan[start : start + 3])).tolist() for start in (0, 3, 6, 9)]
+    assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 4
+    assert len(set(map(tuple, epochs))) == 4
+    expected = [epoch_batches(torch.zeros(10), 4, generator(3, "order", epoch), by_length=False) for epoch in range(4)]
+    assert [batch.tolist() for batch in work.plan] == [batch.tolist() for epoch in expected for batch in epoch]
+
+
+def test_rows_of_like_length_share_a_batch_if_they_are_to(tmp_path: Path) -> None:
+    rows = [(place % 2, "a b c" if place % 3 else "a") for place in range(12)]
+    data = planted(tmp_path, rows, rows[:2], ["a b c d e"], one=["a"])
+    for by_length in (True, False):
+        work = classifier(data, duration=2, batch_size=4, by_length=by_length)
+        mixed = [len(data.train.lengths[batch].unique()) > 1 for batch in work.plan]
+        assert any(mixed) != by_length
+
+
+@pytest.mark.parametrize(("brief", "expected"), [(False, [3, 6, 9, 12]), (True, [12])])
+def test_a_classifier_is_measured_after_every_epoch_or_at_its_end(
+    brief: bool, expected: list[int], small: Data
+) -> None:
+    work = classifier(small, duration=4, batch_size=4, brief=brief)
+    assert list(work.measure_at) == expected
+    assert work.steps_per_epoch == 3
+
+
+@pytest.mark.parametrize(
+    ("duration", "brief", "expected"),
+    [
+        (500, False, [100, 200, 300, 400, 500]),
+        (12, False, [2, 4, 6, 8, 10, 12]),
+        (11, False, [2, 4, 6, 8, 10, 11]),
+        (14, False, [2, 4, 6, 8, 10, 12, 14]),
+        (3, False, [1, 2, 3]),
+        (1, False, [1]),
+        (500, True, [500]),
+        (1, True, [1]),
+    ],
+)
+def test_a_decoder_is_measured_at_every_fifth_of_its_iterations_and_at_its_end(
+    duration: int, brief: bool, expected: list[int], small: Data
+) -> None:
+    assert list(decoder(small, duration=duration, brief=brief).measure_at) == expected
+
+
+def test_the_windows_of_a_decoder_are_drawn_from_the_whole_text_beginning_with_padding(small: Data) -> None:
+    work = decoder(small, duration=30, seed=3, batch_size=2)
+    assert work.text.tolist() == [0, 2, 3, 2, 4, 2, 3]
+    assert [len(starts) for starts in work.plan] == [2] * 30
+    drawn = torch.stack(list(work.plan))
+    assert drawn.unique().tolist() == [0, 1, 2]  # the last window is the last four tokens, with one before each
+    assert torch.equal(drawn, window_starts(7, 4, 30, 2, generator(3, "order")))
+
+
+def test_every_window_comes_once_before_any_comes_again_if_it_is_to(tmp_path: Path) -> None:
+    rows = [(0, "a"), (1, "b")]
+    data = planted(tmp_path, rows, rows, ["a b c d e"] * 8, one=["a"])  # 41 tokens with the first one's padding
+    work = decoder(data, duration=9, batch_size=1, shuffled=True)
+    first = [int(starts) for starts in work.plan]
+    assert len(set(first)) == 9
+    assert len({start % 4 for start in first}) == 1
+    plain = decoder(data, duration=9, batch_size=1)
+    assert len({int(starts) % 4 for starts in plain.plan}) > 1
+
+
+# ---------------------------------------------------------------------------------------------------------- the losses
+
+
+@pytest.mark.parametrize(("pooling", "ids"), [("mean", [[2, 3, 5, 0], [2, 0, 0, 0]]), ("cls", [[2, 3, 5], [2, 0, 0]])])
+def test_a_classifier_learns_the_labels_of_the_rows_it_is_given(
+    pooling: Any, ids: list[list[int]], small: Data
+) -> None:
+    work = classifier(small, architecture=replace(TINY, pooling=pooling), label_smoothing=0.25)
+    found = work.loss(Asked(), torch.tensor([2, 0]))  # type: ignore[arg-type]
+    assert [value.tolist() for value in found[:3]] == [ids, [3, 1], [0, 0]]
+    assert found[3] == 0.25
+    assert work.loss(Asked(), torch.tensor([7]))[2].tolist() == [1]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.3])
+def test_the_loss_of_a_classifier_is_the_cross_entropy_by_hand(smoothing: float, small: Data) -> None:
+    work = classifier(small, label_smoothing=smoothing)
+    rows, labels = small.train.ids[[1, 8, 3]], [0, 1, 0]
+    logs = work.model(rows, torch.tensor([2, 2, 4]))[0].log_softmax(dim=-1)
+    expected = -sum(
+        (1 - smoothing) * row[label] + smoothing / 2 * (row[0] + row[1]) for row, label in zip(logs, labels)
+    )
+    assert work.loss(work.model, torch.tensor([1, 8, 3])).item() == pytest.approx(expected.item() / 3, rel=1e-6)
+
+
+def test_a_decoder_predicts_the_next_token_at_every_place_of_its_windows(small: Data) -> None:
+    inputs, targets = decoder(small).loss(Asked(), torch.tensor([0, 2]))  # type: ignore[arg-type]
+    assert inputs.tolist() == [[0, 2, 3, 2], [3, 2, 4, 2]]
+    assert targets.tolist() == [[2, 3, 2, 4], [2, 4, 2, 3]]
+
+
+@pytest.mark.parametrize("smoothing", ["none", "uniform", "kneser-ney"])
+def test_the_loss_of_a_decoder_is_the_cross_entropy_by_hand(smoothing: Any, small: Data) -> None:
+    settings = {} if smoothing == "none" else {"smoothing": smoothing, "label_smoothing": 0.4}
+    work = decoder(small, **settings)
+    logs = work.model(torch.tensor([[0, 2, 3, 2], [2, 3, 2, 4]]))[0].log_softmax(dim=-1)
+    prior, share = {
+        "none": (torch.zeros(7), torch.zeros(7)),
+        "uniform": (torch.full((7,), 1 / 7), torch.full((7,), 0.4)),
+        "kneser-ney": (unigram_by_hand(0.4), share_by_hand(0.4)),
+    }[smoothing]
+    expected = 0.0
+    for row, words, targets in zip(logs, ([0, 2, 3, 2], [2, 3, 2, 4]), ([2, 3, 2, 4], [3, 2, 4, 2])):
+        for log, word, target in zip(row, words, targets):
+            expected -= ((1 - share[word]) * log[target] + share[word] * (prior * log).sum()).item() / 8
+    assert work.loss(work.model, torch.tensor([0, 1])).item() == pytest.approx(expected, rel=1e-5)
+
+
+def unigram_by_hand(discount: float) -> Tensor:
+    """The Kneser-Ney unigram of "a b a c a b": a follows b and c, b and c follow a alone. What the discount takes of
+    these 4 goes to d and e, which never occur, and to <unk>, as often as one of the words with one predecessor (b, c)
+    is known from the text alone (c): half of it."""
+    freed = 3 * discount
+    return torch.tensor([0, freed / 2, 2 - discount, 1 - discount, 1 - discount, freed / 4, freed / 4]) / 4
+
+
+def share_by_hand(discount: float) -> Tensor:
+    """What is taken of the words after each word: after a, which comes three times before another, b and c."""
+    return torch.tensor([0, 0, 2 / 3 * discount, discount, discount, 0, 0])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.2])
+def test_the_discount_of_kneser_ney_is_the_label_smoothing(share: float, small: Data) -> None:
+    work = decoder(small, smoothing="kneser-ney", label_smoothing=share)
+    if share == 0:
+        assert work.smoothing is None
+        return
+    assert work.smoothing is not None
+    torch.testing.assert_close(work.smoothing.prior, unigram_by_hand(0.2))
+    torch.testing.assert_close(work.smoothing.share, share_by_hand(0.2))
+
+
+def test_uniform_smoothing_is_the_same_for_every_word(small: Data) -> None:
+    work = decoder(small, label_smoothing=0.3, unigram_bias=True)
+    assert work.smoothing is not None
+    torch.testing.assert_close(work.smoothing.prior, torch.full((7,), 1 / 7))
+    torch.testing.assert_close(work.smoothing.share, torch.full((7,), 0.3))
+    assert decoder(small).smoothing is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "discount"),
+    [
+        ({}, 0.65),
+        ({"label_smoothing": 0.3}, 0.3),
+        ({"label_smoothing": 0.3, "smoothing": "kneser-ney"}, 0.3),
+    ],
+)
+def test_the_output_bias_starts_at_the_log_of_the_unigram(
+    settings: dict[str, Any], discount: float, small: Data
+) -> None:
+    work = decoder(small, unigram_bias=True, **settings)
+    torch.testing.assert_close(work.model.head.bias.detach(), unigram_by_hand(discount).clamp(min=1e-9).log())
+    assert work.model.head.bias.requires_grad
+    plain = decoder(small, **settings).model.head.bias
+    assert plain.abs().max() <= 1 / math.sqrt(8)  # the default of a linear layer
+
+
+def test_the_discount_is_that_of_the_best_recipe_where_nothing_else_is_said() -> None:
+    assert DISCOUNT == 0.65
+
+
+@pytest.mark.parametrize("work", WORKS)
+def test_model_and_rows_go_to_the_device_of_the_run(work: Callable[..., Any], small: Data) -> None:
+    settings = {} if work is classifier else {"smoothing": "kneser-ney", "label_smoothing": 0.1}
+    found = work(small, torch.device("meta"), **settings)
+    assert {parameter.device.type for parameter in found.model.parameters()} == {"meta"}
+    asked = found.loss(Asked(), torch.tensor([0, 1]))
+    assert {value.device.type for value in asked if isinstance(value, Tensor)} == {"meta"}
+
+
+# ----------------------------------------------------------------------------------------------------------- the models
+
+
+def test_a_model_has_the_words_and_classes_of_its_data(small: Data) -> None:
+    config = classifier(small).model.config
+    assert (config.vocabulary_size, config.n_classes, config.n_pairs) == (7, 2, 0)
+    assert decoder(small).model.config == replace(TINY, vocabulary_size=7)
+    spelled = decoder(small, architecture=replace(TINY, n_spellings=50)).model.embedding
+    assert spelled.words.num_embeddings == 7
+    assert len(spelled.grams) == 5  # <a>, <b>, <c>, <d> and <e>
+
+
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_pairs_of_words_are_those_of_the_training_rows(n_members: int, small: Data) -> None:
+    work = classifier(small, architecture=replace(TINY, phrases=True, n_members=n_members))
+    pairs = ["<pad> a", "<pad> b", "<pad> d", "a b", "b a", "b d", "b e", "d e"]  # "e e" is cut off with its fifth word
+    expected = sorted(7 * WORDS.index(left) + WORDS.index(right) for left, right in map(str.split, pairs))
+    found = [module for module in work.model.modules() if isinstance(module, PhraseEmbedding)]
+    assert [module.pairs.tolist() for module in found] == [expected] * n_members
+    assert work.model.config.n_pairs == 8
+
+
+# ----------------------------------------------------------------------------------------------------- what is measured
+
+
+@pytest.fixture(scope="module")
+def contradiction(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    """Class 0 says a, class 1 says b. The seen test rows say so too; the unseen ones are labelled the other way."""
+    train = [(place % 2, f"{'ab'[place % 2]} {'cde'[place % 3]}") for place in range(12)]
+    seen = [(0, "a c"), (1, "b  d"), (0, "a e"), (0, "a c")]
+    unseen = [(1, "a d d"), (0, "b c c"), (1, "a e e"), (1, "a d e"), (0, "b e e"), (1, "a")]
+    folder = tmp_path_factory.mktemp("contradiction")
+    return planted(folder, train, [*unseen[:3], *seen, *unseen[3:]], ["a b c d e"], one=["a"])
+
+
+QUICK: dict[str, Any] = {"duration": 25, "batch_size": 4, "learning_rate": 0.02}
+
+
+def test_accuracies_are_those_of_the_rows_they_are_named_after(contradiction: Data, tmp_path: Path) -> None:
+    record = perform(run_of("classifier", seed=1, **QUICK), contradiction, Place(tmp_path, CPU))
+    last = record["epochs"][-1]
+    assert (last["epoch"], last["train_accuracy"], last["test_accuracy"]) == (25, 100.0, 40.0)
+    assert last["train_loss"] < 0.1 < record["epochs"][0]["train_loss"]
+    assert record["test"] == {
+        "all": {"n": 10, "accuracy": 40.0},
+        "seen": {"n": 4, "accuracy": 100.0},
+        "unseen": {"n": 6, "accuracy": 0.0},
+    }
+    assert record["predictions"] == [0, 1, 0, 0, 1, 0, 0, 0, 1, 0]
+    assert record["scores"]["confusion"] == [[3, 2], [4, 1]]
+    assert [scores["name"] for scores in record["scores"]["classes"]] == ["0", "1"]
+    assert (record["trained"], record["fell_back"]) == (True, False)
+
+
+def test_a_row_of_measurements_by_hand(small: Data, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = classifier(small, batch_size=4)
+
+    def probabilities(model: Any, rows: Any) -> Tensor:
+        """Everything is of class 0, but for row 9."""
+        assert model is work.model
+        found = torch.tensor([[0.9, 0.1]]).repeat(len(rows.labels), 1)
+        found[9] = torch.tensor([0.4, 0.6])
+        return found
+
+    monkeypatch.setattr(evaluation, "class_probabilities", probabilities)
+    expected = {"train_accuracy": 60.0, "test_accuracy": 100.0}  # 5 of class 0, and row 9; 9 of class 0, and row 9
+    assert work.measure(6, 0.5) == {"epoch": 2, "train_loss": 0.5, **expected}
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "trained", "fell_back"),
+    [
+        ([50.0, 100.0, 50.0], False, True),  # a good middle does not save a bad end
+        ([100.0, 55.0], False, True),  # half of the rows are of one class, and 5 points must be above it
+        ([50.0, 55.1], True, False),
+        ([50.0, 50.0, 100.0], True, False),
+        ([50.0, 55.0, 30.0], False, False),
+        ([100.0], True, False),
+    ],
+)
+def test_a_run_is_judged_by_its_training_rows_at_its_end(
+    accuracies: list[float], trained: bool, fell_back: bool, small: Data
+) -> None:
+    history = [{"train_accuracy": value, "test_accuracy": 150 - value} for value in accuracies]
+    record = classifier(small).record(history)
+    assert (record["trained"], record["fell_back"]) == (trained, fell_back)
+    assert record["epochs"] == history
+
+
+def test_a_fold_is_left_out_of_training_and_measured(
+    small: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Data] = []
+
+    class Noted(ClassifierWork):
+        def __init__(self, run: Run, data: Data, device: torch.device) -> None:
+            given.append(data)
+            super().__init__(run, data, device)
+
+    monkeypatch.setattr("runs.ClassifierWork", Noted)
+    every = {same_text(row.text) for row in small.corpus.train}
+    for fold in range(5):
+        run = replace(run_of("classifier", duration=1, fold=fold), name=f"fold {fold}")
+        perform(run, small, Place(tmp_path, CPU))
+    parts = [{row.text for row in data.corpus.test} for data in given]
+    assert [len(part) for part in parts] == [2] * 5
+    assert set().union(*parts) == every
+    for part, data in zip(parts, given):
+        assert {row.text for row in data.corpus.train} == every - part
+        assert len(data.train.labels) == 8
+    whole = run_of("classifier", duration=1)
+    perform(whole, small, Place(tmp_path, CPU))
+    assert given[5] is small
+    assert [path.name for path in tmp_path.glob("*.safetensors")] == ["classifier.safetensors"]
+
+
+# A language of three words: after a comes b, after b one of c and d as a coin falls, after these a.
+ENTROPY = math.log(2) / 3
+
+
+@pytest.fixture(scope="module")
+def language(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    coin = torch.randint(2, (1500,), generator=torch.Generator().manual_seed(0)).tolist()
+    text = [" ".join(f"a b {'cd'[side]}" for side in coin[start : start + 10]) for start in range(0, 1500, 10)]
+    tests = {"same": text[:20], "backwards": ["c b a"] * 50, "copied": ["a a a", "b b b", "c c c"] * 20}
+    return planted(tmp_path_factory.mktemp("language"), [(0, "a"), (1, "b")], [(0, "a")], text, **tests)
+
+
+def test_a_decoder_learns_what_comes_next_and_no_more(language: Data, tmp_path: Path) -> None:
+    place = Place(tmp_path, CPU)
+    run = run_of("decoder", duration=150, batch_size=16, learning_rate=0.02, schedule="linear")
+    record = perform(run, language, place)
+    rows = record["iterations"]
+    assert [row["iteration"] for row in rows] == [30, 60, 90, 120, 150]
+    assert rows[0]["train_loss"] > 2 * ENTROPY
+    assert rows[-1]["train_loss"] == pytest.approx(ENTROPY, abs=0.03)  # below it, it would see what it is to predict
+    perplexities = rows[-1]["perplexity"]
+    assert list(perplexities) == ["train", "backwards", "copied", "same"]
+    assert math.log(perplexities["train"]) == pytest.approx(ENTROPY, abs=0.02)
+    assert math.log(perplexities["same"]) == pytest.approx(ENTROPY, abs=0.02)
+    assert perplexities["backwards"] > 50
+    assert perplexities["copied"] > 50
+    a, b, c, d = language.tokenizer.ids(["a", "b", "c", "d"])
+    logits = load_model(place.weights(run), "decoder").model(torch.tensor([[0, a, b, c], [a, b, d, a]]))[0]
+    likely = logits.softmax(dim=-1)
+    assert likely[0, 0, a] > 0.9
+    assert likely[0, 1, b] > 0.95
+    assert likely[0, 2, c].item() == pytest.approx(0.5, abs=0.1)
+    assert likely[0, 2, d].item() == pytest.approx(0.5, abs=0.1)
+    assert likely[0, 3, a] > 0.95
+    assert likely[1, 3, b] > 0.95
+    assert record["nats_by_place"]["same"] == pytest.approx([ENTROPY] * 4, abs=0.15)
+
+
+def test_perplexities_are_those_of_the_texts_and_lengths_they_are_named_after(
+    small: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = decoder(small, duration=10, lengths=(2, 3))
+    sizes = {6: "train", 4: "one", 2: "two"}
+
+    def nats(model: Any, ids: Tensor, protocol: Protocol) -> Tensor:
+        """log of: 10 for train, 20 for one, 30 for two, and as many more as the windows are long."""
+        assert model is work.model
+        assert protocol.stride is None
+        size = {"train": 10, "one": 20, "two": 30}[sizes[len(ids)]] + protocol.length
+        return torch.full((len(ids),), math.log(size), dtype=torch.float64)
+
+    monkeypatch.setattr(evaluation, "token_nats", nats)
+    row = work.measure(4, 0.5)
+    assert (row["iteration"], row["train_loss"]) == (4, 0.5)
+    assert row["perplexity"] == pytest.approx({"train": 14, "one": 24, "two": 34})
+    assert list(row["perplexity_by_length"]) == ["2", "3"]
+    assert row["perplexity_by_length"]["2"] == pytest.approx({"one": 22, "two": 32})
+    assert row["perplexity_by_length"]["3"] == pytest.approx({"one": 23, "two": 33})
+    assert "perplexity_by_length" not in decoder_measured(small)
+    record = work.record([row])
+    assert record["iterations"] == [row]
+    assert record["ff_dim"] == 8
+    assert record["protocol"] == "non-overlapping windows of 4 tokens"
+    assert list(record["scores"]) == ["one", "two"]
+    assert record["scores"]["one"]["perplexity"] == pytest.approx(24)
+    assert record["scores"]["two"]["bits_per_byte"] == pytest.approx(2 * math.log2(34) / 4)
+    assert record["nats_by_place"]["train"] == pytest.approx([math.log(14)] * 4)
+    assert list(record["nats_by_place"]) == ["train", "one", "two"]
+
+
+def decoder_measured(data: Data) -> Any:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(evaluation, "token_nats", lambda model, ids, protocol: torch.ones(len(ids)))
+        return decoder(data).measure(1, 0.0)
+
+
+def test_a_decoder_resumed_after_its_last_measurement_is_measured_again(
+    small: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work, again = decoder(small), decoder(small)
+    work.measure(3, 0.5)
+    assert again.record([]) == work.record([])
+    monkeypatch.setattr(evaluation, "token_nats", None)
+    work.record([])  # not measured twice
+
+
+# ---------------------------------------------------------------------------------------------------------- the recipes
+
+
+@pytest.mark.parametrize(
+    ("task", "settings"),
+    [
+        ("classifier", {"tied": True}),
+        ("classifier", {"smoothing": "kneser-ney"}),
+        ("classifier", {"unigram_bias": True}),
+        ("classifier", {"shuffled": True}),
+        ("decoder", {"pooling": "cls"}),
+        ("decoder", {"head_dim": 0}),
+        ("decoder", {"batch_norm": True}),
+        ("decoder", {"n_members": 2}),
+        ("decoder", {"phrases": True}),
+        ("decoder", {"alibi_one_sided": True}),
+        ("decoder", {"by_length": True}),
+    ],
+    ids=str,
+)
+def test_settings_of_the_other_task_are_refused(task: Any, settings: dict[str, Any]) -> None:
+    (name, value), *_ = settings.items()
+    positions: Any = "alibi" if name == "alibi_one_sided" else "learned"
+
+    def build(task: Any) -> Recipe:
+        architecture = {name: value} if hasattr(TINY, name) else {}
+        training = {name: value} if hasattr(TrainingConfig(), name) else {}
+        own = settings if not architecture | training else {}
+        config = replace(TINY, positions=positions, **architecture)
+        return Recipe(task, config, TrainingConfig(**training), 1, **own)
+
+    with pytest.raises(UserError) as caught:
+        build(task)
+    assert str(caught.value) == f"{name} is {value}, which does nothing in a {task}; leave it out"
+    build("decoder" if task == "classifier" else "classifier")
+
+
+def test_a_run_of_no_steps_is_refused() -> None:
+    with pytest.raises(UserError, match="duration is 0; it must be at least 1"):
+        Recipe("decoder", TINY, TrainingConfig(), 0)
