@@ -1,26 +1,36 @@
-"""Records of runs are reused and never mistaken; folders are set aside; workers change no number."""
+"""Records of runs are reused and never mistaken, and say where they come from; seeds; folders; workers change no
+number."""
 
+import copy
 import functools
+import hashlib
 import json
 import multiprocessing
 import os
+import platform
 import signal
+import subprocess
 import threading
 import time
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 from launch import server
 
+import main
 import runs
 from dataset import Data
 from files import Interrupted, UserError
 from inference import load_model
-from runs import Place, Recipe, Run, open_place, perform, perform_all, remembered, share_out
-from training import TrainingConfig, stop_signals
+from randomness import derived_seed
+from runs import Place, Recipe, Run, identity_of, open_place, perform, perform_all, remembered, share_out
+from training import TrainingConfig, stop_signals, train
 from transformer import TransformerConfig
 
 TINY = TransformerConfig(0, n_embd=8, n_layer=1, block_size=8, ff_dim=8, dropout=0.1)
@@ -54,21 +64,12 @@ def test_a_finished_run_is_read_and_not_trained_again(
     assert contents(place.out) == before
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
-        replace(CLASSIFIER, seed=1),
-        replace(CLASSIFIER, recipe=replace(CLASSIFIER.recipe, duration=3)),
-        replace(CLASSIFIER, recipe=replace(CLASSIFIER.recipe, architecture=replace(TINY, positions="alibi"))),
-        replace(CLASSIFIER, recipe=replace(CLASSIFIER.recipe, training=TrainingConfig(learning_rate=2e-3))),
-        replace(CLASSIFIER, fold=0),
-    ],
-    ids=["seed", "duration", "architecture", "training", "fold"],
-)
-def test_a_record_of_another_run_is_refused(other: Run, data: Data, place: Place) -> None:
+def test_a_record_of_another_run_is_refused(data: Data, place: Place) -> None:
     perform(CLASSIFIER, data, place)
-    with pytest.raises(UserError, match=r"classifier.json: of another run .*; take another --out"):
-        perform(other, data, place)
+    with pytest.raises(
+        UserError, match=r"classifier.json: of another run .seed is 0 there and 1 here.; take another --"
+    ):
+        perform(replace(CLASSIFIER, seed=1), data, place)
 
 
 def test_a_record_of_other_data_or_no_record_is_refused(data: Data, place: Place) -> None:
@@ -96,24 +97,273 @@ def test_metrics_are_one_line_a_measurement(data: Data, place: Place) -> None:
     assert [row["iteration"] for row in rows[2:]] == [1, 2, 3, 4, 5, 6, 7]  # of 7 iterations, a fifth is one
 
 
-def test_a_fold_is_measured_on_training_rows_alone(data: Data, place: Place) -> None:
-    no_test = replace(data, test=replace(data.test, ids=torch.zeros(0), lengths=torch.zeros(0), labels=torch.zeros(0)))
-    record = perform(replace(CLASSIFIER, fold=1), no_test, place)
-    assert record["test"]["all"]["n"] == len(data.train.labels) // 5
-    assert not place.weights(CLASSIFIER).exists()
+# ------------------------------------------------------------------------------------------------------------ identity
 
 
-def test_a_classifier_that_learned_nothing_has_not_left_its_plateau(data: Data, place: Place) -> None:
-    def run(name: str, learning_rate: float) -> Run:
-        training = TrainingConfig(batch_size=10, learning_rate=learning_rate)
-        recipe = Recipe("classifier", replace(TINY, initialisation="pytorch", dropout=0.0), training, duration=20)
-        return Run(name, recipe, seed=0)
+def changed(settings: Any, name: str, value: Any = "another") -> Any:
+    """A copy with another value in one field, even one that would be refused."""
+    other = copy.copy(settings)
+    object.__setattr__(other, name, value)
+    return other
 
-    assert not perform(run("idle", 1e-12), data, place)["trained"]
-    assert perform(run("quick", 1e-2), data, place)["trained"]
+
+def names_of(settings: Any) -> list[str]:
+    return [field.name for field in fields(settings)]
+
+
+def test_whatever_is_set_is_part_of_what_a_run_is(data: Data, place: Place) -> None:
+    identity = identity_of(CLASSIFIER, data, place)
+    recipe = CLASSIFIER.recipe
+    recipes = [
+        *(changed(recipe, name) for name in names_of(Recipe) if name not in ("architecture", "training")),
+        *(changed(recipe, "training", changed(recipe.training, name)) for name in names_of(TrainingConfig)),
+        *(changed(recipe, "architecture", changed(TINY, name)) for name in names_of(TransformerConfig)),
+    ]
+    others = [changed(CLASSIFIER, name) for name in names_of(Run) if name != "recipe"]
+    others += [changed(CLASSIFIER, "recipe", other) for other in recipes]
+    found = [json.dumps(identity_of(other, data, place)) for other in others]
+    assert len({json.dumps(identity), *found}) == len(others) + 1
+    assert identity_of(replace(CLASSIFIER), data, place) == identity
+    assert identity["run"]["recipe"]["training"]["batch_size"] == 25
+    assert identity["run"]["seed"] == 0
+
+
+def test_data_and_the_way_of_computing_are_part_of_what_a_run_is(
+    data: Data, place: Place, monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
+) -> None:
+    def computed(data: Data = data, place: Place = place) -> dict[str, Any]:
+        return {key: value for key, value in identity_of(CLASSIFIER, data, place).items() if key != "run"}
+
+    plain = {"data": data.corpus.fingerprint, "threads": 1, "processes": 1, "device": "cpu"}
+    assert computed() == plain
+    assert computed(data=replace(data, corpus=replace(data.corpus, fingerprint="x"))) == plain | {"data": "x"}
+    assert computed(place=Place(place.out, torch.device("cuda", 1))) == plain | {"device": "cuda"}
+    assert computed(place=Place(place.out / "elsewhere", torch.device("cpu"))) == plain
+    threads(3)
+    assert computed() == plain | {"threads": 3}
+    monkeypatch.setattr(runs, "process", lambda: (1, 4))
+    assert computed() == plain | {"threads": 3, "processes": 4}
+
+
+@pytest.fixture
+def threads() -> Iterator[Callable[[int], None]]:
+    """Sets the number of threads, for this test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def complaint(run: Run, data: Data, place: Place) -> str:
+    with pytest.raises(UserError) as caught:
+        perform(run, data, place)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["commit", "code", "processor", "torch", "threads"])
+def test_a_finished_record_holds_on_another_machine_but_not_under_other_threads(
+    key: str, data: Data, place: Place, monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
+) -> None:
+    record = perform(CLASSIFIER, data, place)
+    monkeypatch.setattr(runs, "train", None)
+    if key == "threads":
+        threads(2)
+        found = complaint(CLASSIFIER, data, place)
+        hint = "take another --out, or drop --resume if you gave it"
+        path = place.out / "runs" / "classifier.json"
+        assert found == f"{path}: of another run (threads is 1 there and 2 here); {hint}"
+    else:
+        there = runs.machine()
+        monkeypatch.setattr(runs, "machine", lambda: there | {key: "another"})
+        assert perform(CLASSIFIER, data, place) == record
+
+
+@pytest.fixture
+def half_done(data: Data, place: Place) -> Place:
+    """CLASSIFIER, stopped in its second epoch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(runs, "write_metrics", lambda *_: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(Interrupted, match="stopped at step 4 of 6"):
+            perform(CLASSIFIER, data, place)
+    assert (place.out / "runs" / "classifier.checkpoint.safetensors").exists()
+    return place
+
+
+@pytest.mark.parametrize("key", ["commit", "dirty", "code", "python", "torch", "processor", "threads", "processes"])
+def test_half_a_run_of_another_machine_is_refused_and_what_differs_is_named(
+    key: str, data: Data, half_done: Place, monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
+) -> None:
+    there = runs.machine()
+    if key == "threads":
+        threads(2)
+    else:
+        monkeypatch.setattr(runs, "machine", lambda: there | {key: "another"})
+    was, now = (text if len(text) <= 40 else text[:40] + "..." for text in (str(there[key]), str(runs.machine()[key])))
+    expected = f"of another run ({key} is {was} there and {now} here); resume with the same, or choose another --out"
+    assert complaint(CLASSIFIER, data, half_done) == f"{half_done.checkpoint(CLASSIFIER)}: {expected}"
+
+
+def test_half_a_run_goes_on_to_the_bits_of_one_never_stopped(data: Data, half_done: Place, tmp_path: Path) -> None:
+    whole = Place(tmp_path / "whole", torch.device("cpu"))
+    assert timeless(perform(CLASSIFIER, data, half_done)) == timeless(perform(CLASSIFIER, data, whole))
+    assert half_done.weights(CLASSIFIER).read_bytes() == whole.weights(CLASSIFIER).read_bytes()
+    assert not half_done.checkpoint(CLASSIFIER).exists()
+
+
+# --------------------------------------------------------------------------------------------------------------- seeds
+
+
+def dropout_seeds(run: Run, data: Data, out: Path) -> list[int]:
+    """The seeds that the loop sets, a step each."""
+    seeds: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch, "manual_seed", seeds.append)
+        perform(run, data, Place(out, torch.device("cpu")))
+    return seeds
+
+
+@pytest.mark.parametrize("run", [CLASSIFIER, DECODER], ids=lambda run: run.name)
+def test_dropout_is_that_of_the_seed_whatever_else_is_set(run: Run, data: Data, tmp_path: Path) -> None:
+    n_steps = 6 if run is CLASSIFIER else 7
+    assert dropout_seeds(run, data, tmp_path / "a") == [derived_seed(0, "dropout", step, 0) for step in range(n_steps)]
+    alibi = replace(run, recipe=replace(run.recipe, architecture=replace(TINY, positions="alibi")), seed=4)
+    assert dropout_seeds(alibi, data, tmp_path / "b") == [
+        derived_seed(4, "dropout", step, 0) for step in range(n_steps)
+    ]
+
+
+@pytest.mark.parametrize("run", [CLASSIFIER, DECODER], ids=lambda run: run.name)
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(run: Run, data: Data, tmp_path: Path) -> None:
+    places = [Place(tmp_path / name, torch.device("cpu")) for name in "abc"]
+    one, again, other = (perform(replace(run, seed=seed), data, place) for seed, place in zip((3, 3, 4), places))
+    assert timeless(one) == timeless(again)
+    assert contents(places[0].out) == contents(places[1].out)
+    measured = "epochs" if run is CLASSIFIER else "iterations"
+    assert all(a["train_loss"] != b["train_loss"] for a, b in zip(one[measured], other[measured]))
+
+
+def test_a_command_computes_with_its_threads_whatever_the_default_was(
+    data_folder: Path, tmp_path: Path, threads: Callable[[int], None]
+) -> None:
+    found = []
+    for default, asked in ((1, 1), (3, 1), (1, 3)):
+        threads(default)
+        out = tmp_path / f"{default} {asked}"
+        command = main.Part1(data_dir=data_folder, out=out, threads=asked, device="cpu")
+        data, place = main.prepare(command, "part1", CLASSIFIER.recipe)
+        record = perform(CLASSIFIER, data, place)
+        assert record["machine"]["threads"] == record["identity"]["threads"] == asked
+        found.append((timeless(record), contents(out)))
+    assert found[0] == found[1]
+
+
+# ------------------------------------------------------------------------------------------------------------- records
+
+
+def test_a_record_says_what_was_trained_how_long_and_where(
+    data: Data, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+
+    def timed(model: Any, plan: Any, loss: Any, config: Any, seed: int, *others: Any, **more: Any) -> Any:
+        given.update(more, config=config, seed=seed)
+        return train(model, plan, loss, config, seed, *others, **more)[0], 12.5
+
+    monkeypatch.setattr(runs, "train", timed)
+    run = replace(CLASSIFIER, seed=5)
+    record = perform(run, data, place)
+    identity = identity_of(run, data, place)
+    n_words = len(data.tokenizer)
+    n_parameters = sum(
+        [
+            8 * (n_words + 8),  # words and positions
+            4 * 8 * 8 + 8,  # q, k, v and the projection with its bias
+            2 * 8 * 8 + 8 + 8,  # feed-forward
+            2 * (8 + 8),  # norms
+            8 * 100 + 100 + 100 * 3 + 3,  # head
+        ]
+    )
+    expected = {"name": "classifier", "seed": 5, "n_parameters": n_parameters, "train_seconds": 12.5}
+    assert record | expected == record
+    assert (record["machine"], record["identity"]) == (runs.machine(), identity)
+    assert json.loads((place.out / "runs" / "classifier.json").read_text()) == record
+    assert (given["config"], given["seed"], given["label"]) == (run.recipe.training, 5, "classifier")
+    assert given["identity"] == identity | {"machine": runs.machine()}
+    assert given["checkpoint"] == place.out / "runs" / "classifier.checkpoint.safetensors"
+    assert not given["checkpoint"].exists()
+    model = load_model(place.out / "classifier.safetensors", "classifier")
+    assert model.class_names == data.corpus.class_names
+    assert model.tokenizer.words == data.tokenizer.words
+
+
+def test_a_record_comes_when_its_weights_are_there(data: Data, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    def killed(path: Path, value: Any) -> None:
+        assert load_model(place.weights(CLASSIFIER)).model.config.n_embd == 8
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runs, "write_json", killed)
+    with pytest.raises(KeyboardInterrupt):
+        perform(CLASSIFIER, data, place)
+
+
+def test_a_brief_run_is_measured_once_and_leaves_no_weights(data: Data, place: Place) -> None:
+    for run, measured in ((CLASSIFIER, "epochs"), (DECODER, "iterations")):
+        record = perform(replace(run, brief=True), data, place)
+        assert len(record[measured]) == 1
+        assert not place.weights(run).exists()
+        assert place.record(run).exists()
+
+
+def test_a_run_that_falls_back_at_its_end_is_recorded_as_such(
+    data: Data, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every row of training and test right after the first epoch; after the second all are called 0, a third of them
+    rightly."""
+    calls = []
+
+    def probabilities(_model: Any, rows: Any) -> torch.Tensor:
+        calls.append(rows)
+        right = torch.nn.functional.one_hot(rows.labels, 3).float()
+        return right if len(calls) <= 2 else torch.eye(3)[torch.zeros_like(rows.labels)]
+
+    monkeypatch.setattr(runs.evaluation, "class_probabilities", probabilities)
+    record = perform(CLASSIFIER, data, place)
+    accuracies = [(row["train_accuracy"], row["test_accuracy"]) for row in record["epochs"]]
+    assert accuracies == [(100, 100), (pytest.approx(100 / 3), pytest.approx(100 / 3))]
+    assert (record["trained"], record["fell_back"]) == (False, True)
+    assert record["predictions"] == [0] * 24
+
+
+def test_processes_other_than_the_first_write_nothing(
+    data: Data, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runs, "process", lambda: (1, 2))
+    monkeypatch.setattr(runs, "train", lambda *_, **__: ([], 0.0))
+    assert perform(CLASSIFIER, data, place) == {}
+    assert open_place(place.out, place.device, {}, resume=False) == place
+    assert list(place.out.iterdir()) == []
+
+
+def test_the_measurements_of_all_runs_stand_in_one_file(place: Place) -> None:
+    for name, seed in (("b", 1), ("a", 2)):
+        runs.write_metrics(place, replace(CLASSIFIER, name=name, seed=seed), [{"epoch": 1}, {"epoch": 2}])
+    lines = {
+        name: f'{{"model": "{name}", "seed": {seed}, "epoch": 1}}\n{{"model": "{name}", "seed": {seed}, "epoch": 2}}\n'
+        for name, seed in (("a", 2), ("b", 1))
+    }
+    assert (place.out / "metrics.jsonl").read_text() == lines["a"] + lines["b"]
+    assert (place.out / "runs" / "b.metrics.jsonl").read_text() == lines["b"]
 
 
 # ------------------------------------------------------------------------------------------------------------- folders
+
+
+def test_a_new_folder_says_what_is_run_there_and_by_what(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for resume, said in ((False, ""), (True, ": nothing to resume there; starting from the beginning\n")):
+        out = tmp_path / str(resume)
+        assert open_place(out, torch.device("cpu"), {"seed": 3}, resume) == Place(out, torch.device("cpu"))
+        assert json.loads((out / "config.json").read_text()) == {"seed": 3, "machine": runs.machine()}
+        assert capsys.readouterr().err == (f"{out}{said}" if said else "")
+        assert [path.name for path in out.iterdir()] == ["config.json"]
 
 
 def test_earlier_runs_are_set_aside_unless_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -131,13 +381,125 @@ def test_earlier_runs_are_set_aside_unless_resumed(tmp_path: Path, capsys: pytes
     assert capsys.readouterr().err == ""
 
 
-def test_the_machine_is_described_without_git(monkeypatch: pytest.MonkeyPatch) -> None:
+# ------------------------------------------------------------------------------------------------------------- machine
+
+
+def test_a_machine_is_described_by_what_bits_depend_on(
+    monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
+) -> None:
+    monkeypatch.setattr(runs, "code_version", lambda: {"commit": "c", "dirty": False, "code": "d"})
+    monkeypatch.setattr(runs, "processor_name", lambda: "a processor")
+    monkeypatch.setattr(runs, "process", lambda: (3, 4))
+    monkeypatch.setattr(os, "cpu_count", lambda: 96)
+    monkeypatch.setattr(platform, "python_version", lambda: "3.99.1")
+    threads(2)
+    assert runs.machine() == {
+        "commit": "c",
+        "dirty": False,
+        "code": "d",
+        "python": "3.99.1",
+        "torch": torch.__version__,
+        "processor": "a processor",
+        "cores": 96,
+        "threads": 2,
+        "processes": 4,
+    }
+
+
+def test_a_mixture_of_machines_is_found() -> None:
+    one, two = {"processor": "one", "threads": 1}, {"processor": "two", "threads": 1}
+    records = [{"machine": machine} for machine in (one, two, dict(one), two | {"threads": 2})]
+    assert runs.distinct_machines(records) == [one, two, {"processor": "two", "threads": 2}]
+    assert runs.distinct_machines(records[:1] * 3) == [one]
+    assert runs.distinct_machines([]) == []
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A git checkout of two modules and a page, which this program takes for its own."""
+    (tmp_path / "b.py").write_text("b = 1\n")
+    (tmp_path / "a.py").write_text("a = 1\n")
+    (tmp_path / "README.md").write_text("read me\n")
+    who = ["-c", "user.name=Orator", "-c", "user.email=orator@example.org"]
+    for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", "first"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    monkeypatch.setattr(runs, "__file__", str(tmp_path / "runs.py"))
+    runs.code_version.cache_clear()
+    yield tmp_path
+    runs.code_version.cache_clear()
+
+
+def test_the_code_is_described_by_its_commit_what_differs_from_it_and_its_modules(checkout: Path) -> None:
+    def version() -> dict[str, Any]:
+        runs.code_version.cache_clear()
+        return runs.code_version()
+
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True, check=True)
+    code = hashlib.sha256(b"a = 1\nb = 1\n").hexdigest()[:16]
+    clean = {"commit": head.stdout.strip(), "dirty": False, "code": code}
+    assert version() == clean
+    (checkout / "README.md").write_text("changed\n")
+    assert version() == clean | {"dirty": True}
+    assert runs.code_version() == clean | {"dirty": True}
+    (checkout / "README.md").write_text("read me\n")
+    assert runs.code_version() == clean | {"dirty": True}  # of the code that was loaded
+    assert version() == clean
+    (checkout / "c.py").write_text("c = 1\n")  # not tracked, but loaded
+    assert version() == clean | {"code": hashlib.sha256(b"a = 1\nb = 1\nc = 1\n").hexdigest()[:16]}
+    (checkout / "c.py").unlink()
+    (checkout / "b.py").write_text("b = 2\n")
+    assert version() == {**clean, "dirty": True, "code": hashlib.sha256(b"a = 1\nb = 2\n").hexdigest()[:16]}
+
+
+def test_without_git_the_modules_alone_say_what_the_code_is(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    expected = {"commit": None, "dirty": None, "code": hashlib.sha256(b"a = 1\nb = 1\n").hexdigest()[:16]}
     with monkeypatch.context() as without_git:
         without_git.setenv("PATH", "")
-        runs.code_version.cache_clear()
-        assert (runs.machine()["commit"], runs.machine()["dirty"]) == (None, None)
+        assert runs.code_version() == expected
+    (checkout / ".git").rename(checkout / "no longer git")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(checkout.parent))
     runs.code_version.cache_clear()
-    assert runs.machine()["torch"] == torch.__version__
+    assert runs.code_version() == expected
+
+
+INTEL = """processor\t: 0
+vendor_id\t: GenuineIntel
+cpu family\t: 6
+model\t\t: 85
+model name\t: Xeon: the second
+
+processor\t: 1
+cpu family\t: 7
+model name\t: another
+"""
+
+
+@pytest.mark.parametrize(
+    ("information", "processor", "expected"),
+    [
+        (INTEL, "x86", "Xeon: the second (family 6, model 85)"),
+        ("processor\t: 0\nBogoMIPS\t: 50.00\n", "arm", "arm"),
+        ("processor\t: 0\nBogoMIPS\t: 50.00\n", "", "aarch64"),
+        (None, "Apple", "Apple"),
+    ],
+)
+def test_the_processor_is_named_as_the_system_does(
+    information: str | None, processor: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def read_text(path: Path, encoding: str) -> str:
+        assert (str(path), encoding.lower()) == ("/proc/cpuinfo", "utf-8")
+        if information is None:
+            raise FileNotFoundError
+        return information
+
+    monkeypatch.setattr(Path, "read_text", read_text)
+    monkeypatch.setattr(platform, "processor", lambda: processor)
+    monkeypatch.setattr(platform, "machine", lambda: "aarch64")
+    runs.processor_name.cache_clear()
+    try:
+        assert runs.processor_name() == expected
+    finally:
+        runs.processor_name.cache_clear()
 
 
 # ------------------------------------------------------------------------------------------------------- several runs
@@ -180,6 +542,160 @@ def test_what_workers_get_is_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert share_out(functools.partial(in_shared_memory, torch.zeros(3)), [0, 1], 2, "items") == [False, False]
 
 
+class Pool:
+    """Stands for a pool of processes, and works in this one; items that are errors are raised."""
+
+    made: list["Pool"]
+
+    def __init__(self, n_workers: int, context: Any, initializer: Any, initargs: Any) -> None:
+        self.settings = (n_workers, context.get_start_method(), initializer, initargs)
+        self.shut_down: list[dict[str, bool]] = []
+        self.made.append(self)
+
+    def __enter__(self) -> "Pool":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def map(self, function: Any, items: Any) -> Iterator[Any]:
+        return map(function, items)
+
+    def shutdown(self, **how: bool) -> None:
+        self.shut_down.append(how)
+
+
+@pytest.fixture
+def pools(monkeypatch: pytest.MonkeyPatch) -> list[Pool]:
+    monkeypatch.setattr(Pool, "made", [], raising=False)
+    monkeypatch.setattr(runs, "ProcessPoolExecutor", Pool)
+    return Pool.made
+
+
+def raised(item: Any) -> Any:
+    if isinstance(item, BaseException):
+        raise item
+    return f"did {item}"
+
+
+def test_workers_are_as_many_as_asked_and_have_the_threads_of_their_parent(
+    pools: list[Pool], threads: Callable[[int], None]
+) -> None:
+    threads(3)
+    expected = ["did 0", "did 1", "did 2"]
+    assert share_out(raised, [0, 1, 2], 2, "items") == expected
+    assert share_out(raised, [0, 1, 2], 9, "items") == expected
+    assert [pool.settings for pool in pools] == [(n, "spawn", runs._start_worker, (3,)) for n in (2, 3)]
+    assert [pool.shut_down for pool in pools] == [[], []]
+    for items, n_workers in (([0, 1, 2], 1), ([0], 5), ([], 2)):  # in this process
+        assert share_out(lambda item: raised(item), items, n_workers, "items") == expected[: len(items)]
+    assert len(pools) == 2
+
+
+class Worker:
+    """Dies when it is told so for the second time."""
+
+    def __init__(self) -> None:
+        self.told: list[Any] = []
+
+    def terminate(self) -> None:
+        self.told.append("terminate")
+
+    def join(self, timeout: float) -> None:
+        self.told.append(timeout)
+
+
+@pytest.mark.parametrize("error", [UserError("bad"), KeyboardInterrupt(), BrokenProcessPool("gone")])
+def test_an_error_stops_all_workers_and_is_raised_here(
+    error: BaseException, pools: list[Pool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workers = [Worker(), Worker()]
+
+    def alive() -> list[Worker]:
+        return [worker for worker in workers if worker.told.count("terminate") < 2]
+
+    monkeypatch.setattr(multiprocessing, "active_children", alive)
+    broken = isinstance(error, BrokenProcessPool)
+    with pytest.raises(Interrupted if broken else type(error)) as caught:
+        share_out(raised, [0, error], 2, "items")
+    assert str(caught.value) == ("a worker process was killed" if broken else str(error))
+    assert pools[0].shut_down == ([] if broken else [{"wait": False, "cancel_futures": True}])
+    assert [worker.told for worker in workers] == [[] if broken else ["terminate", 0.2] * 2] * 2
+
+
+def test_a_termination_interrupts_once() -> None:
+    def twice() -> None:
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        finally:
+            signal.raise_signal(signal.SIGTERM)  # as `timeout` sends it
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), runs._terminated_as_interrupted():
+        twice()
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_worker_keeps_its_memory_takes_its_threads_and_dies_with_its_parent(
+    monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
+) -> None:
+    events: list[Any] = []
+    parent = SimpleNamespace(join=lambda: events.append("the parent is gone"))
+
+    class Thread:
+        def __init__(self, target: Callable[[], None], daemon: bool) -> None:
+            assert daemon  # it does not keep a worker alive that has done its work
+            self.target = target
+
+        def start(self) -> None:
+            events.append("watches")
+            self.target()
+
+    monkeypatch.setattr(multiprocessing, "parent_process", lambda: parent)
+    monkeypatch.setattr(runs.threading, "Thread", Thread)
+    monkeypatch.setattr(os, "_exit", lambda code: events.append(("exit", code)))
+    monkeypatch.setattr(runs, "keep_freed_memory", lambda: events.append("keeps memory"))
+    before = signal.getsignal(signal.SIGINT)
+    try:
+        runs._start_worker(3)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert torch.get_num_threads() == 3
+    assert events == ["keeps memory", "watches", "the parent is gone", ("exit", 1)]
+
+
+def test_all_runs_are_performed_and_their_measurements_gathered_at_last(
+    place: Place, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def performed(run: Run, data: Data, place: Place) -> dict[str, Any]:
+        (place.out / "runs").mkdir(exist_ok=True)
+        (place.out / "runs" / f"{run.name}.metrics.jsonl").write_text(f"{run.name}\n")  # another misses it
+        if run.name == "bad":
+            raise UserError("bad")
+        return {"name": run.name}
+
+    monkeypatch.setattr(runs, "perform", performed)
+    assert perform_all([DECODER, CLASSIFIER], data, place, 1) == [{"name": "decoder"}, {"name": "classifier"}]
+    assert (place.out / "metrics.jsonl").read_text() == "classifier\ndecoder\n"
+    with pytest.raises(UserError, match="bad"):
+        perform_all([replace(DECODER, name="bad"), CLASSIFIER], data, place, 1)
+    assert (place.out / "metrics.jsonl").read_text() == "bad\nclassifier\ndecoder\n"
+
+
+def threads_here(_item: int) -> int:
+    return torch.get_num_threads()
+
+
+@pytest.mark.processes
+def test_a_worker_computes_with_the_threads_of_its_parent(
+    monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
+) -> None:
+    monkeypatch.setattr(runs.multiprocessing, "get_context", lambda _method: server)
+    threads(3)
+    assert share_out(threads_here, [0, 1], 2, "items") == [3, 3]
+
+
 def until_stopped(started: Path) -> None:
     """Work, as training does, until a signal asks to stop."""
     with stop_signals() as stopped:
@@ -212,3 +728,4 @@ def test_what_was_computed_for_something_else_is_computed_anew(tmp_path: Path) -
         remembered(path, identity, lambda: next(values)) for identity in ({"n": (1, 2)}, {"n": [1, 2]}, {"n": [3]})
     ]
     assert found == ["a", "a", "b"]  # the first two are the same in JSON
+    assert json.loads(path.read_text()) == {"value": "b", "identity": {"n": [3]}}
