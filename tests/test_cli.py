@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from launch import ROOT, Command, Outcome, group
 
+pytestmark = pytest.mark.processes
 SMALL = "--n-embd 16 --n-layer 2 --block-size 12 --batch-size 8".split()  # noqa: SIM905
 PART1 = ["part1", *SMALL, "--epochs", "8", "--dropout", "0.1"]
 PART2 = ["part2", *SMALL, "--iterations", "30", "--dropout", "0.1", "--ff-dims", "24", "16"]

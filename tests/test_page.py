@@ -165,9 +165,10 @@ def test_readme_gets_the_tables_between_its_marks(results: dict[str, Any], tmp_p
     assert readme.read_text() == "no marks"
 
 
-def test_another_file_is_not_taken_for_an_ablation(place: Place) -> None:
+def test_another_file_is_not_taken_for_an_ablation(tmp_path: Path) -> None:
+    (tmp_path / "results.json").write_text('{"command": "report"}')
     with pytest.raises(UserError, match="not the results of python"):
-        page.read_ablation(place.out / "results.json")
+        page.read_ablation(tmp_path / "results.json")
 
 
 def test_an_ablation_that_was_measured_otherwise_is_refused(place: Place, tmp_path: Path) -> None:

@@ -505,6 +505,7 @@ def test_the_processor_is_named_as_the_system_does(
 # ------------------------------------------------------------------------------------------------------- several runs
 
 
+@pytest.mark.processes
 def test_results_are_the_same_for_every_number_of_workers(data: Data, tmp_path: Path) -> None:
     wanted = [CLASSIFIER, replace(CLASSIFIER, name="classifier 2", seed=1), DECODER]
     found = []
@@ -524,6 +525,7 @@ def trouble(item: str) -> str:
     return item
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("item", "error"), [("killed", Interrupted), ("bad", UserError)])
 def test_trouble_in_a_worker_is_trouble_here(
     item: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
@@ -537,6 +539,7 @@ def in_shared_memory(tensor: torch.Tensor, _item: int) -> bool:
     return tensor.is_shared()
 
 
+@pytest.mark.processes
 def test_what_workers_get_is_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runs.multiprocessing, "get_context", lambda _method: server)
     assert share_out(functools.partial(in_shared_memory, torch.zeros(3)), [0, 1], 2, "items") == [False, False]
@@ -705,6 +708,7 @@ def until_stopped(started: Path) -> None:
     raise Interrupted("saved")
 
 
+@pytest.mark.processes
 def test_ctrl_c_stops_the_workers_and_they_take_up_nothing_else(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

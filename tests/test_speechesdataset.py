@@ -77,6 +77,7 @@ def test_nothing_of_the_transcribers_is_left(built: Path) -> None:
         assert trace not in text.lower()
 
 
+@pytest.mark.processes
 def test_the_same_bytes_every_time_and_the_committed_ones(built: Path, tmp_path: Path) -> None:
     script = f"from speechesdataset.build import build; build({str(tmp_path)!r})"
     environment = os.environ | {"PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Asia/Tokyo"}

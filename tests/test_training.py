@@ -1011,6 +1011,7 @@ def test_two_processes_give_the_numbers_of_one(batch_size: int, accumulate: int,
     torch.testing.assert_close((found, history), alone(batch_size=batch_size), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("trouble", "codes"), [("death", [130, 9]), ("signal", [130, 130])])
 def test_trouble_in_one_process_ends_all_with_a_checkpoint_that_one_process_resumes(
     trouble: str, codes: list[int], tmp_path: Path
@@ -1022,6 +1023,7 @@ def test_trouble_in_one_process_ends_all_with_a_checkpoint_that_one_process_resu
     torch.testing.assert_close(resumed, alone(), rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.processes
 def test_two_processes_resume_what_one_began(tmp_path: Path) -> None:
     def interfere(where: str, at: int) -> None:
         if (where, at) == ("step", 10):
@@ -1079,6 +1081,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) // 10)
 """
 
 
+@pytest.mark.processes
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep what they will")
 def test_freed_memory_serves_again() -> None:
     command = [sys.executable, "-c", COME_AND_GO]

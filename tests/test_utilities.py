@@ -171,6 +171,7 @@ def test_grids_and_intervals(tmp_path: Path) -> None:
     assert size(tmp_path / "forest.png")[1] > size(tmp_path / "none.png")[1]
 
 
+@pytest.mark.processes
 def test_matplotlib_is_imported_only_to_draw() -> None:
     code = "import sys, utilities; sys.exit('matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
