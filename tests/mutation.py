@@ -1,7 +1,7 @@
 """Does a wrong line of the product make a test fail? From the root of the checkout:
 
 python -m tests.mutation mutants [MODULE ...]   what mutmut changes, each change tried with the tests that reach it
-python -m tests.mutation faults [WORD ...]      the faults of planted_faults.toml whose names hold one of the words
+python -m tests.mutation faults [WORD ...]      planted_faults.toml: those with one of the words in name or file
 python -m tests.mutation report                 docs/testing.md, from what these two found
 
 Both work on a copy of the checkout in runs/mutation. Tests that start processes are left out.
@@ -196,12 +196,12 @@ def read_list(name: str, entry: str) -> list[dict[str, Any]]:
     return tomllib.loads((ROOT / "tests" / name).read_text(encoding="utf-8"))[entry]
 
 
-def try_faults(words: Sequence[str]) -> None:
+def try_faults(words: Sequence[str], named_tests_alone: bool) -> None:
     """Plant each fault alone and run the tests, those first that should notice it."""
     started, copy = time.time(), OUT / "faults"
     faults = read_list("planted_faults.toml", "fault")
     check_faults(faults)
-    faults = [fault for fault in faults if not words or any(word in fault["name"] for word in words)]
+    faults = [fault for fault in faults if not words or any(word in fault["file"] + fault["name"] for word in words)]
     for name in IMPORTED:
         importlib.import_module(name)
     copy_checkout(copy)
@@ -212,10 +212,12 @@ def try_faults(words: Sequence[str]) -> None:
         path = copy / fault["file"]
         whole = path.read_text(encoding="utf-8")
         path.write_text(whole.replace(fault["old"], fault["new"]), encoding="utf-8")
-        fault["noticed"] = failing(copy, [f"tests/{name}" for name in fault["tests"]]) or failing(copy, all_tests())
+        fault["noticed"] = failing(copy, [f"tests/{name}" for name in fault["tests"]])
+        if not fault["noticed"] and not named_tests_alone:
+            fault["noticed"] = failing(copy, all_tests())
         path.write_text(whole, encoding="utf-8")
         print(f"{'killed' if fault['noticed'] else 'SURVIVED':8}  {fault['name']}: {fault['noticed']}", flush=True)
-    if not words:
+    if not words and not named_tests_alone:
         write(OUT / "faults.json", {"faults": faults, **circumstances(started)})
     if not all(fault["noticed"] for fault in faults):
         sys.exit(1)
@@ -245,10 +247,10 @@ def failing(copy: Path, tests: Sequence[str]) -> str:
         os._exit(pytest.main([*QUIET, *tests]))
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     text = log.read_text(encoding="utf-8")
-    found = re.search(r"^FAILED (\S+)|^ERROR (\S+)", text, re.MULTILINE)
+    found = re.search(r"^(?:FAILED|ERROR) (.+?)(?: - .*)?$", text, re.MULTILINE)
     if code not in (0, 1) or (code and not found):
         sys.exit(f"pytest ended with code {code}:\n{text[-3000:]}")
-    return found[0].split()[1] if found else ""
+    return found[1] if found else ""
 
 
 # -------------------------------------------------------------------------------------------------------------- report
@@ -356,7 +358,8 @@ def survivor_lines(module: str, alive: Sequence[dict[str, Any]]) -> list[str]:
 def code(text: str) -> str:
     """`text` as code in Markdown, whatever it holds."""
     fence = "`" * (max((len(run) for run in re.findall("`+", text)), default=0) + 1)
-    return f"{fence}{text}{fence}" if text else "nothing"
+    inner = f" {text} " if "`" in (text[:1], text[-1:]) else text
+    return f"{fence}{inner}{fence}" if text else "nothing"
 
 
 def main() -> None:
@@ -369,19 +372,20 @@ def main() -> None:
         "--keep",
         choices=("nothing", "killed", "all"),
         default="nothing",
-        help="results of the last run that stand: with `killed`, new tests are tried on survivors; `all` goes on with it",
+        help="what stands of the last run: `killed` tries the others again, `all` goes on with it",
     )
     mutants.add_argument("--children", default="1", help="mutants at a time")
     mutants.add_argument("--only", nargs="+", default=[], help="mutants by mutmut's names, such as 'runs.x_perform*'")
     faults = commands.add_parser("faults", help="planted_faults.toml")
-    faults.add_argument("words", nargs="*", metavar="WORD", help="only faults with one of these words in their names")
+    faults.add_argument("words", nargs="*", metavar="WORD", help="only faults with one of these in name or file")
+    faults.add_argument("--named-tests-alone", action="store_true", help="not all tests after those named in the list")
     commands.add_parser("report", help="docs/testing.md")
     given = parser.parse_args()
     if given.command == "mutants":
         mutmut_options = ["--max-children", given.children, *given.only]
         try_mutants(given.modules or MODULES, given.tests, given.keep, mutmut_options)
     elif given.command == "faults":
-        try_faults(given.words)
+        try_faults(given.words, given.named_tests_alone)
     else:
         write_report()
 
