@@ -193,7 +193,7 @@ def percent(part: int, whole: int) -> str:
 
 
 def read_list(name: str, entry: str) -> list[dict[str, Any]]:
-    return tomllib.loads((ROOT / "tests" / name).read_text(encoding="utf-8"))[entry]
+    return tomllib.loads((ROOT / "tests" / name).read_text(encoding="utf-8")).get(entry, [])
 
 
 def try_faults(words: Sequence[str], named_tests_alone: bool) -> None:
