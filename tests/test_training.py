@@ -1004,6 +1004,7 @@ def test_the_c_library_is_told_to_keep_what_is_freed(monkeypatch: pytest.MonkeyP
         training.keep_freed_memory()
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(("batch_size", "accumulate"), [(BATCH, 1), (BATCH, 2), (1, 1)])
 def test_two_processes_give_the_numbers_of_one(batch_size: int, accumulate: int, tmp_path: Path) -> None:
     assert group(2, member, tmp_path, batch_size, accumulate) == [0, 0]
