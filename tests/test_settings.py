@@ -243,7 +243,6 @@ def test_without_smoothing_or_layers_the_best_recipe_leaves_out_what_would_do_no
 # -------------------------------------------------------------------------------------------------- compiled dropout
 
 
-@pytest.mark.slow
 @pytest.mark.processes
 def test_compiled_layers_drop_each_its_own_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
