@@ -139,8 +139,29 @@ def test_windows_are_read_about_as_many_tokens_at_a_time_as_asked() -> None:
     evaluation.token_nats(model, torch.arange(1, 10).repeat(2), Protocol(3), n_batched=8)
     assert model.shapes == [(1, 3), (2, 3), (2, 3), (1, 3)]  # the first stands alone
     model = Echo()
-    evaluation.token_nats(model, torch.arange(1, 9), Protocol(3), n_batched=2)
-    assert model.shapes == [(1, 3), (1, 3), (1, 2)]  # one at least, and what remains
+    evaluation.token_nats(model, torch.arange(1, 9), Protocol(2), n_batched=1)
+    assert model.shapes == [(1, 2)] * 4  # one at least
+
+
+class Elsewhere(Echo):
+    """A decoder on another device, which only looks at where its tokens are."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.to("meta")
+
+    def nats(self, ids: Tensor, targets: Tensor) -> Tensor:
+        assert ids.device.type == targets.device.type == "meta"
+        self.shapes.append((len(ids), ids.shape[1]))
+        return torch.zeros(targets.shape)
+
+
+def test_tokens_go_to_the_model_s_device_2048_at_a_time() -> None:
+    model = Elsewhere()
+    assert evaluation.token_nats(model, torch.ones(4098, dtype=torch.int64), Protocol(1)).sum() == 0
+    assert model.shapes == [(1, 1), (2048, 1), (2048, 1), (1, 1)]
+    model = Elsewhere()
+    assert evaluation.token_nats(model, torch.ones(3, dtype=torch.int64), Protocol(2)).sum() == 0  # with a remainder
 
 
 BIGRAMS = torch.tensor(  # after each of <pad>, <unk>, a and b, in bits: each row's probabilities sum to 1
@@ -282,6 +303,23 @@ def test_accuracy_counts_in_percent() -> None:
     assert evaluation.accuracy(torch.tensor([1]), torch.tensor([0])) == 0.0
 
 
+@pytest.mark.parametrize(
+    ("labels", "edge"),
+    [
+        ([0, 1, 2], 100 / 3 + 5),  # three classes of the same size: five points above a third
+        ([0, 2, 2, 2], 75 + 2.5),  # nearly all: a tenth of what is left above the largest
+        ([1, 1, 1, 1, 1, 1, 1, 1, 1, 0], 90 + 1),
+        ([1, 0], 50 + 5),  # both the same
+        ([0] * 9 + [1] * 11, 55 + 4.5),
+        ([0] * 11 + [1] * 9 + [2] * 5, 44 + 5),
+    ],
+)
+def test_a_run_is_trained_above_the_edge_not_at_it(labels: list[int], edge: float) -> None:
+    assert not evaluation.is_above_plateau(edge, torch.tensor(labels))
+    assert not evaluation.is_above_plateau(edge - 0.01, torch.tensor(labels))
+    assert evaluation.is_above_plateau(edge + 0.01, torch.tensor(labels))
+
+
 def test_seen_rows_are_not_the_unseen_ones() -> None:
     """Seven rows: of three seen one is right, of four unseen three."""
     predictions, labels = torch.tensor([0, 1, 2, 0, 1, 2, 1]), torch.tensor([0, 2, 1, 0, 1, 2, 0])
@@ -313,6 +351,20 @@ def test_a_class_claimed_once_and_classes_never_found() -> None:
     scores = evaluation.scores_by_class(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]), ["a", "b", "c"])
     a, b, c = (list(row.values()) for row in scores["classes"])
     assert (a, b, c) == (["a", 1, 100, 100, 100], ["b", 1, 50, 100, pytest.approx(200 / 3)], ["c", 1, 0, 0, 0])
+
+
+class ElsewhereClassifier(Classifier):
+    def forward(self, ids: Tensor, lengths: Tensor, return_attention: bool = False) -> tuple[Tensor, list[Tensor]]:
+        assert ids.device.type == lengths.device.type == "meta"
+        return torch.zeros(len(ids), 3) + len(ids) * torch.tensor([0, 1, 2]), []
+
+
+def test_rows_go_to_the_model_s_device_64_at_a_time() -> None:
+    rows = Labelled(torch.ones(65, 6, dtype=torch.int64), torch.full((65,), 6), torch.zeros(65), 0)
+    found = evaluation.class_probabilities(ElsewhereClassifier(CONFIG).to("meta"), rows)
+    expected = torch.tensor([0.0, 1.0, 2.0]).softmax(dim=0)  # of the last row, which is alone in its batch
+    torch.testing.assert_close(found[-1], expected)
+    torch.testing.assert_close(found[:-1], torch.tensor([0.0, 0.0, 1.0]).repeat(64, 1))
 
 
 class Table(Classifier):
