@@ -7,13 +7,18 @@ construction; `swap` exchanges two of them.
 
 import copy
 import functools
+import inspect
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from math import comb, exp, log
+from pathlib import Path
 from statistics import median, stdev
 from typing import Any
 
+import pytest
+
 import exploration
+import utilities
 from claims import judge
 
 SEEDS = (4, 5, 6)
@@ -185,7 +190,7 @@ def decoder(variant: str, number: int) -> list[dict[str, Any]]:
     iterations = [(iteration, perplexities(iteration)) for iteration in (ITERATIONS[-1:] if brief else ITERATIONS)]
     records: list[dict[str, Any]] = []
     for s, seed in enumerate(SEEDS):
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "iteration": iteration,
                 "train_loss": 7.0 - iteration / 300 + number / 50 + s / 100,
@@ -283,7 +288,7 @@ def baseline(number: int) -> dict[str, Any]:
     return {group: {"n": n, "accuracy": accuracy - 4 * number} for group, n, accuracy in accuracies}
 
 
-# ------------------------------------------------------------------------------------------- what follows from the record
+# -------------------------------------------------------------------------------------------- what follows from records
 
 
 def difference(variant: Sequence[float], base: Sequence[float]) -> dict[str, Any]:
@@ -367,6 +372,9 @@ def items(variant: Sequence[Mapping[str, Any]], base: Sequence[Mapping[str, Any]
     n = only_a + only_b
     p = min(1.0, 2 * sum(comb(n, k) for k in range(min(only_a, only_b) + 1)) / 2**n)
     return {"items": difference(*shares), "mcnemar_first_seed": {"only_a": only_a, "only_b": only_b, "p": p}}
+
+
+# -------------------------------------------------------------------------------------------------------- whole records
 
 
 def made_up() -> dict[str, Any]:
@@ -457,3 +465,26 @@ def swapped(results: dict[str, Any], one: str, other: str) -> dict[str, Any]:
     timing = {task: timed | {"seconds": swap(timed["seconds"])} for task, timed in results["timing"].items()}
     kinds = {kind: swap(results[kind]) for kind in ("classifier", "decoder", "validation", "extrapolation")}
     return judged(results | kinds | {"timing": timing})
+
+
+# -------------------------------------------------------------------------------------------------------------- figures
+
+
+def intercept(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
+    """Nothing is drawn from now on; what a figure would have been drawn from is kept by the name of its file."""
+    caught: dict[str, dict[str, Any]] = {}
+
+    def instead_of(name: str) -> Callable[..., None]:
+        signature = inspect.signature(getattr(utilities, name))
+
+        def keep(*positional: Any, **named: Any) -> None:
+            given = signature.bind(*positional, **named).arguments
+            path = Path(given.pop("path"))
+            assert path.name not in caught
+            caught[path.name] = {"function": name, "folder": path.parent, **given}
+
+        return keep
+
+    for name in ("line_figure", "attention_figure", "grid_figure", "confusion_figure", "interval_figure"):
+        monkeypatch.setattr(utilities, name, instead_of(name))
+    return caught

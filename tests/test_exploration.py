@@ -1,0 +1,653 @@
+"""The study: its runs differ in what they say, its comparisons have the planted direction and size, its figures show
+what was measured."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from worlds import (
+    ITERATIONS,
+    LABELS,
+    LENGTHS,
+    N_EPOCHS,
+    PERPLEXITY,
+    TEST_ACCURACY,
+    TEXTS,
+    TRAIN_ACCURACY,
+    by_seed,
+    comparisons,
+    intercept,
+    made_up,
+    seeds,
+    swapped,
+    typed,
+)
+
+import evaluation
+import exploration
+import runs
+import tables
+import training
+from dataset import Data, Stream
+from evaluation import Protocol
+from experiments import RECIPES
+from exploration import Study, plan
+from inference import TrainedModel, save_model
+from runs import Place, Recipe, Run
+from tokenizer import Tokenizer
+from training import TrainingConfig
+from transformer import Decoder, TransformerConfig
+from utilities import Line, Panel
+
+TINY = TransformerConfig(0, n_embd=8, n_layer=1, block_size=8, ff_dim=8)
+STUDY = Study(
+    "report",
+    Recipe("classifier", TINY, TrainingConfig(batch_size=30), duration=3),
+    Recipe("decoder", TINY, TrainingConfig(batch_size=2), duration=9),
+    seeds=(3, 4),
+    ff_dims=(8, 4),
+    timed_share=0.5,
+)
+RATES = (0.2, 0.3, 0.4, 0.5)
+
+
+@pytest.fixture
+def results() -> dict[str, Any]:
+    return made_up()
+
+
+# -------------------------------------------------------------------------------------------------- what is run
+
+
+def settings(recipe: Recipe, *names: str) -> tuple[Any, ...]:
+    return tuple(getattr(recipe.architecture, name) for name in names)
+
+
+def test_the_variants_of_the_classifier_differ_in_positions_or_in_regularization_alone() -> None:
+    study = replace(STUDY, classifier=replace(STUDY.classifier, architecture=replace(TINY, dropout=0.1)))
+    found = study.classifiers()
+    assert {name: settings(recipe, "positions", "batch_norm", "dropout") for name, recipe in found.items()} == {
+        **{name: (name, False, 0.1) for name in ("learned", "alibi", "none")},
+        **{"original": ("learned", False, 0.0), "batch-norm": ("learned", True, 0.0)},
+        **{f"dropout-{rate}": ("learned", False, rate) for rate in RATES},
+        **{f"batch-norm-dropout-{rate}": ("learned", True, rate) for rate in RATES},
+    }
+    same = replace(study.classifier.architecture, positions="learned", dropout=0.0, batch_norm=False)
+    for recipe in found.values():
+        bare = replace(recipe.architecture, positions="learned", dropout=0.0, batch_norm=False)
+        assert replace(recipe, architecture=bare) == replace(study.classifier, architecture=same)
+    assert list(replace(study, regularize=False).classifiers()) == ["learned", "alibi", "none"]
+    assert list(replace(study, alibi=False).classifiers()) == list(found)[3:]
+
+
+def test_a_head_without_a_place_for_batch_norm_is_regularized_by_dropout_alone() -> None:
+    study = replace(STUDY, classifier=replace(STUDY.classifier, architecture=replace(TINY, head_dim=0)))
+    assert list(study.regularized()) == ["original", *(f"dropout-{rate}" for rate in RATES)]
+    assert list(exploration.validated(study)) == [f"dropout-{rate}" for rate in RATES]
+
+
+def test_the_variants_of_the_decoder_differ_in_positions_slopes_or_width_alone() -> None:
+    found = STUDY.decoders()
+    assert {name: settings(recipe, "positions", "alibi_slope_scale", "ff_dim") for name, recipe in found.items()} == {
+        "learned": ("learned", 1.0, 8),
+        "alibi": ("alibi", 1.0, 8),
+        "none": ("none", 1.0, 8),
+        "alibi-steep": ("alibi", 8.0, 8),
+        "ff8": ("learned", 1.0, 8),
+        "ff4": ("learned", 1.0, 4),
+    }
+    for recipe in found.values():
+        bare = replace(recipe.architecture, positions="learned", alibi_slope_scale=1.0, ff_dim=8)
+        assert replace(recipe, architecture=bare) == STUDY.decoder
+    assert replace(STUDY, alibi=False).decoders() == {}
+    assert list(replace(STUDY, ff_dims=()).decoders()) == ["learned", "alibi", "none", "alibi-steep"]
+
+
+def test_a_run_has_its_variants_recipe_and_seed_and_those_of_one_recipe_are_one_run() -> None:
+    recipes = STUDY.classifiers()
+    found = plan("classifier", recipes, (3, 4))
+    assert list(found) == [("classifier", name, seed) for name in recipes for seed in (3, 4)]
+    for (_, name, seed), run in found.items():
+        own = "learned" if name == "original" else name
+        assert run == Run(f"classifier-{own}-seed{seed}", recipes[name], seed)
+
+
+def test_a_validation_run_is_measured_on_the_fold_of_its_seed() -> None:
+    recipes = exploration.validated(STUDY)
+    assert list(recipes) == [f"batch-norm-dropout-{rate}" for rate in RATES]
+    for (_, name, seed), run in plan("validation", recipes, (3, 4)).items():
+        assert run == Run(f"validation-{name}-seed{seed}", STUDY.regularized()[name], seed, fold=seed, brief=True)
+
+
+def test_decoders_are_read_at_other_lengths_with_alibi_and_measured_at_their_end_at_other_widths() -> None:
+    recipes = STUDY.decoders()
+    for (_, name, seed), run in plan("decoder", recipes, (3, 4)).items():
+        own = "learned" if name == "ff8" else name
+        lengths = (16, 32, 64) if name == "alibi" else ()
+        assert run == Run(f"decoder-{own}-seed{seed}", recipes[name], seed, lengths=lengths, brief=name == "ff4")
+    assert exploration.lengths(RECIPES["report"]["decoder"]) == (32, 64, 128, 256)
+
+
+# ------------------------------------------------------------------------------------------------------------- choice
+
+
+def accuracies(*by_seed: float) -> list[dict[str, Any]]:
+    return [{"test": {"all": {"accuracy": value}, "unseen": {"accuracy": value - 50}}} for value in by_seed]
+
+
+def test_the_chosen_rate_is_the_one_with_the_highest_mean() -> None:
+    validation = {
+        "batch-norm-dropout-0.2": accuracies(70.0, 55.0, 55.0),  # best at the first seed, and at its best
+        "batch-norm-dropout-0.3": accuracies(60.0, 62.0, 61.0),
+        "batch-norm-dropout-0.4": accuracies(60.0, 65.0, 50.0),  # best at the second
+        "batch-norm-dropout-0.5": accuracies(59.0, 59.0, 63.0),
+    }
+    assert exploration.best_rate(validation) == "batch-norm-dropout-0.3"
+    assert exploration.best_rate(dict(reversed(validation.items()))) == "batch-norm-dropout-0.3"
+    assert exploration.best_rate({}) is None
+    assert exploration.accuracies(validation["batch-norm-dropout-0.3"]) == [60.0, 62.0, 61.0]
+    assert exploration.accuracies(validation["batch-norm-dropout-0.3"], "unseen") == [10.0, 12.0, 11.0]
+
+
+# -------------------------------------------------------------------------------------------------------- comparisons
+
+
+def same(found: Any, expected: Any) -> bool:
+    """Equal but for the last bits of numbers."""
+    if isinstance(expected, dict):
+        return list(found) == list(expected) and all(same(found[key], expected[key]) for key in expected)
+    if isinstance(expected, (list, tuple)):
+        return len(found) == len(expected) and all(map(same, found, expected))
+    return bool(found == (pytest.approx(expected, rel=1e-6, abs=1e-7) if isinstance(expected, float) else expected))
+
+
+@pytest.mark.parametrize(
+    "missing",
+    [
+        {},
+        {"decoder": {}, "timing": {}, "extrapolation": {}},
+        {"validation": {}},
+        {"classifier": {}},
+    ],
+    ids=lambda missing: " ".join(missing) or "nothing missing",
+)
+def test_every_comparison_is_of_its_variant_against_its_base(results: dict[str, Any], missing: dict[str, Any]) -> None:
+    results |= missing
+    found, expected = exploration.compare(results, LABELS), comparisons(results)
+    assert len(found) == len(expected)
+    for row, other in zip(found, expected):
+        assert same(row, other), (row, other)
+
+
+def test_a_width_is_compared_with_each_narrower_one(results: dict[str, Any]) -> None:
+    decoder = results["decoder"]
+    decoder["ff64"] = decoder["ff100"]
+    pairs = dict.fromkeys((row["variant"], row["base"]) for row in exploration.compare(results, LABELS))
+    assert [pair for pair in pairs if pair[0].startswith("ff")] == [("ff256", "ff100"), ("ff256", "ff64")]
+
+
+def test_rows_that_are_all_seen_give_no_comparison_of_unseen_ones(results: dict[str, Any]) -> None:
+    runs = results["classifier"]
+    for run in runs["alibi"]:
+        run["test"]["unseen"] = {"n": 0, "accuracy": None}
+    rows = exploration.compare_classifiers("alibi", "learned", runs["alibi"], runs["learned"], LABELS)
+    assert [row["measure"] for row in rows] == ["test accuracy, all", "train - test accuracy"]
+    assert "items" in rows[0]
+
+
+def test_a_length_that_is_undefined_or_has_nothing_to_stand_against_is_not_compared(results: dict[str, Any]) -> None:
+    read = results["extrapolation"]
+    assert exploration.compare_lengths("learned", read["learned"], 32) == []
+    assert exploration.compare_lengths("alibi", read["alibi"], 33) == []
+    rows = exploration.compare_lengths("none", read["none"], 128)
+    assert len(rows) == 3 * 3 * 4  # three other lengths, three texts, four protocols
+    first = next(row for row in rows if row["measure"] == "perplexity, obama, length 64")
+    assert (first["variant"], first["base"], first["sliding"], first["window"]) == ("none", "none", False, None)
+    assert first["estimate"]["mean"] == pytest.approx(1.004 / 1.007, rel=1e-5)
+
+
+def test_with_two_variants_swapped_every_effect_turns_round(results: dict[str, Any]) -> None:
+    before = {key(row): row["estimate"]["mean"] for row in comparisons(results)}
+    after = {key(row): row["estimate"]["mean"] for row in swapped(results, "learned", "alibi")["comparisons"]}
+    checked = 0
+    for (task, variant, base, measure), effect in before.items():
+        if (variant, base) == ("alibi", "learned"):
+            turned = -effect if "accuracy" in measure else 1 / effect
+            assert after[task, variant, base, measure] == pytest.approx(turned)
+            assert effect > 0 if measure == "test accuracy, all" else effect < 1
+            checked += 1
+    assert checked == 3 + 4 + 2  # accuracies, perplexities, times
+
+
+def key(row: dict[str, Any]) -> tuple[str, str, str, str]:
+    return row["task"], row["variant"], row["base"], row["measure"]
+
+
+# -------------------------------------------------------------------------------------------------------------- timing
+
+
+COST = {  # of a step, in seconds
+    "classifier": {"learned": 4.0, "alibi": 3.0, "none": 2.0},
+    "decoder": {"learned": 5.0, "alibi": 4.0, "none": 6.0},
+}
+
+
+class Clock:
+    """Time passes only in the loss of a training step, and as long as the positions of its model say."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.timed: list[str] = []  # positions, one entry a run
+        self.plans: list[tuple[int, ...]] = []  # of each run, the first batch
+        self.steps: list[int] = []
+
+    def read(self) -> float:
+        return self.now
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=self.read, monotonic=self.read))
+        for task, kind in (("classifier", runs.ClassifierWork), ("decoder", runs.DecoderWork)):
+            monkeypatch.setattr(kind, "loss", self.slowed(task, kind.loss))
+            monkeypatch.setattr(kind, "measure", None)  # a timed run measures nothing
+            monkeypatch.setattr(kind, "__init__", self.counted(kind.__init__))
+
+    def counted(self, build: Callable[..., None]) -> Callable[..., None]:
+        def make(work: Any, run: Run, *others: Any) -> None:
+            build(work, run, *others)
+            self.now += 1000.0  # what is made before the training is not timed
+            self.timed.append(work.model.config.positions)
+            self.plans.append(tuple(torch.as_tensor(work.plan[0]).flatten().tolist()))
+            self.steps.append(0)
+
+        return make
+
+    def slowed(self, task: str, loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
+        def take_time(work: Any, model: Any, items: Tensor) -> Tensor:
+            round_number = (len(self.timed) - 1) // 3  # from 0, the warm-up
+            self.now += COST[task][model.config.positions] * (1 + 0.1 * round_number)
+            self.steps[-1] += 1
+            return loss(work, model, items)
+
+        return take_time
+
+
+@pytest.mark.parametrize(
+    ("task", "n_steps", "total", "rows"),
+    [
+        (  # 60 rows by 30 for 3 epochs; the third of five rounds is the median, and it is 1.3 times as slow
+            *("classifier", 3, 6),
+            {"learned": (15.6, 13.2, 31.2, ""), "alibi": (11.7, 9.9, 23.4, "-25.0"), "none": (7.8, 6.6, 15.6, "-50.0")},
+        ),
+        (
+            *("decoder", 4, 9),
+            {
+                "learned": (26.0, 22.0, 58.5, ""),
+                "alibi": (20.8, 17.6, 46.8, "-20.0"),
+                "none": (31.2, 26.4, 70.2, "+20.0"),
+            },
+        ),
+    ],
+)
+def test_a_variant_whose_steps_are_slower_comes_out_slower_in_its_own_row(
+    task: Any, n_steps: int, total: int, rows: Any, data: Data, results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, place = Clock(), Place(Path("nowhere"), torch.device("cpu"))
+    clock.install(monkeypatch)
+    variants = {name: replace(getattr(STUDY, task), architecture=replace(TINY, positions=name)) for name in rows}
+    timed = exploration.time_task(variants, STUDY, data, place)
+    assert {name: timed[name] for name in ("n_steps", "n_steps_of_a_training", "threads")} == {
+        **{"n_steps": n_steps, "n_steps_of_a_training": total, "threads": 1}
+    }
+    by_round = [clock.timed[start : start + 3] for start in range(0, len(clock.timed), 3)]
+    assert [sorted(once) for once in by_round] == [sorted(rows)] * 6  # each variant once a round, the warm-up's too
+    assert len(set(map(tuple, by_round))) > 2  # in an order that changes
+    plans = [set(clock.plans[start : start + 3]) for start in range(0, len(clock.plans), 3)]
+    assert [len(once) for once in plans] == [1] * 6  # all variants of a round see its batches
+    assert len(set.union(*plans)) == 6  # and each round has its own
+    assert clock.steps == [min(10, total)] * 3 + [n_steps] * 15
+    for name in rows:
+        cost = COST[task][name] * n_steps
+        assert timed["seconds"][name] == pytest.approx([cost * (1 + 0.1 * number) for number in range(1, 6)])
+    results["timing"] = {task: timed}
+    results["comparisons"] = exploration.compare(results, LABELS)
+    table = tables.times(results, task)
+    for row, (median, least, whole, change) in zip(table.rows, rows.values()):
+        assert row[1:4] == [f"{median:.2f}", f"{least:.2f}", f"{whole:.1f}"]
+        assert typed(row[4] or "") == (f"{change} [{change}, {change}] %" if change else "")
+
+
+def test_times_are_kept_for_the_same_recipes_data_and_machine(
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, timed = Place(tmp_path, torch.device("cpu")), []
+
+    def time_task(recipes: dict[str, Recipe], study: Study, given: Data, where: Place) -> dict[str, Any]:
+        assert (given, where) == (data, place)
+        assert {name: recipe.architecture.positions for name, recipe in recipes.items()} == {
+            name: name for name in ("learned", "alibi", "none")
+        }
+        timed.append(next(iter(recipes.values())).task)
+        return {"share": study.timed_share, "task": timed[-1]}
+
+    monkeypatch.setattr(exploration, "time_task", time_task)
+    found = exploration.time_variants(STUDY, data, place)
+    assert found == {task: {"share": 0.5, "task": task} for task in ("classifier", "decoder")}
+    assert exploration.time_variants(STUDY, data, place) == found
+    assert timed == ["classifier", "decoder"]
+    for study in (
+        replace(STUDY, timed_share=0.25),
+        replace(STUDY, decoder=replace(STUDY.decoder, duration=8)),
+        replace(STUDY, classifier=replace(STUDY.classifier, duration=8)),
+    ):
+        timed.clear()
+        assert exploration.time_variants(study, data, place)["decoder"]["share"] == study.timed_share
+        assert timed == ["classifier", "decoder"]
+    for owner, name, value in (
+        (exploration, "processor_name", lambda: "Acme"),
+        (torch, "get_num_threads", lambda: 99),
+        (torch, "__version__", "0.0"),
+    ):
+        timed.clear()
+        monkeypatch.setattr(owner, name, value)
+        exploration.time_variants(STUDY, data, place)
+        assert timed == ["classifier", "decoder"]
+    timed.clear()
+    other = replace(data, corpus=replace(data.corpus, fingerprint="another"))
+    data = other
+    exploration.time_variants(STUDY, other, place)
+    assert timed == ["classifier", "decoder"]
+
+
+# --------------------------------------------------------------------------------------------------- inference lengths
+
+
+def test_the_rows_of_each_variant_are_those_of_its_own_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def read(run: Run, data: str, place: str) -> list[str]:
+        assert (data, place) == ("data", "place")
+        return [run.name]
+
+    monkeypatch.setattr(exploration, "perplexity_by_length", read)
+    wanted = {**plan("classifier", STUDY.classifiers(), (3, 4)), **plan("decoder", STUDY.decoders(), (3, 4))}
+    found = exploration.extrapolate(wanted, "data", "place", 1)  # type: ignore[arg-type]
+    assert found == {
+        name: [[f"decoder-{name}-seed{seed}"] for seed in (3, 4)]
+        for name in ("learned", "alibi", "none", "alibi-steep")
+    }
+
+
+@pytest.mark.parametrize("positions", ["alibi", "none", "learned"])
+def test_perplexity_by_length_protocol_and_window(positions: Any, tmp_path: Path) -> None:
+    config = TransformerConfig(12, n_embd=8, n_layer=2, block_size=4, ff_dim=8, positions=positions)
+    words = ["<pad>", "<unk>", *"abcdefghij"]
+    decoder = Decoder(replace(config, initialisation="pytorch"), words, 7)
+    random = torch.Generator().manual_seed(0)
+    streams = {
+        name: Stream(torch.randint(1, 12, (n,), generator=random), 99, 0) for name, n in (("one", 41), ("two", 30))
+    }
+    data: Any = SimpleNamespace(test_streams=streams, corpus=SimpleNamespace(fingerprint="made up"))
+    place = Place(tmp_path, torch.device("cpu"))
+    run = Run("decoder-x-seed7", Recipe("decoder", replace(config, vocabulary_size=0), TrainingConfig(), duration=1), 7)
+    save_model(place.weights(run), TrainedModel(decoder, Tokenizer(words), []))
+
+    def by_hand(protocol: Protocol, window: int | None) -> dict[str, float]:
+        decoder.config = replace(decoder.config, window=window)
+        nats = {name: evaluation.token_nats(decoder, stream.ids, protocol) for name, stream in streams.items()}
+        return {name: evaluation.perplexity(values) for name, values in nats.items()}
+
+    expected = []
+    for sliding in (False, True):
+        for length in (4, 8, 16, 32):
+            for window in (None, 3):
+                perplexity: Any = {"one": None, "two": None}
+                if positions != "learned" or length == 4:
+                    perplexity = by_hand(Protocol(length, length // 2 if sliding else None), window)
+                row = {"length": length, "sliding": sliding, "window": window}
+                expected.append({**row, "perplexity": perplexity})
+    found = exploration.perplexity_by_length(run, data, place)
+    assert same(found, expected)
+    if positions != "learned":
+        assert len({tuple(row["perplexity"].values()) for row in found}) > 12  # so that any other would show
+    assert exploration.perplexity_by_length(run, replace_nothing(data), place) == found  # kept, and found again
+    assert (tmp_path / "runs" / "decoder-x-seed7.lengths.json").exists()
+
+
+def replace_nothing(data: Any) -> Any:
+    """The same data, with texts that cannot be read."""
+    return SimpleNamespace(test_streams=None, corpus=data.corpus)
+
+
+# -------------------------------------------------------------------------------------------------- records to results
+
+
+def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    done: list[Run] = []
+
+    def perform_all(wanted: list[Run], data: Any, place: str, n_workers: int) -> list[dict[str, Any]]:
+        assert (place, n_workers) == ("place", 7)
+        done.extend(wanted)
+        return [{"name": run.name, "identity": run, "of": run.name, "machine": {"n": run.seed}} for run in wanted]
+
+    labels = torch.tensor([2, 0, 1])
+    data: Any = SimpleNamespace(
+        tokenizer=[0] * 99,
+        corpus=SimpleNamespace(class_names=["a", "b"]),
+        test_streams={"one": 1, "two": 2},
+        test=SimpleNamespace(labels=labels),
+    )
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr(exploration, "perform_all", perform_all)
+    monkeypatch.setattr(exploration, "recorded", lambda run, given, place: seen.setdefault("checked", []).append(run))
+    monkeypatch.setattr(exploration, "time_variants", lambda study, given, place: {"timed": len(done)})
+    monkeypatch.setattr(exploration, "extrapolate", lambda runs, given, place, n: {"read": [list(runs), place, n]})
+    monkeypatch.setattr(
+        exploration, "language_baselines", lambda given: {"ngram": {"one": {"perplexity": 5.0, "x": 1}}}
+    )
+    monkeypatch.setattr(exploration, "classifier_baselines", lambda given: {"majority": "half"})
+    monkeypatch.setattr(exploration, "best_rate", lambda validation: ("best of", list(validation)))
+    monkeypatch.setattr(exploration, "compare", lambda results, labels: [list(results), labels])
+    study = replace(STUDY, n_workers=7)
+    found = exploration.explore(study, data, "place")  # type: ignore[arg-type]
+    kinds = {"classifier": study.classifiers(), "decoder": study.decoders(), "validation": exploration.validated(study)}
+    for kind, variants in kinds.items():
+        shared = {"original": "learned", "ff8": "learned"}
+        assert found[kind] == {
+            name: [{"of": f"{kind}-{shared.get(name, name)}-seed{seed}", "machine": {"n": seed}} for seed in (3, 4)]
+            for name in variants
+        }
+    assert [run.seed for run in done] == [3] * 21 + [
+        4
+    ] * 21  # 13 classifiers, 6 decoders, 4 on folds, two of them twice
+    assert len(set(done)) == len(done)
+    assert seen["checked"] == done
+    names = [
+        "recipe",
+        "seed",
+        "seeds",
+        "vocabulary_size",
+        "class_names",
+        "test_names",
+        "block_size",
+        "halves",
+        "timing",
+    ]
+    assert [found[name] for name in names] == [
+        *("report", 3, [3, 4], 99, ["a", "b"], ["one", "two"], 8, ["alibi", "regularize"]),
+        {"timed": 0},  # before anything trains
+    ]
+    assert found["machines"] == [{"n": 3}, {"n": 4}]
+    assert found["baselines"] == {"majority": "half", "ngram": {"one": 5.0}}
+    assert found["ngram_scores"] == {"ngram": {"one": {"perplexity": 5.0, "x": 1}}}
+    assert found["chosen_rate"] == ("best of", [f"batch-norm-dropout-{rate}" for rate in RATES])
+    assert found["comparisons"] == [list(found)[:-1], [2, 0, 1]]
+    everything = plan("classifier", kinds["classifier"], (3, 4)) | plan("decoder", kinds["decoder"], (3, 4))
+    everything |= plan("validation", kinds["validation"], (3, 4))
+    assert found["extrapolation"] == {"read": [list(everything), "place", 7]}
+    half = exploration.explore(replace(study, alibi=False), data, "place")  # type: ignore[arg-type]
+    assert [half[name] for name in ("timing", "extrapolation", "ngram_scores", "decoder", "halves")] == [
+        *({}, {}, {}, {}, ["regularize"])
+    ]
+    assert half["baselines"] == {"majority": "half"}
+    half = exploration.explore(replace(study, regularize=False), data, "place")  # type: ignore[arg-type]
+    assert (half["validation"], half["halves"], list(half["classifier"])) == (
+        {},
+        ["alibi"],
+        ["learned", "alibi", "none"],
+    )
+
+
+# -------------------------------------------------------------------------------------------------------------- figures
+
+
+def test_figures_8_to_11_show_what_was_measured(results: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = intercept(monkeypatch)
+    exploration.draw(results, Path("figures"))
+    assert sorted(drawn) == [
+        "figure10_inference_length.png",
+        "figure11_regularization.png",
+        "figure8_test_accuracy_positions.png",
+        "figure9_perplexity_positions.png",
+        "inference_length.png",
+    ]
+    assert all(figure["folder"] == Path("figures") for figure in drawn.values())
+    assert all(figure["function"] == "line_figure" for figure in drawn.values())
+    epochs, places = list(range(1, N_EPOCHS + 1)), list(TEST_ACCURACY)
+
+    def accuracy(variant: str, name: str, side: str) -> Line:
+        last, step = {"test": (TEST_ACCURACY, 0.3), "train": (TRAIN_ACCURACY, 0.4)}[side]
+        spread = 0.3 + 0.02 * places.index(variant) + (0.2 if side == "train" else 0.0)
+        values = [seeds(last[variant] - step * (N_EPOCHS - epoch), spread) for epoch in epochs]
+        return Line(name, epochs, [list(run) for run in zip(*values)])
+
+    names = {"learned": "learned positions", "alibi": "ALiBi", "none": "no positions"}
+    check(
+        drawn["figure8_test_accuracy_positions.png"],
+        [Panel([accuracy(variant, name, "test") for variant, name in names.items()])],
+        *("epoch", "accuracy (%)", "Figure 8: test accuracy by position method"),
+    )
+    shown = {
+        "original": "original",
+        "batch-norm-dropout-0.2": "batch norm + dropout 0.2",
+        "batch-norm-dropout-0.3": "batch norm + dropout 0.3",
+    }
+    check(
+        drawn["figure11_regularization.png"],
+        [
+            Panel([accuracy(variant, name, side) for variant, name in shown.items()], title=side)
+            for side in ("train", "test")
+        ],
+        *("epoch", "accuracy (%)", "Figure 11: original and regularized classifier"),
+    )
+
+    def perplexity(variant: str, text: str, factor: float = 1.0) -> list[list[float]]:
+        relative = 0.004 + 0.001 * list(PERPLEXITY).index(variant)
+        means = [factor * PERPLEXITY[variant][text] * (1 + (500 - iteration) / 500) for iteration in ITERATIONS]
+        return [list(run) for run in zip(*(seeds(mean, relative * mean) for mean in means))]
+
+    check(
+        drawn["figure9_perplexity_positions.png"],
+        [
+            Panel(
+                [
+                    Line(name, ITERATIONS, perplexity(variant, text), dashed=variant == "none")
+                    for variant, name in names.items()
+                ],
+                title=text,
+            )
+            for text in ("train", *TEXTS)
+        ],
+        *("iteration", "perplexity", "Figure 9: perplexity by position method"),
+        log_y=True,
+    )
+    check(
+        drawn["figure10_inference_length.png"],
+        [
+            Panel(
+                [
+                    Line(
+                        f"{length} tokens",
+                        ITERATIONS,
+                        perplexity("alibi", text, 1 + length / 10_000 if length > 32 else 1.0),
+                        dashed=length > 32,
+                    )
+                    for length in LENGTHS
+                ],
+                title=text,
+            )
+            for text in TEXTS
+        ],
+        *("iteration", "perplexity", "Figure 10: ALiBi trained at 32 tokens, read at other lengths"),
+        log_y=True,
+    )
+
+    def changes(variant: str, place: int, sliding: bool, window: int | None) -> list[list[float]]:
+        factors = [(1.0, 1.004, 1.007, 1.03), (0.94, 0.952, 0.957, 0.99)][sliding]
+        rows = []
+        for step, factor in enumerate(factors):
+            spread = 0.9 + 0.1 * step + 0.03 * sliding + place / 1000
+            change = factor - (0.013 if window and step else 0.0)
+            cells = by_seed({text: seeds(change * PERPLEXITY[variant][text], spread) for text in TEXTS})
+            rows.append([(cell["hbush"] * cell["obama"] * cell["wbush"]) ** (1 / 3) for cell in cells])
+        return [[100 * (row[seed] / rows[0][seed] - 1) for row in rows] for seed in range(3)]
+
+    read = {"alibi": "ALiBi", "none": "no positions", "alibi-steep": "ALiBi, slopes x 8"}
+    check(
+        drawn["inference_length.png"],
+        [
+            Panel(
+                [
+                    Line(
+                        name if window is None else f"{name}, 31 back",
+                        LENGTHS,
+                        changes(variant, place, sliding, window),
+                        place - 1,
+                        dashed=window is not None,
+                    )
+                    for place, (variant, name) in enumerate(read.items(), start=1)
+                    for window in (None, 31)
+                ],
+                title="sliding by half" if sliding else "windows side by side",
+            )
+            for sliding in (False, True)
+        ],
+        *("inference length (tokens)", "change of perplexity against 32 tokens (%)"),
+        "What other inference lengths change",
+        log_x=True,
+    )
+
+
+def check(figure: dict[str, Any], panels: list[Panel], x_label: str, y_label: str, title: str, **more: Any) -> None:
+    """The figure is drawn from these panels, and labelled so."""
+    given = {key: value for key, value in figure.items() if key not in ("function", "folder", "panels")}
+    assert given == {"x_label": x_label, "y_label": y_label, "title": title, **more}
+    found = figure["panels"] if isinstance(figure["panels"], list) else [figure["panels"]]
+    assert len(found) == len(panels)
+    for panel, expected in zip(found, panels):
+        assert same(facts(panel), facts(expected)), (facts(panel), facts(expected))
+
+
+def facts(panel: Panel) -> dict[str, Any]:
+    lines = [{**vars(line), "x": list(line.x)} for line in panel.lines]
+    return {**vars(panel), "lines": lines, "levels": [vars(level) for level in panel.levels]}
+
+
+def test_figures_of_a_half_are_those_of_that_half(results: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = intercept(monkeypatch)
+    exploration.draw(results | {"halves": ["regularize"], "chosen_rate": "batch-norm-dropout-0.2"}, Path("figures"))
+    assert list(drawn) == ["figure11_regularization.png"]  # the chosen rate is the report's: one line for both
+    lines = drawn["figure11_regularization.png"]["panels"][0].lines
+    assert [line.name for line in lines] == ["original", "batch norm + dropout 0.2"]
+    drawn.clear()
+    exploration.draw(results | {"halves": ["alibi"]}, Path("figures"))
+    assert "figure11_regularization.png" not in drawn
+    assert len(drawn) == 4
+    drawn.clear()
+    classifier = {"original": results["classifier"]["original"], "dropout-0.3": results["classifier"]["dropout-0.3"]}
+    bare = {"halves": ["regularize"], "chosen_rate": "dropout-0.3", "classifier": classifier}  # no place for batch norm
+    exploration.draw(results | bare, Path("figures"))
+    lines = drawn["figure11_regularization.png"]["panels"][1].lines
+    assert [line.name for line in lines] == ["original", "dropout 0.3"]
