@@ -1005,7 +1005,7 @@ def test_an_ensemble_averages_the_probabilities_of_classifiers_that_learn_each_o
 
 def test_the_first_of_an_ensemble_is_the_classifier_of_its_seed_and_the_others_are_of_seeds_of_their_own() -> None:
     model: Any = make_classifier(replace(TINY, n_members=3), seed=5)
-    members = list(model.members)
+    members: list[Any] = list(model.members)
     assert len(members) == 3
     seeds = [5, derived_seed(5, "member", 1), derived_seed(5, "member", 2)]
     for member, seed in zip(members, seeds):
