@@ -30,12 +30,12 @@ ROOT = Path(__file__).parent.parent
 OUT = ROOT / "runs" / "mutation"
 MODULES = (
     *("transformer", "tokenizer", "dataset", "training", "runs", "evaluation", "comparison", "baselines", "smoothing"),
-    *("inference", "experiments", "exploration", "ablation", "claims", "tables", "page", "report"),
+    *("inference", "experiments", "exploration", "ablation", "measure", "claims", "tables", "page", "report"),
 )
 # Tests of files that no mutant is made of, and those of whole processes.
 OTHER_TESTS = ("audit", "benchmarks", "cli", "duplicates", "own_texts", "speechesdataset", "utilities")
 PYTEST = ("-p", "no:cacheprovider", "-p", "no:unraisableexception")  # the latter collects garbage for half a second
-QUIET = ("-x", "-q", "--timeout", "60", "-m", "not processes", *PYTEST)
+QUIET = ("-x", "-q", "--timeout", "200", "-m", "not processes", *PYTEST)
 IMPORTED = (
     "torch.distributed.tensor",
     "matplotlib.backends.backend_agg",
