@@ -1,233 +1,870 @@
-"""The report command on tiny data: the page holds what it must, needs nothing from outside, trains nothing twice."""
+"""The page of a made-up record: what was planted stands in Markdown and in HTML where it must, the pictures too."""
 
 import base64
 import html.parser
 import json
 import re
 from dataclasses import replace
+from math import exp, log
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from worlds import (
+    CLASSES,
+    MACHINE,
+    NGRAM,
+    PERPLEXITY,
+    TEST_ACCURACY,
+    TEXTS,
+    intercept,
+    interval,
+    judged,
+    made_up,
+    seeds,
+    swapped,
+    typed,
+)
 
 import page
 import tables
-from dataset import Data, Segment, sample, validation_split
+import utilities
+from claims import judge
+from dataset import Data
 from exploration import Study
 from files import UserError
-from page import fill_readme, report
-from runs import Place, Recipe, perform
+from page import Picture, Section
+from runs import Place, Recipe, Run
+from tables import Table
 from training import TrainingConfig
-from transformer import TransformerConfig
+from transformer import Decoder, TransformerConfig, make_classifier
 
-TINY = TransformerConfig(0, n_embd=8, n_layer=2, block_size=8, ff_dim=256)
+TINY = TransformerConfig(0, n_embd=8, n_layer=2, block_size=8, ff_dim=8)
 STUDY = Study(
     "report",
-    Recipe("classifier", TINY, TrainingConfig(batch_size=30), duration=2),
-    Recipe("decoder", TINY, TrainingConfig(batch_size=2), duration=5),
-    seeds=(0, 1),
-    ff_dims=(256, 100),
-    timed_share=0.5,
+    Recipe("classifier", TINY, TrainingConfig(), duration=2),
+    Recipe("decoder", TINY, TrainingConfig(), duration=5),
+    seeds=(4, 5, 6),
+    n_workers=7,
 )
-VOID = {"meta", "img", "br", "hr", "link", "input"}
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return Place(tmp_path_factory.mktemp("report"), torch.device("cpu"))
+@pytest.fixture
+def results() -> dict[str, Any]:
+    results = made_up()
+    return results | {"claims": judge(results)}
 
 
-@pytest.fixture(scope="module")
-def results(data: Data, place: Place) -> dict[str, Any]:
-    ablation = place.out / "ablation.json"
-    estimate = {"mean": -2.0, "low": -3.0, "high": -1.0}
-    row = {"task": "classifier", "measure": "validation accuracy, %", "unit": "points"}
-    rows = [
-        row | {"variant": "the recipe", "values": [62.0, 62.0], "estimate": None},
-        row | {"variant": "a <b>bold</b> idea", "values": [59.0, 61.0], "estimate": estimate},
+# ------------------------------------------------------------------------------------------------------------ sections
+
+
+def titles(shown: Any) -> list[str]:
+    return [table.title for table in shown]
+
+
+def test_the_sections_hold_every_table_and_figure_of_the_report(results: dict[str, Any]) -> None:
+    part1, part2, positions, regularization, made = page.compose(results, Path("figures"))
+    assert part1.title == "Part 1: the classifier"
+    assert part1.paragraphs == [
+        "300 of the 1,200 test rows stand word for word in the training file: only the column 'unseen' says how well "
+        "the classifier does on what it has not read."
     ]
-    found = {"command": "ablation", "seeds": [0, 1], "rows": rows, "machines": []}
-    ablation.write_text(json.dumps(found))
-    return report(
-        STUDY, data, place, "python main.py report --seeds 2", quick=True, ablation=page.read_ablation(ablation)
+    assert titles(part1.tables) == ["Table 1: the classifier by epoch", "Beside the baselines"]
+    assert titles(part1.more) == ["Who is recognised", "Attention of the encoder"]
+    assert [row[0] for row in part1.tables[1].rows][:2] == ["learned positions", "TF-IDF, logistic regression"]
+    assert part2.title == "Part 2: the decoder"
+    assert part2.paragraphs == []
+    assert titles(part2.tables) == [
+        "Table 2: perplexity by iteration, hidden size 256",
+        "Table 3: perplexity at hidden size 100",
+        "Beside an n-gram model",
+    ]
+    assert titles(part2.more) == ["Attention of the decoder"]
+    assert positions.title == "Part 3: positions"
+    assert positions.paragraphs == [
+        "Learned positions, ALiBi, and, as the control, none at all: the same code, recipe and seeds."
+    ]
+    assert titles(positions.tables) == [
+        "Table 4: training time of the classifier",
+        "Table 5: training time of the decoder",
+        "Classifier by position method",
+        "Perplexity by position method",
+        "Perplexity by inference length",
+    ]
+    assert [row[0] for row in positions.tables[2].rows][:3] == ["learned positions", "ALiBi", "no positions"]
+    assert titles(positions.more) == [
+        "Steeper slopes against ALiBi as published: change of perplexity",
+        *(f"Perplexity on {text} by inference length" for text in TEXTS),
+    ]
+    assert regularization.title == "Part 3: regularization"
+    assert regularization.paragraphs == [
+        "The rate of dropout is chosen on rows held out of the training file; the test set only measures."
+    ]
+    assert titles(regularization.tables) == ["Choice of the dropout rate", "Classifier by regularization"]
+    assert [row[0] for row in regularization.tables[1].rows][:2] == ["original", "batch norm"]
+    assert len(regularization.tables[1].rows) == 10 + 4  # every variant but those of positions, and the baselines
+    assert regularization.more == ()
+    assert made.title == "How this was made"
+
+
+PICTURES = {
+    "Part 1: the classifier": [
+        ("figure1_accuracy", "Figure 1. Accuracy by epoch: mean over seeds, shaded from lowest to highest.", False),
+        ("figure2_encoder_attention_layer1", "Figure 2. Encoder attention, layer 1, one seed.", False),
+        ("figure3_encoder_attention_layer2", "Figure 3. Encoder attention, layer 2, one seed.", False),
+        ("attention_encoder", "Mean attention distance and entropy by layer and head, over the test set.", False),
+    ],
+    "Part 2: the decoder": [
+        ("figure4_training_perplexity", "Figure 4. Training perplexity by iteration.", False),
+        ("figure5_test_perplexity", "Figure 5. Test perplexity by iteration; dotted: the trigram.", False),
+        ("figure6_decoder_attention_layer1", "Figure 6. Decoder attention, layer 1, one seed.", False),
+        ("figure7_decoder_attention_layer2", "Figure 7. Decoder attention, layer 2, one seed.", False),
+        ("attention_decoder", "Mean attention distance and entropy by layer and head, over the test texts.", False),
+        ("loss_by_position", "Loss by place in the window: what more context is worth.", False),
+    ],
+    "Part 3: positions": [
+        ("figure8_test_accuracy_positions", "Figure 8. Test accuracy by epoch and position method.", False),
+        ("figure9_perplexity_positions", "Figure 9. Train and test perplexity by position method.", True),
+        ("figure10_inference_length", "Figure 10. ALiBi: test perplexity by inference length.", True),
+        (
+            "inference_length",
+            "Change of mean test perplexity with inference length: mean over seeds, shaded from lowest to highest; "
+            "dashed: with the control's window.",
+            True,
+        ),
+        ("changes_perplexity", "Change of perplexity against learned positions, with 95% intervals.", True),
+    ],
+    "Part 3: regularization": [
+        ("figure11_regularization", "Figure 11. Accuracy of the original and the regularized classifier.", True),
+        ("changes_accuracy", "Difference in test accuracy, with 95% intervals; hollow: as published.", True),
+        ("confusion", "Confusion matrix of the original classifier, all seeds together.", False),
+    ],
+    "How this was made": [],
+}
+
+
+def test_each_picture_stands_in_its_section_with_its_words_below(results: dict[str, Any]) -> None:
+    for section in page.compose(results, Path("figures")):
+        found = [(picture.path, picture.caption, picture.wide) for picture in section.pictures]
+        expected = PICTURES[section.title]
+        assert found == [(Path(f"figures/{name}.png"), caption, wide) for name, caption, wide in expected]
+
+
+def test_a_model_of_one_layer_has_one_attention_map(results: dict[str, Any]) -> None:
+    for seed in results["attention"]["encoder"]:
+        for name in seed:
+            del seed[name][1:]
+    part1, part2, *_ = page.compose(results, Path("figures"))
+    assert [picture.path.stem for picture in part1.pictures][1:3] == [
+        "figure2_encoder_attention_layer1",
+        "attention_encoder",
+    ]
+    assert [picture.path.stem for picture in part2.pictures][3] == "figure7_decoder_attention_layer2"
+
+
+def test_what_there_is_nothing_to_say_of_is_left_out(results: dict[str, Any]) -> None:
+    results["data"]["rows"]["seen"] = 0
+    sections = page.compose(results, Path("figures"))
+    assert sections[0].paragraphs == []
+    assert [section.title for section in sections] == list(PICTURES)
+
+
+def test_an_ablation_has_a_section_of_its_own(results: dict[str, Any]) -> None:
+    sections = page.compose(results | {"ablation": ablation()}, Path("figures"))
+    assert [section.title for section in sections][4:] == ["Ablation of the best recipe", "How this was made"]
+    assert titles(sections[4].tables) == ["Ablation of the best classifier", "Ablation of the best decoder"]
+    assert sections[4].paragraphs == [
+        "What --recipe best loses, or gains, when one of its ingredients changes: python main.py ablation."
+    ]
+
+
+def ablation() -> dict[str, Any]:
+    """Results of the ablation command, with something that must be escaped."""
+    classifier = {"task": "classifier", "measure": "validation accuracy, %", "unit": "points", "estimate": None}
+    decoder = {"task": "decoder", "measure": "validation perplexity", "unit": "ratio", "estimate": None}
+    return {
+        "command": "ablation",
+        "command_line": "python main.py ablation",
+        "seeds": [0, 1, 2],
+        "machines": [dict(MACHINE)],
+        "rows": [
+            classifier | {"variant": "the recipe", "values": [62.0, 64.0, 63.0]},
+            classifier
+            | {
+                "variant": "a <b>bold</b> idea",
+                "values": [60.0, 61.0, 62.0],
+                "estimate": {"mean": -2.0, "low": -3.0, "high": -1.5},
+            },
+            decoder | {"variant": "the recipe", "values": [200.0, 202.0, 201.0]},
+        ],
+        "did_not_help": {"classifier": ["magic"], "decoder": ["luck"]},
+        "total_seconds": 1_830.0,
+    }
+
+
+def test_the_last_section_says_what_was_run_on_what(results: dict[str, Any]) -> None:
+    section = page.methods(results)
+    (table,) = section.tables
+    assert (table.title, list(table.header), table.note) == ("What was run", ["", ""], "")
+    assert list(map(list, table.rows)) == [
+        ["command", "python main.py report --seeds 3"],
+        ["commit", "0123456789"],
+        ["data", "some/data (SHA-256 of all files: fedcba9876543210\N{HORIZONTAL ELLIPSIS})"],
+        ["rows", "2,345 training, 1,200 test; Obama, G. W. Bush, G. H. W. Bush"],
+        ["tokens", "train 98,765; hbush 4,321; obama 5,432; wbush 6,543"],
+        ["seeds", "4, 5, 6: initialisation, order and dropout vary together, the same for every variant"],
+        ["runs", "69 trainings, 1 thread each: 58 minutes in training steps"],  # 13 + 6 + 4 variants of three seeds
+        ["machine", "Acme 9000, 6 cores"],
+        ["software", "Python 3.11.9, PyTorch 2.4.1"],
+        ["time", "90.5 minutes, without what an earlier start had done already"],
+    ]
+    assert section.paragraphs == [
+        "An interval is a percentile bootstrap over paired seeds, widened for their small number: what other seeds "
+        "might have given. 'Over test items' the pairs are the test rows, each with its mean over seeds: what other "
+        "rows might have given. A run that ends at chance is counted like every other.",
+        "A perplexity scores every token of a file once: nats are summed, divided once and exponentiated last.",
+        "The parts by themselves: python main.py part1; python main.py part2; python main.py part3 --alibi --seeds 3; "
+        "python main.py part3 --regularize --seeds 3. An interrupted report goes on where it was when it is started "
+        "again.",
+    ]
+    other = MACHINE | {"commit": "fedcba", "processor": "Acme 8000", "torch": "2.5", "threads": 2}
+    (table,) = page.methods(results | {"machines": [MACHINE, other, MACHINE]}).tables
+    rows = {row[0]: row[1] for row in table.rows}
+    assert rows["commit"] == "0123456789, fedcba"
+    assert rows["runs"] == "69 trainings, 1 thread or 2 threads each: 58 minutes in training steps"
+    assert rows["machine"] == "Acme 9000, 6 cores; Acme 8000, 6 cores"
+    assert rows["software"] == "Python 3.11.9, PyTorch 2.4.1; Python 3.11.9, PyTorch 2.5"
+
+
+def test_a_training_behind_two_names_counts_once(results: dict[str, Any]) -> None:
+    assert len(page.trainings(results)) == 3 * (13 + 6 + 4)
+    results["classifier"]["original"] = json.loads(json.dumps(results["classifier"]["learned"]))
+    assert len(page.trainings(results)) == 3 * (12 + 6 + 4)
+    assert page.trainings(results)[0] == results["classifier"]["learned"][0]
+
+
+# ------------------------------------------------------------------------------------------------------------ in short
+
+
+def test_the_page_says_in_short_how_it_went(results: dict[str, Any]) -> None:
+    claims = "Of the report's 13 claims, 12 hold, 1 do not, and of 0 these runs cannot tell."
+    classifier = "The classifier gets 55.8% of the test rows it has not seen; the best bag of words gets 54.2%."
+    decoder = "The decoder's perplexity is below a Kneser-Ney trigram's on 2 of 3 test texts."
+    control = "Mean change of test perplexity against learned positions: ALiBi -10.0%, no positions at all -4.8%. "
+    control += "What the second has gained is not ALiBi's."
+
+    def short(changed: dict[str, Any] | None = None) -> list[str]:
+        return [typed(line) for line in page.in_short(results | (changed or {}))]
+
+    assert short() == [claims, classifier, decoder, control]
+    for seen in (0, 1200):  # no group of rows that were not seen, or no other
+        results["data"]["rows"]["seen"] = seen
+        assert short()[1] == "The classifier gets 61.0% of the test rows; the best bag of words gets 58.3%."
+    results["data"]["rows"]["seen"] = 1
+    assert short()[1] == classifier
+    results["classifier"]["learned"][1]["trained"] = False
+    assert short()[1] == f"{classifier} 1 of 3 runs ended at chance."
+    mixed = short({"machines": [MACHINE, MACHINE | {"torch": "2.5"}]})
+    assert mixed[4].startswith("A mixture: these runs come from different PyTorch versions (2.4.1, 2.5)")
+    unclear = [one | {"verdict": "cannot tell"} for one in results["claims"][:3]]
+    assert short({"claims": unclear + results["claims"][3:]})[0] == (
+        "Of the report's 13 claims, 9 hold, 1 do not, and of 3 these runs cannot tell."
     )
+    bare = [one for one in results["claims"] if one["id"] not in ("C9", "C11", "C12")]
+    assert short({"claims": bare}) == [
+        "Of the report's 13 claims, 9 hold, 1 do not, and of 0 these runs cannot tell. C9 and C11 and C12: not of this "
+        "recipe, which has no place for batch norm.",
+        short()[1],
+        decoder,
+    ]
+    results["baselines"]["ngram"] = {"hbush": 380.0, "obama": 346.0, "wbush": 400.0}  # 380.0 is not below 380.0
+    assert short()[2] == "The decoder's perplexity is below a Kneser-Ney trigram's on 1 of 3 test texts."
 
 
-@pytest.fixture(scope="module")
-def written(results: dict[str, Any], place: Place) -> str:
-    return (place.out / "report.html").read_text(encoding="utf-8")
+def test_a_quick_report_warns_that_its_numbers_mean_nothing(results: dict[str, Any]) -> None:
+    assert page.quick_warning(results) == (
+        "This is the quick version: a third of the data, 3 seeds, 15 epochs, 500 iterations. It shows that everything "
+        "works; its numbers and verdicts mean nothing. The real one: python main.py report --seeds 5"
+    )
+    del results["classifier"]["learned"][0]["epochs"][1:]
+    assert "3 seeds, 1 epoch, 500 iterations" in page.quick_warning(results)
+    warning = page.quick_warning(results)
+    assert f"\n\n**{warning}**\n\n" in page.markdown(results | {"quick": True}, [])
+    assert f'<p class="warning">{warning}</p>' in page.html(results | {"quick": True}, [])
+    assert page.report_text(results | {"quick": True}).startswith(f"{warning}\n\nC1   holds          The classifier")
+    for text in (page.markdown(results, []), page.html(results, []), page.report_text(results)):
+        assert "quick version" not in text
+
+
+def test_the_command_prints_verdicts_and_what_to_know(results: dict[str, Any]) -> None:
+    lines = page.report_text(results).split("\n")
+    assert lines[:13] == [f"{one['id']:4} {one['verdict']:14} {one['claim']}" for one in results["claims"]]
+    assert lines[12] == "C13  does not hold  0.2 is the best dropout rate of 0.2 .. 0.5"
+    assert lines[13:] == ["", *page.in_short(results), "It took 90.5 minutes."]
+
+
+# ------------------------------------------------------------------------------------------------ Markdown and HTML
 
 
 class Reader(html.parser.HTMLParser):
-    """Checks that tags close in order, and keeps what points elsewhere."""
+    """What a page shows: tables by title, claims, pictures; and that its tags close in order."""
 
-    def __init__(self) -> None:
+    VOID = ("meta", "img", "br", "hr", "link", "input")
+
+    def __init__(self, text: str) -> None:
         super().__init__()
         self.open: list[str] = []
         self.links: list[str] = []
+        self.pictures: list[tuple[str, bytes]] = []  # alternative text, file
+        self.tables: dict[str, list[list[str]]] = {}  # header first, where there is one
+        self.notes: dict[str, str] = {}
+        self.claims: list[dict[str, Any]] = []
+        self.headings: list[str] = []
+        self.wide: list[bool] = []
+        self.place: tuple[str, str] = ("", "")  # tag and class that text belongs to
+        self.feed(text)
+        assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.links += [value or "" for name, value in attrs if name in ("src", "href", "srcset", "action")]
-        if tag not in VOID:
+        given = {name: value or "" for name, value in attrs}
+        self.links += [given[name] for name in ("src", "href", "srcset", "action") if name in given]
+        if tag not in self.VOID:
             self.open.append(tag)
+        kind = given.get("class", "")
+        self.place = (tag, kind)
+        if tag == "img":
+            self.pictures.append((given["alt"], base64.b64decode(given["src"].split(",")[1], validate=True)))
+        elif tag == "figure":
+            self.wide.append(kind == "wide")
+        elif tag == "tr":
+            self.tables[self.headings[-1]].append([])
+        elif tag in ("td", "th"):
+            self.tables[self.headings[-1]][-1].append("")
+        elif kind == "id":
+            self.claims.append({"parts": []})
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
+        self.place = ("", "")
+
+    def handle_data(self, data: str) -> None:
+        tag, kind = self.place
+        if tag in ("td", "th"):
+            self.tables[self.headings[-1]][-1][-1] += data
+        elif tag in ("h2", "h3"):
+            self.headings.append(data)
+            if tag == "h3":
+                assert data not in self.tables or data == self.headings[-2]
+                self.tables[data] = []
+        elif kind == "note" and self.headings[-1] != "Verdicts":
+            self.notes[self.headings[-1]] = data
+        elif kind in ("id", "claim", "note") or kind.startswith("badge"):
+            self.claims[-1][kind.split()[0]] = data
+        elif kind == "what":
+            self.claims[-1]["parts"].append(data)
+        elif tag == "b":
+            self.claims[-1]["parts"][-1] += f" {data}"
 
 
-def test_the_page_is_whole_and_needs_nothing_from_outside(written: str) -> None:
-    reader = Reader()
-    reader.feed(written)
-    assert reader.open == []
-    anchors = {link for link in reader.links if link.startswith("#")}
-    assert all(f'id="{anchor[1:]}"' in written for anchor in anchors)
-    pictures = [link for link in reader.links if link not in anchors]
-    assert len(pictures) >= 15
-    for picture in pictures:
-        assert picture.startswith("data:image/png;base64,")
-        assert base64.b64decode(picture.split(",")[1], validate=True).startswith(b"\x89PNG")
-    assert not re.search(r"https?:|@import|<script|url\(", written)
+def markdown_tables(text: str) -> dict[str, list[list[str]]]:
+    """The tables of a Markdown page by their titles, header first."""
+    found = {}
+    for title, body in re.findall(r"^### (.*)\n\n((?:\|.*\n?)+)", text, flags=re.MULTILINE):
+        header, rule, *rows = [re.split(r"(?<!\\)\|", line)[1:-1] for line in body.splitlines()]
+        assert len({len(header), len(rule), *map(len, rows)}) == 1
+        assert title not in found
+        found[title] = [
+            [cell.strip().replace("\\|", "|").replace("&lt;", "<") for cell in row] for row in (header, *rows)
+        ]
+    return found
 
 
-def test_the_page_has_every_claim_table_and_figure_of_the_report(results: dict[str, Any], written: str) -> None:
-    assert [one["id"] for one in results["claims"]] == [f"C{n}" for n in range(1, 14)]
-    for text in (
-        *(one["claim"].replace("'", "&#39;") for one in results["claims"]),
-        *(f"Table {n}:" for n in range(1, 6)),
-        *(f"Figure {n}. " for n in range(1, 12)),
-        *(
-            "TF-IDF",
-            "trigram",
-            "largest class",
-            "quick version",
-            "Ablation of the best recipe",
-            results["data"]["directory"],
-        ),
-        *("87.8", "25.31", "31.55", "89.67"),  # published
-        "a &lt;b&gt;bold&lt;/b&gt; idea",
-    ):
-        assert text in written, text
+@pytest.fixture
+def figures(tmp_path: Path) -> Path:
+    """A folder of pictures that know what they are called."""
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    for name, *_ in (picture for pictures in PICTURES.values() for picture in pictures):
+        (folder / f"{name}.png").write_bytes(f"picture {name}".encode())
+    return folder
 
 
-def test_markdown_says_the_same(results: dict[str, Any], place: Place) -> None:
-    text = (place.out / "report.md").read_text(encoding="utf-8")
-    pictures = re.findall(r"!\[.*\]\((.*)\)", text)
-    assert len(pictures) >= 15
-    assert all((place.out / picture).is_file() for picture in pictures)
-    assert all(f"**{one['id']}: {one['verdict']}.**" in text for one in results["claims"])
-    for rows in re.findall(r"(?:^\|.*\n)+", text, flags=re.MULTILINE):  # as many cells in every row of a table
-        assert len({line.replace("\\|", "").count("|") for line in rows.splitlines()}) == 1
+def test_every_cell_of_every_table_stands_in_markdown_and_in_html(results: dict[str, Any], figures: Path) -> None:
+    sections = page.compose(results | {"ablation": ablation()}, figures)
+    shown = [table for section in sections for table in (*section.tables, *section.more)]
+    text = page.markdown(results, sections)
+    in_markdown, reader = markdown_tables(text), Reader(page.html(results, sections))
+    assert len(shown) == 22
+    assert titles(shown) == list(in_markdown) == list(reader.tables)
+    for table in shown:
+        header = [] if not any(table.header) else [list(table.header)]
+        expected = [[cell or ("" if cell == "" else "\N{EN DASH}") for cell in row] for row in table.rows]
+        assert reader.tables[table.title] == header + expected
+        expected = [[(cell or "-").strip() for cell in row] for row in table.rows]
+        assert in_markdown[table.title] == [list(table.header), *expected]
+        assert reader.notes.get(table.title, "") == table.note
+        if table.note:
+            assert f"\n\n{table.note}\n\n" in text
 
 
-def test_attention_is_measured_over_the_test_set(results: dict[str, Any]) -> None:
-    for kind in ("encoder", "decoder"):
-        for seed in results["attention"][kind]:
-            assert torch.tensor(seed["distance"]).shape == (2, 2)  # layers, heads
-            assert all(0 < value < 1.5 for layer in seed["relative_distance"] for value in layer)
-    padding = torch.tensor(results["attention"]["encoder"][0]["padding"])
-    assert (padding >= 0).all()
-    assert (padding < 1).all()
-    assert torch.tensor(results["attention"]["decoder"][0]["padding"]).abs().max() < 1e-5
-
-
-def test_a_second_start_trains_and_times_nothing(
-    results: dict[str, Any], data: Data, place: Place, monkeypatch: pytest.MonkeyPatch
+def test_every_verdict_stands_in_markdown_and_in_html_with_its_measurements_and_its_rule(
+    results: dict[str, Any],
 ) -> None:
-    for name in ("runs.train", "exploration.train", "exploration.perplexity", "page.batches"):
-        monkeypatch.setattr(name, None)
-    again = report(STUDY, data, place, "python main.py report", quick=False, ablation=None)
-    same = ("claims", "comparisons", "attention", "timing", "extrapolation", "training_seconds")
-    assert {key: json.loads(json.dumps(again[key])) for key in same} == json.loads(
-        json.dumps({key: results[key] for key in same})
+    results["classifier"]["original"][0]["trained"] = False
+    results["claims"] = judge(results)
+    symbols = {"holds": "\N{CHECK MARK}", "does not hold": "\N{MULTIPLICATION SIGN}", "cannot tell": "?"}
+    results["claims"][4]["verdict"] = "cannot tell"
+    reader, text = Reader(page.html(results, [])), page.markdown(results, [])
+    assert len(reader.claims) == 13
+    for shown, one in zip(reader.claims, results["claims"]):
+        assert (shown["id"], shown["claim"]) == (one["id"], one["claim"])
+        assert shown["badge"] == f"{symbols[one['verdict']]} {one['verdict']}"
+        assert shown.get("note", "") == one["note"]
+        found = [f"{part['label']} {tables.effect(part['estimate'], part['unit'])}" for part in one["parts"]]
+        assert shown["parts"] == found
+        note = f"{one['note']} " if one["note"] else ""
+        assert f"\n\n**{one['id']}: {one['verdict']}.** {note}{one['rule']}\n" in text
+        assert f"| {one['id']} | {one['claim']} | {one['verdict']} | {'; '.join(found)} |" in text
+    html = page.html(results, [])
+    assert [html.count(f'class="badge {verdict}"') for verdict in symbols] == [11, 1, 1]
+    assert html.count("<details><summary>the rule</summary>") == 13
+
+
+def test_pictures_stand_in_markdown_by_name_and_in_html_whole(results: dict[str, Any], figures: Path) -> None:
+    sections = page.compose(results, figures)
+    expected = [picture for pictures in PICTURES.values() for picture in pictures]
+    reader, text = Reader(page.html(results, sections)), page.markdown(results, sections)
+    assert reader.pictures == [(caption, f"picture {name}".encode()) for name, caption, _ in expected]
+    assert reader.wide == [wide for *_, wide in expected]
+    found = re.findall(r"^!\[(.*)\]\(figures/(.*)\.png\)\n\n(.*)$", text, flags=re.MULTILINE)
+    assert found == [(caption, name, caption) for name, caption, _ in expected]
+
+
+def test_the_page_is_whole_and_needs_nothing_from_outside(results: dict[str, Any], figures: Path) -> None:
+    sections = page.compose(results | {"ablation": ablation()}, figures)
+    text = page.html(results, sections)
+    reader = Reader(text)
+    names = ["Verdicts", *(section.title for section in sections)]
+    anchors = ["verdicts", *(re.sub("[^a-z0-9]+", "-", name.lower()) for name in names[1:])]
+    assert [link for link in reader.links if link.startswith("#")] == [f"#{anchor}" for anchor in anchors]
+    assert [f'<h2 id="{anchor}">{name}</h2>' in text for anchor, name in zip(anchors, names)] == [True] * 7
+    assert all(link.startswith(("#", "data:image/png;base64,")) for link in reader.links)
+    assert not re.search(r"https?:|@import|<script|url\(", text)
+    assert "a &lt;b&gt;bold&lt;/b&gt; idea" in text
+    assert "a &lt;b>bold&lt;/b> idea" in page.markdown(results, sections)
+    for line in page.in_short(results):
+        assert f"<li>{line}</li>".replace("'", "&#39;") in text
+        assert f"- {line}\n" in page.markdown(results, sections)
+    comparable = (
+        "Published numbers were measured on the data of the report's course. On other data their levels do not "
     )
-    assert again["ablation"] is None
-    text = (place.out / "report.html").read_text(encoding="utf-8")
-    assert "quick version" not in text
-    assert "Ablation" not in text
+    comparable += "compare with ours; what a change of the model does to them may."
+    assert f'<p class="soft">{comparable}</p>'.replace("'", "&#39;") in text
+    assert f"\n\n{comparable}\n\n## Verdicts\n\n" in page.markdown(results, sections)
+    summary = " ".join(text[text.index('<p class="soft">3 seeds') :].split())
+    assert summary.startswith(
+        '<p class="soft">3 seeds, report recipe, 2,345 training and 1,200 test rows, 3 speakers, 69 trainings, one '
+        "thread each.</p>"
+    )
+
+
+def test_sections_follow_each_other_in_markdown(results: dict[str, Any]) -> None:
+    sections = [
+        Section(
+            "One", ["A paragraph.", "Another."], [Table("T", ["a"], [["1"]])], [Picture(Path("x/y.png"), "Words.")]
+        ),
+        Section("Two", [], [], [], [Table("U", ["b"], [["2"]], "A note.")]),
+    ]
+    text = page.markdown(results, sections)
+    assert text[text.index("## One") :] == (
+        "## One\n\nA paragraph.\n\nAnother.\n\n### T\n\n| a |\n|---:|\n| 1 |\n\n![Words.](figures/y.png)\n\nWords.\n\n"
+        "## Two\n\n### U\n\n| b |\n|---:|\n| 2 |\n\nA note.\n"
+    )
+    assert text.startswith(f"# The report, run again\n\n- {page.in_short(results)[0]}\n- ")
+
+
+def test_columns_of_numbers_stand_to_the_right_in_markdown() -> None:
+    rows = [["  a|b", "1.5", "\N{MINUS SIGN}2", None, "x<y"], [None, "+3", "-4", "5", "6"]]
+    assert page.markdown_table(Table("T", ["", "n", "m|o", "k", "text"], rows)).split("\n") == [
+        "|  | n | m\\|o | k | text |",
+        "|---|---:|---:|---:|---|",
+        "| a\\|b | 1.5 | \N{MINUS SIGN}2 | - | x&lt;y |",
+        "| - | +3 | -4 | 5 | 6 |",
+    ]
+
+
+def test_a_claim_of_many_parts_shows_six_and_folds_the_others(results: dict[str, Any]) -> None:
+    claim = results["claims"][0] | {"parts": results["claims"][0]["parts"] * 20}
+    text = page.html(results | {"claims": [claim]}, [])
+    assert "<details><summary>34 more</summary>" in text
+    assert len(Reader(text).claims[0]["parts"]) == 40
+    claim = results["claims"][0] | {"parts": results["claims"][0]["parts"] * 3}
+    assert " more</summary>" not in page.html(results | {"claims": [claim]}, [])
+
+
+def test_the_page_shows_a_better_variant_as_better_and_with_the_two_swapped_as_worse(figures: Path) -> None:
+    better = judged(made_up())
+    worse = swapped(made_up(), "learned", "alibi")
+
+    def cells(results: dict[str, Any]) -> list[list[str]]:
+        """What is said of ALiBi in a few tables, in Markdown and in HTML."""
+        sections = page.compose(results, figures)
+        both = []
+        for found in (markdown_tables(page.markdown(results, sections)), Reader(page.html(results, sections)).tables):
+            accuracies, perplexities = found["Classifier by position method"], found["Perplexity by position method"]
+            times = [rows for title, rows in found.items() if title.startswith(("Table 4", "Table 5"))]
+            rows = [accuracies[2], *perplexities[2:4], *(rows[2] for rows in times)]
+            assert [row[0].strip() for row in rows] == ["ALiBi", "ALiBi", "against learned", "ALiBi", "ALiBi"]
+            shown = (rows[0][1], rows[0][5], rows[1][3], rows[2][3], rows[3][4], rows[4][4])
+            both.append([typed(cell) for cell in shown])
+        return both
+
+    here = ["61.6 ± 0.3", "+0.6 [+0.5, +0.7]", "310.5 ± 1.6", "-10.0 [-10.2, -9.8] %"]
+    here += ["-14.0 [-16.7, -11.1] %", "-11.6 [-12.5, -11.1] %"]
+    there = ["61.0 ± 0.3", "-0.6 [-0.7, -0.5]", "345.0 ± 1.4", "+11.1 [+10.8, +11.4] %"]  # 345 / 310.5 is 1.111
+    there += ["+16.2 [+12.5, +20.1] %", "+13.1 [+12.5, +14.3] %"]
+    assert cells(better) == [here, here]
+    assert cells(worse) == [there, there]
+    verdicts = {
+        name: {one["id"]: one["badge"][2:] for one in Reader(page.html(results, [])).claims}
+        for name, results in (("better", better), ("worse", worse))
+    }
+    turned = ("C7", "C8", "C9")
+    assert verdicts["worse"] == verdicts["better"] | dict.fromkeys(turned, "does not hold")
+    assert {verdicts["better"][name] for name in turned} == {"holds"}
+
+
+# -------------------------------------------------------------------------------------------------------------- README
 
 
 def test_readme_gets_the_tables_between_its_marks(results: dict[str, Any], tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
-    start, end = f"<!-- {page.RESULTS_MARK} -->", f"<!-- /{page.RESULTS_MARK} -->"
-    readme.write_text(f"before\n{start}\nstale\n{end}\nafter\n")
-    fill_readme(readme, results)
-    fill_readme(readme, results)
+    readme.write_text("before\n<!-- results -->\nstale\n<!-- /results -->\nafter\n")
+    page.fill_readme(readme, results)
+    page.fill_readme(readme, results)
     text = readme.read_text()
-    assert text.startswith(f"before\n{start}\n")
-    assert text.endswith(f"{end}\nafter\n")
-    assert "stale" not in text
-    assert text.count("python main.py report --seeds 2") == 1
-    assert "C13" in text
+    assert text.startswith(
+        "before\n<!-- results -->\n## Results\n\nFrom `python main.py report --seeds 3`, which writes this section: "
+        "seeds 4, 5, 6; commit 0123456789, PyTorch 2.4.1, Acme 9000, 1 thread a run, 2,345 training and 1,200 test "
+        "rows; 69 trainings of together 58 minutes; 90.5 minutes in all.\n\n- "
+    )
+    assert text.endswith("\n<!-- /results -->\nafter\n")
+    assert "\n\n" + "\n".join(f"- {line}" for line in page.in_short(results)) + "\n\nPublished numbers" in text
+    shown = [
+        tables.verdicts(results["claims"]),
+        tables.classifiers(results, ["learned", "alibi", "none"], "Classifier by position method"),
+        tables.classifiers(results, list(TEST_ACCURACY)[3:], "Classifier by regularization"),
+        tables.decoders(results),
+        tables.table3(results),
+        tables.times(results, "classifier"),
+        tables.times(results, "decoder"),
+        tables.lengths(results),
+    ]
+    assert text.count("\n### ") == len(shown)
+    for table in shown:
+        assert f"### {table.title}\n\n{page.markdown_table(table)}\n\n{table.note}".strip() in text
+    assert list(markdown_tables(text)) == titles(shown)
     readme.write_text("no marks")
     with pytest.raises(UserError, match="needs the lines"):
-        fill_readme(readme, results)
+        page.fill_readme(readme, results)
     assert readme.read_text() == "no marks"
 
 
-def test_another_file_is_not_taken_for_an_ablation(tmp_path: Path) -> None:
-    (tmp_path / "results.json").write_text('{"command": "report"}')
-    with pytest.raises(UserError, match="not the results of python"):
-        page.read_ablation(tmp_path / "results.json")
-
-
-def test_an_ablation_that_was_measured_otherwise_is_refused(place: Place, tmp_path: Path) -> None:
-    """Earlier versions measured the decoder on the test texts: the note below the table would say what is not so."""
-    found = json.loads((place.out / "ablation.json").read_text())
-    found["rows"] = [row | {"task": "decoder", "measure": "perplexity"} for row in found["rows"]]
-    (tmp_path / "old.json").write_text(json.dumps(found))
-    with pytest.raises(UserError, match=r"old\.json: of an earlier version, which measured otherwise"):
-        page.read_ablation(tmp_path / "old.json")
-
-
-def test_a_page_of_many_speakers_stays_readable(results: dict[str, Any], data: Data, place: Place) -> None:
-    names = [f"president{number:02d}" for number in range(45)]
-    many = {name: 100.0 + number for number, name in enumerate(names)}
-    assert tables.shown_texts({"baselines": {"ngram": many}}) == ["train", *(names[i] for i in (0, 11, 22, 33, 44))]
-    claim = results["claims"][0] | {"parts": results["claims"][0]["parts"] * 20}
-    text = page.html(results | {"claims": [claim]}, [])
-    assert f"{40 - tables.MOST_PARTS} more" in text
-
-
-def test_numbers_are_written_as_people_write_them() -> None:
-    assert tables.number(-1234.56) == "\N{MINUS SIGN}1,234.6"
-    assert tables.spread([1.0, 3.0]) == "2.0 ± 1.4"
-    assert tables.spread([2.0]) == "2.0"
-    assert tables.effect({"mean": 0.86, "low": 0.85, "high": 0.871}, "ratio") == (
-        "\N{MINUS SIGN}14.0 [\N{MINUS SIGN}15.0, \N{MINUS SIGN}12.9] %"
+def test_the_ablation_gets_a_section_of_the_readme(tmp_path: Path) -> None:
+    readme = tmp_path / "README.md"
+    readme.write_text("before\n<!-- ablation -->\nstale\n<!-- /ablation -->\nafter\n")
+    page.fill_readme_with_ablation(readme, ablation())
+    text = readme.read_text()
+    assert text.startswith(
+        "before\n<!-- ablation -->\n## Ablation of the best recipe\n\nFrom `python main.py ablation`, which writes "
+        "this section: seeds 0, 1, 2; commit 0123456789, PyTorch 2.4.1, Acme 9000, 1 thread a run; 30 minutes.\n\n### "
     )
-    assert tables.effect({"mean": 2.0, "low": None, "high": None}, "points") == "+2.0 points"
+    assert list(markdown_tables(text)) == ["Ablation of the best classifier", "Ablation of the best decoder"]
 
 
-def test_a_validation_split_holds_no_test_row_and_shares_no_text(data: Data) -> None:
-    rows = data.corpus.train
-    repeated = [*rows, *(Segment(row.label, f" {row.text}  ", row.line) for row in rows[:20])]
-    order = torch.tensor([*range(len(rows)), *range(20)])
-    ids, lengths, labels = data.train.batch(order)
-    train = replace(data.train, ids=ids, lengths=lengths, labels=labels)
-    several = replace(data, corpus=replace(data.corpus, train=repeated), train=train)
-    splits = [validation_split(several, fold) for fold in range(5)]
-    held_out = [row.line for split in splits for row in split.corpus.test]
-    assert sorted(held_out) == sorted({row.line for row in rows})  # each distinct row once
-    for split in splits:
-        texts = [{row.text.strip() for row in part} for part in (split.corpus.train, split.corpus.test)]
-        assert not texts[0] & texts[1]
-        assert len(split.test.labels) == len(split.corpus.test) == len(split.seen)
-        assert [data.corpus.labels[i] for i in split.test.labels.tolist()] == [row.label for row in split.corpus.test]
-    assert len({split.corpus.fingerprint for split in splits} | {data.corpus.fingerprint}) == 6
-    assert validation_split(data, 6).corpus.fingerprint == validation_split(data, 1).corpus.fingerprint
+def test_another_file_is_not_taken_for_an_ablation(tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    for content in ({"command": "report"}, {}, ["ablation"]):
+        path.write_text(json.dumps(content))
+        with pytest.raises(UserError) as complaint:
+            page.read_ablation(path)
+        assert str(complaint.value) == (
+            f"{path}: not the results of python main.py ablation; leave out --ablation, or name its file"
+        )
+    path.write_text(json.dumps(ablation()))
+    assert page.read_ablation(path) == ablation()
 
 
-def test_a_sample_has_every_class_and_a_name_of_its_own(data: Data) -> None:
-    small = sample(data.corpus, 3)
-    assert [row.label for row in small.train] == [label for label in data.corpus.labels for _ in range(7)]  # of 20 each
-    assert len(small.train_text) == len(data.corpus.train_text) // 3
-    assert all(small.test_texts.values())
-    assert small.fingerprint != data.corpus.fingerprint
+# ---------------------------------------------------------------------------------------------------------------- data
 
 
-def test_a_run_on_a_fold_measures_the_fold_and_saves_no_weights(data: Data, tmp_path: Path) -> None:
-    place = Place(tmp_path, torch.device("cpu"))
-    run = page.Run("validation", STUDY.classifier, seed=0, fold=2)
-    assert len(perform(run, data, place)["predictions"]) == len(validation_split(data, 2).test.labels)
-    assert not place.weights(run).exists()
+def test_the_data_are_described(data: Data) -> None:
+    assert page.describe(data) == {
+        "directory": str(data.corpus.directory),
+        "fingerprint": data.corpus.fingerprint,
+        "built": False,
+        "class_names": CLASSES,
+        "rows": {"train": 60, "test": 24, "seen": 6},
+        "tokens": {
+            "train": len(data.train_stream.ids),
+            **{name: len(data.test_streams[name].ids) for name in ("hbush", "obama", "wbush")},
+        },
+        "n_truncated": {"train": data.train.n_truncated, "test": data.test.n_truncated},
+    }
+    assert data.train.n_truncated != data.test.n_truncated
+
+
+def test_built_data_have_a_manifest(data: Data, tmp_path: Path) -> None:
+    (tmp_path / "manifest.json").write_text("{}")
+    assert page.describe(replace(data, corpus=replace(data.corpus, directory=tmp_path)))["built"] is True
+
+
+# ----------------------------------------------------------------------------------------------------------- attention
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Place:
+    return Place(tmp_path, torch.device("cpu"))
+
+
+def measured(
+    maps: list[tuple[torch.Tensor, torch.Tensor]], task: Any, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> dict[str, Any]:
+    """What is measured of these attention maps (L, B, H, T, T) and lengths (B,), a batch after the other."""
+    run = Run("a run", getattr(STUDY, task), 4)
+    model = object()
+
+    def load_model(path: Path, wanted: str) -> Any:
+        assert (path, wanted) == (place.weights(run), task)
+        return SimpleNamespace(model=model)
+
+    def batches(given: Any, data: Any) -> Any:
+        assert given is model
+        return iter(maps)
+
+    monkeypatch.setattr(page, "load_model", load_model)
+    monkeypatch.setattr(page, "batches", batches)
+    data: Any = SimpleNamespace(corpus=SimpleNamespace(fingerprint="made up"))
+    found = page.attention_over_test(run, data, place)
+    monkeypatch.setattr(page, "batches", None)
+    assert page.attention_over_test(run, data, place) == found  # kept, and found again
+    return found
+
+
+def entropy(*shares: float) -> float:
+    return -sum(share * log(share) for share in shares if share)
+
+
+def test_attention_of_the_encoder_is_that_of_tokens_on_tokens_and_padding_is_a_number_of_its_own(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pad = [0.25, 0.25, 0.25, 0.25]  # where padding looks is of no interest
+    two = [[0.2, 0.2, 0.3, 0.3], [0.1, 0.3, 0.6, 0.0], pad, pad]  # two tokens and two of padding
+    one = [[0.5, 0.0, 0.5, 0.0], pad, pad, pad]
+    self = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
+    first = torch.tensor([[[two], [one]]]), torch.tensor([2, 1])
+    second = torch.tensor([[[self]]]), torch.tensor([3])
+    found = measured([first, second], "classifier", here, monkeypatch)
+    # Of six tokens three are in the first batch: they look 0.5, 0.25 and 0 away, even attention 0.5, 0.5 and 0.
+    assert found == {
+        "distance": [[pytest.approx((0.5 + 0.25 + 0) / 6)]],
+        "relative_distance": [[pytest.approx((0.5 + 0.25) / (0.5 + 0.5) / 2)]],  # the second batch's is 0
+        "entropy": [[pytest.approx((log(2) + entropy(0.25, 0.75)) / 6)]],
+        "relative_entropy": [[pytest.approx((log(2) + entropy(0.25, 0.75)) / (2 * log(2)) / 2)]],
+        "padding": [[pytest.approx((0.6 + 0.6 + 0.5) / 6)]],
+    }
+
+
+def test_attention_of_the_decoder_is_compared_with_even_attention_to_the_past(
+    here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    even = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [1 / 3, 1 / 3, 1 / 3]]
+    maps = torch.tensor([[[before, even]], [[even, before]]])  # two layers of two heads
+    found = measured([(maps, torch.tensor([3]))], "decoder", here, monkeypatch)
+    near, wide = pytest.approx(2 / 3), pytest.approx((0 + 0.5 + 1) / 3)
+    assert found["distance"] == [[near, wide], [wide, near]]
+    ratio, one = pytest.approx((2 / 3) / 0.5), pytest.approx(1.0)
+    assert found["relative_distance"] == [[ratio, one], [one, ratio]]
+    assert found["entropy"] == [
+        [0.0, pytest.approx((log(2) + log(3)) / 3)],
+        [pytest.approx((log(2) + log(3)) / 3), 0.0],
+    ]
+    assert found["relative_entropy"] == [[0.0, one], [one, 0.0]]
+    assert found["padding"] == [[pytest.approx(0.0, abs=1e-9)] * 2] * 2
+
+
+def test_attention_that_is_no_distribution_is_refused(here: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    maps = torch.tensor([[[[[0.5, 0.4], [0.5, 0.5]]]]])
+    with pytest.raises(ValueError, match="does not sum to 1"):
+        measured([(maps, torch.tensor([2]))], "classifier", here, monkeypatch)
+
+
+@pytest.mark.parametrize(("pooling", "extra"), [("mean", 0), ("masked-mean", 0), ("cls", 1)])
+def test_attention_of_a_classifier_is_measured_on_every_test_row(pooling: Any, extra: int, data: Data) -> None:
+    config = replace(TINY, vocabulary_size=len(data.tokenizer), pooling=pooling, n_classes=3)
+    model = make_classifier(config, data.tokenizer.words, 0).eval()
+    found = list(page.batches(model, data, batch_size=10))
+    assert [len(lengths) for _, lengths in found] == [10, 10, 4]
+    assert torch.cat([lengths for _, lengths in found]).tolist() == (data.test.lengths + extra).tolist()
+    row = 0
+    for maps, lengths in found:
+        for place, length in enumerate(lengths.tolist()):
+            ids, true, _ = data.test.batch(torch.tensor([row]), cut=pooling != "mean")
+            with torch.no_grad():
+                alone = torch.cat(model(ids, true, return_attention=True)[1])  # (L, H, T, T)
+            size = 8 if pooling == "mean" else length
+            torch.testing.assert_close(maps[:, place, :, :size, :size], alone, rtol=1e-4, atol=1e-6)
+            row += 1
+        assert maps.shape[-1] == (8 if pooling == "mean" else int(lengths.max()))
+    assert row == 24
+
+
+def test_attention_of_a_decoder_is_measured_on_windows_of_every_test_text(data: Data) -> None:
+    model = Decoder(replace(TINY, vocabulary_size=len(data.tokenizer)), data.tokenizer.words, 0).eval()
+    streams = data.test_streams | {"short": replace(data.test_streams["obama"], ids=torch.tensor([5, 6, 7]))}
+    found = list(page.batches(model, replace(data, test_streams=streams), batch_size=2))
+    windows = []
+    for name, stream in streams.items():
+        width = 3 if name == "short" else 8
+        windows += [stream.ids[start : start + width] for start in range(0, len(stream.ids) - width + 1, width)]
+    assert [length for _, lengths in found for length in lengths.tolist()] == [len(window) for window in windows]
+    assert max(len(lengths) for _, lengths in found) == 2
+    single = [maps[:, place] for maps, lengths in found for place in range(len(lengths))]
+    for maps, window in zip(single, windows, strict=True):
+        with torch.no_grad():
+            expected = torch.cat(model.hidden(window[None], return_attention=True)[1])
+        torch.testing.assert_close(maps, expected, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("kind", "at_chance", "expected"),
+    [
+        ("encoder", [], [4, 5, 6]),
+        ("encoder", [0, 2], [5]),
+        ("encoder", [0, 1, 2], [4, 5, 6]),
+        ("decoder", [0, 2], [4, 5, 6]),
+    ],
+)
+def test_attention_is_that_of_the_runs_with_learned_positions_that_trained(
+    kind: str, at_chance: list[int], expected: list[int], results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for seed in at_chance:
+        results["classifier"]["learned"][seed]["trained"] = False
+
+    def share_out(job: Any, items: Any, n_workers: int, label: str) -> list[Any]:
+        assert (job.func, job.keywords) == (page.attention_over_test, {"data": "data", "place": "place"})
+        assert (n_workers, label) == (7, "attention")
+        return list(items)
+
+    monkeypatch.setattr(page, "share_out", share_out)
+    found: list[Any] = page.attention_of(results, kind, STUDY, "data", "place")  # type: ignore[arg-type]
+    task = {"encoder": "classifier", "decoder": "decoder"}[kind]
+    assert found == [Run(f"{task}-learned-seed{seed}", getattr(STUDY, task), seed) for seed in expected]
+
+
+def test_means_of_attention_are_over_seeds_by_layer_and_head(results: dict[str, Any]) -> None:
+    means = page.attention_means(results, "encoder")
+    assert means["distance"] == [pytest.approx([2.5, 2.54]), pytest.approx([5.5, 5.54])]
+    assert means["padding"] == [pytest.approx([0.25, 0.29]), pytest.approx([0.45, 0.49])]
+    assert page.attention_means(results, "decoder")["entropy"] == [
+        pytest.approx([3.9, 3.94]),
+        pytest.approx([2.9, 2.94]),
+    ]
+
+
+# ------------------------------------------------------------------------------------------------------------- figures
+
+
+@pytest.mark.parametrize(("at_chance", "seed"), [([], 4), ([0], 5), ([0, 1, 2], 4)])
+def test_every_figure_of_the_page_is_drawn_from_its_own_numbers(
+    at_chance: list[int], seed: int, results: dict[str, Any], here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in at_chance:
+        results["classifier"]["learned"][number]["trained"] = False
+    drawn, maps = intercept(monkeypatch), []
+    monkeypatch.setattr(page, "load_model", lambda path: path)
+    monkeypatch.setattr(page, "draw_attention", lambda *given: maps.append(given))
+    page.draw(results, STUDY, None, here)  # type: ignore[arg-type]
+    figures, sentence = here.out / "figures", "These virtues give me an unshakable faith in America"
+    assert maps == [
+        (figures, here.out / f"classifier-learned-seed{seed}.safetensors", sentence, 2),
+        (figures, here.out / "decoder-learned-seed4.safetensors", sentence, 6),
+    ]
+    attention = {f"figure{n}_{kind}_attention_layer{layer}" for n, kind, layer in FIGURES_OF_ATTENTION}
+    expected = {name for pictures in PICTURES.values() for name, *_ in pictures} - attention
+    assert {Path(name).stem for name in drawn} == expected
+    assert {figure["folder"] for figure in drawn.values()} == {figures}
+    for kind, base in (("encoder", 0.5), ("decoder", 1.7)):
+        figure = drawn[f"attention_{kind}.png"]
+        assert figure["function"] == "grid_figure"
+        assert list(figure["grids"]) == ["mean distance, tokens", "entropy, nats"]
+        distance, entropies = figure["grids"].values()
+        assert distance == [pytest.approx([base + 2, base + 2.04]), pytest.approx([base + 5, base + 5.04])]
+        assert entropies == [pytest.approx([base + 2.2, base + 2.24]), pytest.approx([base + 1.2, base + 1.24])]
+        assert (figure["row_names"], figure["column_names"]) == (["1", "2"], ["1", "2"])
+        assert (figure["row_label"], figure["column_label"]) == ("layer", "head")
+        assert figure["title"] == f"Attention of the {kind} over the test set"
+
+
+FIGURES_OF_ATTENTION = [(2, "encoder", 1), (3, "encoder", 2), (6, "decoder", 1), (7, "decoder", 2)]
+
+
+def lines(figure: dict[str, Any]) -> list[tuple[Any, ...]]:
+    assert figure["function"] == "interval_figure"
+    return [(one.name, one.value, one.low, one.high, one.claim) for one in figure["intervals"]]
+
+
+def test_intervals_of_every_change_are_drawn(
+    results: dict[str, Any], here: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = intercept(monkeypatch)
+    monkeypatch.setattr(page, "load_model", lambda path: path)
+    monkeypatch.setattr(page, "draw_attention", lambda *given: None)
+    page.draw(results, STUDY, None, here)  # type: ignore[arg-type]
+    expected: list[tuple[Any, ...]] = []
+    for place, (variant, name) in enumerate((("alibi", "ALiBi"), ("none", "no positions")), start=1):
+        for text in ("train", *TEXTS):
+            a, b = PERPLEXITY[variant][text], PERPLEXITY["learned"][text]
+            ratios = [x / y for x, y in zip(seeds(a, (0.004 + 0.001 * place) * a), seeds(b, 0.004 * b))]
+            ends = [100 * (exp(end) - 1) for end in interval([log(ratio) for ratio in ratios])]
+            expected.append((f"{name}, {text}", *(pytest.approx(end) for end in ends), None))
+    changes, points = drawn["changes_perplexity.png"], drawn["changes_accuracy.png"]
+    assert lines(changes) == expected
+    assert (changes["x_label"], changes["title"]) == (
+        "change of perplexity against learned positions (%)",
+        "What positions change",
+    )
+    assert (points["x_label"], points["title"]) == ("difference in test accuracy (points)", "What each variant changes")
+    assert (changes["number"], points["number"]) == ("+.1f", "+.1f")
+    assert "reference" not in changes | points
+    names = list(TEST_ACCURACY)
+    pairs = [("alibi", "learned"), ("none", "learned"), ("alibi", "none")]
+    pairs += [(name, "original") for name in names[4:]]
+    shown = {"learned": "learned positions", "alibi": "ALiBi", "none": "no positions"}
+    expected = []
+    for variant, base in pairs:
+        values = [seeds(TEST_ACCURACY[name], 0.3 + 0.02 * names.index(name)) for name in (variant, base)]
+        points_of = interval([x - y for x, y in zip(*values)])
+        name = shown.get(variant, variant.replace("batch-norm-", "batch norm + ").replace("-", " "))
+        name += "" if base == "original" else f" (against {shown[base]})"
+        claim = 2.0 if variant == "batch-norm-dropout-0.2" else None
+        expected.append((name, *(pytest.approx(end) for end in points_of), claim))
+    assert lines(points) == expected
+
+
+def test_an_interval_of_a_ratio_is_a_change_in_percent() -> None:
+    estimate = {"mean": 0.9, "low": 0.8, "high": 1.1}
+    ratio = page.interval("x", estimate, ratio=True)
+    assert (ratio.value, ratio.low, ratio.high) == pytest.approx((-10.0, -20.0, 10.0))
+    assert page.interval("x", estimate, claim=2.0) == utilities.Interval("x", 0.9, 0.8, 1.1, claim=2.0)
+    alone = page.interval("x", {"mean": 1.5, "low": None, "high": None}, ratio=True)
+    assert alone == utilities.Interval("x", 50.0, None, None)
+
+
+def test_the_trigram_that_the_page_compares_with_is_not_the_one_that_is_told(results: dict[str, Any]) -> None:
+    assert results["baselines"]["ngram"] == NGRAM["ngram"]
+    results["baselines"]["ngram_unk"] = dict.fromkeys(TEXTS, 1.0)
+    assert "on 2 of 3 test texts" in page.in_short(results)[2]

@@ -456,14 +456,14 @@ def judged(results: dict[str, Any]) -> dict[str, Any]:
 
 
 def swapped(results: dict[str, Any], one: str, other: str) -> dict[str, Any]:
-    """`results` with the records of two variants exchanged, judged anew."""
+    """`results` with the records and times of two variants exchanged, judged anew."""
     names = {one: other, other: one}
 
     def swap(variants: Mapping[str, Any]) -> dict[str, Any]:
         return {name: variants.get(names.get(name, name), runs) for name, runs in variants.items()}
 
     timing = {task: timed | {"seconds": swap(timed["seconds"])} for task, timed in results["timing"].items()}
-    kinds = {kind: swap(results[kind]) for kind in ("classifier", "decoder", "validation", "extrapolation")}
+    kinds = {kind: swap(results[kind]) for kind in ("classifier", "decoder", "validation")}
     return judged(results | kinds | {"timing": timing})
 
 
