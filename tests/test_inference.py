@@ -1,17 +1,21 @@
-"""A model that was saved is the model that is loaded; sentences of any shape; generation with and without its cache."""
+"""A model that was saved is the one that is loaded; sentences of any shape; every token is drawn as it should be."""
 
-from dataclasses import replace
+import math
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 
 import inference
 from files import UserError, read_tensors, write_tensors
 from inference import Sampling, TrainedModel
+from randomness import generator
 from tokenizer import SPECIAL, Tokenizer
-from transformer import Classifier, Decoder, TransformerConfig
+from training import weights
+from transformer import Classifier, Decoder, KeyValueCache, TransformerConfig, make_classifier
 
 WORDS = ["America", "My", "a", "and", "day", "fellow", "for", "hope", "in", "of", "the", "we", "work", "."]
 TOKENIZER = Tokenizer(SPECIAL + sorted(WORDS))
@@ -20,98 +24,193 @@ LONG = "we hope and work for a day in America and hope for the day of America ."
 
 
 def classifier(**settings: Any) -> TrainedModel:
-    torch.manual_seed(0)
-    return TrainedModel(Classifier(replace(CONFIG, **settings)).eval(), TOKENIZER, ["North", "South", "West"])
+    model = make_classifier(replace(CONFIG, **settings), TOKENIZER.words)
+    return TrainedModel(model.eval(), TOKENIZER, ["North", "South", "West"])
 
 
 def decoder(**settings: Any) -> TrainedModel:
-    torch.manual_seed(0)
-    return TrainedModel(Decoder(replace(CONFIG, **settings)).eval(), TOKENIZER, [])
+    return TrainedModel(Decoder(replace(CONFIG, **settings), TOKENIZER.words).eval(), TOKENIZER, [])
+
+
+MAKE = {"classifier": classifier, "decoder": decoder}
+
+
+def ids(text: str) -> list[int]:
+    return [TOKENIZER.words.index(word) for word in text.split()]
 
 
 # ------------------------------------------------------------------------------------------------------ save and load
 
 
 @pytest.mark.parametrize(
-    "trained", [classifier(batch_norm=True), classifier(pooling="cls"), decoder(), decoder(tied=True, positions="t5")]
+    ("task", "settings"),
+    [
+        ("classifier", {"batch_norm": True}),
+        ("classifier", {"pooling": "cls", "n_spellings": 9}),
+        ("classifier", {"phrases": True, "n_pairs": 3, "n_members": 2}),
+        ("decoder", {}),
+        ("decoder", {"tied": True, "positions": "t5", "n_spellings": 9}),
+    ],
 )
-def test_a_loaded_model_is_the_saved_one(trained: TrainedModel, tmp_path: Path) -> None:
-    inference.save_model(tmp_path / "model.safetensors", trained)
-    loaded = inference.load_model(tmp_path / "model.safetensors")
-    assert type(loaded.model) is type(trained.model)
-    assert loaded.model.config == trained.model.config
-    assert (loaded.tokenizer.words, loaded.class_names) == (TOKENIZER.words, trained.class_names)
-    assert not loaded.model.training
-    torch.testing.assert_close(loaded.model.state_dict(), trained.model.state_dict(), rtol=0, atol=0)
-    before = (tmp_path / "model.safetensors").read_bytes()
-    inference.save_model(tmp_path / "model.safetensors", loaded)
-    assert (tmp_path / "model.safetensors").read_bytes() == before
+def test_a_loaded_model_is_the_saved_one(task: Any, settings: dict[str, Any], tmp_path: Path) -> None:
+    trained = MAKE[task](**settings)
+    with torch.no_grad():
+        for number, tensor in enumerate(weights(trained.model).values()):
+            tensor.fill_(number)  # nothing that a new model would have of itself
+    path = tmp_path / "model.safetensors"
+    inference.save_model(path, trained)
+    for loaded in (inference.load_model(path), inference.load_model(path, task)):
+        assert type(loaded.model) is type(trained.model)
+        assert loaded.model.config == trained.model.config
+        assert (loaded.tokenizer.words, loaded.class_names) == (TOKENIZER.words, trained.class_names)
+        assert not loaded.model.training
+        torch.testing.assert_close(loaded.model.state_dict(), trained.model.state_dict(), rtol=0, atol=0)
+    before = path.read_bytes()
+    inference.save_model(path, loaded)
+    assert path.read_bytes() == before
+
+
+def test_a_file_says_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    for trained, task, names in ((classifier(), "classifier", ["North", "South", "West"]), (decoder(), "decoder", [])):
+        inference.save_model(path, trained)
+        tensors, description = read_tensors(path)
+        assert description == {
+            "format": 2,
+            "task": task,
+            "architecture": asdict(trained.model.config),
+            "words": TOKENIZER.words,
+            "class_names": names,
+        }
+        assert tensors.keys() == dict(trained.model.named_parameters()).keys()
 
 
 def test_files_that_are_no_such_model_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
+    remedy = "`python main.py part1` trains a classifier, part2 a decoder, and --model names its file"
 
     def refused(complaint: str, task: Any = None) -> None:
-        with pytest.raises(UserError, match=complaint) as caught:
+        with pytest.raises(UserError) as caught:
             inference.load_model(path, task)
-        assert str(path) in str(caught.value)
+        assert str(caught.value) == f"{path}: {complaint}"
+
+    def refused_with(complaint: str) -> None:
+        with pytest.raises(UserError, match=complaint) as caught:
+            inference.load_model(path)
+        assert str(caught.value).startswith(f"{path}: ")
         assert "\n" not in str(caught.value)
 
-    refused("no such model; `python main.py part1` trains a classifier")
+    refused(f"no such model; {remedy}")
     path.mkdir()
-    refused("no such model")
+    refused(f"no such model; {remedy}")
     path.rmdir()
+    inference.save_model(path, decoder())
+    refused(f"not a classifier; {remedy}", "classifier")
     inference.save_model(path, classifier())
-    refused("not a decoder", "decoder")
+    refused(f"not a decoder; {remedy}", "decoder")
     whole = path.read_bytes()
     for length in (0, 10, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:length])
-        refused("cut short or not a safetensors file")
+        refused_with("cut short or not a safetensors file")
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    refused("altered since it was written")
+    refused_with("altered since it was written")
     path.write_bytes(whole)
     tensors, description = read_tensors(path)
-    for change, complaint in [
-        ({"task": None}, "not a model"),
-        ({"architecture": description["architecture"] | {"n_wings": 2}}, "of another version of this program"),
-        ({"architecture": description["architecture"] | {"n_head": 3}}, "n_embd 8 is not a multiple of n_head 3"),
-        ({"architecture": description["architecture"] | {"ff_dim": 9}}, "weights are not of this architecture"),
-        ({"words": ["a"]}, "of another version of this program"),
-    ]:
+    architecture: Any = description["architecture"]
+    again = "train the model again"
+    changes: list[tuple[dict[str, Any], str]] = [
+        ({"task": None}, f"not a model; {remedy}"),
+        ({"task": "poet"}, f"not a model; {remedy}"),
+        ({"format": 1}, f"of another version of this program; {again}"),
+        ({"format": None}, f"of another version of this program; {again}"),
+        ({"architecture": architecture | {"n_head": 3}}, "n_embd 8 is not a multiple of n_head 3"),
+        ({"architecture": architecture | {"n_wings": 2}}, "unexpected keyword argument 'n_wings'"),
+        ({"words": ["a"]}, f"of another version of this program .*{again}"),
+        ({"architecture": architecture | {"ff_dim": 9}}, "weights are not of this architecture"),
+    ]
+    for change, complaint in changes:
         write_tensors(path, tensors, description | change)
-        refused(complaint)
+        refused_with(complaint)
+    for name in ("architecture", "words", "class_names"):
+        write_tensors(path, tensors, {key: value for key, value in description.items() if key != name})
+        refused(f"of another version of this program ('{name}'); {again}")
+    write_tensors(path, tensors, description)
+    assert inference.load_model(path).class_names == ["North", "South", "West"]
 
 
 # ------------------------------------------------------------------------------------------------ classify, attention
 
 
-@pytest.mark.parametrize("pooling", ["mean", "masked-mean", "cls"])
-@pytest.mark.parametrize("sentence", ["hope", "zyzzyva", LONG])
-def test_probabilities_of_any_sentence_sum_to_one(sentence: str, pooling: Any) -> None:
-    probabilities = inference.classify(classifier(pooling=pooling), sentence)
-    assert list(probabilities) == ["North", "South", "West"]
-    assert sum(probabilities.values()) == pytest.approx(1)
+def test_a_sentence_is_cut_at_the_block_and_padded_to_it_where_padding_counts() -> None:
+    short, long = "we zyzzyva hope", "we hope for a day in America"
+    for trained, padding in [
+        (classifier(), [0, 0, 0]),
+        (classifier(n_members=2), [0, 0, 0]),
+        (classifier(pooling="masked-mean"), []),
+        (classifier(pooling="cls"), []),
+        (classifier(pooling="mean-max", n_members=2), []),
+        (decoder(), []),
+    ]:
+        found, length, words = inference.encode_sentence(trained, short)
+        assert found.tolist() == [[*ids("we <unk> hope"), *padding]]
+        assert (length.tolist(), words) == ([3], ["we", "<unk>", "hope"])
+        found, length, words = inference.encode_sentence(trained, long)
+        assert found.tolist() == [ids("we hope for a day in")]
+        assert (length.tolist(), words) == ([6], ["we", "hope", "for", "a", "day", "in"])
+
+
+class Stub(Classifier):
+    """A classifier that gives the first row the logits 0, log 2 and log 5, and notes what it was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(CONFIG)
+        self.asked: list[Any] = []
+
+    def forward(self, ids: Tensor, lengths: Tensor, return_attention: bool = False) -> tuple[Tensor, list[Tensor]]:
+        self.asked += [ids.tolist(), lengths.tolist(), torch.is_grad_enabled()]
+        return torch.tensor([[0.0, math.log(2), math.log(5)]]), []
+
+
+def test_the_probabilities_of_a_sentence_by_hand() -> None:
+    stub = Stub()
+    probabilities = inference.classify(TrainedModel(stub, TOKENIZER, ["North", "South", "West"]), "hope")
+    assert probabilities == pytest.approx({"North": 1 / 8, "South": 2 / 8, "West": 5 / 8})
+    assert stub.asked == [[[*ids("hope"), 0, 0, 0, 0, 0]], [1], False]
 
 
 @pytest.mark.parametrize("sentence", ["", " \t\n"])
 def test_a_sentence_without_words_is_refused(sentence: str) -> None:
-    with pytest.raises(UserError, match="the sentence is empty"):
-        inference.classify(classifier(), sentence)
+    for use in (inference.classify, inference.attention_maps):
+        with pytest.raises(UserError) as caught:
+            use(classifier(), sentence)
+        assert str(caught.value) == "the sentence is empty; give at least one word"
 
 
 @pytest.mark.parametrize(
-    ("trained", "shape", "words"),
+    ("task", "pooling", "shape", "words"),
     [
-        (classifier(), (2, 2, 3, 6), ["we", "<unk>", "hope"]),  # attends to padding: rows sum to 1 over the whole block
-        (classifier(pooling="masked-mean"), (2, 2, 3, 3), ["we", "<unk>", "hope"]),
-        (classifier(pooling="cls"), (2, 2, 4, 4), ["<cls>", "we", "<unk>", "hope"]),
-        (decoder(), (2, 2, 3, 3), ["we", "<unk>", "hope"]),
+        ("classifier", "mean", (2, 2, 3, 6), ["we", "<unk>", "hope"]),  # attends to padding: rows sum to 1 with it
+        ("classifier", "masked-mean", (2, 2, 3, 3), ["we", "<unk>", "hope"]),
+        ("classifier", "cls", (2, 2, 4, 4), ["<cls>", "we", "<unk>", "hope"]),
+        ("decoder", "mean", (2, 2, 3, 3), ["we", "<unk>", "hope"]),
+        ("decoder", "cls", (2, 2, 3, 3), ["we", "<unk>", "hope"]),
     ],
 )
-def test_attention_maps_of_a_sentence(trained: TrainedModel, shape: tuple[int, ...], words: list[str]) -> None:
+def test_attention_maps_of_a_sentence(task: str, pooling: Any, shape: tuple[int, ...], words: list[str]) -> None:
+    trained = MAKE[task](pooling=pooling)
     maps, found = inference.attention_maps(trained, "we zyzzyva hope")
     assert (maps.shape, found) == (shape, words)
     torch.testing.assert_close(maps.sum(dim=-1), torch.ones(shape[:-1]))
+    assert not maps.requires_grad
+    padded = torch.tensor([ids("we <unk> hope") + [0] * (shape[-1] - 3)])
+    if isinstance(trained.model, Classifier):
+        expected = trained.model(padded[:, :3] if shape[-1] < 6 else padded, torch.tensor([3]), return_attention=True)[
+            1
+        ]
+    else:
+        expected = trained.model(padded, return_attention=True)[1]
+    for layer in range(2):
+        torch.testing.assert_close(maps[layer], expected[layer][0][:, : len(words)])
 
 
 # --------------------------------------------------------------------------------------------------------- generation
@@ -125,20 +224,73 @@ PROMPTS = ["", "My fellow", "zyzzyva quux", LONG]
 def test_the_cache_changes_nothing(prompt: str, positions: Any, temperature: float) -> None:
     trained = decoder(positions=positions)
     cached, plain = (
-        inference.generate(trained, prompt, Sampling(20, temperature, use_cache=use_cache))
+        inference.generate(trained, prompt, Sampling(12, temperature, use_cache=use_cache))
         for use_cache in (True, False)
     )
     n_prompt = len(TOKENIZER.encode(prompt))
     assert cached == plain
     assert cached[:n_prompt] == TOKENIZER.encode(prompt)
-    assert len(cached) == n_prompt + 20
+    assert len(cached) == n_prompt + 12
     assert min(cached[n_prompt:]) > 1  # neither <pad> nor <unk>
+
+
+@pytest.mark.parametrize("positions", ["learned", "sinusoidal"])
+def test_the_likeliest_tokens_by_hand_and_past_the_block_of_learned_positions(positions: Any) -> None:
+    trained, text = decoder(positions=positions), [0, *ids("My fellow")]
+    model: Any = trained.model
+    for _ in range(10):  # a text begins after a <pad>; learned positions see the last block of six
+        logits = model(torch.tensor([text[-6:] if positions == "learned" else text]))[0][0, -1]
+        text.append(2 + int(logits[2:].argmax()))
+    for use_cache in (True, False):
+        sampling = Sampling(10, temperature=0.0, use_cache=use_cache)
+        assert inference.generate(trained, "My fellow", sampling) == text[1:]
+
+
+@pytest.mark.parametrize(
+    ("settings", "use_cache", "read"),
+    [
+        ({"positions": "alibi"}, True, [3, 1, 1, 1, 1, 1]),
+        ({"positions": "alibi"}, False, [3, 4, 5, 6, 7, 8]),
+        ({}, True, [3, 1, 1, 1, 6, 6]),  # learned positions end at the block of six
+        ({}, False, [3, 4, 5, 6, 6, 6]),
+    ],
+)
+def test_with_a_cache_each_token_is_read_once(settings: dict[str, Any], use_cache: bool, read: list[int]) -> None:
+    trained, found = decoder(**settings), []
+
+    def hook(_model: Any, inputs: tuple[Any, ...]) -> None:
+        found.append(inputs[0].size(1))
+        assert not torch.is_grad_enabled()
+
+    trained.model.register_forward_pre_hook(hook)
+    inference.generate(trained, "My fellow", Sampling(6, use_cache=use_cache))
+    assert found == read
 
 
 def test_a_seed_decides_the_text() -> None:
     texts = [inference.generate(decoder(), "My", Sampling(30, 1.0, seed=seed)) for seed in (0, 0, 1, -(10**30))]
     assert texts[0] == texts[1]
     assert len({tuple(text) for text in texts}) == 3
+    assert inference.generate(decoder(), "My", Sampling(30, 1.0)) == texts[0]
+
+
+class Fixed(Decoder):
+    """A decoder that gives every next token the same logits."""
+
+    def forward(
+        self, ids: Tensor, cache: KeyValueCache | None = None, return_attention: bool = False
+    ) -> tuple[Tensor, list[Tensor]]:
+        logits = torch.full((len(TOKENIZER),), -torch.inf)
+        logits[:6] = torch.tensor([9.0, 9.0, 4.0, 2.0, 1.0, 1.0]).log()
+        return logits.expand(1, ids.size(1), -1), []
+
+
+def test_the_tokens_of_a_text_are_drawn_one_after_the_other_from_one_generator() -> None:
+    sampling, random = Sampling(40, temperature=1.0, top_p=None, seed=3), generator(3, "sampling")
+    probabilities = torch.tensor([0, 0, 0.5, 0.25, 0.125, 0.125] + [0] * 10, dtype=torch.float64)
+    expected = [int(torch.multinomial(probabilities, 1, generator=random)) for _ in range(40)]
+    assert inference.generate(TrainedModel(Fixed(CONFIG), TOKENIZER, []), "", sampling) == expected
+    assert set(expected) == {2, 3, 4, 5}
 
 
 LOGITS = torch.tensor([9.0, 9.0, 3.0, 2.0, 1.0, 0.0])  # <pad> and <unk> would be the likeliest
@@ -152,10 +304,13 @@ LOGITS = torch.tensor([9.0, 9.0, 3.0, 2.0, 1.0, 0.0])  # <pad> and <unk> would b
         (Sampling(temperature=5.0, top_p=None), {2, 3, 4, 5}),
         (Sampling(temperature=5.0, top_p=1.0), {2, 3, 4, 5}),
         (Sampling(temperature=5.0, top_k=2, top_p=None), {2, 3}),
+        (Sampling(temperature=5.0, top_k=1, top_p=None), {2}),
         (Sampling(temperature=5.0, top_k=100, top_p=None), {2, 3, 4, 5}),
         (Sampling(temperature=1.0, top_p=0.6), {2}),  # 0.64, 0.24, 0.09, 0.03
         (Sampling(temperature=1.0, top_p=0.7), {2, 3}),
         (Sampling(temperature=1.0, top_p=1e-9), {2}),
+        (Sampling(temperature=5.0, top_k=3, top_p=0.7), {2, 3}),  # of three, 0.40, 0.33, 0.27: the two first have 0.73
+        (Sampling(temperature=5.0, top_k=3, top_p=0.75), {2, 3, 4}),
     ],
 )
 def test_only_allowed_tokens_are_drawn(sampling: Sampling, possible: set[int]) -> None:
@@ -164,26 +319,53 @@ def test_only_allowed_tokens_are_drawn(sampling: Sampling, possible: set[int]) -
     assert LOGITS[0] == 9  # the caller's logits are left alone
 
 
-def test_tokens_are_drawn_as_often_as_the_temperature_says() -> None:
-    random, sampling = torch.Generator().manual_seed(0), Sampling(temperature=2.0, top_p=None)
-    drawn = torch.tensor([inference.draw(LOGITS, sampling, random) for _ in range(4000)])
-    shares = torch.bincount(drawn, minlength=6)[2:] / 4000
-    torch.testing.assert_close(shares, (LOGITS[2:] / 2).softmax(dim=0), rtol=0, atol=0.03)
+@pytest.mark.parametrize(
+    ("sampling", "expected"),
+    [
+        (Sampling(temperature=1.0, top_p=None), [0.5, 0.25, 0.125, 0.125]),
+        (Sampling(temperature=0.5, top_p=None), [16 / 22, 4 / 22, 1 / 22, 1 / 22]),
+        (Sampling(temperature=1.0, top_p=0.5), [1, 0, 0, 0]),  # half is there with the first alone
+        (Sampling(temperature=1.0, top_p=0.51), [2 / 3, 1 / 3, 0, 0]),
+        (Sampling(temperature=1.0, top_k=2, top_p=None), [2 / 3, 1 / 3, 0, 0]),
+        (Sampling(temperature=1.0, top_k=3, top_p=None), [0.5, 0.25, 0.125, 0.125]),  # equals share the last place
+        (Sampling(temperature=1.0, top_k=2, top_p=0.6), [1, 0, 0, 0]),  # of two, the first has 2/3
+    ],
+)
+def test_tokens_are_drawn_as_often_as_their_probabilities_say(
+    sampling: Sampling, expected: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Tensor] = []
+
+    def multinomial(probabilities: Tensor, n: int, generator: torch.Generator) -> Tensor:
+        drawn.append(probabilities / probabilities.sum())
+        assert (n, generator) == (1, random)
+        return torch.tensor([3])
+
+    monkeypatch.setattr(torch, "multinomial", multinomial)
+    random = torch.Generator()
+    logits = torch.tensor([9.0, 9.0, 4.0, 2.0, 1.0, 1.0]).log()
+    order = [0, 1, 5, 3, 2, 4]  # the likeliest need not come first
+    assert inference.draw(logits[order], sampling, random) == 3
+    torch.testing.assert_close(drawn[0], torch.tensor([0.0, 0.0, *expected], dtype=torch.float64)[order])
 
 
 @pytest.mark.parametrize(
-    "bad",
+    ("name", "rule", "wrong", "right"),
     [
-        {"n_tokens": 0},
-        {"temperature": -1.0},
-        {"temperature": float("nan")},
-        {"top_k": 0},
-        {"top_p": 0.0},
-        {"top_p": 1.1},
+        ("n_tokens", "at least 1", [0], [1]),
+        ("temperature", "at least 0", [-0.1, math.nan, math.inf], [0.0]),
+        ("top_k", "at least 1", [0], [1, None]),
+        ("top_p", "above 0 and at most 1", [0.0, 1.1], [1e-9, 1.0, None]),
     ],
-    ids=str,
 )
-def test_impossible_sampling_is_refused(bad: dict[str, Any]) -> None:
-    (name,) = bad
-    with pytest.raises(UserError, match=f"{name} is .*; it must be"):
-        Sampling(**bad)
+def test_impossible_sampling_is_refused(name: str, rule: str, wrong: list[Any], right: list[Any]) -> None:
+    for value in wrong:
+        with pytest.raises(UserError) as caught:
+            Sampling(**{name: value})
+        assert str(caught.value) == f"{name} is {value}; it must be {rule}"
+    for value in right:
+        assert getattr(Sampling(**{name: value}), name) == value
+
+
+def test_the_defaults_of_sampling() -> None:
+    assert Sampling() == Sampling(60, 0.8, None, 0.95, 0, True)
