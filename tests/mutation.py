@@ -13,7 +13,9 @@ import datetime
 import difflib
 import importlib
 import json
+import math
 import os
+import random
 import re
 import shutil
 import subprocess
@@ -87,8 +89,16 @@ def write(path: Path, value: Any) -> None:
 # ------------------------------------------------------------------------------------------------------------- mutants
 
 
-def try_mutants(modules: Sequence[str], tests: Sequence[str], keep: str, mutmut_options: Sequence[str]) -> None:
-    """Run mutmut over `modules`, keeping of the last run nothing, what was killed, or whatever was found."""
+def try_mutants(
+    modules: Sequence[str],
+    tests: Sequence[str],
+    keep: str,
+    n_children: int,
+    only: Sequence[str] = (),
+    sample: int | None = None,
+) -> None:
+    """Run mutmut over `modules`, keeping of the last run nothing, what was killed, or whatever was found; over all
+    mutants, over those named in `only`, or over a random `sample` of so many of each module."""
     started, copy = time.time(), OUT / "copy"
     if keep == "nothing":
         shutil.rmtree(copy, ignore_errors=True)
@@ -103,14 +113,25 @@ def try_mutants(modules: Sequence[str], tests: Sequence[str], keep: str, mutmut_
             }
             meta.write_text(json.dumps(found))
     configure(copy, modules, tests)
-    mutmut = [str(Path(sys.executable).with_name("mutmut")), "run", *mutmut_options]
-    code = subprocess.run(mutmut, cwd=copy, env=os.environ | {"OMP_NUM_THREADS": "1"}).returncode
+    mutmut = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(n_children)]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    if sample is not None:
+        # mutmut has no command that lists what it would try: asked for a name that none has, it writes all and stops
+        subprocess.run([*mutmut, "none.such"], cwd=copy, env=environment, capture_output=True)
+        only = [name for module in modules for name in drawn(copy, module, sample)]
+    code = subprocess.run([*mutmut, *only], cwd=copy, env=environment).returncode
     if code:
         sys.exit(f"mutmut ended with code {code}")
     for module in modules:
-        found = mutants_of(copy, module) | circumstances(started) | {"tests": list(tests) or ["all"]}
+        found = mutants_of(copy, module) | circumstances(started) | {"tests": list(tests) or ["all"], "sample": sample}
         write(OUT / f"{module}.json", found)
         print(summary(module, found))
+
+
+def drawn(copy: Path, module: str, sample: int) -> list[str]:
+    """The names of a random sample of a module's mutants, the same each time."""
+    codes = json.loads((copy / "mutants" / f"{module}.py.meta").read_text())["exit_code_by_key"]
+    return random.Random(module).sample(sorted(codes), min(sample, len(codes)))
 
 
 def configure(copy: Path, modules: Sequence[str], tests: Sequence[str]) -> None:
@@ -183,6 +204,16 @@ def summary(module: str, found: dict[str, Any]) -> str:
     counts = found["counts"]
     tried = sum(counts.values()) - counts.get("not tried", 0)
     return f"{module}: {dead(counts)} of {tried} are killed ({percent(dead(counts), tried)}); {counts}"
+
+
+def score(part: int, whole: int) -> str:
+    """A share in percent, and, since a sample may flatter, its 95% interval (Wilson 1927)."""
+    if not whole:
+        return ""
+    share, z = part / whole, 1.96
+    center, spread = share + z**2 / (2 * whole), z * math.sqrt(share * (1 - share) / whole + z**2 / (4 * whole**2))
+    low, high = (100 * (center + sign * spread) / (1 + z**2 / whole) for sign in (-1, 1))
+    return f"{percent(part, whole)} [{low:.0f}, {high:.0f}]"
 
 
 def percent(part: int, whole: int) -> str:
@@ -273,9 +304,10 @@ Made by `python -m tests.mutation report`. Machine: {machines}.
 
 `python -m tests.mutation mutants` lets mutmut change the code in small ways, one at a time (a comparison, a number, an
 argument, an assignment), and runs the tests that reach the changed function until one fails. An equivalent mutant does
-what the original does; each is listed below with the reason. The score is the share of killed among the others. mutmut
-changes what stands in functions; for what stands outside them (recipes, constants, defaults of fields) there are the
-planted faults.
+what the original does; each is listed below with the reason. The score is the share of killed among the others that were
+tried, with a 95% interval: where not all were tried (`--sample`), those that were are a random sample, the same each
+time. mutmut changes what stands in functions; for what stands outside them (recipes, constants, defaults of fields)
+there are the planted faults.
 
 {table}
 
@@ -301,19 +333,20 @@ Line by line, as it was and as it lived; "no test" where none calls the function
 def report(found: dict[str, Any], faults: dict[str, Any], equivalent: Sequence[dict[str, str]]) -> str:
     """docs/testing.md; refuses an entry of the list of equivalent mutants that is none of those that live."""
     unmet = {(one["function"], one["old"], one["new"]) for one in equivalent}
-    listed, total = frozenset(unmet), [0] * 4
+    listed, total = frozenset(unmet), [0] * 5
     rows, survivors = [], []
     for module, one in found.items():
-        if n_left := one["counts"].get("not tried"):
+        if (n_left := one["counts"].get("not tried")) and one["sample"] is None:
             sys.exit(f"{n_left} mutants were not tried: python -m tests.mutation mutants {module}")
         keys = [(mutant["function"], mutant["old"], mutant["new"]) for mutant in one["alive"]]
         alive = [mutant for mutant, key in zip(one["alive"], keys) if key not in listed]
         unmet -= set(keys)
-        numbers = [sum(one["counts"].values()), dead(one["counts"]), len(keys) - len(alive), len(alive)]
+        n = sum(one["counts"].values())
+        numbers = [n, n - (n_left or 0), dead(one["counts"]), len(keys) - len(alive), len(alive)]
         total = [sum(pair) for pair in zip(total, numbers)]
         rows.append([module, *numbers, one["commit"], one["date"]])
         survivors += survivor_lines(module, alive)
-    if unmet:
+    if unmet and all(one["sample"] is None for one in found.values()):
         sys.exit(f"equivalent_mutants.toml: {min(unmet)} is no mutant that lives")
     planted = faults["faults"]
     return TEXT.format(
@@ -337,12 +370,13 @@ def report(found: dict[str, Any], faults: dict[str, Any], equivalent: Sequence[d
 
 def table(rows: Sequence[Sequence[Any]]) -> str:
     lines = [
-        "| module | mutants | killed | equivalent | survived | score | commit | date |",
-        "|---|--:|--:|--:|--:|--:|---|---|",
+        "| module | mutants | tried | killed | equivalent | survived | score | commit | date |",
+        "|---|--:|--:|--:|--:|--:|--:|---|---|",
     ]
-    for name, n, killed, n_equivalent, n_alive, commit, date in rows:
-        score = percent(killed, n - n_equivalent)
-        lines.append(f"| {name} | {n:,} | {killed:,} | {n_equivalent:,} | {n_alive:,} | {score} | {commit} | {date} |")
+    for name, *numbers, commit, date in rows:
+        _, n_tried, n_killed, n_equivalent, _ = numbers
+        counts = " | ".join(f"{number:,}" for number in numbers)
+        lines.append(f"| {name} | {counts} | {score(n_killed, n_tried - n_equivalent)} | {commit} | {date} |")
     return "\n".join(lines)
 
 
@@ -374,16 +408,17 @@ def main() -> None:
         default="nothing",
         help="what stands of the last run: `killed` tries the others again, `all` goes on with it",
     )
-    mutants.add_argument("--children", default="1", help="mutants at a time")
+    mutants.add_argument("--children", type=int, default=1, help="mutants at a time")
     mutants.add_argument("--only", nargs="+", default=[], help="mutants by mutmut's names, such as 'runs.x_perform*'")
+    mutants.add_argument("--sample", type=int, metavar="N", help="N mutants of each module, drawn at random")
     faults = commands.add_parser("faults", help="planted_faults.toml")
     faults.add_argument("words", nargs="*", metavar="WORD", help="only faults with one of these in name or file")
     faults.add_argument("--named-tests-alone", action="store_true", help="not all tests after those named in the list")
     commands.add_parser("report", help="docs/testing.md")
     given = parser.parse_args()
     if given.command == "mutants":
-        mutmut_options = ["--max-children", given.children, *given.only]
-        try_mutants(given.modules or MODULES, given.tests, given.keep, mutmut_options)
+        modules = given.modules or MODULES
+        try_mutants(modules, given.tests, given.keep, given.children, given.only, given.sample)
     elif given.command == "faults":
         try_faults(given.words, given.named_tests_alone)
     else:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mutation import check_faults, mutants_of, read_list, report, undecorated
+from mutation import check_faults, drawn, mutants_of, read_list, report, undecorated
 
 DECORATED = """
 import contextlib, functools
@@ -75,7 +75,12 @@ ALIVE = [
     {"function": "runs.perform", "old": "`c`", "new": "", "end": "no tests"},
 ]
 FOUND = {
-    "runs": {"counts": {"killed": 7, "timed out": 1, "survived": 1, "no tests": 1}, "alive": ALIVE, **CIRCUMSTANCES}
+    "runs": {
+        "counts": {"killed": 7, "timed out": 1, "survived": 1, "no tests": 1},
+        "alive": ALIVE,
+        "sample": None,
+        **CIRCUMSTANCES,
+    }
 }
 FAULTS = {"faults": [{"name": "a fault", "file": "runs.py", "noticed": "tests/test_runs.py::test_it"}], **CIRCUMSTANCES}
 EQUIVALENT = {"function": "runs.perform", "old": "a", "new": "b", "why": "b is a"}
@@ -83,8 +88,8 @@ EQUIVALENT = {"function": "runs.perform", "old": "a", "new": "b", "why": "b is a
 
 def test_equivalent_mutants_do_not_count() -> None:
     text = report(FOUND, FAULTS, [EQUIVALENT])
-    assert "| runs | 10 | 8 | 1 | 1 | 88.9% | abc | 2025-01-02 |" in text
-    assert "| all | 10 | 8 | 1 | 1 | 88.9% |  |  |" in text
+    assert "| runs | 10 | 10 | 8 | 1 | 1 | 88.9% [57, 98] | abc | 2025-01-02 |" in text
+    assert "| all | 10 | 10 | 8 | 1 | 1 | 88.9% [57, 98] |  |  |" in text
     assert "- `runs.perform`: `a` as `b`: b is a\n" in text
     assert text.endswith("### runs\n\n- `runs.perform`\n  - `` `c` `` as nothing, no test\n\n")
     assert "1 of 1 make a test fail" in text
@@ -94,6 +99,23 @@ def test_equivalent_mutants_do_not_count() -> None:
 def test_an_equivalent_mutant_that_died_is_refused() -> None:
     with pytest.raises(SystemExit, match="no mutant that lives"):
         report(FOUND, FAULTS, [EQUIVALENT | {"new": "c"}])
+
+
+def test_a_sample_is_scored_by_what_was_tried() -> None:
+    counts = {"killed": 3, "not tried": 96, "survived": 1}
+    text = report({"runs": FOUND["runs"] | {"counts": counts, "alive": ALIVE[1:], "sample": 4}}, FAULTS, [EQUIVALENT])
+    assert "| runs | 100 | 4 | 3 | 0 | 1 | 75.0% [30, 95] | abc | 2025-01-02 |" in text
+
+
+def test_a_sample_is_the_same_each_time(tmp_path: Path) -> None:
+    (tmp_path / "mutants").mkdir()
+    codes = {f"runs.{number}": None for number in range(50)}
+    (tmp_path / "mutants" / "runs.py.meta").write_text(json.dumps({"exit_code_by_key": codes}))
+    sample = drawn(tmp_path, "runs", 10)
+    assert sample == drawn(tmp_path, "runs", 10)
+    assert len(set(sample)) == 10
+    assert set(sample) < set(codes)
+    assert set(drawn(tmp_path, "runs", 99)) == set(codes)
 
 
 def test_mutants_that_were_not_tried_are_not_passed_over() -> None:
