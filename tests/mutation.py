@@ -304,10 +304,10 @@ Made by `python -m tests.mutation report`. Machine: {machines}.
 
 `python -m tests.mutation mutants` lets mutmut change the code in small ways, one at a time (a comparison, a number, an
 argument, an assignment), and runs the tests that reach the changed function until one fails. An equivalent mutant does
-what the original does; each is listed below with the reason. The score is the share of killed among the others that were
-tried, with a 95% interval: where not all were tried (`--sample`), those that were are a random sample, the same each
-time. mutmut changes what stands in functions; for what stands outside them (recipes, constants, defaults of fields)
-there are the planted faults.
+what the original does; each is listed below with the reason. The score is the share of killed among the others that
+were tried, with a 95% interval: where not all were tried (`--sample`), those that were are a random sample, the same
+each time. mutmut changes what stands in functions; for what stands outside them (recipes, constants, defaults of
+fields) there are the planted faults.
 
 {table}
 
