@@ -215,14 +215,14 @@ def test_the_cache_saves_importing_nltk(tmp_path: Path, monkeypatch: pytest.Monk
 def test_the_cache_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With other words in the entry, and their checksum, these are what the text's words are taken to be."""
     monkeypatch.setenv("ORATOR_CACHE", str(tmp_path))
-    assert tokenize_all(["We hope.", "", "Go"]) == [["We", "hope", "."], [], ["Go"]]
+    assert tokenize_all(["", "We hope.", "Go"]) == [[], ["We", "hope", "."], ["Go"]]
     (entry,) = (tmp_path / "words").iterdir()
     checksum, body = entry.read_bytes().split(b"\n", 1)
-    assert body == b"We hope .\n\nGo\n"
+    assert body == b"\nWe hope .\nGo\n"
     assert checksum.decode() == hashlib.sha256(body).hexdigest()
-    body = b"They rest\n.\n\n"
+    body = b"\nThey rest\n.\n"
     entry.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
-    assert tokenize_all(["We hope.", "", "Go"]) == [["They", "rest"], ["."], []]
+    assert tokenize_all(["", "We hope.", "Go"]) == [[], ["They", "rest"], ["."]]
 
 
 def test_a_damaged_cache_is_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,6 +240,20 @@ def test_an_unwritable_cache_is_skipped(tmp_path: Path, monkeypatch: pytest.Monk
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("ORATOR_CACHE", str(tmp_path / "file"))
     assert tokenize_all(["We hope."]) == [["We", "hope", "."]]
+    monkeypatch.setenv("ORATOR_CACHE", str(tmp_path / "full"))
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(tokenizer, "write_bytes", full)
+    assert tokenize_all(["We hope."]) == [["We", "hope", "."]]
+
+
+def test_words_that_no_file_can_hold_are_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ORATOR_CACHE", str(tmp_path))
+    for _ in range(2):
+        assert tokenize_all(["We \ud800 hope."]) == [["We", "\ud800", "hope", "."]]  # half of a surrogate pair
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_cache_knows_content_and_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
