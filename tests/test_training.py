@@ -344,7 +344,14 @@ def test_each_process_takes_its_items_and_a_dropout_of_its_own_and_the_first_mea
 ) -> None:
     monkeypatch.setattr(training, "process", lambda: (rank, 2))
     monkeypatch.setattr(training, "sum_over_processes", lambda *values: list(values))
-    monkeypatch.setattr(nn.parallel, "DistributedDataParallel", Member)
+    members: list[Member] = []
+
+    class Noted(Member):
+        def __init__(self, module: nn.Module) -> None:
+            super().__init__(module)
+            members.append(self)
+
+    monkeypatch.setattr(nn.parallel, "DistributedDataParallel", Noted)
     bars = bars_of_training(monkeypatch)
     found, reports = Draws(), []
     plan = [torch.arange(5), torch.tensor([9, 8, 7])]
@@ -364,7 +371,8 @@ def test_each_process_takes_its_items_and_a_dropout_of_its_own_and_the_first_mea
     assert history == ([{"step": 1}, {"step": 2}] if rank == 0 else [])
     assert reports == ([1, 2] if rank == 0 else [])
     assert (tmp_path / "checkpoint").exists() == (rank == 0)
-    assert bars[0].settings["disable"] is (True if rank else None)
+    assert [member.exchanged for member in members] == [[True, True]]
+    assert (bars[0].settings["desc"], bars[0].settings["disable"]) == ("training", True if rank else None)
     assert not model.training
 
 
