@@ -754,9 +754,9 @@ def test_a_checkpoint_brings_back_weights_optimizer_and_state(tmp_path: Path) ->
     optimizers = [make_optimizer(model, TrainingConfig()) for model in models]
     step = [WithLoss(model, squared_error) for model in models]
     training_step(step[0], optimizers[0], torch.arange(5), TrainingConfig())
-    state = training.State(step=3, loss_sum=0.5, loss_count=2, seconds=1.25, history=[{"epoch": 1}])
-    training.save_checkpoint(tmp_path / "c", models[0], optimizers[0], state, {"seed": 1})
-    assert training.load_checkpoint(tmp_path / "c", models[1], optimizers[1], {"seed": 1}) == state
+    state: dict[str, Any] = {"step": 3, "loss_sum": 0.5, "loss_count": 2, "seconds": 1.25, "history": [{"epoch": 1}]}
+    training.save_checkpoint(tmp_path / "c", models[0], optimizers[0], training.State(**state), {"seed": 1})
+    assert vars(training.load_checkpoint(tmp_path / "c", models[1], optimizers[1], {"seed": 1})) == state
     assert_same_bits(weights(models[1]), weights(models[0]))
     for key in ("step", "exp_avg", "exp_avg_sq"):
         found, expected = (
