@@ -93,12 +93,14 @@ def try_mutants(
     modules: Sequence[str],
     tests: Sequence[str],
     keep: str,
+    seconds: float,
     n_children: int,
     only: Sequence[str] = (),
     sample: int | None = None,
 ) -> None:
     """Run mutmut over `modules`, keeping of the last run nothing, what was killed, or whatever was found; over all
-    mutants, over those named in `only`, or over a random `sample` of so many of each module."""
+    mutants, over those named in `only`, or over a random `sample` of so many of each module; each
+    mutant meets its quickest tests, `seconds` of them."""
     started, copy = time.time(), OUT / "copy"
     if keep == "nothing":
         shutil.rmtree(copy, ignore_errors=True)
@@ -114,7 +116,7 @@ def try_mutants(
             meta.write_text(json.dumps(found))
     configure(copy, modules, tests)
     mutmut = [str(Path(sys.executable).with_name("mutmut")), "run", "--max-children", str(n_children)]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "MUTATION_SECONDS": str(seconds)}
     if sample is not None:
         # mutmut has no command that lists what it would try: asked for a name that none has, it writes all and stops
         subprocess.run([*mutmut, "none.such"], cwd=copy, env=environment, capture_output=True)
@@ -123,7 +125,8 @@ def try_mutants(
     if code:
         sys.exit(f"mutmut ended with code {code}")
     for module in modules:
-        found = mutants_of(copy, module) | circumstances(started) | {"tests": list(tests) or ["all"], "sample": sample}
+        how = {"tests": list(tests) or ["all"], "sample": sample, "seconds_of_tests": seconds}
+        found = mutants_of(copy, module) | circumstances(started) | how
         write(OUT / f"{module}.json", found)
         print(summary(module, found))
 
@@ -303,11 +306,11 @@ Made by `python -m tests.mutation report`. Machine: {machines}.
 ## Mutants
 
 `python -m tests.mutation mutants` lets mutmut change the code in small ways, one at a time (a comparison, a number, an
-argument, an assignment), and runs the tests that reach the changed function until one fails. An equivalent mutant does
-what the original does; each is listed below with the reason. The score is the share of killed among the others that
-were tried, with a 95% interval: where not all were tried (`--sample`), those that were are a random sample, the same
-each time. mutmut changes what stands in functions; for what stands outside them (recipes, constants, defaults of
-fields) there are the planted faults.
+argument, an assignment), and runs the tests that reach the changed function until one fails: the quickest first, and no
+more than {seconds:g} seconds of them. An equivalent mutant does what the original does; each is listed below with the
+reason. The score is the share of killed among the others that were tried, with a 95% interval: where not all were tried
+(`--sample`), those that were are a random sample, the same each time. mutmut changes what stands in functions; for what
+stands outside them (recipes, constants, defaults of fields) there are the planted faults.
 
 {table}
 
@@ -351,6 +354,7 @@ def report(found: dict[str, Any], faults: dict[str, Any], equivalent: Sequence[d
     planted = faults["faults"]
     return TEXT.format(
         machines=" and ".join(dict.fromkeys(one["machine"] for one in (*found.values(), faults))),
+        seconds=max(one["seconds_of_tests"] for one in found.values()),
         table=table([*rows, ["all", *total, "", ""]]),
         commit=faults["commit"],
         date=faults["date"],
@@ -408,6 +412,7 @@ def main() -> None:
         default="nothing",
         help="what stands of the last run: `killed` tries the others again, `all` goes on with it",
     )
+    mutants.add_argument("--seconds", type=float, default=20.0, help="of tests, the quickest first, for each mutant")
     mutants.add_argument("--children", type=int, default=1, help="mutants at a time")
     mutants.add_argument("--only", nargs="+", default=[], help="mutants by mutmut's names, such as 'runs.x_perform*'")
     mutants.add_argument("--sample", type=int, metavar="N", help="N mutants of each module, drawn at random")
@@ -418,7 +423,7 @@ def main() -> None:
     given = parser.parse_args()
     if given.command == "mutants":
         modules = given.modules or MODULES
-        try_mutants(modules, given.tests, given.keep, given.children, given.only, given.sample)
+        try_mutants(modules, given.tests, given.keep, given.seconds, given.children, given.only, given.sample)
     elif given.command == "faults":
         try_faults(given.words, given.named_tests_alone)
     else:

@@ -1,8 +1,9 @@
-"""A pytest plugin for mutation testing: the quickest tests first, and slow imports once.
+"""A pytest plugin for mutation testing: the quickest tests first, no more than SECONDS of them, and slow imports once.
 
-mutmut gives a mutant's tests in no order, and the first that fails ends them. In its run for statistics
-(MUTANT_UNDER_TEST is "stats") it is written to COSTS what each test costs, fixtures included; in every other that sets
-the order. Mutants are forked from a process that has collected the tests: what this imports, none of them need.
+mutmut gives a mutant's tests in no order, and the first that fails ends them; a mutant that lives pays for all. In
+mutmut's run for statistics (MUTANT_UNDER_TEST is "stats") it is written to COSTS what tests and fixtures cost, and then
+that sets their order. Mutants are forked from a process that has collected the tests: what this imports, none of them
+need.
 """
 
 import importlib
@@ -16,6 +17,7 @@ from typing import Any
 import pytest
 
 COSTS = Path("test_costs.json")
+SECONDS = "MUTATION_SECONDS"  # the variable that says how many, of this process's time
 IMPORTED_LATE = (
     *("torch.distributed.tensor", "torch._dynamo", "matplotlib.backends.backend_agg", "nltk", "jinja2"),
     *("sklearn.linear_model", "sklearn.svm", "sklearn.naive_bayes", "scipy.stats"),
@@ -23,32 +25,31 @@ IMPORTED_LATE = (
 
 
 class Costs:
-    """Seconds by fixture and by test; a test costs what all its fixtures cost, whoever made them."""
+    """Seconds of fixtures, and of tests with the names of their fixtures."""
 
     def __init__(self) -> None:
         self.fixtures: dict[str, float] = {}
-        self.tests: dict[str, float] = {}
+        self.tests: dict[str, tuple[float, list[str]]] = {}
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(self, fixturedef: pytest.FixtureDef[Any]) -> Iterator[Any]:
-        started = time.perf_counter()
+        started = time.process_time()
         try:
             return (yield)
         finally:
-            seconds = time.perf_counter() - started
+            seconds = time.process_time() - started
             self.fixtures[fixturedef.argname] = max(seconds, self.fixtures.get(fixturedef.argname, 0.0))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Function) -> Iterator[None]:
-        started = time.perf_counter()
+        started = time.process_time()
         try:
             return (yield)
         finally:
-            fixtures = sum(self.fixtures.get(name, 0.0) for name in item.fixturenames)
-            self.tests[item.nodeid] = time.perf_counter() - started + fixtures
+            self.tests[item.nodeid] = time.process_time() - started, item.fixturenames
 
     def pytest_sessionfinish(self) -> None:
-        COSTS.write_text(json.dumps(self.tests, indent=0))
+        COSTS.write_text(json.dumps({"fixtures": self.fixtures, "tests": self.tests}))
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -63,6 +64,21 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    if COSTS.exists():
-        costs = json.loads(COSTS.read_text())
-        items.sort(key=lambda item: costs.get(item.nodeid, 0.0))
+    if not COSTS.exists():
+        return
+    costs = json.loads(COSTS.read_text())
+
+    def cost(item: pytest.Item, paid: set[str] | None = None) -> float:
+        seconds, names = costs["tests"].get(item.nodeid, (0.0, []))
+        return seconds + sum(costs["fixtures"].get(name, 0.0) for name in set(names).difference(paid or ()))
+
+    items.sort(key=cost)
+    if "__mutmut_" in os.environ.get("MUTANT_UNDER_TEST", ""):
+        spent, paid = 0.0, set[str]()
+        limit = float(os.environ[SECONDS])
+        for number, item in enumerate(items):
+            spent += cost(item, paid)
+            if number and spent > limit:
+                del items[number:]
+                break
+            paid.update(costs["tests"].get(item.nodeid, (0.0, []))[1])

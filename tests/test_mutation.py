@@ -79,6 +79,7 @@ FOUND = {
         "counts": {"killed": 7, "timed out": 1, "survived": 1, "no tests": 1},
         "alive": ALIVE,
         "sample": None,
+        "seconds_of_tests": 9.0,
         **CIRCUMSTANCES,
     }
 }
