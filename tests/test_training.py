@@ -13,6 +13,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -195,6 +196,26 @@ def test_four_steps_by_hand(settings: dict[str, Any], by_hand: dict[str, Any]) -
     plain = steps_by_hand(network(dropout=0.0).double(), plan, FULL)[1]
     change = max((a - b).abs().max().item() for a, b in zip(plain, expected))
     assert change > 1e-6 or by_hand == {"rates": FULL}  # or the setting would not show
+
+
+@pytest.mark.parametrize(
+    ("devices", "fused"),
+    [
+        (["cpu", "cpu"], True),
+        (["cuda"], True),
+        (["mps"], True),
+        (["xla"], False),
+        (["cpu", "meta"], False),
+    ],
+)
+def test_the_optimizer_is_the_fused_one_where_every_parameter_is_where_there_is_one(
+    devices: list[str], fused: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+    monkeypatch.setattr(torch.optim, "AdamW", lambda _groups, **settings: asked.append(settings))
+    parameters = [SimpleNamespace(device=torch.device(device), dim=lambda: 2) for device in devices]
+    make_optimizer(SimpleNamespace(parameters=lambda: parameters), TrainingConfig(beta2=0.9))  # type: ignore[arg-type]
+    assert asked == [{"lr": 0.001, "betas": (0.9, 0.9), "fused": fused}]
 
 
 def test_a_gradient_below_the_limit_is_not_clipped() -> None:
