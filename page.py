@@ -519,7 +519,8 @@ def fill_readme(path: Path, results: Mapping[str, Any]) -> None:
         "",
         f"From `{results['command_line']}`, which writes this section: {provenance(results)}, {rows['train']:,} "
         f"training and {rows['test']:,} test rows; {len(trainings(results))} trainings of together "
-        f"{training_minutes(results)}; {results['total_seconds'] / 60:.1f} minutes in all.",
+        f"{training_minutes(results)}; {results['total_seconds'] / 60:.1f} minutes in all, or for what an earlier "
+        "start had left to do.",
         "",
         *(f"- {line}" for line in in_short(results)),
         "",

@@ -548,7 +548,8 @@ def test_readme_gets_the_tables_between_its_marks(results: dict[str, Any], tmp_p
     assert text.startswith(
         "before\n<!-- results -->\n## Results\n\nFrom `python main.py report --seeds 3`, which writes this section: "
         "seeds 4, 5, 6; commit 0123456789, PyTorch 2.4.1, Acme 9000, 1 thread a run, 2,345 training and 1,200 test "
-        "rows; 69 trainings of together 58 minutes; 90.5 minutes in all.\n\n- "
+        "rows; 69 trainings of together 58 minutes; 90.5 minutes in all, or for what an earlier start had left "
+        "to do.\n\n- "
     )
     assert text.endswith("\n<!-- /results -->\nafter\n")
     assert "\n\n" + "\n".join(f"- {line}" for line in page.in_short(results)) + "\n\nPublished numbers" in text
