@@ -20,7 +20,9 @@ README_MARK = "benchmarks"
 
 @dataclass(frozen=True)
 class Options:
-    """Measure Orator's speed; no other work should run on the machine meanwhile."""
+    """Measure Orator's speed; no other work should run on the machine meanwhile.
+
+    `python -m benchmarks losses REV1 REV2` says instead whether two commits give the same numbers."""
 
     sections: tuple[Section, ...] = SECTIONS
     """training steps beside libraries and by kind of operation, and with torch.compile and bf16; part1 and part2 as
@@ -42,6 +44,10 @@ class Options:
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["losses"]:
+        from benchmarks import losses
+
+        return losses.main(sys.argv[2:])
     options = tyro.cli(Options, prog="python -m benchmarks", config=(tyro.conf.FlagCreatePairsOff,))
     import torch
 

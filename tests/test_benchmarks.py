@@ -1,16 +1,20 @@
 """The benchmark measures what it says: the same work on every side, each moment counted once, a table that reads."""
 
 import importlib.util
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from benchmarks import growth, options, profile, stages, timing
+import benchmarks.__main__
+from benchmarks import growth, losses, options, profile, stages, timing
 from benchmarks.__main__ import table
 from benchmarks.contenders import LIBRARIES, TASKS, Sizes, Task, library_step, our_step, step_flops
 from comparison import Estimate
+from files import UserError
 from transformer import Classifier, Decoder, TransformerConfig, count_parameters
 
 SMALL = Sizes(block_size=8, batch_size=4, vocabulary_size=50)
@@ -145,3 +149,90 @@ def test_a_profile_adds_up_to_a_step(task: Task, monkeypatch: pytest.MonkeyPatch
     assert ("softmax of the output layer" in seconds) or task == "classifier"
     assert list(seconds.values()) == sorted(seconds.values(), reverse=True)
     assert 0 < sum(seconds.values()) < 1
+
+
+# ------------------------------------------------------------------------------------------------- two commits compared
+
+RUNNER = "import sys, pathlib; pathlib.Path(sys.argv[2]).write_text(pathlib.Path('numbers.json').read_text())"
+BEFORE = '{"a decoder": {"losses": [4.5, 3.0]}, "a classifier": {"losses": [1.0], "verdict": "holds"}}'
+AFTER = '{"a decoder": {"losses": [4.5, 3.25]}, "a classifier": {"losses": [1.0], "verdict": "holds"}, "new": {"x": 1}}'
+
+
+def git(root: Path, *arguments: str) -> str:
+    command = ["git", "-c", "user.name=name", "-c", "user.email=address", *arguments]
+    return subprocess.run(command, cwd=root, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """Commits by tag: bare has no golden runs; same gives the numbers of start, changed others, broken none."""
+    root = tmp_path / "repository"
+    runner = root / "tests" / "golden" / "__main__.py"
+    runner.parent.mkdir(parents=True)
+    git(root, "init", "--quiet")
+    for tag, program, numbers in (
+        ("bare", None, BEFORE),
+        ("start", RUNNER, BEFORE),
+        ("same", f"{RUNNER}  # as a restructure would leave it", BEFORE),
+        ("changed", RUNNER, AFTER),
+        ("broken", "raise ValueError('no numbers today')", AFTER),
+    ):
+        (root / "numbers.json").write_text(numbers)
+        if program is not None:
+            runner.write_text(program)
+        git(root, "add", "--all")
+        git(root, "commit", "--quiet", "--allow-empty", "--message", tag)
+        git(root, "tag", tag)
+    (root / "numbers.json").write_text(BEFORE)
+    runner.write_text(RUNNER)  # the working tree is as start again, and not committed
+    return root
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "code"), [("start", "same", 0), ("start", "changed", 1), (".", "start", 0), ("changed", ".", 1)]
+)
+def test_two_commits_are_compared_number_by_number(
+    before: str, after: str, code: int, repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert losses.main([before, after], repository) == code
+    *lines, last = capsys.readouterr().out.splitlines()
+    if code:
+        old, new = ("3.0", "3.25") if before == "start" else ("3.25", "3.0")
+        assert f"only {'changed'} has the run new" in lines
+        assert f"a decoder: losses.1: {before} {old}, {after} {new} (by 0.25)" in lines
+        assert last == "different: 1 of 2 runs, 1 of 4 numbers"
+    else:
+        assert lines == []
+        assert last == "the same: 2 runs, 4 numbers, bit by bit"
+    assert len(git(repository, "worktree", "list").splitlines()) == 1  # nothing is left checked out
+
+
+@pytest.mark.parametrize(
+    ("revisions", "complaint"),
+    [
+        (["start", "nowhere"], "nowhere: no such commit here"),
+        (["start", "--all"], "--all: no such commit here"),
+        (["bare", "start"], "bare: has no golden runner"),
+        (["start", "broken"], "broken: its golden runs failed (ValueError: no numbers today)"),
+        (["start"], "takes two commits"),
+    ],
+)
+def test_what_cannot_be_compared_is_told_in_one_line(
+    revisions: list[str],
+    complaint: str,
+    repository: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(losses, "ROOT", repository)
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "losses", *revisions])
+    assert benchmarks.__main__.main() == 2
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+    assert complaint in err
+    assert len(git(repository, "worktree", "list").splitlines()) == 1
+
+
+def test_commits_with_nothing_in_common_are_not_the_same() -> None:
+    with pytest.raises(UserError, match="no golden run in common"):
+        losses.tell(("a", "b"), {"one": {}}, {"other": {}})

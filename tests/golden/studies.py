@@ -1,0 +1,91 @@
+"""The studies whose numbers are kept: part 3 with the page that the report command makes of it, and an ablation."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import torch
+
+import ablation
+import experiments
+import page
+import tables
+from experiments import RECIPES, customise
+from exploration import Study, part3
+from runs import Place
+
+from .cases import NOT_NUMBERS, SMALL, data_in_blocks
+from .watch import as_json, undrawn, watched
+
+SEEDS = (0, 1)
+PROVENANCE = "How this was made"  # a section of the page
+TINY: dict[Any, dict[str, Any]] = {  # the best recipe for the ablation
+    "classifier": {"n_embd": 16, "block_size": 12, "batch_size": 32, "learning_rate": 0.01, "duration": 2},
+    "decoder": {"n_embd": 16, "block_size": 12, "batch_size": 4, "learning_rate": 0.01, "duration": 6}
+    | {"n_spellings": 64, "n_layer": 1},
+}
+
+
+def exploration_outcome(shaken: int | None = None) -> Any:
+    """What part 3 finds, and what the report's page says of it: verdicts, tables, and what its pictures show."""
+    durations: dict[Any, int] = {"classifier": 3, "decoder": 10}
+    recipes: Any = {
+        task: customise(RECIPES["report"][task], **SMALL[task] | {"duration": duration})
+        for task, duration in durations.items()
+    }
+    study = Study("report", **recipes, seeds=SEEDS, ff_dims=(256, 100), timed_share=0.3)
+    data = data_in_blocks(SMALL["classifier"]["block_size"])
+    with watched(shaken), undrawn() as pictures, tempfile.TemporaryDirectory() as folder:
+        place = Place(Path(folder), torch.device("cpu"))
+        found = part3(study, data, place)
+        report = page.report(study, data, place, "python main.py report", quick=False, ablation=None)
+        sections = [one for one in page.compose(report, place.out / "figures") if one.title != PROVENANCE]
+    numbers = {key: value for key, value in numbers_of(found).items() if key != "claims"}  # the page has more of them
+    numbers["comparisons"] = {title(row): row for row in numbers["comparisons"]}
+    said = {
+        "in short": page.in_short(report),
+        "claims": {claim["id"]: claim for claim in report["claims"]},
+        "attention": report["attention"],
+        "tables": {table.title: cells(table) for one in sections for table in (*one.tables, *one.more)},
+    }
+    return as_json({"part 3": numbers, "page": said, "pictures": pictures})
+
+
+def ablation_outcome(shaken: int | None = None) -> Any:
+    """What the ablation finds of a tiny best recipe, and its tables."""
+    best: Any = {task: customise(recipe, **TINY[task]) for task, recipe in RECIPES["best"].items()}
+    with (
+        mock.patch.dict(experiments.RECIPES, best=best),
+        mock.patch.dict(experiments.FF_DIMS, best=(24,)),
+        watched(shaken),
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        place, data = Place(Path(folder), torch.device("cpu")), data_in_blocks(TINY["classifier"]["block_size"])
+        found = ablation.ablation(SEEDS, data, place, "python main.py ablation", n_workers=1)
+        text = {task: cells(tables.table_of_ablation(found, task)) for task in ablation.CHANGES}
+    return as_json({"rows": {f"{row['task']}: {row['variant']}": row for row in found["rows"]}, "tables": text})
+
+
+def title(comparison: Mapping[str, Any]) -> str:
+    """What is compared, in a line."""
+    parts = [f"{comparison['variant']} against {comparison['base']}", comparison["measure"]]
+    parts += [f"{key} {comparison[key]}" for key in ("sliding", "window") if key in comparison]
+    return f"{comparison['task']}: {', '.join(parts)}"
+
+
+def cells(table: tables.Table) -> dict[str, str]:
+    """The cells of a table, a line each row, by number and name of the row."""
+    rows = {
+        f"{number} {(row[0] or '').strip()}": " | ".join("-" if cell is None else cell for cell in row)
+        for number, row in enumerate(table.rows)
+    }
+    return {"header": " | ".join(table.header), **rows, "note": table.note}
+
+
+def numbers_of(value: Any) -> Any:
+    """`value` without what says where and when it was made."""
+    if isinstance(value, dict):
+        return {key: numbers_of(part) for key, part in value.items() if key not in NOT_NUMBERS}
+    return [numbers_of(part) for part in value] if isinstance(value, list) else value
