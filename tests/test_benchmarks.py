@@ -188,6 +188,7 @@ def repository(tmp_path: Path) -> Path:
     return root
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("before", "after", "code"), [("start", "same", 0), ("start", "changed", 1), (".", "start", 0), ("changed", ".", 1)]
 )
@@ -207,6 +208,7 @@ def test_two_commits_are_compared_number_by_number(
     assert len(git(repository, "worktree", "list").splitlines()) == 1  # nothing is left checked out
 
 
+@pytest.mark.processes
 @pytest.mark.parametrize(
     ("revisions", "complaint"),
     [

@@ -20,7 +20,7 @@ from .watch import as_json, watched
 
 N_LOSSES = 20
 POSITIONS = ("learned", "sinusoidal", "alibi", "rope", "t5", "none")
-NOT_NUMBERS = {"identity", "environment", "machine", "total_seconds"}  # where and when a record was made
+NOT_NUMBERS = {"identity", "machine", "machines", "total_seconds"}  # where and when a record was made
 
 TINY = {  # dozens of variants of the report's recipe, in seconds; smooth, for a ReLU turns rounding into other steps
     **{"n_embd": 16, "n_layer": 2, "block_size": 12, "ff_dim": 32, "activation": "gelu"},
@@ -31,25 +31,23 @@ SMALL: dict[Task, dict[str, Any]] = {
     "decoder": {**TINY, "batch_size": 8, "duration": 20},
 }
 
-# Changes of the small recipe; a name says what differs from the run that is called small.
+# Changes of the small recipe; a name says what differs from the run that is called small. What both tasks have in one
+# place, such as the block and the optimizer, changes in one of them.
 BOTH: dict[str, dict[str, Any]] = {
     **{f"{name} positions": {"positions": name} for name in POSITIONS if name != "learned"},
     "steep alibi": {"positions": "alibi", "alibi_slope_scale": 8.0},
     "window": {"window": 2},
     "dropout": {"dropout": 0.2},
     "embedding dropout": {"embedding_dropout": 0.2},
-    "drop path": {"drop_path": 0.3},
-    "layer scale": {"layer_scale": 0.1},
-    "norm before": {"norm": "pre"},
-    "no norm": {"norm": "none"},
     "label smoothing": {"label_smoothing": 0.2},
-    "weight decay": {"weight_decay": 0.5},
-    "relu": {"activation": "relu"},
-    "bf16": {"precision": "bf16"},
 }
 CHANGES: dict[Task, dict[str, dict[str, Any]]] = {
     "classifier": {
         **BOTH,
+        "drop path": {"drop_path": 0.3},
+        "layer scale": {"layer_scale": 0.1},
+        "relu": {"activation": "relu"},
+        "no feed-forward": {"ff_dim": 0, "activation": "relu"},
         "one-sided alibi": {"positions": "alibi", "alibi_one_sided": True},
         "batch norm": {"batch_norm": True},
         "batch norm and dropout": {"batch_norm": True, "dropout": 0.2},
@@ -60,22 +58,25 @@ CHANGES: dict[Task, dict[str, dict[str, Any]]] = {
         "three members": {"n_members": 3},
         "phrases": {"phrases": True},
         "by length": {"by_length": True},
-        "no feed-forward": {"ff_dim": 0},
         "clip": {"clip": 0.5},
         "cosine schedule": {"schedule": "cosine"},
     },
     "decoder": {
         **BOTH,
+        "norm before": {"norm": "pre"},
+        "no norm": {"norm": "none"},
         "Kneser-Ney smoothing": {"label_smoothing": 0.5, "smoothing": "kneser-ney"},
         "unigram bias": {"unigram_bias": True},
         "tied": {"tied": True},
         "spellings": {"n_spellings": 64},
         "shuffled": {"shuffled": True},
-        "no attention": {"n_layer": 0},
+        "no attention": {"n_layer": 0, "activation": "relu"},
         "normal initialisation": {"initialisation": "normal"},
+        "weight decay": {"weight_decay": 0.5},
         "accumulate": {"accumulate": 3},
         "beta2": {"beta2": 0.9},
         "linear schedule, warm-up": {"schedule": "linear", "warmup": 0.2},
+        "bf16": {"precision": "bf16"},
     },
 }
 
@@ -95,10 +96,10 @@ class Case:
 
 
 def cases() -> dict[str, Case]:
-    """Every run by name. The recipes themselves are as in experiments.py, but for the decoders' iterations."""
+    """Every run by name. The recipes themselves are as in experiments.py, but for how long they train."""
     found = {
-        "report classifier": Case("report", "classifier", {"duration": 8}),
-        "best classifier": Case("best", "classifier", {"batch_size": 16}),
+        "report classifier": Case("report", "classifier", {"duration": 4}),
+        "best classifier": Case("best", "classifier", {"batch_size": 16, "duration": 4}),
         "report decoder": Case("report", "decoder", {"duration": 20}),
         "best decoder": Case("best", "decoder", {"duration": 20}),
     }
@@ -109,6 +110,7 @@ def cases() -> dict[str, Case]:
     small = SMALL["classifier"]
     found["small classifier, another seed"] = Case("report", "classifier", small, seed=1)
     found["small classifier, a fold of validation"] = Case("report", "classifier", small, asked={"fold": 3})
+    found["small decoder, a fold of validation"] = Case("report", "decoder", SMALL["decoder"], asked={"fold": 3})
     small = SMALL["decoder"] | {"positions": "alibi"}
     found["small decoder, another seed"] = Case("report", "decoder", SMALL["decoder"], seed=1)
     found["small decoder, other lengths"] = Case("report", "decoder", small, asked={"lengths": (24, 48)})

@@ -4,14 +4,17 @@ import hashlib
 import random
 from pathlib import Path
 
+OPENERS = "We The In Our Now"
 SHARED = "the a of and to in we our will must can this land day work hope people every long new"
 OWN = [  # what one speaker says more often than the others
     "change health job school worker tomorrow Together built",
     "terror freedom troop faith enemy resolve Liberty defend",
     "tax budget trade prudent kinder deficit Wall treaty",
 ]
-ROWS_ONLY = "harbour lantern orchard"  # stand in train_CLS.tsv and not in train_LM.txt
-TEXT_ONLY = "umbrella gravel violin pepper"  # stand in train_LM.txt once
+ROWS = "harbour lantern orchard meadow cellar ribbon copper"  # more words of train_CLS.tsv, and of test texts
+ONCE = (
+    "meadow umbrella cellar gravel ribbon violin copper pepper"  # in train_LM.txt, once; half of them there alone
+)
 UNKNOWN = "zeppelin marmalade quartz"  # stand in test texts alone
 TEXTS = ("obama", "wbush", "hbush")  # in the order of the labels
 
@@ -22,27 +25,27 @@ def write_data(folder: Path) -> None:
     Classes of different sizes; rows that stand twice; test rows that stand in training; rows with the words of another
     speaker; rows longer than the smallest block; words that one task's training alone has, and words that none has.
     """
-    draw = random.Random(1)
+    draw = random.Random(0)
 
-    def sentence(speaker: int, extra: str, n_extra: int = 1) -> str:
+    def sentence(speaker: int, extra: str = "", n_extra: int = 0) -> str:
         voice = OWN[speaker if draw.random() < 0.8 else (speaker + 1) % 3]
         words = draw.choices(SHARED.split(), k=draw.randint(3, 9)) + draw.choices(voice.split(), k=draw.randint(1, 4))
-        words += draw.choices(extra.split(), k=n_extra)
+        words += draw.choices(extra.split(), k=n_extra) if n_extra else []
         draw.shuffle(words)
-        return f"{words[0].capitalize()} {' '.join(words[1:])}{draw.choice(['.', '.', '!', ' , yes .'])}"
+        return f"{draw.choice(OPENERS.split())} {' '.join(words)}{draw.choice(['.', '.', '!', ' , yes .'])}"
 
     speakers = [0] * 40 + [1] * 30 + [2] * 22
     draw.shuffle(speakers)
-    train = [(speaker, sentence(speaker, ROWS_ONLY, draw.randint(0, 1))) for speaker in speakers]
+    train = [(speaker, sentence(speaker, ROWS, draw.randint(0, 1))) for speaker in speakers]
     train += train[:4]
-    test = train[10:18] + [(speaker, sentence(speaker, SHARED)) for speaker in [0] * 9 + [1] * 8 + [2] * 7]
+    test = train[10:18] + [(speaker, sentence(speaker)) for speaker in [0] * 9 + [1] * 8 + [2] * 7]
     for name, rows in (("train_CLS.tsv", train), ("test_CLS.tsv", test)):
         write_lines(folder / name, [f"{speaker}\t{text}" for speaker, text in rows])
-    once = TEXT_ONLY.split()
-    extra = once + [SHARED] * (len(speakers) - len(once))
-    write_lines(folder / "train_LM.txt", [sentence(speaker, words) for speaker, words in zip(speakers, extra)])
+    rare = {12 * number + 5: word for number, word in enumerate(ONCE.split())}
+    text = [sentence(speaker, rare.get(line, ""), int(line in rare)) for line, speaker in enumerate(speakers)]
+    write_lines(folder / "train_LM.txt", text)
     for speaker, name in enumerate(TEXTS):
-        text = [sentence(speaker, f"{ROWS_ONLY} {UNKNOWN}", draw.randint(0, 1)) for _ in range(12 + speaker)]
+        text = [sentence(speaker, f"{ROWS} {UNKNOWN}", draw.randint(0, 1)) for _ in range(12 + speaker)]
         write_lines(folder / f"test_LM_{name}.txt", text)
 
 

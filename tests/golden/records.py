@@ -17,7 +17,7 @@ from runs import processor_name
 
 from . import made_up
 from .cases import N_LOSSES, cases, outcome
-from .studies import ablation_outcome, exploration_outcome
+from .studies import ablation_outcome, exploration_outcome, measurement_outcome
 
 FOLDER = Path(__file__).parent / "records"
 ABOUT, FRAGILE = "about", "fragile"  # files beside those of the runs
@@ -39,7 +39,8 @@ class GoldenRun(Protocol):
 def golden_runs() -> dict[str, GoldenRun]:
     """Every run by name."""
     single: dict[str, GoldenRun] = {name: functools.partial(outcome, case) for name, case in cases().items()}
-    return {"data": data_outcome, **single, "part 3": exploration_outcome, "ablation": ablation_outcome}
+    studies = {"part 3": exploration_outcome, "ablation": ablation_outcome, "measurement": measurement_outcome}
+    return {"data": data_outcome, **single, **studies}
 
 
 def data_outcome(shaken: int | None = None) -> Any:
@@ -51,7 +52,7 @@ def data_outcome(shaken: int | None = None) -> Any:
 
 def file_of(run: str) -> str:
     """The file in which a run's record stands."""
-    return next((task for task in ("classifier", "decoder") if f"{task}" in run.split(",")[0]), run.replace(" ", ""))
+    return next((task for task in ("classifier", "decoder") if task in run.split(",")[0]), run.replace(" ", ""))
 
 
 # ------------------------------------------------------------------------------------------------------- the comparison
@@ -60,18 +61,11 @@ def file_of(run: str) -> str:
 def environment() -> dict[str, Any]:
     """What the last bits of a number depend on besides the code: where this is the same, they are."""
     return {
-        "processor": " ".join([processor_name(), *processor_model(), torch.backends.cpu.get_cpu_capability()]),
+        "processor": processor_name(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
         "threads": 1,
         **{name: importlib.metadata.version(name) for name in LIBRARIES},
     }
-
-
-def processor_model() -> list[str]:
-    """Family, model and stepping: virtual machines call processors of several generations by one name."""
-    file = Path("/proc/cpuinfo")
-    lines = file.read_text(encoding="utf-8").splitlines() if file.exists() else []
-    found = dict(re.split(r"\s*:\s*", line, maxsplit=1) for line in lines if ":" in line)
-    return [found[key] for key in ("cpu family", "model", "stepping") if key in found]
 
 
 def elsewhere(run: str, recorded: Any, found: Any, fragile: Any = None) -> list[Difference]:

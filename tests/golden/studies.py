@@ -1,7 +1,8 @@
-"""The studies whose numbers are kept: part 3 with the page that the report command makes of it, and an ablation."""
+"""The studies whose numbers are kept: part 3 with the page that the report makes of it, ablation and measurement."""
 
+import contextlib
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -10,8 +11,10 @@ import torch
 
 import ablation
 import experiments
+import measure
 import page
 import tables
+from dataset import Data
 from experiments import RECIPES, customise
 from exploration import Study, part3
 from runs import Place
@@ -20,22 +23,22 @@ from .cases import NOT_NUMBERS, SMALL, data_in_blocks
 from .watch import as_json, undrawn, watched
 
 SEEDS = (0, 1)
+N_CHANGES = 4  # of each recipe in the ablation
 PROVENANCE = "How this was made"  # a section of the page
-TINY: dict[Any, dict[str, Any]] = {  # the best recipe for the ablation
+BRIEF: dict[Any, dict[str, Any]] = {  # both recipes of the ablation and of the measurement
     "classifier": {"n_embd": 16, "block_size": 12, "batch_size": 32, "learning_rate": 0.01, "duration": 2},
-    "decoder": {"n_embd": 16, "block_size": 12, "batch_size": 4, "learning_rate": 0.01, "duration": 6}
-    | {"n_spellings": 64, "n_layer": 1},
+    "decoder": {"n_embd": 16, "block_size": 12, "n_layer": 1, "batch_size": 4, "learning_rate": 0.01, "duration": 6},
 }
 
 
 def exploration_outcome(shaken: int | None = None) -> Any:
     """What part 3 finds, and what the report's page says of it: verdicts, tables, and what its pictures show."""
-    durations: dict[Any, int] = {"classifier": 3, "decoder": 10}
+    durations: dict[Any, int] = {"classifier": 2, "decoder": 10}
     recipes: Any = {
         task: customise(RECIPES["report"][task], **SMALL[task] | {"duration": duration})
         for task, duration in durations.items()
     }
-    study = Study("report", **recipes, seeds=SEEDS, ff_dims=(256, 100), timed_share=0.3)
+    study = Study("report", **recipes, seeds=SEEDS, ff_dims=(256, 100), timed_share=0.2)
     data = data_in_blocks(SMALL["classifier"]["block_size"])
     with watched(shaken), undrawn() as pictures, tempfile.TemporaryDirectory() as folder:
         place = Place(Path(folder), torch.device("cpu"))
@@ -54,18 +57,35 @@ def exploration_outcome(shaken: int | None = None) -> Any:
 
 
 def ablation_outcome(shaken: int | None = None) -> Any:
-    """What the ablation finds of a tiny best recipe, and its tables."""
-    best: Any = {task: customise(recipe, **TINY[task]) for task, recipe in RECIPES["best"].items()}
+    """What the ablation finds of a tiny best recipe with its first changes, and its tables."""
+    changes = {task: names[:N_CHANGES] for task, names in ablation.chosen().items()}
+    with brief_recipes(shaken) as (data, place):
+        found = ablation.ablation(changes, SEEDS, data, place, "python main.py ablation", n_workers=1)
+    rows = {f"{row['task']}: {row['variant']}": row for row in found["rows"]}
+    return as_json({"rows": rows, "tables": {one.title: cells(one) for one in tables.tables_of_ablation(found)}})
+
+
+def measurement_outcome(shaken: int | None = None) -> Any:
+    """What the measurement finds of both recipes, tiny, and its tables."""
+    with brief_recipes(shaken) as (data, place):
+        found = measure.measure(SEEDS, data, place, "python main.py measure", n_workers=1)
+    rows = {f"{row['task']}: {row['model']}: {row['measure']}": row for row in found["rows"]}
+    text = {one.title: cells(one) for one in tables.tables_of_measurement(found)}
+    return as_json({"rows": rows, "in a sentence": {"all": tables.in_a_sentence(found)}, "tables": text})
+
+
+@contextlib.contextmanager
+def brief_recipes(shaken: int | None) -> Iterator[tuple[Data, Place]]:
+    """Within it, both recipes are tiny; data and a place for their runs."""
+    recipes = {name: {task: customise(own[task], **BRIEF[task]) for task in own} for name, own in RECIPES.items()}
+    recipes["best"]["decoder"] = customise(recipes["best"]["decoder"], n_spellings=64)
     with (
-        mock.patch.dict(experiments.RECIPES, best=best),
+        mock.patch.dict(experiments.RECIPES, recipes),
         mock.patch.dict(experiments.FF_DIMS, best=(24,)),
         watched(shaken),
         tempfile.TemporaryDirectory() as folder,
     ):
-        place, data = Place(Path(folder), torch.device("cpu")), data_in_blocks(TINY["classifier"]["block_size"])
-        found = ablation.ablation(SEEDS, data, place, "python main.py ablation", n_workers=1)
-        text = {task: cells(tables.table_of_ablation(found, task)) for task in ablation.CHANGES}
-    return as_json({"rows": {f"{row['task']}: {row['variant']}": row for row in found["rows"]}, "tables": text})
+        yield data_in_blocks(BRIEF["classifier"]["block_size"]), Place(Path(folder), torch.device("cpu"))
 
 
 def title(comparison: Mapping[str, Any]) -> str:
