@@ -1,23 +1,27 @@
 """Every option of the command line reaches its setting; the parts of the report compare what may be compared."""
 
 import dataclasses
-import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from worlds import intercept, made_up, seeds
 
+import baselines
 import experiments
-import exploration
 import main
+import utilities
 from dataset import Data
 from experiments import RECIPES, customise
-from exploration import Study, part3
 from files import UserError
-from runs import Place, Recipe
-from training import TrainingConfig
-from transformer import TransformerConfig
+from inference import TrainedModel, attention_maps
+from runs import Place, Recipe, Run
+from smoothing import unseen_words
+from tokenizer import UNK, Tokenizer
+from transformer import Decoder, TransformerConfig, make_classifier
 
 OPTIONS: dict[str, Any] = {  # a value of each option that is no recipe's
     **{"positions": "t5", "window": 3, "n_embd": 32, "n_head": 8, "n_layer": 3, "block_size": 16, "dropout": 0.35},
@@ -109,80 +113,285 @@ def test_the_largest_class_by_hand(data: Data) -> None:
     }
 
 
-# -------------------------------------------------------------------------------------------------------------- part 3
+# ------------------------------------------------------------------------------------------------------------ settings
 
-TINY = TransformerConfig(0, n_embd=8, n_layer=1, block_size=8, ff_dim=8)
-STUDY = Study(
-    "report",
-    Recipe("classifier", TINY, TrainingConfig(batch_size=30), duration=1),
-    Recipe("decoder", TINY, TrainingConfig(batch_size=2), duration=5),
-    seeds=(3, 4),
-    ff_dims=(8, 4),
+
+def test_settings_go_where_they_belong() -> None:
+    recipe = RECIPES["report"]["classifier"]
+    changed = customise(recipe, n_layer=2, dropout=0.25, learning_rate=0.5, duration=7, by_length=True)
+    assert (changed.architecture.n_layer, changed.architecture.dropout) == (2, 0.25)
+    assert (changed.training.learning_rate, changed.duration, changed.by_length) == (0.5, 7, True)
+    back = customise(changed, n_layer=4, dropout=0.0, learning_rate=1e-3, duration=15, by_length=False)
+    assert back == recipe
+    assert customise(recipe) == recipe
+    assert RECIPES["report"]["classifier"].architecture.n_layer == 4  # what is customised is a copy
+
+
+def test_a_model_without_layers_leaves_out_what_only_layers_use() -> None:
+    bare = customise(RECIPES["best"]["classifier"], n_layer=0).architecture
+    assert (bare.n_layer, bare.drop_path, bare.layer_scale, bare.window) == (0, 0.0, None, None)
+    assert (bare.positions, bare.alibi_slope_scale) == ("none", 1.0)
+    for positions in ("learned", "sinusoidal"):  # these are added to the vectors
+        recipe = customise(RECIPES["report"]["classifier"], positions=positions)
+        assert customise(recipe, n_layer=0).architecture.positions == positions
+    assert customise(RECIPES["report"]["decoder"], n_layer=1).architecture.positions == "learned"
+
+
+# ----------------------------------------------------------------------------------------------------------- the parts
+
+PLACE = Place(Path("somewhere"), torch.device("cpu"))
+
+
+class Stage:
+    """Nothing trains, nothing is drawn: what the parts ask for is kept."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.runs: list[Run] = []
+        self.workers: list[int] = []
+        self.written: dict[str, Any] = {}
+        self.drawn: list[tuple[Any, ...]] = []
+        patches = {
+            "perform": lambda run, data, place: self.perform(run, data, place),
+            "perform_all": self.perform_all,
+            "write_json": lambda path, value: self.written.update({str(path): value}),
+            "classifier_baselines": lambda data: {"majority": "half"},
+            "language_baselines": lambda data: {"ngram": {"one": {"perplexity": 5.0, "unk_rate": 1.5}}},
+            "draw_classifier": lambda *given: self.drawn.append(("classifier", *given)),
+            "draw_decoder": lambda *given: self.drawn.append(("decoder", *given)),
+            "draw_attention": lambda *given, **more: self.drawn.append(("attention", *given, more)),
+            "load_model": lambda path, task: (path, task),
+        }
+        for name, value in patches.items():
+            monkeypatch.setattr(experiments, name, value)
+
+    def perform(self, run: Run, data: Any, place: Place) -> dict[str, Any]:
+        assert (data.tokenizer, place) == ([0] * 99, PLACE)
+        self.runs.append(run)
+        return {"name": run.name, "identity": run, "of": run.name, "protocol": f"that of {run.name}"}
+
+    def perform_all(self, wanted: list[Run], data: Any, place: Place, n_workers: int) -> list[dict[str, Any]]:
+        self.workers.append(n_workers)
+        return [self.perform(run, data, place) for run in wanted]
+
+
+DATA: Any = SimpleNamespace(
+    tokenizer=[0] * 99,
+    train=SimpleNamespace(n_truncated=12),
+    test=SimpleNamespace(n_truncated=7),
+    corpus=SimpleNamespace(class_names=["a", "b"]),
 )
+SENTENCE = "These virtues give me an unshakable faith in America"
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return Place(tmp_path_factory.mktemp("part3"), torch.device("cpu"))
-
-
-@pytest.fixture(scope="module")
-def results(data: Data, place: Place) -> dict[str, Any]:
-    part3(STUDY, data, place)
-    return json.loads((place.out / "results.json").read_text())
-
-
-def test_variants_run_on_the_same_seeds_and_differ_in_one_thing(results: dict[str, Any]) -> None:
-    assert set(results["classifier"]) == {
-        *("learned", "alibi", "none", "original", "batch-norm"),
-        *(f"{both}dropout-{rate}" for both in ("", "batch-norm-") for rate in (0.2, 0.3, 0.4, 0.5)),
+def test_part_1_is_one_classifier_with_the_baselines_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage, recipe = Stage(monkeypatch), customise(RECIPES["report"]["classifier"], block_size=16)
+    results = experiments.part1("a recipe", recipe, 3, DATA, PLACE)
+    assert stage.runs == [Run("classifier", recipe, 3)]
+    assert results.pop("total_seconds") >= 0
+    record = {"of": "classifier", "protocol": "that of classifier"}  # without name and identity
+    assert results == {
+        **{"command": "part1", "recipe": "a recipe", **record, "vocabulary_size": 99},
+        **{"baselines": {"majority": "half"}, "n_truncated": {"train": 12, "test": 7}, "block_size": 16},
     }
-    assert set(results["decoder"]) == {"learned", "alibi", "none", "alibi-steep", "ff8", "ff4"}
-    for variants in (results["classifier"], results["decoder"]):
-        assert all([run["seed"] for run in runs] == [3, 4] for runs in variants.values())
-    n_embd, n_positions = 8, 8
-    for variants in (results["classifier"], results["decoder"]):
-        learned, none = (variants[name][0]["n_parameters"] for name in ("learned", "none"))
-        assert learned - none == n_embd * n_positions  # the table of positions and nothing else
-        assert variants["alibi"][0]["n_parameters"] == none
-    assert results["classifier"]["learned"] == results["classifier"]["original"]  # the same runs, not run twice
-    n_rows = {name: len(runs[0]["iterations"]) for name, runs in results["decoder"].items()}
-    assert n_rows == {"learned": 5, "alibi": 5, "none": 5, "alibi-steep": 5, "ff8": 5, "ff4": 1}
+    (written,) = stage.written.items()
+    assert written[0] == "somewhere/results.json"
+    assert written[1] is not None
+    figures = Path("somewhere/figures")
+    full = {"name": "classifier", "identity": stage.runs[0], **record}
+    assert stage.drawn == [
+        ("classifier", figures, [full], {"majority": "half"}, ["a", "b"]),
+        (
+            "attention",
+            figures,
+            (Path("somewhere/classifier.safetensors"), "classifier"),
+            *(SENTENCE, {"first_figure": 2}),
+        ),
+    ]
 
 
-def test_the_rate_is_chosen_on_validation_rows(results: dict[str, Any]) -> None:
-    validation = results["validation"]
-    assert all(run["test"]["all"]["n"] == 12 for runs in validation.values() for run in runs)  # a fifth of train
-    means = {name: sum(run["test"]["all"]["accuracy"] for run in runs) for name, runs in validation.items()}
-    assert means[results["chosen_rate"]] == max(means.values())
-
-
-def test_the_same_tokens_are_scored_at_every_length(results: dict[str, Any]) -> None:
-    rows = results["extrapolation"]["learned"][0]
-    assert {row["length"] for row in rows} == {8, 16, 32, 64}
-    assert all((None in row["perplexity"].values()) == (row["length"] > 8) for row in rows)
-    by_kind = {(row["length"], row["sliding"], row["window"]): row for row in results["extrapolation"]["none"][0]}
-    assert len(by_kind) == 4 * 2 * 2
-    assert by_kind[8, True, 7]["perplexity"] == by_kind[8, True, None]["perplexity"]  # all that training could see
-    assert by_kind[64, True, 7]["perplexity"] != by_kind[64, True, None]["perplexity"]
-    for variant in ("learned", "alibi", "none"):
-        for run, rows in zip(results["decoder"][variant], results["extrapolation"][variant]):
-            last = run["iterations"][-1]["perplexity"]
-            (same,) = (row for row in rows if (row["length"], row["sliding"], row["window"]) == (8, False, None))
-            assert same["perplexity"] == pytest.approx({name: last[name] for name in same["perplexity"]})
-
-
-def test_every_claim_of_part3_gets_a_verdict_and_times_are_of_training_alone(results: dict[str, Any]) -> None:
-    assert {claim["verdict"] for claim in results["claims"]} <= {"holds", "does not hold", "cannot tell"}
-    for task in ("classifier", "decoder"):
-        seconds = results["timing"][task]["seconds"]
-        assert [len(seconds[name]) for name in ("learned", "alibi", "none")] == [exploration.TIMED_ROUNDS] * 3
-
-
-def test_part3_again_trains_nothing_anew(
-    results: dict[str, Any], data: Data, place: Place, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("n_workers", "widths", "side_by_side"), [(1, (24, 16), []), (2, (24, 16), [2]), (2, (24,), [])]
+)
+def test_part_2_is_a_decoder_of_each_width(
+    n_workers: int, widths: tuple[int, ...], side_by_side: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runs.train", None)
-    again = json.loads(json.dumps(part3(STUDY, data, place)))
-    del again["total_seconds"]
-    assert again == {key: value for key, value in results.items() if key != "total_seconds"}
+    stage, recipe = Stage(monkeypatch), RECIPES["report"]["decoder"]
+    results = experiments.part2("a recipe", recipe, widths, 3, DATA, PLACE, n_workers)
+    assert stage.runs == [Run(f"decoder-ff{width}", customise(recipe, ff_dim=width), 3) for width in widths]
+    assert stage.workers == side_by_side
+    assert results.pop("total_seconds") >= 0
+    assert results == {
+        **{"command": "part2", "recipe": "a recipe", "seed": 3, "vocabulary_size": 99},
+        "protocol": "that of decoder-ff24",
+        "models": [{"of": run.name, "protocol": f"that of {run.name}"} for run in stage.runs],
+        "baselines": {"ngram": {"one": 5.0}},
+        "ngram_scores": {"ngram": {"one": {"perplexity": 5.0, "unk_rate": 1.5}}},
+        "unk_rate": {"one": 1.5},
+    }
+    assert list(stage.written) == ["somewhere/results.json"]
+    figures, first = Path("somewhere/figures"), stage.runs[0]
+    record = {"name": "decoder-ff24", "identity": first, "of": "decoder-ff24", "protocol": "that of decoder-ff24"}
+    assert stage.drawn == [
+        ("decoder", figures, [record], {"one": 5.0}),
+        (
+            "attention",
+            figures,
+            (Path("somewhere/decoder-ff24.safetensors"), "decoder"),
+            *(SENTENCE, {"first_figure": 6}),
+        ),
+    ]
+
+
+def test_a_process_that_only_helps_has_no_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(monkeypatch)
+    monkeypatch.setattr(experiments, "process", lambda: (1, 2))
+    assert experiments.part1("report", RECIPES["report"]["classifier"], 0, DATA, PLACE) == {}
+    assert experiments.part2("report", RECIPES["report"]["decoder"], (24, 16), 0, DATA, PLACE, 2) == {}
+    assert (stage.drawn, stage.written, stage.workers) == ([], {}, [])  # processes that train together share no workers
+    assert len(stage.runs) == 3
+
+
+# ----------------------------------------------------------------------------------------------------------- baselines
+
+
+def test_baselines_are_scored_on_all_seen_and_unseen_rows(data: Data) -> None:
+    truth = [data.corpus.labels.index(row.label) for row in data.corpus.test]
+    for row in (0, 7, 8):  # else every answer would be right
+        truth[row] = (truth[row] + 1) % 3
+    data = replace(data, test=replace(data.test, labels=torch.tensor(truth)))
+    found = experiments.classifier_baselines(data)
+    texts = [[row.text for row in rows] for rows in (data.corpus.train, data.corpus.test)]
+    labels = [data.corpus.labels.index(row.label) for row in data.corpus.train]
+    answers = baselines.tfidf(texts[0], labels, texts[1])
+    assert list(found) == ["majority", "tfidf", "svm", "bayes"]
+    for name, predictions in answers.items():
+        for group, rows in (("all", range(24)), ("seen", range(6)), ("unseen", range(6, 24))):
+            right = [int(predictions[row]) == truth[row] for row in rows]
+            assert found[name][group] == {"n": len(right), "accuracy": pytest.approx(100 * sum(right) / len(right))}
+    assert all(groups["seen"]["accuracy"] != groups["unseen"]["accuracy"] for groups in (found["tfidf"], found["svm"]))
+
+
+def test_trigrams_are_fitted_to_the_training_text_and_one_is_told_of_unknown_words(data: Data) -> None:
+    found = experiments.language_baselines(data)
+    stream, size = data.train_stream.ids, len(data.tokenizer)
+    told = unseen_words(stream, size, data.words_of_rows())
+    for name, base in (("ngram", None), ("ngram_unk", told)):
+        model = baselines.KneserNey.fit(stream, size, order=3, base=base)
+        assert list(found[name]) == ["hbush", "obama", "wbush"]
+        for text, scores in found[name].items():
+            ids = data.test_streams[text].ids
+            assert scores["perplexity"] == pytest.approx(model.perplexity(ids))
+            n_unknown = int((ids == UNK).sum())
+            assert scores["unk_rate"] == pytest.approx(100 * n_unknown / len(ids))
+            assert n_unknown == 5  # one a line
+    assert len({scores["perplexity"] for texts in found.values() for scores in texts.values()}) == 6
+    by_text = experiments.perplexities(found)
+    assert by_text == {name: {text: row["perplexity"] for text, row in rows.items()} for name, rows in found.items()}
+
+
+# ------------------------------------------------------------------------------------------------------------- figures
+
+
+def test_of_many_texts_five_are_shown_from_the_easiest_to_the_hardest() -> None:
+    names = {"c": 3.0, "a": 9.0, "b": 1.0, "e": 2.0, "d": 5.0}
+    assert experiments.few(names) == list("cabed")
+    assert experiments.few(names | {"f": 4.0, "g": 8.0}) == list("cabdf")  # b 1, c 3, f 4, d 5, a 9, in their order
+    assert experiments.few(names, most=3) == list("cab")
+    assert experiments.few(names, most=2) == list("ab")
+
+
+def test_figure_1_shows_accuracy_by_epoch_beside_the_baselines(monkeypatch: pytest.MonkeyPatch) -> None:
+    results, drawn = made_up(), intercept(monkeypatch)
+    runs = results["classifier"]["alibi"]
+    experiments.draw_classifier(Path("figures"), runs, results["baselines"], ["a", "b", "c"])
+    assert sorted(drawn) == ["confusion.png", "figure1_accuracy.png"]
+    figure = drawn["figure1_accuracy.png"]
+    labels = [figure[name] for name in ("function", "folder", "x_label", "y_label", "title")]
+    title = "Figure 1: accuracy of the classifier"
+    assert labels == ["line_figure", Path("figures"), "epoch", "accuracy (%)", title]
+    train, test = figure["panels"].lines
+    for line, name, last, step, spread in ((train, "train", 98.4, 0.4, 0.52), (test, "test", 61.6, 0.3, 0.32)):
+        assert (line.name, line.x) == (name, list(range(1, 16)))
+        values = [seeds(last - step * (15 - epoch), spread) for epoch in range(1, 16)]
+        assert [list(run) for run in zip(*line.y)] == [pytest.approx(value) for value in values]
+    assert [(level.name, level.value, level.color) for level in figure["panels"].levels] == [
+        ("TF-IDF", 54.3, None),
+        ("largest class", 46.3, None),
+    ]
+    confusion = drawn["confusion.png"]
+    by_hand = [[3 * (100 * row + 10 * column + 1) + 0 + 1 + 2 for column in range(3)] for row in range(3)]
+    assert confusion["counts"].tolist() == by_hand  # all seeds together
+    assert (confusion["class_names"], confusion["title"]) == (["a", "b", "c"], "Test set, last epoch")
+
+
+def test_figures_4_and_5_show_perplexity_by_iteration_beside_the_trigram(monkeypatch: pytest.MonkeyPatch) -> None:
+    results, drawn = made_up(), intercept(monkeypatch)
+    runs, ngram = results["decoder"]["none"], {"hbush": 401.7, "obama": 299.3}
+    experiments.draw_decoder(Path("figures"), runs, ngram)
+    assert sorted(drawn) == ["figure4_training_perplexity.png", "figure5_test_perplexity.png", "loss_by_position.png"]
+    last = {"train": 146.0, "hbush": 364.8, "obama": 327.7}
+    for number, title, texts in ((4, "training", ["train"]), (5, "test", ["hbush", "obama"])):
+        figure = drawn[f"figure{number}_{title}_perplexity.png"]
+        labels = [figure[name] for name in ("function", "folder", "x_label", "y_label", "title", "log_y")]
+        whole = f"Figure {number}: {title} perplexity of the decoder, hidden size 256"
+        assert labels == ["line_figure", Path("figures"), "iteration", "perplexity", whole, True]
+        assert [line.name for line in figure["panels"].lines] == texts
+        for line in figure["panels"].lines:
+            assert line.x == [100, 200, 300, 400, 500]
+            means = [last[line.name] * factor for factor in (1.8, 1.6, 1.4, 1.2, 1.0)]
+            values = [seeds(mean, 0.006 * mean) for mean in means]
+            assert [list(run) for run in zip(*line.y)] == [pytest.approx(value) for value in values]
+        levels = [(level.name, level.value, level.color) for level in figure["panels"].levels]
+        trigram = [("trigram, hbush", 401.7, 0), ("trigram, obama", 299.3, 1)]
+        assert levels == ([] if number == 4 else trigram)
+    figure = drawn["loss_by_position.png"]
+    labels = [figure[name] for name in ("function", "folder", "x_label", "y_label", "title")]
+    assert labels == [
+        *("line_figure", Path("figures"), "place in the window (tokens of context)", "mean loss (nats)"),
+        "Loss by position in the window",
+    ]
+    assert "log_y" not in figure
+    assert [line.name for line in figure["panels"].lines] == ["train", "hbush", "obama"]
+    for place, line in enumerate(figure["panels"].lines):
+        assert line.x == [1, 2, 3]
+        losses = [[7 - column - place / 10 - 0.02 - s / 1000 for column in range(3)] for s in range(3)]
+        assert line.y == [pytest.approx(loss) for loss in losses]
+
+
+@pytest.mark.parametrize(
+    ("task", "n_layer", "first_figure", "names"),
+    [
+        ("classifier", 3, 2, ["figure2_encoder_attention_layer1", "figure3_encoder_attention_layer3"]),
+        ("decoder", 2, 6, ["figure6_decoder_attention_layer1", "figure7_decoder_attention_layer2"]),
+        ("decoder", 1, 6, ["figure6_decoder_attention_layer1"]),
+        ("classifier", 2, None, ["encoder_attention_layer1", "encoder_attention_layer2"]),
+        ("classifier", 0, 2, []),
+    ],
+)
+def test_attention_maps_are_of_the_first_and_the_last_layer(
+    task: Any, n_layer: int, first_figure: int | None, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["<pad>", "<unk>", "faith", "give", "me"]
+    settings = {"n_layer": n_layer, "n_embd": 8, "ff_dim": 8, "block_size": 8, "positions": "none"}
+    config = TransformerConfig(5, **settings)  # type: ignore[arg-type]
+    model = make_classifier(config, words, 0) if task == "classifier" else Decoder(config, words, 0)
+    trained, drawn = TrainedModel(model.eval(), Tokenizer(words), ["a", "b", "c"]), intercept(monkeypatch)
+    checked: list[Any] = []
+    monkeypatch.setattr(utilities, "check_attention", checked.append)
+    paths = experiments.draw_attention(Path("figures"), trained, "give me faith", first_figure)
+    assert paths == [Path(f"figures/{name}.png") for name in names]
+    assert list(drawn) == [path.name for path in paths]
+    kind = {"classifier": "encoder", "decoder": "decoder"}[task]
+    for path, layer in zip(paths, (0, n_layer - 1)):
+        figure = drawn[path.name]
+        assert figure["function"] == "attention_figure"
+        assert (figure["tokens"], figure["layers"], figure["causal"]) == (
+            ["give", "me", "faith"],
+            [layer],
+            task == "decoder",
+        )
+        number = f"Figure {path.name[6]}: " if first_figure else ""
+        assert figure["title"] == f"{number}attention of the {kind}, layer {layer + 1}"
+        assert torch.equal(figure["maps"], attention_maps(trained, "give me faith")[0])
+        assert len(figure["maps"]) == n_layer
+    assert len(checked) == (1 if names else 0)
