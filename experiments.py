@@ -68,8 +68,6 @@ RECIPES: dict[str, dict[Task, Recipe]] = {
                 ff_dim=512,
                 positions="rope",
                 norm="pre",
-                dropout=0.1,
-                embedding_dropout=0.1,
                 tied=True,
                 n_spellings=4096,
             ),

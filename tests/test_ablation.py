@@ -14,7 +14,7 @@ import report
 from ablation import CHANGES, MEASURES, WHOLE, chosen, file_name, variants_of
 from dataset import Data
 from experiments import BASELINE_NAMES, NGRAM_NAMES, customise
-from files import UserError
+from files import UserError, write_json
 from runs import Place, Recipe, Run, perform
 from training import TrainingConfig
 from transformer import TransformerConfig
@@ -32,16 +32,17 @@ def test_every_change_is_a_recipe_of_its_own(task: ablation.Task) -> None:
 def test_changes_are_chosen_by_name() -> None:
     assert chosen() == {task: list(changes) for task, changes in CHANGES.items()}
     assert chosen("decoder") == {"decoder": list(CHANGES["decoder"])}
-    assert chosen("decoder", ["no dropout", "width 64", "no dropout"]) == {"decoder": ["no dropout", "width 64"]}
+    twice = ["width 64", "no weight decay", "width 64"]  # the order is the table's
+    assert chosen("decoder", twice) == {"decoder": ["no weight decay", "width 64"]}
     assert chosen(None, ["width 64"]) == {"classifier": ["width 64"], "decoder": ["width 64"]}
     assert chosen(None, ["no attention"]) == {"classifier": ["no attention"]}
 
 
 def test_a_name_that_no_change_has_is_refused_with_the_nearest_ones() -> None:
     with pytest.raises(
-        UserError, match=r"the best decoder has no change called 'no dropuot'; did you mean 'no dropout"
+        UserError, match=r"the best decoder has no change called 'no wieght decay'; did you mean 'no weight decay"
     ):
-        chosen("decoder", ["width 64", "no dropuot"])
+        chosen("decoder", ["width 64", "no wieght decay"])
     with pytest.raises(UserError, match="the best decoder has no change called 'no attention'"):
         chosen("decoder", ["no attention"])  # the classifier's
     with pytest.raises(UserError, match="the best recipe has no change called 'x'; did you mean '"):
@@ -107,12 +108,12 @@ def test_the_command_makes_a_choice_cheap_and_logs_it(
     log = tmp_path / "docs" / "log.md"
     log.parent.mkdir()
     log.write_text("# Log\n")
-    given = ["ablation", "--task", "decoder", "--changes", "no dropout", "a dropout of 0.2", "--workers", "1"]
+    given = ["ablation", "--task", "decoder", "--changes", "no weight decay", "a dropout of 0.2", "--workers", "1"]
     given += ["--seeds", "2", "--data-dir", str(data_folder), "--log", str(log)]
     monkeypatch.setattr("sys.argv", ["main.py", *given])
     assert main.main(given) == 0
     assert sorted(path.stem for path in (tmp_path / "runs" / "ablation" / "runs").glob("*seed1.json")) == [
-        f"decoder-{name}-seed1" for name in ("a-dropout-of-0-2", "no-dropout", "the-recipe")
+        f"decoder-{name}-seed1" for name in ("a-dropout-of-0-2", "no-weight-decay", "the-recipe")
     ]
     assert "best decoder" in capsys.readouterr().out
     assert main.main([*given, "--resume"]) == 0
@@ -122,20 +123,21 @@ def test_the_command_makes_a_choice_cheap_and_logs_it(
     for section in sections:
         assert section[:4].isdigit()
         assert "changes to the best decoder" in section
-        assert "python main.py ablation --task decoder --changes 'no dropout'" in section
+        assert "python main.py ablation --task decoder --changes 'no weight decay'" in section
         assert "2 settings tried" in section
         assert "seeds 0, 1" in section
         assert "| best decoder | validation perplexity | change |" in section
         rows = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| ")]
-        assert rows[1:] == [f"| {name}" for name in (WHOLE, "no dropout", "a dropout of 0.2", *NGRAM_NAMES.values())]
+        names = [WHOLE, "a dropout of 0.2", "no weight decay", *NGRAM_NAMES.values()]
+        assert rows[1:] == [f"| {name}" for name in names]
 
 
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["--task", "decoder", "--changes", "no dropuot"], "did you mean 'no dropout'"),
+        (["--task", "decoder", "--changes", "no wieght decay"], "did you mean 'no weight decay'"),
         (["--task", "decoder", "--readme", "README.md"], "--readme takes the whole ablation"),
-        (["--changes", "no dropout", "--readme", "README.md"], "--readme takes the whole ablation"),
+        (["--changes", "no weight decay", "--readme", "README.md"], "--readme takes the whole ablation"),
         (["--log", "folder"], "folder: cannot be read"),
     ],
 )
@@ -184,3 +186,13 @@ def test_the_readme_gets_the_tables(tmp_path: Path) -> None:
     assert "commit 0123456789 with uncommitted changes" in text
     assert text.count("A mixture: these runs come from different PyTorch versions (2.0, 1.0)") == 2  # below each table
     assert "200.0 ± 0.0" in report.ablation_text(results)
+
+
+def test_results_that_were_measured_otherwise_are_refused(tmp_path: Path) -> None:
+    """Earlier versions measured the decoder on the test texts: the note below the table would say what is not so."""
+    row = ablation.row_of("decoder", WHOLE, [100.0, 110.0], [100.0, 110.0])
+    write_json(tmp_path / "new.json", {"command": "ablation", "rows": [row]})
+    assert page.read_ablation(tmp_path / "new.json")["rows"] == [row]
+    write_json(tmp_path / "old.json", {"command": "ablation", "rows": [row | {"measure": "perplexity"}]})
+    with pytest.raises(UserError, match=r"old\.json: of an earlier version, which measured otherwise"):
+        page.read_ablation(tmp_path / "old.json")
