@@ -12,9 +12,7 @@ OWN = [  # what one speaker says more often than the others
     "tax budget trade prudent kinder deficit Wall treaty",
 ]
 ROWS = "harbour lantern orchard meadow cellar ribbon copper"  # more words of train_CLS.tsv, and of test texts
-ONCE = (
-    "meadow umbrella cellar gravel ribbon violin copper pepper"  # in train_LM.txt, once; half of them there alone
-)
+ONCE = "meadow umbrella cellar gravel ribbon violin copper pepper"  # in train_LM.txt, once; half of them there alone
 UNKNOWN = "zeppelin marmalade quartz"  # stand in test texts alone
 TEXTS = ("obama", "wbush", "hbush")  # in the order of the labels
 
