@@ -113,14 +113,14 @@ PICTURES = {
     "Part 1: the classifier": [
         ("figure1_accuracy", "Figure 1. Accuracy by epoch: mean over seeds, shaded from lowest to highest.", False),
         ("figure2_encoder_attention_layer1", "Figure 2. Encoder attention, layer 1, one seed.", False),
-        ("figure3_encoder_attention_layer2", "Figure 3. Encoder attention, layer 2, one seed.", False),
+        ("figure3_encoder_attention_layer3", "Figure 3. Encoder attention, layer 3, one seed.", False),
         ("attention_encoder", "Mean attention distance and entropy by layer and head, over the test set.", False),
     ],
     "Part 2: the decoder": [
         ("figure4_training_perplexity", "Figure 4. Training perplexity by iteration.", False),
         ("figure5_test_perplexity", "Figure 5. Test perplexity by iteration; dotted: the trigram.", False),
         ("figure6_decoder_attention_layer1", "Figure 6. Decoder attention, layer 1, one seed.", False),
-        ("figure7_decoder_attention_layer2", "Figure 7. Decoder attention, layer 2, one seed.", False),
+        ("figure7_decoder_attention_layer3", "Figure 7. Decoder attention, layer 3, one seed.", False),
         ("attention_decoder", "Mean attention distance and entropy by layer and head, over the test texts.", False),
         ("loss_by_position", "Loss by place in the window: what more context is worth.", False),
     ],
@@ -161,7 +161,7 @@ def test_a_model_of_one_layer_has_one_attention_map(results: dict[str, Any]) -> 
         "figure2_encoder_attention_layer1",
         "attention_encoder",
     ]
-    assert [picture.path.stem for picture in part2.pictures][3] == "figure7_decoder_attention_layer2"
+    assert [picture.path.stem for picture in part2.pictures][3] == "figure7_decoder_attention_layer3"
 
 
 def test_what_there_is_nothing_to_say_of_is_left_out(results: dict[str, Any]) -> None:
@@ -768,12 +768,10 @@ def test_attention_is_that_of_the_runs_with_learned_positions_that_trained(
 
 def test_means_of_attention_are_over_seeds_by_layer_and_head(results: dict[str, Any]) -> None:
     means = page.attention_means(results, "encoder")
-    assert means["distance"] == [pytest.approx([2.5, 2.54]), pytest.approx([5.5, 5.54])]
-    assert means["padding"] == [pytest.approx([0.25, 0.29]), pytest.approx([0.45, 0.49])]
-    assert page.attention_means(results, "decoder")["entropy"] == [
-        pytest.approx([3.9, 3.94]),
-        pytest.approx([2.9, 2.94]),
-    ]
+    assert means["distance"] == [pytest.approx([mean, mean + 0.04]) for mean in (2.5, 3.8, 5.5)]
+    assert means["padding"] == [pytest.approx([mean, mean + 0.04]) for mean in (0.25, 0.38, 0.45)]
+    entropies = page.attention_means(results, "decoder")["entropy"]
+    assert entropies == [pytest.approx([mean, mean + 0.04]) for mean in (3.9, 3.6, 2.9)]
 
 
 # ------------------------------------------------------------------------------------------------------------- figures
@@ -803,14 +801,14 @@ def test_every_figure_of_the_page_is_drawn_from_its_own_numbers(
         assert figure["function"] == "grid_figure"
         assert list(figure["grids"]) == ["mean distance, tokens", "entropy, nats"]
         distance, entropies = figure["grids"].values()
-        assert distance == [pytest.approx([base + 2, base + 2.04]), pytest.approx([base + 5, base + 5.04])]
-        assert entropies == [pytest.approx([base + 2.2, base + 2.24]), pytest.approx([base + 1.2, base + 1.24])]
-        assert (figure["row_names"], figure["column_names"]) == (["1", "2"], ["1", "2"])
+        assert distance == [pytest.approx([base + mean, base + mean + 0.04]) for mean in (2.0, 3.3, 5.0)]
+        assert entropies == [pytest.approx([base + mean, base + mean + 0.04]) for mean in (2.2, 1.9, 1.2)]
+        assert (figure["row_names"], figure["column_names"]) == (["1", "2", "3"], ["1", "2"])
         assert (figure["row_label"], figure["column_label"]) == ("layer", "head")
         assert figure["title"] == f"Attention of the {kind} over the test set"
 
 
-FIGURES_OF_ATTENTION = [(2, "encoder", 1), (3, "encoder", 2), (6, "decoder", 1), (7, "decoder", 2)]
+FIGURES_OF_ATTENTION = [(2, "encoder", 1), (3, "encoder", 3), (6, "decoder", 1), (7, "decoder", 3)]
 
 
 def lines(figure: dict[str, Any]) -> list[tuple[Any, ...]]:

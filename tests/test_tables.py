@@ -5,9 +5,14 @@ from typing import Any
 
 import pytest
 from worlds import (
+    DISTANCE,
+    ENTROPY,
     MACHINE,
     NGRAM,
+    PADDING,
     PERPLEXITY,
+    RELATIVE_DISTANCE,
+    RELATIVE_ENTROPY,
     SECONDS,
     TEST_ACCURACY,
     TEXTS,
@@ -335,15 +340,15 @@ def test_the_decoder_stands_beside_the_n_gram_models_in_three_measures(results: 
 @pytest.mark.parametrize(("kind", "base"), [("encoder", 0.5), ("decoder", 1.7)])
 def test_attention_by_layer_and_head(results: dict[str, Any], kind: str, base: float) -> None:
     rows: list[list[str | None]] = []
-    for layer in (0, 1):
+    for layer in (0, 1, 2):
         for head in (0, 1):
             step = 0.04 * head
             row: list[str | None] = [f"layer {layer + 1}, head {head + 1}"]
-            row.append(spread(base + 2 + 3 * layer + step, 0.31 + step / 5, 2))
-            row.append(spread(0.11 + base / 10 + 0.7 * layer + step, 0.011 + step / 5, 2))
-            row.append(spread(2.2 + base - layer + step, 0.021 + step / 5, 2))
-            row.append(spread(0.9 + base / 30 - 0.39 * layer + step, 0.013 + step / 5, 2))
-            padding = 0.2 + base / 10 + 0.2 * layer + step
+            row.append(spread(DISTANCE[layer] + base + step, 0.31 + step / 5, 2))
+            row.append(spread(RELATIVE_DISTANCE[layer] + base / 10 + step, 0.011 + step / 5, 2))
+            row.append(spread(ENTROPY[layer] + base + step, 0.021 + step / 5, 2))
+            row.append(spread(RELATIVE_ENTROPY[layer] + base / 30 + step, 0.013 + step / 5, 2))
+            padding = PADDING[layer] + base / 10 + step
             rows.append([*row, spread(100 * padding, 1.5 + 20 * step)] if kind == "encoder" else row)
     header = ["", "mean distance, tokens", "share of even attention's", "entropy, nats", "share of even attention's"]
     if kind == "encoder":
@@ -353,7 +358,7 @@ def test_attention_by_layer_and_head(results: dict[str, Any], kind: str, base: f
         )
         note += "on every token that can be seen. The report's encoder does not mask padding; the other columns are of "
         note += "what its tokens get."
-        assert rows[2] == ["layer 2, head 1", "5.50 ± 0.31", "0.86 ± 0.01", "1.70 ± 0.02", "0.53 ± 0.01", "45.0 ± 1.5"]
+        assert rows[4] == ["layer 3, head 1", "5.50 ± 0.31", "0.86 ± 0.01", "1.70 ± 0.02", "0.53 ± 0.01", "45.0 ± 1.5"]
     else:
         note = "Over all test texts; mean ± standard deviation over 3 runs. Even attention: the same weight on every "
         note += "token that can be seen."

@@ -59,6 +59,8 @@ SECONDS = {  # of three timed rounds, in the order in which they were run
     "classifier": {"learned": [2.60, 2.50, 2.71], "alibi": [2.21, 2.15, 2.36], "none": [2.42, 2.35, 2.57]},
     "decoder": {"learned": [3.60, 3.51, 3.77], "alibi": [3.19, 3.11, 3.32], "none": [3.37, 3.29, 3.51]},
 }
+DISTANCE, RELATIVE_DISTANCE = (2.0, 3.3, 5.0), (0.11, 0.47, 0.81)  # of attention, by layer
+ENTROPY, RELATIVE_ENTROPY, PADDING = (2.2, 1.9, 1.2), (0.9, 0.72, 0.51), (0.2, 0.33, 0.4)
 LENGTHS = (32, 64, 128, 256)
 MACHINE = {
     "commit": "0123456789abcdef0123", "dirty": False, "code": "c0dec0dec0dec0de", "python": "3.11.9", "torch": "2.4.1",
@@ -267,18 +269,18 @@ def extrapolation(variant: str, number: int) -> list[list[dict[str, Any]]]:
 
 
 def attention(base: float) -> list[dict[str, Any]]:
-    """By seed each statistic of two layers (near, then far) of two heads."""
+    """By seed each statistic of three layers (near, between, far) of two heads."""
 
-    def heads(near: float, far: float, spread: float) -> list[list[list[float]]]:
-        cells = [[seeds(mean + step, spread + step / 5) for step in (0.0, 0.04)] for mean in (near, far)]
+    def heads(by_layer: Sequence[float], shift: float, spread: float) -> list[list[list[float]]]:
+        cells = [[seeds(mean + shift + step, spread + step / 5) for step in (0.0, 0.04)] for mean in by_layer]
         return [[[cell[s] for cell in layer] for layer in cells] for s in range(len(SEEDS))]
 
     statistics: dict[str, list[list[list[float]]]] = {
-        "distance": heads(base + 2, base + 5, 0.31),
-        "relative_distance": heads(0.11 + base / 10, 0.81 + base / 10, 0.011),
-        "entropy": heads(2.2 + base, 1.2 + base, 0.021),
-        "relative_entropy": heads(0.9 + base / 30, 0.51 + base / 30, 0.013),
-        "padding": heads(0.2 + base / 10, 0.4 + base / 10, 0.015),
+        "distance": heads(DISTANCE, base, 0.31),
+        "relative_distance": heads(RELATIVE_DISTANCE, base / 10, 0.011),
+        "entropy": heads(ENTROPY, base, 0.021),
+        "relative_entropy": heads(RELATIVE_ENTROPY, base / 30, 0.013),
+        "padding": heads(PADDING, base / 10, 0.015),
     }
     return [{name: values[s] for name, values in statistics.items()} for s in range(len(SEEDS))]
 
