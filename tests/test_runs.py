@@ -627,15 +627,19 @@ def test_an_error_stops_all_workers_and_is_raised_here(
 
 
 def test_a_termination_interrupts_once() -> None:
+    cleared_up = []
+
     def twice() -> None:
         try:
             signal.raise_signal(signal.SIGTERM)
         finally:
             signal.raise_signal(signal.SIGTERM)  # as `timeout` sends it
+            cleared_up.append(True)
 
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt), runs._terminated_as_interrupted():
         twice()
+    assert cleared_up
     assert signal.getsignal(signal.SIGTERM) is before
 
 
