@@ -35,7 +35,7 @@ MODULES = (
     *("inference", "experiments", "exploration", "ablation", "measure", "claims", "tables", "page", "report"),
 )
 # Tests of files that no mutant is made of, and those of whole processes.
-OTHER_TESTS = ("audit", "benchmarks", "cli", "duplicates", "own_texts", "speechesdataset", "utilities")
+OTHER_TESTS = ("audit", "benchmarks", "cli", "duplicates", "mutation", "own_texts", "speechesdataset", "utilities")
 PYTEST = ("-p", "no:cacheprovider", "-p", "no:unraisableexception")  # the latter collects garbage for half a second
 QUIET = ("-x", "-q", "--timeout", "200", "-m", "not processes", *PYTEST)
 IMPORTED = (
