@@ -437,7 +437,7 @@ def in_a_sentence(results: Mapping[str, Any]) -> list[str]:
         strongest = (max if task == "classifier" else min)(opponents, key=lambda row: row["values"][0])
         name = strongest["name"].replace("the same, told", "a trigram told")
         against = [
-            f"{effect(row['estimate'], row['unit'])} against {who} ({spread(row['values'])}{unit})"
+            f"{effect(row['estimate'], row['unit'])}{over_rows(row)} against {who} ({spread(row['values'])}{unit})"
             for row, who in ((report, report["name"]), (strongest, f"the strongest opponent without a network, {name}"))
         ]
         where = headline if task == "decoder" else f"{headline} test rows"
@@ -446,6 +446,14 @@ def in_a_sentence(results: Mapping[str, Any]) -> list[str]:
     if at_chance:
         lines.append(f"{at_chance} of {n_seeds(results)} of the report's classifier ended at chance.")
     return lines
+
+
+def over_rows(row: Mapping[str, Any]) -> str:
+    """The interval of a difference over test rows, beside that over seeds."""
+    items = row.get("items")
+    if not items or items["low"] is None:
+        return ""
+    return f" over seeds ([{number(items['low'], sign=True)}, {number(items['high'], sign=True)}] over test rows)"
 
 
 def measured(results: Mapping[str, Any], task: str) -> dict[str, dict[str, Any]]:
