@@ -20,7 +20,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -68,8 +67,8 @@ def output(*command: str) -> str:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def circumstances(started: float) -> dict[str, Any]:
-    """When, where and of what a result is."""
+def circumstances() -> dict[str, Any]:
+    """When, where and of what a result is: asked before the checkout is copied, for it may change while a run lasts."""
     from runs import machine
 
     dirty = bool(output("git", "status", "--porcelain", "--untracked-files=no"))
@@ -77,7 +76,6 @@ def circumstances(started: float) -> dict[str, Any]:
         "commit": output("git", "rev-parse", "--short", "HEAD") + (" and changes" if dirty else ""),
         "date": datetime.date.today().isoformat(),
         "machine": machine()["processor"],
-        "seconds": round(time.time() - started),
     }
 
 
@@ -101,7 +99,7 @@ def try_mutants(
     """Run mutmut over `modules`, keeping of the last run nothing, what was killed, or whatever was found; over all
     mutants, over those named in `only`, or over a random `sample` of so many of each module; each
     mutant meets its quickest tests, `seconds` of them."""
-    started, copy = time.time(), OUT / "copy"
+    copy, now = OUT / "copy", circumstances()
     if keep == "nothing":
         shutil.rmtree(copy, ignore_errors=True)
     copy_checkout(copy)
@@ -126,7 +124,7 @@ def try_mutants(
         sys.exit(f"mutmut ended with code {code}")
     for module in modules:
         how = {"tests": list(tests) or ["all"], "sample": sample, "seconds_of_tests": seconds}
-        found = mutants_of(copy, module) | circumstances(started) | how
+        found = mutants_of(copy, module) | now | how
         write(OUT / f"{module}.json", found)
         print(summary(module, found))
 
@@ -232,7 +230,7 @@ def read_list(name: str, entry: str) -> list[dict[str, Any]]:
 
 def try_faults(words: Sequence[str], named_tests_alone: bool) -> None:
     """Plant each fault alone and run the tests, those first that should notice it."""
-    started, copy = time.time(), OUT / "faults"
+    copy, now = OUT / "faults", circumstances()
     faults = read_list("planted_faults.toml", "fault")
     check_faults(faults)
     faults = [fault for fault in faults if not words or any(word in fault["file"] + fault["name"] for word in words)]
@@ -252,7 +250,7 @@ def try_faults(words: Sequence[str], named_tests_alone: bool) -> None:
         path.write_text(whole, encoding="utf-8")
         print(f"{'killed' if fault['noticed'] else 'SURVIVED':8}  {fault['name']}: {fault['noticed']}", flush=True)
     if not words and not named_tests_alone:
-        write(OUT / "faults.json", {"faults": faults, **circumstances(started)})
+        write(OUT / "faults.json", {"faults": faults, **now})
     if not all(fault["noticed"] for fault in faults):
         sys.exit(1)
 
