@@ -398,6 +398,29 @@ def test_the_softmax_of_two_scores_by_hand() -> None:
     assert weights.flatten().tolist() == pytest.approx([0.6, 0.4])
 
 
+def test_weights_are_given_only_when_they_are_asked_for_and_else_the_kernel_of_pytorch_computes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls, kernel = [], F.scaled_dot_product_attention
+
+    def counted(*arguments: Any, **named: Any) -> Tensor:
+        calls.append(named)
+        return kernel(*arguments, **named)
+
+    monkeypatch.setattr(F, "scaled_dot_product_attention", counted)
+    q, k, v = random(3, 1, 2, 5, 4)
+    assert attention(q, k, v)[1] is None
+    assert attention(q, k, v, dropout=0.5)[1] is None
+    assert len(calls) == 1
+    assert attention(q, k, v, return_weights=True)[1] is not None
+    (ids, lengths), config = batch(), replace(TINY, n_layer=1)
+    assert len(calls) == 1
+    assert Block(TINY)(random(3, 6, 16), None)[1] is None
+    assert Encoder(config)(ids)[1] == Encoder(config).hidden(ids)[1] == Decoder(config)(ids)[1] == []
+    assert Classifier(config)(ids, lengths)[1] == make_classifier(replace(config, n_members=2))(ids, lengths)[1] == []
+    assert len(calls) == 8
+
+
 @pytest.mark.parametrize("return_weights", [False, True])
 def test_dropout_is_of_the_attention_weights_and_the_maps_show_them_before_it(return_weights: bool) -> None:
     q, k, v = random(3, 2, 2, 5, 4)
@@ -654,6 +677,26 @@ def test_padding_counts_in_the_report_classifier() -> None:
     assert not torch.allclose(model(ids[2:, :1], lengths[2:])[0], model(ids[2:], lengths[2:])[0], atol=1e-3)
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *({"positions": positions} for positions in POSITIONS if positions != "learned"),
+        {"positions": "none", "window": 2, "dropout": 0.1, "embedding_dropout": 0.1, "drop_path": 0.1},
+        {"positions": "alibi", "n_spellings": 9, "layer_scale": 0.1},
+    ],
+    ids=str,
+)
+def test_all_that_a_model_computes_is_on_the_device_of_its_input(settings: dict[str, Any]) -> None:
+    ids, lengths = (tensor.to("meta") for tensor in batch())  # a device that refuses to meet another
+    decoder = Decoder(replace(TINY, **settings), WORDS).to("meta")
+    for output in (decoder(ids)[0], decoder(ids, return_attention=True)[0]):
+        assert (output.shape, output.device.type) == ((3, 6, 23), "meta")
+    for pooling in ("mean", "masked-mean", "cls", "mean-max"):
+        model = Classifier(replace(TINY, pooling=pooling, **settings), WORDS).to("meta")
+        for output in (model(ids, lengths)[0], model(ids, lengths, return_attention=True)[0]):
+            assert (output.shape, output.device.type) == ((3, 3), "meta")
+
+
 @pytest.mark.parametrize("window", [None, 2])
 @pytest.mark.parametrize("read", [1, 3])
 @every_position_method
@@ -758,8 +801,9 @@ def test_buckets_of_t5_are_the_published_ones(causal: bool) -> None:
 
 
 def test_sinusoids_by_hand() -> None:
-    vectors = position_method(replace(TINY, n_embd=4, positions="sinusoidal"), causal=False).vectors(torch.arange(3))
-    expected = [[math.sin(t), math.cos(t), math.sin(t / 100), math.cos(t / 100)] for t in range(3)]
+    places = [0, 1, 2, 1000]
+    vectors = position_method(replace(TINY, n_embd=4, positions="sinusoidal"), False).vectors(torch.tensor(places))
+    expected = [[math.sin(t), math.cos(t), math.sin(t / 100), math.cos(t / 100)] for t in places]
     torch.testing.assert_close(vectors, torch.tensor(expected))
 
 
@@ -825,6 +869,7 @@ def test_keys_of_pairs_and_the_pairs_of_training_rows_by_hand() -> None:
     words = ["<pad>", "<unk>", "New", "York", "new", CLS]  # of forms 0, 1, 2, 3, 2 and, as the start of a row, 0
     phrases = PhraseEmbedding(words, 0, 8)
     assert phrases.lower.tolist() == [0, 1, 2, 3, 2, 0]
+    assert phrases.pairs.dtype == torch.long  # keys outgrow what a float can hold
     assert [len(table.weight) for table in (phrases.words, phrases.forms, phrases.phrases)] == [6, 4, 0]
     rows = torch.tensor([[2, 3, 0], [3, 0, 0], [1, 4, 3]])  # New York; York; <unk> new York
     assert phrases.keys(rows).tolist() == [[2, 2 * 4 + 3, 3 * 4], [3, 3 * 4, 0], [1, 4 + 2, 2 * 4 + 3]]
