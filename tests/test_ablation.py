@@ -196,3 +196,24 @@ def test_results_that_were_measured_otherwise_are_refused(tmp_path: Path) -> Non
     write_json(tmp_path / "old.json", {"command": "ablation", "rows": [row | {"measure": "perplexity"}]})
     with pytest.raises(UserError, match=r"old\.json: of an earlier version, which measured otherwise"):
         page.read_ablation(tmp_path / "old.json")
+
+
+def test_a_row_says_how_far_a_variant_is_from_the_recipe() -> None:
+    """In points for accuracies, as a ratio for perplexities; with all pairs alike the interval is a point."""
+    row = ablation.row_of("classifier", "no x", [57.0, 61.0, 60.0], [60.0, 64.0, 63.0])
+    estimate = {"mean": -3.0, "low": -3.0, "high": -3.0, "sd": 0.0, "median": -3.0, "n": 3}
+    assert row == {
+        **{"task": "classifier", "variant": "no x", "measure": "validation accuracy, %", "unit": "points"},
+        **{"values": [57.0, 61.0, 60.0], "estimate": estimate},
+    }
+    row = ablation.row_of("decoder", "no y", [400.0, 200.0, 100.0], [200.0, 100.0, 50.0])
+    assert (row["measure"], row["unit"], row["values"]) == ("validation perplexity", "ratio", [400.0, 200.0, 100.0])
+    assert (row["task"], row["variant"]) == ("decoder", "no y")
+    assert (row["estimate"]["mean"], row["estimate"]["low"]) == pytest.approx((2.0, 2.0))
+    assert ablation.row_of("decoder", WHOLE, [400.0], [400.0])["estimate"] is None
+
+
+def test_a_variant_is_measured_on_what_was_held_out() -> None:
+    groups = {"all": {"accuracy": 61.0}, "seen": {"accuracy": 62.0}, "unseen": {"accuracy": 63.0}}
+    assert ablation.measure("classifier", {"test": groups}) == 61.0
+    assert ablation.measure("decoder", {"scores": {"validation": {"perplexity": 250.0}}}) == 250.0

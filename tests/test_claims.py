@@ -205,9 +205,18 @@ def test_lengths_that_the_report_did_not_read_at_and_other_protocols_are_no_part
         and (row["sliding"] or row["window"] is not None or row["measure"].endswith("256"))
     ]
     assert len(others) == 3 * (3 * 4 - 2)  # three texts, three lengths, four protocols, less the two of the claim
+    others.append(others[0] | {"measure": "perplexity, obama, length 129", "sliding": False, "window": None})
+    results["comparisons"].append(others[-1])
     for row in others:
         row["estimate"] = asdict(Estimate(9.0, 8.0, 10.0, 1.0, 9.0, 3))
     assert verdicts(results)["C10"] == "holds"
+
+
+def test_the_name_of_a_text_may_have_spaces(results: dict[str, Any]) -> None:
+    for row in results["comparisons"]:
+        row["measure"] = row["measure"].replace("perplexity, obama", "perplexity, barack h. obama")
+    for name, label in (("C3", "barack h. obama"), ("C9", "barack h. obama"), ("C10", "barack h. obama, 64 tokens")):
+        assert label in [part["label"] for part in claim(results, name)["parts"]]
 
 
 # ----------------------------------------------------------- claims about records: three seeds, and their interval

@@ -5,6 +5,7 @@ import html.parser
 import json
 import re
 from dataclasses import replace
+from datetime import date, timedelta
 from math import exp, log
 from pathlib import Path
 from types import SimpleNamespace
@@ -199,7 +200,7 @@ def ablation() -> dict[str, Any]:
             },
             decoder | {"variant": "the recipe", "values": [200.0, 202.0, 201.0]},
         ],
-        "did_not_help": {"classifier": ["magic"], "decoder": ["luck"]},
+        "n_changes": 1,
         "total_seconds": 1_830.0,
     }
 
@@ -596,6 +597,31 @@ def test_another_file_is_not_taken_for_an_ablation(tmp_path: Path) -> None:
         )
     path.write_text(json.dumps(ablation()))
     assert page.read_ablation(path) == ablation()
+    for row in (0, 2):
+        older = ablation()
+        older["rows"][row]["measure"] = "test perplexity"
+        path.write_text(json.dumps(older))
+        with pytest.raises(UserError) as complaint:
+            page.read_ablation(path)
+        assert str(complaint.value) == (
+            f"{path}: of an earlier version, which measured otherwise; run python main.py ablation again"
+        )
+
+
+@pytest.mark.parametrize(("n_changes", "settings"), [(1, "1 setting tried"), (2, "2 settings tried")])
+def test_an_ablation_is_added_to_a_log(n_changes: int, settings: str, tmp_path: Path) -> None:
+    log = tmp_path / "log.md"
+    log.write_text("# Log\n")
+    page.log_ablation(log, ablation() | {"n_changes": n_changes})
+    head, day, rest = re.split(r"(\d{4}-\d\d-\d\d)", log.read_text(), maxsplit=1)
+    assert head == "# Log\n\n## "
+    assert date.fromisoformat(day) in (date.today(), date.today() - timedelta(days=1))
+    assert rest.startswith(
+        f": changes to the best classifier and decoder\n\nFrom `python main.py ablation`: {settings} beside the "
+        "recipe; seeds 0, 1, 2; commit 0123456789, PyTorch 2.4.1, Acme 9000, 1 thread a run; 30 minutes.\n\n"
+        "### Ablation of the best classifier\n\n| best classifier | validation accuracy, % | change |\n"
+    )
+    assert list(markdown_tables(rest)) == ["Ablation of the best classifier", "Ablation of the best decoder"]
 
 
 # ---------------------------------------------------------------------------------------------------------------- data

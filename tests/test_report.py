@@ -247,7 +247,6 @@ def test_the_ablation_is_shown_task_by_task_as_far_as_it_went() -> None:
         row | {"task": "decoder", "measure": "perplexity", "unit": "ratio"},
     ]
     results: dict[str, Any] = {"rows": rows, "seeds": [0, 1, 2], "machines": [MACHINE], "total_seconds": 123.4}
-    results["did_not_help"] = {"classifier": ["magic"], "decoder": ["luck"]}
     text = report.ablation_text(results)
     assert text.index("Ablation of the best classifier\n") < text.index("Ablation of the best decoder\n")
     assert "the recipe       63.0 ± 1.0       -" in text

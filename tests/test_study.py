@@ -201,7 +201,7 @@ def test_a_second_start_trains_measures_and_times_nothing(
     monkeypatch.setattr(exploration, "RATES", (0.2, 0.3))
     for name in ("runs.train", "exploration.train", "exploration.perplexity", "page.batches"):
         monkeypatch.setattr(name, None)
-    ablation: dict[str, Any] = {"rows": [], "did_not_help": {}}
+    ablation: dict[str, Any] = {"rows": [], "machines": [], "seeds": [0]}
     again = json.loads(json.dumps(page.report(STUDY, data, place, "another", quick=False, ablation=ablation)))
     changed = {"command_line": "another", "quick": False, "ablation": ablation, "total_seconds": again["total_seconds"]}
     assert again == results | changed

@@ -584,20 +584,32 @@ def test_the_rows_of_an_ablation_are_of_its_task() -> None:
         decoder | {"variant": "no x", "values": [220.0, 222.0, 221.5], "estimate": changes[0]},
         classifier | {"variant": "no y", "values": [60.0, 61.0, 62.0], "estimate": changes[1]},
     ]
-    results = {"rows": rows, "seeds": [0, 1, 2], "machines": [MACHINE]}
-    results["did_not_help"] = {"classifier": ["magic"], "decoder": ["luck"]}
-    found = tables.table_of_ablation(results, "classifier")
-    assert (found.title, list(found.header)) == (
+    results: dict[str, Any] = {"rows": rows, "seeds": [0, 1, 2], "machines": [MACHINE]}
+    found, other = tables.tables_of_ablation(results)
+    compare(
+        found,
         "Ablation of the best classifier",
         ["best classifier", "accuracy, %", "change"],
+        [["the recipe", "63.0 ± 1.0", None], ["no y", "61.0 ± 1.0", "-2.0 [-3.0, -1.5] points"]],
+        f"{OVER_SEEDS.capitalize()}; seed s holds fold s of five of the training rows out and is measured on it, and "
+        "the test set is not read; differences in points from the recipe as it is, with 95% intervals.",
     )
-    assert cells(found) == [["the recipe", "63.0 ± 1.0", None], ["no y", "61.0 ± 1.0", "-2.0 [-3.0, -1.5] points"]]
-    found = tables.table_of_ablation(results, "decoder")
-    assert (found.title, list(found.header)) == (
+    note = (
+        f"{OVER_SEEDS.capitalize()}; seed s holds fold s of five of the training text out and is measured on it, and "
+    )
+    note += "the test set is not read; changes from the recipe as it is, with 95% intervals."
+    compare(
+        other,
         "Ablation of the best decoder",
         ["best decoder", "perplexity", "change"],
+        [["the recipe", "201.0 ± 1.0", None], ["no x", "221.2 ± 1.0", "+10.0 [+9.0, +12.0] %"]],
+        note,
     )
-    assert cells(found) == [["the recipe", "201.0 ± 1.0", None], ["no x", "221.2 ± 1.0", "+10.0 [+9.0, +12.0] %"]]
+    results["machines"] = [MACHINE, MACHINE | {"torch": "2.5"}]
+    mixed = tables.tables_of_ablation(results)[1].note
+    assert mixed.startswith(f"{note} A mixture: these runs come from different PyTorch versions")
+    only = results | {"rows": rows[1:3]}
+    assert [table.title for table in tables.tables_of_ablation(only)] == ["Ablation of the best decoder"]
 
 
 def test_one_seed_has_no_spread_and_says_so() -> None:
