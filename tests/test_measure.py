@@ -11,6 +11,7 @@ import torch
 import main
 import measure
 import page
+import report
 import tables
 from comparison import Estimate
 from dataset import Data
@@ -203,6 +204,12 @@ def test_rows_that_no_model_has_read_are_what_counts(results: dict[str, Any]) ->
         "over rows",
     ]
     assert tables.in_a_sentence(more)[0].startswith("The best classifier: accuracy 36.0 ± 1.4% on unseen test rows")
+
+
+def test_the_terminal_says_the_same_and_how_long_it_took(results: dict[str, Any]) -> None:
+    lines = report.measure_text(results).splitlines()
+    assert lines[-4:-1] == tables.in_a_sentence(results)
+    assert lines[-1] == "It took 10.0 minutes."
 
 
 def test_the_readme_leads_with_it(results: dict[str, Any], tmp_path: Path) -> None:
