@@ -69,13 +69,13 @@ def output(*command: str) -> str:
 
 def circumstances() -> dict[str, Any]:
     """When, where and of what a result is: asked before the checkout is copied, for it may change while a run lasts."""
-    from runs import machine
-
+    # In a process of its own: what this one imports, the forked tests would take in place of the copy with the fault.
+    processor = output(sys.executable, "-c", "import runs; print(runs.processor_name())")
     dirty = bool(output("git", "status", "--porcelain", "--untracked-files=no"))
     return {
         "commit": output("git", "rev-parse", "--short", "HEAD") + (" and changes" if dirty else ""),
         "date": datetime.date.today().isoformat(),
-        "machine": machine()["processor"],
+        "machine": processor,
     }
 
 

@@ -1,11 +1,13 @@
 """The command that says what the tests notice: what it opens to mutmut, what it counts, what it refuses."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from mutation import check_faults, drawn, mutants_of, read_list, report, undecorated
+from mutation import ROOT, check_faults, drawn, mutants_of, read_list, report, undecorated
 
 DECORATED = """
 import contextlib, functools
@@ -122,3 +124,10 @@ def test_a_sample_is_the_same_each_time(tmp_path: Path) -> None:
 def test_mutants_that_were_not_tried_are_not_passed_over() -> None:
     with pytest.raises(SystemExit, match="2 mutants were not tried"):
         report({"runs": FOUND["runs"] | {"counts": {"killed": 1, "not tried": 2}}}, FAULTS, [])
+
+
+@pytest.mark.processes
+def test_the_command_imports_nothing_that_a_fault_may_be_planted_in() -> None:
+    code = "import sys; sys.path[:0] = ['tests', '.']; import mutation; mutation.circumstances()"
+    code += "; sys.exit(' '.join(set(mutation.MODULES) & set(sys.modules)))"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
