@@ -8,6 +8,7 @@ from collections import Counter
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -102,6 +103,35 @@ def test_kneser_ney_by_hand() -> None:
     expected = np.log([unigram[0], model.distribution([0])[1], model.distribution([1])[3]])
     np.testing.assert_allclose(model.log_probabilities(np.array([0, 1, 3])), expected)
     assert model.perplexity(np.array([0, 1, 3])) == pytest.approx(np.exp(-expected.mean()))
+
+
+def test_linear_models_are_fitted_long_enough_by_one_thread_and_draw_nothing_by_chance(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from sklearn import linear_model, svm
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    n_threads = []
+
+    class Logistic(linear_model.LogisticRegression):
+        def fit(self, *arguments: Any) -> Any:
+            n_threads.extend(pool["num_threads"] for pool in threadpool_info())
+            assert self.max_iter == 2000
+            return super().fit(*arguments)
+
+    class Vectors(svm.LinearSVC):
+        def fit(self, *arguments: Any) -> Any:
+            n_threads.extend(pool["num_threads"] for pool in threadpool_info())
+            return super().fit(*arguments)
+
+    monkeypatch.setattr(linear_model, "LogisticRegression", Logistic)
+    monkeypatch.setattr(svm, "LinearSVC", Vectors)
+    before = str(np.random.get_state())
+    with threadpool_limits(3):
+        tfidf(TOPICS, [0] * 6 + [1] * 6, ["a ship"])
+    assert len(n_threads) >= 2
+    assert set(n_threads) == {1}
+    assert str(np.random.get_state()) == before
 
 
 def distribution(model: KneserNey, context: list[int], unit: int) -> list[float]:
