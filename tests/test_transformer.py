@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import transformer
 from files import UserError
-from randomness import derived_seed
+from randomness import derived_seed, generator
 from transformer import (
     CLS,
     MASKED,
@@ -29,6 +29,7 @@ from transformer import (
     Encoder,
     Ensemble,
     KeyValueCache,
+    LinearCrossEntropy,
     NoPositions,
     PhraseEmbedding,
     PositionMethod,
@@ -670,6 +671,12 @@ def test_padding_and_the_rest_of_the_batch_change_nothing(pooling: Any, settings
         torch.testing.assert_close(alone[0], together[row], rtol=1e-4, atol=1e-5)
 
 
+def test_a_row_as_long_as_the_block_has_room_for_cls() -> None:
+    model = Classifier(replace(TINY, pooling="cls"))
+    assert model(torch.full((1, 8), 5), torch.tensor([8]))[0].isfinite().all()
+    assert model.encoder.positions.table.num_embeddings == 9  # type: ignore[union-attr]
+
+
 def test_padding_counts_in_the_report_classifier() -> None:
     model, (ids, lengths) = shaken(Classifier(TINY)), batch()
     assert not model.masks_padding
@@ -944,7 +951,8 @@ def test_pooling_by_hand() -> None:
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
 def test_the_loss_of_a_classifier_spreads_a_share_of_each_label_over_all_classes(smoothing: float) -> None:
-    model, (ids, lengths), labels = shaken(Classifier(TINY)), batch(), torch.tensor([2, 0, 1])
+    (ids, lengths), labels = batch(), torch.tensor([2, 0, 1])
+    model = shaken(Classifier(replace(TINY, pooling="mean-max")))
     log_p = model(ids, lengths)[0].log_softmax(dim=-1)
     shares = torch.full((3, 3), smoothing / 3)
     shares[[0, 1, 2], labels] += 1 - smoothing
@@ -953,6 +961,7 @@ def test_the_loss_of_a_classifier_spreads_a_share_of_each_label_over_all_classes
         assert torch.equal(model.loss(ids, lengths, labels), model.loss(ids, lengths, labels, 0.0))
 
 
+@pytest.mark.filterwarnings("error")  # torch only warns where a result does not fit the place it is to go to
 @pytest.mark.parametrize("settings", [{}, {"tied": True}, {"tied": True, "n_spellings": 11}], ids=str)
 @pytest.mark.parametrize("smoothed", [False, True])
 @pytest.mark.parametrize("n_rows", [1, ROWS // 8, 2 * ROWS // 8 + 3])  # rows of 8: one part, or two and a smaller one
@@ -994,6 +1003,9 @@ def test_the_loss_of_large_logits_is_finite() -> None:
         model.head.bias[:2] = torch.tensor([2e4, 1e4])
     loss = model.loss(torch.tensor([[5]]), torch.tensor([[1]]))
     assert loss.item() == pytest.approx(1e4, rel=1e-3)
+    x, weight = torch.tensor([[0.0], [1.0]]), torch.tensor([[1e4], [0.0]])  # logits 0, 0 and 10,000, 0
+    loss = LinearCrossEntropy.apply(x, weight, torch.zeros(2), torch.tensor([[0], [1]]), None, None)
+    assert loss.item() == pytest.approx((math.log(2) + 1e4) / 2)
 
 
 @pytest.mark.parametrize("tied", [False, True])
@@ -1024,7 +1036,7 @@ def test_batch_norm_of_one_row_takes_the_running_statistics_and_leaves_them() ->
 
 
 def test_an_ensemble_averages_the_probabilities_of_classifiers_that_learn_each_on_its_own() -> None:
-    config = replace(TINY, n_members=3, n_classes=3)
+    config = replace(TINY, n_members=3, n_classes=3, pooling="masked-mean")
     model: Any = shaken(make_classifier(config)).eval()
     (ids, lengths), labels = batch(), torch.tensor([0, 1, 2])
     members = [member(ids, lengths)[0].softmax(dim=-1) for member in model.members]
@@ -1033,7 +1045,7 @@ def test_an_ensemble_averages_the_probabilities_of_classifiers_that_learn_each_o
     torch.testing.assert_close(logits.exp(), sum(members) / 3)
     torch.testing.assert_close(maps, model.members[0](ids, lengths, return_attention=True)[1])
     assert model(ids, lengths)[1] == []
-    assert not model.masks_padding
+    assert model.masks_padding
     loss = model.loss(ids, lengths, labels, 0.1)
     loss.backward()
     losses = []
@@ -1060,7 +1072,11 @@ def test_the_first_of_an_ensemble_is_the_classifier_of_its_seed_and_the_others_a
     alone = make_classifier(TINY, seed=5)
     assert type(alone) is Classifier
     torch.testing.assert_close(alone.state_dict(), members[0].state_dict(), rtol=0, atol=0)
-    assert type(make_classifier(replace(TINY, n_members=2))) is Ensemble
+    pair = make_classifier(replace(TINY, n_members=2))
+    assert type(pair) is Ensemble
+    torch.testing.assert_close(pair.members[0].state_dict(), Classifier(TINY).state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(Ensemble(pair.config).state_dict(), pair.state_dict(), rtol=0, atol=0)
+    torch.testing.assert_close(make_classifier(TINY).state_dict(), Classifier(TINY).state_dict(), rtol=0, atol=0)
 
 
 def test_every_member_of_an_ensemble_gets_the_words() -> None:
@@ -1132,21 +1148,31 @@ def correlation(one: Tensor, other: Tensor) -> float:
     return abs(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1].item()) * math.sqrt(one.numel())
 
 
-PYTORCH = replace(LARGE, initialisation="pytorch", layer_scale=None, batch_norm=False)
-
-
+@pytest.mark.parametrize("initialisation", ["normal", "pytorch", "normal-embeddings"])
 @pytest.mark.parametrize("kind", [Classifier, Decoder])
-def test_a_seed_decides_where_weights_start_and_no_two_tables_start_alike(kind: type[Model]) -> None:
-    first, again, other = (drawn(kind(PYTORCH, seed=seed)) for seed in (0, 0, 1))
+def test_a_seed_decides_where_weights_start_and_no_two_tables_start_alike(
+    kind: type[Model], initialisation: Any
+) -> None:
+    config = replace(LARGE, initialisation=initialisation, layer_scale=None, batch_norm=False)
+    first, again, other = (drawn(kind(config, seed=seed)) for seed in (0, 0, 1))
     torch.testing.assert_close(first, again, rtol=0, atol=0)
-    torch.testing.assert_close(first, drawn(kind(PYTORCH)), rtol=0, atol=0)
-    assert len(first) == (20 if kind is Classifier else 18)
+    torch.testing.assert_close(first, drawn(kind(config)), rtol=0, atol=0)
+    n_biases = 0 if initialisation == "normal" else 8 if kind is Classifier else 7
+    assert len(first) == 2 + 2 * 4 + (2 if kind is Classifier else 1) + n_biases
     tables = [*first.values(), *other.values()]
     for number, one in enumerate(tables):
         for two in tables[:number]:
             size = min(one.numel(), two.numel())
             if size > 20:
                 assert correlation(one.flatten()[:size], two.flatten()[:size]) < 4.5
+
+
+def test_each_parameter_is_drawn_by_a_generator_of_its_seed_and_name() -> None:
+    model = Classifier(replace(TINY, initialisation="normal"), seed=7)
+    for name in ("encoder.embedding.weight", "encoder.blocks.1.attention.qkv.weight", "head.4.weight"):
+        value = model.get_parameter(name)
+        expected = torch.empty_like(value).normal_(std=0.02, generator=generator(7, "initialisation", name))
+        assert torch.equal(value, expected)
 
 
 VARIANTS: list[dict[str, Any]] = [
