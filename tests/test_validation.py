@@ -168,3 +168,26 @@ def test_a_row_that_stands_on_both_sides_gives_nothing_away(planted: Data) -> No
         split = validation_text(replace(planted, corpus=corpus), fold)
         assert Segment("0", REPEATED, 99) in split.corpus.train
         assert UNK not in split.tokenizer.encode(REPEATED)
+
+
+def test_the_folds_of_rows_hold_out_each_distinct_row_once_and_share_no_text(data: Data) -> None:
+    rows = data.corpus.train
+    repeated = [*rows, *(Segment(row.label, f" {row.text}  ", row.line) for row in rows[:20])]
+    ids, lengths, labels = data.train.batch(torch.tensor([*range(len(rows)), *range(20)]))
+    train = replace(data.train, ids=ids, lengths=lengths, labels=labels)
+    several = replace(data, corpus=replace(data.corpus, train=repeated), train=train)
+    splits = [validation_split(several, fold) for fold in range(5)]
+    held_out = [row.line for split in splits for row in split.corpus.test]
+    assert sorted(held_out) == sorted({row.line for row in rows})
+    for split in splits:
+        texts = [{row.text.strip() for row in part} for part in (split.corpus.train, split.corpus.test)]
+        assert not texts[0] & texts[1]
+        assert len(split.test.labels) == len(split.corpus.test) == len(split.seen) == 12
+        for side, corpus in ((split.train, split.corpus.train), (split.test, split.corpus.test)):
+            assert [data.corpus.labels[i] for i in side.labels.tolist()] == [row.label for row in corpus]
+            assert [data.tokenizer.encode(row.text)[:8] for row in corpus] == [
+                row[:length].tolist() for row, length in zip(side.ids, side.lengths.tolist())
+            ]
+    assert len({split.corpus.fingerprint for split in splits} | {data.corpus.fingerprint}) == 6
+    assert validation_split(data, 6).corpus.fingerprint == validation_split(data, 1).corpus.fingerprint
+    assert validation_split(data, 6).corpus.test == validation_split(data, 1).corpus.test
