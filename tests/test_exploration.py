@@ -651,3 +651,23 @@ def test_figures_of_a_half_are_those_of_that_half(results: dict[str, Any], monke
     exploration.draw(results | bare, Path("figures"))
     lines = drawn["figure11_regularization.png"]["panels"][1].lines
     assert [line.name for line in lines] == ["original", "dropout 0.3"]
+
+
+def test_what_is_compared_is_the_end_of_a_run_and_not_its_beginning() -> None:
+    def classifier(first: float, last: float) -> dict[str, Any]:
+        group = {"n": 2, "accuracy": 50.0}
+        epochs = [{"train_accuracy": first, "test_accuracy": 0.0}, {"train_accuracy": last, "test_accuracy": 50.0}]
+        return {"test": {"all": group, "unseen": group}, "predictions": [0, 1], "epochs": epochs}
+
+    def decoder(first: float, last: float) -> dict[str, Any]:
+        return {"iterations": [{"perplexity": {"a": first}}, {"perplexity": {"a": last}}]}
+
+    a, b = [classifier(10, 90), classifier(10, 92)], [classifier(70, 60), classifier(70, 61)]
+    gap = exploration.compare_classifiers("alibi", "learned", a, b, [0, 1])[-1]
+    assert gap["measure"] == "train - test accuracy"
+    assert gap["estimate"]["mean"] == (40 + 42) / 2 - (10 + 11) / 2
+    results: dict[str, Any] = dict.fromkeys(("classifier", "timing", "extrapolation", "validation"), {})
+    results["decoder"] = {"alibi": [decoder(400, 50)] * 3, "learned": [decoder(200, 100)] * 3}
+    (row,) = exploration.compare(results, [])
+    assert (row["variant"], row["base"], row["measure"]) == ("alibi", "learned", "perplexity, a")
+    assert row["estimate"]["mean"] == pytest.approx(0.5)

@@ -737,3 +737,7 @@ def test_what_was_computed_for_something_else_is_computed_anew(tmp_path: Path) -
     ]
     assert found == ["a", "a", "b"]  # the first two are the same in JSON
     assert json.loads(path.read_text()) == {"value": "b", "identity": {"n": [3]}}
+
+
+def test_a_record_names_the_processor_that_made_it() -> None:
+    assert runs.machine()["processor"] == runs.processor_name()
