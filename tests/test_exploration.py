@@ -666,7 +666,7 @@ def test_what_is_compared_is_the_end_of_a_run_and_not_its_beginning() -> None:
     gap = exploration.compare_classifiers("alibi", "learned", a, b, [0, 1])[-1]
     assert gap["measure"] == "train - test accuracy"
     assert gap["estimate"]["mean"] == (40 + 42) / 2 - (10 + 11) / 2
-    results: dict[str, Any] = dict.fromkeys(("classifier", "timing", "extrapolation", "validation"), {})
+    results: dict[str, Any] = {key_0: {} for key_0 in ("classifier", "timing", "extrapolation", "validation")}
     results["decoder"] = {"alibi": [decoder(400, 50)] * 3, "learned": [decoder(200, 100)] * 3}
     (row,) = exploration.compare(results, [])
     assert (row["variant"], row["base"], row["measure"]) == ("alibi", "learned", "perplexity, a")
