@@ -111,7 +111,7 @@ def test_linear_models_are_fitted_long_enough_by_one_thread_and_draw_nothing_by_
     from sklearn import linear_model, svm
     from threadpoolctl import threadpool_info, threadpool_limits
 
-    n_threads = []
+    n_threads: list[Any] = []
 
     class Logistic(linear_model.LogisticRegression):
         def fit(self, *arguments: Any) -> Any:
