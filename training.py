@@ -308,6 +308,8 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
     received: list[int] = []
     previous = {}
     for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:  # as under nohup: who started this wants it to go on
+            continue
         with contextlib.suppress(ValueError):  # not the main thread: signals stay with whoever has them
             previous[number] = signal.signal(number, lambda signal_number, _frame: received.append(signal_number))
     try:

@@ -703,6 +703,21 @@ def test_a_worker_computes_with_the_threads_of_its_parent(
     assert share_out(threads_here, [0, 1], 2, "items") == [3, 3]
 
 
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    """Under nohup Ctrl-C means nothing, in training either."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with stop_signals() as stopped:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert not stopped()
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert stopped()
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def until_stopped(started: Path) -> None:
     """Work, as training does, until a signal asks to stop."""
     with stop_signals() as stopped:
