@@ -1,7 +1,6 @@
 """Files to segments and token streams, to tensors, to batches. Everything is read strictly and checked once, here."""
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
-from files import UserError, read_json, read_text, sha256
+from common.files import UserError, read_json, read_text, sha256
 from tokenizer import PAD, UNK, Tokenizer, tokenize_all
 
 CLASSIFICATION = ["train_CLS.tsv", "test_CLS.tsv"]
@@ -109,25 +108,6 @@ def load_corpus(directory: Path | str) -> Corpus:
     digests = [name + sha256((directory / name).read_bytes()) for name in used if (directory / name).is_file()]
     fingerprint = sha256("\n".join(digests).encode())
     return Corpus(directory, train, test, read_lines(directory / TRAIN_TEXT), tests, labels, names, fingerprint)
-
-
-def ensure_data(directory: Path | str) -> None:
-    """Build the default data where `directory` has none, saying so; UserError where some of the files are missing."""
-    directory = Path(directory)
-    if not missing_files(directory):
-        return
-    if directory.exists() and not directory.is_dir():
-        raise UserError(f"{directory}: is a file; --data-dir takes a folder")
-    own = [path.name for path in directory.glob("*") if path.suffix in (".tsv", ".txt") or path.name == "manifest.json"]
-    if own:
-        missing = ", ".join(missing_files(directory))
-        raise UserError(
-            f"{directory}: {missing} missing, next to {', '.join(sorted(own)[:3])}; add it or clear the folder"
-        )
-    from speechesdataset.build import build
-
-    print(f"{directory}: no data yet; building it from State of the Union addresses", file=sys.stderr)
-    build(directory)
 
 
 def missing_files(directory: Path) -> list[str]:
@@ -376,9 +356,8 @@ def sample(corpus: Corpus, share: int) -> Corpus:
 
 
 def load_data(directory: Path | str, block_size: int, share: int = 1) -> Data:
-    """Read a data folder (it is built first if nothing is there) and encode every text once; with `share` above 1 only
-    a sample of it, that part of every file."""
-    ensure_data(directory)
+    """Read a data folder and encode every text once; with `share` above 1 only a sample of it, that part of every
+    file."""
     corpus = load_corpus(directory)
     if share > 1:
         corpus = sample(corpus, share)

@@ -14,8 +14,8 @@ from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
-from checks import check
-from files import Interrupted, UserError, append_text, around_marks, write_json
+from common.checks import check
+from common.files import Interrupted, UserError, append_text, around_marks, write_json
 
 # Only what the parser needs is imported above; each command imports its own modules, so that --help comes at once.
 
@@ -315,43 +315,48 @@ Command = (
 
 
 def run_part1(command: Part1) -> None:
-    import experiments
-    import report
+    from reporting.terminal import part1_text
+    from studies.part1 import part1
+    from studies.recipes import RECIPES
+    from training.recipe import customise
 
     check(command, "at least 1", "epochs")
-    recipe = experiments.customise(experiments.RECIPES[command.recipe]["classifier"], **overrides(command))
+    recipe = customise(RECIPES[command.recipe]["classifier"], **overrides(command))
     data, place = prepare(command, "part1", recipe)
-    results = experiments.part1(command.recipe, recipe, command.seed, data, place)
-    show(report.part1_text, results, place)
+    show(part1_text, part1(command.recipe, recipe, command.seed, data, place), place)
 
 
 def run_part2(command: Part2) -> None:
-    import experiments
-    import report
+    from reporting.terminal import part2_text
+    from studies.part2 import part2
+    from studies.recipes import FF_DIMS, RECIPES
+    from training.recipe import customise
 
     check(command, "at least 1", "iterations")
-    recipe = experiments.customise(experiments.RECIPES[command.recipe]["decoder"], **overrides(command))
-    ff_dims = experiments.FF_DIMS[command.recipe] if command.ff_dims is None else command.ff_dims
+    recipe = customise(RECIPES[command.recipe]["decoder"], **overrides(command))
+    ff_dims = FF_DIMS[command.recipe] if command.ff_dims is None else command.ff_dims
     data, place = prepare(command, "part2", recipe)
-    results = experiments.part2(command.recipe, recipe, ff_dims, command.seed, data, place, as_cores_allow(command))
-    show(report.part2_text, results, place)
+    results = part2(command.recipe, recipe, ff_dims, command.seed, data, place, as_cores_allow(command))
+    show(part2_text, results, place)
 
 
 def run_part3(command: Part3) -> None:
-    import exploration
-    import report
+    from reporting.terminal import part3_text
+    from studies.part3 import part3
 
     both = command.alibi == command.regularize
     study = make_study(command, alibi=command.alibi or both, regularize=command.regularize or both)
     data, place = prepare(command, "part3", study.classifier)
-    show(report.part3_text, exploration.part3(study, data, place), place)
+    show(part3_text, part3(study, data, place), place)
 
 
 def run_report(command: Report) -> None:
-    import page
     from dataset import load_data
-    from runs import Place, machine
-    from training import pick_device
+    from reporting import documents, page
+    from speechesdataset.build import ensure_data
+    from training.machine import machine
+    from training.processes import pick_device
+    from training.runs import Place
 
     name = "report"
     if command.quick:
@@ -360,12 +365,13 @@ def run_report(command: Report) -> None:
         given = {setting: getattr(command, setting) for setting in few if getattr(command, setting) is not None}
         command = replace(command, seeds=min(command.seeds, 2), **few | given)
     if command.readme is not None:
-        around_marks(command.readme, page.RESULTS_MARK)  # a README without marks is refused now, not after the runs
+        around_marks(command.readme, documents.RESULTS_MARK)  # without marks it is refused now, not after the runs
     ablation = command.ablation or Path("runs/ablation/results.json")
     ingredients = page.read_ablation(ablation) if command.ablation or ablation.exists() else None
     study = make_study(command, ff_dims=(256, 100), **({"timed_share": 0.3} if command.quick else {}))
     set_threads(command)
     place = Place(command.out or Path("runs") / name, pick_device(command.device))
+    ensure_data(command.data_dir)
     data = load_data(command.data_dir, study.classifier.architecture.block_size, share=3 if command.quick else 1)
     settings = json.loads(json.dumps({"command": "report", **asdict(command), "machine": machine()}, default=str))
     config = place.out / "config.json"
@@ -374,48 +380,46 @@ def run_report(command: Report) -> None:
     results = page.report(study, data, place, command_line(), command.quick, ingredients)
     write_json(config, settings)  # runs that were there are reused, and other settings' would have been refused
     if command.readme is not None:
-        page.fill_readme(command.readme, results)
+        documents.fill_readme(command.readme, results)
     print(page.report_text(results))
     print(f"The page: {place.out / 'report.html'} and {place.out / 'report.md'}")
 
 
 def run_ablation(command: Ablation) -> None:
-    import page
-    import report
-    from ablation import ablation, chosen
-    from experiments import RECIPES
+    from reporting import documents, terminal
+    from studies.ablation import ablation, chosen
+    from studies.recipes import RECIPES
 
     changes = chosen(command.task, command.changes)
     if command.readme is not None:
         if command.task or command.changes:
             raise UserError("--readme takes the whole ablation; leave out --task and --changes, or use --log")
-        around_marks(command.readme, page.ABLATION_MARK)
+        around_marks(command.readme, documents.ABLATION_MARK)
     if command.log is not None:
         append_text(command.log, "")  # a log that cannot be written is refused now, not after the runs
     seeds, n_workers = seeds_and_workers(command)
     data, place = prepare(command, "ablation", RECIPES["best"]["classifier"])
     results = ablation(changes, seeds, data, place, command_line(), n_workers)
     if command.readme is not None:
-        page.fill_readme_with_ablation(command.readme, results)
+        documents.fill_readme_with_ablation(command.readme, results)
     if command.log is not None:
-        page.log_ablation(command.log, results)
-    show(report.ablation_text, results, place)
+        documents.log_ablation(command.log, results)
+    show(terminal.ablation_text, results, place)
 
 
 def run_measure(command: Measure) -> None:
-    import page
-    import report
-    from experiments import RECIPES
-    from measure import measure
+    from reporting import documents, terminal
+    from studies.measure import measure
+    from studies.recipes import RECIPES
 
     if command.readme is not None:
-        around_marks(command.readme, page.MEASURE_MARK)
+        around_marks(command.readme, documents.MEASURE_MARK)
     seeds, n_workers = seeds_and_workers(command)
     data, place = prepare(command, "measure", RECIPES["best"]["classifier"])
     results = measure(seeds, data, place, command_line(), n_workers)
     if command.readme is not None:
-        page.fill_readme_with_measurement(command.readme, results)
-    show(report.measure_text, results, place)
+        documents.fill_readme_with_measurement(command.readme, results)
+    show(terminal.measure_text, results, place)
 
 
 def command_line() -> str:
@@ -425,7 +429,7 @@ def command_line() -> str:
 
 def seeds_and_workers(command: Seeds) -> tuple[tuple[int, ...], int]:
     """The seeds that a command asks for, and how many of its runs share the machine."""
-    from training import process
+    from training.processes import process
 
     check(command, "at least 1", "seeds", "workers")
     if process()[1] > 1:
@@ -441,8 +445,9 @@ def as_cores_allow(command: Common) -> int:
 
 def make_study(command: Study, **settings: Any) -> Any:
     """What a command asks to be run."""
-    from experiments import RECIPES, customise
-    from exploration import Study
+    from studies.recipes import RECIPES
+    from studies.study import Study
+    from training.recipe import customise
 
     check(command, "at least 1", "epochs", "iterations")
     seeds, n_workers = seeds_and_workers(command)
@@ -469,14 +474,16 @@ def overrides(command: Training) -> dict[str, Any]:
 def prepare(command: Training | Part3 | Ablation | Measure, name: str, recipe: Any) -> tuple[Any, Any]:
     """The data of a command and the place for its runs."""
     from dataset import load_data
-    from runs import open_place
-    from training import first_process_first, pick_device
+    from speechesdataset.build import ensure_data
+    from training.processes import first_process_first, pick_device
+    from training.runs import open_place
 
     set_threads(command)
     device = pick_device(command.device)
     settings = json.loads(json.dumps({"command": name, **asdict(command)}, default=str))
     out = command.out or Path("runs") / name
     with first_process_first():
+        ensure_data(command.data_dir)
         data = load_data(command.data_dir, recipe.architecture.block_size)
         return data, open_place(out, device, {**settings, "settings": asdict(recipe)}, command.resume)
 
@@ -497,7 +504,8 @@ def show(table: Callable[[dict[str, Any]], str], results: dict[str, Any], place:
 
 
 def run_classify(command: Classify) -> None:
-    from inference import classify, load_model
+    from inference.classify import classify
+    from training.weights import load_model
 
     trained = load_model(command.model, "classifier")
     for sentence in command.sentences or (line for line in sys.stdin if line.strip()):
@@ -508,8 +516,8 @@ def run_classify(command: Classify) -> None:
 
 
 def run_attention(command: Attention) -> None:
-    from experiments import draw_attention
-    from inference import load_model
+    from inference.attention import draw_attention
+    from training.weights import load_model
 
     paths = draw_attention(command.out, load_model(command.model), command.sentence)
     if not paths:
@@ -518,7 +526,8 @@ def run_attention(command: Attention) -> None:
 
 
 def run_generate(command: Generate) -> None:
-    from inference import Sampling, generate, load_model
+    from inference.generate import Sampling, generate
+    from training.weights import load_model
 
     decoders = sorted(Path("runs/part2").glob("decoder-*.safetensors"), key=lambda path: path.stat().st_mtime)
     newest = decoders[-1] if decoders else Path("runs/part2/decoder-ff256.safetensors")
@@ -548,7 +557,8 @@ def run_data(command: DataCommand) -> int:
 
 
 def show_audit(command: Audit) -> int:
-    from audit import audit, render
+    from reporting.audit import render
+    from speechesdataset.audit import audit
 
     check(command, "at least 1", "block_size")
     findings = audit(command.data_dir, command.block_size)
@@ -577,7 +587,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         command = parse(sys.argv[1:] if arguments is None else arguments)
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # on a busy machine, threads that wait awake all stand still
-        from training import keep_freed_memory, processes
+        from training.processes import keep_freed_memory, processes
 
         keep_freed_memory()
         with processes():

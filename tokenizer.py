@@ -12,7 +12,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from files import UserError, read_json, sha256, write_bytes, write_json
+from common.files import UserError, read_json, sha256, write_bytes, write_json
 
 PAD, UNK = 0, 1
 SPECIAL = ["<pad>", "<unk>"]

@@ -18,9 +18,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from checks import check
-from files import UserError
-from randomness import derived_seed, generator
+from common.checks import check
+from common.files import UserError
+from common.randomness import derived_seed, generator
 
 PositionMethod = Literal["learned", "sinusoidal", "alibi", "rope", "t5", "none"]
 Pooling = Literal["mean", "masked-mean", "cls", "mean-max"]

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from files import write_bytes
+from common.files import write_bytes
 
 # Okabe and Ito (2008): colours that stay apart for every kind of colour vision (yellow, faint on white, left out).
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -23,70 +23,7 @@ INK, GREY, PALE = "#333333", "#777777", "#E6E6E6"
 RESOLUTION = 150  # dots per inch of a picture of ordinary size
 
 
-# --- attention: check and statistics ----------------------------------------------------------------------------------
-
-
-def check_attention(weights: torch.Tensor, tolerance: float = 1e-4) -> None:
-    """Raise ValueError where a row of attention weights (..., T, T) is no probability distribution.
-
-    The message names the first such row by its layer, text and head: (L, B, H, T, T), (L, H, T, T) or (H, T, T).
-    """
-    weights = weights.detach().float()
-    problems = {
-        "holds a value that is not finite": ~weights.isfinite().all(-1),
-        "holds a negative weight": (weights < 0).any(-1),
-        f"does not sum to 1 within {tolerance:g}": ~((weights.sum(-1) - 1).abs() <= tolerance),
-    }
-    names = {4: ["layer", "text"], 3: ["layer"]}.get(weights.ndim - 1, ["dimension"] * (weights.ndim - 3))
-    names = [*names, "head", "row"][-(weights.ndim - 1) :]
-    for problem, wrong in problems.items():
-        if wrong.any():
-            place = [int(index) for index in wrong.nonzero()[0]]
-            where = ", ".join(f"{name} {i}" for name, i in zip(names, place, strict=True))
-            raise ValueError(f"attention weights of {where} (from 0): the row {problem}")
-
-
-def attention_statistics(weights: torch.Tensor, lengths: torch.Tensor, causal: bool = False) -> dict[str, torch.Tensor]:
-    """How far and how widely each head looks: means over all query positions of all texts.
-
-    weights (L, B, H, T, T) or, for one text, (L, H, T, T); lengths (B,) or one number: the tokens that are no padding.
-    Returns tensors (L, H): `distance`, the mean |i - j| under the weights, in tokens; `entropy`, in nats; and both as a
-    share of what even attention over the same visible tokens would have, `relative_distance` and `relative_entropy`.
-    Every query counts the same, so batches combine by a mean weighted with lengths.sum().
-    """
-    weights = weights.detach().double()
-    if weights.ndim == 4:
-        weights = weights.unsqueeze(1)
-    lengths = torch.as_tensor(lengths).reshape(-1)
-    position = torch.arange(weights.shape[-1])
-    apart = (position[:, None] - position).abs()  # (T, T)
-    is_token = position < lengths[:, None]  # (B, T)
-    visible = is_token[:, :, None] & is_token[:, None, :]  # (B, T, T)
-    if causal:
-        visible = visible & (position <= position[:, None])
-    even = visible.double() / visible.sum(-1, keepdim=True).clamp(min=1)  # (B, T, T)
-
-    def mean(values: torch.Tensor) -> torch.Tensor:  # (L, B, H, T) -> (L, H)
-        return (values * is_token[:, None]).sum((1, 3)) / is_token.sum()
-
-    def distance(rows: torch.Tensor) -> torch.Tensor:
-        return mean((rows * apart).sum(-1))
-
-    def entropy(rows: torch.Tensor) -> torch.Tensor:
-        return mean(torch.special.entr(rows).sum(-1))
-
-    even = even[None, :, None]  # (1, B, 1, T, T)
-    return {
-        "distance": distance(weights),
-        "entropy": entropy(weights),
-        "relative_distance": distance(weights) / distance(even),
-        "relative_entropy": entropy(weights) / entropy(even),
-    }
-
-
 # --- curves -----------------------------------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Line:
     """A curve: y of shape (points,) or (runs, points); several runs become their mean with a band. None is a gap."""
@@ -234,8 +171,6 @@ def _scale(axis: Any, is_log: bool, points: Sequence[float]) -> None:
 
 
 # --- attention maps ---------------------------------------------------------------------------------------------------
-
-
 def attention_figure(
     path: Path | str,
     maps: torch.Tensor,
@@ -299,8 +234,6 @@ def _visible(token: str, longest: int = 18) -> str:
 
 
 # --- numbers in a grid ------------------------------------------------------------------------------------------------
-
-
 def grid_figure(
     path: Path | str,
     grids: Mapping[str, Any],
@@ -368,8 +301,6 @@ def confusion_figure(
 
 
 # --- differences with their intervals ---------------------------------------------------------------------------------
-
-
 @dataclass(frozen=True)
 class Interval:
     """A line of an interval figure; low and high are None where there is no interval."""
@@ -427,8 +358,6 @@ def interval_figure(
 
 
 # --- what all pictures share ------------------------------------------------------------------------------------------
-
-
 def _figure(width: float, height: float, title: str) -> Any:
     """An empty figure of `width` x `height` inches that arranges itself."""
     from matplotlib.figure import Figure

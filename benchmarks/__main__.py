@@ -53,9 +53,9 @@ def main() -> int:
 
     from benchmarks import contenders, growth, processes, profile, timing
     from benchmarks import options as choices
-    from files import write_between_marks, write_json
-    from runs import machine
-    from training import keep_freed_memory
+    from common.files import write_between_marks, write_json
+    from training.machine import machine
+    from training.processes import keep_freed_memory
 
     keep_freed_memory()  # as main.py does
     if options.threads is not None:

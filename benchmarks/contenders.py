@@ -17,10 +17,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dataset import Corpus, Data, Labelled, Stream
-from experiments import RECIPES, customise
-from runs import ClassifierWork, DecoderWork, Run
+from studies.recipes import RECIPES
 from tokenizer import SPECIAL, Tokenizer
-from training import WithLoss, make_optimizer, training_step
+from training.loop import WithLoss, training_step
+from training.optimizer import make_optimizer
+from training.recipe import Run, customise
+from training.tasks import ClassifierWork, DecoderWork
 from transformer import TransformerConfig
 
 Task = Literal["classifier", "decoder"]

@@ -98,7 +98,7 @@ def tokenising(n_tokens: int, cached: bool) -> Step:
 
 
 def trigram(n_tokens: int) -> Step:
-    from baselines import KneserNey
+    from evaluation.ngrams import KneserNey
 
     stream = np.random.default_rng(0).zipf(1.2, size=n_tokens) % N_WORDS
     return lambda: KneserNey.fit(stream, N_WORDS).perplexity(stream)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from files import UserError, read_json
+from common.files import UserError, read_json
 
 ROOT = Path(__file__).parent.parent
 RUNNER = ["-m", "tests.golden", "--to"]  # and a file: what a commit needs to be compared

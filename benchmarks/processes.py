@@ -10,11 +10,12 @@ from typing import Any
 
 from benchmarks.contenders import Sizes, Task, token_flops
 from benchmarks.timing import Row, measured_peak
-from comparison import paired_ratio
+from common.files import read_json
 from dataset import Data, load_data
-from experiments import RECIPES
-from files import read_json
-from runs import MEASUREMENTS_PER_DECODER
+from evaluation.statistics import paired_ratio
+from speechesdataset.build import ensure_data
+from studies.recipes import RECIPES
+from training.tasks import MEASUREMENTS_PER_DECODER
 
 HERE = Path(__file__).parent.parent
 COMMANDS: dict[str, list[str]] = {"part1": ["part1"], "part2 --ff-dims 256": ["part2", "--ff-dims", "256"]}
@@ -24,7 +25,8 @@ TASKS: dict[str, Task] = {"part1": "classifier", "part2 --ff-dims 256": "decoder
 def timed_processes(data_dir: Path, threads: int, rounds: int) -> list[Row]:
     """Rows for each command: the whole process (median of `rounds`, the first not counted), then its stages."""
     rows = []
-    data = load_data(data_dir, RECIPES["report"]["decoder"].architecture.block_size)  # builds it, and fills the cache
+    ensure_data(data_dir)
+    data = load_data(data_dir, RECIPES["report"]["decoder"].architecture.block_size)  # fills the cache
     for name, command in COMMANDS.items():
         arguments = [*command, "--data-dir", str(data_dir.resolve()), "--threads", str(threads)]
         with tempfile.TemporaryDirectory() as folder:

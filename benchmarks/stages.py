@@ -16,18 +16,18 @@ from pathlib import Path
 from typing import Any
 
 FUNCTIONS = {
-    "data": ["dataset.load_data"],
-    "training": ["training.train"],
+    "data": ["dataset:load_data"],
+    "training": ["training.loop:train"],
     "evaluation": [
-        f"runs.{work}.{part}" for work in ("ClassifierWork", "DecoderWork") for part in ("measure", "record")
+        f"training.tasks:{work}.{part}" for work in ("ClassifierWork", "DecoderWork") for part in ("measure", "record")
     ],
     "baselines": [
-        "baselines.majority",
-        "baselines.tfidf",
-        "baselines.KneserNey.fit",
-        "baselines.KneserNey.log_probabilities",
+        "evaluation.baselines:majority",
+        "evaluation.baselines:tfidf",
+        "evaluation.ngrams:KneserNey.fit",
+        "evaluation.ngrams:KneserNey.log_probabilities",
     ],
-    "pictures": [f"utilities.{kind}_figure" for kind in ("line", "attention", "confusion", "grid", "interval")],
+    "pictures": [f"utilities:{kind}_figure" for kind in ("line", "attention", "confusion", "grid", "interval")],
 }
 
 
@@ -74,7 +74,8 @@ def watch(stopwatch: Stopwatch) -> None:
     builtins.__import__ = timed_import
     for stage, paths in FUNCTIONS.items():
         for path in paths:
-            module, *names = path.split(".")
+            module, _, inside = path.partition(":")
+            names = inside.split(".")
             owner: Any = importlib.import_module(module)
             for name in names[:-1]:
                 owner = getattr(owner, name)
@@ -90,7 +91,7 @@ def main() -> int:
     stopwatch.lap()
     stopwatch.seconds["imports"] += stopwatch.seconds.pop("rest")  # until here nothing was done but importing
     sys.argv = ["main.py", *arguments]
-    from files import write_json
+    from common.files import write_json
     from main import main as run
 
     try:

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from comparison import Estimate, paired_ratio
+from evaluation.statistics import Estimate, paired_ratio
 
 PRODUCT = 1024  # side of the square float32 matrices whose product stands for the machine's peak
 PRODUCT_FLOPS = 2 * PRODUCT**3

@@ -7,7 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from files import read_text, sha256
+from common.files import UserError, read_text, sha256
+from dataset import missing_files
 from speechesdataset.presidents import choose
 from speechesdataset.split import Speaker, Split, make_folder
 
@@ -91,3 +92,20 @@ def _mended(bracket: re.Match[str]) -> str:
 def _is_prose(text: str) -> bool:
     """Not a heading, a signature or a row of a table."""
     return not text.isupper() and sum(map(str.isalpha, text)) > 0.6 * len(text.replace(" ", ""))
+
+
+def ensure_data(directory: Path | str) -> None:
+    """Build the default data where `directory` has none, saying so; UserError where some of the files are missing."""
+    directory = Path(directory)
+    if not missing_files(directory):
+        return
+    if directory.exists() and not directory.is_dir():
+        raise UserError(f"{directory}: is a file; --data-dir takes a folder")
+    own = [path.name for path in directory.glob("*") if path.suffix in (".tsv", ".txt") or path.name == "manifest.json"]
+    if own:
+        missing = ", ".join(missing_files(directory))
+        raise UserError(
+            f"{directory}: {missing} missing, next to {', '.join(sorted(own)[:3])}; add it or clear the folder"
+        )
+    print(f"{directory}: no data yet; building it from State of the Union addresses", file=sys.stderr)
+    build(directory)

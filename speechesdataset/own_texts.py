@@ -5,7 +5,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from files import UserError, read_text
+from common.files import UserError, read_text
 from speechesdataset.build import clean
 from speechesdataset.split import Speaker, Split, make_folder
 

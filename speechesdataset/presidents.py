@@ -9,7 +9,7 @@ from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 
-from files import UserError
+from common.files import UserError
 
 SILENT = (9, 20)  # W. H. Harrison and Garfield died before they could address Congress
 SLUGS = {41: "hbush", 43: "wbush"}  # as the course's files are called

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from duplicates import closest, normal_words
-from files import UserError, sha256, write_bytes
+from common.files import UserError, sha256, write_bytes
+from speechesdataset.duplicates import closest, normal_words
 from tokenizer import ABBREVIATIONS
 
 Split = Literal["stretch", "speech"]

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
 import dataset
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of the processes that tests start; more threads only get in each other's way here
 torch.set_num_threads(1)
+
+settings.register_profile("busy", deadline=None)  # a slow machine is no fault
+settings.load_profile("busy")
 
 
 @pytest.fixture(scope="session", autouse=True)

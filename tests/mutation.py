@@ -30,8 +30,15 @@ import pytest
 ROOT = Path(__file__).parent.parent
 OUT = ROOT / "runs" / "mutation"
 MODULES = (
-    *("transformer", "tokenizer", "dataset", "training", "runs", "evaluation", "comparison", "baselines", "smoothing"),
-    *("inference", "experiments", "exploration", "ablation", "measure", "claims", "tables", "page", "report"),
+    *("transformer", "tokenizer", "dataset"),
+    *(f"training.{name}" for name in ("loop", "optimizer", "checkpoint", "processes", "recipe", "tasks", "runs")),
+    *(f"training.{name}" for name in ("machine", "weights")),
+    *(f"evaluation.{name}" for name in ("accuracy", "perplexity", "attention", "statistics", "baselines", "ngrams")),
+    "evaluation.smoothing",
+    *(f"inference.{name}" for name in ("classify", "attention", "generate")),
+    *(f"studies.{name}" for name in ("study", "comparisons", "timing", "lengths", "attention", "claims", "figures")),
+    *(f"studies.{name}" for name in ("opponents", "part1", "part2", "part3", "ablation", "measure", "workers")),
+    *(f"reporting.{name}" for name in ("table", "tables", "terminal", "page", "documents")),
 )
 # Tests of files that no mutant is made of, and those of whole processes.
 OTHER_TESTS = ("audit", "benchmarks", "cli", "duplicates", "mutation", "own_texts", "speechesdataset", "utilities")
@@ -70,7 +77,7 @@ def output(*command: str) -> str:
 def circumstances() -> dict[str, Any]:
     """When, where and of what a result is: asked before the checkout is copied, for it may change while a run lasts."""
     # In a process of its own: what this one imports, the forked tests would take in place of the copy with the fault.
-    processor = output(sys.executable, "-c", "import runs; print(runs.processor_name())")
+    processor = output(sys.executable, "-c", "from training.machine import processor_name; print(processor_name())")
     dirty = bool(output("git", "status", "--porcelain", "--untracked-files=no"))
     return {
         "commit": output("git", "rev-parse", "--short", "HEAD") + (" and changes" if dirty else ""),
@@ -104,7 +111,7 @@ def try_mutants(
         shutil.rmtree(copy, ignore_errors=True)
     copy_checkout(copy)
     for module in modules:
-        source, meta = copy / f"{module}.py", copy / "mutants" / f"{module}.py.meta"
+        source, meta = copy / path_of(module), copy / "mutants" / f"{path_of(module)}.meta"
         source.write_text(undecorated(source.read_text(encoding="utf-8")), encoding="utf-8")
         if keep == "killed" and meta.exists():
             found = json.loads(meta.read_text())
@@ -129,14 +136,19 @@ def try_mutants(
         print(summary(module, found))
 
 
+def path_of(module: str) -> str:
+    """The file of a module."""
+    return module.replace(".", "/") + ".py"
+
+
 def drawn(copy: Path, module: str, sample: int) -> list[str]:
     """The names of a random sample of a module's mutants, the same each time."""
-    codes = json.loads((copy / "mutants" / f"{module}.py.meta").read_text())["exit_code_by_key"]
+    codes = json.loads((copy / "mutants" / f"{path_of(module)}.meta").read_text())["exit_code_by_key"]
     return random.Random(module).sample(sorted(codes), min(sample, len(codes)))
 
 
 def configure(copy: Path, modules: Sequence[str], tests: Sequence[str]) -> None:
-    files = [f"{module}.py" for module in modules]
+    files = [path_of(module) for module in modules]
     others = sorted(path.name for path in copy.iterdir() if path.name not in (*files, "mutants", "tests"))
     settings = {
         "source_paths": files,
@@ -171,7 +183,7 @@ def undecorated(source: str) -> str:
 
 def mutants_of(copy: Path, module: str) -> dict[str, Any]:
     """How many mutants of a module ended how, and those that live: function, line as it was, line as it became."""
-    mutated = copy / "mutants" / f"{module}.py"
+    mutated = copy / "mutants" / path_of(module)
     codes = json.loads(mutated.with_suffix(".py.meta").read_text())["exit_code_by_key"]
     spans = json.loads(mutated.with_suffix(".py.spans").read_text())["spans"]
     lines = mutated.read_text(encoding="utf-8").split("\n")
@@ -186,7 +198,7 @@ def mutants_of(copy: Path, module: str) -> dict[str, Any]:
         end = "timed out" if code in TIMEOUTS else ENDS.get(code, "killed")
         counts[end] = counts.get(end, 0) + 1
         if end in ("survived", "no tests"):
-            name = key.partition(".")[2]
+            name = key.removeprefix(f"{module}.")
             original = name.partition("__mutmut_")[0]
             changes = list(difflib.unified_diff(text_of(f"{original}__mutmut_orig"), text_of(name), n=0, lineterm=""))
             before, after = (

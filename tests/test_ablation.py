@@ -7,16 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
-import ablation
 import main
-import page
-import report
-from ablation import CHANGES, MEASURES, WHOLE, chosen, file_name, variants_of
+from common.files import UserError, write_json
 from dataset import Data
-from experiments import BASELINE_NAMES, NGRAM_NAMES, customise
-from files import UserError, write_json
-from runs import Place, Recipe, Run, perform
-from training import TrainingConfig
+from reporting import documents, page, terminal
+from studies import ablation
+from studies.ablation import CHANGES, MEASURES, WHOLE, chosen, file_name, variants_of
+from studies.opponents import BASELINE_NAMES, NGRAM_NAMES
+from training.recipe import Recipe, Run, TrainingConfig, customise
+from training.runs import Place, perform
 from transformer import TransformerConfig
 
 GOOD, BAD = 1e-2, 1e-9  # learning rates: with the second one nothing is learned
@@ -177,7 +176,7 @@ def test_the_readme_gets_the_tables(tmp_path: Path) -> None:
     }
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- ablation -->\nstale\n<!-- /ablation -->\nafter\n")
-    page.fill_readme_with_ablation(readme, results)
+    documents.fill_readme_with_ablation(readme, results)
     text = readme.read_text()
     assert "stale" not in text
     assert (text.splitlines()[0], text.splitlines()[-1]) == ("before", "after")
@@ -187,7 +186,7 @@ def test_the_readme_gets_the_tables(tmp_path: Path) -> None:
     assert "seed s holds fold s of five of the training text out" in text
     assert "commit 0123456789 with uncommitted changes" in text
     assert text.count("A mixture: these runs come from different PyTorch versions (2.0, 1.0)") == 2  # below each table
-    assert "200.0 ± 0.0" in report.ablation_text(results)
+    assert "200.0 ± 0.0" in terminal.ablation_text(results)
 
 
 def test_results_that_were_measured_otherwise_are_refused(tmp_path: Path) -> None:

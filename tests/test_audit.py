@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from audit import audit, render
+from reporting.audit import render
+from speechesdataset.audit import audit
 
 NOUNS = [
     "road",

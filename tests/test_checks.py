@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from checks import Rule, check, first_difference
-from files import UserError
+from common.checks import Rule, check, first_difference
+from common.files import UserError
 
 
 @pytest.mark.parametrize(

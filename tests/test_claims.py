@@ -8,8 +8,9 @@ import pytest
 import worlds
 from worlds import TEXTS, all_true, interval, judged, seeds, typed
 
-from claims import CLAIMS, PUBLISHED, judge
-from comparison import Estimate
+from evaluation.statistics import Estimate
+from studies.claims import judge
+from studies.published import CLAIMS, PUBLISHED
 
 EPSILON = 1e-6
 REGULARIZED = "batch-norm-dropout-0.2"

@@ -8,7 +8,7 @@ from math import inf, log, nan, sqrt
 import numpy as np
 import pytest
 
-from comparison import (
+from evaluation.statistics import (
     FAILS,
     HOLDS,
     UNCLEAR,

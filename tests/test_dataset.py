@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import dataset
+from common.files import UserError
 from dataset import Segment
-from files import UserError
+from speechesdataset.build import ensure_data
 from tokenizer import Tokenizer
 
 TRAIN, TEST = "0\tWe work.\n1\tWe rest.\n0\tWe hope.\n", "1\tWe rest.\n0\tWe dream.\n"
@@ -181,14 +182,14 @@ def test_any_table_is_a_corpus_or_a_user_error(
 
 def test_what_is_missing_is_named(folder: Path, tmp_path: Path) -> None:
     assert dataset.missing_files(folder) == []
-    dataset.ensure_data(folder)
+    ensure_data(folder)
     (folder / "train_LM.txt").unlink()
     (folder / "test_CLS.tsv").unlink()
     assert dataset.missing_files(folder) == ["test_CLS.tsv", "train_LM.txt"]
     assert complaint(lambda: dataset.load_corpus(folder)) == (
         f"{folder}: test_CLS.tsv, train_LM.txt missing; add what is missing or choose another --data-dir"
     )
-    assert complaint(lambda: dataset.ensure_data(folder)) == (
+    assert complaint(lambda: ensure_data(folder)) == (
         f"{folder}: test_CLS.tsv, train_LM.txt missing, next to test_LM_north.txt, test_LM_south.txt, train_CLS.tsv; "
         "add it or clear the folder"
     )
@@ -226,39 +227,37 @@ def test_a_manifest_says_what_belongs(folder: Path) -> None:
     assert dataset.missing_files(folder) == ["train_CLS.tsv", "test_CLS.tsv", "train_LM.txt", "labels.tsv"]
     for damaged in ("[]", "{}", '{"files": ["labels.tsv"]}'):
         manifest.write_text(damaged)
-        assert complaint(lambda: dataset.ensure_data(folder)) == (
+        assert complaint(lambda: ensure_data(folder)) == (
             f"{manifest}: no list of files; it is damaged, build the data anew"
         )
 
 
 def test_no_data_is_built_among_other_texts_or_in_a_file(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    assert complaint(lambda: dataset.ensure_data(tmp_path)).endswith(
+    assert complaint(lambda: ensure_data(tmp_path)).endswith(
         "train_CLS.tsv, test_CLS.tsv, train_LM.txt, test_LM_obama.txt, test_LM_wbush.txt, test_LM_hbush.txt missing, "
         "next to notes.txt; add it or clear the folder"
     )
     file = tmp_path / "notes.txt"
-    assert complaint(lambda: dataset.ensure_data(file)) == f"{file}: is a file; --data-dir takes a folder"
+    assert complaint(lambda: ensure_data(file)) == f"{file}: is a file; --data-dir takes a folder"
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
     file.rename(tmp_path / "manifest.json")
     (tmp_path / "manifest.json").write_text('{"files": {}}')
     with pytest.raises(UserError, match=r"next to manifest\.json; add it"):
-        dataset.ensure_data(tmp_path)
+        ensure_data(tmp_path)
     (tmp_path / "manifest.json").rename(tmp_path / "rows.tsv")
     with pytest.raises(UserError, match=r"next to rows\.tsv; add it"):
-        dataset.ensure_data(tmp_path)
+        ensure_data(tmp_path)
 
 
 @pytest.mark.parametrize("name", [".", "new"])
 def test_data_is_built_where_there_is_none(
     tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import speechesdataset.build
-
     built: list[Path] = []
-    monkeypatch.setattr(speechesdataset.build, "build", built.append)
+    monkeypatch.setattr("speechesdataset.build.build", built.append)
     (tmp_path / "README.md").write_text("anything else may stand there")
-    dataset.ensure_data(str(tmp_path / name))
+    ensure_data(str(tmp_path / name))
     assert built == [tmp_path / name]
     said = capsys.readouterr()
     assert said.err == f"{tmp_path / name}: no data yet; building it from State of the Union addresses\n"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from duplicates import NEAR, closest, normal_words
+from speechesdataset.duplicates import NEAR, closest, normal_words
 
 
 def test_normal_words_do_not_depend_on_the_transcriber() -> None:

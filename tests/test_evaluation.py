@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-import evaluation
+from common.files import UserError
 from dataset import Data, Labelled, Stream
-from evaluation import Protocol
-from files import UserError
+from evaluation import accuracy, perplexity
+from evaluation.perplexity import Protocol
 from tokenizer import UNK
 from transformer import Classifier, Decoder, LearnedPositions, TransformerConfig
 
@@ -55,7 +55,7 @@ def test_every_token_is_scored_once_as_in_a_loop(
     decoder: Decoder, protocol: Protocol, n_tokens: int, n_batched: int
 ) -> None:
     ids = text(n_tokens)
-    nats = evaluation.token_nats(decoder, ids, protocol, n_batched)
+    nats = perplexity.token_nats(decoder, ids, protocol, n_batched)
     assert (nats.shape, nats.dtype) == ((n_tokens,), torch.float64)
     if protocol.stride is not None:
         protocol = replace(protocol, stride=min(protocol.stride, protocol.length))
@@ -65,7 +65,7 @@ def test_every_token_is_scored_once_as_in_a_loop(
 def test_perplexity_is_the_same_for_every_batch_size(decoder: Decoder) -> None:
     ids = text(500)
     found = [
-        evaluation.perplexity(evaluation.token_nats(decoder, ids, Protocol(6), size)) for size in (1, 42, 384, 6000)
+        perplexity.perplexity(perplexity.token_nats(decoder, ids, Protocol(6), size)) for size in (1, 42, 384, 6000)
     ]
     assert found == pytest.approx([found[0]] * 4, rel=1e-6)
 
@@ -77,13 +77,13 @@ def test_evaluation_leaves_generators_and_mode_alone(decoder: Decoder, data: Dat
     classifier.train(training)
     before = torch.get_rng_state()
     weights = {name: tensor.clone() for name, tensor in classifier.state_dict().items()}
-    first = evaluation.token_nats(decoder, text(50), Protocol(6))
-    probabilities = evaluation.class_probabilities(classifier, data.test)
+    first = perplexity.token_nats(decoder, text(50), Protocol(6))
+    probabilities = accuracy.class_probabilities(classifier, data.test)
     assert torch.equal(torch.get_rng_state(), before)
     assert decoder.training == classifier.training == training
     torch.testing.assert_close(classifier.state_dict(), weights, rtol=0, atol=0)  # statistics of batch norm among them
-    assert torch.equal(evaluation.token_nats(decoder, text(50), Protocol(6)), first)
-    assert torch.equal(evaluation.class_probabilities(classifier, data.test), probabilities)
+    assert torch.equal(perplexity.token_nats(decoder, text(50), Protocol(6)), first)
+    assert torch.equal(accuracy.class_probabilities(classifier, data.test), probabilities)
 
 
 class Echo(Decoder):
@@ -131,15 +131,15 @@ class Echo(Decoder):
 )
 def test_the_context_that_each_token_is_given(protocol: Protocol, n_tokens: int, contexts: list[int]) -> None:
     ids = torch.arange(1, n_tokens + 1)
-    assert evaluation.token_nats(Echo(), ids, protocol).tolist() == contexts
+    assert perplexity.token_nats(Echo(), ids, protocol).tolist() == contexts
 
 
 def test_windows_are_read_about_as_many_tokens_at_a_time_as_asked() -> None:
     model = Echo()
-    evaluation.token_nats(model, torch.arange(1, 10).repeat(2), Protocol(3), n_batched=8)
+    perplexity.token_nats(model, torch.arange(1, 10).repeat(2), Protocol(3), n_batched=8)
     assert model.shapes == [(1, 3), (2, 3), (2, 3), (1, 3)]  # the first stands alone
     model = Echo()
-    evaluation.token_nats(model, torch.arange(1, 9), Protocol(2), n_batched=1)
+    perplexity.token_nats(model, torch.arange(1, 9), Protocol(2), n_batched=1)
     assert model.shapes == [(1, 2)] * 4  # one at least
 
 
@@ -158,10 +158,10 @@ class Elsewhere(Echo):
 
 def test_tokens_go_to_the_model_s_device_2048_at_a_time() -> None:
     model = Elsewhere()
-    assert evaluation.token_nats(model, torch.ones(4098, dtype=torch.int64), Protocol(1)).sum() == 0
+    assert perplexity.token_nats(model, torch.ones(4098, dtype=torch.int64), Protocol(1)).sum() == 0
     assert model.shapes == [(1, 1), (2048, 1), (2048, 1), (1, 1)]
     model = Elsewhere()
-    assert evaluation.token_nats(model, torch.ones(3, dtype=torch.int64), Protocol(2)).sum() == 0  # with a remainder
+    assert perplexity.token_nats(model, torch.ones(3, dtype=torch.int64), Protocol(2)).sum() == 0  # with a remainder
 
 
 BIGRAMS = torch.tensor(  # after each of <pad>, <unk>, a and b, in bits: each row's probabilities sum to 1
@@ -184,9 +184,9 @@ def bigrams() -> Decoder:
 def test_perplexity_of_known_bigrams(bigrams: Decoder, protocol: Protocol) -> None:
     """a b ? a a b: 1 bit after <pad>, then 1, 3, 3, 3, 1, whatever the windows."""
     stream = Stream(torch.tensor([2, 3, UNK, 2, 2, 3]), n_bytes=16, n_unknown_bytes=6)
-    nats = evaluation.token_nats(bigrams, stream.ids, protocol)
+    nats = perplexity.token_nats(bigrams, stream.ids, protocol)
     assert (nats / math.log(2)).tolist() == pytest.approx([1, 1, 3, 3, 3, 1], rel=1e-5)
-    scores = evaluation.language_scores(nats, stream)
+    scores = perplexity.language_scores(nats, stream)
     assert scores == pytest.approx(
         {
             "perplexity": 2 ** (12 / 6),
@@ -231,16 +231,16 @@ def places() -> Decoder:
 def test_perplexity_of_a_decoder_that_knows_more_with_more_context(
     places: Decoder, protocol: Protocol, bits: list[int]
 ) -> None:
-    nats = evaluation.token_nats(places, torch.full((len(bits),), 2), protocol)
+    nats = perplexity.token_nats(places, torch.full((len(bits),), 2), protocol)
     assert (nats / math.log(2)).tolist() == pytest.approx(bits, rel=1e-5)
-    assert evaluation.perplexity(nats) == pytest.approx(2 ** (sum(bits) / len(bits)), rel=1e-5)
+    assert perplexity.perplexity(nats) == pytest.approx(2 ** (sum(bits) / len(bits)), rel=1e-5)
 
 
 def test_perplexity_by_hand() -> None:
-    assert evaluation.perplexity(torch.tensor([math.log(2), math.log(8)], dtype=torch.float64)) == pytest.approx(4)
-    assert evaluation.perplexity(np.log([2.0, 4.0, 8.0])) == pytest.approx(4)
-    assert evaluation.perplexity(torch.tensor([699.0])) == pytest.approx(math.exp(699))
-    assert evaluation.perplexity(torch.tensor([1e4])) == math.exp(700)  # a number that JSON can hold
+    assert perplexity.perplexity(torch.tensor([math.log(2), math.log(8)], dtype=torch.float64)) == pytest.approx(4)
+    assert perplexity.perplexity(np.log([2.0, 4.0, 8.0])) == pytest.approx(4)
+    assert perplexity.perplexity(torch.tensor([699.0])) == pytest.approx(math.exp(699))
+    assert perplexity.perplexity(torch.tensor([1e4])) == math.exp(700)  # a number that JSON can hold
 
 
 def test_protocols_in_words() -> None:
@@ -257,7 +257,7 @@ def test_impossible_windows_are_refused(bad: dict[str, Any]) -> None:
 def test_scores_of_a_text_by_hand() -> None:
     # "a ? b": three tokens of 1, 4 and 2 bits in a file of 8 bytes; "?" stood for a word of 3 bytes and its end.
     stream = Stream(ids=torch.tensor([5, 1, 6]), n_bytes=8, n_unknown_bytes=4)
-    scores = evaluation.language_scores(torch.tensor([1.0, 4.0, 2.0], dtype=torch.float64) * math.log(2), stream)
+    scores = perplexity.language_scores(torch.tensor([1.0, 4.0, 2.0], dtype=torch.float64) * math.log(2), stream)
     assert scores["perplexity"] == pytest.approx(2 ** (7 / 3))
     assert scores["perplexity_without_unk"] == pytest.approx(2 ** (3 / 2))
     assert scores["bits_per_byte"] == pytest.approx((7 + 8 * 4) / 8)
@@ -265,14 +265,14 @@ def test_scores_of_a_text_by_hand() -> None:
 
 
 def test_a_text_of_unknown_words_has_no_perplexity_without_them() -> None:
-    scores = evaluation.language_scores(np.log([2.0, 8.0]), Stream(torch.tensor([1, 1]), 6, 6))
+    scores = perplexity.language_scores(np.log([2.0, 8.0]), Stream(torch.tensor([1, 1]), 6, 6))
     assert scores == pytest.approx(
         {"perplexity": 4, "perplexity_without_unk": None, "bits_per_byte": (4 + 48) / 6, "unk_rate": 100}
     )
 
 
 def test_a_text_without_unknown_words_pays_for_no_spelling() -> None:
-    scores = evaluation.language_scores(np.log([2.0, 8.0]), Stream(torch.tensor([0, 2]), 5, 0))
+    scores = perplexity.language_scores(np.log([2.0, 8.0]), Stream(torch.tensor([0, 2]), 5, 0))
     assert scores == pytest.approx(
         {"perplexity": 4, "perplexity_without_unk": 4, "bits_per_byte": 4 / 5, "unk_rate": 0}
     )
@@ -280,9 +280,9 @@ def test_a_text_without_unknown_words_pays_for_no_spelling() -> None:
 
 def test_loss_by_place_by_hand() -> None:
     nats = torch.tensor([1, 2, 3, 5, 6, 7, 9], dtype=torch.float64)
-    assert evaluation.nats_by_place(nats, 3) == pytest.approx([(1 + 5 + 9) / 3, (2 + 6) / 2, (3 + 7) / 2], abs=1e-12)
-    assert evaluation.nats_by_place(nats, 5) == pytest.approx([(1 + 7) / 2, (2 + 9) / 2, 3, 5, 6], abs=1e-12)
-    assert evaluation.nats_by_place(nats[:2], 4) == [1, 2, 0, 0]  # places that the text never reaches
+    assert perplexity.nats_by_place(nats, 3) == pytest.approx([(1 + 5 + 9) / 3, (2 + 6) / 2, (3 + 7) / 2], abs=1e-12)
+    assert perplexity.nats_by_place(nats, 5) == pytest.approx([(1 + 7) / 2, (2 + 9) / 2, 3, 5, 6], abs=1e-12)
+    assert perplexity.nats_by_place(nats[:2], 4) == [1, 2, 0, 0]  # places that the text never reaches
 
 
 @pytest.mark.parametrize(
@@ -294,13 +294,13 @@ def test_loss_by_place_by_hand() -> None:
     ],
 )
 def test_accuracy_of_all_seen_and_unseen_rows(seen: list[bool], expected: dict[str, Any]) -> None:
-    groups = evaluation.accuracy_by_group(torch.tensor([0, 1, 2, 0]), torch.tensor([0, 1, 2, 1]), torch.tensor(seen))
+    groups = accuracy.accuracy_by_group(torch.tensor([0, 1, 2, 0]), torch.tensor([0, 1, 2, 1]), torch.tensor(seen))
     assert {name: (group["n"], group["accuracy"]) for name, group in groups.items()} == expected
 
 
 def test_accuracy_counts_in_percent() -> None:
-    assert evaluation.accuracy(torch.tensor([0, 1, 2, 2, 1]), torch.tensor([0, 2, 1, 2, 0])) == 40.0
-    assert evaluation.accuracy(torch.tensor([1]), torch.tensor([0])) == 0.0
+    assert accuracy.accuracy(torch.tensor([0, 1, 2, 2, 1]), torch.tensor([0, 2, 1, 2, 0])) == 40.0
+    assert accuracy.accuracy(torch.tensor([1]), torch.tensor([0])) == 0.0
 
 
 @pytest.mark.parametrize(
@@ -315,15 +315,15 @@ def test_accuracy_counts_in_percent() -> None:
     ],
 )
 def test_a_run_is_trained_above_the_edge_not_at_it(labels: list[int], edge: float) -> None:
-    assert not evaluation.is_above_plateau(edge, torch.tensor(labels))
-    assert not evaluation.is_above_plateau(edge - 0.01, torch.tensor(labels))
-    assert evaluation.is_above_plateau(edge + 0.01, torch.tensor(labels))
+    assert not accuracy.is_above_plateau(edge, torch.tensor(labels))
+    assert not accuracy.is_above_plateau(edge - 0.01, torch.tensor(labels))
+    assert accuracy.is_above_plateau(edge + 0.01, torch.tensor(labels))
 
 
 def test_seen_rows_are_not_the_unseen_ones() -> None:
     """Seven rows: of three seen one is right, of four unseen three."""
     predictions, labels = torch.tensor([0, 1, 2, 0, 1, 2, 1]), torch.tensor([0, 2, 1, 0, 1, 2, 0])
-    groups = evaluation.accuracy_by_group(predictions, labels, torch.tensor([1, 1, 1, 0, 0, 0, 0]).bool())
+    groups = accuracy.accuracy_by_group(predictions, labels, torch.tensor([1, 1, 1, 0, 0, 0, 0]).bool())
     assert groups == {
         "all": {"n": 7, "accuracy": pytest.approx(400 / 7)},
         "seen": {"n": 3, "accuracy": pytest.approx(100 / 3)},
@@ -336,7 +336,7 @@ def test_scores_by_class_by_hand() -> None:
     confusion = [[4, 2, 0, 0], [1, 1, 0, 0], [3, 0, 9, 0], [0, 0, 0, 0]]
     pairs = [(true, claimed) for true, row in enumerate(confusion) for claimed, n in enumerate(row) for _ in range(n)]
     labels, predictions = torch.tensor(pairs).T
-    scores = evaluation.scores_by_class(predictions, labels, ["a", "b", "c", "d"])
+    scores = accuracy.scores_by_class(predictions, labels, ["a", "b", "c", "d"])
     assert scores["confusion"] == confusion
     assert [list(row) for row in scores["classes"]] == [["name", "n", "precision", "recall", "f1"]] * 4
     a, b, c, d = (list(row.values()) for row in scores["classes"])
@@ -348,7 +348,7 @@ def test_scores_by_class_by_hand() -> None:
 
 
 def test_a_class_claimed_once_and_classes_never_found() -> None:
-    scores = evaluation.scores_by_class(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]), ["a", "b", "c"])
+    scores = accuracy.scores_by_class(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]), ["a", "b", "c"])
     a, b, c = (list(row.values()) for row in scores["classes"])
     assert (a, b, c) == (["a", 1, 100, 100, 100], ["b", 1, 50, 100, pytest.approx(200 / 3)], ["c", 1, 0, 0, 0])
 
@@ -361,7 +361,7 @@ class ElsewhereClassifier(Classifier):
 
 def test_rows_go_to_the_model_s_device_64_at_a_time() -> None:
     rows = Labelled(torch.ones(65, 6, dtype=torch.int64), torch.full((65,), 6), torch.zeros(65), 0)
-    found = evaluation.class_probabilities(ElsewhereClassifier(CONFIG).to("meta"), rows)
+    found = accuracy.class_probabilities(ElsewhereClassifier(CONFIG).to("meta"), rows)
     expected = torch.tensor([0.0, 1.0, 2.0]).softmax(dim=0)  # of the last row, which is alone in its batch
     torch.testing.assert_close(found[-1], expected)
     torch.testing.assert_close(found[:-1], torch.tensor([0.0, 0.0, 1.0]).repeat(64, 1))
@@ -389,7 +389,7 @@ def test_class_probabilities_are_the_model_s_row_by_row(pooling: Any, training: 
     ids = torch.tensor([[3, 4, 0, 0], [2, 0, 0, 0], [4, 2, 2, 0], [2, 3, 0, 0], [3, 0, 0, 0]])
     lengths = torch.tensor([2, 1, 3, 2, 1])
     model = Table(pooling).train(training)
-    found = evaluation.class_probabilities(model, Labelled(ids, lengths, torch.tensor([0, 1, 2, 0, 1]), 0), 2)
+    found = accuracy.class_probabilities(model, Labelled(ids, lengths, torch.tensor([0, 1, 2, 0, 1]), 0), 2)
     assert model.training is training
     assert found.dtype == torch.float32
     a, b, c = [1 / 4, 1 / 4, 1 / 2], [5 / 8, 2 / 8, 1 / 8], [1 / 8, 6 / 8, 1 / 8]
@@ -407,9 +407,7 @@ def test_class_probabilities_do_not_depend_on_the_batch(pooling: Any, data: Data
     torch.manual_seed(0)
     model = Classifier(replace(CONFIG, vocabulary_size=len(data.tokenizer), block_size=8, pooling=pooling))
     rows: Labelled = data.test
-    together = evaluation.class_probabilities(model, rows)
+    together = accuracy.class_probabilities(model, rows)
     assert together.shape == (len(rows.labels), 3)
     torch.testing.assert_close(together.sum(dim=1), torch.ones(len(rows.labels)))
-    torch.testing.assert_close(
-        evaluation.class_probabilities(model, rows, batch_size=1), together, rtol=1e-4, atol=1e-6
-    )
+    torch.testing.assert_close(accuracy.class_probabilities(model, rows, batch_size=1), together, rtol=1e-4, atol=1e-6)

@@ -10,17 +10,19 @@ import pytest
 import torch
 from worlds import intercept, made_up, seeds
 
-import baselines
-import experiments
 import main
-import utilities
+from common.files import UserError
 from dataset import Data
-from experiments import RECIPES, customise
-from files import UserError
-from inference import TrainedModel, attention_maps
-from runs import Place, Recipe, Run
-from smoothing import unseen_words
+from evaluation import baselines, ngrams
+from evaluation.smoothing import unseen_words
+from inference import attention
+from inference.attention import attention_maps
+from studies import figures, opponents, part1, part2
+from studies.recipes import RECIPES
 from tokenizer import UNK, Tokenizer
+from training.recipe import Recipe, Run, customise
+from training.runs import Place
+from training.weights import TrainedModel
 from transformer import Decoder, TransformerConfig, make_classifier
 
 OPTIONS: dict[str, Any] = {  # a value of each option that is no recipe's
@@ -101,11 +103,11 @@ def test_settings_of_alibi_without_alibi_are_refused() -> None:
 def test_part2_wants_different_widths(ff_dims: tuple[int, ...], data: Data, tmp_path: Path) -> None:
     place = Place(tmp_path, torch.device("cpu"))
     with pytest.raises(UserError, match="one or more different sizes"):
-        experiments.part2("report", RECIPES["report"]["decoder"], ff_dims, 0, data, place)
+        part2.part2("report", RECIPES["report"]["decoder"], ff_dims, 0, data, place)
 
 
 def test_the_largest_class_by_hand(data: Data) -> None:
-    groups = experiments.classifier_baselines(data)["majority"]  # as many rows of each class: the first is predicted
+    groups = opponents.classifier_baselines(data)["majority"]  # as many rows of each class: the first is predicted
     assert {name: (group["n"], group["accuracy"]) for name, group in groups.items()} == {
         "all": (24, pytest.approx(100 / 3)),
         "seen": (6, pytest.approx(100 / 3)),
@@ -162,7 +164,9 @@ class Stage:
             "load_model": lambda path, task: (path, task),
         }
         for name, value in patches.items():
-            monkeypatch.setattr(experiments, name, value)
+            for module in (part1, part2):
+                if hasattr(module, name):
+                    monkeypatch.setattr(module, name, value)
 
     def perform(self, run: Run, data: Any, place: Place) -> dict[str, Any]:
         assert (data.tokenizer, place) == ([0] * 99, PLACE)
@@ -185,7 +189,7 @@ SENTENCE = "These virtues give me an unshakable faith in America"
 
 def test_part_1_is_one_classifier_with_the_baselines_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
     stage, recipe = Stage(monkeypatch), customise(RECIPES["report"]["classifier"], block_size=16)
-    results = experiments.part1("a recipe", recipe, 3, DATA, PLACE)
+    results = part1.part1("a recipe", recipe, 3, DATA, PLACE)
     assert stage.runs == [Run("classifier", recipe, 3)]
     assert results.pop("total_seconds") >= 0
     record = {"of": "classifier", "protocol": "that of classifier"}  # without name and identity
@@ -216,7 +220,7 @@ def test_part_2_is_a_decoder_of_each_width(
     n_workers: int, widths: tuple[int, ...], side_by_side: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage, recipe = Stage(monkeypatch), RECIPES["report"]["decoder"]
-    results = experiments.part2("a recipe", recipe, widths, 3, DATA, PLACE, n_workers)
+    results = part2.part2("a recipe", recipe, widths, 3, DATA, PLACE, n_workers)
     assert stage.runs == [Run(f"decoder-ff{width}", customise(recipe, ff_dim=width), 3) for width in widths]
     assert stage.workers == side_by_side
     assert results.pop("total_seconds") >= 0
@@ -244,9 +248,10 @@ def test_part_2_is_a_decoder_of_each_width(
 
 def test_a_process_that_only_helps_has_no_results(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch)
-    monkeypatch.setattr(experiments, "process", lambda: (1, 2))
-    assert experiments.part1("report", RECIPES["report"]["classifier"], 0, DATA, PLACE) == {}
-    assert experiments.part2("report", RECIPES["report"]["decoder"], (24, 16), 0, DATA, PLACE, 2) == {}
+    for module in (part1, part2):
+        monkeypatch.setattr(module, "process", lambda: (1, 2))
+    assert part1.part1("report", RECIPES["report"]["classifier"], 0, DATA, PLACE) == {}
+    assert part2.part2("report", RECIPES["report"]["decoder"], (24, 16), 0, DATA, PLACE, 2) == {}
     assert (stage.drawn, stage.written, stage.workers) == ([], {}, [])  # processes that train together share no workers
     assert len(stage.runs) == 3
 
@@ -259,7 +264,7 @@ def test_baselines_are_scored_on_all_seen_and_unseen_rows(data: Data) -> None:
     for row in (0, 7, 8):  # else every answer would be right
         truth[row] = (truth[row] + 1) % 3
     data = replace(data, test=replace(data.test, labels=torch.tensor(truth)))
-    found = experiments.classifier_baselines(data)
+    found = opponents.classifier_baselines(data)
     texts = [[row.text for row in rows] for rows in (data.corpus.train, data.corpus.test)]
     labels = [data.corpus.labels.index(row.label) for row in data.corpus.train]
     answers = baselines.tfidf(texts[0], labels, texts[1])
@@ -272,11 +277,11 @@ def test_baselines_are_scored_on_all_seen_and_unseen_rows(data: Data) -> None:
 
 
 def test_trigrams_are_fitted_to_the_training_text_and_one_is_told_of_unknown_words(data: Data) -> None:
-    found = experiments.language_baselines(data)
+    found = opponents.language_baselines(data)
     stream, size = data.train_stream.ids, len(data.tokenizer)
     told = unseen_words(stream, size, data.words_of_rows())
     for name, base in (("ngram", None), ("ngram_unk", told)):
-        model = baselines.KneserNey.fit(stream, size, order=3, base=base)
+        model = ngrams.KneserNey.fit(stream, size, order=3, base=base)
         assert list(found[name]) == ["hbush", "obama", "wbush"]
         for text, scores in found[name].items():
             ids = data.test_streams[text].ids
@@ -285,7 +290,7 @@ def test_trigrams_are_fitted_to_the_training_text_and_one_is_told_of_unknown_wor
             assert scores["unk_rate"] == pytest.approx(100 * n_unknown / len(ids))
             assert n_unknown == 5  # one a line
     assert len({scores["perplexity"] for texts in found.values() for scores in texts.values()}) == 6
-    by_text = experiments.perplexities(found)
+    by_text = opponents.perplexities(found)
     assert by_text == {name: {text: row["perplexity"] for text, row in rows.items()} for name, rows in found.items()}
 
 
@@ -294,16 +299,16 @@ def test_trigrams_are_fitted_to_the_training_text_and_one_is_told_of_unknown_wor
 
 def test_of_many_texts_five_are_shown_from_the_easiest_to_the_hardest() -> None:
     names = {"c": 3.0, "a": 9.0, "b": 1.0, "e": 2.0, "d": 5.0}
-    assert experiments.few(names) == list("cabed")
-    assert experiments.few(names | {"f": 4.0, "g": 8.0}) == list("cabdf")  # b 1, c 3, f 4, d 5, a 9, in their order
-    assert experiments.few(names, most=3) == list("cab")
-    assert experiments.few(names, most=2) == list("ab")
+    assert figures.few(names) == list("cabed")
+    assert figures.few(names | {"f": 4.0, "g": 8.0}) == list("cabdf")  # b 1, c 3, f 4, d 5, a 9, in their order
+    assert figures.few(names, most=3) == list("cab")
+    assert figures.few(names, most=2) == list("ab")
 
 
 def test_figure_1_shows_accuracy_by_epoch_beside_the_baselines(monkeypatch: pytest.MonkeyPatch) -> None:
     results, drawn = made_up(), intercept(monkeypatch)
     runs = results["classifier"]["alibi"]
-    experiments.draw_classifier(Path("figures"), runs, results["baselines"], ["a", "b", "c"])
+    figures.draw_classifier(Path("figures"), runs, results["baselines"], ["a", "b", "c"])
     assert sorted(drawn) == ["confusion.png", "figure1_accuracy.png"]
     figure = drawn["figure1_accuracy.png"]
     labels = [figure[name] for name in ("function", "folder", "x_label", "y_label", "title")]
@@ -327,7 +332,7 @@ def test_figure_1_shows_accuracy_by_epoch_beside_the_baselines(monkeypatch: pyte
 def test_figures_4_and_5_show_perplexity_by_iteration_beside_the_trigram(monkeypatch: pytest.MonkeyPatch) -> None:
     results, drawn = made_up(), intercept(monkeypatch)
     runs, ngram = results["decoder"]["none"], {"hbush": 401.7, "obama": 299.3}
-    experiments.draw_decoder(Path("figures"), runs, ngram)
+    figures.draw_decoder(Path("figures"), runs, ngram)
     assert sorted(drawn) == ["figure4_training_perplexity.png", "figure5_test_perplexity.png", "loss_by_position.png"]
     last = {"train": 146.0, "hbush": 364.8, "obama": 327.7}
     for number, title, texts in ((4, "training", ["train"]), (5, "test", ["hbush", "obama"])):
@@ -377,8 +382,8 @@ def test_attention_maps_are_of_the_first_and_the_last_layer(
     model = make_classifier(config, words, 0) if task == "classifier" else Decoder(config, words, 0)
     trained, drawn = TrainedModel(model.eval(), Tokenizer(words), ["a", "b", "c"]), intercept(monkeypatch)
     checked: list[Any] = []
-    monkeypatch.setattr(utilities, "check_attention", checked.append)
-    paths = experiments.draw_attention(Path("figures"), trained, "give me faith", first_figure)
+    monkeypatch.setattr("evaluation.attention.check_attention", checked.append)
+    paths = attention.draw_attention(Path("figures"), trained, "give me faith", first_figure)
     assert paths == [Path(f"figures/{name}.png") for name in names]
     assert list(drawn) == [path.name for path in paths]
     kind = {"classifier": "encoder", "decoder": "decoder"}[task]

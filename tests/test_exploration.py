@@ -28,19 +28,19 @@ from worlds import (
     typed,
 )
 
-import evaluation
-import exploration
-import runs
-import tables
-import training
+import studies.comparisons
+import studies.study
 from dataset import Data, Stream
-from evaluation import Protocol
-from experiments import RECIPES
-from exploration import Study, plan
-from inference import TrainedModel, save_model
-from runs import Place, Recipe, Run
+from evaluation.perplexity import Protocol, perplexity, token_nats
+from reporting import tables
+from studies import figures, lengths, part3, timing
+from studies.recipes import RECIPES
+from studies.study import Study, plan
 from tokenizer import Tokenizer
-from training import TrainingConfig
+from training import loop, tasks
+from training.recipe import Recipe, Run, TrainingConfig
+from training.runs import Place
+from training.weights import TrainedModel, save_model
 from transformer import Decoder, TransformerConfig
 from utilities import Line, Panel
 
@@ -88,7 +88,7 @@ def test_the_variants_of_the_classifier_differ_in_positions_or_in_regularization
 def test_a_head_without_a_place_for_batch_norm_is_regularized_by_dropout_alone() -> None:
     study = replace(STUDY, classifier=replace(STUDY.classifier, architecture=replace(TINY, head_dim=0)))
     assert list(study.regularized()) == ["original", *(f"dropout-{rate}" for rate in RATES)]
-    assert list(exploration.validated(study)) == [f"dropout-{rate}" for rate in RATES]
+    assert list(studies.study.validated(study)) == [f"dropout-{rate}" for rate in RATES]
 
 
 def test_the_variants_of_the_decoder_differ_in_positions_slopes_or_width_alone() -> None:
@@ -118,7 +118,7 @@ def test_a_run_has_its_variants_recipe_and_seed_and_those_of_one_recipe_are_one_
 
 
 def test_a_validation_run_is_measured_on_the_fold_of_its_seed() -> None:
-    recipes = exploration.validated(STUDY)
+    recipes = studies.study.validated(STUDY)
     assert list(recipes) == [f"batch-norm-dropout-{rate}" for rate in RATES]
     for (_, name, seed), run in plan("validation", recipes, (3, 4)).items():
         assert run == Run(f"validation-{name}-seed{seed}", STUDY.regularized()[name], seed, fold=seed, brief=True)
@@ -130,7 +130,7 @@ def test_decoders_are_read_at_other_lengths_with_alibi_and_measured_at_their_end
         own = "learned" if name == "ff8" else name
         lengths = (16, 32, 64) if name == "alibi" else ()
         assert run == Run(f"decoder-{own}-seed{seed}", recipes[name], seed, lengths=lengths, brief=name == "ff4")
-    assert exploration.lengths(RECIPES["report"]["decoder"]) == (32, 64, 128, 256)
+    assert studies.study.lengths(RECIPES["report"]["decoder"]) == (32, 64, 128, 256)
 
 
 # ------------------------------------------------------------------------------------------------------------- choice
@@ -147,11 +147,11 @@ def test_the_chosen_rate_is_the_one_with_the_highest_mean() -> None:
         "batch-norm-dropout-0.4": accuracies(60.0, 65.0, 50.0),  # best at the second
         "batch-norm-dropout-0.5": accuracies(59.0, 59.0, 63.0),
     }
-    assert exploration.best_rate(validation) == "batch-norm-dropout-0.3"
-    assert exploration.best_rate(dict(reversed(validation.items()))) == "batch-norm-dropout-0.3"
-    assert exploration.best_rate({}) is None
-    assert exploration.accuracies(validation["batch-norm-dropout-0.3"]) == [60.0, 62.0, 61.0]
-    assert exploration.accuracies(validation["batch-norm-dropout-0.3"], "unseen") == [10.0, 12.0, 11.0]
+    assert studies.study.best_rate(validation) == "batch-norm-dropout-0.3"
+    assert studies.study.best_rate(dict(reversed(validation.items()))) == "batch-norm-dropout-0.3"
+    assert studies.study.best_rate({}) is None
+    assert studies.study.accuracies(validation["batch-norm-dropout-0.3"]) == [60.0, 62.0, 61.0]
+    assert studies.study.accuracies(validation["batch-norm-dropout-0.3"], "unseen") == [10.0, 12.0, 11.0]
 
 
 # -------------------------------------------------------------------------------------------------------- comparisons
@@ -178,7 +178,7 @@ def same(found: Any, expected: Any) -> bool:
 )
 def test_every_comparison_is_of_its_variant_against_its_base(results: dict[str, Any], missing: dict[str, Any]) -> None:
     results |= missing
-    found, expected = exploration.compare(results, LABELS), comparisons(results)
+    found, expected = studies.comparisons.compare(results, LABELS), comparisons(results)
     assert len(found) == len(expected)
     for row, other in zip(found, expected):
         assert same(row, other), (row, other)
@@ -187,7 +187,7 @@ def test_every_comparison_is_of_its_variant_against_its_base(results: dict[str, 
 def test_a_width_is_compared_with_each_narrower_one(results: dict[str, Any]) -> None:
     decoder = results["decoder"]
     decoder["ff64"] = decoder["ff100"]
-    pairs = dict.fromkeys((row["variant"], row["base"]) for row in exploration.compare(results, LABELS))
+    pairs = dict.fromkeys((row["variant"], row["base"]) for row in studies.comparisons.compare(results, LABELS))
     assert [pair for pair in pairs if pair[0].startswith("ff")] == [("ff256", "ff100"), ("ff256", "ff64")]
 
 
@@ -195,16 +195,16 @@ def test_rows_that_are_all_seen_give_no_comparison_of_unseen_ones(results: dict[
     runs = results["classifier"]
     for run in runs["alibi"]:
         run["test"]["unseen"] = {"n": 0, "accuracy": None}
-    rows = exploration.compare_classifiers("alibi", "learned", runs["alibi"], runs["learned"], LABELS)
+    rows = studies.comparisons.compare_classifiers("alibi", "learned", runs["alibi"], runs["learned"], LABELS)
     assert [row["measure"] for row in rows] == ["test accuracy, all", "train - test accuracy"]
     assert "items" in rows[0]
 
 
 def test_a_length_that_is_undefined_or_has_nothing_to_stand_against_is_not_compared(results: dict[str, Any]) -> None:
     read = results["extrapolation"]
-    assert exploration.compare_lengths("learned", read["learned"], 32) == []
-    assert exploration.compare_lengths("alibi", read["alibi"], 33) == []
-    rows = exploration.compare_lengths("none", read["none"], 128)
+    assert studies.comparisons.compare_lengths("learned", read["learned"], 32) == []
+    assert studies.comparisons.compare_lengths("alibi", read["alibi"], 33) == []
+    rows = studies.comparisons.compare_lengths("none", read["none"], 128)
     assert len(rows) == 3 * 3 * 4  # three other lengths, three texts, four protocols
     first = next(row for row in rows if row["measure"] == "perplexity, obama, length 64")
     assert (first["variant"], first["base"], first["sliding"], first["window"]) == ("none", "none", False, None)
@@ -250,8 +250,8 @@ class Clock:
         return self.now
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=self.read, monotonic=self.read))
-        for task, kind in (("classifier", runs.ClassifierWork), ("decoder", runs.DecoderWork)):
+        monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=self.read, monotonic=self.read))
+        for task, kind in (("classifier", tasks.ClassifierWork), ("decoder", tasks.DecoderWork)):
             monkeypatch.setattr(kind, "loss", self.slowed(task, kind.loss))
             monkeypatch.setattr(kind, "measure", None)  # a timed run measures nothing
             monkeypatch.setattr(kind, "__init__", self.counted(kind.__init__))
@@ -299,7 +299,7 @@ def test_a_variant_whose_steps_are_slower_comes_out_slower_in_its_own_row(
     clock, place = Clock(), Place(Path("nowhere"), torch.device("cpu"))
     clock.install(monkeypatch)
     variants = {name: replace(getattr(STUDY, task), architecture=replace(TINY, positions=name)) for name in rows}
-    timed = exploration.time_task(variants, STUDY, data, place)
+    timed = timing.time_task(variants, STUDY, data, place)
     assert {name: timed[name] for name in ("n_steps", "n_steps_of_a_training", "threads")} == {
         **{"n_steps": n_steps, "n_steps_of_a_training": total, "threads": 1}
     }
@@ -314,7 +314,7 @@ def test_a_variant_whose_steps_are_slower_comes_out_slower_in_its_own_row(
         cost = COST[task][name] * n_steps
         assert timed["seconds"][name] == pytest.approx([cost * (1 + 0.1 * number) for number in range(1, 6)])
     results["timing"] = {task: timed}
-    results["comparisons"] = exploration.compare(results, LABELS)
+    results["comparisons"] = studies.comparisons.compare(results, LABELS)
     table = tables.times(results, task)
     for row, (median, least, whole, change) in zip(table.rows, rows.values()):
         assert row[1:4] == [f"{median:.2f}", f"{least:.2f}", f"{whole:.1f}"]
@@ -334,10 +334,10 @@ def test_times_are_kept_for_the_same_recipes_data_and_machine(
         timed.append(next(iter(recipes.values())).task)
         return {"share": study.timed_share, "task": timed[-1]}
 
-    monkeypatch.setattr(exploration, "time_task", time_task)
-    found = exploration.time_variants(STUDY, data, place)
+    monkeypatch.setattr(timing, "time_task", time_task)
+    found = timing.time_variants(STUDY, data, place)
     assert found == {task: {"share": 0.5, "task": task} for task in ("classifier", "decoder")}
-    assert exploration.time_variants(STUDY, data, place) == found
+    assert timing.time_variants(STUDY, data, place) == found
     assert timed == ["classifier", "decoder"]
     for study in (
         replace(STUDY, timed_share=0.25),
@@ -345,21 +345,21 @@ def test_times_are_kept_for_the_same_recipes_data_and_machine(
         replace(STUDY, classifier=replace(STUDY.classifier, duration=8)),
     ):
         timed.clear()
-        assert exploration.time_variants(study, data, place)["decoder"]["share"] == study.timed_share
+        assert timing.time_variants(study, data, place)["decoder"]["share"] == study.timed_share
         assert timed == ["classifier", "decoder"]
     for owner, name, value in (
-        (exploration, "processor_name", lambda: "Acme"),
+        (timing, "processor_name", lambda: "Acme"),
         (torch, "get_num_threads", lambda: 99),
         (torch, "__version__", "0.0"),
     ):
         timed.clear()
         monkeypatch.setattr(owner, name, value)
-        exploration.time_variants(STUDY, data, place)
+        timing.time_variants(STUDY, data, place)
         assert timed == ["classifier", "decoder"]
     timed.clear()
     other = replace(data, corpus=replace(data.corpus, fingerprint="another"))
     data = other
-    exploration.time_variants(STUDY, other, place)
+    timing.time_variants(STUDY, other, place)
     assert timed == ["classifier", "decoder"]
 
 
@@ -371,9 +371,9 @@ def test_the_rows_of_each_variant_are_those_of_its_own_runs(monkeypatch: pytest.
         assert (data, place) == ("data", "place")
         return [run.name]
 
-    monkeypatch.setattr(exploration, "perplexity_by_length", read)
+    monkeypatch.setattr(lengths, "perplexity_by_length", read)
     wanted = {**plan("classifier", STUDY.classifiers(), (3, 4)), **plan("decoder", STUDY.decoders(), (3, 4))}
-    found = exploration.extrapolate(wanted, "data", "place", 1)  # type: ignore[arg-type]
+    found = lengths.extrapolate(wanted, "data", "place", 1)  # type: ignore[arg-type]
     assert found == {
         name: [[f"decoder-{name}-seed{seed}"] for seed in (3, 4)]
         for name in ("learned", "alibi", "none", "alibi-steep")
@@ -396,23 +396,23 @@ def test_perplexity_by_length_protocol_and_window(positions: Any, tmp_path: Path
 
     def by_hand(protocol: Protocol, window: int | None) -> dict[str, float]:
         decoder.config = replace(decoder.config, window=window)
-        nats = {name: evaluation.token_nats(decoder, stream.ids, protocol) for name, stream in streams.items()}
-        return {name: evaluation.perplexity(values) for name, values in nats.items()}
+        nats = {name: token_nats(decoder, stream.ids, protocol) for name, stream in streams.items()}
+        return {name: perplexity(values) for name, values in nats.items()}
 
     expected = []
     for sliding in (False, True):
         for length in (4, 8, 16, 32):
             for window in (None, 3):
-                perplexity: Any = {"one": None, "two": None}
+                found: Any = {"one": None, "two": None}
                 if positions != "learned" or length == 4:
-                    perplexity = by_hand(Protocol(length, length // 2 if sliding else None), window)
+                    found = by_hand(Protocol(length, length // 2 if sliding else None), window)
                 row = {"length": length, "sliding": sliding, "window": window}
-                expected.append({**row, "perplexity": perplexity})
-    found = exploration.perplexity_by_length(run, data, place)
+                expected.append({**row, "perplexity": found})
+    found = lengths.perplexity_by_length(run, data, place)
     assert same(found, expected)
     if positions != "learned":
         assert len({tuple(row["perplexity"].values()) for row in found}) > 12  # so that any other would show
-    assert exploration.perplexity_by_length(run, replace_nothing(data), place) == found  # kept, and found again
+    assert lengths.perplexity_by_length(run, replace_nothing(data), place) == found  # kept, and found again
     assert (tmp_path / "runs" / "decoder-x-seed7.lengths.json").exists()
 
 
@@ -440,19 +440,21 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
         test=SimpleNamespace(labels=labels),
     )
     seen: dict[str, Any] = {}
-    monkeypatch.setattr(exploration, "perform_all", perform_all)
-    monkeypatch.setattr(exploration, "recorded", lambda run, given, place: seen.setdefault("checked", []).append(run))
-    monkeypatch.setattr(exploration, "time_variants", lambda study, given, place: {"timed": len(done)})
-    monkeypatch.setattr(exploration, "extrapolate", lambda runs, given, place, n: {"read": [list(runs), place, n]})
-    monkeypatch.setattr(
-        exploration, "language_baselines", lambda given: {"ngram": {"one": {"perplexity": 5.0, "x": 1}}}
-    )
-    monkeypatch.setattr(exploration, "classifier_baselines", lambda given: {"majority": "half"})
-    monkeypatch.setattr(exploration, "best_rate", lambda validation: ("best of", list(validation)))
-    monkeypatch.setattr(exploration, "compare", lambda results, labels: [list(results), labels])
+    monkeypatch.setattr(part3, "perform_all", perform_all)
+    monkeypatch.setattr(part3, "recorded", lambda run, given, place: seen.setdefault("checked", []).append(run))
+    monkeypatch.setattr(part3, "time_variants", lambda study, given, place: {"timed": len(done)})
+    monkeypatch.setattr(part3, "extrapolate", lambda runs, given, place, n: {"read": [list(runs), place, n]})
+    monkeypatch.setattr(part3, "language_baselines", lambda given: {"ngram": {"one": {"perplexity": 5.0, "x": 1}}})
+    monkeypatch.setattr(part3, "classifier_baselines", lambda given: {"majority": "half"})
+    monkeypatch.setattr(part3, "best_rate", lambda validation: ("best of", list(validation)))
+    monkeypatch.setattr(part3, "compare", lambda results, labels: [list(results), labels])
     study = replace(STUDY, n_workers=7)
-    found = exploration.explore(study, data, "place")  # type: ignore[arg-type]
-    kinds = {"classifier": study.classifiers(), "decoder": study.decoders(), "validation": exploration.validated(study)}
+    found = part3.explore(study, data, "place")  # type: ignore[arg-type]
+    kinds = {
+        "classifier": study.classifiers(),
+        "decoder": study.decoders(),
+        "validation": studies.study.validated(study),
+    }
     for kind, variants in kinds.items():
         shared = {"original": "learned", "ff8": "learned"}
         assert found[kind] == {
@@ -487,12 +489,12 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     everything = plan("classifier", kinds["classifier"], (3, 4)) | plan("decoder", kinds["decoder"], (3, 4))
     everything |= plan("validation", kinds["validation"], (3, 4))
     assert found["extrapolation"] == {"read": [list(everything), "place", 7]}
-    half = exploration.explore(replace(study, alibi=False), data, "place")  # type: ignore[arg-type]
+    half = part3.explore(replace(study, alibi=False), data, "place")  # type: ignore[arg-type]
     assert [half[name] for name in ("timing", "extrapolation", "ngram_scores", "decoder", "halves")] == [
         *({}, {}, {}, {}, ["regularize"])
     ]
     assert half["baselines"] == {"majority": "half"}
-    half = exploration.explore(replace(study, regularize=False), data, "place")  # type: ignore[arg-type]
+    half = part3.explore(replace(study, regularize=False), data, "place")  # type: ignore[arg-type]
     assert (half["validation"], half["halves"], list(half["classifier"])) == (
         {},
         ["alibi"],
@@ -505,7 +507,7 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
 
 def test_figures_8_to_11_show_what_was_measured(results: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = intercept(monkeypatch)
-    exploration.draw(results, Path("figures"))
+    figures.draw(results, Path("figures"))
     assert sorted(drawn) == [
         "figure10_inference_length.png",
         "figure11_regularization.png",
@@ -637,18 +639,18 @@ def facts(panel: Panel) -> dict[str, Any]:
 
 def test_figures_of_a_half_are_those_of_that_half(results: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = intercept(monkeypatch)
-    exploration.draw(results | {"halves": ["regularize"], "chosen_rate": "batch-norm-dropout-0.2"}, Path("figures"))
+    figures.draw(results | {"halves": ["regularize"], "chosen_rate": "batch-norm-dropout-0.2"}, Path("figures"))
     assert list(drawn) == ["figure11_regularization.png"]  # the chosen rate is the report's: one line for both
     lines = drawn["figure11_regularization.png"]["panels"][0].lines
     assert [line.name for line in lines] == ["original", "batch norm + dropout 0.2"]
     drawn.clear()
-    exploration.draw(results | {"halves": ["alibi"]}, Path("figures"))
+    figures.draw(results | {"halves": ["alibi"]}, Path("figures"))
     assert "figure11_regularization.png" not in drawn
     assert len(drawn) == 4
     drawn.clear()
     classifier = {"original": results["classifier"]["original"], "dropout-0.3": results["classifier"]["dropout-0.3"]}
     bare = {"halves": ["regularize"], "chosen_rate": "dropout-0.3", "classifier": classifier}  # no place for batch norm
-    exploration.draw(results | bare, Path("figures"))
+    figures.draw(results | bare, Path("figures"))
     lines = drawn["figure11_regularization.png"]["panels"][1].lines
     assert [line.name for line in lines] == ["original", "dropout 0.3"]
 
@@ -663,11 +665,11 @@ def test_what_is_compared_is_the_end_of_a_run_and_not_its_beginning() -> None:
         return {"iterations": [{"perplexity": {"a": first}}, {"perplexity": {"a": last}}]}
 
     a, b = [classifier(10, 90), classifier(10, 92)], [classifier(70, 60), classifier(70, 61)]
-    gap = exploration.compare_classifiers("alibi", "learned", a, b, [0, 1])[-1]
+    gap = studies.comparisons.compare_classifiers("alibi", "learned", a, b, [0, 1])[-1]
     assert gap["measure"] == "train - test accuracy"
     assert gap["estimate"]["mean"] == (40 + 42) / 2 - (10 + 11) / 2
     results: dict[str, Any] = {key_0: {} for key_0 in ("classifier", "timing", "extrapolation", "validation")}
     results["decoder"] = {"alibi": [decoder(400, 50)] * 3, "learned": [decoder(200, 100)] * 3}
-    (row,) = exploration.compare(results, [])
+    (row,) = studies.comparisons.compare(results, [])
     assert (row["variant"], row["base"], row["measure"]) == ("alibi", "learned", "perplexity, a")
     assert row["estimate"]["mean"] == pytest.approx(0.5)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-import files
-from files import (
+from common import files
+from common.files import (
     UserError,
     around_marks,
     read_json,

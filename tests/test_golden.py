@@ -23,8 +23,8 @@ from golden.records import (
 from golden.watch import shake, watched
 from torch import nn
 
-import training
 from benchmarks.losses import ABSENT, Difference, differences, flat, summarised
+from training import loop
 
 MOST = 12  # differences that a failure shows
 
@@ -66,11 +66,11 @@ def test_a_run_is_the_same_twice_and_shaken_it_is_another_to_the_last_bits() -> 
 
 def test_the_clock_of_a_run_is_moved_by_its_losses_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     values = iter([0.5, 2.0])
-    monkeypatch.setattr(training, "training_step", lambda model: (next(values), False))
+    monkeypatch.setattr(loop, "training_step", lambda model: (next(values), False))
     import time
 
     with watched() as losses:
-        step: Any = training.training_step
+        step: Any = loop.training_step
         times = [time.perf_counter()]
         for _ in range(2):
             step(nn.Linear(1, 1))

@@ -9,12 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-import inference
-from files import UserError, read_tensors, write_tensors
-from inference import Sampling, TrainedModel
-from randomness import generator
+import training.weights
+from common.files import UserError, read_tensors, write_tensors
+from common.randomness import generator
+from inference import attention, classify, generate
+from inference.generate import Sampling
 from tokenizer import SPECIAL, Tokenizer
-from training import weights
+from training.weights import TrainedModel, weights
 from transformer import Classifier, Decoder, KeyValueCache, TransformerConfig, make_classifier
 
 WORDS = ["America", "My", "a", "and", "day", "fellow", "for", "hope", "in", "of", "the", "we", "work", "."]
@@ -58,22 +59,22 @@ def test_a_loaded_model_is_the_saved_one(task: Any, settings: dict[str, Any], tm
         for number, tensor in enumerate(weights(trained.model).values()):
             tensor.fill_(number)  # nothing that a new model would have of itself
     path = tmp_path / "model.safetensors"
-    inference.save_model(path, trained)
-    for loaded in (inference.load_model(path), inference.load_model(path, task)):
+    training.weights.save_model(path, trained)
+    for loaded in (training.weights.load_model(path), training.weights.load_model(path, task)):
         assert type(loaded.model) is type(trained.model)
         assert loaded.model.config == trained.model.config
         assert (loaded.tokenizer.words, loaded.class_names) == (TOKENIZER.words, trained.class_names)
         assert not loaded.model.training
         torch.testing.assert_close(loaded.model.state_dict(), trained.model.state_dict(), rtol=0, atol=0)
     before = path.read_bytes()
-    inference.save_model(path, loaded)
+    training.weights.save_model(path, loaded)
     assert path.read_bytes() == before
 
 
 def test_a_file_says_what_it_holds(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     for trained, task, names in ((classifier(), "classifier", ["North", "South", "West"]), (decoder(), "decoder", [])):
-        inference.save_model(path, trained)
+        training.weights.save_model(path, trained)
         tensors, description = read_tensors(path)
         assert description == {
             "format": 2,
@@ -91,12 +92,12 @@ def test_files_that_are_no_such_model_are_refused(tmp_path: Path) -> None:
 
     def refused(complaint: str, task: Any = None) -> None:
         with pytest.raises(UserError) as caught:
-            inference.load_model(path, task)
+            training.weights.load_model(path, task)
         assert str(caught.value) == f"{path}: {complaint}"
 
     def refused_with(complaint: str) -> None:
         with pytest.raises(UserError, match=complaint) as caught:
-            inference.load_model(path)
+            training.weights.load_model(path)
         assert str(caught.value).startswith(f"{path}: ")
         assert "\n" not in str(caught.value)
 
@@ -104,9 +105,9 @@ def test_files_that_are_no_such_model_are_refused(tmp_path: Path) -> None:
     path.mkdir()
     refused(f"no such model; {remedy}")
     path.rmdir()
-    inference.save_model(path, decoder())
+    training.weights.save_model(path, decoder())
     refused(f"not a classifier; {remedy}", "classifier")
-    inference.save_model(path, classifier())
+    training.weights.save_model(path, classifier())
     refused(f"not a decoder; {remedy}", "decoder")
     whole = path.read_bytes()
     for length in (0, 10, len(whole) // 2, len(whole) - 1):
@@ -135,7 +136,7 @@ def test_files_that_are_no_such_model_are_refused(tmp_path: Path) -> None:
         write_tensors(path, tensors, {key: value for key, value in description.items() if key != name})
         refused(f"of another version of this program ('{name}'); {again}")
     write_tensors(path, tensors, description)
-    assert inference.load_model(path).class_names == ["North", "South", "West"]
+    assert training.weights.load_model(path).class_names == ["North", "South", "West"]
 
 
 # ------------------------------------------------------------------------------------------------ classify, attention
@@ -151,10 +152,10 @@ def test_a_sentence_is_cut_at_the_block_and_padded_to_it_where_padding_counts() 
         (classifier(pooling="mean-max", n_members=2), []),
         (decoder(), []),
     ]:
-        found, length, words = inference.encode_sentence(trained, short)
+        found, length, words = classify.encode_sentence(trained, short)
         assert found.tolist() == [[*ids("we <unk> hope"), *padding]]
         assert (length.tolist(), words) == ([3], ["we", "<unk>", "hope"])
-        found, length, words = inference.encode_sentence(trained, long)
+        found, length, words = classify.encode_sentence(trained, long)
         assert found.tolist() == [ids("we hope for a day in")]
         assert (length.tolist(), words) == ([6], ["we", "hope", "for", "a", "day", "in"])
 
@@ -173,14 +174,14 @@ class Stub(Classifier):
 
 def test_the_probabilities_of_a_sentence_by_hand() -> None:
     stub = Stub()
-    probabilities = inference.classify(TrainedModel(stub, TOKENIZER, ["North", "South", "West"]), "hope")
+    probabilities = classify.classify(TrainedModel(stub, TOKENIZER, ["North", "South", "West"]), "hope")
     assert probabilities == pytest.approx({"North": 1 / 8, "South": 2 / 8, "West": 5 / 8})
     assert stub.asked == [[[*ids("hope"), 0, 0, 0, 0, 0]], [1], False]
 
 
 @pytest.mark.parametrize("sentence", ["", " \t\n"])
 def test_a_sentence_without_words_is_refused(sentence: str) -> None:
-    for use in (inference.classify, inference.attention_maps):
+    for use in (classify.classify, attention.attention_maps):
         with pytest.raises(UserError) as caught:
             use(classifier(), sentence)
         assert str(caught.value) == "the sentence is empty; give at least one word"
@@ -198,7 +199,7 @@ def test_a_sentence_without_words_is_refused(sentence: str) -> None:
 )
 def test_attention_maps_of_a_sentence(task: str, pooling: Any, shape: tuple[int, ...], words: list[str]) -> None:
     trained = MAKE[task](pooling=pooling)
-    maps, found = inference.attention_maps(trained, "we zyzzyva hope")
+    maps, found = attention.attention_maps(trained, "we zyzzyva hope")
     assert (maps.shape, found) == (shape, words)
     torch.testing.assert_close(maps.sum(dim=-1), torch.ones(shape[:-1]))
     assert not maps.requires_grad
@@ -224,7 +225,7 @@ PROMPTS = ["", "My fellow", "zyzzyva quux", LONG]
 def test_the_cache_changes_nothing(prompt: str, positions: Any, temperature: float) -> None:
     trained = decoder(positions=positions)
     cached, plain = (
-        inference.generate(trained, prompt, Sampling(12, temperature, use_cache=use_cache))
+        generate.generate(trained, prompt, Sampling(12, temperature, use_cache=use_cache))
         for use_cache in (True, False)
     )
     n_prompt = len(TOKENIZER.encode(prompt))
@@ -243,7 +244,7 @@ def test_the_likeliest_tokens_by_hand_and_past_the_block_of_learned_positions(po
         text.append(2 + int(logits[2:].argmax()))
     for use_cache in (True, False):
         sampling = Sampling(10, temperature=0.0, use_cache=use_cache)
-        assert inference.generate(trained, "My fellow", sampling) == text[1:]
+        assert generate.generate(trained, "My fellow", sampling) == text[1:]
 
 
 @pytest.mark.parametrize(
@@ -263,15 +264,15 @@ def test_with_a_cache_each_token_is_read_once(settings: dict[str, Any], use_cach
         assert not torch.is_grad_enabled()
 
     trained.model.register_forward_pre_hook(hook)
-    inference.generate(trained, "My fellow", Sampling(6, use_cache=use_cache))
+    generate.generate(trained, "My fellow", Sampling(6, use_cache=use_cache))
     assert found == read
 
 
 def test_a_seed_decides_the_text() -> None:
-    texts = [inference.generate(decoder(), "My", Sampling(30, 1.0, seed=seed)) for seed in (0, 0, 1, -(10**30))]
+    texts = [generate.generate(decoder(), "My", Sampling(30, 1.0, seed=seed)) for seed in (0, 0, 1, -(10**30))]
     assert texts[0] == texts[1]
     assert len({tuple(text) for text in texts}) == 3
-    assert inference.generate(decoder(), "My", Sampling(30, 1.0)) == texts[0]
+    assert generate.generate(decoder(), "My", Sampling(30, 1.0)) == texts[0]
 
 
 class Fixed(Decoder):
@@ -289,7 +290,7 @@ def test_the_tokens_of_a_text_are_drawn_one_after_the_other_from_one_generator()
     sampling, random = Sampling(40, temperature=1.0, top_p=None, seed=3), generator(3, "sampling")
     probabilities = torch.tensor([0, 0, 0.5, 0.25, 0.125, 0.125] + [0] * 10, dtype=torch.float64)
     expected = [int(torch.multinomial(probabilities, 1, generator=random)) for _ in range(40)]
-    assert inference.generate(TrainedModel(Fixed(CONFIG), TOKENIZER, []), "", sampling) == expected
+    assert generate.generate(TrainedModel(Fixed(CONFIG), TOKENIZER, []), "", sampling) == expected
     assert set(expected) == {2, 3, 4, 5}
 
 
@@ -315,7 +316,7 @@ LOGITS = torch.tensor([9.0, 9.0, 3.0, 2.0, 1.0, 0.0])  # <pad> and <unk> would b
 )
 def test_only_allowed_tokens_are_drawn(sampling: Sampling, possible: set[int]) -> None:
     random = torch.Generator().manual_seed(0)
-    assert {inference.draw(LOGITS, sampling, random) for _ in range(200)} == possible
+    assert {generate.draw(LOGITS, sampling, random) for _ in range(200)} == possible
     assert LOGITS[0] == 9  # the caller's logits are left alone
 
 
@@ -345,7 +346,7 @@ def test_tokens_are_drawn_as_often_as_their_probabilities_say(
     random = torch.Generator()
     logits = torch.tensor([9.0, 9.0, 4.0, 2.0, 1.0, 1.0]).log()
     order = [0, 1, 5, 3, 2, 4]  # the likeliest need not come first
-    assert inference.draw(logits[order], sampling, random) == 3
+    assert generate.draw(logits[order], sampling, random) == 3
     torch.testing.assert_close(drawn[0], torch.tensor([0.0, 0.0, *expected], dtype=torch.float64)[order])
 
 

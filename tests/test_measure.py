@@ -9,18 +9,16 @@ import pytest
 import torch
 
 import main
-import measure
-import page
-import report
-import tables
-from comparison import Estimate
 from dataset import Data
-from experiments import BASELINE_NAMES, NGRAM_NAMES, language_baselines
-from measure import TOGETHER, accuracies, perplexities, row_of
-from runs import Place, Recipe
+from evaluation.statistics import Estimate
+from reporting import documents, tables, terminal
 from speechesdataset.build import DEFAULT_SPEAKERS
 from speechesdataset.presidents import presidents
-from training import TrainingConfig
+from studies import measure
+from studies.measure import TOGETHER, accuracies, perplexities, row_of
+from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, language_baselines
+from training.recipe import Recipe, TrainingConfig
+from training.runs import Place
 from transformer import TransformerConfig
 
 MINUS = "\N{MINUS SIGN}"
@@ -207,7 +205,7 @@ def test_rows_that_no_model_has_read_are_what_counts(results: dict[str, Any]) ->
 
 
 def test_the_terminal_says_the_same_and_how_long_it_took(results: dict[str, Any]) -> None:
-    lines = report.measure_text(results).splitlines()
+    lines = terminal.measure_text(results).splitlines()
     assert lines[-4:-1] == tables.in_a_sentence(results)
     assert lines[-1] == "It took 10.0 minutes."
 
@@ -215,7 +213,7 @@ def test_the_terminal_says_the_same_and_how_long_it_took(results: dict[str, Any]
 def test_the_readme_leads_with_it(results: dict[str, Any], tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("# Orator\n<!-- measure -->\nstale\n<!-- /measure -->\n## More\n")
-    page.fill_readme_with_measurement(readme, results)
+    documents.fill_readme_with_measurement(readme, results)
     text = readme.read_text()
     assert "stale" not in text
     assert "Ann, Bob and Cy, 1,500 training rows" in text

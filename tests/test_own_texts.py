@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-import files
-from audit import audit
+from common import files
+from common.files import UserError
 from dataset import load_corpus
-from files import UserError
+from speechesdataset.audit import audit
 from speechesdataset.own_texts import import_folder
 
 THINGS = ["road", "river", "school", "farm", "bridge", "harbor", "market", "garden"]

@@ -29,17 +29,17 @@ from worlds import (
     typed,
 )
 
-import page
-import tables
 import utilities
-from claims import judge
+from common.files import UserError
 from dataset import Data
-from exploration import Study
-from files import UserError
-from page import Picture, Section
-from runs import Place, Recipe, Run
-from tables import Table
-from training import TrainingConfig
+from reporting import documents, page, tables
+from reporting.page import Picture, Section
+from reporting.table import Table, effect, markdown_table
+from studies import attention
+from studies.claims import judge
+from studies.study import Study
+from training.recipe import Recipe, Run, TrainingConfig
+from training.runs import Place
 from transformer import Decoder, TransformerConfig, make_classifier
 
 TINY = TransformerConfig(0, n_embd=8, n_layer=2, block_size=8, ff_dim=8)
@@ -423,7 +423,7 @@ def test_every_verdict_stands_in_markdown_and_in_html_with_its_measurements_and_
         assert (shown["id"], shown["claim"]) == (one["id"], one["claim"])
         assert shown["badge"] == f"{symbols[one['verdict']]} {one['verdict']}"
         assert shown.get("note", "") == one["note"]
-        found = [f"{part['label']} {tables.effect(part['estimate'], part['unit'])}" for part in one["parts"]]
+        found = [f"{part['label']} {effect(part['estimate'], part['unit'])}" for part in one["parts"]]
         assert shown["parts"] == found
         note = f"{one['note']} " if one["note"] else ""
         assert f"\n\n**{one['id']}: {one['verdict']}.** {note}{one['rule']}\n" in text
@@ -488,7 +488,7 @@ def test_sections_follow_each_other_in_markdown(results: dict[str, Any]) -> None
 
 def test_columns_of_numbers_stand_to_the_right_in_markdown() -> None:
     rows = [["  a|b", "1.5", "\N{MINUS SIGN}2", None, "x<y"], [None, "+3", "-4", "5", "6"]]
-    assert page.markdown_table(Table("T", ["", "n", "m|o", "k", "text"], rows)).split("\n") == [
+    assert markdown_table(Table("T", ["", "n", "m|o", "k", "text"], rows)).split("\n") == [
         "|  | n | m\\|o | k | text |",
         "|---|---:|---:|---:|---|",
         "| a\\|b | 1.5 | \N{MINUS SIGN}2 | - | x&lt;y |",
@@ -543,8 +543,8 @@ def test_the_page_shows_a_better_variant_as_better_and_with_the_two_swapped_as_w
 def test_readme_gets_the_tables_between_its_marks(results: dict[str, Any], tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- results -->\nstale\n<!-- /results -->\nafter\n")
-    page.fill_readme(readme, results)
-    page.fill_readme(readme, results)
+    documents.fill_readme(readme, results)
+    documents.fill_readme(readme, results)
     text = readme.read_text()
     assert text.startswith(
         "before\n<!-- results -->\n## Results\n\nFrom `python main.py report --seeds 3`, which writes this section: "
@@ -566,18 +566,18 @@ def test_readme_gets_the_tables_between_its_marks(results: dict[str, Any], tmp_p
     ]
     assert text.count("\n### ") == len(shown)
     for table in shown:
-        assert f"### {table.title}\n\n{page.markdown_table(table)}\n\n{table.note}".strip() in text
+        assert f"### {table.title}\n\n{markdown_table(table)}\n\n{table.note}".strip() in text
     assert list(markdown_tables(text)) == titles(shown)
     readme.write_text("no marks")
     with pytest.raises(UserError, match="needs the lines"):
-        page.fill_readme(readme, results)
+        documents.fill_readme(readme, results)
     assert readme.read_text() == "no marks"
 
 
 def test_the_ablation_gets_a_section_of_the_readme(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- ablation -->\nstale\n<!-- /ablation -->\nafter\n")
-    page.fill_readme_with_ablation(readme, ablation())
+    documents.fill_readme_with_ablation(readme, ablation())
     text = readme.read_text()
     assert text.startswith(
         "before\n<!-- ablation -->\n## Ablation of the best recipe\n\nFrom `python main.py ablation`, which writes "
@@ -612,7 +612,7 @@ def test_another_file_is_not_taken_for_an_ablation(tmp_path: Path) -> None:
 def test_an_ablation_is_added_to_a_log(n_changes: int, settings: str, tmp_path: Path) -> None:
     log = tmp_path / "log.md"
     log.write_text("# Log\n")
-    page.log_ablation(log, ablation() | {"n_changes": n_changes})
+    documents.log_ablation(log, ablation() | {"n_changes": n_changes})
     head, day, rest = re.split(r"(\d{4}-\d\d-\d\d)", log.read_text(), maxsplit=1)
     assert head == "# Log\n\n## "
     assert date.fromisoformat(day) in (date.today(), date.today() - timedelta(days=1))
@@ -671,12 +671,12 @@ def measured(
         assert given is model
         return iter(maps)
 
-    monkeypatch.setattr(page, "load_model", load_model)
-    monkeypatch.setattr(page, "batches", batches)
+    monkeypatch.setattr(attention, "load_model", load_model)
+    monkeypatch.setattr(attention, "batches", batches)
     data: Any = SimpleNamespace(corpus=SimpleNamespace(fingerprint="made up"))
-    found = page.attention_over_test(run, data, place)
-    monkeypatch.setattr(page, "batches", None)
-    assert page.attention_over_test(run, data, place) == found  # kept, and found again
+    found = attention.attention_over_test(run, data, place)
+    monkeypatch.setattr(attention, "batches", None)
+    assert attention.attention_over_test(run, data, place) == found  # kept, and found again
     return found
 
 
@@ -733,7 +733,7 @@ def test_attention_that_is_no_distribution_is_refused(here: Place, monkeypatch: 
 def test_attention_of_a_classifier_is_measured_on_every_test_row(pooling: Any, extra: int, data: Data) -> None:
     config = replace(TINY, vocabulary_size=len(data.tokenizer), pooling=pooling, n_classes=3)
     model = make_classifier(config, data.tokenizer.words, 0).eval()
-    found = list(page.batches(model, data, batch_size=10))
+    found = list(attention.batches(model, data, batch_size=10))
     assert [len(lengths) for _, lengths in found] == [10, 10, 4]
     assert torch.cat([lengths for _, lengths in found]).tolist() == (data.test.lengths + extra).tolist()
     row = 0
@@ -752,7 +752,7 @@ def test_attention_of_a_classifier_is_measured_on_every_test_row(pooling: Any, e
 def test_attention_of_a_decoder_is_measured_on_windows_of_every_test_text(data: Data) -> None:
     model = Decoder(replace(TINY, vocabulary_size=len(data.tokenizer)), data.tokenizer.words, 0).eval()
     streams = data.test_streams | {"short": replace(data.test_streams["obama"], ids=torch.tensor([5, 6, 7]))}
-    found = list(page.batches(model, replace(data, test_streams=streams), batch_size=2))
+    found = list(attention.batches(model, replace(data, test_streams=streams), batch_size=2))
     windows = []
     for name, stream in streams.items():
         width = 3 if name == "short" else 8
@@ -782,21 +782,21 @@ def test_attention_is_that_of_the_runs_with_learned_positions_that_trained(
         results["classifier"]["learned"][seed]["trained"] = False
 
     def share_out(job: Any, items: Any, n_workers: int, label: str) -> list[Any]:
-        assert (job.func, job.keywords) == (page.attention_over_test, {"data": "data", "place": "place"})
+        assert (job.func, job.keywords) == (attention.attention_over_test, {"data": "data", "place": "place"})
         assert (n_workers, label) == (7, "attention")
         return list(items)
 
-    monkeypatch.setattr(page, "share_out", share_out)
-    found: list[Any] = page.attention_of(results, kind, STUDY, "data", "place")  # type: ignore[arg-type]
+    monkeypatch.setattr(attention, "share_out", share_out)
+    found: list[Any] = attention.attention_of(results, kind, STUDY, "data", "place")  # type: ignore[arg-type]
     task = {"encoder": "classifier", "decoder": "decoder"}[kind]
     assert found == [Run(f"{task}-learned-seed{seed}", getattr(STUDY, task), seed) for seed in expected]
 
 
 def test_means_of_attention_are_over_seeds_by_layer_and_head(results: dict[str, Any]) -> None:
-    means = page.attention_means(results, "encoder")
+    means = attention.attention_means(results, "encoder")
     assert means["distance"] == [pytest.approx([mean, mean + 0.04]) for mean in (2.5, 3.8, 5.5)]
     assert means["padding"] == [pytest.approx([mean, mean + 0.04]) for mean in (0.25, 0.38, 0.45)]
-    entropies = page.attention_means(results, "decoder")["entropy"]
+    entropies = attention.attention_means(results, "decoder")["entropy"]
     assert entropies == [pytest.approx([mean, mean + 0.04]) for mean in (3.9, 3.6, 2.9)]
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from randomness import derived_seed, generator
+from common.randomness import derived_seed, generator
 
 
 def test_a_derived_seed_is_the_first_63_bits_of_a_digest() -> None:

@@ -5,24 +5,23 @@ from typing import Any
 import pytest
 from worlds import MACHINE, judged, made_up, swapped, typed
 
-import report
-import tables
-from claims import judge
-from tables import Table
+from reporting import tables, terminal
+from reporting.table import Table, plain, text_table
+from studies.claims import judge
 
 ON = "Computed on: commit 0123456789, PyTorch 2.4.1, Acme 9000, 1 thread a run"
 
 
 def test_columns_are_as_wide_as_their_widest_cell_and_numbers_stand_to_the_right() -> None:
     rows: list[list[Any]] = [["a", 1.005, 12345], ["longer", None, "text"], ["b", -1234.5, 7]]
-    assert report.text_table(["name", "value", "n"], rows).split("\n") == [
+    assert text_table(["name", "value", "n"], rows).split("\n") == [
         "name        value       n",
         "-------------------------",
         "a            1.00  12,345",
         "longer          -    text",
         "b       -1,234.50       7",
     ]
-    assert report.text_table(["x", "y"], [["a", 2.0]], digits=3).split("\n") == ["x      y", "--------", "a  2.000"]
+    assert text_table(["x", "y"], [["a", 2.0]], digits=3).split("\n") == ["x      y", "--------", "a  2.000"]
 
 
 # -------------------------------------------------------------------------------------------------------------- part 1
@@ -71,12 +70,12 @@ PART1 = [
 
 
 def test_part_1_is_shown_cell_by_cell(part1: dict[str, Any]) -> None:
-    assert report.part1_text(part1).split("\n") == PART1
+    assert terminal.part1_text(part1).split("\n") == PART1
 
 
 @pytest.mark.parametrize(("fell_back", "how"), [(True, "fell back to"), (False, "stayed at")])
 def test_part_1_says_that_a_run_is_at_chance(part1: dict[str, Any], fell_back: bool, how: str) -> None:
-    lines = report.part1_text(part1 | {"trained": False, "fell_back": fell_back}).split("\n")
+    lines = terminal.part1_text(part1 | {"trained": False, "fell_back": fell_back}).split("\n")
     assert lines == [
         *PART1[:-3],
         f"This run {how} chance: it knows no more of its training rows than which class is the largest. Runs of other "
@@ -88,11 +87,11 @@ def test_part_1_says_that_a_run_is_at_chance(part1: dict[str, Any], fell_back: b
 def test_part_1_says_nothing_of_what_is_not_there(part1: dict[str, Any]) -> None:
     part1["n_truncated"] = {"train": 0, "test": 0}
     part1["test"]["seen"] = {"n": 0, "accuracy": None}
-    lines = report.part1_text(part1).split("\n")
+    lines = terminal.part1_text(part1).split("\n")
     assert lines[-4:] == ["mean (macro)           -            -         -  58.30", "", *PART1[-2:]]
     assert "transformer (report recipe)       61.28         -         55.98" in lines
     part1["n_truncated"] = {"train": 0, "test": 2}
-    assert "Cut at 32 tokens: 0 training and 2 test rows." in report.part1_text(part1)
+    assert "Cut at 32 tokens: 0 training and 2 test rows." in terminal.part1_text(part1)
 
 
 # -------------------------------------------------------------------------------------------------------------- part 2
@@ -160,13 +159,13 @@ PART2 = [  # with one space for several
 
 
 def test_part_2_is_shown_cell_by_cell(part2: dict[str, Any]) -> None:
-    lines = [" ".join(line.split()) for line in report.part2_text(part2).split("\n")]
+    lines = [" ".join(line.split()) for line in terminal.part2_text(part2).split("\n")]
     assert [line for line in lines if not line.startswith("---")] == PART2
 
 
 def test_part_2_says_where_its_models_come_from(part2: dict[str, Any]) -> None:
     part2["models"][1]["machine"]["torch"] = "2.5.0"
-    assert report.part2_text(part2).split("\n")[-2:] == [
+    assert terminal.part2_text(part2).split("\n")[-2:] == [
         f"{ON}; and commit 0123456789, PyTorch 2.5.0, Acme 9000, 1 thread a run.",
         "A mixture: these runs come from different PyTorch versions (2.4.1, 2.5.0), which change results like a seed "
         "does.",
@@ -179,7 +178,7 @@ def test_part_2_says_where_its_models_come_from(part2: dict[str, Any]) -> None:
 def test_part_3_shows_its_tables_and_then_its_verdicts_with_their_parts() -> None:
     results = made_up()
     results["claims"] = [one for one in judge(results) if one["id"] in ("C9", "C13")]
-    lines = typed(report.part3_text(results)).split("\n")
+    lines = typed(terminal.part3_text(results)).split("\n")
     start = lines.index("Verdicts")
     assert lines[start:] == [
         "Verdicts",
@@ -198,30 +197,30 @@ def test_part_3_shows_its_tables_and_then_its_verdicts_with_their_parts() -> Non
         "",
         f"It took 5432.0 s in all. {ON}.",
     ]
-    assert "\n".join(lines[:start]) == typed("\n".join(report.plain(table) for table in tables.part3(results)))
-    one_seed = report.part3_text(results | {"seeds": [4]}).split("\n")
+    assert "\n".join(lines[:start]) == typed("\n".join(plain(table) for table in tables.part3(results)))
+    one_seed = terminal.part3_text(results | {"seeds": [4]}).split("\n")
     assert one_seed[-3:-1] == [
         "One seed gives no intervals, so nothing can be judged: --seeds 5 tells which differences are real.",
         "",
     ]
-    mixed = report.part3_text(results | {"machines": [MACHINE, MACHINE | {"torch": "2.5.0"}]}).split("\n")
+    mixed = terminal.part3_text(results | {"machines": [MACHINE, MACHINE | {"torch": "2.5.0"}]}).split("\n")
     assert mixed[-1].startswith("A mixture: these runs come from different PyTorch versions (2.4.1, 2.5.0)")
     judgement = {"id": "C1", "verdict": "cannot tell", "claim": "little", "note": "", "parts": []}
-    bare = report.part3_text(results | {"claims": [judgement], "halves": []})
+    bare = terminal.part3_text(results | {"claims": [judgement], "halves": []})
     assert bare.split("\n")[:3] == ["Verdicts", "C1   CANNOT TELL     little", ""]
 
 
 def test_a_table_is_shown_with_its_title_above_and_its_note_below() -> None:
     table = Table("A title", ["name", "value"], [["a", "1.5"], ["b", None]], "A note.")
-    assert report.plain(table) == "A title\nname  value\n-----------\na       1.5\nb         -\n(A note.)\n"
-    assert report.plain(Table("A title", ["name"], [["same"]])) == "A title\nname\n----\nsame\n"
+    assert plain(table) == "A title\nname  value\n-----------\na       1.5\nb         -\n(A note.)\n"
+    assert plain(Table("A title", ["name"], [["same"]])) == "A title\nname\n----\nsame\n"
 
 
 def test_the_terminal_shows_a_better_variant_as_better_and_with_the_two_swapped_as_worse() -> None:
     results = made_up()
 
     def shown(results: dict[str, Any]) -> str:
-        return typed(report.part3_text(results))
+        return typed(terminal.part3_text(results))
 
     better, worse = shown(judged(results)), shown(swapped(results, "learned", "alibi"))
     for verdict, text in (("HOLDS        ", better), ("DOES NOT HOLD", worse)):
@@ -247,7 +246,7 @@ def test_the_ablation_is_shown_task_by_task_as_far_as_it_went() -> None:
         row | {"task": "decoder", "measure": "perplexity", "unit": "ratio"},
     ]
     results: dict[str, Any] = {"rows": rows, "seeds": [0, 1, 2], "machines": [MACHINE], "total_seconds": 123.4}
-    text = report.ablation_text(results)
+    text = terminal.ablation_text(results)
     assert text.index("Ablation of the best classifier\n") < text.index("Ablation of the best decoder\n")
     assert "the recipe       63.0 ± 1.0       -" in text
     assert text.endswith("\nIt took 2.1 minutes.")

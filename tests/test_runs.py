@@ -24,13 +24,18 @@ import torch
 from launch import server
 
 import main
-import runs
+from common.files import Interrupted, UserError
+from common.randomness import derived_seed
 from dataset import Data
-from files import Interrupted, UserError
-from inference import load_model
-from randomness import derived_seed
-from runs import Place, Recipe, Run, identity_of, open_place, perform, perform_all, remembered, share_out
-from training import TrainingConfig, stop_signals, train
+from evaluation import accuracy
+from studies import workers
+from studies.workers import perform_all, share_out
+from training import machine, runs
+from training.loop import train
+from training.processes import stop_signals
+from training.recipe import Recipe, Run, TrainingConfig
+from training.runs import Place, identity_of, open_place, perform, remembered
+from training.weights import load_model
 from transformer import TransformerConfig
 
 TINY = TransformerConfig(0, n_embd=8, n_layer=1, block_size=8, ff_dim=8, dropout=0.1)
@@ -172,7 +177,7 @@ def test_a_finished_record_holds_on_another_machine_but_not_under_other_threads(
         path = place.out / "runs" / "classifier.json"
         assert found == f"{path}: of another run (threads is 1 there and 2 here); {hint}"
     else:
-        there = runs.machine()
+        there = machine.machine()
         monkeypatch.setattr(runs, "machine", lambda: there | {key: "another"})
         assert perform(CLASSIFIER, data, place) == record
 
@@ -192,7 +197,7 @@ def half_done(data: Data, place: Place) -> Place:
 def test_half_a_run_of_another_machine_is_refused_and_what_differs_is_named(
     key: str, data: Data, half_done: Place, monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
 ) -> None:
-    there = runs.machine()
+    there = machine.machine()
     if key == "threads":
         threads(2)
     else:
@@ -284,10 +289,10 @@ def test_a_record_says_what_was_trained_how_long_and_where(
     )
     expected = {"name": "classifier", "seed": 5, "n_parameters": n_parameters, "train_seconds": 12.5}
     assert record | expected == record
-    assert (record["machine"], record["identity"]) == (runs.machine(), identity)
+    assert (record["machine"], record["identity"]) == (machine.machine(), identity)
     assert json.loads((place.out / "runs" / "classifier.json").read_text()) == record
     assert (given["config"], given["seed"], given["label"]) == (run.recipe.training, 5, "classifier")
-    assert given["identity"] == identity | {"machine": runs.machine()}
+    assert given["identity"] == identity | {"machine": machine.machine()}
     assert given["checkpoint"] == place.out / "runs" / "classifier.checkpoint.safetensors"
     assert not given["checkpoint"].exists()
     model = load_model(place.out / "classifier.safetensors", "classifier")
@@ -325,7 +330,7 @@ def test_a_run_that_falls_back_at_its_end_is_recorded_as_such(
         right = torch.nn.functional.one_hot(rows.labels, 3).float()
         return right if len(calls) <= 2 else torch.eye(3)[torch.zeros_like(rows.labels)]
 
-    monkeypatch.setattr(runs.evaluation, "class_probabilities", probabilities)
+    monkeypatch.setattr(accuracy, "class_probabilities", probabilities)
     record = perform(CLASSIFIER, data, place)
     accuracies = [(row["train_accuracy"], row["test_accuracy"]) for row in record["epochs"]]
     assert accuracies == [(100, 100), (pytest.approx(100 / 3), pytest.approx(100 / 3))]
@@ -361,7 +366,7 @@ def test_a_new_folder_says_what_is_run_there_and_by_what(tmp_path: Path, capsys:
     for resume, said in ((False, ""), (True, ": nothing to resume there; starting from the beginning\n")):
         out = tmp_path / str(resume)
         assert open_place(out, torch.device("cpu"), {"seed": 3}, resume) == Place(out, torch.device("cpu"))
-        assert json.loads((out / "config.json").read_text()) == {"seed": 3, "machine": runs.machine()}
+        assert json.loads((out / "config.json").read_text()) == {"seed": 3, "machine": machine.machine()}
         assert capsys.readouterr().err == (f"{out}{said}" if said else "")
         assert [path.name for path in out.iterdir()] == ["config.json"]
 
@@ -387,13 +392,13 @@ def test_earlier_runs_are_set_aside_unless_resumed(tmp_path: Path, capsys: pytes
 def test_a_machine_is_described_by_what_bits_depend_on(
     monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
 ) -> None:
-    monkeypatch.setattr(runs, "code_version", lambda: {"commit": "c", "dirty": False, "code": "d"})
-    monkeypatch.setattr(runs, "processor_name", lambda: "a processor")
-    monkeypatch.setattr(runs, "process", lambda: (3, 4))
+    monkeypatch.setattr(machine, "code_version", lambda: {"commit": "c", "dirty": False, "code": "d"})
+    monkeypatch.setattr(machine, "processor_name", lambda: "a processor")
+    monkeypatch.setattr(machine, "process", lambda: (3, 4))
     monkeypatch.setattr(os, "cpu_count", lambda: 96)
     monkeypatch.setattr(platform, "python_version", lambda: "3.99.1")
     threads(2)
-    assert runs.machine() == {
+    assert machine.machine() == {
         "commit": "c",
         "dirty": False,
         "code": "d",
@@ -409,9 +414,9 @@ def test_a_machine_is_described_by_what_bits_depend_on(
 def test_a_mixture_of_machines_is_found() -> None:
     one, two = {"processor": "one", "threads": 1}, {"processor": "two", "threads": 1}
     records = [{"machine": machine} for machine in (one, two, dict(one), two | {"threads": 2})]
-    assert runs.distinct_machines(records) == [one, two, {"processor": "two", "threads": 2}]
-    assert runs.distinct_machines(records[:1] * 3) == [one]
-    assert runs.distinct_machines([]) == []
+    assert machine.distinct_machines(records) == [one, two, {"processor": "two", "threads": 2}]
+    assert machine.distinct_machines(records[:1] * 3) == [one]
+    assert machine.distinct_machines([]) == []
 
 
 @pytest.fixture
@@ -423,16 +428,16 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     who = ["-c", "user.name=Orator", "-c", "user.email=orator@example.org"]
     for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", "first"]):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    monkeypatch.setattr(runs, "__file__", str(tmp_path / "runs.py"))
-    runs.code_version.cache_clear()
+    monkeypatch.setattr(machine, "__file__", str(tmp_path / "training" / "machine.py"))
+    machine.code_version.cache_clear()
     yield tmp_path
-    runs.code_version.cache_clear()
+    machine.code_version.cache_clear()
 
 
 def test_the_code_is_described_by_its_commit_what_differs_from_it_and_its_modules(checkout: Path) -> None:
     def version() -> dict[str, Any]:
-        runs.code_version.cache_clear()
-        return runs.code_version()
+        machine.code_version.cache_clear()
+        return machine.code_version()
 
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True, check=True)
     code = hashlib.sha256(b"a = 1\nb = 1\n").hexdigest()[:16]
@@ -440,9 +445,9 @@ def test_the_code_is_described_by_its_commit_what_differs_from_it_and_its_module
     assert version() == clean
     (checkout / "README.md").write_text("changed\n")
     assert version() == clean | {"dirty": True}
-    assert runs.code_version() == clean | {"dirty": True}
+    assert machine.code_version() == clean | {"dirty": True}
     (checkout / "README.md").write_text("read me\n")
-    assert runs.code_version() == clean | {"dirty": True}  # of the code that was loaded
+    assert machine.code_version() == clean | {"dirty": True}  # of the code that was loaded
     assert version() == clean
     (checkout / "c.py").write_text("c = 1\n")  # not tracked, but loaded
     assert version() == clean | {"code": hashlib.sha256(b"a = 1\nb = 1\nc = 1\n").hexdigest()[:16]}
@@ -455,11 +460,11 @@ def test_without_git_the_modules_alone_say_what_the_code_is(checkout: Path, monk
     expected = {"commit": None, "dirty": None, "code": hashlib.sha256(b"a = 1\nb = 1\n").hexdigest()[:16]}
     with monkeypatch.context() as without_git:
         without_git.setenv("PATH", "")
-        assert runs.code_version() == expected
+        assert machine.code_version() == expected
     (checkout / ".git").rename(checkout / "no longer git")
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(checkout.parent))
-    runs.code_version.cache_clear()
-    assert runs.code_version() == expected
+    machine.code_version.cache_clear()
+    assert machine.code_version() == expected
 
 
 INTEL = """processor\t: 0
@@ -495,11 +500,11 @@ def test_the_processor_is_named_as_the_system_does(
     monkeypatch.setattr(Path, "read_text", read_text)
     monkeypatch.setattr(platform, "processor", lambda: processor)
     monkeypatch.setattr(platform, "machine", lambda: "aarch64")
-    runs.processor_name.cache_clear()
+    machine.processor_name.cache_clear()
     try:
-        assert runs.processor_name() == expected
+        assert machine.processor_name() == expected
     finally:
-        runs.processor_name.cache_clear()
+        machine.processor_name.cache_clear()
 
 
 # ------------------------------------------------------------------------------------------------------- several runs
@@ -530,7 +535,7 @@ def trouble(item: str) -> str:
 def test_trouble_in_a_worker_is_trouble_here(
     item: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runs.multiprocessing, "get_context", lambda _method: server)  # starts quicker
+    monkeypatch.setattr(workers.multiprocessing, "get_context", lambda _method: server)  # starts quicker
     with pytest.raises(error):
         share_out(trouble, ["good", item, "good"], 2, "items")
 
@@ -541,7 +546,7 @@ def in_shared_memory(tensor: torch.Tensor, _item: int) -> bool:
 
 @pytest.mark.processes
 def test_what_workers_get_is_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runs.multiprocessing, "get_context", lambda _method: server)
+    monkeypatch.setattr(workers.multiprocessing, "get_context", lambda _method: server)
     assert share_out(functools.partial(in_shared_memory, torch.zeros(3)), [0, 1], 2, "items") == [False, False]
 
 
@@ -571,7 +576,7 @@ class Pool:
 @pytest.fixture
 def pools(monkeypatch: pytest.MonkeyPatch) -> list[Pool]:
     monkeypatch.setattr(Pool, "made", [], raising=False)
-    monkeypatch.setattr(runs, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(workers, "ProcessPoolExecutor", Pool)
     return Pool.made
 
 
@@ -588,7 +593,7 @@ def test_workers_are_as_many_as_asked_and_have_the_threads_of_their_parent(
     expected = ["did 0", "did 1", "did 2"]
     assert share_out(raised, [0, 1, 2], 2, "items") == expected
     assert share_out(raised, [0, 1, 2], 9, "items") == expected
-    assert [pool.settings for pool in pools] == [(n, "spawn", runs._start_worker, (3,)) for n in (2, 3)]
+    assert [pool.settings for pool in pools] == [(n, "spawn", workers._start_worker, (3,)) for n in (2, 3)]
     assert [pool.shut_down for pool in pools] == [[], []]
     for items, n_workers in (([0, 1, 2], 1), ([0], 5), ([], 2)):  # in this process
         assert share_out(lambda item: raised(item), items, n_workers, "items") == expected[: len(items)]
@@ -637,7 +642,7 @@ def test_a_termination_interrupts_once() -> None:
             cleared_up.append(True)
 
     before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), runs._terminated_as_interrupted():
+    with pytest.raises(KeyboardInterrupt), workers._terminated_as_interrupted():
         twice()
     assert cleared_up
     assert signal.getsignal(signal.SIGTERM) is before
@@ -659,12 +664,12 @@ def test_a_worker_keeps_its_memory_takes_its_threads_and_dies_with_its_parent(
             self.target()
 
     monkeypatch.setattr(multiprocessing, "parent_process", lambda: parent)
-    monkeypatch.setattr(runs.threading, "Thread", Thread)
+    monkeypatch.setattr(workers.threading, "Thread", Thread)
     monkeypatch.setattr(os, "_exit", lambda code: events.append(("exit", code)))
-    monkeypatch.setattr(runs, "keep_freed_memory", lambda: events.append("keeps memory"))
+    monkeypatch.setattr(workers, "keep_freed_memory", lambda: events.append("keeps memory"))
     before = signal.getsignal(signal.SIGINT)
     try:
-        runs._start_worker(3)
+        workers._start_worker(3)
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
@@ -682,7 +687,7 @@ def test_all_runs_are_performed_and_their_measurements_gathered_at_last(
             raise UserError("bad")
         return {"name": run.name}
 
-    monkeypatch.setattr(runs, "perform", performed)
+    monkeypatch.setattr(workers, "perform", performed)
     assert perform_all([DECODER, CLASSIFIER], data, place, 1) == [{"name": "decoder"}, {"name": "classifier"}]
     assert (place.out / "metrics.jsonl").read_text() == "classifier\ndecoder\n"
     with pytest.raises(UserError, match="bad"):
@@ -698,7 +703,7 @@ def threads_here(_item: int) -> int:
 def test_a_worker_computes_with_the_threads_of_its_parent(
     monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
 ) -> None:
-    monkeypatch.setattr(runs.multiprocessing, "get_context", lambda _method: server)
+    monkeypatch.setattr(workers.multiprocessing, "get_context", lambda _method: server)
     threads(3)
     assert share_out(threads_here, [0, 1], 2, "items") == [3, 3]
 
@@ -731,7 +736,7 @@ def until_stopped(started: Path) -> None:
 def test_ctrl_c_stops_the_workers_and_they_take_up_nothing_else(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(runs.multiprocessing, "get_context", lambda _method: server)
+    monkeypatch.setattr(workers.multiprocessing, "get_context", lambda _method: server)
     items = [tmp_path / str(number) for number in range(8)]
 
     def interrupt() -> None:
@@ -755,4 +760,4 @@ def test_what_was_computed_for_something_else_is_computed_anew(tmp_path: Path) -
 
 
 def test_a_record_names_the_processor_that_made_it() -> None:
-    assert runs.machine()["processor"] == runs.processor_name()
+    assert machine.machine()["processor"] == machine.processor_name()

@@ -15,13 +15,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from common.files import UserError
 from dataset import Data, load_data
-from evaluation import Protocol, class_probabilities, perplexity, token_nats
-from experiments import RECIPES, customise
-from files import UserError
-from inference import Task, load_model
-from runs import ClassifierWork, DecoderWork, Place, Recipe, Run, perform
-from training import TrainingConfig, train, weights
+from evaluation.accuracy import class_probabilities
+from evaluation.perplexity import Protocol, perplexity, token_nats
+from studies.recipes import RECIPES
+from training.loop import train
+from training.recipe import Recipe, Run, Task, TrainingConfig, customise
+from training.runs import Place, perform
+from training.tasks import ClassifierWork, DecoderWork
+from training.weights import load_model, weights
 from transformer import Decoder, Dropout, TransformerConfig
 
 TASKS: tuple[Task, ...] = get_args(Task)

@@ -5,8 +5,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from baselines import KneserNey
-from smoothing import kneser_ney, uniform, unseen_words
+from evaluation.ngrams import KneserNey
+from evaluation.smoothing import kneser_ney, uniform, unseen_words
 from tokenizer import PAD, UNK
 
 STREAM = torch.tensor([2, 3, 2, 4, 2, 3])  # a b a c a b over <pad> <unk> a b c d e

@@ -14,14 +14,14 @@ import torch
 from worlds import typed
 
 import dataset
-import exploration
-import page
-import report
+import studies.study
 import utilities
+from common.files import write_bytes
 from dataset import Data
-from exploration import Study
-from runs import Place, Recipe
-from training import TrainingConfig
+from reporting import page, terminal
+from studies.study import Study
+from training.recipe import Recipe, TrainingConfig
+from training.runs import Place
 from transformer import TransformerConfig
 
 TINY = TransformerConfig(0, n_embd=16, n_layer=1, block_size=8, ff_dim=16)
@@ -65,14 +65,14 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
 def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures take seconds: here each is a dot."""
     for name in ("line_figure", "attention_figure", "grid_figure", "confusion_figure", "interval_figure"):
-        monkeypatch.setattr(utilities, name, lambda path, *_, **__: utilities.write_bytes(path, SMALLEST_PNG))
+        monkeypatch.setattr(utilities, name, lambda path, *_, **__: write_bytes(path, SMALLEST_PNG))
 
 
 @pytest.fixture(scope="module")
 def results(data: Data, place: Place) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         draw_nothing(monkeypatch)
-        monkeypatch.setattr(exploration, "RATES", (0.2, 0.3))
+        monkeypatch.setattr(studies.study, "RATES", (0.2, 0.3))
         page.report(STUDY, data, place, "python main.py report --seeds 3", quick=True, ablation=None)
     return json.loads((place.out / "results.json").read_text())
 
@@ -81,7 +81,7 @@ def results(data: Data, place: Place) -> dict[str, Any]:
 def shown(results: dict[str, Any], place: Place) -> dict[str, str]:
     """What a person reads, by medium."""
     files = {name: (place.out / f"report.{name}").read_text(encoding="utf-8") for name in ("md", "html")}
-    return {"terminal": report.part3_text(results), **files}
+    return {"terminal": terminal.part3_text(results), **files}
 
 
 # ------------------------------------------------------------------------------------------------- what was planted
@@ -198,8 +198,13 @@ def test_a_second_start_trains_measures_and_times_nothing(
     results: dict[str, Any], data: Data, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw_nothing(monkeypatch)
-    monkeypatch.setattr(exploration, "RATES", (0.2, 0.3))
-    for name in ("runs.train", "exploration.train", "exploration.perplexity", "page.batches"):
+    monkeypatch.setattr(studies.study, "RATES", (0.2, 0.3))
+    for name in (
+        "training.runs.train",
+        "studies.timing.train",
+        "studies.lengths.perplexity",
+        "studies.attention.batches",
+    ):
         monkeypatch.setattr(name, None)
     ablation: dict[str, Any] = {"rows": [], "machines": [], "seeds": [0]}
     again = json.loads(json.dumps(page.report(STUDY, data, place, "another", quick=False, ablation=ablation)))

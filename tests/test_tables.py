@@ -28,9 +28,9 @@ from worlds import (
     typed,
 )
 
-import tables
-from claims import judge
-from tables import Table
+from reporting import table, tables
+from reporting.table import Table
+from studies.claims import judge
 
 OVER_SEEDS = "mean ± standard deviation over 3 seeds"
 NAMES = {"learned": "learned positions", "alibi": "ALiBi", "none": "no positions", "alibi-steep": "ALiBi, slopes x 8"}
@@ -63,13 +63,13 @@ def compare(table: Table, title: str, header: list[str], rows: list[list[str | N
 
 
 def test_numbers_are_written_as_people_write_them() -> None:
-    assert tables.number(-1234.56) == "\N{MINUS SIGN}1,234.6"
-    assert tables.number(1234.5678, 3) == "1,234.568"
-    assert [typed(tables.number(value, sign=True)) for value in (2.0, -2.0, -0.04)] == ["+2.0", "-2.0", "+0.0"]
-    assert [typed(tables.number(-0.04, digits)) for digits in (1, 2)] == ["0.0", "-0.04"]
-    assert tables.spread([1.0, 3.0]) == "2.0 ± 1.4"
-    assert tables.spread([1.0, 3.0], 3) == "2.000 ± 1.414"
-    assert tables.spread([2.0]) == "2.0"
+    assert table.number(-1234.56) == "\N{MINUS SIGN}1,234.6"
+    assert table.number(1234.5678, 3) == "1,234.568"
+    assert [typed(table.number(value, sign=True)) for value in (2.0, -2.0, -0.04)] == ["+2.0", "-2.0", "+0.0"]
+    assert [typed(table.number(-0.04, digits)) for digits in (1, 2)] == ["0.0", "-0.04"]
+    assert table.spread([1.0, 3.0]) == "2.0 ± 1.4"
+    assert table.spread([1.0, 3.0], 3) == "2.000 ± 1.414"
+    assert table.spread([2.0]) == "2.0"
 
 
 @pytest.mark.parametrize(
@@ -85,13 +85,13 @@ def test_numbers_are_written_as_people_write_them() -> None:
     ],
 )
 def test_an_effect_stands_with_its_interval_and_unit(unit: str, bare: bool, expected: str) -> None:
-    assert typed(tables.effect({"mean": 0.86, "low": 0.8499, "high": 0.871}, unit, bare)) == expected
-    alone = tables.effect({"mean": 0.86, "low": None, "high": None}, unit, bare)
+    assert typed(table.effect({"mean": 0.86, "low": 0.8499, "high": 0.871}, unit, bare)) == expected
+    alone = table.effect({"mean": 0.86, "low": None, "high": None}, unit, bare)
     assert typed(alone) == expected.split(" [")[0] + expected.split("]")[1]
 
 
 def test_a_ratio_above_one_is_a_rise() -> None:
-    assert tables.effect({"mean": 1.5, "low": 1.25, "high": 2.0}, "ratio") == "+50.0 [+25.0, +100.0] %"
+    assert table.effect({"mean": 1.5, "low": 1.25, "high": 2.0}, "ratio") == "+50.0 [+25.0, +100.0] %"
 
 
 def test_what_computed_a_record_is_told_and_a_mixture_is_warned_of() -> None:

@@ -10,14 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
-import evaluation
+from common.files import UserError
+from common.randomness import generator
 from dataset import Data, epoch_batches, load_data, same_text, window_starts
-from evaluation import Protocol
-from files import UserError
-from inference import load_model
-from randomness import generator
-from runs import DISCOUNT, ClassifierWork, DecoderWork, Place, Recipe, Run, perform
-from training import TrainingConfig
+from evaluation import accuracy, perplexity
+from evaluation.perplexity import Protocol
+from training.recipe import Recipe, Run, TrainingConfig
+from training.runs import Place, perform
+from training.tasks import DISCOUNT, ClassifierWork, DecoderWork
+from training.weights import load_model
 from transformer import PhraseEmbedding, TransformerConfig
 
 CPU = torch.device("cpu")
@@ -347,7 +348,7 @@ def test_a_row_of_measurements_by_hand(small: Data, monkeypatch: pytest.MonkeyPa
         found[9] = torch.tensor([0.4, 0.6])
         return found
 
-    monkeypatch.setattr(evaluation, "class_probabilities", probabilities)
+    monkeypatch.setattr(accuracy, "class_probabilities", probabilities)
     expected = {"train_accuracy": 60.0, "test_accuracy": 100.0}  # 5 of class 0, and row 9; 9 of class 0, and row 9
     assert work.measure(6, 0.5) == {"epoch": 2, "train_loss": 0.5, **expected}
 
@@ -382,7 +383,7 @@ def test_a_fold_is_left_out_of_training_and_measured(
             given.append(data)
             super().__init__(run, data, device)
 
-    monkeypatch.setattr("runs.ClassifierWork", Noted)
+    monkeypatch.setattr("training.runs.ClassifierWork", Noted)
     every = {same_text(row.text) for row in small.corpus.train}
     for fold in range(5):
         run = replace(run_of("classifier", duration=1, fold=fold), name=f"fold {fold}")
@@ -450,7 +451,7 @@ def test_perplexities_are_those_of_the_texts_and_lengths_they_are_named_after(
         size = {"train": 10, "one": 20, "two": 30}[sizes[len(ids)]] + protocol.length
         return torch.full((len(ids),), math.log(size), dtype=torch.float64)
 
-    monkeypatch.setattr(evaluation, "token_nats", nats)
+    monkeypatch.setattr(perplexity, "token_nats", nats)
     row = work.measure(4, 0.5)
     assert (row["iteration"], row["train_loss"]) == (4, 0.5)
     assert row["perplexity"] == pytest.approx({"train": 14, "one": 24, "two": 34})
@@ -471,7 +472,7 @@ def test_perplexities_are_those_of_the_texts_and_lengths_they_are_named_after(
 
 def decoder_measured(data: Data) -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(evaluation, "token_nats", lambda model, ids, protocol: torch.ones(len(ids)))
+        patch.setattr(perplexity, "token_nats", lambda model, ids, protocol: torch.ones(len(ids)))
         return decoder(data).measure(1, 0.0)
 
 
@@ -481,7 +482,7 @@ def test_a_decoder_resumed_after_its_last_measurement_is_measured_again(
     work, again = decoder(small), decoder(small)
     work.measure(3, 0.5)
     assert again.record([]) == work.record([])
-    monkeypatch.setattr(evaluation, "token_nats", None)
+    monkeypatch.setattr(perplexity, "token_nats", None)
     work.record([])  # not measured twice
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tokenizer
-from files import UserError
+from common.files import UserError
 from tokenizer import PAD, UNK, Tokenizer, detokenize, tokenize, tokenize_all
 
 ROOT = Path(__file__).parent.parent

@@ -22,10 +22,16 @@ import torch.nn.functional as F
 from launch import group
 from torch import Tensor, nn
 
-import training
-from files import Interrupted, UserError, read_json, read_tensors, write_json, write_tensors
-from randomness import derived_seed
-from training import TrainingConfig, WithLoss, make_optimizer, rate_factor, train, training_step, weights
+import training.checkpoint
+import training.optimizer
+import training.weights
+from common.files import Interrupted, UserError, read_json, read_tensors, write_json, write_tensors
+from common.randomness import derived_seed
+from training import loop, processes
+from training.loop import WithLoss, train, training_step
+from training.optimizer import make_optimizer, rate_factor
+from training.recipe import TrainingConfig
+from training.weights import weights
 from transformer import Classifier, Decoder, TransformerConfig
 
 N, BATCH = 19, 6  # the last batch of an epoch is a single item
@@ -116,7 +122,7 @@ def test_learning_rates_by_hand(schedule: Any, warmup: float, factors: list[floa
     config = TrainingConfig(learning_rate=0.5, schedule=schedule, warmup=warmup)
     assert [rate_factor(config, step, 5) for step in range(5)] == pytest.approx(factors)
     optimizer = make_optimizer(network(), config)
-    training.set_learning_rate(optimizer, config, 1, 5)
+    training.optimizer.set_learning_rate(optimizer, config, 1, 5)
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.5 * factors[1]] * 2)
 
 
@@ -133,7 +139,7 @@ def test_a_batch_in_parts_is_the_whole_batch(accumulate: int) -> None:
 
 
 def model_with_loss(model: nn.Module) -> nn.Module:
-    return training.WithLoss(model, squared_error)
+    return loop.WithLoss(model, squared_error)
 
 
 def steps_by_hand(
@@ -365,8 +371,8 @@ def test_every_step_of_every_seed_has_a_dropout_of_its_own() -> None:
 def test_each_process_takes_its_items_and_a_dropout_of_its_own_and_the_first_measures(
     rank: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "process", lambda: (rank, 2))
-    monkeypatch.setattr(training, "sum_over_processes", lambda *values: list(values))
+    monkeypatch.setattr(loop, "process", lambda: (rank, 2))
+    monkeypatch.setattr(loop, "sum_over_processes", lambda *values: list(values))
     members: list[Member] = []
 
     class Noted(Member):
@@ -446,7 +452,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(training, "time", clock)
+    monkeypatch.setattr(loop, "time", clock)
     return clock
 
 
@@ -467,11 +473,11 @@ def timed(
         wait(1e5)
         return {}
 
-    def save_checkpoint(path: Any, model: Any, optimizer: Any, state: training.State, identity: Any) -> None:
+    def save_checkpoint(path: Any, model: Any, optimizer: Any, state: training.checkpoint.State, identity: Any) -> None:
         wait(saving)
         saved.append(state.step)
 
-    monkeypatch.setattr(training, "save_checkpoint", save_checkpoint)
+    monkeypatch.setattr(loop, "save_checkpoint", save_checkpoint)
     _, seconds = train(
         network(),
         [torch.arange(2)] * n_steps,
@@ -557,7 +563,7 @@ def bars_of_training(monkeypatch: pytest.MonkeyPatch) -> list[Bar]:
         bars.append(Bar(**settings))
         return bars[-1]
 
-    monkeypatch.setattr(training, "tqdm", tqdm)
+    monkeypatch.setattr(loop, "tqdm", tqdm)
     return bars
 
 
@@ -602,7 +608,7 @@ def test_measuring_more_often_changes_nothing() -> None:
 def test_a_resumed_run_ends_bitwise_like_one_never_stopped(
     where: str, at: int, seconds_between_checkpoints: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "SECONDS_BETWEEN_CHECKPOINTS", seconds_between_checkpoints)
+    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", seconds_between_checkpoints)
     checkpoint, expected = tmp_path / "checkpoint", fit()
 
     def interfere(now_where: str, now_at: int) -> None:
@@ -651,7 +657,7 @@ def test_outside_the_main_thread_signals_stay_with_whoever_has_them() -> None:
 def test_what_an_interrupted_step_leaves_is_saved_as_it_was_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(training, "SHARE_OF_CHECKPOINTS", 0.0)  # none but this one
+    monkeypatch.setattr(loop, "SHARE_OF_CHECKPOINTS", 0.0)  # none but this one
 
     def interfere(where: str, at: int) -> None:
         if (where, at) == ("step", 11):  # the second part of the sixth step; the fourth has but one
@@ -759,14 +765,14 @@ def test_what_a_model_has_learned_is_each_parameter_once_and_the_buffers_it_keep
     model, other = Shared(), Shared()
     assert list(weights(model)) == ["first.weight", "second.bias", "mean"]
     tensors = {"first.weight": torch.ones(2, 2), "second.bias": torch.full((2,), 2.0), "mean": torch.full((2,), 3.0)}
-    training.load_weights(model, tensors, tmp_path)
+    training.weights.load_weights(model, tensors, tmp_path)
     assert_same_bits(weights(model), tensors)
     assert model.second.weight is model.first.weight
     assert model.first.weight.requires_grad
     before = {name: tensor.clone() for name, tensor in weights(other).items()}
     for wrong in ({"mean": torch.zeros(2)}, tensors | {"more": torch.zeros(1)}, tensors | {"mean": torch.zeros(3)}):
         with pytest.raises(UserError) as caught:
-            training.load_weights(other, wrong, Path("file"))
+            training.weights.load_weights(other, wrong, Path("file"))
         remedy = "use the settings it was trained with"
         assert str(caught.value) == f"file: its weights are not of this architecture; {remedy}"
         assert_same_bits(weights(other), before)
@@ -778,8 +784,10 @@ def test_a_checkpoint_brings_back_weights_optimizer_and_state(tmp_path: Path) ->
     step = [WithLoss(model, squared_error) for model in models]
     training_step(step[0], optimizers[0], torch.arange(5), TrainingConfig())
     state: dict[str, Any] = {"step": 3, "loss_sum": 0.5, "loss_count": 2, "seconds": 1.25, "history": [{"epoch": 1}]}
-    training.save_checkpoint(tmp_path / "c", models[0], optimizers[0], training.State(**state), {"seed": 1})
-    assert vars(training.load_checkpoint(tmp_path / "c", models[1], optimizers[1], {"seed": 1})) == state
+    training.checkpoint.save_checkpoint(
+        tmp_path / "c", models[0], optimizers[0], training.checkpoint.State(**state), {"seed": 1}
+    )
+    assert vars(training.checkpoint.load_checkpoint(tmp_path / "c", models[1], optimizers[1], {"seed": 1})) == state
     assert_same_bits(weights(models[1]), weights(models[0]))
     for key in ("step", "exp_avg", "exp_avg_sq"):
         found, expected = (
@@ -816,7 +824,7 @@ def test_the_device_is_the_one_asked_for_or_the_fastest(
         monkeypatch.delenv("LOCAL_RANK", raising=False)
     else:
         monkeypatch.setenv("LOCAL_RANK", local_rank)
-    assert training.pick_device(name) == torch.device(expected)
+    assert processes.pick_device(name) == torch.device(expected)
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps"])
@@ -824,7 +832,7 @@ def test_a_device_that_is_not_there_is_refused(name: str, monkeypatch: pytest.Mo
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(UserError) as caught:
-        training.pick_device(name)
+        processes.pick_device(name)
     assert str(caught.value) == f"--device {name}: not available on this machine; use --device cpu or auto"
 
 
@@ -844,7 +852,7 @@ def member(folder: Path, batch_size: int, accumulate: int, trouble: str = "") ->
     torch.set_num_threads(1)
     config = replace(CONFIG, accumulate=accumulate)
     try:
-        with training.processes():
+        with processes.processes():
             found, history = fit(
                 folder / "checkpoint", network(dropout=0.0), config, batch_size=batch_size, interfere=interfere
             )
@@ -892,7 +900,7 @@ def test_batch_norm_is_not_computed_by_several_processes(monkeypatch: pytest.Mon
         fit(model=nn.Sequential(nn.Linear(4, 1), nn.BatchNorm1d(1)), config=TrainingConfig(), batch_size=N)
 
     run()  # one process, in one piece
-    monkeypatch.setattr(training, "process", lambda: (0, 2))
+    monkeypatch.setattr(loop, "process", lambda: (0, 2))
     with pytest.raises(UserError) as caught:
         run()
     remedy = "leave it out, or use one process and no --accumulate"
@@ -905,9 +913,9 @@ def test_sums_are_taken_over_the_processes_that_train_together(monkeypatch: pyte
         tensor *= 2
 
     monkeypatch.setattr(torch.distributed, "all_reduce", twice)
-    assert training.sum_over_processes(0.1, 3.0) == [0.1, 3.0]
-    monkeypatch.setattr(training, "process", lambda: (1, 2))
-    assert training.sum_over_processes(0.1, 3.0) == [0.2, 6.0]
+    assert processes.sum_over_processes(0.1, 3.0) == [0.1, 3.0]
+    monkeypatch.setattr(processes, "process", lambda: (1, 2))
+    assert processes.sum_over_processes(0.1, 3.0) == [0.2, 6.0]
 
 
 @pytest.mark.parametrize(
@@ -919,7 +927,7 @@ def test_a_process_knows_its_rank_or_is_alone(
     answers = {"is_available": available, "is_initialized": initialised, "get_rank": 2, "get_world_size": 5}
     for name, answer in answers.items():
         monkeypatch.setattr(torch.distributed, name, lambda answer=answer: answer)
-    assert training.process() == expected
+    assert processes.process() == expected
 
 
 def test_only_the_first_process_goes_before_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -931,9 +939,9 @@ def test_only_the_first_process_goes_before_the_others(monkeypatch: pytest.Monke
     ):
         events: list[str] = []
         with monkeypatch.context() as patch:
-            patch.setattr(training, "process", lambda place=place: place)
+            patch.setattr(processes, "process", lambda place=place: place)
             patch.setattr(torch.distributed, "barrier", lambda events=events: events.append("waited"))
-            with training.first_process_first():
+            with processes.first_process_first():
                 events.append("inside")
         assert events == expected
 
@@ -941,20 +949,20 @@ def test_only_the_first_process_goes_before_the_others(monkeypatch: pytest.Monke
 def test_an_error_of_waiting_for_another_process_is_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
     for text, said in (("gone\naway", "gone"), ("x" * 101, "x" * 100), ("", "RuntimeError")):
         monkeypatch.undo()
-        with pytest.raises(RuntimeError), training.others_alive():  # alone, it is what it is
+        with pytest.raises(RuntimeError), processes.others_alive():  # alone, it is what it is
             raise RuntimeError(text)
-        monkeypatch.setattr(training, "process", lambda: (1, 2))
-        with pytest.raises(Interrupted) as caught, training.others_alive():
+        monkeypatch.setattr(processes, "process", lambda: (1, 2))
+        with pytest.raises(Interrupted) as caught, processes.others_alive():
             raise RuntimeError(text)
         assert str(caught.value) == f"another process of the group died ({said})"
-    with pytest.raises(ValueError, match="other"), training.others_alive():
+    with pytest.raises(ValueError, match="other"), processes.others_alive():
         raise ValueError("other")
 
     def barrier() -> None:
         raise RuntimeError("no answer")
 
     monkeypatch.setattr(torch.distributed, "barrier", barrier)
-    with pytest.raises(Interrupted, match="no answer"), training.first_process_first():
+    with pytest.raises(Interrupted, match="no answer"), processes.first_process_first():
         raise AssertionError("the others must not go in")
 
 
@@ -980,7 +988,7 @@ def test_processes_of_torchrun_know_each_other_and_one_alone_does_not(
         if world_size:
             monkeypatch.setenv("WORLD_SIZE", world_size)
         monkeypatch.setattr(torch.cuda, "is_available", lambda cuda=cuda: cuda)
-        with training.processes():
+        with processes.processes():
             group_events.append("inside")
         assert group_events == expected
 
@@ -1008,7 +1016,7 @@ def test_what_was_trained_is_gone_before_the_group_is(group_events: list[Any], m
         except RuntimeError as error:
             raise Interrupted("another process died") from error
 
-    with pytest.raises(Interrupted, match="another process died"), training.processes():
+    with pytest.raises(Interrupted, match="another process died"), processes.processes():
         caught_and_raised_anew()
     assert group_events[1:] == [[None, None]]
 
@@ -1024,7 +1032,7 @@ def test_the_c_library_is_told_to_keep_what_is_freed(monkeypatch: pytest.MonkeyP
             told.append((parameter, value))
 
     monkeypatch.setattr(ctypes, "CDLL", Library)
-    training.keep_freed_memory()
+    processes.keep_freed_memory()
     assert told == [None, (-1, 2**30), (-3, 2**25)]  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
     for error in (OSError, AttributeError, TypeError):
 
@@ -1032,7 +1040,7 @@ def test_the_c_library_is_told_to_keep_what_is_freed(monkeypatch: pytest.MonkeyP
             raise error
 
         monkeypatch.setattr(ctypes, "CDLL", none)
-        training.keep_freed_memory()
+        processes.keep_freed_memory()
 
 
 @pytest.mark.processes
@@ -1103,8 +1111,9 @@ def test_twenty_steps_on_the_fast_path_end_like_twenty_on_the_plain_one(task: st
 
 
 COME_AND_GO = """
-import resource, torch, training
-training.keep_freed_memory()
+import resource, torch
+from training.processes import keep_freed_memory
+keep_freed_memory()
 for n in range(20):
     if n == 10:  # by now pieces of that size have their place
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -1117,5 +1126,5 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) // 10)
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep what they will")
 def test_freed_memory_serves_again() -> None:
     command = [sys.executable, "-c", COME_AND_GO]
-    ended = subprocess.run(command, cwd=Path(training.__file__).parent, capture_output=True, text=True, check=True)
+    ended = subprocess.run(command, cwd=Path(loop.__file__).parent.parent, capture_output=True, text=True, check=True)
     assert int(ended.stdout) < 1000  # pages cleared in a step, of the 8,192 that it needs

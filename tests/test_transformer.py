@@ -13,8 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import transformer
-from files import UserError
-from randomness import derived_seed, generator
+from common.files import UserError
+from common.randomness import derived_seed, generator
 from transformer import (
     CLS,
     MASKED,

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from evaluation.attention import attention_statistics, check_attention
 from utilities import (
     Interval,
     Level,
@@ -16,8 +17,6 @@ from utilities import (
     Panel,
     _label_ends,
     attention_figure,
-    attention_statistics,
-    check_attention,
     confusion_figure,
     confusion_matrix,
     grid_figure,

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
+from common.files import UserError
 from dataset import Data, Segment, folds_of_lines, load_data, validation_split, validation_text
-from files import UserError
-from runs import Place, Recipe, Run, perform
 from tokenizer import UNK
-from training import TrainingConfig
+from training.recipe import Recipe, Run, TrainingConfig
+from training.runs import Place, perform
 from transformer import TransformerConfig
 
 N_LINES = 60  # six stretches of ten: one fold has two of them

@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-import exploration
 import utilities
-from claims import judge
+from studies.claims import judge
+from studies.comparisons import compare
 
 SEEDS = (4, 5, 6)
 TEXTS = ("hbush", "obama", "wbush")
@@ -452,7 +452,7 @@ def all_true() -> dict[str, Any]:
 
 def judged(results: dict[str, Any]) -> dict[str, Any]:
     """`results` with the comparisons and verdicts that our programs make of its records."""
-    results["comparisons"] = exploration.compare(results, LABELS)
+    results["comparisons"] = compare(results, LABELS)
     results["claims"] = judge(results)
     return results
 

@@ -34,7 +34,7 @@ def main() -> int:
 
 def write(path: Path) -> int:
     """Write what each run gives: what `python -m benchmarks losses` compares."""
-    from files import write_json
+    from common.files import write_json
 
     from . import records
 

@@ -9,11 +9,12 @@ from typing import Any
 
 import torch
 
-import evaluation
 from dataset import Data, load_data
-from experiments import RECIPES, customise
-from inference import Task, load_model
-from runs import Place, Recipe, Run, perform
+from evaluation import accuracy
+from studies.recipes import RECIPES
+from training.recipe import Recipe, Run, Task, customise
+from training.runs import Place, perform
+from training.weights import load_model
 
 from . import made_up
 from .watch import as_json, watched
@@ -130,7 +131,7 @@ def outcome(case: Case, shaken: int | None = None) -> Any:
         found |= {key: value for key, value in record.items() if key not in NOT_NUMBERS}
         if case.task == "classifier" and place.weights(run).exists():
             model: Any = load_model(place.weights(run)).model
-            probabilities = evaluation.class_probabilities(model, data.test)
+            probabilities = accuracy.class_probabilities(model, data.test)
             found["probabilities"] = probabilities.gather(1, data.test.labels[:, None]).flatten().tolist()
     return as_json(found)
 

@@ -12,8 +12,8 @@ from typing import Any, Protocol
 import torch
 
 from benchmarks.losses import Difference, differences, is_number
-from files import read_json, write_text
-from runs import processor_name
+from common.files import read_json, write_text
+from training.machine import processor_name
 
 from . import made_up
 from .cases import N_LOSSES, cases, outcome

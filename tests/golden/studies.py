@@ -9,15 +9,15 @@ from unittest import mock
 
 import torch
 
-import ablation
-import experiments
-import measure
-import page
-import tables
+import studies.recipes
 from dataset import Data
-from experiments import RECIPES, customise
-from exploration import Study, part3
-from runs import Place
+from reporting import page, table, tables
+from studies import ablation, measure
+from studies.part3 import part3
+from studies.recipes import RECIPES
+from studies.study import Study
+from training.recipe import customise
+from training.runs import Place
 
 from .cases import NOT_NUMBERS, SMALL, data_in_blocks
 from .watch import as_json, undrawn, watched
@@ -80,8 +80,8 @@ def brief_recipes(shaken: int | None) -> Iterator[tuple[Data, Place]]:
     recipes = {name: {task: customise(own[task], **BRIEF[task]) for task in own} for name, own in RECIPES.items()}
     recipes["best"]["decoder"] = customise(recipes["best"]["decoder"], n_spellings=64)
     with (
-        mock.patch.dict(experiments.RECIPES, recipes),
-        mock.patch.dict(experiments.FF_DIMS, best=(24,)),
+        mock.patch.dict(studies.recipes.RECIPES, recipes),
+        mock.patch.dict(studies.recipes.FF_DIMS, best=(24,)),
         watched(shaken),
         tempfile.TemporaryDirectory() as folder,
     ):
@@ -95,7 +95,7 @@ def title(comparison: Mapping[str, Any]) -> str:
     return f"{comparison['task']}: {', '.join(parts)}"
 
 
-def cells(table: tables.Table) -> dict[str, str]:
+def cells(table: table.Table) -> dict[str, str]:
     """The cells of a table, a line each row, by number and name of the row."""
     rows = {
         f"{number} {(row[0] or '').strip()}": " | ".join("-" if cell is None else cell for cell in row)

@@ -11,8 +11,8 @@ from unittest import mock
 import torch
 from torch import nn
 
-import training
 import utilities
+from training import loop
 
 FIGURES = ("line", "confusion", "grid", "interval", "attention")
 NUDGE = 3e-7  # of a weight: about what the next processor rounds otherwise
@@ -27,7 +27,7 @@ def watched(shaken: int | None = None) -> Iterator[list[float]]:
     number on another processor.
     """
     losses: list[float] = []
-    seconds, n_threads, plain = 0.0, torch.get_num_threads(), training.training_step
+    seconds, n_threads, plain = 0.0, torch.get_num_threads(), loop.training_step
     noise = None if shaken is None else torch.Generator().manual_seed(shaken)
 
     def step(model: nn.Module, *arguments: Any, **options: Any) -> tuple[float, bool]:
@@ -44,7 +44,7 @@ def watched(shaken: int | None = None) -> Iterator[list[float]]:
 
     torch.set_num_threads(1)
     try:
-        with mock.patch.object(training, "training_step", step), mock.patch("time.perf_counter", clock):
+        with mock.patch.object(loop, "training_step", step), mock.patch("time.perf_counter", clock):
             yield losses
     finally:
         torch.set_num_threads(n_threads)

@@ -1,55 +1,18 @@
 """Results of part 3 and of the report command as tables, the same for terminal, Markdown and page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from statistics import geometric_mean
 from typing import Any
 
-from claims import PUBLISHED, find
-from comparison import summary
-from experiments import BASELINE_NAMES, NGRAM_NAMES, few
-from exploration import NAMES, POSITIONS, STEEP, STEEPER, accuracies
-from measure import TOGETHER
+from reporting.table import Table, effect, number, spread
+from studies.claims import find
+from studies.figures import few
+from studies.measure import TOGETHER
+from studies.opponents import BASELINE_NAMES, NGRAM_NAMES
+from studies.published import PUBLISHED
+from studies.study import NAMES, POSITIONS, STEEP, STEEPER, accuracies
 
 MOST_PARTS = 6  # of a claim, that stand in the open
-MINUS = "\N{MINUS SIGN}"
-
-
-@dataclass(frozen=True)
-class Table:
-    """Cells are text; None is a dash. The first column names the row."""
-
-    title: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str | None]]
-    note: str = ""
-
-
-# ------------------------------------------------------------------------------------------------------------- numbers
-
-
-def number(value: float, digits: int = 1, sign: bool = False) -> str:
-    """A number with so many decimals, with a real minus sign."""
-    value = 0.0 if round(value, digits) == 0 else value  # no minus before a zero
-    return f"{value:{'+' if sign else ''},.{digits}f}".replace("-", MINUS)
-
-
-def spread(values: Sequence[float], digits: int = 1) -> str:
-    """Mean and standard deviation over seeds."""
-    found = summary(values)
-    return number(found.mean, digits) + ("" if found.sd is None else f" ± {number(found.sd, digits)}")
-
-
-def effect(estimate: Mapping[str, Any], unit: str, bare: bool = False) -> str:
-    """An effect with its interval; a ratio as the change in percent. `bare`: the unit stands elsewhere."""
-
-    def shown(value: float) -> str:
-        if unit == "ratio":
-            return number(100 * (value - 1), 1, sign=True)
-        return number(value, 1 if unit in ("points", "%") else 2, sign=unit in ("points", "tokens"))
-
-    ends = "" if estimate["low"] is None else f" [{shown(estimate['low'])}, {shown(estimate['high'])}]"
-    return f"{shown(estimate['mean'])}{ends}" + ("" if bare else " %" if unit == "ratio" else f" {unit}")
 
 
 def commit(machine: Mapping[str, Any]) -> str:
@@ -96,8 +59,6 @@ def last(runs: Sequence[Mapping[str, Any]], text: str) -> list[float]:
 
 
 # -------------------------------------------------------------------------------------------------------------- tables
-
-
 def verdicts(judgements: Sequence[Mapping[str, Any]]) -> Table:
     """What we say of each claim, and the measurement behind it."""
     rows = []

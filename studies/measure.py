@@ -12,12 +12,15 @@ from typing import Any
 
 import torch
 
-from comparison import Estimate, paired_difference, paired_ratio
+from common.files import write_json
 from dataset import Data, encode
-from experiments import BASELINE_NAMES, NGRAM_NAMES, RECIPES, baseline_predictions, language_baselines, public
-from files import write_json
-from inference import Task
-from runs import Place, Run, distinct_machines, perform_all
+from evaluation.statistics import Estimate, paired_difference, paired_ratio
+from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, baseline_predictions, language_baselines
+from studies.recipes import RECIPES
+from studies.workers import perform_all
+from training.machine import distinct_machines
+from training.recipe import Run, Task
+from training.runs import Place, public
 
 RECIPE_NAMES = {"best": "the best recipe", "report": "the report's recipe"}
 TOGETHER = "all texts"  # the geometric mean of their perplexities

@@ -11,20 +11,15 @@ from dataclasses import asdict
 from difflib import get_close_matches
 from typing import Any
 
-from comparison import paired_difference, paired_ratio
+from common.files import UserError, write_json
 from dataset import Data, validation_split, validation_text
-from experiments import (
-    BASELINE_NAMES,
-    FF_DIMS,
-    NGRAM_NAMES,
-    RECIPES,
-    classifier_baselines,
-    customise,
-    language_baselines,
-)
-from files import UserError, write_json
-from inference import Task
-from runs import Place, Recipe, Run, distinct_machines, perform_all
+from evaluation.statistics import paired_difference, paired_ratio
+from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, classifier_baselines, language_baselines
+from studies.recipes import FF_DIMS, RECIPES
+from studies.workers import perform_all
+from training.machine import distinct_machines
+from training.recipe import Recipe, Run, Task, customise
+from training.runs import Place
 
 CHANGES: dict[Task, dict[str, dict[str, Any]]] = {  # what stands in place of each ingredient
     "classifier": {

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Literal
 
-from files import UserError
+from common.files import UserError
 
 Rule = Literal["at least 0", "at least 1", "above 0", "from 0 to 1", "above 0 and at most 1", "from 0 to below 1"]
 

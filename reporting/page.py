@@ -5,34 +5,32 @@ with its pictures inside, which needs nothing from outside.
 """
 
 import base64
-import functools
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
 from pathlib import Path
 from typing import Any
 
-import torch
-
-import exploration
-import tables
 import utilities
-from ablation import MEASURES
-from claims import CLAIMS, REPORTS_RATE, judge
-from comparison import FAILS, HOLDS, UNCLEAR, summary
+from common.files import UserError, read_json, write_json, write_text
 from dataset import Data
-from experiments import BASELINE_NAMES, REPORT_SENTENCE, draw_attention, draw_classifier, draw_decoder
-from exploration import NAMES, POSITIONS, Study, explore
-from files import UserError, append_text, read_json, write_between_marks, write_json, write_text
-from inference import load_model
-from runs import Place, Run, identity_of, remembered, share_out
-from tables import Table, effect, number
-from transformer import Classifier
+from evaluation.statistics import FAILS, HOLDS, UNCLEAR, summary
+from inference.attention import draw_attention
+from reporting import tables
+from reporting.table import Table, effect, markdown_table, markdown_tables, number
+from studies.ablation import MEASURES
+from studies.attention import attention_means, attention_of
+from studies.claims import REPORTS_RATE, judge
+from studies.figures import draw as draw_part3
+from studies.figures import draw_classifier, draw_decoder
+from studies.opponents import BASELINE_NAMES
+from studies.part3 import explore
+from studies.published import CLAIMS, REPORT_SENTENCE
+from studies.study import NAMES, POSITIONS, Study, accuracies, plan
+from training.runs import Place
+from training.weights import load_model
 
-# In a README; the commands write what stands between them.
-RESULTS_MARK, ABLATION_MARK, MEASURE_MARK = "results", "ablation", "measure"
 SYMBOLS = {HOLDS: "\N{CHECK MARK}", FAILS: "\N{MULTIPLICATION SIGN}", UNCLEAR: "?"}
 
 
@@ -57,8 +55,6 @@ class Section:
 
 
 # ------------------------------------------------------------------------------------------------------------ the runs
-
-
 def report(
     study: Study, data: Data, place: Place, command: str, quick: bool, ablation: dict[str, Any] | None
 ) -> dict[str, Any]:
@@ -113,77 +109,19 @@ def describe(data: Data) -> dict[str, Any]:
     }
 
 
-def attention_of(results: Mapping[str, Any], kind: str, study: Study, data: Data, place: Place) -> list[dict[str, Any]]:
-    """Attention statistics of every seed's model with learned positions; of classifiers only those that trained."""
-    task = "classifier" if kind == "encoder" else "decoder"
-    recipes = study.classifiers() if task == "classifier" else study.decoders()
-    runs = list(exploration.plan(task, {"learned": recipes["learned"]}, study.seeds).values())
-    if task == "classifier":
-        trained = [record["trained"] for record in results["classifier"]["learned"]]
-        runs = [run for run, has_trained in zip(runs, trained) if has_trained or not any(trained)]
-    return share_out(functools.partial(attention_over_test, data=data, place=place), runs, study.n_workers, "attention")
-
-
-def attention_over_test(run: Run, data: Data, place: Place) -> dict[str, Any]:
-    """`utilities.attention_statistics` by layer and head, over all the test rows, or windows of all the test texts.
-
-    An encoder that does not mask padding looks at it, too: the share of attention that padding gets is a number of its
-    own, and the others are of what the tokens get, made to sum to 1.
-    """
-
-    @torch.no_grad()
-    def compute() -> dict[str, Any]:
-        model = load_model(place.weights(run), run.recipe.task).model
-        sums: dict[str, torch.Tensor] = {}
-        n_tokens = 0
-        for maps, lengths in batches(model, data):
-            inside = torch.arange(maps.shape[-1]) < lengths[:, None]  # (B, T)
-            on_tokens = (maps * inside[:, None, None]).sum(-1)  # (L, B, H, T)
-            here = utilities.attention_statistics(
-                maps * inside[:, None, None] / on_tokens[..., None].clamp(min=1e-9),
-                lengths,
-                run.recipe.task == "decoder",
-            )
-            here["padding"] = ((1 - on_tokens) * inside[:, None]).sum((1, 3)) / inside.sum()
-            utilities.check_attention(maps)
-            for name, values in here.items():
-                sums[name] = sums.get(name, 0) + values * int(lengths.sum())
-            n_tokens += int(lengths.sum())
-        return {name: (values / n_tokens).tolist() for name, values in sums.items()}
-
-    return remembered(place.out / "runs" / f"{run.name}.attention.json", identity_of(run, data, place), compute)
-
-
-def batches(model: Any, data: Data, batch_size: int = 64) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Attention maps (L, B, H, T, T) and lengths (B,) over a classifier's test rows, a decoder's test texts."""
-    if isinstance(model, Classifier):
-        for items in torch.arange(len(data.test.labels)).split(batch_size):
-            ids, lengths, _ = data.test.batch(items, cut=model.masks_padding)
-            maps = torch.stack(model(ids, lengths, return_attention=True)[1])
-            yield maps, lengths + maps.shape[-1] - ids.shape[1]  # one more where <cls> was put in front
-        return
-    for stream in data.test_streams.values():
-        width = min(model.config.block_size, len(stream.ids))
-        windows = stream.ids[: len(stream.ids) // width * width].view(-1, width)
-        for ids in windows.split(batch_size):
-            yield torch.stack(model.hidden(ids, return_attention=True)[1]), torch.full((len(ids),), width)
-
-
 # --------------------------------------------------------------------------------------------------------- the figures
-
-
 def draw(results: Mapping[str, Any], study: Study, data: Data, place: Place) -> None:
     """Every figure of the report, over all seeds; attention maps of the first seed that trained."""
     figures, classifier, decoder = place.out / "figures", results["classifier"], results["decoder"]
     draw_classifier(figures, classifier["learned"], results["baselines"], results["class_names"])
     draw_decoder(figures, decoder["learned"], results["baselines"]["ngram"])
-    exploration.draw(results, figures)
+    draw_part3(results, figures)
     seed = next((n for n, run in enumerate(classifier["learned"]) if run["trained"]), 0)
     for task, recipes, first_figure, chosen in (
         ("classifier", study.classifiers(), 2, study.seeds[seed]),
         ("decoder", study.decoders(), 6, study.seeds[0]),
     ):
-        run = exploration.plan(task, {"learned": recipes["learned"]}, [chosen])[task, "learned", chosen]
+        run = plan(task, {"learned": recipes["learned"]}, [chosen])[task, "learned", chosen]
         draw_attention(figures, load_model(place.weights(run)), REPORT_SENTENCE, first_figure)
     for kind in ("encoder", "decoder"):
         means = attention_means(results, kind)
@@ -230,15 +168,7 @@ def interval(
     return utilities.Interval(name, mean, low, high, claim=claim)
 
 
-def attention_means(results: Mapping[str, Any], kind: str) -> dict[str, list[list[float]]]:
-    """Each attention statistic by layer and head, its mean over seeds."""
-    seeds = results["attention"][kind]
-    return {name: torch.tensor([seed[name] for seed in seeds]).mean(dim=0).tolist() for name in seeds[0]}
-
-
 # ------------------------------------------------------------------------------------------------------------ the page
-
-
 def compose(results: Mapping[str, Any], figures: Path) -> list[Section]:
     """The sections below the verdicts."""
     variants = [name for name in results["classifier"] if name not in POSITIONS]
@@ -410,7 +340,7 @@ def in_short(results: Mapping[str, Any]) -> list[str]:
     runs, tests = results["classifier"]["learned"], results["test_names"]
     group = "unseen" if 0 < results["data"]["rows"]["seen"] < results["data"]["rows"]["test"] else "all"
     rows = "test rows it has not seen" if group == "unseen" else "test rows"
-    ours = summary(exploration.accuracies(runs, group)).mean
+    ours = summary(accuracies(runs, group)).mean
     bag = max(results["baselines"][name][group]["accuracy"] for name in BASELINE_NAMES)
     stuck = sum(not run["trained"] for run in runs)
     ngram, decoder = results["baselines"]["ngram"], results["decoder"]["learned"]
@@ -452,28 +382,6 @@ def markdown(results: Mapping[str, Any], sections: Sequence[Section]) -> str:
     return "\n".join(lines)
 
 
-def markdown_tables(shown: Sequence[Table]) -> list[str]:
-    """The lines of tables below each other, with their titles and notes."""
-    lines: list[str] = []
-    for table in shown:
-        lines += [f"### {table.title}", "", markdown_table(table), "", *([table.note, ""] if table.note else [])]
-    return lines
-
-
-def markdown_table(table: Table) -> str:
-    """A table in GitHub's Markdown."""
-    cells = [
-        [(cell or "-").strip().replace("|", "\\|").replace("<", "&lt;") for cell in row]
-        for row in (table.header, *table.rows)
-    ]
-    cells[0] = [cell if cell != "-" else "" for cell in cells[0]]
-    numbers = tuple("-+0123456789" + tables.MINUS)
-    is_number = [all(row[i].startswith(numbers) for row in cells[1:]) for i in range(len(cells[0]))]
-    rule = "|" + "|".join("---:" if right else "---" for right in is_number) + "|"
-    lines = ["| " + " | ".join(row) + " |" for row in cells]
-    return "\n".join([lines[0], rule, *lines[1:]])
-
-
 def quick_warning(results: Mapping[str, Any]) -> str:
     epochs = len(results["classifier"]["learned"][0]["epochs"])
     iterations = results["decoder"]["learned"][0]["iterations"][-1]["iteration"]
@@ -508,82 +416,6 @@ def html(results: Mapping[str, Any], sections: Sequence[Section]) -> str:
         picture=lambda path: base64.b64encode(path.read_bytes()).decode(),
         identifier=lambda title: re.sub(r"\W+", "-", title.lower()).strip("-"),
     )
-
-
-def fill_readme(path: Path, results: Mapping[str, Any]) -> None:
-    """Put the results of the report command between their marks in README.md."""
-    rows = results["data"]["rows"]
-    variants = [name for name in results["classifier"] if name not in POSITIONS]
-    lines = [
-        "## Results",
-        "",
-        f"From `{results['command_line']}`, which writes this section: {provenance(results)}, {rows['train']:,} "
-        f"training and {rows['test']:,} test rows; {len(trainings(results))} trainings of together "
-        f"{training_minutes(results)}; {results['total_seconds'] / 60:.1f} minutes in all, or for what an earlier "
-        "start had left to do.",
-        "",
-        *(f"- {line}" for line in in_short(results)),
-        "",
-        COMPARABLE,
-        "",
-    ]
-    shown = [
-        tables.verdicts(results["claims"]),
-        tables.classifiers(results, POSITIONS, "Classifier by position method"),
-        tables.classifiers(results, variants, "Classifier by regularization"),
-        tables.decoders(results),
-        tables.table3(results),
-        tables.times(results, "classifier"),
-        tables.times(results, "decoder"),
-        tables.lengths(results),
-    ]
-    write_between_marks(path, RESULTS_MARK, "\n".join(lines + markdown_tables(shown)))
-
-
-def fill_readme_with_ablation(path: Path, results: Mapping[str, Any]) -> None:
-    """Put the results of the ablation command between their marks in README.md."""
-    lines = [
-        "## Ablation of the best recipe",
-        "",
-        f"From `{results['command_line']}`, which writes this section: {provenance(results)}; "
-        f"{results['total_seconds'] / 60:.0f} minutes.",
-        "",
-    ]
-    write_between_marks(path, ABLATION_MARK, "\n".join(lines + markdown_tables(tables.tables_of_ablation(results))))
-
-
-def fill_readme_with_measurement(path: Path, results: Mapping[str, Any]) -> None:
-    """Put the results of the measure command between their marks in README.md."""
-    names, data = results["data"]["class_names"], results["data"]
-    lines = [
-        f"{', '.join(names[:-1])} and {names[-1]}, {data['n_train_rows']:,} training rows:",
-        "",
-        *(f"- {line}" for line in tables.in_a_sentence(results)),
-        "",
-        *markdown_tables(tables.tables_of_measurement(results)),
-        f"From `{results['command_line']}`, which writes this section: {provenance(results)}; "
-        f"{results['total_seconds'] / 60:.0f} minutes. SHA-256 of the data files: {data['fingerprint'][:16]}.",
-    ]
-    write_between_marks(path, MEASURE_MARK, "\n".join(lines))
-
-
-def log_ablation(path: Path, results: Mapping[str, Any]) -> None:
-    """Add the results of the ablation command to a log, under today's date."""
-    n, tasks = results["n_changes"], dict.fromkeys(row["task"] for row in results["rows"])
-    lines = [
-        "",
-        f"## {date.today()}: changes to the best {' and '.join(tasks)}",
-        "",
-        f"From `{results['command_line']}`: {n} setting{'s' if n > 1 else ''} tried beside the recipe; "
-        f"{provenance(results)}; {results['total_seconds'] / 60:.0f} minutes.",
-        "",
-    ]
-    append_text(path, "\n".join(lines + markdown_tables(tables.tables_of_ablation(results))))
-
-
-def provenance(results: Mapping[str, Any]) -> str:
-    """The seeds of a command's results, and the commit and machine that made them."""
-    return f"seeds {', '.join(map(str, results['seeds']))}; {tables.computed_on(results['machines'])}"
 
 
 def report_text(results: Mapping[str, Any]) -> str:

@@ -11,58 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from math import exp, inf
 from typing import Any
 
-from comparison import UNCLEAR, Estimate, all_of, paired_difference, paired_ratio, summary, verdict
-
-# Numbers of the report, measured on the data of its course.
-PUBLISHED: dict[str, Any] = {
-    "test_accuracy": [
-        33.33,
-        56.8,
-        60.53,
-        78.4,
-        84.4,
-        85.47,
-        84.93,
-        86.67,
-        87.07,
-        87.13,
-        87.73,
-        87.2,
-        86.4,
-        87.87,
-        87.8,
-    ],
-    "train_accuracy": 99.66,
-    "train_loss": [1.0675, 0.0144],  # first and last epoch
-    "n_parameters": {"classifier": 576_339, "decoder 256": 943_611, "decoder 100": 863_115},
-    "perplexity": {
-        256: {
-            "train": [575.3, 382.9, 266.1, 197.4, 154.2],
-            "obama": [693.1, 516.2, 417.7, 363.1, 348.0],
-            "hbush": [721.7, 549.1, 458.2, 430.3, 408.3],
-            "wbush": [808.4, 621.8, 525.0, 483.0, 478.1],
-        },
-        100: {"train": [180.9], "obama": [382.8], "hbush": [417.1], "wbush": [490.9]},  # iteration 500 only
-    },
-    "seconds": {"classifier": {"learned": 25.31, "alibi": 21.77}, "decoder": {"learned": 35.66, "alibi": 31.55}},
-    "regularized_accuracy": 89.67,
-}
-
-CLAIMS = {
-    "C1": "The classifier reaches its test accuracy by epoch 15 while training accuracy nears 100%",
-    "C2": "Layer 1 of the encoder attends locally, layer 4 to a few tokens from everywhere",
-    "C3": "A wider feed-forward layer lowers all four perplexities",
-    "C4": "The three test sets differ in perplexity",
-    "C5": "Layer 1 of the decoder attends to the tokens just before, layer 4 more widely",
-    "C6": "ALiBi leaves the classifier's accuracy as it is",
-    "C7": "ALiBi shortens the classifier's training by 14%",
-    "C8": "ALiBi shortens the decoder's training by 11.5%",
-    "C9": "ALiBi lowers train and all test perplexities",
-    "C10": "With ALiBi trained at 32 tokens, perplexity is the same at 32, 64 and 128",
-    "C11": "Batch norm and dropout narrow the gap between train and test accuracy",
-    "C12": "Batch norm and dropout raise test accuracy by 2 points",
-    "C13": "0.2 is the best dropout rate of 0.2 .. 0.5",
-}
+from evaluation.statistics import UNCLEAR, Estimate, all_of, paired_difference, paired_ratio, summary, verdict
+from studies.published import CLAIMS
 
 NEARS_100, AS_IT_IS, LOCAL, FEW, SAME_PERPLEXITY = 95.0, 2.0, 0.75, 0.5, 0.02
 AROUND = (0.5, 1.5)  # "by 14%": from half of what was published to one and a half times that
@@ -123,8 +73,6 @@ def never_trained(results: Mapping[str, Any], variant: str) -> bool:
 
 
 # ------------------------------------------------------------------------------------------------------- the evidence
-
-
 def find(results: Mapping[str, Any], task: str, variant: str, base: str, **wanted: Any) -> list[dict[str, Any]]:
     """The comparisons of one variant with another, those that have the `wanted` entries."""
     wanted = {"task": task, "variant": variant, "base": base, **wanted}
@@ -265,8 +213,6 @@ EVIDENCE: dict[str, Callable[[Mapping[str, Any]], Iterator[Part]]] = {
 
 
 # ------------------------------------------------------------------------------------- what to know besides a verdict
-
-
 def plateau_note(results: Mapping[str, Any], name: str) -> str:
     """How many runs ended at chance, with the largest class alone: an interval over few seeds may miss them."""
     found = []

@@ -1,30 +1,11 @@
 """Runs to tables that a person reads."""
 
-from collections.abc import Sequence
 from typing import Any
 
-import tables
-from experiments import BASELINE_NAMES, NGRAM_NAMES
-from runs import distinct_machines
-
-
-def text_table(header: Sequence[str], rows: Sequence[Sequence[Any]], digits: int = 2) -> str:
-    """A plain table: numbers right-aligned, those with a fraction to `digits` places; None as a dash."""
-    cells = [list(header), *([_cell(value, digits) for value in row] for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
-    lines = [
-        "  ".join(f"{cell:{'<' if i == 0 else '>'}{w}}" for i, (cell, w) in enumerate(zip(row, widths)))
-        for row in cells
-    ]
-    return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:]])
-
-
-def _cell(value: Any, digits: int) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:,.{digits}f}"
-    return f"{value:,}" if isinstance(value, int) else str(value)
+from reporting import table, tables
+from reporting.table import plain, text_table
+from studies.opponents import BASELINE_NAMES, NGRAM_NAMES
+from training.machine import distinct_machines
 
 
 def part1_text(results: dict[str, Any]) -> str:
@@ -123,7 +104,7 @@ def part3_text(results: dict[str, Any]) -> str:
     lines, machines = [*map(plain, tables.part3(results)), "Verdicts"], results["machines"]
     for one in results["claims"]:
         lines.append(f"{one['id']:4} {one['verdict'].upper():14}  {one['claim']}")
-        lines += [f"       {part['label']}  {tables.effect(part['estimate'], part['unit'])}" for part in one["parts"]]
+        lines += [f"       {part['label']}  {table.effect(part['estimate'], part['unit'])}" for part in one["parts"]]
         lines += [f"       {one['note']}"] if one["note"] else []
     if len(results["seeds"]) == 1:
         lines.append(
@@ -144,9 +125,3 @@ def measure_text(results: dict[str, Any]) -> str:
     """Both recipes and their opponents."""
     lines = [plain(table) for table in tables.tables_of_measurement(results)]
     return "\n".join([*lines, *tables.in_a_sentence(results), f"It took {results['total_seconds'] / 60:.1f} minutes."])
-
-
-def plain(table: tables.Table) -> str:
-    """A table for the terminal."""
-    note = [f"({table.note})"] if table.note else []
-    return "\n".join([table.title, text_table(table.header, table.rows), *note, ""])

@@ -1,0 +1,46 @@
+"""Where a trained model looks in one sentence."""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+import utilities
+from evaluation import attention
+from inference.classify import encode_sentence
+from training.weights import TrainedModel
+from transformer import Classifier
+
+
+@torch.no_grad()
+def attention_maps(trained: TrainedModel, text: str) -> tuple[Tensor, list[str]]:
+    """The attention weights (L, H, T, S) on one sentence, and its T tokens: the rows of padding are left out.
+
+    S is T, but an encoder that does not mask padding attends to it: then S is the block, so that rows sum to 1.
+    """
+    ids, length, words = encode_sentence(trained, text)
+    if isinstance(trained.model, Classifier):
+        _, maps = trained.model(ids, length, return_attention=True)
+    else:
+        _, maps = trained.model(ids, return_attention=True)
+    stacked = torch.cat(maps)  # (L, H, S, S)
+    if trained.model.config.pooling == "cls" and isinstance(trained.model, Classifier):
+        words = ["<cls>", *words]
+    return stacked[:, :, : len(words)], words
+
+
+def draw_attention(figures: Path, trained: TrainedModel, sentence: str, first_figure: int | None = None) -> list[Path]:
+    """Check and draw the attention of the first and the last layer, if any, on `sentence`; returns the files."""
+    if trained.model.config.n_layer == 0:
+        return []
+    maps, words = attention_maps(trained, sentence)
+    attention.check_attention(maps)
+    kind = "encoder" if isinstance(trained.model, Classifier) else "decoder"
+    paths = []
+    for number, layer in enumerate(sorted({0, len(maps) - 1})):
+        prefix = f"figure{first_figure + number}_" if first_figure else ""
+        title = f"Figure {first_figure + number}: " if first_figure else ""
+        paths.append(figures / f"{prefix}{kind}_attention_layer{layer + 1}.png")
+        title += f"attention of the {kind}, layer {layer + 1}"
+        utilities.attention_figure(paths[-1], maps, words, title, layers=[layer], causal=kind == "decoder")
+    return paths

@@ -1,0 +1,91 @@
+"""Results written into Markdown documents, between their marks, and the log."""
+
+from collections.abc import Mapping
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from common.files import append_text, write_between_marks
+from reporting import tables
+from reporting.page import COMPARABLE, in_short, training_minutes, trainings
+from reporting.table import markdown_tables
+from studies.study import POSITIONS
+
+# In a README; the commands write what stands between them.
+RESULTS_MARK, ABLATION_MARK, MEASURE_MARK = "results", "ablation", "measure"
+
+
+def fill_readme(path: Path, results: Mapping[str, Any]) -> None:
+    """Put the results of the report command between their marks in README.md."""
+    rows = results["data"]["rows"]
+    variants = [name for name in results["classifier"] if name not in POSITIONS]
+    lines = [
+        "## Results",
+        "",
+        f"From `{results['command_line']}`, which writes this section: {provenance(results)}, {rows['train']:,} "
+        f"training and {rows['test']:,} test rows; {len(trainings(results))} trainings of together "
+        f"{training_minutes(results)}; {results['total_seconds'] / 60:.1f} minutes in all, or for what an earlier "
+        "start had left to do.",
+        "",
+        *(f"- {line}" for line in in_short(results)),
+        "",
+        COMPARABLE,
+        "",
+    ]
+    shown = [
+        tables.verdicts(results["claims"]),
+        tables.classifiers(results, POSITIONS, "Classifier by position method"),
+        tables.classifiers(results, variants, "Classifier by regularization"),
+        tables.decoders(results),
+        tables.table3(results),
+        tables.times(results, "classifier"),
+        tables.times(results, "decoder"),
+        tables.lengths(results),
+    ]
+    write_between_marks(path, RESULTS_MARK, "\n".join(lines + markdown_tables(shown)))
+
+
+def fill_readme_with_ablation(path: Path, results: Mapping[str, Any]) -> None:
+    """Put the results of the ablation command between their marks in README.md."""
+    lines = [
+        "## Ablation of the best recipe",
+        "",
+        f"From `{results['command_line']}`, which writes this section: {provenance(results)}; "
+        f"{results['total_seconds'] / 60:.0f} minutes.",
+        "",
+    ]
+    write_between_marks(path, ABLATION_MARK, "\n".join(lines + markdown_tables(tables.tables_of_ablation(results))))
+
+
+def fill_readme_with_measurement(path: Path, results: Mapping[str, Any]) -> None:
+    """Put the results of the measure command between their marks in README.md."""
+    names, data = results["data"]["class_names"], results["data"]
+    lines = [
+        f"{', '.join(names[:-1])} and {names[-1]}, {data['n_train_rows']:,} training rows:",
+        "",
+        *(f"- {line}" for line in tables.in_a_sentence(results)),
+        "",
+        *markdown_tables(tables.tables_of_measurement(results)),
+        f"From `{results['command_line']}`, which writes this section: {provenance(results)}; "
+        f"{results['total_seconds'] / 60:.0f} minutes. SHA-256 of the data files: {data['fingerprint'][:16]}.",
+    ]
+    write_between_marks(path, MEASURE_MARK, "\n".join(lines))
+
+
+def log_ablation(path: Path, results: Mapping[str, Any]) -> None:
+    """Add the results of the ablation command to a log, under today's date."""
+    n, tasks = results["n_changes"], dict.fromkeys(row["task"] for row in results["rows"])
+    lines = [
+        "",
+        f"## {date.today()}: changes to the best {' and '.join(tasks)}",
+        "",
+        f"From `{results['command_line']}`: {n} setting{'s' if n > 1 else ''} tried beside the recipe; "
+        f"{provenance(results)}; {results['total_seconds'] / 60:.0f} minutes.",
+        "",
+    ]
+    append_text(path, "\n".join(lines + markdown_tables(tables.tables_of_ablation(results))))
+
+
+def provenance(results: Mapping[str, Any]) -> str:
+    """The seeds of a command's results, and the commit and machine that made them."""
+    return f"seeds {', '.join(map(str, results['seeds']))}; {tables.computed_on(results['machines'])}"

@@ -1,0 +1,78 @@
+"""Attention statistics over the whole test set, for every seed of a study."""
+
+import functools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
+
+from dataset import Data
+from evaluation import attention
+from studies.study import Study, plan
+from studies.workers import share_out
+from training.recipe import Run
+from training.runs import Place, identity_of, remembered
+from training.weights import load_model
+from transformer import Classifier
+
+
+def attention_of(results: Mapping[str, Any], kind: str, study: Study, data: Data, place: Place) -> list[dict[str, Any]]:
+    """Attention statistics of every seed's model with learned positions; of classifiers only those that trained."""
+    task = "classifier" if kind == "encoder" else "decoder"
+    recipes = study.classifiers() if task == "classifier" else study.decoders()
+    runs = list(plan(task, {"learned": recipes["learned"]}, study.seeds).values())
+    if task == "classifier":
+        trained = [record["trained"] for record in results["classifier"]["learned"]]
+        runs = [run for run, has_trained in zip(runs, trained) if has_trained or not any(trained)]
+    return share_out(functools.partial(attention_over_test, data=data, place=place), runs, study.n_workers, "attention")
+
+
+def attention_over_test(run: Run, data: Data, place: Place) -> dict[str, Any]:
+    """`utilities.attention_statistics` by layer and head, over all the test rows, or windows of all the test texts.
+
+    An encoder that does not mask padding looks at it, too: the share of attention that padding gets is a number of its
+    own, and the others are of what the tokens get, made to sum to 1.
+    """
+
+    @torch.no_grad()
+    def compute() -> dict[str, Any]:
+        model = load_model(place.weights(run), run.recipe.task).model
+        sums: dict[str, torch.Tensor] = {}
+        n_tokens = 0
+        for maps, lengths in batches(model, data):
+            inside = torch.arange(maps.shape[-1]) < lengths[:, None]  # (B, T)
+            on_tokens = (maps * inside[:, None, None]).sum(-1)  # (L, B, H, T)
+            here = attention.attention_statistics(
+                maps * inside[:, None, None] / on_tokens[..., None].clamp(min=1e-9),
+                lengths,
+                run.recipe.task == "decoder",
+            )
+            here["padding"] = ((1 - on_tokens) * inside[:, None]).sum((1, 3)) / inside.sum()
+            attention.check_attention(maps)
+            for name, values in here.items():
+                sums[name] = sums.get(name, 0) + values * int(lengths.sum())
+            n_tokens += int(lengths.sum())
+        return {name: (values / n_tokens).tolist() for name, values in sums.items()}
+
+    return remembered(place.out / "runs" / f"{run.name}.attention.json", identity_of(run, data, place), compute)
+
+
+def batches(model: Any, data: Data, batch_size: int = 64) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Attention maps (L, B, H, T, T) and lengths (B,) over a classifier's test rows, a decoder's test texts."""
+    if isinstance(model, Classifier):
+        for items in torch.arange(len(data.test.labels)).split(batch_size):
+            ids, lengths, _ = data.test.batch(items, cut=model.masks_padding)
+            maps = torch.stack(model(ids, lengths, return_attention=True)[1])
+            yield maps, lengths + maps.shape[-1] - ids.shape[1]  # one more where <cls> was put in front
+        return
+    for stream in data.test_streams.values():
+        width = min(model.config.block_size, len(stream.ids))
+        windows = stream.ids[: len(stream.ids) // width * width].view(-1, width)
+        for ids in windows.split(batch_size):
+            yield torch.stack(model.hidden(ids, return_attention=True)[1]), torch.full((len(ids),), width)
+
+
+def attention_means(results: Mapping[str, Any], kind: str) -> dict[str, list[list[float]]]:
+    """Each attention statistic by layer and head, its mean over seeds."""
+    seeds = results["attention"][kind]
+    return {name: torch.tensor([seed[name] for seed in seeds]).mean(dim=0).tolist() for name in seeds[0]}

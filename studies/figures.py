@@ -1,0 +1,220 @@
+"""Figures 1, 4, 5 and 8 to 11, and those of the loss by position and of other lengths, from records."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import geometric_mean
+from typing import Any
+
+import torch
+
+import utilities
+from studies.claims import REPORTS_RATE
+from studies.study import LENGTHS, NAMES, POSITIONS
+
+LEVELS = {"tfidf": "TF-IDF", "majority": "largest class"}  # baselines that Figure 1 has room for
+
+
+def draw_classifier(
+    figures: Path, records: Sequence[Mapping[str, Any]], baselines: Mapping[str, Any], class_names: list[str]
+) -> None:
+    """Figure 1 and the confusion matrix, of one run or of several seeds."""
+    epochs = [row["epoch"] for row in records[0]["epochs"]]
+    utilities.line_figure(
+        figures / "figure1_accuracy.png",
+        utilities.Panel(
+            [
+                utilities.Line(side, epochs, [[row[f"{side}_accuracy"] for row in run["epochs"]] for run in records])
+                for side in ("train", "test")
+            ],
+            [utilities.Level(name, baselines[key]["all"]["accuracy"]) for key, name in LEVELS.items()],
+        ),
+        "epoch",
+        "accuracy (%)",
+        "Figure 1: accuracy of the classifier",
+    )
+    confusion = sum(torch.tensor(run["scores"]["confusion"]) for run in records)
+    utilities.confusion_figure(figures / "confusion.png", confusion, class_names, "Test set, last epoch")
+
+
+def draw_decoder(figures: Path, records: Sequence[Mapping[str, Any]], ngram: Mapping[str, float]) -> None:
+    """Figures 4 and 5 and the loss by place in the window, of one run or of several seeds."""
+    names, size = few(ngram), records[0]["ff_dim"]
+    iterations = [row["iteration"] for row in records[0]["iterations"]]
+    for number, title, shown in ((4, "training", ["train"]), (5, "test", names)):
+        utilities.line_figure(
+            figures / f"figure{number}_{title}_perplexity.png",
+            utilities.Panel(
+                [
+                    utilities.Line(
+                        name, iterations, [[row["perplexity"][name] for row in run["iterations"]] for run in records]
+                    )
+                    for name in shown
+                ],
+                [
+                    utilities.Level(f"trigram, {name}", ngram[name], color)
+                    for color, name in enumerate(shown)
+                    if name in ngram
+                ],
+            ),
+            "iteration",
+            "perplexity",
+            f"Figure {number}: {title} perplexity of the decoder, hidden size {size}",
+            log_y=True,
+        )
+    places = list(range(1, len(records[0]["nats_by_place"]["train"]) + 1))
+    utilities.line_figure(
+        figures / "loss_by_position.png",
+        utilities.Panel(
+            [
+                utilities.Line(name, places, [run["nats_by_place"][name] for run in records])
+                for name in ("train", *names)
+            ]
+        ),
+        "place in the window (tokens of context)",
+        "mean loss (nats)",
+        "Loss by position in the window",
+    )
+
+
+def few(perplexities: Mapping[str, float], most: int = 5) -> list[str]:
+    """The texts that a figure has room for: of many, some from the easiest to the hardest for the n-gram model."""
+    order = sorted(perplexities, key=lambda name: perplexities[name])
+    if len(order) <= most:
+        return list(perplexities)
+    chosen = {order[round(step * (len(order) - 1) / (most - 1))] for step in range(most)}
+    return [name for name in perplexities if name in chosen]
+
+
+# -------------------------------------------------------------------------------------------------------------- figures
+def draw(results: Mapping[str, Any], figures: Path) -> None:
+    """Figures 8 to 11 and that of inference lengths, as far as the study went."""
+    classifier, decoder = results["classifier"], results["decoder"]
+    if "alibi" in results["halves"]:
+        accuracy_figure(
+            figures / "figure8_test_accuracy_positions.png",
+            {name: classifier[name] for name in POSITIONS},
+            ["test"],
+            "Figure 8: test accuracy by position method",
+        )
+        texts = few(results["baselines"]["ngram"])
+        iterations = [row["iteration"] for row in decoder["alibi"][0]["iterations"]]
+        utilities.line_figure(
+            figures / "figure9_perplexity_positions.png",
+            [
+                utilities.Panel(
+                    [
+                        utilities.Line(
+                            NAMES[name],
+                            iterations,
+                            [[row["perplexity"][text] for row in run["iterations"]] for run in decoder[name]],
+                            dashed=name == "none",  # the control, which else would hide ALiBi
+                        )
+                        for name in POSITIONS
+                    ],
+                    title=text,
+                )
+                for text in ("train", *texts)
+            ],
+            "iteration",
+            "perplexity",
+            "Figure 9: perplexity by position method",
+            log_y=True,
+        )
+        block = results["block_size"]
+        utilities.line_figure(
+            figures / "figure10_inference_length.png",
+            [
+                utilities.Panel(
+                    [
+                        utilities.Line(
+                            f"{length} tokens",
+                            iterations,
+                            [
+                                [
+                                    row["perplexity_by_length"].get(str(length), row["perplexity"])[text]
+                                    for row in run["iterations"]
+                                ]
+                                for run in decoder["alibi"]
+                            ],
+                            dashed=length > block,
+                        )
+                        for length in (multiple * block for multiple in LENGTHS)
+                    ],
+                    title=text,
+                )
+                for text in texts
+            ],
+            "iteration",
+            "perplexity",
+            f"Figure 10: ALiBi trained at {block} tokens, read at other lengths",
+            log_y=True,
+        )
+        length_figure(figures / "inference_length.png", results["extrapolation"], block)
+    if "regularize" in results["halves"]:
+        accuracy_figure(
+            figures / "figure11_regularization.png",
+            {
+                name: classifier[name]
+                for name in dict.fromkeys(("original", REPORTS_RATE, results["chosen_rate"]))
+                if name in classifier
+            },
+            ["train", "test"],
+            "Figure 11: original and regularized classifier",
+        )
+
+
+def length_figure(
+    path: Path, extrapolation: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], block_size: int
+) -> None:
+    """How perplexity changes with inference length, by protocol: solid as it is, dashed with the control's window."""
+
+    def changes(rows: Sequence[Mapping[str, Any]], sliding: bool, window: int | None) -> list[float]:  # of one seed
+        means = [
+            geometric_mean(row["perplexity"].values())
+            for row in rows
+            if (row["sliding"], row["window"]) == (sliding, window)
+        ]
+        return [100 * (mean / means[0] - 1) for mean in means]
+
+    variants = [name for name in extrapolation if name != "learned"]  # undefined at every other length
+    sizes = [multiple * block_size for multiple in LENGTHS]
+    panels = [
+        utilities.Panel(
+            [
+                utilities.Line(
+                    NAMES[name] + (f", {window} back" if window is not None else ""),
+                    sizes,
+                    [changes(rows, sliding, window) for rows in extrapolation[name]],
+                    color,
+                    dashed=window is not None,
+                )
+                for color, name in enumerate(variants)
+                for window in (None, block_size - 1)
+            ],
+            title="sliding by half" if sliding else "windows side by side",
+        )
+        for sliding in (False, True)
+    ]
+    title, label = "What other inference lengths change", f"change of perplexity against {block_size} tokens (%)"
+    utilities.line_figure(path, panels, "inference length (tokens)", label, title, log_x=True)
+
+
+def accuracy_figure(
+    path: Path, variants: Mapping[str, Sequence[Mapping[str, Any]]], sides: Sequence[str], title: str
+) -> None:
+    """Accuracy by epoch, mean and range over seeds, a panel for train and for test."""
+    panels = [
+        utilities.Panel(
+            [
+                utilities.Line(
+                    NAMES[name],
+                    [row["epoch"] for row in records[0]["epochs"]],
+                    [[row[f"{side}_accuracy"] for row in record["epochs"]] for record in records],
+                )
+                for name, records in variants.items()
+            ],
+            title=side if len(sides) > 1 else "",
+        )
+        for side in sides
+    ]
+    utilities.line_figure(path, panels, "epoch", "accuracy (%)", title)

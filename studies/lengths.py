@@ -1,0 +1,67 @@
+"""What a decoder reads at lengths that it was not trained at."""
+
+import functools
+import itertools
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from dataset import Data
+from evaluation.perplexity import Protocol, perplexity, token_nats
+from studies.study import POSITIONS, STEEP, lengths
+from studies.workers import share_out
+from training.recipe import Run
+from training.runs import Place, identity_of, remembered
+from training.weights import load_model
+from transformer import Decoder
+
+
+# -------------------------------------------------------------------------------------------------------- extrapolation
+def extrapolate(
+    runs: Mapping[tuple[str, str, int], Run], data: Data, place: Place, n_workers: int
+) -> dict[str, list[list[dict[str, Any]]]]:
+    """For each position variant a list over seeds of the rows of `perplexity_by_length`."""
+    wanted = {key: run for key, run in runs.items() if key[0] == "decoder" and key[1] in (*POSITIONS, STEEP)}
+    job = functools.partial(perplexity_by_length, data=data, place=place)
+    rows = share_out(job, list(wanted.values()), n_workers, "inference lengths")
+    found: dict[str, list[list[dict[str, Any]]]] = {}
+    for (_, variant, _), row in zip(wanted, rows):
+        found.setdefault(variant, []).append(row)
+    return found
+
+
+def perplexity_by_length(run: Run, data: Data, place: Place) -> list[dict[str, Any]]:
+    """Perplexity on each test text at each inference length: the same tokens, all of them, are scored at each.
+
+    Two protocols: windows that do not overlap, in which the first tokens of each have little context whatever the
+    length, and a window that slides by half its length, in which every token has at least that much, but for those of
+    the first window. And a control, `window`: every token attends, in each layer, to no more of the past than it could
+    in training; at the length of training that takes nothing away. Learned positions have nothing past their table:
+    None.
+    """
+
+    def compute() -> list[dict[str, Any]]:
+        model = load_model(place.weights(run), "decoder").model.to(place.device)
+        assert isinstance(model, Decoder)
+        config, rows = model.config, []
+
+        def measure(length: int, sliding: bool) -> dict[str, float | None]:
+            undefined = config.positions == "learned" and length > config.block_size
+            protocol = Protocol(length, max(1, length // 2) if sliding else None)
+            return {
+                name: None if undefined else perplexity(token_nats(model, text.ids, protocol))
+                for name, text in data.test_streams.items()
+            }
+
+        for sliding, length in itertools.product((False, True), lengths(run.recipe)):
+            model.config = config
+            free = measure(length, sliding)
+            model.config = replace(config, window=config.block_size - 1)
+            kept = free if length == config.block_size else measure(length, sliding)
+            for window, found in ((None, free), (config.block_size - 1, kept)):
+                rows.append({"length": length, "sliding": sliding, "window": window, "perplexity": found})
+        return rows
+
+    protocols = ["side by side", "sliding by half"]
+    identity = {**identity_of(run, data, place), "lengths": lengths(run.recipe), "protocols": protocols}
+    return remembered(place.out / "runs" / f"{run.name}.lengths.json", identity, compute)

@@ -1,0 +1,57 @@
+"""The models without a network that stand beside every result."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from dataset import Data
+from evaluation import accuracy, baselines, ngrams, perplexity
+from evaluation.smoothing import unseen_words
+
+BASELINE_NAMES = {
+    "tfidf": "TF-IDF, logistic regression",
+    "svm": "TF-IDF, linear SVM",
+    "bayes": "TF-IDF, naive Bayes",
+    "majority": "largest class",
+}
+NGRAM_NAMES = {"ngram": "Kneser-Ney trigram", "ngram_unk": "the same, told of unknown words"}
+
+
+def classifier_baselines(data: Data) -> dict[str, Any]:
+    """Accuracy of the largest class and of TF-IDF with three linear models, all / seen / unseen."""
+    return {
+        name: accuracy.accuracy_by_group(predictions, data.test.labels, data.seen)
+        for name, predictions in baseline_predictions(data).items()
+    }
+
+
+def baseline_predictions(data: Data) -> dict[str, torch.Tensor]:
+    """The class (N,) that the largest class and TF-IDF with three linear models give to each test row."""
+    train_texts, test_texts = ([row.text for row in rows] for rows in (data.corpus.train, data.corpus.test))
+    labels = data.train.labels.tolist()
+    predictions = {
+        "majority": baselines.majority(labels, test_texts),
+        **baselines.tfidf(train_texts, labels, test_texts),
+    }
+    return {name: torch.as_tensor(values) for name, values in predictions.items()}
+
+
+def language_baselines(data: Data) -> dict[str, dict[str, Any]]:
+    """The scores on each test text of an interpolated Kneser-Ney trigram: "ngram", which knows of a word that training
+    lacks only that it is one of the vocabulary, and "ngram_unk", which is told how often such a word is <unk>."""
+    stream, size = data.train_stream.ids, len(data.tokenizer)
+    bases = {"ngram": None, "ngram_unk": unseen_words(stream, size, data.words_of_rows())}
+    models = {name: ngrams.KneserNey.fit(stream, size, base=base) for name, base in bases.items()}
+    return {
+        name: {
+            text: perplexity.language_scores(-model.log_probabilities(test.ids.numpy()), test)
+            for text, test in data.test_streams.items()
+        }
+        for name, model in models.items()
+    }
+
+
+def perplexities(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
+    """The perplexity on each text of each of the models scored."""
+    return {name: {text: row["perplexity"] for text, row in texts.items()} for name, texts in scores.items()}

@@ -1,0 +1,56 @@
+"""What the report published: its numbers, its claims, its sentence. Measured on the data of its course."""
+
+from typing import Any
+
+REPORT_SENTENCE = "These virtues give me an unshakable faith in America"
+
+# Numbers of the report, measured on the data of its course.
+PUBLISHED: dict[str, Any] = {
+    "test_accuracy": [
+        33.33,
+        56.8,
+        60.53,
+        78.4,
+        84.4,
+        85.47,
+        84.93,
+        86.67,
+        87.07,
+        87.13,
+        87.73,
+        87.2,
+        86.4,
+        87.87,
+        87.8,
+    ],
+    "train_accuracy": 99.66,
+    "train_loss": [1.0675, 0.0144],  # first and last epoch
+    "n_parameters": {"classifier": 576_339, "decoder 256": 943_611, "decoder 100": 863_115},
+    "perplexity": {
+        256: {
+            "train": [575.3, 382.9, 266.1, 197.4, 154.2],
+            "obama": [693.1, 516.2, 417.7, 363.1, 348.0],
+            "hbush": [721.7, 549.1, 458.2, 430.3, 408.3],
+            "wbush": [808.4, 621.8, 525.0, 483.0, 478.1],
+        },
+        100: {"train": [180.9], "obama": [382.8], "hbush": [417.1], "wbush": [490.9]},  # iteration 500 only
+    },
+    "seconds": {"classifier": {"learned": 25.31, "alibi": 21.77}, "decoder": {"learned": 35.66, "alibi": 31.55}},
+    "regularized_accuracy": 89.67,
+}
+
+CLAIMS = {
+    "C1": "The classifier reaches its test accuracy by epoch 15 while training accuracy nears 100%",
+    "C2": "Layer 1 of the encoder attends locally, layer 4 to a few tokens from everywhere",
+    "C3": "A wider feed-forward layer lowers all four perplexities",
+    "C4": "The three test sets differ in perplexity",
+    "C5": "Layer 1 of the decoder attends to the tokens just before, layer 4 more widely",
+    "C6": "ALiBi leaves the classifier's accuracy as it is",
+    "C7": "ALiBi shortens the classifier's training by 14%",
+    "C8": "ALiBi shortens the decoder's training by 11.5%",
+    "C9": "ALiBi lowers train and all test perplexities",
+    "C10": "With ALiBi trained at 32 tokens, perplexity is the same at 32, 64 and 128",
+    "C11": "Batch norm and dropout narrow the gap between train and test accuracy",
+    "C12": "Batch norm and dropout raise test accuracy by 2 points",
+    "C13": "0.2 is the best dropout rate of 0.2 .. 0.5",
+}

@@ -1,0 +1,62 @@
+"""Training time by position method, fairly: Tables 4 and 5."""
+
+import random
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from dataset import Data
+from studies.study import POSITIONS, Study
+from training.loop import train
+from training.machine import processor_name
+from training.recipe import Recipe, Run, Task, customise
+from training.runs import Place, remembered
+from training.tasks import ClassifierWork, DecoderWork
+
+TIMED_ROUNDS, WARM_UP_STEPS = 5, 10
+
+
+# -------------------------------------------------------------------------------------------------------- training time
+def time_variants(study: Study, data: Data, place: Place) -> dict[str, Any]:
+    """Tables 4 and 5: seconds of training steps alone, for each position method.
+
+    After a warm-up, TIMED_ROUNDS rounds; a round times every variant once, in random order, on fresh weights and the
+    round's own batches, so that whatever else slows the machine slows all of them. A timed run is a part of a training
+    (`timed_share`), step by step the same as training itself; nothing is evaluated.
+    """
+    recipes: dict[Task, dict[str, Recipe]] = {
+        "classifier": {name: customise(study.classifier, positions=name) for name in POSITIONS},
+        "decoder": {name: customise(study.decoder, positions=name) for name in POSITIONS},
+    }
+    description = {
+        "data": data.corpus.fingerprint,
+        "recipes": {task: {name: asdict(recipe) for name, recipe in row.items()} for task, row in recipes.items()},
+        "share": study.timed_share,
+        "machine": [processor_name(), torch.get_num_threads(), str(place.device), torch.__version__],
+    }
+    return remembered(
+        place.out / "runs" / "timing.json",
+        description,
+        lambda: {task: time_task(row, study, data, place) for task, row in recipes.items()},
+    )
+
+
+def time_task(recipes: Mapping[str, Recipe], study: Study, data: Data, place: Place) -> dict[str, Any]:
+    """Time the variants of one task."""
+    shuffle = random.Random(0)
+    seconds: dict[str, list[float]] = {name: [] for name in recipes}
+    n_steps = total = 0
+    for round_number in range(-1, TIMED_ROUNDS):  # round -1 is the warm-up
+        for name in shuffle.sample(list(recipes), len(recipes)):
+            run = Run(f"timing {name}", recipes[name], seed=round_number)
+            work = (ClassifierWork if run.recipe.task == "classifier" else DecoderWork)(run, data, place.device)
+            total, n_steps = len(work.plan), max(1, round(study.timed_share * len(work.plan)))
+            steps = work.plan[: WARM_UP_STEPS if round_number < 0 else n_steps]
+            _, spent = train(
+                work.model, steps, work.loss, run.recipe.training, run.seed, (), work.measure, label=run.name
+            )
+            if round_number >= 0:
+                seconds[name].append(spent)
+    return {"n_steps": n_steps, "n_steps_of_a_training": total, "threads": torch.get_num_threads(), "seconds": seconds}

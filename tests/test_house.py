@@ -1,0 +1,42 @@
+"""What import-linter cannot see: which way the imports of the five modules at the root run, and what rooms say."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ALLOWED = {  # of this laboratory, that each may import
+    "transformer": {"common"},
+    "tokenizer": {"common"},
+    "dataset": {"tokenizer", "common"},
+    "utilities": {"common"},
+}
+OURS = {path.parent.name for path in ROOT.glob("*/__init__.py")} | {path.stem for path in ROOT.glob("*.py")}
+
+
+def imported(module: Path) -> set[str]:
+    """The modules and rooms of ours that a file imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            found.add((node.module or "").partition(".")[0])
+    return found & OURS
+
+
+def test_the_root_holds_the_five_modules_and_nothing_else() -> None:
+    assert {path.stem for path in ROOT.glob("*.py")} == {*ALLOWED, "main"}
+
+
+@pytest.mark.parametrize("name", ALLOWED)
+def test_a_module_at_the_root_imports_only_what_lies_below_it(name: str) -> None:
+    assert imported(ROOT / f"{name}.py") <= ALLOWED[name]
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*/__init__.py")), ids=lambda path: path.parent.name)
+def test_a_room_says_what_lives_there_and_imports_nothing(path: Path) -> None:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    assert ast.get_docstring(tree)
+    assert len(tree.body) == 1

@@ -1,0 +1,116 @@
+"""The processes and signals of a training: torchrun's group, Ctrl-C, memory, and the device."""
+
+import contextlib
+import ctypes
+import gc
+import os
+import signal
+import traceback
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.distributed
+
+from common.files import Interrupted, UserError
+
+
+# --------------------------------------------------------------------------------------------------------- processes
+def process() -> tuple[int, int]:
+    """This process's rank and the number of processes that train together (torchrun); (0, 1) when alone."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        return torch.distributed.get_rank(), torch.distributed.get_world_size()
+    return 0, 1
+
+
+def keep_freed_memory() -> None:
+    """Let memory that a step has freed stay with the process, for the next step: glibc hands the larger pieces back,
+    and the kernel clears every page anew, which can take a third of an evaluation."""
+    trim_threshold, mmap_threshold = -1, -3  # their numbers in malloc.h
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(trim_threshold, 2**30)
+        mallopt(mmap_threshold, 2**25)  # the most that it takes
+
+
+@contextlib.contextmanager
+def processes() -> Iterator[None]:
+    """Within it, the processes that torchrun started know each other; alone, nothing changes."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    except BaseException as error:
+        cause: BaseException | None = error
+        while cause is not None:  # its frames hold what was trained, see below
+            traceback.clear_frames(cause.__traceback__)
+            cause = cause.__cause__
+        raise
+    finally:
+        gc.collect()  # DistributedDataParallel must be gone before the group is: else the two can wait for ever
+        torch.distributed.destroy_process_group()
+
+
+@contextlib.contextmanager
+def first_process_first() -> Iterator[None]:
+    """The first of the processes that train together goes through the block alone; then the others follow."""
+    rank, world_size = process()
+    if rank > 0:
+        with others_alive():
+            torch.distributed.barrier()
+    yield
+    if world_size > 1 and rank == 0:
+        torch.distributed.barrier()
+
+
+@contextlib.contextmanager
+def others_alive() -> Iterator[None]:
+    """Within it, an error that comes of waiting for a process which is gone becomes Interrupted."""
+    try:
+        yield
+    except RuntimeError as error:
+        if process()[1] == 1:
+            raise
+        raise Interrupted(f"another process of the group died ({_first_line(error)})") from error
+
+
+def sum_over_processes(*values: float) -> list[float]:
+    """The sum of each of `values` over the processes that train together."""
+    if process()[1] == 1:
+        return list(values)
+    total = torch.tensor(values, dtype=torch.float64)
+    torch.distributed.all_reduce(total)
+    return total.tolist()
+
+
+@contextlib.contextmanager
+def stop_signals() -> Iterator[Callable[[], bool]]:
+    """Within it, Ctrl-C and SIGTERM only take note; the function it gives says whether one came."""
+    received: list[int] = []
+    previous = {}
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if signal.getsignal(number) == signal.SIG_IGN:  # as under nohup: who started this wants it to go on
+            continue
+        with contextlib.suppress(ValueError):  # not the main thread: signals stay with whoever has them
+            previous[number] = signal.signal(number, lambda signal_number, _frame: received.append(signal_number))
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:100]
+
+
+def pick_device(name: str) -> torch.device:
+    """The device that `--device` names; "auto" takes a GPU if there is one. UserError if it is not there."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(device for device, there in available.items() if there)
+    if not available[name]:
+        raise UserError(f"--device {name}: not available on this machine; use --device cpu or auto")
+    local_rank = os.environ.get("LOCAL_RANK")
+    return torch.device(name, int(local_rank)) if name == "cuda" and local_rank else torch.device(name)

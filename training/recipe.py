@@ -1,0 +1,92 @@
+"""The settings of a run: how a model is trained, what it is, and how long; checked where they are put together."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+from common.checks import check
+from common.files import UserError
+from transformer import TransformerConfig
+
+Task = Literal["classifier", "decoder"]
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a model is trained. The defaults are the report's."""
+
+    batch_size: int = 16
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.0  # decoupled (AdamW), on matrices only
+    schedule: Literal["constant", "linear", "cosine"] = "constant"  # from the full rate to zero over the run
+    warmup: float = 0.0  # share of the steps in which the rate rises from zero
+    beta2: float = 0.999  # Adam's memory of squared gradients
+    label_smoothing: float = 0.0  # share of each target that is spread over all classes or words
+    smoothing: Literal["uniform", "kneser-ney"] = "uniform"  # decoder: how it is spread; kneser-ney: by counts
+    unigram_bias: bool = False  # decoder: the output bias starts at the log of the Kneser-Ney unigram
+    clip: float | None = None  # largest norm of the gradient
+    accumulate: int = 1  # parts that a batch is computed in, to save memory: the same mathematics
+    precision: Literal["float32", "bf16"] = "float32"
+    compile: bool = False  # torch.compile
+
+    def __post_init__(self) -> None:
+        check(self, "at least 1", "batch_size", "accumulate")
+        check(self, "above 0", "learning_rate", "clip")
+        check(self, "at least 0", "weight_decay")
+        check(self, "from 0 to 1", "warmup")
+        check(self, "from 0 to below 1", "label_smoothing", "beta2")
+        if self.smoothing != "uniform" and self.label_smoothing == 0:
+            raise UserError(f"smoothing {self.smoothing} does nothing with label_smoothing 0; set it above 0")
+
+
+OF_THE_OTHER_TASK: dict[Task, tuple[str, ...]] = {  # settings that do nothing in a model of this task
+    "classifier": ("tied", "smoothing", "unigram_bias", "shuffled"),
+    "decoder": ("pooling", "head_dim", "batch_norm", "n_members", "phrases", "alibi_one_sided", "by_length"),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The settings of a training run, except for what the data decide (vocabulary, classes) and the seed."""
+
+    task: Task
+    architecture: TransformerConfig
+    training: TrainingConfig
+    duration: int  # epochs of a classifier, iterations of a decoder
+    by_length: bool = False  # classifier: batches of rows of like length
+    shuffled: bool = False  # decoder: every window once before any comes again, instead of random ones
+
+    def __post_init__(self) -> None:
+        check(self, "at least 1", "duration")
+        plain = {**vars(TransformerConfig(0)), **vars(TrainingConfig()), "by_length": False, "shuffled": False}
+        found = {**vars(self.architecture), **vars(self.training), **vars(self)}
+        for name in OF_THE_OTHER_TASK[self.task]:
+            if found[name] != plain[name]:
+                raise UserError(f"{name} is {found[name]}, which does nothing in a {self.task}; leave it out")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recipe, a seed, and the name that its files get."""
+
+    name: str
+    recipe: Recipe
+    seed: int
+    fold: int | None = None  # to tune: train without this fold of the training rows or text, and measure on it alone
+    lengths: tuple[int, ...] = ()  # decoder: perplexity by iteration in windows of these lengths, too
+    brief: bool = False  # measured at its end alone, and its weights are not kept
+
+
+def customise(recipe: Recipe, **settings: Any) -> Recipe:
+    """`recipe` with other settings, each put where it belongs; UserError if they are wrong or do not fit together."""
+    if settings.get("n_layer") == 0:  # what only layers use goes with them
+        without: dict[str, Any] = {"drop_path": 0.0, "layer_scale": None, "window": None, "alibi_slope_scale": 1.0}
+        if recipe.architecture.positions not in ("learned", "sinusoidal"):
+            without["positions"] = "none"
+        settings = {**without, **settings}
+    if settings.get("label_smoothing") == 0:  # and so does the way to spread it
+        settings = {"smoothing": "uniform", **settings}
+    for part in ("architecture", "training"):
+        config = getattr(recipe, part)
+        own = {name: settings.pop(name) for name in list(settings) if hasattr(config, name)}
+        recipe = replace(recipe, **{part: replace(config, **own)})
+    return replace(recipe, **settings)

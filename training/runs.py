@@ -1,0 +1,159 @@
+"""A run, trained once: its record is kept, so what is finished is not trained twice and what was stopped goes on."""
+
+import itertools
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from common.checks import first_difference
+from common.files import UserError, read_json, write_json, write_text
+from dataset import Data, validation_split, validation_text
+from training.checkpoint import Measurement
+from training.loop import train
+from training.machine import machine
+from training.processes import process
+from training.recipe import Run
+from training.tasks import ClassifierWork, DecoderWork
+from training.weights import TrainedModel, save_model
+from transformer import (
+    count_parameters,
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where runs are kept and on what they are computed."""
+
+    out: Path
+    device: torch.device
+
+    def weights(self, run: Run) -> Path:
+        return self.out / f"{run.name}.safetensors"
+
+    def record(self, run: Run) -> Path:
+        return self.out / "runs" / f"{run.name}.json"
+
+    def checkpoint(self, run: Run) -> Path:
+        return self.out / "runs" / f"{run.name}.checkpoint.safetensors"
+
+
+def open_place(out: Path, device: torch.device, settings: dict[str, Any], resume: bool) -> Place:
+    """A folder for new runs, or, to resume, the folder with its unfinished ones; config.json says what is run there.
+
+    Runs that a folder already holds are never written over: without `resume` the whole folder is set aside under the
+    next free number. Only the first of several processes touches the disk.
+    """
+    if process()[0] > 0:
+        return Place(out, device)
+    for leftover in out.rglob(".*.tmp") if resume else ():  # of a process that was killed while it wrote
+        leftover.unlink()
+    if (out / "config.json").exists() and not resume:
+        number = next(n for n in itertools.count(1) if not Path(f"{out}.{n}").exists())
+        out.rename(f"{out}.{number}")
+        print(f"{out}: the earlier run that was there is now {out}.{number}", file=sys.stderr)
+    if resume and not (out / "runs").exists():
+        print(f"{out}: nothing to resume there; starting from the beginning", file=sys.stderr)
+    if not (out / "config.json").exists():
+        write_json(out / "config.json", {**settings, "machine": machine()})
+    return Place(out, device)
+
+
+# -------------------------------------------------------------------------------------------------------------- a run
+def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
+    """Train and measure `run`, or go on with it where it was interrupted, or read its record if it is finished.
+
+    Of processes that train together, only the first measures and writes; the others return an empty record.
+    """
+    if finished := recorded(run, data, place):
+        return finished
+    identity = identity_of(run, data, place)
+    if run.fold is not None:
+        data = (validation_split if run.recipe.task == "classifier" else validation_text)(data, run.fold)
+    kind = ClassifierWork if run.recipe.task == "classifier" else DecoderWork
+    work: ClassifierWork | DecoderWork = kind(run, data, place.device)
+    history, seconds = train(
+        work.model,
+        work.plan,
+        work.loss,
+        run.recipe.training,
+        run.seed,
+        work.measure_at,
+        work.measure,
+        checkpoint=place.checkpoint(run),
+        identity={**identity, "machine": machine()},
+        on_measurement=lambda history: write_metrics(place, run, history),
+        label=run.name,
+    )
+    if process()[0]:
+        return {}
+    record = {
+        "name": run.name,
+        "seed": run.seed,
+        "n_parameters": count_parameters(work.model),
+        "train_seconds": seconds,
+        **work.record(history),
+        "machine": machine(),
+        "identity": identity,
+    }
+    if run.fold is None and not run.brief:
+        save_model(place.weights(run), TrainedModel(work.model, data.tokenizer, data.corpus.class_names))
+    write_json(place.record(run), record)
+    place.checkpoint(run).unlink(missing_ok=True)
+    return record
+
+
+def recorded(run: Run, data: Data, place: Place) -> dict[str, Any] | None:
+    """The record of `run`, None if it is not finished; UserError if what is there is of other settings or data."""
+    if not place.record(run).exists():
+        return None
+    record = read_json(place.record(run))
+    kept, identity = record.get("identity") if isinstance(record, dict) else None, identity_of(run, data, place)
+    if kept != identity:
+        hint = "take another --out, or drop --resume if you gave it"
+        raise UserError(f"{place.record(run)}: of another run ({first_difference(kept, identity)}); {hint}")
+    return record
+
+
+def identity_of(run: Run, data: Data, place: Place) -> Any:
+    """What a record must agree with to be of this run on these data, computed as the command asks.
+
+    A checkpoint must besides be of this machine, software and code: half a run on each would be nobody's run. Finished
+    records of several machines or commits may stand side by side, and what is made of them says so.
+    """
+    computed = {"threads": torch.get_num_threads(), "processes": process()[1], "device": place.device.type}
+    return json.loads(json.dumps({"run": asdict(run), "data": data.corpus.fingerprint, **computed}))
+
+
+def write_metrics(place: Place, run: Run, history: list[Measurement]) -> None:
+    """Write the measurements of `run`, one a line, and metrics.jsonl with those of every run in this place."""
+    lines = [json.dumps({"model": run.name, "seed": run.seed, **row}) + "\n" for row in history]
+    write_text(place.out / "runs" / f"{run.name}.metrics.jsonl", "".join(lines))
+    collect_metrics(place)
+
+
+def collect_metrics(place: Place) -> None:
+    """metrics.jsonl: the measurements of every run in this place, one a line."""
+    parts = sorted((place.out / "runs").glob("*.metrics.jsonl"))
+    write_text(place.out / "metrics.jsonl", "".join(part.read_text(encoding="utf-8") for part in parts))
+
+
+def remembered(path: Path, identity: Any, compute: Callable[[], Any]) -> Any:
+    """What `path` holds, if it was computed for the same `identity`; else compute and write it."""
+    identity = json.loads(json.dumps(identity))
+    if path.exists():
+        kept = read_json(path)
+        if kept["identity"] == identity:
+            return kept["value"]
+    value = compute()
+    write_json(path, {"value": value, "identity": identity})
+    return value
+
+
+def public(record: dict[str, Any]) -> dict[str, Any]:
+    """A record without what serves only to find it again."""
+    return {key: value for key, value in record.items() if key not in ("identity", "name")}

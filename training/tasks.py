@@ -1,0 +1,158 @@
+"""The two tasks, classifier and decoder: what the loop needs of each, from the same recipe to a record."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from common.randomness import generator
+from dataset import Data, epoch_batches, window_starts
+from evaluation import accuracy, perplexity
+from evaluation.perplexity import Protocol
+from evaluation.smoothing import Smoothing, kneser_ney, uniform
+from tokenizer import PAD
+from training.checkpoint import Measurement
+from training.recipe import Run, TrainingConfig
+from transformer import (
+    Classifier,
+    Decoder,
+    PhraseEmbedding,
+    make_classifier,
+)
+
+MEASUREMENTS_PER_DECODER = 5  # every 100 of 500 iterations
+DISCOUNT = 0.65  # of the Kneser-Ney unigram, where label smoothing does not give one
+
+
+class ClassifierWork:
+    """What the loop needs to train a classifier: the model, the plan, the loss, the measurements of Table 1."""
+
+    def __init__(self, run: Run, data: Data, device: torch.device) -> None:
+        recipe = run.recipe
+        config = replace(
+            recipe.architecture, vocabulary_size=len(data.tokenizer), n_classes=len(data.corpus.class_names)
+        )
+        self.data, self.device, self.smoothing = data, device, recipe.training.label_smoothing
+        words, pairs = data.tokenizer.words, torch.zeros(0, dtype=torch.long)
+        if config.phrases:
+            pairs = PhraseEmbedding(words, 0, 0).pairs_of(data.train.ids)
+            config = replace(config, n_pairs=len(pairs))
+        self.model = make_classifier(config, words, run.seed)
+        for module in self.model.modules():
+            if isinstance(module, PhraseEmbedding):
+                module.pairs.copy_(pairs)
+        self.model.to(device)
+        epochs = [
+            epoch_batches(
+                data.train.lengths, recipe.training.batch_size, generator(run.seed, "order", epoch), recipe.by_length
+            )
+            for epoch in range(recipe.duration)
+        ]
+        self.plan: Sequence[Tensor] = [batch for epoch in epochs for batch in epoch]
+        self.steps_per_epoch = len(epochs[0])
+        ends = range(self.steps_per_epoch, len(self.plan) + 1, self.steps_per_epoch)
+        self.measure_at: Sequence[int] = ends[-1:] if run.brief else ends
+
+    def loss(self, model: Classifier, items: Tensor) -> Tensor:
+        ids, lengths, labels = self.data.train.batch(items, cut=self.model.masks_padding)
+        return model.loss(ids.to(self.device), lengths.to(self.device), labels.to(self.device), self.smoothing)
+
+    def measure(self, step: int, train_loss: float) -> Measurement:
+        train_labels, test_labels = self.data.train.labels, self.data.test.labels
+        return {
+            "epoch": step // self.steps_per_epoch,
+            "train_loss": train_loss,
+            "train_accuracy": accuracy.accuracy(self.predict(self.data.train), train_labels),
+            "test_accuracy": accuracy.accuracy(self.predict(self.data.test), test_labels),
+        }
+
+    def predict(self, data: Any) -> Tensor:
+        return accuracy.class_probabilities(self.model, data).argmax(dim=-1)
+
+    def record(self, history: list[Measurement]) -> dict[str, Any]:
+        predictions, test = self.predict(self.data.test), self.data.test
+        accuracies, labels = [row["train_accuracy"] for row in history], self.data.train.labels
+        trained, once = (accuracy.is_above_plateau(value, labels) for value in (accuracies[-1], max(accuracies)))
+        return {
+            "epochs": history,
+            "test": accuracy.accuracy_by_group(predictions, test.labels, self.data.seen),
+            "scores": accuracy.scores_by_class(predictions, test.labels, self.data.corpus.class_names),
+            "trained": trained,
+            "fell_back": once and not trained,
+            "predictions": predictions.tolist(),
+        }
+
+
+class DecoderWork:
+    """What the loop needs to train a decoder: the model, the plan, the loss, the measurements of Table 2."""
+
+    def __init__(self, run: Run, data: Data, device: torch.device) -> None:
+        recipe = run.recipe
+        config = replace(recipe.architecture, vocabulary_size=len(data.tokenizer))
+        self.data, self.device = data, device
+        self.model = Decoder(config, data.tokenizer.words, run.seed)
+        self.smoothing = self.prepare_smoothing(recipe.training)
+        self.model.to(device)
+        self.text = torch.cat([torch.tensor([PAD]), data.train_stream.ids])
+        self.protocol, self.lengths = Protocol(config.block_size), run.lengths
+        size, order = recipe.training.batch_size, generator(run.seed, "order")
+        self.plan: Sequence[Tensor] = list(
+            window_starts(len(self.text), config.block_size, recipe.duration, size, order, recipe.shuffled)
+        )
+        every = max(1, recipe.duration // (1 if run.brief else MEASUREMENTS_PER_DECODER))
+        self.measure_at: Sequence[int] = sorted({*range(every, recipe.duration + 1, every), recipe.duration})
+        self.nats: dict[str, Tensor] = {}
+
+    def prepare_smoothing(self, training: TrainingConfig) -> Smoothing | None:
+        """How targets are smoothed, if at all; and the output bias as the recipe wants it at the start."""
+        size, stream = len(self.data.tokenizer), self.data.train_stream.ids
+        share, smoothing = training.label_smoothing, None
+        if training.smoothing == "kneser-ney" or training.unigram_bias:
+            smoothing = kneser_ney(stream, share or DISCOUNT, size, self.data.words_of_rows())
+            if training.unigram_bias:
+                with torch.no_grad():
+                    self.model.head.bias.copy_(smoothing.prior.clamp(min=1e-9).log())
+        if share == 0:
+            return None
+        return smoothing if training.smoothing == "kneser-ney" else uniform(share, size)
+
+    def loss(self, model: Decoder, starts: Tensor) -> Tensor:
+        windows = self.text[starts[:, None] + torch.arange(self.protocol.length + 1)]  # (B, T + 1)
+        inputs, targets = windows[:, :-1].to(self.device), windows[:, 1:].to(self.device)
+        if self.smoothing is None:
+            return model.loss(inputs, targets)
+        share = self.smoothing.share[windows[:, :-1]].to(self.device)
+        return model.loss(inputs, targets, self.smoothing.prior.to(self.device), share)
+
+    def measure(self, step: int, train_loss: float) -> Measurement:
+        streams = {"train": self.data.train_stream, **self.data.test_streams}
+        self.nats = {
+            name: perplexity.token_nats(self.model, stream.ids, self.protocol) for name, stream in streams.items()
+        }
+        perplexities = {name: perplexity.perplexity(nats) for name, nats in self.nats.items()}
+        others = {
+            str(length): {
+                name: perplexity.perplexity(perplexity.token_nats(self.model, stream.ids, Protocol(length)))
+                for name, stream in self.data.test_streams.items()
+            }
+            for length in self.lengths
+        }
+        row = {"iteration": step, "train_loss": train_loss, "perplexity": perplexities}
+        return row | ({"perplexity_by_length": others} if others else {})
+
+    def record(self, history: list[Measurement]) -> dict[str, Any]:
+        if not self.nats:  # resumed after the last measurement
+            self.measure(0, 0.0)
+        length = self.protocol.length
+        return {
+            "ff_dim": self.model.config.ff_dim,
+            "iterations": history,
+            "protocol": str(self.protocol),
+            "scores": {
+                name: perplexity.language_scores(self.nats[name], stream)
+                for name, stream in self.data.test_streams.items()
+            },
+            "nats_by_place": {name: perplexity.nats_by_place(nats, length) for name, nats in self.nats.items()},
+        }
