@@ -41,7 +41,7 @@ MODULES = (
     *(f"reporting.{name}" for name in ("table", "tables", "terminal", "page", "documents")),
 )
 # Tests of files that no mutant is made of, and those of whole processes.
-OTHER_TESTS = ("audit", "benchmarks", "cli", "duplicates", "mutation", "own_texts", "speechesdataset", "utilities")
+OTHER_TESTS = ("benchmarks", "speechesdataset", "test_cli.py", "test_house.py", "test_mutation.py", "test_utilities.py")
 PYTEST = ("-p", "no:cacheprovider", "-p", "no:unraisableexception")  # the latter collects garbage for half a second
 QUIET = ("-x", "-q", "--timeout", "200", "-m", "not processes", *PYTEST)
 IMPORTED = (
@@ -56,7 +56,7 @@ TIMEOUTS = (24, -24, 36, 152, 255)
 
 
 def all_tests() -> list[str]:
-    return ["tests", *(f"--ignore=tests/test_{name}.py" for name in OTHER_TESTS)]
+    return ["tests", *(f"--ignore=tests/{name}" for name in OTHER_TESTS)]
 
 
 def copy_checkout(folder: Path) -> None:

@@ -250,5 +250,5 @@ def test_the_untouched_speakers_follow_from_a_rule() -> None:
     neighbours = {number + step for number in default for step in (-1, 1)} - set(default)
     slugs = [everybody[number] for number in sorted(neighbours)]
     assert slugs == ["reagan", "clinton", "trump-45"]
-    readme = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+    readme = (Path(__file__).parent.parent.parent / "README.md").read_text(encoding="utf-8")
     assert f"data build --speakers {' '.join(slugs)} --out neighbours" in readme

@@ -81,7 +81,7 @@ def test_nothing_of_the_transcribers_is_left(built: Path) -> None:
 def test_the_same_bytes_every_time_and_the_committed_ones(built: Path, tmp_path: Path) -> None:
     script = f"from speechesdataset.build import build; build({str(tmp_path)!r})"
     environment = os.environ | {"PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Asia/Tokyo"}
-    root = Path(__file__).parent.parent
+    root = Path(__file__).parent.parent.parent
     run = subprocess.run([sys.executable, "-c", script], cwd=root, env=environment, capture_output=True, check=True)
     contents = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert contents == {path.name: path.read_bytes() for path in built.iterdir()}
