@@ -8,7 +8,7 @@ import importlib
 import itertools
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,8 +22,8 @@ from tokenizer import SPECIAL, Tokenizer
 from training.loop import WithLoss, training_step
 from training.optimizer import make_optimizer
 from training.recipe import Run, customise
-from training.tasks import ClassifierWork, DecoderWork
-from transformer import TransformerConfig
+from training.tasks import task_of
+from transformer import ClassifierConfig, TransformerConfig
 
 Task = Literal["classifier", "decoder"]
 TASKS: tuple[Task, ...] = ("classifier", "decoder")
@@ -56,8 +56,7 @@ def our_step(task: Task, sizes: Sizes = Sizes(), **settings: Any) -> Step:
     """A training step of the product, on made-up data of these sizes, with the report's recipe but for `settings`."""
     settings |= {"block_size": sizes.block_size, "batch_size": sizes.batch_size}
     recipe = customise(RECIPES["report"][task], duration=20 if task == "decoder" else 1, **settings)
-    kinds: dict[Task, Any] = {"classifier": ClassifierWork, "decoder": DecoderWork}
-    work = kinds[task](Run("benchmark", recipe, seed=0), made_up_data(sizes), torch.device("cpu"))
+    work = task_of(Run("benchmark", recipe, seed=0), made_up_data(sizes), torch.device("cpu"))
     optimizer = make_optimizer(work.model, recipe.training)
     model: nn.Module = WithLoss(work.model, work.loss)
     if recipe.training.compile:
@@ -89,10 +88,18 @@ def made_up_data(sizes: Sizes, n_batches: int = 20) -> Data:
 # ---------------------------------------------------------------------------------------------------------- libraries
 
 
+@dataclass(frozen=True)
+class Shape(ClassifierConfig):
+    """The report's architecture, and the sizes that the data decide."""
+
+    vocabulary_size: int = 5755
+    n_classes: int = 3
+
+
 class TorchTrunk(nn.Module):
     """ids (B, T) -> vectors (B, T, C) by nn.TransformerEncoder."""
 
-    def __init__(self, config: TransformerConfig, causal: bool) -> None:
+    def __init__(self, config: Shape, causal: bool) -> None:
         super().__init__()
         self.embedding = nn.Embedding(config.vocabulary_size, config.n_embd)
         self.positions = nn.Parameter(torch.randn(config.block_size, config.n_embd))
@@ -109,7 +116,7 @@ class TorchTrunk(nn.Module):
 class Headed(nn.Module):
     """A trunk with the report's head: a classifier over the mean of the vectors, or a decoder's output layer."""
 
-    def __init__(self, config: TransformerConfig, task: Task, trunk: nn.Module) -> None:
+    def __init__(self, config: Shape, task: Task, trunk: nn.Module) -> None:
         super().__init__()
         self.trunk, self.is_classifier = trunk, task == "classifier"
         classifier = [
@@ -136,11 +143,11 @@ class Answer(nn.Module):
         return getattr(self.model(ids), self.field)
 
 
-def torch_model(config: TransformerConfig, task: Task) -> nn.Module:
+def torch_model(config: Shape, task: Task) -> nn.Module:
     return Headed(config, task, TorchTrunk(config, causal=task == "decoder"))
 
 
-def transformers_model(config: TransformerConfig, task: Task) -> nn.Module:
+def transformers_model(config: Shape, task: Task) -> nn.Module:
     """BERT or GPT-2 from a configuration, without dropout."""
     library: Any = importlib.import_module("transformers")
     library.logging.set_verbosity_error()
@@ -176,7 +183,7 @@ def transformers_model(config: TransformerConfig, task: Task) -> nn.Module:
     return Answer(library.GPT2LMHeadModel(gpt2), "logits")
 
 
-def x_transformers_model(config: TransformerConfig, task: Task) -> nn.Module:
+def x_transformers_model(config: Shape, task: Task) -> nn.Module:
     library: Any = importlib.import_module("x_transformers")
     layers = (library.Encoder if task == "classifier" else library.Decoder)(
         dim=config.n_embd,
@@ -194,7 +201,7 @@ def x_transformers_model(config: TransformerConfig, task: Task) -> nn.Module:
     return Headed(config, task, trunk)
 
 
-LIBRARIES: dict[str, Callable[[TransformerConfig, Task], nn.Module]] = {
+LIBRARIES: dict[str, Callable[[Shape, Task], nn.Module]] = {
     "torch.nn": torch_model,
     "transformers": transformers_model,
     "x-transformers": x_transformers_model,
@@ -203,12 +210,7 @@ LIBRARIES: dict[str, Callable[[TransformerConfig, Task], nn.Module]] = {
 
 def library_step(name: str, task: Task, sizes: Sizes = Sizes()) -> Step:
     """A training step of a library's model of these sizes; ModuleNotFoundError where it is not installed."""
-    config = replace(
-        RECIPES["report"][task].architecture,
-        vocabulary_size=sizes.vocabulary_size,
-        block_size=sizes.block_size,
-        n_classes=sizes.n_classes,
-    )
+    config = Shape(block_size=sizes.block_size, vocabulary_size=sizes.vocabulary_size, n_classes=sizes.n_classes)
     model = LIBRARIES[name](config, task).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0, fused=True)
     generator = torch.Generator().manual_seed(0)

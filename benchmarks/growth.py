@@ -67,7 +67,7 @@ def reading(n_tokens: int, maps: bool) -> Step:
     """A forward pass over 16 rows, with the attention maps or without."""
     from transformer import Encoder, TransformerConfig
 
-    encoder = Encoder(TransformerConfig(5755, block_size=n_tokens)).eval()
+    encoder = Encoder(TransformerConfig(block_size=n_tokens), torch.nn.Embedding(5755, 64)).eval()
     ids = torch.randint(2, 5755, (16, n_tokens), generator=torch.Generator().manual_seed(0))
 
     @torch.no_grad()

@@ -19,7 +19,9 @@ FUNCTIONS = {
     "data": ["dataset:load_data"],
     "training": ["training.loop:train"],
     "evaluation": [
-        f"training.tasks:{work}.{part}" for work in ("ClassifierWork", "DecoderWork") for part in ("measure", "record")
+        f"training.tasks:{work}.{part}"
+        for work in ("ClassifierTask", "DecoderTask")
+        for part in ("evaluate", "summarise")
     ],
     "baselines": [
         "evaluation.baselines:majority",

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from dataset import Labelled
+from modules.vote import Vote
 from transformer import Classifier
 
 PLATEAU_MARGIN = 5.0  # points
@@ -13,7 +14,7 @@ PLATEAU_MARGIN = 5.0  # points
 
 # ----------------------------------------------------------------------------------------------------------- accuracy
 @torch.inference_mode()
-def class_probabilities(model: Classifier, data: Labelled, batch_size: int = 64) -> Tensor:
+def class_probabilities(model: Classifier | Vote, data: Labelled, batch_size: int = 64) -> Tensor:
     """The probabilities (N, K) that the model, in eval mode, gives to each row of `data`."""
     training, device = model.training, next(model.parameters()).device
     model.eval()

@@ -9,7 +9,7 @@ import utilities
 from evaluation import attention
 from inference.classify import encode_sentence
 from training.weights import TrainedModel
-from transformer import Classifier
+from transformer import Decoder
 
 
 @torch.no_grad()
@@ -19,12 +19,12 @@ def attention_maps(trained: TrainedModel, text: str) -> tuple[Tensor, list[str]]
     S is T, but an encoder that does not mask padding attends to it: then S is the block, so that rows sum to 1.
     """
     ids, length, words = encode_sentence(trained, text)
-    if isinstance(trained.model, Classifier):
+    if not isinstance(trained.model, Decoder):
         _, maps = trained.model(ids, length, return_attention=True)
     else:
         _, maps = trained.model(ids, return_attention=True)
     stacked = torch.cat(maps)  # (L, H, S, S)
-    if trained.model.config.pooling == "cls" and isinstance(trained.model, Classifier):
+    if not isinstance(trained.model, Decoder) and trained.model.config.pooling == "cls":
         words = ["<cls>", *words]
     return stacked[:, :, : len(words)], words
 
@@ -35,7 +35,7 @@ def draw_attention(figures: Path, trained: TrainedModel, sentence: str, first_fi
         return []
     maps, words = attention_maps(trained, sentence)
     attention.check_attention(maps)
-    kind = "encoder" if isinstance(trained.model, Classifier) else "decoder"
+    kind = "decoder" if isinstance(trained.model, Decoder) else "encoder"
     paths = []
     for number, layer in enumerate(sorted({0, len(maps) - 1})):
         prefix = f"figure{first_figure + number}_" if first_figure else ""

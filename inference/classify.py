@@ -6,7 +6,7 @@ from torch import Tensor
 from common.files import UserError
 from tokenizer import PAD
 from training.weights import TrainedModel
-from transformer import Classifier
+from transformer import Decoder
 
 
 # ---------------------------------------------------------------------------------------------- sentences and speakers
@@ -18,7 +18,7 @@ def encode_sentence(trained: TrainedModel, text: str) -> tuple[Tensor, Tensor, l
     if not ids:
         raise UserError("the sentence is empty; give at least one word")
     padded = ids + [PAD] * (config.block_size - len(ids))
-    unmasked = isinstance(trained.model, Classifier) and not trained.model.masks_padding
+    unmasked = not isinstance(trained.model, Decoder) and not trained.model.masks_padding
     words = [trained.tokenizer.words[i] for i in ids]
     return torch.tensor([padded if unmasked else ids]), torch.tensor([len(ids)]), words
 
@@ -26,7 +26,7 @@ def encode_sentence(trained: TrainedModel, text: str) -> tuple[Tensor, Tensor, l
 @torch.no_grad()
 def classify(trained: TrainedModel, text: str) -> dict[str, float]:
     """The probability of each class for one sentence, by class name."""
-    assert isinstance(trained.model, Classifier)
+    assert not isinstance(trained.model, Decoder)
     ids, length, _ = encode_sentence(trained, text)
     probabilities = trained.model(ids, length)[0][0].softmax(dim=-1)
     return dict(zip(trained.class_names, probabilities.tolist()))

@@ -13,7 +13,7 @@ from studies.workers import share_out
 from training.recipe import Run
 from training.runs import Place, identity_of, remembered
 from training.weights import load_model
-from transformer import Classifier
+from transformer import Decoder
 
 
 def attention_of(results: Mapping[str, Any], kind: str, study: Study, data: Data, place: Place) -> list[dict[str, Any]]:
@@ -59,7 +59,7 @@ def attention_over_test(run: Run, data: Data, place: Place) -> dict[str, Any]:
 
 def batches(model: Any, data: Data, batch_size: int = 64) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Attention maps (L, B, H, T, T) and lengths (B,) over a classifier's test rows, a decoder's test texts."""
-    if isinstance(model, Classifier):
+    if not isinstance(model, Decoder):
         for items in torch.arange(len(data.test.labels)).split(batch_size):
             ids, lengths, _ = data.test.batch(items, cut=model.masks_padding)
             maps = torch.stack(model(ids, lengths, return_attention=True)[1])

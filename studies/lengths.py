@@ -3,7 +3,6 @@
 import functools
 import itertools
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from dataset import Data
@@ -45,20 +44,18 @@ def perplexity_by_length(run: Run, data: Data, place: Place) -> list[dict[str, A
         assert isinstance(model, Decoder)
         config, rows = model.config, []
 
-        def measure(length: int, sliding: bool) -> dict[str, float | None]:
+        def measure(length: int, sliding: bool, window: int | None = None) -> dict[str, float | None]:
             undefined = config.positions == "learned" and length > config.block_size
             protocol = Protocol(length, max(1, length // 2) if sliding else None)
             return {
-                name: None if undefined else perplexity(token_nats(model, text.ids, protocol))
+                name: None if undefined else perplexity(token_nats(model, text.ids, protocol, window=window))
                 for name, text in data.test_streams.items()
             }
 
         for sliding, length in itertools.product((False, True), lengths(run.recipe)):
-            model.config = config
-            free = measure(length, sliding)
-            model.config = replace(config, window=config.block_size - 1)
-            kept = free if length == config.block_size else measure(length, sliding)
-            for window, found in ((None, free), (config.block_size - 1, kept)):
+            free, control = measure(length, sliding), config.block_size - 1
+            kept = free if length == config.block_size else measure(length, sliding, control)
+            for window, found in ((None, free), (control, kept)):
                 rows.append({"length": length, "sliding": sliding, "window": window, "perplexity": found})
         return rows
 

@@ -1,18 +1,17 @@
 """The two recipes: the report's, and the strongest that this project knows."""
 
 from training.recipe import Recipe, Task, TrainingConfig
-from transformer import TransformerConfig
+from transformer import ClassifierConfig, DecoderConfig
 
 RECIPES: dict[str, dict[Task, Recipe]] = {
     "report": {
-        "classifier": Recipe("classifier", TransformerConfig(0), TrainingConfig(), duration=15),
-        "decoder": Recipe("decoder", TransformerConfig(0, initialisation="pytorch"), TrainingConfig(), duration=500),
+        "classifier": Recipe("classifier", ClassifierConfig(), TrainingConfig(), duration=15),
+        "decoder": Recipe("decoder", DecoderConfig(initialisation="pytorch"), TrainingConfig(), duration=500),
     },
     "best": {
         "classifier": Recipe(
             "classifier",
-            TransformerConfig(
-                0,
+            ClassifierConfig(
                 n_embd=128,
                 n_layer=1,
                 block_size=64,
@@ -32,8 +31,7 @@ RECIPES: dict[str, dict[Task, Recipe]] = {
         ),
         "decoder": Recipe(
             "decoder",
-            TransformerConfig(
-                0,
+            DecoderConfig(
                 n_embd=128,
                 n_layer=2,
                 ff_dim=512,

@@ -6,6 +6,7 @@ from typing import Any
 
 from evaluation.statistics import summary
 from training.recipe import Recipe, Run, customise
+from transformer import ClassifierConfig
 
 POSITIONS = ("learned", "alibi", "none")
 STEEP, STEEPER = "alibi-steep", 8.0  # every slope 8 times as steep: 1/2 and 1/32 at two heads
@@ -55,7 +56,10 @@ class Study:
 
         plain = {"original": variant(False, 0.0)}
         dropout = {f"dropout-{rate}": variant(False, rate) for rate in RATES}
-        if not self.classifier.architecture.head_dim:  # a head of one layer has no place for batch norm
+        architecture = self.classifier.architecture
+        if (
+            isinstance(architecture, ClassifierConfig) and not architecture.head_dim
+        ):  # a head of one layer has no place for batch norm
             return plain | dropout
         both = {f"batch-norm-dropout-{rate}": variant(True, rate) for rate in RATES}
         return {**plain, "batch-norm": variant(True, 0.0), **dropout, **both}

@@ -13,7 +13,7 @@ from training.loop import train
 from training.machine import processor_name
 from training.recipe import Recipe, Run, Task, customise
 from training.runs import Place, remembered
-from training.tasks import ClassifierWork, DecoderWork
+from training.tasks import task_of
 
 TIMED_ROUNDS, WARM_UP_STEPS = 5, 10
 
@@ -51,12 +51,10 @@ def time_task(recipes: Mapping[str, Recipe], study: Study, data: Data, place: Pl
     for round_number in range(-1, TIMED_ROUNDS):  # round -1 is the warm-up
         for name in shuffle.sample(list(recipes), len(recipes)):
             run = Run(f"timing {name}", recipes[name], seed=round_number)
-            work = (ClassifierWork if run.recipe.task == "classifier" else DecoderWork)(run, data, place.device)
-            total, n_steps = len(work.plan), max(1, round(study.timed_share * len(work.plan)))
-            steps = work.plan[: WARM_UP_STEPS if round_number < 0 else n_steps]
-            _, spent = train(
-                work.model, steps, work.loss, run.recipe.training, run.seed, (), work.measure, label=run.name
-            )
+            task = task_of(run, data, place.device)
+            total, n_steps = len(task.plan), max(1, round(study.timed_share * len(task.plan)))
+            task.plan, task.evaluate_at = task.plan[: WARM_UP_STEPS if round_number < 0 else n_steps], ()
+            _, spent = train(task, run.recipe.training, run.seed, label=run.name)
             if round_number >= 0:
                 seconds[name].append(spent)
     return {"n_steps": n_steps, "n_steps_of_a_training": total, "threads": torch.get_num_threads(), "seconds": seconds}

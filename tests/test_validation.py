@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny import classifier_of, decoder_of
 
 from common.files import UserError
 from dataset import Data, Segment, folds_of_lines, load_data, validation_split, validation_text
@@ -112,16 +113,19 @@ def test_a_text_without_enough_different_lines_is_refused(planted: Data, lines: 
         [validation_text(few, fold) for fold in range(5)]
 
 
-SMALL = TransformerConfig(0, n_embd=8, n_layer=1, block_size=8, ff_dim=8)
+SMALL = TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8)
 RUNS = {
     "classifier": Run(
-        "classifier", Recipe("classifier", SMALL, TrainingConfig(batch_size=16), duration=2), seed=3, fold=1
+        "classifier",
+        Recipe("classifier", classifier_of(SMALL), TrainingConfig(batch_size=16), duration=2),
+        seed=3,
+        fold=1,
     ),
     "decoder": Run(
         "decoder",
         Recipe(
             "decoder",
-            SMALL,
+            decoder_of(SMALL),
             TrainingConfig(batch_size=4, label_smoothing=0.5, smoothing="kneser-ney", unigram_bias=True),
             duration=5,
         ),

@@ -10,117 +10,130 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-import torch.distributed
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from common.files import Interrupted, UserError
 from common.randomness import derived_seed
-from training.checkpoint import (
-    SECONDS_BETWEEN_CHECKPOINTS,
-    SHARE_OF_CHECKPOINTS,
-    Measurement,
-    State,
-    load_checkpoint,
-    save_checkpoint,
-)
+from training.checkpoint import Checkpoints, Measurement, State
 from training.optimizer import make_optimizer, set_learning_rate
 from training.processes import others_alive, process, stop_signals, sum_over_processes
 from training.recipe import TrainingConfig
 
-Loss = Callable[[Any, Tensor], Tensor]  # (model, indices (n,)) -> mean loss over these items
+
+class Task(Protocol):
+    """What is learned, as far as the loop knows it."""
+
+    model: Any  # nn.Module
+    plan: Sequence[Tensor]  # the items of each step, (batch size,) indices
+    evaluate_at: Sequence[int]  # numbers of the steps after which the model is measured
+
+    def loss(self, model: Any, items: Tensor) -> Tensor:
+        """Mean loss over `items` (n,), in nats."""
+
+    def evaluate(self, step: int, train_loss: float) -> Measurement:
+        """Measure the model after `step`, in eval mode; `train_loss` is the mean since the last measurement."""
+
+    def summarise(self, history: list[Measurement]) -> dict[str, Any]:
+        """What is said of the trained model and its measurements."""
 
 
 def train(
-    model: nn.Module,
-    plan: Sequence[Tensor],  # the items of each step, (batch size,) indices
-    loss: Loss,
+    task: Task,
     config: TrainingConfig,
     seed: int,
-    measure_at: Sequence[int],  # step numbers
-    measure: Callable[[int, float], Measurement],  # (step, mean training loss since the last one)
-    checkpoint: Path | None = None,
-    identity: Any = None,  # what a checkpoint must be of, to be resumed: JSON
+    checkpoints: Checkpoints | None = None,
     on_measurement: Callable[[list[Measurement]], None] | None = None,
     label: str = "training",
 ) -> tuple[list[Measurement], float]:
-    """Train `model` in place through `plan`; returns the measurements and the seconds spent in training steps.
+    """Train the task's model in place; returns the measurements and the seconds spent in training steps.
 
-    If `checkpoint` exists, the run goes on from there (UserError if it is damaged or of another run). Measuring is
+    If there is a checkpoint, the run goes on from there (UserError if it is damaged or of another run). Measuring is
     outside the timer and cannot touch the training: it runs in eval mode, on one process, without gradients.
     Interrupted, with a checkpoint, when a signal asks to stop or another process dies; UserError when the loss is lost.
     """
-    optimizer = make_optimizer(model, config)
-    state = State()
-    if checkpoint is not None and checkpoint.exists():
-        state = load_checkpoint(checkpoint, model, optimizer, identity)
     rank, world_size = process()
-    save = checkpoint is not None and rank == 0
-    step: nn.Module = WithLoss(model, loss)
-    if config.compile:
-        step = torch.compile(step)  # type: ignore[assignment]
+    optimizer, n_steps = make_optimizer(task.model, config), len(task.plan)
+    state = checkpoints.restore(task.model, optimizer) if checkpoints else State()
+    model = callable_for_loss(task, config, world_size)
+    with Progress(label, n_steps, state.step, shown=rank == 0) as progress, stop_signals() as stopped:
+        while state.step < n_steps:
+            started = time.perf_counter()
+            torch.manual_seed(derived_seed(seed, "dropout", state.step, rank))
+            set_learning_rate(optimizer, config, state.step, n_steps)
+            try:
+                with others_alive():
+                    items = task.plan[state.step]
+                    loss, stop = training_step(model, optimizer, items, config, rank, world_size, stopped)
+            except Interrupted:
+                if checkpoints:
+                    checkpoints.save(task.model, optimizer, state)
+                raise
+            state.add(loss, time.perf_counter() - started)
+            check_finite(loss, state.step)
+            progress.step()
+            measured = state.step in task.evaluate_at
+            if measured:
+                train_loss = state.take_mean_loss()
+                if rank == 0:
+                    task.model.eval()
+                    with torch.no_grad():
+                        state.history.append(task.evaluate(state.step, train_loss))
+                    check_finite(state.history[-1], state.step)
+                    progress.show(state.history[-1])
+                    if on_measurement is not None:
+                        on_measurement(state.history)
+            if checkpoints and (stop or checkpoints.is_due(measured)):
+                checkpoints.save(task.model, optimizer, state)
+            if stop:
+                raise Interrupted(f"stopped at step {state.step} of {n_steps}")
+    task.model.eval()
+    return state.history, state.seconds
+
+
+def callable_for_loss(task: Task, config: TrainingConfig, world_size: int) -> nn.Module:
+    """What gives the loss of some items: compiled, or shared with other processes, as far as is asked."""
     in_parts = world_size > 1 or config.accumulate > 1
-    if in_parts and any(isinstance(module, nn.BatchNorm1d) for module in model.modules()):
+    if in_parts and any(isinstance(module, nn.BatchNorm1d) for module in task.model.modules()):
         raise UserError(
             "batch norm needs each batch in one piece; leave it out, or use one process and no --accumulate"
         )
+    model: nn.Module = WithLoss(task.model, task.loss)
+    if config.compile:
+        model = torch.compile(model)  # type: ignore[assignment]
     if world_size > 1:
         with others_alive():
-            step = nn.parallel.DistributedDataParallel(step)
-    saved_at, cost = time.monotonic(), 0.0
-    bar = tqdm(
-        total=len(plan), initial=state.step, desc=label, unit="step", disable=True if rank else None, leave=False
-    )
-    with bar, stop_signals() as stopped:
-        while state.step < len(plan):
-            started = time.perf_counter()
-            torch.manual_seed(derived_seed(seed, "dropout", state.step, rank))
-            set_learning_rate(optimizer, config, state.step, len(plan))
-            try:
-                with others_alive():
-                    value, stop = training_step(step, optimizer, plan[state.step], config, rank, world_size, stopped)
-            except Interrupted:
-                if save:
-                    save_checkpoint(checkpoint, model, optimizer, state, identity)
-                raise
-            state.step += 1
-            check_finite(value, state.step)
-            state.loss_sum += value
-            state.loss_count += 1
-            state.seconds += time.perf_counter() - started
-            bar.update()
-            if state.step in measure_at:
-                mean_loss = state.loss_sum / state.loss_count
-                state.loss_sum, state.loss_count = 0.0, 0
-                if rank == 0:
-                    model.eval()
-                    with torch.no_grad():
-                        state.history.append(measure(state.step, mean_loss))
-                    check_finite(state.history[-1], state.step)
-                    bar.set_postfix(_shown(state.history[-1]))
-                    if on_measurement is not None:
-                        on_measurement(state.history)
-            since = time.monotonic() - saved_at
-            due = state.step in measure_at or since > SECONDS_BETWEEN_CHECKPOINTS
-            if save and ((due and cost < SHARE_OF_CHECKPOINTS * since) or stop):
-                started = time.monotonic()
-                save_checkpoint(checkpoint, model, optimizer, state, identity)
-                saved_at = time.monotonic()
-                cost = saved_at - started
-            if stop:
-                raise Interrupted(f"stopped at step {state.step} of {len(plan)}")
-    model.eval()
-    return state.history, state.seconds
+            model = nn.parallel.DistributedDataParallel(model)
+    return model
+
+
+class Progress:
+    """A bar on the terminal, with the latest measurement."""
+
+    def __init__(self, label: str, n_steps: int, first: int, shown: bool) -> None:
+        disable = None if shown else True  # None: only where there is a terminal
+        self.bar = tqdm(total=n_steps, initial=first, desc=label, unit="step", disable=disable, leave=False)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def step(self) -> None:
+        self.bar.update()
+
+    def show(self, measurement: Measurement) -> None:
+        self.bar.set_postfix({k: f"{v:.4g}" for k, v in measurement.items() if isinstance(v, float)})
 
 
 class WithLoss(nn.Module):
     """A model that is called for its loss: what torch.compile and DistributedDataParallel wrap."""
 
-    def __init__(self, model: nn.Module, loss: Loss) -> None:
+    def __init__(self, model: nn.Module, loss: Callable[[Any, Tensor], Tensor]) -> None:
         super().__init__()
         self.model, self.loss = model, loss
 
@@ -171,7 +184,3 @@ def check_finite(value: float | Measurement, step: int) -> None:
         raise UserError(
             f"training diverged at step {step}: no finite loss; lower --learning-rate or set --clip"
         ) from None
-
-
-def _shown(measurement: Measurement) -> dict[str, str]:
-    return {key: f"{value:.4g}" for key, value in measurement.items() if isinstance(value, float)}

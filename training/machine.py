@@ -14,7 +14,7 @@ import torch
 from common.files import sha256
 from training.processes import process
 
-ROOMS = ("", "common", "evaluation", "inference", "reporting", "speechesdataset", "studies", "training")
+ROOMS = ("", "common", "evaluation", "inference", "modules", "reporting", "speechesdataset", "studies", "training")
 
 
 def machine() -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from common.checks import check
 from common.files import UserError
-from transformer import TransformerConfig
+from transformer import ClassifierConfig, DecoderConfig
 
 Task = Literal["classifier", "decoder"]
 
@@ -39,8 +39,8 @@ class TrainingConfig:
 
 
 OF_THE_OTHER_TASK: dict[Task, tuple[str, ...]] = {  # settings that do nothing in a model of this task
-    "classifier": ("tied", "smoothing", "unigram_bias", "shuffled"),
-    "decoder": ("pooling", "head_dim", "batch_norm", "n_members", "phrases", "alibi_one_sided", "by_length"),
+    "classifier": ("smoothing", "unigram_bias", "shuffled"),
+    "decoder": ("by_length",),
 }
 
 
@@ -49,7 +49,7 @@ class Recipe:
     """The settings of a training run, except for what the data decide (vocabulary, classes) and the seed."""
 
     task: Task
-    architecture: TransformerConfig
+    architecture: ClassifierConfig | DecoderConfig
     training: TrainingConfig
     duration: int  # epochs of a classifier, iterations of a decoder
     by_length: bool = False  # classifier: batches of rows of like length
@@ -57,8 +57,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check(self, "at least 1", "duration")
-        plain = {**vars(TransformerConfig(0)), **vars(TrainingConfig()), "by_length": False, "shuffled": False}
-        found = {**vars(self.architecture), **vars(self.training), **vars(self)}
+        plain = {**vars(TrainingConfig()), "by_length": False, "shuffled": False}
+        found = {**vars(self.training), **vars(self)}
         for name in OF_THE_OTHER_TASK[self.task]:
             if found[name] != plain[name]:
                 raise UserError(f"{name} is {found[name]}, which does nothing in a {self.task}; leave it out")
@@ -89,4 +89,8 @@ def customise(recipe: Recipe, **settings: Any) -> Recipe:
         config = getattr(recipe, part)
         own = {name: settings.pop(name) for name in list(settings) if hasattr(config, name)}
         recipe = replace(recipe, **{part: replace(config, **own)})
+    unknown = [name for name in settings if not hasattr(recipe, name)]
+    if unknown:
+        name = unknown[0]
+        raise UserError(f"{name} is {settings[name]}, which does nothing in a {recipe.task}; leave it out")
     return replace(recipe, **settings)

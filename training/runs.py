@@ -13,16 +13,13 @@ import torch
 from common.checks import first_difference
 from common.files import UserError, read_json, write_json, write_text
 from dataset import Data, validation_split, validation_text
-from training.checkpoint import Measurement
+from training.checkpoint import Checkpoints, Measurement
 from training.loop import train
 from training.machine import machine
 from training.processes import process
 from training.recipe import Run
-from training.tasks import ClassifierWork, DecoderWork
-from training.weights import TrainedModel, save_model
-from transformer import (
-    count_parameters,
-)
+from training.tasks import task_of
+from training.weights import TrainedModel, count_parameters, save_model
 
 
 @dataclass(frozen=True)
@@ -74,18 +71,12 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
     identity = identity_of(run, data, place)
     if run.fold is not None:
         data = (validation_split if run.recipe.task == "classifier" else validation_text)(data, run.fold)
-    kind = ClassifierWork if run.recipe.task == "classifier" else DecoderWork
-    work: ClassifierWork | DecoderWork = kind(run, data, place.device)
+    task = task_of(run, data, place.device)
     history, seconds = train(
-        work.model,
-        work.plan,
-        work.loss,
+        task,
         run.recipe.training,
         run.seed,
-        work.measure_at,
-        work.measure,
-        checkpoint=place.checkpoint(run),
-        identity={**identity, "machine": machine()},
+        Checkpoints(place.checkpoint(run), {**identity, "machine": machine()}),
         on_measurement=lambda history: write_metrics(place, run, history),
         label=run.name,
     )
@@ -94,14 +85,14 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
     record = {
         "name": run.name,
         "seed": run.seed,
-        "n_parameters": count_parameters(work.model),
+        "n_parameters": count_parameters(task.model),
         "train_seconds": seconds,
-        **work.record(history),
+        **task.summarise(history),
         "machine": machine(),
         "identity": identity,
     }
     if run.fold is None and not run.brief:
-        save_model(place.weights(run), TrainedModel(work.model, data.tokenizer, data.corpus.class_names))
+        save_model(place.weights(run), TrainedModel(task.model, data.tokenizer, data.corpus.class_names))
     write_json(place.record(run), record)
     place.checkpoint(run).unlink(missing_ok=True)
     return record

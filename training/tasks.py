@@ -1,49 +1,39 @@
 """The two tasks, classifier and decoder: what the loop needs of each, from the same recipe to a record."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from common.randomness import generator
-from dataset import Data, epoch_batches, window_starts
+from dataset import Data, Labelled, epoch_batches, window_starts
 from evaluation import accuracy, perplexity
 from evaluation.perplexity import Protocol
 from evaluation.smoothing import Smoothing, kneser_ney, uniform
+from modules.vote import Vote
+from modules.word_vectors import word_pairs
 from tokenizer import PAD
 from training.checkpoint import Measurement
+from training.loop import Task
+from training.models import NO_PAIRS, build_classifier, build_decoder
 from training.recipe import Run, TrainingConfig
-from transformer import (
-    Classifier,
-    Decoder,
-    PhraseEmbedding,
-    make_classifier,
-)
+from transformer import Classifier, ClassifierConfig, Decoder, DecoderConfig
 
 MEASUREMENTS_PER_DECODER = 5  # every 100 of 500 iterations
 DISCOUNT = 0.65  # of the Kneser-Ney unigram, where label smoothing does not give one
 
 
-class ClassifierWork:
+class ClassifierTask:
     """What the loop needs to train a classifier: the model, the plan, the loss, the measurements of Table 1."""
 
     def __init__(self, run: Run, data: Data, device: torch.device) -> None:
         recipe = run.recipe
-        config = replace(
-            recipe.architecture, vocabulary_size=len(data.tokenizer), n_classes=len(data.corpus.class_names)
-        )
+        config, words = recipe.architecture, data.tokenizer.words
+        assert isinstance(config, ClassifierConfig)
         self.data, self.device, self.smoothing = data, device, recipe.training.label_smoothing
-        words, pairs = data.tokenizer.words, torch.zeros(0, dtype=torch.long)
-        if config.phrases:
-            pairs = PhraseEmbedding(words, 0, 0).pairs_of(data.train.ids)
-            config = replace(config, n_pairs=len(pairs))
-        self.model = make_classifier(config, words, run.seed)
-        for module in self.model.modules():
-            if isinstance(module, PhraseEmbedding):
-                module.pairs.copy_(pairs)
-        self.model.to(device)
+        pairs = word_pairs(words, data.train.ids) if config.phrases else NO_PAIRS
+        self.model = build_classifier(config, words, len(data.corpus.class_names), run.seed, pairs).to(device)
         epochs = [
             epoch_batches(
                 data.train.lengths, recipe.training.batch_size, generator(run.seed, "order", epoch), recipe.by_length
@@ -53,13 +43,13 @@ class ClassifierWork:
         self.plan: Sequence[Tensor] = [batch for epoch in epochs for batch in epoch]
         self.steps_per_epoch = len(epochs[0])
         ends = range(self.steps_per_epoch, len(self.plan) + 1, self.steps_per_epoch)
-        self.measure_at: Sequence[int] = ends[-1:] if run.brief else ends
+        self.evaluate_at: Sequence[int] = ends[-1:] if run.brief else ends
 
-    def loss(self, model: Classifier, items: Tensor) -> Tensor:
+    def loss(self, model: Classifier | Vote, items: Tensor) -> Tensor:
         ids, lengths, labels = self.data.train.batch(items, cut=self.model.masks_padding)
         return model.loss(ids.to(self.device), lengths.to(self.device), labels.to(self.device), self.smoothing)
 
-    def measure(self, step: int, train_loss: float) -> Measurement:
+    def evaluate(self, step: int, train_loss: float) -> Measurement:
         train_labels, test_labels = self.data.train.labels, self.data.test.labels
         return {
             "epoch": step // self.steps_per_epoch,
@@ -68,10 +58,10 @@ class ClassifierWork:
             "test_accuracy": accuracy.accuracy(self.predict(self.data.test), test_labels),
         }
 
-    def predict(self, data: Any) -> Tensor:
+    def predict(self, data: Labelled) -> Tensor:
         return accuracy.class_probabilities(self.model, data).argmax(dim=-1)
 
-    def record(self, history: list[Measurement]) -> dict[str, Any]:
+    def summarise(self, history: list[Measurement]) -> dict[str, Any]:
         predictions, test = self.predict(self.data.test), self.data.test
         accuracies, labels = [row["train_accuracy"] for row in history], self.data.train.labels
         trained, once = (accuracy.is_above_plateau(value, labels) for value in (accuracies[-1], max(accuracies)))
@@ -85,14 +75,14 @@ class ClassifierWork:
         }
 
 
-class DecoderWork:
+class DecoderTask:
     """What the loop needs to train a decoder: the model, the plan, the loss, the measurements of Table 2."""
 
     def __init__(self, run: Run, data: Data, device: torch.device) -> None:
-        recipe = run.recipe
-        config = replace(recipe.architecture, vocabulary_size=len(data.tokenizer))
+        recipe, config = run.recipe, run.recipe.architecture
+        assert isinstance(config, DecoderConfig)
         self.data, self.device = data, device
-        self.model = Decoder(config, data.tokenizer.words, run.seed)
+        self.model = build_decoder(config, data.tokenizer.words, run.seed)
         self.smoothing = self.prepare_smoothing(recipe.training)
         self.model.to(device)
         self.text = torch.cat([torch.tensor([PAD]), data.train_stream.ids])
@@ -102,8 +92,8 @@ class DecoderWork:
             window_starts(len(self.text), config.block_size, recipe.duration, size, order, recipe.shuffled)
         )
         every = max(1, recipe.duration // (1 if run.brief else MEASUREMENTS_PER_DECODER))
-        self.measure_at: Sequence[int] = sorted({*range(every, recipe.duration + 1, every), recipe.duration})
-        self.nats: dict[str, Tensor] = {}
+        self.evaluate_at: Sequence[int] = sorted({*range(every, recipe.duration + 1, every), recipe.duration})
+        self.latest: dict[str, Tensor] | None = None  # the nats of the last measurement, kept for the summary
 
     def prepare_smoothing(self, training: TrainingConfig) -> Smoothing | None:
         """How targets are smoothed, if at all; and the output bias as the recipe wants it at the start."""
@@ -126,12 +116,9 @@ class DecoderWork:
         share = self.smoothing.share[windows[:, :-1]].to(self.device)
         return model.loss(inputs, targets, self.smoothing.prior.to(self.device), share)
 
-    def measure(self, step: int, train_loss: float) -> Measurement:
-        streams = {"train": self.data.train_stream, **self.data.test_streams}
-        self.nats = {
-            name: perplexity.token_nats(self.model, stream.ids, self.protocol) for name, stream in streams.items()
-        }
-        perplexities = {name: perplexity.perplexity(nats) for name, nats in self.nats.items()}
+    def evaluate(self, step: int, train_loss: float) -> Measurement:
+        self.latest = self.token_nats()
+        perplexities = {name: perplexity.perplexity(nats) for name, nats in self.latest.items()}
         others = {
             str(length): {
                 name: perplexity.perplexity(perplexity.token_nats(self.model, stream.ids, Protocol(length)))
@@ -142,17 +129,25 @@ class DecoderWork:
         row = {"iteration": step, "train_loss": train_loss, "perplexity": perplexities}
         return row | ({"perplexity_by_length": others} if others else {})
 
-    def record(self, history: list[Measurement]) -> dict[str, Any]:
-        if not self.nats:  # resumed after the last measurement
-            self.measure(0, 0.0)
+    def token_nats(self) -> dict[str, Tensor]:
+        """-log p of every token of each text, by name."""
+        streams = {"train": self.data.train_stream, **self.data.test_streams}
+        return {name: perplexity.token_nats(self.model, stream.ids, self.protocol) for name, stream in streams.items()}
+
+    def summarise(self, history: list[Measurement]) -> dict[str, Any]:
+        nats = self.latest or self.token_nats()  # none where a run was resumed after its last measurement
         length = self.protocol.length
         return {
             "ff_dim": self.model.config.ff_dim,
             "iterations": history,
             "protocol": str(self.protocol),
             "scores": {
-                name: perplexity.language_scores(self.nats[name], stream)
-                for name, stream in self.data.test_streams.items()
+                name: perplexity.language_scores(nats[name], stream) for name, stream in self.data.test_streams.items()
             },
-            "nats_by_place": {name: perplexity.nats_by_place(nats, length) for name, nats in self.nats.items()},
+            "nats_by_place": {name: perplexity.nats_by_place(values, length) for name, values in nats.items()},
         }
+
+
+def task_of(run: Run, data: Data, device: torch.device) -> Task:
+    """The task that a run's recipe names."""
+    return (ClassifierTask if run.recipe.task == "classifier" else DecoderTask)(run, data, device)

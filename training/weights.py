@@ -4,19 +4,25 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
-import torch.distributed
 from torch import Tensor, nn
 
 from common.files import UserError, read_tensors, write_tensors
+from modules.vote import Vote
 from tokenizer import Tokenizer
+from training.models import NO_PAIRS, build_classifier, build_decoder
 from training.recipe import Task
-from transformer import Classifier, Decoder, TransformerConfig, make_classifier
+from transformer import Classifier, ClassifierConfig, Decoder, DecoderConfig
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
     """All that a model has learned: parameters (a shared one once) and buffers, by name."""
     kept = model.state_dict().keys()  # buffers that are made anew with the model are not
     return dict(model.named_parameters()) | {name: tensor for name, tensor in model.named_buffers() if name in kept}
+
+
+def count_parameters(model: nn.Module) -> int:
+    """How many numbers are trained."""
+    return sum(parameter.numel() for parameter in model.parameters())
 
 
 def load_weights(model: nn.Module, tensors: dict[str, Tensor], source: Path) -> None:
@@ -29,14 +35,14 @@ def load_weights(model: nn.Module, tensors: dict[str, Tensor], source: Path) -> 
             tensor.copy_(tensors[name])
 
 
-FORMAT = 2  # of weights files; another number says that the same weights mean something else
+FORMAT = 3  # of weights files; another number says that the same weights mean something else
 
 
 @dataclass
 class TrainedModel:
     """A model and all that is needed to use it."""
 
-    model: Classifier | Decoder
+    model: Classifier | Vote | Decoder
     tokenizer: Tokenizer
     class_names: list[str]  # of a classifier
 
@@ -46,7 +52,7 @@ def save_model(path: Path, trained: TrainedModel) -> None:
     model = trained.model
     description = {
         "format": FORMAT,
-        "task": "classifier" if isinstance(model, Classifier) else "decoder",
+        "task": "decoder" if isinstance(model, Decoder) else "classifier",
         "architecture": asdict(model.config),
         "words": trained.tokenizer.words,
         "class_names": trained.class_names,
@@ -66,10 +72,15 @@ def load_model(path: Path, task: Task | None = None) -> TrainedModel:
     if description.get("format") != FORMAT:
         raise UserError(f"{path}: of another version of this program; train the model again")
     try:
-        config = TransformerConfig(**description["architecture"])
+        config = (ClassifierConfig if found == "classifier" else DecoderConfig)(**description["architecture"])
         tokenizer, class_names = Tokenizer(description["words"]), description["class_names"]
     except (KeyError, TypeError, ValueError, UserError) as error:
         raise UserError(f"{path}: of another version of this program ({error}); train the model again") from error
-    model = (make_classifier if found == "classifier" else Decoder)(config, description["words"])
+    model: Classifier | Vote | Decoder
+    if isinstance(config, ClassifierConfig):
+        pairs = next((tensor for name, tensor in tensors.items() if name.endswith("embedding.pairs")), NO_PAIRS)
+        model = build_classifier(config, tokenizer.words, len(class_names), pairs=pairs)
+    else:
+        model = build_decoder(config, tokenizer.words)
     load_weights(model, tensors, path)
     return TrainedModel(model.eval(), tokenizer, class_names)

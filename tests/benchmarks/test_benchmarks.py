@@ -13,10 +13,11 @@ import torch
 import benchmarks.__main__
 from benchmarks import growth, losses, options, profile, stages, timing
 from benchmarks.__main__ import table
-from benchmarks.contenders import LIBRARIES, TASKS, Sizes, Task, library_step, our_step, step_flops
+from benchmarks.contenders import LIBRARIES, TASKS, Shape, Sizes, Task, library_step, our_step, step_flops
 from common.files import UserError
 from evaluation.statistics import Estimate
-from transformer import Classifier, Decoder, TransformerConfig, count_parameters
+from training.weights import count_parameters
+from transformer import Classifier, ClassifierConfig, Decoder, DecoderConfig
 
 SMALL = Sizes(block_size=8, batch_size=4, vocabulary_size=50)
 
@@ -31,9 +32,8 @@ def test_operations_of_a_step() -> None:
 def test_library_models_are_of_the_same_size(name: str, task: Task) -> None:
     if importlib.util.find_spec(name.replace("-", "_")) is None and name != "torch.nn":
         pytest.skip("not in the development requirements")
-    config = TransformerConfig(5755)
-    ours = Classifier(config) if task == "classifier" else Decoder(config)
-    theirs = LIBRARIES[name](config, task)
+    ours = Classifier(ClassifierConfig(), 5755, 3) if task == "classifier" else Decoder(DecoderConfig(), 5755)
+    theirs = LIBRARIES[name](Shape(), task)
     used = sum(parameter.numel() for parameter in theirs.parameters())
     used -= sum(p.numel() for n, p in theirs.named_parameters() if "to_logits" in n and task == "classifier")
     assert used == pytest.approx(count_parameters(ours), rel=0.01)
@@ -43,7 +43,7 @@ def test_library_models_are_of_the_same_size(name: str, task: Task) -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_library_decoder_is_causal_and_encoder_is_not(task: Task) -> None:
-    model = LIBRARIES["torch.nn"](TransformerConfig(50, block_size=8), task).eval()
+    model = LIBRARIES["torch.nn"](Shape(vocabulary_size=50, block_size=8), task).eval()
     ids = torch.randint(2, 50, (1, 8))
     changed = ids.clone()
     changed[0, -1] = 1

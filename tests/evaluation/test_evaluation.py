@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny import classifier_of, decoder_of
 from torch import Tensor
 
 from common.files import UserError
@@ -14,15 +15,15 @@ from dataset import Data, Labelled, Stream
 from evaluation import accuracy, perplexity
 from evaluation.perplexity import Protocol
 from tokenizer import UNK
-from transformer import Classifier, Decoder, LearnedPositions, TransformerConfig
+from transformer import Classifier, Decoder, DecoderConfig, LearnedPositions, TransformerConfig
 
-CONFIG = TransformerConfig(11, n_embd=8, n_layer=1, block_size=6, ff_dim=8, positions="alibi", initialisation="pytorch")
+CONFIG = TransformerConfig(n_embd=8, n_layer=1, block_size=6, ff_dim=8, positions="alibi", initialisation="pytorch")
 
 
 @pytest.fixture(scope="module")
 def decoder() -> Decoder:
     torch.manual_seed(0)
-    return Decoder(replace(CONFIG, dropout=0.3))
+    return Decoder(decoder_of(CONFIG, dropout=0.3), 11)
 
 
 def text(n_tokens: int) -> Tensor:
@@ -72,7 +73,7 @@ def test_perplexity_is_the_same_for_every_batch_size(decoder: Decoder) -> None:
 
 @pytest.mark.parametrize("training", [False, True])
 def test_evaluation_leaves_generators_and_mode_alone(decoder: Decoder, data: Data, training: bool) -> None:
-    classifier = Classifier(replace(CONFIG, vocabulary_size=len(data.tokenizer), dropout=0.3, batch_norm=True))
+    classifier = Classifier(classifier_of(CONFIG, dropout=0.3, batch_norm=True), len(data.tokenizer), 3)
     decoder.train(training)
     classifier.train(training)
     before = torch.get_rng_state()
@@ -90,10 +91,10 @@ class Echo(Decoder):
     """A decoder whose "nats" spell what it was told: the digit 9, the tokens it saw, and the one it was to predict."""
 
     def __init__(self) -> None:
-        super().__init__(CONFIG)
+        super().__init__(decoder_of(CONFIG), 11)
         self.shapes: list[tuple[int, int]] = []
 
-    def nats(self, ids: Tensor, targets: Tensor) -> Tensor:
+    def nats(self, ids: Tensor, targets: Tensor, window: int | None = None) -> Tensor:
         assert not self.training
         assert torch.is_inference_mode_enabled()
         self.shapes.append((len(ids), ids.shape[1]))
@@ -150,7 +151,7 @@ class Elsewhere(Echo):
         super().__init__()
         self.to("meta")
 
-    def nats(self, ids: Tensor, targets: Tensor) -> Tensor:
+    def nats(self, ids: Tensor, targets: Tensor, window: int | None = None) -> Tensor:
         assert ids.device.type == targets.device.type == "meta"
         self.shapes.append((len(ids), ids.shape[1]))
         return torch.zeros(targets.shape)
@@ -172,7 +173,8 @@ BIGRAMS = torch.tensor(  # after each of <pad>, <unk>, a and b, in bits: each ro
 @pytest.fixture(scope="module")
 def bigrams() -> Decoder:
     """A decoder that is a table of bigrams: its word vectors tell words apart, and its output layer is the table."""
-    model = Decoder(TransformerConfig(4, n_embd=4, n_layer=0, block_size=4, positions="none", norm="none"))
+    model = Decoder(DecoderConfig(n_embd=4, n_layer=0, block_size=4, positions="none", norm="none"), 4)
+    assert model.head.weight is not None
     with torch.no_grad():
         model.embedding.weight.copy_(torch.eye(4))
         model.head.weight.copy_(-BIGRAMS.T * math.log(2))
@@ -201,9 +203,10 @@ def test_perplexity_of_known_bigrams(bigrams: Decoder, protocol: Protocol) -> No
 @pytest.fixture(scope="module")
 def places() -> Decoder:
     """A decoder that knows nothing but how much context it has: word 2 costs 4 bits after <pad>, then 3, 2 and 1."""
-    model = Decoder(TransformerConfig(4, n_embd=4, n_layer=0, block_size=4, positions="learned", norm="none"))
+    model = Decoder(DecoderConfig(n_embd=4, n_layer=0, block_size=4, positions="learned", norm="none"), 4)
     likely = torch.tensor([1 / 16, 1 / 8, 1 / 4, 1 / 2])
     assert isinstance(model.positions, LearnedPositions)
+    assert model.head.weight is not None
     with torch.no_grad():
         model.embedding.weight.zero_()
         model.positions.table.weight.copy_(torch.eye(4))
@@ -361,7 +364,7 @@ class ElsewhereClassifier(Classifier):
 
 def test_rows_go_to_the_model_s_device_64_at_a_time() -> None:
     rows = Labelled(torch.ones(65, 6, dtype=torch.int64), torch.full((65,), 6), torch.zeros(65), 0)
-    found = accuracy.class_probabilities(ElsewhereClassifier(CONFIG).to("meta"), rows)
+    found = accuracy.class_probabilities(ElsewhereClassifier(classifier_of(CONFIG), 11, 3).to("meta"), rows)
     expected = torch.tensor([0.0, 1.0, 2.0]).softmax(dim=0)  # of the last row, which is alone in its batch
     torch.testing.assert_close(found[-1], expected)
     torch.testing.assert_close(found[:-1], torch.tensor([0.0, 0.0, 1.0]).repeat(64, 1))
@@ -373,7 +376,7 @@ class Table(Classifier):
     odds = torch.tensor([[1.0, 1, 2], [5, 2, 1], [1, 6, 1]])  # of the words 2, 3 and 4; each row sums to 4 or 8
 
     def __init__(self, pooling: Any) -> None:
-        super().__init__(replace(CONFIG, pooling=pooling))
+        super().__init__(classifier_of(CONFIG, pooling=pooling), 11, 3)
         self.given: list[tuple[list, list]] = []
 
     def forward(self, ids: Tensor, lengths: Tensor, return_attention: bool = False) -> tuple[Tensor, list[Tensor]]:
@@ -405,7 +408,7 @@ def test_class_probabilities_are_the_model_s_row_by_row(pooling: Any, training: 
 @pytest.mark.parametrize("pooling", ["mean", "masked-mean", "cls"])
 def test_class_probabilities_do_not_depend_on_the_batch(pooling: Any, data: Data) -> None:
     torch.manual_seed(0)
-    model = Classifier(replace(CONFIG, vocabulary_size=len(data.tokenizer), block_size=8, pooling=pooling))
+    model = Classifier(classifier_of(CONFIG, block_size=8, pooling=pooling), len(data.tokenizer), 3)
     rows: Labelled = data.test
     together = accuracy.class_probabilities(model, rows)
     assert together.shape == (len(rows.labels), 3)

@@ -1,12 +1,13 @@
 """A model that was saved is the one that is loaded; sentences of any shape; every token is drawn as it should be."""
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from tiny import classifier_of, decoder_of
 from torch import Tensor
 
 import training.weights
@@ -14,23 +15,25 @@ from common.files import UserError, read_tensors, write_tensors
 from common.randomness import generator
 from inference import attention, classify, generate
 from inference.generate import Sampling
+from modules.key_value_cache import KeyValueCache
 from tokenizer import SPECIAL, Tokenizer
+from training.models import build_classifier, build_decoder
 from training.weights import TrainedModel, weights
-from transformer import Classifier, Decoder, KeyValueCache, TransformerConfig, make_classifier
+from transformer import Classifier, Decoder, TransformerConfig
 
 WORDS = ["America", "My", "a", "and", "day", "fellow", "for", "hope", "in", "of", "the", "we", "work", "."]
 TOKENIZER = Tokenizer(SPECIAL + sorted(WORDS))
-CONFIG = TransformerConfig(len(TOKENIZER), n_embd=8, n_layer=2, block_size=6, ff_dim=8, initialisation="pytorch")
+CONFIG = TransformerConfig(n_embd=8, n_layer=2, block_size=6, ff_dim=8, initialisation="pytorch")
 LONG = "we hope and work for a day in America and hope for the day of America ."
 
 
 def classifier(**settings: Any) -> TrainedModel:
-    model = make_classifier(replace(CONFIG, **settings), TOKENIZER.words)
+    model = build_classifier(classifier_of(CONFIG, **settings), TOKENIZER.words, 3)
     return TrainedModel(model.eval(), TOKENIZER, ["North", "South", "West"])
 
 
 def decoder(**settings: Any) -> TrainedModel:
-    return TrainedModel(Decoder(replace(CONFIG, **settings), TOKENIZER.words).eval(), TOKENIZER, [])
+    return TrainedModel(build_decoder(decoder_of(CONFIG, **settings), TOKENIZER.words).eval(), TOKENIZER, [])
 
 
 MAKE = {"classifier": classifier, "decoder": decoder}
@@ -48,7 +51,7 @@ def ids(text: str) -> list[int]:
     [
         ("classifier", {"batch_norm": True}),
         ("classifier", {"pooling": "cls", "n_spellings": 9}),
-        ("classifier", {"phrases": True, "n_pairs": 3, "n_members": 2}),
+        ("classifier", {"phrases": True, "n_members": 2}),
         ("decoder", {}),
         ("decoder", {"tied": True, "positions": "t5", "n_spellings": 9}),
     ],
@@ -77,7 +80,7 @@ def test_a_file_says_what_it_holds(tmp_path: Path) -> None:
         training.weights.save_model(path, trained)
         tensors, description = read_tensors(path)
         assert description == {
-            "format": 2,
+            "format": 3,
             "task": task,
             "architecture": asdict(trained.model.config),
             "words": TOKENIZER.words,
@@ -164,7 +167,7 @@ class Stub(Classifier):
     """A classifier that gives the first row the logits 0, log 2 and log 5, and notes what it was asked."""
 
     def __init__(self) -> None:
-        super().__init__(CONFIG)
+        super().__init__(classifier_of(CONFIG), len(TOKENIZER), 3)
         self.asked: list[Any] = []
 
     def forward(self, ids: Tensor, lengths: Tensor, return_attention: bool = False) -> tuple[Tensor, list[Tensor]]:
@@ -194,11 +197,10 @@ def test_a_sentence_without_words_is_refused(sentence: str) -> None:
         ("classifier", "masked-mean", (2, 2, 3, 3), ["we", "<unk>", "hope"]),
         ("classifier", "cls", (2, 2, 4, 4), ["<cls>", "we", "<unk>", "hope"]),
         ("decoder", "mean", (2, 2, 3, 3), ["we", "<unk>", "hope"]),
-        ("decoder", "cls", (2, 2, 3, 3), ["we", "<unk>", "hope"]),
     ],
 )
 def test_attention_maps_of_a_sentence(task: str, pooling: Any, shape: tuple[int, ...], words: list[str]) -> None:
-    trained = MAKE[task](pooling=pooling)
+    trained = classifier(pooling=pooling) if task == "classifier" else decoder()
     maps, found = attention.attention_maps(trained, "we zyzzyva hope")
     assert (maps.shape, found) == (shape, words)
     torch.testing.assert_close(maps.sum(dim=-1), torch.ones(shape[:-1]))
@@ -290,7 +292,10 @@ def test_the_tokens_of_a_text_are_drawn_one_after_the_other_from_one_generator()
     sampling, random = Sampling(40, temperature=1.0, top_p=None, seed=3), generator(3, "sampling")
     probabilities = torch.tensor([0, 0, 0.5, 0.25, 0.125, 0.125] + [0] * 10, dtype=torch.float64)
     expected = [int(torch.multinomial(probabilities, 1, generator=random)) for _ in range(40)]
-    assert generate.generate(TrainedModel(Fixed(CONFIG), TOKENIZER, []), "", sampling) == expected
+    assert (
+        generate.generate(TrainedModel(Fixed(decoder_of(CONFIG), len(TOKENIZER)), TOKENIZER, []), "", sampling)
+        == expected
+    )
     assert set(expected) == {2, 3, 4, 5}
 
 

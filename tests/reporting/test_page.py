@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny import classifier_of, decoder_of
 from worlds import (
     CLASSES,
     MACHINE,
@@ -38,15 +39,16 @@ from reporting.table import Table, effect, markdown_table
 from studies import attention
 from studies.claims import judge
 from studies.study import Study
+from training.models import build_classifier, build_decoder
 from training.recipe import Recipe, Run, TrainingConfig
 from training.runs import Place
-from transformer import Decoder, TransformerConfig, make_classifier
+from transformer import TransformerConfig
 
-TINY = TransformerConfig(0, n_embd=8, n_layer=2, block_size=8, ff_dim=8)
+TINY = TransformerConfig(n_embd=8, n_layer=2, block_size=8, ff_dim=8)
 STUDY = Study(
     "report",
-    Recipe("classifier", TINY, TrainingConfig(), duration=2),
-    Recipe("decoder", TINY, TrainingConfig(), duration=5),
+    Recipe("classifier", classifier_of(TINY), TrainingConfig(), duration=2),
+    Recipe("decoder", decoder_of(TINY), TrainingConfig(), duration=5),
     seeds=(4, 5, 6),
     n_workers=7,
 )
@@ -731,8 +733,7 @@ def test_attention_that_is_no_distribution_is_refused(here: Place, monkeypatch: 
 
 @pytest.mark.parametrize(("pooling", "extra"), [("mean", 0), ("masked-mean", 0), ("cls", 1)])
 def test_attention_of_a_classifier_is_measured_on_every_test_row(pooling: Any, extra: int, data: Data) -> None:
-    config = replace(TINY, vocabulary_size=len(data.tokenizer), pooling=pooling, n_classes=3)
-    model = make_classifier(config, data.tokenizer.words, 0).eval()
+    model = build_classifier(classifier_of(TINY, pooling=pooling), data.tokenizer.words, 3).eval()
     found = list(attention.batches(model, data, batch_size=10))
     assert [len(lengths) for _, lengths in found] == [10, 10, 4]
     assert torch.cat([lengths for _, lengths in found]).tolist() == (data.test.lengths + extra).tolist()
@@ -750,7 +751,7 @@ def test_attention_of_a_classifier_is_measured_on_every_test_row(pooling: Any, e
 
 
 def test_attention_of_a_decoder_is_measured_on_windows_of_every_test_text(data: Data) -> None:
-    model = Decoder(replace(TINY, vocabulary_size=len(data.tokenizer)), data.tokenizer.words, 0).eval()
+    model = build_decoder(decoder_of(TINY), data.tokenizer.words).eval()
     streams = data.test_streams | {"short": replace(data.test_streams["obama"], ids=torch.tensor([5, 6, 7]))}
     found = list(attention.batches(model, replace(data, test_streams=streams), batch_size=2))
     windows = []

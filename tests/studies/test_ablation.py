@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from tiny import classifier_of, decoder_of
 
 import main
 from common.files import UserError, write_json
@@ -52,9 +53,14 @@ def test_a_name_that_no_change_has_is_refused_with_the_nearest_ones() -> None:
 
 def planted(task: ablation.Task, whole: float, change: float) -> dict[str, Recipe]:
     """A recipe and a change to it that differ in their learning rates alone."""
-    small = TransformerConfig(0, n_embd=8, n_layer=1, block_size=8, ff_dim=8, initialisation="pytorch")
+    small = TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8, initialisation="pytorch")
     training = TrainingConfig(batch_size=8, learning_rate=whole)
-    recipe = Recipe(task, small, training, duration=40 if task == "classifier" else 60)
+    recipe = Recipe(
+        task,
+        (classifier_of if task == "classifier" else decoder_of)(small),
+        training,
+        duration=40 if task == "classifier" else 60,
+    )
     return {WHOLE: recipe, "planted": customise(recipe, learning_rate=change)}
 
 

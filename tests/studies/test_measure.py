@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny import classifier_of, decoder_of
 
 import main
 from dataset import Data
@@ -31,13 +32,13 @@ def planted(best: TrainingConfig, report: TrainingConfig, steps: int = 60) -> di
     unknown words, for every line of the test texts has one."""
 
     def recipes(block_size: int, training: TrainingConfig) -> dict[str, Recipe]:
-        small = TransformerConfig(0, n_embd=8, n_layer=1, block_size=block_size, ff_dim=8, initialisation="pytorch")
+        small = TransformerConfig(n_embd=8, n_layer=1, block_size=block_size, ff_dim=8, initialisation="pytorch")
         told: dict[str, Any] = (
             {"label_smoothing": 0.5, "smoothing": "kneser-ney", "unigram_bias": True} if training == GOOD else {}
         )
         return {
-            "classifier": Recipe("classifier", small, training, duration=-(-steps // 2)),
-            "decoder": Recipe("decoder", small, replace(training, **told), duration=steps),
+            "classifier": Recipe("classifier", classifier_of(small), training, duration=-(-steps // 2)),
+            "decoder": Recipe("decoder", decoder_of(small), replace(training, **told), duration=steps),
         }
 
     return {"report": recipes(8, report), "best": recipes(16, best)}

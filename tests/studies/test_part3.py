@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny import classifier_of, decoder_of
 from torch import Tensor
 from worlds import (
     ITERATIONS,
@@ -38,17 +39,18 @@ from studies.recipes import RECIPES
 from studies.study import Study, plan
 from tokenizer import Tokenizer
 from training import loop, tasks
-from training.recipe import Recipe, Run, TrainingConfig
+from training.models import build_decoder
+from training.recipe import Recipe, Run, TrainingConfig, customise
 from training.runs import Place
 from training.weights import TrainedModel, save_model
-from transformer import Decoder, TransformerConfig
+from transformer import TransformerConfig
 from utilities import Line, Panel
 
-TINY = TransformerConfig(0, n_embd=8, n_layer=1, block_size=8, ff_dim=8)
+TINY = TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8)
 STUDY = Study(
     "report",
-    Recipe("classifier", TINY, TrainingConfig(batch_size=30), duration=3),
-    Recipe("decoder", TINY, TrainingConfig(batch_size=2), duration=9),
+    Recipe("classifier", classifier_of(TINY), TrainingConfig(batch_size=30), duration=3),
+    Recipe("decoder", decoder_of(TINY), TrainingConfig(batch_size=2), duration=9),
     seeds=(3, 4),
     ff_dims=(8, 4),
     timed_share=0.5,
@@ -69,7 +71,7 @@ def settings(recipe: Recipe, *names: str) -> tuple[Any, ...]:
 
 
 def test_the_variants_of_the_classifier_differ_in_positions_or_in_regularization_alone() -> None:
-    study = replace(STUDY, classifier=replace(STUDY.classifier, architecture=replace(TINY, dropout=0.1)))
+    study = replace(STUDY, classifier=replace(STUDY.classifier, architecture=classifier_of(TINY, dropout=0.1)))
     found = study.classifiers()
     assert {name: settings(recipe, "positions", "batch_norm", "dropout") for name, recipe in found.items()} == {
         **{name: (name, False, 0.1) for name in ("learned", "alibi", "none")},
@@ -77,16 +79,18 @@ def test_the_variants_of_the_classifier_differ_in_positions_or_in_regularization
         **{f"dropout-{rate}": ("learned", False, rate) for rate in RATES},
         **{f"batch-norm-dropout-{rate}": ("learned", True, rate) for rate in RATES},
     }
-    same = replace(study.classifier.architecture, positions="learned", dropout=0.0, batch_norm=False)
+    architecture: Any = study.classifier.architecture
+    same = replace(architecture, positions="learned", dropout=0.0, batch_norm=False)
     for recipe in found.values():
-        bare = replace(recipe.architecture, positions="learned", dropout=0.0, batch_norm=False)
+        architecture = recipe.architecture
+        bare = replace(architecture, positions="learned", dropout=0.0, batch_norm=False)
         assert replace(recipe, architecture=bare) == replace(study.classifier, architecture=same)
     assert list(replace(study, regularize=False).classifiers()) == ["learned", "alibi", "none"]
     assert list(replace(study, alibi=False).classifiers()) == list(found)[3:]
 
 
 def test_a_head_without_a_place_for_batch_norm_is_regularized_by_dropout_alone() -> None:
-    study = replace(STUDY, classifier=replace(STUDY.classifier, architecture=replace(TINY, head_dim=0)))
+    study = replace(STUDY, classifier=replace(STUDY.classifier, architecture=classifier_of(TINY, head_dim=0)))
     assert list(study.regularized()) == ["original", *(f"dropout-{rate}" for rate in RATES)]
     assert list(studies.study.validated(study)) == [f"dropout-{rate}" for rate in RATES]
 
@@ -102,7 +106,8 @@ def test_the_variants_of_the_decoder_differ_in_positions_slopes_or_width_alone()
         "ff4": ("learned", 1.0, 4),
     }
     for recipe in found.values():
-        bare = replace(recipe.architecture, positions="learned", alibi_slope_scale=1.0, ff_dim=8)
+        architecture = recipe.architecture
+        bare = replace(architecture, positions="learned", alibi_slope_scale=1.0, ff_dim=8)
         assert replace(recipe, architecture=bare) == STUDY.decoder
     assert replace(STUDY, alibi=False).decoders() == {}
     assert list(replace(STUDY, ff_dims=()).decoders()) == ["learned", "alibi", "none", "alibi-steep"]
@@ -251,9 +256,9 @@ class Clock:
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=self.read, monotonic=self.read))
-        for task, kind in (("classifier", tasks.ClassifierWork), ("decoder", tasks.DecoderWork)):
+        for task, kind in (("classifier", tasks.ClassifierTask), ("decoder", tasks.DecoderTask)):
             monkeypatch.setattr(kind, "loss", self.slowed(task, kind.loss))
-            monkeypatch.setattr(kind, "measure", None)  # a timed run measures nothing
+            monkeypatch.setattr(kind, "evaluate", None)  # a timed run measures nothing
             monkeypatch.setattr(kind, "__init__", self.counted(kind.__init__))
 
     def counted(self, build: Callable[..., None]) -> Callable[..., None]:
@@ -298,7 +303,7 @@ def test_a_variant_whose_steps_are_slower_comes_out_slower_in_its_own_row(
 ) -> None:
     clock, place = Clock(), Place(Path("nowhere"), torch.device("cpu"))
     clock.install(monkeypatch)
-    variants = {name: replace(getattr(STUDY, task), architecture=replace(TINY, positions=name)) for name in rows}
+    variants = {name: customise(getattr(STUDY, task), positions=name) for name in rows}
     timed = timing.time_task(variants, STUDY, data, place)
     assert {name: timed[name] for name in ("n_steps", "n_steps_of_a_training", "threads")} == {
         **{"n_steps": n_steps, "n_steps_of_a_training": total, "threads": 1}
@@ -382,21 +387,24 @@ def test_the_rows_of_each_variant_are_those_of_its_own_runs(monkeypatch: pytest.
 
 @pytest.mark.parametrize("positions", ["alibi", "none", "learned"])
 def test_perplexity_by_length_protocol_and_window(positions: Any, tmp_path: Path) -> None:
-    config = TransformerConfig(12, n_embd=8, n_layer=2, block_size=4, ff_dim=8, positions=positions)
+    config = TransformerConfig(n_embd=8, n_layer=2, block_size=4, ff_dim=8, positions=positions)
     words = ["<pad>", "<unk>", *"abcdefghij"]
-    decoder = Decoder(replace(config, initialisation="pytorch"), words, 7)
+    decoder = build_decoder(decoder_of(config, initialisation="pytorch"), words, 7)
     random = torch.Generator().manual_seed(0)
     streams = {
         name: Stream(torch.randint(1, 12, (n,), generator=random), 99, 0) for name, n in (("one", 41), ("two", 30))
     }
     data: Any = SimpleNamespace(test_streams=streams, corpus=SimpleNamespace(fingerprint="made up"))
     place = Place(tmp_path, torch.device("cpu"))
-    run = Run("decoder-x-seed7", Recipe("decoder", replace(config, vocabulary_size=0), TrainingConfig(), duration=1), 7)
+    run = Run(
+        "decoder-x-seed7",
+        Recipe("decoder", decoder_of(config), TrainingConfig(), duration=1),
+        7,
+    )
     save_model(place.weights(run), TrainedModel(decoder, Tokenizer(words), []))
 
     def by_hand(protocol: Protocol, window: int | None) -> dict[str, float]:
-        decoder.config = replace(decoder.config, window=window)
-        nats = {name: token_nats(decoder, stream.ids, protocol) for name, stream in streams.items()}
+        nats = {name: token_nats(decoder, stream.ids, protocol, window=window) for name, stream in streams.items()}
         return {name: perplexity(values) for name, values in nats.items()}
 
     expected = []

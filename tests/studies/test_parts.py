@@ -20,10 +20,11 @@ from inference.attention import attention_maps
 from studies import figures, opponents, part1, part2
 from studies.recipes import RECIPES
 from tokenizer import UNK, Tokenizer
+from training.models import build_classifier, build_decoder
 from training.recipe import Recipe, Run, customise
 from training.runs import Place
 from training.weights import TrainedModel
-from transformer import Decoder, TransformerConfig, make_classifier
+from transformer import ClassifierConfig, DecoderConfig
 
 OPTIONS: dict[str, Any] = {  # a value of each option that is no recipe's
     **{"positions": "t5", "window": 3, "n_embd": 32, "n_head": 8, "n_layer": 3, "block_size": 16, "dropout": 0.35},
@@ -83,11 +84,12 @@ def test_the_report_recipe_is_the_published_one() -> None:
         recipe = RECIPES["report"][task]  # type: ignore[index]
         found = flat(recipe)
         expected = {
-            **{"n_embd": 64, "n_head": 2, "n_layer": 4, "block_size": 32, "ff_dim": 256, "head_dim": 100},
-            **{"positions": "learned", "norm": "post", "activation": "relu", "dropout": 0.0, "batch_norm": False},
+            **{"n_embd": 64, "n_head": 2, "n_layer": 4, "block_size": 32, "ff_dim": 256},
+            **{"positions": "learned", "norm": "post", "activation": "relu", "dropout": 0.0},
             **{"batch_size": 16, "learning_rate": 1e-3, "weight_decay": 0.0, "schedule": "constant", "warmup": 0.0},
-            **{"tied": False, "pooling": "mean", "clip": None, "label_smoothing": 0.0, "beta2": 0.999},
+            **{"clip": None, "label_smoothing": 0.0, "beta2": 0.999},
             **{"duration": duration, "initialisation": initialisation, "by_length": False},
+            **({"head_dim": 100, "batch_norm": False, "pooling": "mean"} if task == "classifier" else {"tied": False}),
         }
         assert {name: found[name] for name in expected} == expected
 
@@ -377,9 +379,12 @@ def test_attention_maps_are_of_the_first_and_the_last_layer(
     task: Any, n_layer: int, first_figure: int | None, names: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = ["<pad>", "<unk>", "faith", "give", "me"]
-    settings = {"n_layer": n_layer, "n_embd": 8, "ff_dim": 8, "block_size": 8, "positions": "none"}
-    config = TransformerConfig(5, **settings)  # type: ignore[arg-type]
-    model = make_classifier(config, words, 0) if task == "classifier" else Decoder(config, words, 0)
+    settings: Any = {"n_layer": n_layer, "n_embd": 8, "ff_dim": 8, "block_size": 8, "positions": "none"}
+    model: Any = (
+        build_classifier(ClassifierConfig(**settings), words, 3)
+        if task == "classifier"
+        else build_decoder(DecoderConfig(**settings), words)
+    )
     trained, drawn = TrainedModel(model.eval(), Tokenizer(words), ["a", "b", "c"]), intercept(monkeypatch)
     checked: list[Any] = []
     monkeypatch.setattr("evaluation.attention.check_attention", checked.append)

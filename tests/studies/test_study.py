@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny import classifier_of, decoder_of
 from worlds import typed
 
 import dataset
@@ -24,12 +25,12 @@ from training.recipe import Recipe, TrainingConfig
 from training.runs import Place
 from transformer import TransformerConfig
 
-TINY = TransformerConfig(0, n_embd=16, n_layer=1, block_size=8, ff_dim=16)
+TINY = TransformerConfig(n_embd=16, n_layer=1, block_size=8, ff_dim=16)
 LEARNING = TrainingConfig(batch_size=20, learning_rate=0.01)
 STUDY = Study(
     "report",
-    Recipe("classifier", TINY, LEARNING, duration=12),
-    Recipe("decoder", replace(TINY, ff_dim=256), TrainingConfig(batch_size=4), duration=5),
+    Recipe("classifier", classifier_of(TINY), LEARNING, duration=12),
+    Recipe("decoder", decoder_of(replace(TINY, ff_dim=256)), TrainingConfig(batch_size=4), duration=5),
     seeds=(0, 1, 2),
     ff_dims=(256, 100),
     timed_share=0.1,

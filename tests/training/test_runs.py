@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 import torch
 from launch import server
+from tiny import classifier_of, decoder_of
 
 import main
 from common.files import Interrupted, UserError
@@ -36,11 +37,13 @@ from training.processes import stop_signals
 from training.recipe import Recipe, Run, TrainingConfig
 from training.runs import Place, identity_of, open_place, perform, remembered
 from training.weights import load_model
-from transformer import TransformerConfig
+from transformer import ClassifierConfig, TransformerConfig
 
-TINY = TransformerConfig(0, n_embd=8, n_layer=1, block_size=8, ff_dim=8, dropout=0.1)
-CLASSIFIER = Run("classifier", Recipe("classifier", TINY, TrainingConfig(batch_size=25), duration=2), seed=0)
-DECODER = Run("decoder", Recipe("decoder", TINY, TrainingConfig(batch_size=4), duration=7), seed=0)
+TINY = TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8, dropout=0.1)
+CLASSIFIER = Run(
+    "classifier", Recipe("classifier", classifier_of(TINY), TrainingConfig(batch_size=25), duration=2), seed=0
+)
+DECODER = Run("decoder", Recipe("decoder", decoder_of(TINY), TrainingConfig(batch_size=4), duration=7), seed=0)
 
 
 @pytest.fixture
@@ -122,7 +125,7 @@ def test_whatever_is_set_is_part_of_what_a_run_is(data: Data, place: Place) -> N
     recipes = [
         *(changed(recipe, name) for name in names_of(Recipe) if name not in ("architecture", "training")),
         *(changed(recipe, "training", changed(recipe.training, name)) for name in names_of(TrainingConfig)),
-        *(changed(recipe, "architecture", changed(TINY, name)) for name in names_of(TransformerConfig)),
+        *(changed(recipe, "architecture", changed(recipe.architecture, name)) for name in names_of(ClassifierConfig)),
     ]
     others = [changed(CLASSIFIER, name) for name in names_of(Run) if name != "recipe"]
     others += [changed(CLASSIFIER, "recipe", other) for other in recipes]
@@ -230,7 +233,9 @@ def dropout_seeds(run: Run, data: Data, out: Path) -> list[int]:
 def test_dropout_is_that_of_the_seed_whatever_else_is_set(run: Run, data: Data, tmp_path: Path) -> None:
     n_steps = 6 if run is CLASSIFIER else 7
     assert dropout_seeds(run, data, tmp_path / "a") == [derived_seed(0, "dropout", step, 0) for step in range(n_steps)]
-    alibi = replace(run, recipe=replace(run.recipe, architecture=replace(TINY, positions="alibi")), seed=4)
+    alibi = replace(
+        run, recipe=replace(run.recipe, architecture=replace(run.recipe.architecture, positions="alibi")), seed=4
+    )
     assert dropout_seeds(alibi, data, tmp_path / "b") == [
         derived_seed(4, "dropout", step, 0) for step in range(n_steps)
     ]
@@ -269,9 +274,9 @@ def test_a_record_says_what_was_trained_how_long_and_where(
 ) -> None:
     given: dict[str, Any] = {}
 
-    def timed(model: Any, plan: Any, loss: Any, config: Any, seed: int, *others: Any, **more: Any) -> Any:
-        given.update(more, config=config, seed=seed)
-        return train(model, plan, loss, config, seed, *others, **more)[0], 12.5
+    def timed(task: Any, config: Any, seed: int, checkpoints: Any, **more: Any) -> Any:
+        given.update(more, config=config, seed=seed, checkpoints=checkpoints)
+        return train(task, config, seed, checkpoints, **more)[0], 12.5
 
     monkeypatch.setattr(runs, "train", timed)
     run = replace(CLASSIFIER, seed=5)
@@ -292,9 +297,9 @@ def test_a_record_says_what_was_trained_how_long_and_where(
     assert (record["machine"], record["identity"]) == (machine.machine(), identity)
     assert json.loads((place.out / "runs" / "classifier.json").read_text()) == record
     assert (given["config"], given["seed"], given["label"]) == (run.recipe.training, 5, "classifier")
-    assert given["identity"] == identity | {"machine": machine.machine()}
-    assert given["checkpoint"] == place.out / "runs" / "classifier.checkpoint.safetensors"
-    assert not given["checkpoint"].exists()
+    assert given["checkpoints"].identity == identity | {"machine": machine.machine()}
+    assert given["checkpoints"].path == place.out / "runs" / "classifier.checkpoint.safetensors"
+    assert not given["checkpoints"].path.exists()
     model = load_model(place.out / "classifier.safetensors", "classifier")
     assert model.class_names == data.corpus.class_names
     assert model.tokenizer.words == data.tokenizer.words

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny import classifier_of, decoder_of
 from torch import Tensor
 
 from common.files import UserError
@@ -15,14 +16,14 @@ from common.randomness import generator
 from dataset import Data, epoch_batches, load_data, same_text, window_starts
 from evaluation import accuracy, perplexity
 from evaluation.perplexity import Protocol
-from training.recipe import Recipe, Run, TrainingConfig
+from training.recipe import Recipe, Run, TrainingConfig, customise
 from training.runs import Place, perform
-from training.tasks import DISCOUNT, ClassifierWork, DecoderWork
+from training.tasks import DISCOUNT, ClassifierTask, DecoderTask
 from training.weights import load_model
 from transformer import PhraseEmbedding, TransformerConfig
 
 CPU = torch.device("cpu")
-TINY = TransformerConfig(0, n_embd=8, n_layer=1, block_size=4, ff_dim=8, initialisation="pytorch")
+TINY = TransformerConfig(n_embd=8, n_layer=1, block_size=4, ff_dim=8, initialisation="pytorch")
 WORDS = ["<pad>", "<unk>", "a", "b", "c", "d", "e"]  # sorted, so a is 2 and e is 6
 
 
@@ -54,19 +55,22 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Data:
     return data
 
 
-def run_of(task: Any, duration: int = 3, seed: int = 0, architecture: TransformerConfig = TINY, **settings: Any) -> Run:
+def run_of(task: Any, duration: int = 3, seed: int = 0, architecture: Any = TINY, **settings: Any) -> Run:
     """A run; settings of the recipe or of training."""
     own = {name: settings.pop(name) for name in ("by_length", "shuffled") if name in settings}
     run = {name: settings.pop(name) for name in ("brief", "lengths", "fold") if name in settings}
-    return Run(task, Recipe(task, architecture, TrainingConfig(**settings), duration, **own), seed, **run)
+    config = architecture
+    if type(config) is TransformerConfig:
+        config = (classifier_of if task == "classifier" else decoder_of)(config)
+    return Run(task, Recipe(task, config, TrainingConfig(**settings), duration, **own), seed, **run)
 
 
-def classifier(data: Data, device: torch.device = CPU, **settings: Any) -> ClassifierWork:
-    return ClassifierWork(run_of("classifier", **settings), data, device)
+def classifier(data: Data, device: torch.device = CPU, **settings: Any) -> ClassifierTask:
+    return ClassifierTask(run_of("classifier", **settings), data, device)
 
 
-def decoder(data: Data, device: torch.device = CPU, **settings: Any) -> DecoderWork:
-    return DecoderWork(run_of("decoder", **settings), data, device)
+def decoder(data: Data, device: torch.device = CPU, **settings: Any) -> DecoderTask:
+    return DecoderTask(run_of("decoder", **settings), data, device)
 
 
 class Asked:
@@ -134,7 +138,7 @@ def test_a_classifier_is_measured_after_every_epoch_or_at_its_end(
     brief: bool, expected: list[int], small: Data
 ) -> None:
     work = classifier(small, duration=4, batch_size=4, brief=brief)
-    assert list(work.measure_at) == expected
+    assert list(work.evaluate_at) == expected
     assert work.steps_per_epoch == 3
 
 
@@ -154,7 +158,7 @@ def test_a_classifier_is_measured_after_every_epoch_or_at_its_end(
 def test_a_decoder_is_measured_at_every_fifth_of_its_iterations_and_at_its_end(
     duration: int, brief: bool, expected: list[int], small: Data
 ) -> None:
-    assert list(decoder(small, duration=duration, brief=brief).measure_at) == expected
+    assert list(decoder(small, duration=duration, brief=brief).evaluate_at) == expected
 
 
 def test_the_windows_of_a_decoder_are_drawn_from_the_whole_text_beginning_with_padding(small: Data) -> None:
@@ -184,7 +188,7 @@ def test_every_window_comes_once_before_any_comes_again_if_it_is_to(tmp_path: Pa
 def test_a_classifier_learns_the_labels_of_the_rows_it_is_given(
     pooling: Any, ids: list[list[int]], small: Data
 ) -> None:
-    work = classifier(small, architecture=replace(TINY, pooling=pooling), label_smoothing=0.25)
+    work = classifier(small, architecture=classifier_of(TINY, pooling=pooling), label_smoothing=0.25)
     found = work.loss(Asked(), torch.tensor([2, 0]))  # type: ignore[arg-type]
     assert [value.tolist() for value in found[:3]] == [ids, [3, 1], [0, 0]]
     assert found[3] == 0.25
@@ -288,22 +292,22 @@ def test_model_and_rows_go_to_the_device_of_the_run(work: Callable[..., Any], sm
 
 
 def test_a_model_has_the_words_and_classes_of_its_data(small: Data) -> None:
-    config = classifier(small).model.config
-    assert (config.vocabulary_size, config.n_classes, config.n_pairs) == (7, 2, 0)
-    assert decoder(small).model.config == replace(TINY, vocabulary_size=7)
-    spelled = decoder(small, architecture=replace(TINY, n_spellings=50)).model.embedding
+    model: Any = classifier(small).model
+    assert (model.encoder.embedding.num_embeddings, model.head[-1].out_features) == (7, 2)
+    assert decoder(small).model.config == decoder_of(TINY)
+    spelled: Any = decoder(small, architecture=replace(TINY, n_spellings=50)).model.embedding
     assert spelled.words.num_embeddings == 7
     assert len(spelled.grams) == 5  # <a>, <b>, <c>, <d> and <e>
 
 
 @pytest.mark.parametrize("n_members", [1, 2])
 def test_pairs_of_words_are_those_of_the_training_rows(n_members: int, small: Data) -> None:
-    work = classifier(small, architecture=replace(TINY, phrases=True, n_members=n_members))
+    work = classifier(small, architecture=classifier_of(TINY, phrases=True, n_members=n_members))
     pairs = ["<pad> a", "<pad> b", "<pad> d", "a b", "b a", "b d", "b e", "d e"]  # "e e" is cut off with its fifth word
     expected = sorted(7 * WORDS.index(left) + WORDS.index(right) for left, right in map(str.split, pairs))
     found = [module for module in work.model.modules() if isinstance(module, PhraseEmbedding)]
     assert [module.pairs.tolist() for module in found] == [expected] * n_members
-    assert work.model.config.n_pairs == 8
+    assert [len(module.phrases.weight) for module in found] == [8] * n_members
 
 
 # ----------------------------------------------------------------------------------------------------- what is measured
@@ -350,7 +354,7 @@ def test_a_row_of_measurements_by_hand(small: Data, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(accuracy, "class_probabilities", probabilities)
     expected = {"train_accuracy": 60.0, "test_accuracy": 100.0}  # 5 of class 0, and row 9; 9 of class 0, and row 9
-    assert work.measure(6, 0.5) == {"epoch": 2, "train_loss": 0.5, **expected}
+    assert work.evaluate(6, 0.5) == {"epoch": 2, "train_loss": 0.5, **expected}
 
 
 @pytest.mark.parametrize(
@@ -368,7 +372,7 @@ def test_a_run_is_judged_by_its_training_rows_at_its_end(
     accuracies: list[float], trained: bool, fell_back: bool, small: Data
 ) -> None:
     history = [{"train_accuracy": value, "test_accuracy": 150 - value} for value in accuracies]
-    record = classifier(small).record(history)
+    record = classifier(small).summarise(history)
     assert (record["trained"], record["fell_back"]) == (trained, fell_back)
     assert record["epochs"] == history
 
@@ -378,12 +382,12 @@ def test_a_fold_is_left_out_of_training_and_measured(
 ) -> None:
     given: list[Data] = []
 
-    class Noted(ClassifierWork):
+    class Noted(ClassifierTask):
         def __init__(self, run: Run, data: Data, device: torch.device) -> None:
             given.append(data)
             super().__init__(run, data, device)
 
-    monkeypatch.setattr("training.runs.ClassifierWork", Noted)
+    monkeypatch.setattr("training.tasks.ClassifierTask", Noted)
     every = {same_text(row.text) for row in small.corpus.train}
     for fold in range(5):
         run = replace(run_of("classifier", duration=1, fold=fold), name=f"fold {fold}")
@@ -452,14 +456,14 @@ def test_perplexities_are_those_of_the_texts_and_lengths_they_are_named_after(
         return torch.full((len(ids),), math.log(size), dtype=torch.float64)
 
     monkeypatch.setattr(perplexity, "token_nats", nats)
-    row = work.measure(4, 0.5)
+    row = work.evaluate(4, 0.5)
     assert (row["iteration"], row["train_loss"]) == (4, 0.5)
     assert row["perplexity"] == pytest.approx({"train": 14, "one": 24, "two": 34})
     assert list(row["perplexity_by_length"]) == ["2", "3"]
     assert row["perplexity_by_length"]["2"] == pytest.approx({"one": 22, "two": 32})
     assert row["perplexity_by_length"]["3"] == pytest.approx({"one": 23, "two": 33})
     assert "perplexity_by_length" not in decoder_measured(small)
-    record = work.record([row])
+    record = work.summarise([row])
     assert record["iterations"] == [row]
     assert record["ff_dim"] == 8
     assert record["protocol"] == "non-overlapping windows of 4 tokens"
@@ -473,17 +477,17 @@ def test_perplexities_are_those_of_the_texts_and_lengths_they_are_named_after(
 def decoder_measured(data: Data) -> Any:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(perplexity, "token_nats", lambda model, ids, protocol: torch.ones(len(ids)))
-        return decoder(data).measure(1, 0.0)
+        return decoder(data).evaluate(1, 0.0)
 
 
 def test_a_decoder_resumed_after_its_last_measurement_is_measured_again(
     small: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     work, again = decoder(small), decoder(small)
-    work.measure(3, 0.5)
-    assert again.record([]) == work.record([])
+    work.evaluate(3, 0.5)
+    assert again.summarise([]) == work.summarise([])
     monkeypatch.setattr(perplexity, "token_nats", None)
-    work.record([])  # not measured twice
+    work.summarise([])  # not measured twice
 
 
 # ---------------------------------------------------------------------------------------------------------- the recipes
@@ -508,21 +512,17 @@ def test_a_decoder_resumed_after_its_last_measurement_is_measured_again(
 )
 def test_settings_of_the_other_task_are_refused(task: Any, settings: dict[str, Any]) -> None:
     (name, value), *_ = settings.items()
-    positions: Any = "alibi" if name == "alibi_one_sided" else "learned"
-
-    def build(task: Any) -> Recipe:
-        architecture = {name: value} if hasattr(TINY, name) else {}
-        training = settings if hasattr(TrainingConfig(), name) else {}
-        own = settings if not architecture | training else {}
-        config = replace(TINY, positions=positions, **architecture)
-        return Recipe(task, config, TrainingConfig(**training), 1, **own)
-
+    recipes: dict[str, Recipe] = {
+        "classifier": Recipe("classifier", classifier_of(TINY, positions="alibi"), TrainingConfig(), 1),
+        "decoder": Recipe("decoder", decoder_of(TINY, positions="alibi"), TrainingConfig(), 1),
+    }
     with pytest.raises(UserError) as caught:
-        build(task)
+        customise(recipes[task], **settings)
     assert str(caught.value) == f"{name} is {value}, which does nothing in a {task}; leave it out"
-    build("decoder" if task == "classifier" else "classifier")
+    other = "decoder" if task == "classifier" else "classifier"
+    assert customise(recipes[other], **settings) != recipes[other]
 
 
 def test_a_run_of_no_steps_is_refused() -> None:
     with pytest.raises(UserError, match="duration is 0; it must be at least 1"):
-        Recipe("decoder", TINY, TrainingConfig(), 0)
+        Recipe("decoder", decoder_of(TINY), TrainingConfig(), 0)

@@ -1,0 +1,32 @@
+"""Classifiers that vote."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class Vote(nn.Module):
+    """Classifiers that start from different weights, learn each on its own, and vote: their probabilities are averaged
+    (Hansen and Salamon 1990). The attention maps are those of the first."""
+
+    def __init__(self, members: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+        self.config: Any = members[0].config
+
+    @property
+    def masks_padding(self) -> bool:
+        """Whether padding changes nothing, so that a batch may be cut at its longest row."""
+        return bool(self.members[0].masks_padding)
+
+    def forward(self, ids: Tensor, lengths: Tensor, return_attention: bool = False) -> tuple[Tensor, list[Tensor]]:
+        """ids (B, T) padded with 0, lengths (B,) -> logits (B, K), and the attention maps if asked."""
+        logits, maps = zip(*(member(ids, lengths, return_attention) for member in self.members))
+        return torch.stack(logits).float().softmax(dim=-1).mean(dim=0).log(), maps[0]
+
+    def loss(self, ids: Tensor, lengths: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+        """The mean of the members' losses."""
+        losses = [member.loss(ids, lengths, labels, smoothing) for member in self.members]  # type: ignore[operator]
+        return torch.stack(losses).mean()
