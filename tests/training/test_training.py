@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,11 +28,11 @@ import training.weights
 from common.files import Interrupted, UserError, read_json, read_tensors, write_json, write_tensors
 from common.randomness import derived_seed
 from training import loop, processes
-from training.loop import WithLoss, train, training_step
+from training.loop import WithLoss, training_step
 from training.optimizer import make_optimizer, rate_factor
 from training.recipe import TrainingConfig
 from training.weights import weights
-from transformer import Classifier, Decoder, TransformerConfig
+from transformer import Classifier, ClassifierConfig, Decoder, DecoderConfig
 
 N, BATCH = 19, 6  # the last batch of an epoch is a single item
 CONFIG = TrainingConfig(learning_rate=1e-2, schedule="cosine", warmup=0.3, weight_decay=0.1, clip=0.5, accumulate=2)
@@ -51,6 +51,24 @@ def network(seed: int = 0, dropout: float = 0.2) -> nn.Module:
 def squared_error(model: nn.Module, items: Tensor) -> Tensor:
     inputs = torch.randn(N, 4, generator=torch.Generator().manual_seed(1)).to(next(model.parameters()).dtype)
     return (model(inputs[items]).squeeze(-1) - inputs[items].sum(dim=-1)).square().mean()
+
+
+def train(
+    model: nn.Module,
+    plan: list[Tensor],
+    loss: Callable[[Any, Tensor], Tensor],
+    config: TrainingConfig,
+    seed: int,
+    evaluate_at: Sequence[int],
+    evaluate: Callable[[int, float], dict[str, Any]],
+    checkpoint: Path | None = None,
+    identity: Any = None,
+    **more: Any,
+) -> tuple[list[Any], float]:
+    """`loop.train` for a task made of these parts."""
+    task: Any = SimpleNamespace(model=model, plan=plan, loss=loss, evaluate_at=evaluate_at, evaluate=evaluate)
+    checkpoints = None if checkpoint is None else training.checkpoint.Checkpoints(checkpoint, identity)
+    return loop.train(task, config, seed, checkpoints, **more)
 
 
 def mean_loss(_step: int, mean: float) -> dict[str, float]:
@@ -371,7 +389,8 @@ def test_every_step_of_every_seed_has_a_dropout_of_its_own() -> None:
 def test_each_process_takes_its_items_and_a_dropout_of_its_own_and_the_first_measures(
     rank: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "process", lambda: (rank, 2))
+    for module in (loop, training.checkpoint):
+        monkeypatch.setattr(module, "process", lambda: (rank, 2))
     monkeypatch.setattr(loop, "sum_over_processes", lambda *values: list(values))
     members: list[Member] = []
 
@@ -452,7 +471,8 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(loop, "time", clock)
+    for module in (loop, training.checkpoint):
+        monkeypatch.setattr(module, "time", clock)
     return clock
 
 
@@ -473,11 +493,11 @@ def timed(
         wait(1e5)
         return {}
 
-    def save_checkpoint(path: Any, model: Any, optimizer: Any, state: training.checkpoint.State, identity: Any) -> None:
+    def write_tensors(path: Path, tensors: Any, description: dict[str, Any]) -> None:
         wait(saving)
-        saved.append(state.step)
+        saved.append(description["state"]["step"])
 
-    monkeypatch.setattr(loop, "save_checkpoint", save_checkpoint)
+    monkeypatch.setattr(training.checkpoint, "write_tensors", write_tensors)
     _, seconds = train(
         network(),
         [torch.arange(2)] * n_steps,
@@ -543,10 +563,7 @@ class Bar:
         self.settings, self.n_updates = settings, 0
         self.shown: list[dict[str, str]] = []
 
-    def __enter__(self) -> "Bar":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
         pass
 
     def update(self) -> None:
@@ -608,7 +625,7 @@ def test_measuring_more_often_changes_nothing() -> None:
 def test_a_resumed_run_ends_bitwise_like_one_never_stopped(
     where: str, at: int, seconds_between_checkpoints: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", seconds_between_checkpoints)
+    monkeypatch.setattr(training.checkpoint, "SECONDS_BETWEEN_CHECKPOINTS", seconds_between_checkpoints)
     checkpoint, expected = tmp_path / "checkpoint", fit()
 
     def interfere(now_where: str, now_at: int) -> None:
@@ -657,7 +674,7 @@ def test_outside_the_main_thread_signals_stay_with_whoever_has_them() -> None:
 def test_what_an_interrupted_step_leaves_is_saved_as_it_was_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "SHARE_OF_CHECKPOINTS", 0.0)  # none but this one
+    monkeypatch.setattr(training.checkpoint, "SHARE_OF_CHECKPOINTS", 0.0)  # none but this one
 
     def interfere(where: str, at: int) -> None:
         if (where, at) == ("step", 11):  # the second part of the sixth step; the fourth has but one
@@ -784,10 +801,9 @@ def test_a_checkpoint_brings_back_weights_optimizer_and_state(tmp_path: Path) ->
     step = [WithLoss(model, squared_error) for model in models]
     training_step(step[0], optimizers[0], torch.arange(5), TrainingConfig())
     state: dict[str, Any] = {"step": 3, "loss_sum": 0.5, "loss_count": 2, "seconds": 1.25, "history": [{"epoch": 1}]}
-    training.checkpoint.save_checkpoint(
-        tmp_path / "c", models[0], optimizers[0], training.checkpoint.State(**state), {"seed": 1}
-    )
-    assert vars(training.checkpoint.load_checkpoint(tmp_path / "c", models[1], optimizers[1], {"seed": 1})) == state
+    checkpoints = training.checkpoint.Checkpoints(tmp_path / "c", {"seed": 1})
+    checkpoints.save(models[0], optimizers[0], training.checkpoint.State(**state))
+    assert vars(checkpoints.restore(models[1], optimizers[1])) == state
     assert_same_bits(weights(models[1]), weights(models[0]))
     for key in ("step", "exp_avg", "exp_avg_sq"):
         found, expected = (
@@ -1079,7 +1095,7 @@ def test_two_processes_resume_what_one_began(tmp_path: Path) -> None:
 @pytest.mark.parametrize("task", ["classifier", "decoder"])
 def test_twenty_steps_on_the_fast_path_end_like_twenty_on_the_plain_one(task: str) -> None:
     """Fast: PyTorch's attention kernel, the loss without logits, a fused optimizer. Plain: weights, logits, loops."""
-    config = TransformerConfig(50, n_embd=16, n_layer=2, block_size=8, ff_dim=24, initialisation="pytorch")
+    settings: Any = {"n_embd": 16, "n_layer": 2, "block_size": 8, "ff_dim": 24, "initialisation": "pytorch"}
     ids, labels = torch.randint(2, 50, (20, 6, 9)), torch.randint(0, 3, (20, 6))
     lengths = torch.full((6,), 8)
 
@@ -1099,7 +1115,11 @@ def test_twenty_steps_on_the_fast_path_end_like_twenty_on_the_plain_one(task: st
     ends = []
     for loss, fused in ((fast, True), (plain, False)):
         torch.manual_seed(0)
-        model = Classifier(config) if task == "classifier" else Decoder(config)
+        model = (
+            Classifier(ClassifierConfig(**settings), 50, 3)
+            if task == "classifier"
+            else Decoder(DecoderConfig(**settings), 50)
+        )
         optimizer = make_optimizer(model, TrainingConfig())
         optimizer.param_groups[0]["fused"] = optimizer.param_groups[1]["fused"] = fused
         values = [
