@@ -1,6 +1,7 @@
-"""Orator's command line: one dataclass a command. `python main.py --help` lists them."""
+"""Orator's command line: one dataclass per command. `python main.py COMMAND --help` explains each."""
 
 import contextlib
+import difflib
 import io
 import itertools
 import json
@@ -8,7 +9,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -44,7 +45,7 @@ class Common:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """where to compute; auto takes a GPU if there is one"""
     threads: int = 1
-    """processor threads of a run; another number gives other last digits, and so in the end other results"""
+    """processor threads of a run; results are reproducible only with the same number"""
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ class Report(Study):
     """Everything, over several seeds: a page with a verdict on each of the report's claims. Reuses what --out has."""
 
     quick: bool = False
-    """a small version in under three minutes: everything works, and nothing is said by its numbers"""
+    """a small version in under three minutes, to see that everything works; its numbers mean nothing"""
     readme: Optional[Path] = None
     """README.md that gets the tables, between its two marks for results"""
     ablation: Optional[Path] = None
@@ -203,7 +204,7 @@ class Measure(Seeds):
 
 @dataclass(frozen=True)
 class Classify:
-    """Say who said it, with probabilities: one line a sentence. Without sentences, reads them from standard input."""
+    """Say who said it, with probabilities, one line per sentence. Without sentences, reads standard input."""
 
     sentences: tyro.conf.Positional[tuple[str, ...]] = ()
     """each in quotes"""
@@ -234,11 +235,11 @@ class Generate:
     n_tokens: int = 60
     """how many tokens to add"""
     temperature: float = 0.8
-    """below 1 bolder towards the likeliest token, 0: always that one"""
+    """below 1 more cautious, above 1 more adventurous; 0 always takes the likeliest token"""
     top_k: Optional[int] = None
     """draw only among the k likeliest tokens"""
     top_p: Optional[float] = 0.95
-    """draw only among the likeliest tokens that have this probability together"""
+    """draw only among the likeliest tokens whose probabilities add up to this"""
     seed: int = 0
     """seed of the drawing"""
 
@@ -276,7 +277,7 @@ class Import:
 
 @dataclass(frozen=True)
 class Audit:
-    """Examine a data folder: balance, duplicates, leakage, give-aways. Exit code 3 where test data stand in train."""
+    """Examine a data folder: balance, duplicates, leaks. Exit code 3 if test data appear in the training data."""
 
     data_dir: Path = Path("speechesdataset")
     """folder with the data files"""
@@ -611,6 +612,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parse(arguments: list[str]) -> Any:
     """The command that the arguments name; bad use ends the program with one line instead of the parser's box."""
+    arguments = arguments or ["--help"]
+    if complaint := mistake(arguments):
+        raise SystemExit(complain(complaint, EXIT_BAD_USE))
     box = io.StringIO()
     try:
         with contextlib.redirect_stderr(box):
@@ -626,6 +630,46 @@ def parse(arguments: list[str]) -> Any:
         commands = [function.__name__.removeprefix("run_") for function in RUN.values()]
         sub = arguments[0] + " " if arguments and arguments[0] in commands else ""
         raise SystemExit(complain(f"{message}; see python main.py {sub}--help", EXIT_BAD_USE)) from None
+
+
+OPTIONS: dict[str, type] = {
+    **{kind.__name__.lower(): kind for kind in RUN if kind is not DataCommand},
+    **{f"data {kind.__name__.lower()}": kind for kind in (Build, Audit, Import)},
+}
+
+
+def mistake(arguments: list[str]) -> str | None:
+    """What is wrong with a command or option that does not exist, and what was probably meant; None: nothing found."""
+    words = list(itertools.takewhile(lambda word: not word.startswith("-"), arguments))
+    name = next((name for name in (" ".join(words[:2]), *words[:1]) if name in OPTIONS), None)
+    if name is None:
+        if not words or words == ["data"]:
+            return None
+        joined = {name.replace(" ", ""): name for name in OPTIONS}
+        typed = list(dict.fromkeys(("".join(words[:2]).lower(), words[0].lower())))
+        near = [word for word in typed if word in joined] or difflib.get_close_matches(typed[0], joined, cutoff=0.7)
+        meant = f"did you mean {' or '.join(joined[word] for word in near)}?" if near else "see python main.py --help"
+        return f"there is no command {' '.join(words[:2])!r}; {meant}"
+    if name == "attention" and len(words) > 2:
+        return f"the sentence needs quotes: python main.py attention {shlex.quote(' '.join(words[1:]))}"
+    own = options_of(OPTIONS[name])
+    for option in (word.partition("=")[0].replace("_", "-") for word in arguments if word.startswith("--")):
+        if option in own:
+            continue
+        others = [other for other, kind in OPTIONS.items() if option in options_of(kind)]
+        near = difflib.get_close_matches(option, own, n=1, cutoff=0.75)
+        if option == "--seeds" and name in ("part1", "part2"):
+            return f"{name} trains on one seed, which --seed sets; {', '.join(others)} take --seeds"
+        where = f" (found in {', '.join(others)})" if others else ""
+        meant = f"; did you mean {near[0]}?" if near else ""
+        return f"{name} has no {option}{where}{meant}; see python main.py {name} --help"
+    return None
+
+
+def options_of(kind: type) -> list[str]:
+    """The options of a command, as they are typed."""
+    names = ("from" if (kind, field.name) == (Import, "source") else field.name for field in fields(kind))
+    return ["--help", *(f"--{name.replace('_', '-')}" for name in names)]
 
 
 def complain(message: str, code: int) -> int:

@@ -196,6 +196,13 @@ def test_generate_says_the_same_for_the_same_seed(home: Path) -> None:
     assert all(len(text.out.split()) > 3 and "<pad>" not in text.out for text in texts)
 
 
+def test_without_a_command_the_commands_are_listed(tmp_path: Path) -> None:
+    outcome = run(tmp_path)
+    assert outcome == run(tmp_path, "--help")
+    assert outcome.code == 0
+    assert all(name in outcome.out for name in ("part1", "Train the classifier", "generate", "data"))
+
+
 @pytest.mark.parametrize("command", [[], ["part1"], ["part2"], ["classify"], ["attention"], ["generate"], ["data"]])
 def test_every_command_has_help(command: list[str], tmp_path: Path) -> None:
     outcome = run(tmp_path, *command, "--help")
@@ -234,7 +241,14 @@ def refused(outcome: Outcome, complaint: str, code: int = 2) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ("", "--help"),
+        ("Part1", "no command 'Part1'; did you mean part1?"),
+        ("part 1", "no command 'part 1'; did you mean part1?"),
+        ("data biuld", "no command 'data biuld'; did you mean data build?"),
+        ("part1 --epoch 3", "part1 has no --epoch; did you mean --epochs?"),
+        ("part1 --alibi", "part1 has no --alibi (found in part3)"),
+        ("part1 --seeds 3", "one seed, which --seed sets; part3, report, ablation, measure take --seeds"),
+        ("data build --from x", "data build has no --from (found in data import)"),
+        ("attention These virtues give", "the sentence needs quotes: python main.py attention 'These virtues give'"),
         ("part9", "part9"),
         ("part1 --bogus 3", "--bogus"),
         ("part1 --epochs many", "many"),

@@ -105,8 +105,7 @@ def recorded(run: Run, data: Data, place: Place) -> dict[str, Any] | None:
     record = read_json(place.record(run))
     kept, identity = record.get("identity") if isinstance(record, dict) else None, identity_of(run, data, place)
     if kept != identity:
-        hint = "take another --out, or drop --resume if you gave it"
-        raise UserError(f"{place.record(run)}: of another run ({first_difference(kept, identity)}); {hint}")
+        raise UserError(f"{place.record(run)}: of another run ({first_difference(kept, identity)}); take another --out")
     return record
 
 

@@ -176,7 +176,7 @@ def test_a_finished_record_holds_on_another_machine_but_not_under_other_threads(
     if key == "threads":
         threads(2)
         found = complaint(CLASSIFIER, data, place)
-        hint = "take another --out, or drop --resume if you gave it"
+        hint = "take another --out"
         path = place.out / "runs" / "classifier.json"
         assert found == f"{path}: of another run (threads is 1 there and 2 here); {hint}"
     else:
