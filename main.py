@@ -170,8 +170,8 @@ class Report(Study):
 
     quick: bool = False
     """a small version in under three minutes, to see that everything works; its numbers mean nothing"""
-    readme: Optional[Path] = None
-    """README.md that gets the tables, between its two marks for results"""
+    docs: Optional[Path] = None
+    """Markdown file that gets the tables, between its two marks for results: docs/results.md"""
     ablation: Optional[Path] = None
     """results of the best recipe's ablation, for the page (default: runs/ablation/results.json if it is there)"""
 
@@ -184,8 +184,8 @@ class Ablation(Seeds):
     """only this recipe (default: both)"""
     changes: Optional[tuple[str, ...]] = None
     """only these, as the table calls them, each in quotes (default: all)"""
-    readme: Optional[Path] = None
-    """README.md that gets the tables, between its two marks for the ablation"""
+    docs: Optional[Path] = None
+    """Markdown file that gets the tables, between its two marks for the ablation: docs/ablation.md"""
     log: Optional[Path] = None
     """Markdown file to which the tables are added, under today's date"""
     resume: bool = False
@@ -196,8 +196,8 @@ class Ablation(Seeds):
 class Measure(Seeds):
     """Both recipes for both tasks on the test set, beside their opponents: for speakers that no choice has touched."""
 
-    readme: Optional[Path] = None
-    """README.md that gets the tables, between its two marks for the measurement"""
+    docs: Optional[Path] = None
+    """Markdown file that gets the tables, between its two marks for the measurement: docs/measurement.md"""
     resume: bool = False
     """go on with the interrupted runs in --out"""
 
@@ -365,8 +365,8 @@ def run_report(command: Report) -> None:
         few = {"epochs": 2, "iterations": 50}
         given = {setting: getattr(command, setting) for setting in few if getattr(command, setting) is not None}
         command = replace(command, seeds=min(command.seeds, 2), **few | given)
-    if command.readme is not None:
-        around_marks(command.readme, documents.RESULTS_MARK)  # without marks it is refused now, not after the runs
+    if command.docs is not None:
+        around_marks(command.docs, documents.RESULTS_MARK)  # without marks it is refused now, not after the runs
     ablation = command.ablation or Path("runs/ablation/results.json")
     ingredients = page.read_ablation(ablation) if command.ablation or ablation.exists() else None
     study = make_study(command, ff_dims=(256, 100), **({"timed_share": 0.3} if command.quick else {}))
@@ -380,8 +380,8 @@ def run_report(command: Report) -> None:
         write_json(config, settings)
     results = page.report(study, data, place, command_line(), command.quick, ingredients)
     write_json(config, settings)  # runs that were there are reused, and other settings' would have been refused
-    if command.readme is not None:
-        documents.fill_readme(command.readme, results)
+    if command.docs is not None:
+        documents.fill_results(command.docs, results)
     print(page.report_text(results))
     print(f"The page: {place.out / 'report.html'} and {place.out / 'report.md'}")
 
@@ -392,17 +392,17 @@ def run_ablation(command: Ablation) -> None:
     from studies.recipes import RECIPES
 
     changes = chosen(command.task, command.changes)
-    if command.readme is not None:
+    if command.docs is not None:
         if command.task or command.changes:
-            raise UserError("--readme takes the whole ablation; leave out --task and --changes, or use --log")
-        around_marks(command.readme, documents.ABLATION_MARK)
+            raise UserError("--docs takes the whole ablation; leave out --task and --changes, or use --log")
+        around_marks(command.docs, documents.ABLATION_MARK)
     if command.log is not None:
         append_text(command.log, "")  # a log that cannot be written is refused now, not after the runs
     seeds, n_workers = seeds_and_workers(command)
     data, place = prepare(command, "ablation", RECIPES["best"]["classifier"])
     results = ablation(changes, seeds, data, place, command_line(), n_workers)
-    if command.readme is not None:
-        documents.fill_readme_with_ablation(command.readme, results)
+    if command.docs is not None:
+        documents.fill_ablation(command.docs, results)
     if command.log is not None:
         documents.log_ablation(command.log, results)
     show(terminal.ablation_text, results, place)
@@ -413,13 +413,13 @@ def run_measure(command: Measure) -> None:
     from studies.measure import measure
     from studies.recipes import RECIPES
 
-    if command.readme is not None:
-        around_marks(command.readme, documents.MEASURE_MARK)
+    if command.docs is not None:
+        around_marks(command.docs, documents.MEASURE_MARK)
     seeds, n_workers = seeds_and_workers(command)
     data, place = prepare(command, "measure", RECIPES["best"]["classifier"])
     results = measure(seeds, data, place, command_line(), n_workers)
-    if command.readme is not None:
-        documents.fill_readme_with_measurement(command.readme, results)
+    if command.docs is not None:
+        documents.fill_measurement(command.docs, results)
     show(terminal.measure_text, results, place)
 
 

@@ -15,7 +15,7 @@ from benchmarks.timing import PRODUCT, Row
 Section = Literal["steps", "options", "processes", "scaling", "growth"]
 SECTIONS: tuple[Section, ...] = ("steps", "options", "processes", "scaling", "growth")
 GROWTH: tuple[Literal["length", "vocabulary", "batch", "corpus"], ...] = ("length", "vocabulary", "batch", "corpus")
-README_MARK = "benchmarks"
+MARK = "benchmarks"
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Options:
     """turns of each contender; whole processes run a tenth as often"""
     json: bool = False
     """print the rows as JSON instead of the table"""
-    readme: Annotated[Path | None, tyro.conf.DisallowNone] = None
-    """README.md that gets the table, between its two marks for benchmarks"""
+    docs: Annotated[Path | None, tyro.conf.DisallowNone] = None
+    """Markdown file that gets the table, between its two marks for benchmarks: docs/speed.md"""
 
 
 def main() -> int:
@@ -84,9 +84,9 @@ def main() -> int:
     result["rows"] = [row.to_json() for row in rows]
     write_json(options.out / "benchmarks.json", result)
     text = table(result, rows)
-    if options.readme is not None:
+    if options.docs is not None:
         write_between_marks(
-            options.readme, README_MARK, f"From `{shlex.join(['python', '-m', 'benchmarks', *sys.argv[1:]])}`: {text}"
+            options.docs, MARK, f"From `{shlex.join(['python', '-m', 'benchmarks', *sys.argv[1:]])}`: {text}"
         )
     print(json.dumps(result, indent=2) if options.json else text)
     return 0

@@ -33,7 +33,7 @@ def render(found: dict[str, Any]) -> str:
     header = ["test file", "training file", "test lines", "exact copies", "near copies"]
     rows = [[row[key] for key in ("test", "train", "rows", "exact", "near")] for row in found["between"]]
     copied = [row for row in rows if row[-1] or row[-2]]
-    parts.append("Test lines of which a copy stands in a training file" + ("" if copied else ": none"))
+    parts.append("Test lines of which a copy appears in a training file" + ("" if copied else ": none"))
     parts += [text_table(header, copied)] if copied else []
     for row in found["between"]:
         for example in row["examples"][:2]:
@@ -74,7 +74,7 @@ def render(found: dict[str, Any]) -> str:
         parts[-1:] = ["Encoding", text_table(["file", "what", "times", "first line"], rows)]
     if found["changed_since_built"]:
         parts.append(f"Changed since the manifest was written: {', '.join(found['changed_since_built'])}")
-    verdict = "LEAKAGE: test lines stand in training files" if found["has_leakage"] else "No leakage found"
+    verdict = "LEAKAGE: test lines appear in training files" if found["has_leakage"] else "No leakage found"
     return "\n\n".join([*parts, "\n  ".join([verdict, *found["leaks"]])])
 
 

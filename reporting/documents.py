@@ -8,15 +8,15 @@ from typing import Any
 from common.files import append_text, write_between_marks
 from reporting import tables
 from reporting.page import COMPARABLE, in_short, training_minutes, trainings
-from reporting.table import markdown_tables
+from reporting.table import in_markdown, markdown_tables
 from studies.study import POSITIONS
 
-# In a README; the commands write what stands between them.
+# In a document; the commands write what stands between them.
 RESULTS_MARK, ABLATION_MARK, MEASURE_MARK = "results", "ablation", "measure"
 
 
-def fill_readme(path: Path, results: Mapping[str, Any]) -> None:
-    """Put the results of the report command between their marks in README.md."""
+def fill_results(path: Path, results: Mapping[str, Any]) -> None:
+    """Put the results of the report command between their marks in a document."""
     rows = results["data"]["rows"]
     variants = [name for name in results["classifier"] if name not in POSITIONS]
     lines = [
@@ -27,7 +27,7 @@ def fill_readme(path: Path, results: Mapping[str, Any]) -> None:
         f"{training_minutes(results)}; {results['total_seconds'] / 60:.1f} minutes in all, or for what an earlier "
         "start had left to do.",
         "",
-        *(f"- {line}" for line in in_short(results)),
+        *(f"- {in_markdown(line)}" for line in in_short(results)),
         "",
         COMPARABLE,
         "",
@@ -45,8 +45,8 @@ def fill_readme(path: Path, results: Mapping[str, Any]) -> None:
     write_between_marks(path, RESULTS_MARK, "\n".join(lines + markdown_tables(shown)))
 
 
-def fill_readme_with_ablation(path: Path, results: Mapping[str, Any]) -> None:
-    """Put the results of the ablation command between their marks in README.md."""
+def fill_ablation(path: Path, results: Mapping[str, Any]) -> None:
+    """Put the results of the ablation command between their marks in a document."""
     lines = [
         "## Ablation of the best recipe",
         "",
@@ -57,13 +57,13 @@ def fill_readme_with_ablation(path: Path, results: Mapping[str, Any]) -> None:
     write_between_marks(path, ABLATION_MARK, "\n".join(lines + markdown_tables(tables.tables_of_ablation(results))))
 
 
-def fill_readme_with_measurement(path: Path, results: Mapping[str, Any]) -> None:
-    """Put the results of the measure command between their marks in README.md."""
+def fill_measurement(path: Path, results: Mapping[str, Any]) -> None:
+    """Put the results of the measure command between their marks in a document."""
     names, data = results["data"]["class_names"], results["data"]
     lines = [
         f"{', '.join(names[:-1])} and {names[-1]}, {data['n_train_rows']:,} training rows:",
         "",
-        *(f"- {line}" for line in tables.in_a_sentence(results)),
+        *(f"- {in_markdown(line)}" for line in tables.in_a_sentence(results)),
         "",
         *markdown_tables(tables.tables_of_measurement(results)),
         f"From `{results['command_line']}`, which writes this section: {provenance(results)}; "

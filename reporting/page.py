@@ -18,7 +18,7 @@ from dataset import Data
 from evaluation.statistics import FAILS, HOLDS, UNCLEAR, summary
 from inference.attention import draw_attention
 from reporting import tables
-from reporting.table import Table, effect, markdown_table, markdown_tables, number
+from reporting.table import Table, effect, in_markdown, markdown_table, markdown_tables, number
 from studies.ablation import MEASURES
 from studies.attention import attention_means, attention_of
 from studies.claims import REPORTS_RATE, judge
@@ -279,8 +279,8 @@ def compose(results: Mapping[str, Any], figures: Path) -> list[Section]:
 def shared_rows(results: Mapping[str, Any]) -> str:
     rows = results["data"]["rows"]
     return (
-        f"{rows['seen']:,} of the {rows['test']:,} test rows stand word for word in the training file: only the column "
-        "'unseen' says how well the classifier does on what it has not read."
+        f"{rows['seen']:,} of the {rows['test']:,} test rows appear word for word in the training file: only the "
+        "column 'unseen' says how well the classifier does on what it has not read."
     )
 
 
@@ -346,8 +346,8 @@ def in_short(results: Mapping[str, Any]) -> list[str]:
     ngram, decoder = results["baselines"]["ngram"], results["decoder"]["learned"]
     wins = [text for text in tests if summary(tables.last(decoder, text)).mean < ngram[text]]
     lines = [
-        f"Of the report's {len(CLAIMS)} claims, {counts[HOLDS]} hold, {counts[FAILS]} do not, and of "
-        f"{counts[UNCLEAR]} these runs cannot tell."
+        f"Of the report's {len(CLAIMS)} claims, {counts[HOLDS]} hold, {counts[FAILS]} do not, and "
+        f"{counts[UNCLEAR]} are undecided."
         + (f" {' and '.join(unjudged)}: not of this recipe, which has no place for batch norm." if unjudged else ""),
         f"The classifier gets {number(ours)}% of the {rows}; the best bag of words gets {number(bag)}%."
         + (f" {stuck} of {len(runs)} runs ended at chance." if stuck else ""),
@@ -368,7 +368,7 @@ def markdown(results: Mapping[str, Any], sections: Sequence[Section]) -> str:
     """The page as Markdown; pictures stand in figures/ beside it."""
     lines = ["# The report, run again", ""]
     lines += [f"**{quick_warning(results)}**", ""] if results["quick"] else []
-    lines += [*(f"- {line}" for line in in_short(results)), "", COMPARABLE, "", "## Verdicts", ""]
+    lines += [*(f"- {in_markdown(line)}" for line in in_short(results)), "", COMPARABLE, "", "## Verdicts", ""]
     lines += [markdown_table(tables.verdicts(results["claims"])), ""]
     for one in results["claims"]:
         lines += [f"**{one['id']}: {one['verdict']}.** {' '.join(filter(None, [one['note'], one['rule']]))}", ""]

@@ -73,15 +73,20 @@ def markdown_tables(shown: Sequence[Table]) -> list[str]:
     """The lines of tables below each other, with their titles and notes."""
     lines: list[str] = []
     for table in shown:
-        lines += [f"### {table.title}", "", markdown_table(table), "", *([table.note, ""] if table.note else [])]
+        note = [in_markdown(table.note), ""] if table.note else []
+        lines += [f"### {in_markdown(table.title)}", "", markdown_table(table), "", *note]
     return lines
+
+
+def in_markdown(text: str) -> str:
+    """`text` as Markdown shows it: <unk> is a word, not a tag."""
+    return text.replace("<", "&lt;")
 
 
 def markdown_table(table: Table) -> str:
     """A table in GitHub's Markdown."""
     cells = [
-        [(cell or "-").strip().replace("|", "\\|").replace("<", "&lt;") for cell in row]
-        for row in (table.header, *table.rows)
+        [in_markdown((cell or "-").strip()).replace("|", "\\|") for cell in row] for row in (table.header, *table.rows)
     ]
     cells[0] = [cell if cell != "-" else "" for cell in cells[0]]
     numbers = tuple("-+0123456789" + MINUS)

@@ -98,7 +98,7 @@ def classifiers(results: Mapping[str, Any], variants: Sequence[str], title: str)
         header = [*header[:-3], header[-1]]
         rows = [[*row[:-3], row[-1]] for row in rows]
     note = "Test accuracy in percent after the last epoch, on all rows"
-    note += ", on those whose text stands in the training file, and on the others" if "seen" in groups else ""
+    note += ", on those whose text appears in the training file, and on the others" if "seen" in groups else ""
     note += f"; {of_seeds(results)}; differences in points, with 95% intervals. Ended "
     note += "at chance: training accuracy stayed at, or fell back to, the share of the largest class."
     if base == "original":
@@ -174,7 +174,7 @@ def lengths(results: Mapping[str, Any], text: str | None = None) -> Table:
             protocol = "sliding by half" if sliding else "windows side by side"
             if window is not None and variant == "learned":
                 continue  # has no longer lengths to control for
-            row: list[str | None] = [NAMES[variant], protocol, "all" if window is None else f"{window} back"]
+            row: list[str | None] = [NAMES[variant], protocol, "all before" if window is None else f"{window} tokens"]
             for size in sizes:
                 cells = [
                     next(r for r in seed if (r["length"], r["sliding"], r["window"]) == (size, sliding, window))[
@@ -192,7 +192,7 @@ def lengths(results: Mapping[str, Any], text: str | None = None) -> Table:
         + "The same tokens, all of them, are scored at every length. A dash: learned positions are undefined past "
         f"{results['block_size']} tokens. Side by side, the first tokens of a window have little context, and a longer "
         "window has fewer of them; sliding by half its length, it scores none of them after the first. "
-        f"'{results['block_size'] - 1} back': every layer sees no more of the past than it could in training, so what "
+        f"'{results['block_size'] - 1} tokens': every layer attends to no more of the past than in training, so what "
         "changes there is not extrapolation."
     )
     header = ["decoder", "protocol", "attends to", *(f"{size} tokens" for size in sizes)]
@@ -316,8 +316,9 @@ def table_of_texts(results: Mapping[str, Any]) -> Table:
             scores = results["ngram_scores"][key][text]
             rows.append([f"   {name}", *(number(scores[kind], digits) for kind, digits in measures.items()), None])
     header = ["text", "perplexity", "without <unk>", "bits per byte", "<unk>, % of tokens"]
-    note = "Trigram: interpolated Kneser-Ney on the same training text and vocabulary; told: it is told how often a "
-    note += "word new to it is <unk>. Bits per byte: with 8 bits for each byte of an unknown word and for its end."
+    note = "Trigram: interpolated Kneser-Ney on the same training text and vocabulary, and "
+    note += "the same with our recipe's estimate of <unk>. Bits per byte: with 8 bits for each byte of an unknown "
+    note += "word and for its end."
     return Table("Beside an n-gram model", header, rows, note)
 
 
@@ -332,7 +333,7 @@ def table_of_attention(results: Mapping[str, Any], kind: str) -> Table:
             row += [spread(cells["distance"], 2), spread(cells["relative_distance"], 2)]
             row += [spread(cells["entropy"], 2), spread(cells["relative_entropy"], 2)]
             rows.append([*row, spread([100 * share for share in cells["padding"]])] if kind == "encoder" else row)
-    header = ["", "mean distance, tokens", "share of even attention's", "entropy, nats", "share of even attention's"]
+    header = ["", "mean distance, tokens", "relative to uniform", "entropy, nats", "relative to uniform"]
     note = f"Over all test {'rows' if kind == 'encoder' else 'texts'}; mean ± standard deviation over {len(seeds)} "
     note += (
         f"run{'s' if len(seeds) > 1 else ''}{' that trained' if kind == 'encoder' else ''}. Even attention: the same "
@@ -396,7 +397,7 @@ def in_a_sentence(results: Mapping[str, Any]) -> list[str]:
         headline = headline_of(models)
         best, report, *opponents = (own[headline] for own in models.values())
         strongest = (max if task == "classifier" else min)(opponents, key=lambda row: row["values"][0])
-        name = strongest["name"].replace("the same, told", "a trigram told")
+        name = strongest["name"].replace("trigram with", "a trigram with")
         against = [
             f"{effect(row['estimate'], row['unit'])}{over_rows(row)} against {who} ({spread(row['values'])}{unit})"
             for row, who in ((report, report["name"]), (strongest, f"the strongest opponent without a network, {name}"))

@@ -33,7 +33,7 @@ def part1_text(results: dict[str, Any]) -> str:
         epochs,
         "",
         accuracies,
-        "(seen: the row's text stands word for word in train_CLS.tsv)",
+        "(seen: the row's text appears word for word in train_CLS.tsv)",
         "",
         text_table(
             ["class", "test rows", "precision %", "recall %", "F1 %"],
@@ -46,7 +46,7 @@ def part1_text(results: dict[str, Any]) -> str:
     ]
     if counts["seen"]:
         lines.append(
-            f"Warning: {counts['seen']:,} of {counts['all']:,} test rows stand in the training file too; "
+            f"Warning: {counts['seen']:,} of {counts['all']:,} test rows appear in the training file, too; "
             "`python main.py data audit` with the same --data-dir shows them."
         )
     if not results["trained"]:

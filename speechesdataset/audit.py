@@ -35,7 +35,7 @@ def audit(directory: Path | str, block_size: int = 32) -> dict[str, Any]:
     words = {name: tokenize_all([text.strip() for _, text in rows]) for name, rows in (train | test).items()}
     between = _between(train, test)
     leaks = [
-        f"{found['exact'] + found['near']:,} of {found['rows']:,} lines of {found['test']} stand in {found['train']} "
+        f"{found['exact'] + found['near']:,} of {found['rows']:,} lines of {found['test']} appear in {found['train']} "
         f"({found['exact']:,} exactly, {found['near']:,} nearly)"
         for found in between
         if found["exact"] + found["near"]

@@ -49,7 +49,7 @@ def judge(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         note = NOTES.get(name, lambda _: "")(results)
         if any(never_trained(results, variant) for variant in COMPARED.get(name, ())):
             whole = replace(whole, verdict=UNCLEAR)
-            note += "; where a variant has no run that trained, nothing can be told of its accuracy"
+            note += "; a variant of which no run trained says nothing about accuracy"
         rows = [
             {
                 "label": part.label,
@@ -104,9 +104,13 @@ def attends(results: Mapping[str, Any], kind: str) -> Iterator[Part]:
     seeds = results.get("attention", {}).get(kind, [])
     if seeds:
         near = [mean(seed["relative_distance"][0]) for seed in seeds]
-        what = "the mean distance of layer 1's attention, as a share of what even attention would have,"
+        what = "the mean distance of layer 1's attention, relative to uniform attention,"
         yield Part(
-            "distance in layer 1, of even attention's", what, "\N{MULTIPLICATION SIGN}", level(near), below=LOCAL
+            "distance in layer 1, relative to uniform",
+            what,
+            "\N{MULTIPLICATION SIGN}",
+            level(near),
+            below=LOCAL,
         )
         far, first = ([mean(seed["distance"][layer]) for seed in seeds] for layer in (-1, 0))
         what = "the mean distance of the last layer's attention less that of the first, in tokens,"
@@ -122,7 +126,7 @@ def encoder_attends(results: Mapping[str, Any]) -> Iterator[Part]:
         ]
         what = "the number of tokens that the last layer looks at (e to the entropy), as a share of those it sees,"
         yield Part(
-            "tokens looked at in the last layer, of all", what, "\N{MULTIPLICATION SIGN}", level(shares), below=FEW
+            "share of tokens looked at in the last layer", what, "\N{MULTIPLICATION SIGN}", level(shares), below=FEW
         )
 
 
@@ -237,7 +241,10 @@ def control_note(results: Mapping[str, Any]) -> str:
         changes.append(100 * (mean(rows) - 1))
     alibi, none = (f"{change:+.1f}%".replace("-", "\N{MINUS SIGN}") for change in changes)
     note = f"Mean change of test perplexity against learned positions: ALiBi {alibi}, no positions at all {none}."
-    return note + (" What the second has gained is not ALiBi's." if changes[1] < 0 else "")
+    if max(changes) >= 0:
+        return note
+    share = min(100.0, 100 * changes[1] / changes[0])
+    return f"{note} No positions at all give {share:.0f}% of ALiBi's gain: that part is not due to ALiBi."
 
 
 def chosen_note(results: Mapping[str, Any]) -> str:

@@ -182,7 +182,7 @@ def length_figure(
         utilities.Panel(
             [
                 utilities.Line(
-                    NAMES[name] + (f", {window} back" if window is not None else ""),
+                    NAMES[name] + (f", {window} tokens" if window is not None else ""),
                     sizes,
                     [changes(rows, sliding, window) for rows in extrapolation[name]],
                     color,

@@ -15,7 +15,7 @@ BASELINE_NAMES = {
     "bayes": "TF-IDF, naive Bayes",
     "majority": "largest class",
 }
-NGRAM_NAMES = {"ngram": "Kneser-Ney trigram", "ngram_unk": "the same, told of unknown words"}
+NGRAM_NAMES = {"ngram": "Kneser-Ney trigram", "ngram_unk": "trigram with the same <unk> estimate"}
 
 
 def classifier_baselines(data: Data) -> dict[str, Any]:

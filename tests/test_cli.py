@@ -144,7 +144,7 @@ def test_a_report_goes_on_after_a_kill_and_one_that_is_refused_changes_nothing(
     command.process.kill()
     command.end()
     first = (page / "runs" / "classifier-learned-seed0.json").read_bytes()
-    outcome = run(tmp_path, *given, "--readme", "README.md")
+    outcome = run(tmp_path, *given, "--docs", "README.md")
     refused(outcome, "README.md: cannot be read")
     outcome = run(tmp_path, *given)
     assert (outcome.code, outcome.err) == (0, "")

@@ -1,6 +1,7 @@
 """What import-linter cannot see: which way the imports of the five modules at the root run, and what rooms say."""
 
 import ast
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -40,3 +41,23 @@ def test_a_room_says_what_lives_there_and_imports_nothing(path: Path) -> None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     assert ast.get_docstring(tree)
     assert len(tree.body) == 1
+
+
+@pytest.mark.parametrize("group", ["", "dev", "bench"])
+def test_pyproject_and_the_requirements_files_name_the_same_packages(group: str) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    listed = project["dependency-groups"][group] if group else project["project"]["dependencies"]
+    lines = (ROOT / f"requirements{'-' * bool(group)}{group}.txt").read_text(encoding="utf-8").splitlines()
+    lines = [line.partition("#")[0].strip() for line in lines]
+    assert listed == [line for line in lines if line and not line.startswith("-r ")]
+
+
+def test_what_the_readme_says_was_measured_stands_in_the_documents() -> None:
+    documents = "".join(
+        (ROOT / "docs" / f"{name}.md").read_text(encoding="utf-8") for name in ("results", "measurement")
+    )
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    said = [line.strip() for line in readme.splitlines() if line.strip().startswith("- The best ")]
+    said += [line.partition("ALiBi.** ")[2] for line in readme.splitlines() if "Mean change of test perplexity" in line]
+    assert len(said) == 3
+    assert all(line in documents for line in said)

@@ -164,7 +164,7 @@ def test_table_1_of_another_number_of_epochs_has_nothing_published_beside_it(res
 
 
 NOTE = (
-    "Test accuracy in percent after the last epoch, on all rows, on those whose text stands in the training file, and "
+    "Test accuracy in percent after the last epoch, on all rows, on those whose text appears in the training file, and "
     f"on the others; {OVER_SEEDS}; differences in points, with 95% intervals. Ended at chance: training accuracy "
     "stayed at, or fell back to, the share of the largest class."
 )
@@ -236,7 +236,7 @@ def test_groups_of_rows_that_are_none_or_all_have_no_column(
         run["test"]["seen"]["n"], run["test"]["unseen"]["n"] = n_seen, 1200 - n_seen
     table = tables.classifiers(results, ["learned"], "")
     assert list(table.header) == ["classifier", *groups, "training rows", "ended at chance"]
-    assert ("on those whose text stands in the training file" in table.note) == (n_seen > 0)
+    assert ("on those whose text appears in the training file" in table.note) == (n_seen > 0)
 
 
 def test_who_is_recognised(results: dict[str, Any]) -> None:
@@ -321,15 +321,16 @@ def test_the_decoder_stands_beside_the_n_gram_models_in_three_measures(results: 
         sd = 0.004 * mean
         cells = [spread(mean, sd), spread(0.8 * mean, 0.8 * sd), spread(mean / 200 + 0.01 * place, sd / 200, 3)]
         rows.append([f"{text}, decoder", *cells, number(1.25 + place, 2)])
-        for key, name in (("ngram", "Kneser-Ney trigram"), ("ngram_unk", "the same, told of unknown words")):
+        for key, name in (("ngram", "Kneser-Ney trigram"), ("ngram_unk", "trigram with the same <unk> estimate")):
             value = NGRAM[key][text]
             cells = [number(value), number(0.8 * value), number(value / 200 + 0.01 * place, 3)]
             rows.append([f"   {name}", *cells, None])
     assert rows[3] == ["obama, decoder", "345.0 ± 1.4", "276.0 ± 1.1", "1.735 ± 0.007", "2.25"]
     header = ["text", "perplexity", "without <unk>", "bits per byte", "<unk>, % of tokens"]
     note = (
-        "Trigram: interpolated Kneser-Ney on the same training text and vocabulary; told: it is told how often a word "
-        "new to it is <unk>. Bits per byte: with 8 bits for each byte of an unknown word and for its end."
+        "Trigram: interpolated Kneser-Ney on the same training text and vocabulary, and the "
+        "same with our recipe's estimate of <unk>. Bits per byte: with 8 bits for each byte of an unknown "
+        "word and for its end."
     )
     compare(tables.table_of_texts(results), "Beside an n-gram model", header, rows, note)
 
@@ -350,7 +351,7 @@ def test_attention_by_layer_and_head(results: dict[str, Any], kind: str, base: f
             row.append(spread(RELATIVE_ENTROPY[layer] + base / 30 + step, 0.013 + step / 5, 2))
             padding = PADDING[layer] + base / 10 + step
             rows.append([*row, spread(100 * padding, 1.5 + 20 * step)] if kind == "encoder" else row)
-    header = ["", "mean distance, tokens", "share of even attention's", "entropy, nats", "share of even attention's"]
+    header = ["", "mean distance, tokens", "relative to uniform", "entropy, nats", "relative to uniform"]
     if kind == "encoder":
         header.append("on padding, %")
         note = (
@@ -424,7 +425,7 @@ def test_decoders_stand_with_their_change_against_learned_positions(results: dic
         if variant in ("alibi", "none"):
             rows.append(["   against learned", *(percent(own[text], base[text]) for text in own)])
     rows.append(["Kneser-Ney trigram", None, "401.7", "299.3", "470.6"])
-    rows.append(["the same, told of unknown words", None, "356.1", "287.9", "428.4"])
+    rows.append(["trigram with the same <unk> estimate", None, "356.1", "287.9", "428.4"])
     assert rows[2][3] == "-10.0 [-10.2, -9.8] %"
     note = f"Last iteration; every token scored once; {OVER_SEEDS}."
     header = ["decoder", "train", *TEXTS]
@@ -466,7 +467,7 @@ def test_lengths_by_protocol_and_window(results: dict[str, Any], text: str | Non
             for window in (None, 31):
                 if variant == "learned" and window:
                     continue
-                row: list[str | None] = [name, protocol, "31 back" if window else "all"]
+                row: list[str | None] = [name, protocol, "31 tokens" if window else "all before"]
                 for step in range(4):
                     change = [(1.0, 1.004, 1.007, 1.03), (0.94, 0.952, 0.957, 0.99)][sliding][step]
                     change -= 0.013 if window and step else 0.0
@@ -484,14 +485,14 @@ def test_lengths_by_protocol_and_window(results: dict[str, Any], text: str | Non
     note = (
         "The same tokens, all of them, are scored at every length. A dash: learned positions are undefined past 32 "
         "tokens. Side by side, the first tokens of a window have little context, and a longer window has fewer of "
-        "them; sliding by half its length, it scores none of them after the first. '31 back': every layer sees no more "
-        "of the past than it could in training, so what changes there is not extrapolation."
+        "them; sliding by half its length, it scores none of them after the first. '31 tokens': every layer attends "
+        "to no more of the past than in training, so what changes there is not extrapolation."
     )
     if text == "obama":
         assert rows[2] == [
             "ALiBi",
             "windows side by side",
-            "all",
+            "all before",
             "310.5 ± 0.9",
             "311.7 ± 1.0",
             "312.7 ± 1.1",

@@ -52,7 +52,7 @@ PART1 = [
     "TF-IDF, linear SVM                58.30       70.90         54.20",
     "TF-IDF, naive Bayes               50.30       62.90         46.20",
     "largest class                     46.30       58.90         42.20",
-    "(seen: the row's text stands word for word in train_CLS.tsv)",
+    "(seen: the row's text appears word for word in train_CLS.tsv)",
     "",
     "class          test rows  precision %  recall %   F1 %",
     "------------------------------------------------------",
@@ -61,7 +61,7 @@ PART1 = [
     "G. H. W. Bush        410        64.30     68.50  66.00",
     "mean (macro)           -            -         -  58.30",
     "",
-    "Warning: 300 of 1,200 test rows stand in the training file too; `python main.py data audit` with the same "
+    "Warning: 300 of 1,200 test rows appear in the training file, too; `python main.py data audit` with the same "
     "--data-dir shows them.",
     "Cut at 32 tokens: 1,012 training and 7 test rows.",
     "Training took 21.1 s of 45.7 s.",
@@ -115,7 +115,7 @@ def part2() -> dict[str, Any]:
     }
 
 
-MODELS = "decoder, hidden size 256 decoder, hidden size 100 Kneser-Ney trigram the same, told of unknown words"
+MODELS = "decoder, hidden size 256 decoder, hidden size 100 Kneser-Ney trigram trigram with the same <unk> estimate"
 PART2 = [  # with one space for several
     "Table 2: perplexity by iteration, hidden size 256, 900,000 parameters, vocabulary of 5,639 words, seed 6; "
     "non-overlapping windows of 32 tokens",
@@ -188,7 +188,7 @@ def test_part_3_shows_its_tables_and_then_its_verdicts_with_their_parts() -> Non
         "       obama  -10.0 [-10.2, -9.8] %",
         "       wbush  -12.0 [-12.2, -11.8] %",
         "       Mean change of test perplexity against learned positions: ALiBi -10.0%, no positions at all -4.8%. "
-        "What the second has gained is not ALiBi's.",
+        "No positions at all give 48% of ALiBi's gain: that part is not due to ALiBi.",
         "C13  DOES NOT HOLD   0.2 is the best dropout rate of 0.2 .. 0.5",
         "       against 0.3  -2.2 [-2.5, -1.9] points",
         "       against 0.4  -1.5 [-2.0, -1.0] points",

@@ -136,15 +136,15 @@ def test_the_command_makes_a_choice_cheap_and_logs_it(
         assert "| best decoder | validation perplexity | change |" in section
         rows = [line.split(" | ")[0] for line in section.splitlines() if line.startswith("| ")]
         names = [WHOLE, "a dropout of 0.2", "no weight decay", *NGRAM_NAMES.values()]
-        assert rows[1:] == [f"| {name}" for name in names]
+        assert rows[1:] == [f"| {name.replace('<', '&lt;')}" for name in names]
 
 
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
         (["--task", "decoder", "--changes", "no wieght decay"], "did you mean 'no weight decay'"),
-        (["--task", "decoder", "--readme", "README.md"], "--readme takes the whole ablation"),
-        (["--changes", "no weight decay", "--readme", "README.md"], "--readme takes the whole ablation"),
+        (["--task", "decoder", "--docs", "README.md"], "--docs takes the whole ablation"),
+        (["--changes", "no weight decay", "--docs", "README.md"], "--docs takes the whole ablation"),
         (["--log", "folder"], "folder: cannot be read"),
     ],
 )
@@ -182,7 +182,7 @@ def test_the_readme_gets_the_tables(tmp_path: Path) -> None:
     }
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- ablation -->\nstale\n<!-- /ablation -->\nafter\n")
-    documents.fill_readme_with_ablation(readme, results)
+    documents.fill_ablation(readme, results)
     text = readme.read_text()
     assert "stale" not in text
     assert (text.splitlines()[0], text.splitlines()[-1]) == ("before", "after")

@@ -46,8 +46,8 @@ PARTS: dict[str, list[tuple[str, str, str, str]]] = {
     ],
     "C2": [
         (
-            "distance in layer 1, of even attention's",
-            "the mean distance of layer 1's attention, as a share of what even attention would have,",
+            "distance in layer 1, relative to uniform",
+            "the mean distance of layer 1's attention, relative to uniform attention,",
             "is below 0.75",
             "x",
         ),
@@ -58,7 +58,7 @@ PARTS: dict[str, list[tuple[str, str, str, str]]] = {
             "tokens",
         ),
         (
-            "tokens looked at in the last layer, of all",
+            "share of tokens looked at in the last layer",
             "the number of tokens that the last layer looks at (e to the entropy), as a share of those it sees,",
             "is below 0.5",
             "x",
@@ -388,8 +388,8 @@ def test_runs_that_ended_at_chance_are_counted_and_nothing_is_said_where_none_tr
     assert set(verdicts(results).values()) == {"holds"}
     for run in runs:
         run["trained"] = False
-    note = f"3 of 3 runs ({variant}) ended at chance and are counted as they are; where a variant has no run that "
-    note += "trained, nothing can be told of its accuracy"
+    note = f"3 of 3 runs ({variant}) ended at chance and are counted as they are; a variant of which no run "
+    note += "trained says nothing about accuracy"
     assert {one["id"]: one["note"] for one in judge(results)} == before | dict.fromkeys(concerned, note)
     assert verdicts(results) == dict.fromkeys(CLAIMS, "holds") | dict.fromkeys(concerned, "cannot tell")
 
@@ -406,7 +406,10 @@ def test_runs_at_chance_are_counted_variant_by_variant(results: dict[str, Any]) 
 
 def test_the_change_of_the_control_stands_beside_that_of_alibi(results: dict[str, Any]) -> None:
     ours = "Mean change of test perplexity against learned positions: ALiBi -10.0%, no positions at all -4.8%."
-    assert typed(claim(results, "C9")["note"]) == f"{ours} What the second has gained is not ALiBi's."  # without train
+    assert (
+        typed(claim(results, "C9")["note"])
+        == f"{ours} No positions at all give 48% of ALiBi's gain: that part is not due to ALiBi."
+    )  # without train
     for row in results["comparisons"]:
         if row["variant"] == "none" and row["measure"].startswith("perplexity"):
             row["estimate"]["mean"] = {"train": 0.5}.get(row["measure"].split(", ")[1], 1.0)

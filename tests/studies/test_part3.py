@@ -611,7 +611,7 @@ def test_figures_8_to_11_show_what_was_measured(results: dict[str, Any], monkeyp
             Panel(
                 [
                     Line(
-                        name if window is None else f"{name}, 31 back",
+                        name if window is None else f"{name}, 31 tokens",
                         LENGTHS,
                         changes(variant, place, sliding, window),
                         place - 1,
