@@ -1,20 +1,19 @@
 """Orator's command line: one dataclass per command. `python main.py COMMAND --help` explains each."""
 
 import contextlib
-import difflib
 import io
-import itertools
 import json
 import os
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 import tyro
 
+from common.arguments import mistake
 from common.checks import check
 from common.files import Interrupted, UserError, append_text, around_marks, write_json
 
@@ -612,64 +611,25 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parse(arguments: list[str]) -> Any:
     """The command that the arguments name; bad use ends the program with one line instead of the parser's box."""
-    arguments = arguments or ["--help"]
-    if complaint := mistake(arguments):
+    arguments = [*arguments, "--help"] if arguments in ([], ["data"]) else arguments
+    commands = {
+        **{kind.__name__.lower(): kind for kind in RUN if kind is not DataCommand},
+        **{f"data {kind.__name__.lower()}": kind for kind in (Build, Audit, Import)},
+    }
+    free_words = ("sentences", "sentence", "prompt")
+    if complaint := mistake(arguments, commands, "python main.py", free_words, {"source": "from"}):
         raise SystemExit(complain(complaint, EXIT_BAD_USE))
-    box = io.StringIO()
     try:
-        with contextlib.redirect_stderr(box):
+        with contextlib.redirect_stderr(io.StringIO()):  # its box
             return tyro.cli(
                 Command, prog="main.py", description=__doc__, args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
             )
     except SystemExit as stop:
         if stop.code in (0, None):
             raise
-        lines = [line.strip("│ ") for line in box.getvalue().splitlines() if line.startswith("│")]
-        message = " ".join(itertools.takewhile(lambda line: not line.startswith("──"), lines)) or box.getvalue().strip()
-        message = message.replace(", 'None'", "").replace("'None', ", "")  # it stands for the recipe's; nobody types it
-        commands = [function.__name__.removeprefix("run_") for function in RUN.values()]
-        sub = arguments[0] + " " if arguments and arguments[0] in commands else ""
-        raise SystemExit(complain(f"{message}; see python main.py {sub}--help", EXIT_BAD_USE)) from None
-
-
-OPTIONS: dict[str, type] = {
-    **{kind.__name__.lower(): kind for kind in RUN if kind is not DataCommand},
-    **{f"data {kind.__name__.lower()}": kind for kind in (Build, Audit, Import)},
-}
-
-
-def mistake(arguments: list[str]) -> str | None:
-    """What is wrong with a command or option that does not exist, and what was probably meant; None: nothing found."""
-    words = list(itertools.takewhile(lambda word: not word.startswith("-"), arguments))
-    name = next((name for name in (" ".join(words[:2]), *words[:1]) if name in OPTIONS), None)
-    if name is None:
-        if not words or words == ["data"]:
-            return None
-        joined = {name.replace(" ", ""): name for name in OPTIONS}
-        typed = list(dict.fromkeys(("".join(words[:2]).lower(), words[0].lower())))
-        near = [word for word in typed if word in joined] or difflib.get_close_matches(typed[0], joined, cutoff=0.7)
-        meant = f"did you mean {' or '.join(joined[word] for word in near)}?" if near else "see python main.py --help"
-        return f"there is no command {' '.join(words[:2])!r}; {meant}"
-    if name == "attention" and len(words) > 2:
-        return f"the sentence needs quotes: python main.py attention {shlex.quote(' '.join(words[1:]))}"
-    own = options_of(OPTIONS[name])
-    for option in (word.partition("=")[0].replace("_", "-") for word in arguments if word.startswith("--")):
-        if option in own:
-            continue
-        others = [other for other, kind in OPTIONS.items() if option in options_of(kind)]
-        near = difflib.get_close_matches(option, own, n=1, cutoff=0.75)
-        if option == "--seeds" and name in ("part1", "part2"):
-            return f"{name} trains on one seed, which --seed sets; {', '.join(others)} take --seeds"
-        where = f" (found in {', '.join(others)})" if others else ""
-        meant = f"; did you mean {near[0]}?" if near else ""
-        return f"{name} has no {option}{where}{meant}; see python main.py {name} --help"
-    return None
-
-
-def options_of(kind: type) -> list[str]:
-    """The options of a command, as they are typed."""
-    names = ("from" if (kind, field.name) == (Import, "source") else field.name for field in fields(kind))
-    return ["--help", *(f"--{name.replace('_', '-')}" for name in names)]
+        given = shlex.join(arguments)
+        remedy = f"see python main.py {arguments[0]} --help"
+        raise SystemExit(complain(f"cannot make sense of {given}; {remedy}", EXIT_BAD_USE)) from None
 
 
 def complain(message: str, code: int) -> int:

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import resource
 import socket
 import sys
 from collections.abc import Callable
@@ -11,12 +10,19 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+resource = pytest.importorskip("resource", reason="starts processes as Unix does: a fork server, limits on file sizes")
+
 ROOT = Path(__file__).parent.parent
 PATIENCE = 120.0  # seconds after which a process counts as hanging
 
 server = multiprocessing.get_context("forkserver")
 server.set_forkserver_preload(
-    ["main", "experiments", "report", "sklearn.linear_model", "matplotlib.backends.backend_agg", "torch._dynamo"]
+    [
+        *("main", "studies.part1", "studies.part2", "studies.part3", "reporting.terminal", "reporting.page"),
+        *("sklearn.linear_model", "matplotlib.backends.backend_agg", "torch._dynamo"),
+    ]
 )
 os.environ["PYTHONPATH"] = str(ROOT)  # the server imports before it learns this process's path
 
