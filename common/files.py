@@ -6,7 +6,11 @@ import json
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TypeVar
+
+import msgspec
+
+Kind = TypeVar("Kind")
 
 
 class UserError(Exception):
@@ -74,13 +78,28 @@ def read_text(path: Path | str) -> str:
 
 
 def read_json(path: Path | str) -> Any:
-    """The value of a JSON file; UserError when it is missing or damaged."""
+    """The value of a JSON file; UserError when it is missing or damaged, or holds NaN or infinity."""
+
+    def refuse(word: str) -> NoReturn:
+        raise UserError(f"{path}: holds {word}, which is not a number; the file is damaged, make it anew")
+
     try:
-        return json.loads(read_text(path))
+        return json.loads(read_text(path), parse_constant=refuse)
     except json.JSONDecodeError as error:
         raise UserError(
             f"{path}:{error.lineno}: not valid JSON ({error.msg}); the file is damaged, make it anew"
         ) from error
+
+
+def read_as(path: Path | str, kind: type[Kind], hint: str) -> Kind:
+    """The value of a JSON file as a `kind`; UserError with the place in the file where it is anything else, and `hint`.
+
+    Keys that `kind` does not know are ignored: a later version may write more.
+    """
+    try:
+        return msgspec.convert(read_json(path), kind)
+    except msgspec.ValidationError as error:
+        raise UserError(f"{path}: {error}; {hint}") from error
 
 
 def around_marks(path: Path | str, name: str) -> tuple[str, str]:

@@ -22,7 +22,7 @@ def machine() -> dict[str, Any]:
     return {
         **code_version(),
         "python": platform.python_version(),
-        "torch": torch.__version__,
+        "torch": str(torch.__version__),
         "processor": processor_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),

@@ -8,18 +8,22 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 
 from common.checks import first_difference
-from common.files import UserError, read_json, write_json, write_text
+from common.files import UserError, read_as, read_json, write_json, write_text
 from dataset import Data, validation_split, validation_text
 from training.checkpoint import Checkpoints, Measurement
 from training.loop import train
 from training.machine import machine
 from training.processes import process
-from training.recipe import Run
+from training.recipe import Run, Task
+from training.records import ClassifierRun, DecoderRun
 from training.tasks import task_of
 from training.weights import TrainedModel, count_parameters, save_model
+
+KINDS: dict[Task, type[ClassifierRun] | type[DecoderRun]] = {"classifier": ClassifierRun, "decoder": DecoderRun}
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
     )
     if process()[0]:
         return {}
-    record = {
+    found = {
         "name": run.name,
         "seed": run.seed,
         "n_parameters": count_parameters(task.model),
@@ -91,6 +95,7 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
         "machine": machine(),
         "identity": identity,
     }
+    record: dict[str, Any] = msgspec.to_builtins(msgspec.convert(found, KINDS[run.recipe.task]))
     if run.fold is None and not run.brief:
         save_model(place.weights(run), TrainedModel(task.model, data.tokenizer, data.corpus.class_names))
     write_json(place.record(run), record)
@@ -99,14 +104,16 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
 
 
 def recorded(run: Run, data: Data, place: Place) -> dict[str, Any] | None:
-    """The record of `run`, None if it is not finished; UserError if what is there is of other settings or data."""
+    """The record of `run`, None if it is not finished; UserError if what is there is damaged, or of other settings or
+    data."""
     if not place.record(run).exists():
         return None
-    record = read_json(place.record(run))
-    kept, identity = record.get("identity") if isinstance(record, dict) else None, identity_of(run, data, place)
-    if kept != identity:
-        raise UserError(f"{place.record(run)}: of another run ({first_difference(kept, identity)}); take another --out")
-    return record
+    path, identity = place.record(run), identity_of(run, data, place)
+    record = read_as(path, KINDS[run.recipe.task], "not a whole record of this run; delete it, and it is trained again")
+    if record.identity != identity:
+        raise UserError(f"{path}: of another run ({first_difference(record.identity, identity)}); take another --out")
+    found: dict[str, Any] = msgspec.to_builtins(record)
+    return found
 
 
 def identity_of(run: Run, data: Data, place: Place) -> Any:

@@ -14,6 +14,7 @@ from common import files
 from common.files import (
     UserError,
     around_marks,
+    read_as,
     read_json,
     read_tensors,
     read_text,
@@ -156,6 +157,22 @@ def test_damaged_json_is_named_with_its_line(tmp_path: Path) -> None:
     assert complaint(read_json, path) == expected
     path.write_text('\ufeff{"a": [1, 2.5, "x"]}', encoding="utf-8")
     assert read_json(path) == {"a": [1, 2.5, "x"]}
+
+
+@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
+def test_what_is_not_a_number_is_refused(word: str, tmp_path: Path) -> None:
+    path = tmp_path / "json"
+    path.write_text(f'{{"a": [1, {word}]}}')
+    expected = f"{path}: holds {word}, which is not a number; the file is damaged, make it anew"
+    assert complaint(read_json, path) == expected
+
+
+def test_json_of_another_kind_is_named_with_the_place_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "json"
+    path.write_text('{"a": [1, "x"]}')
+    expected = f"{path}: Expected `int`, got `str` - at `$[...][1]`; take another"
+    assert complaint(lambda file: read_as(file, dict[str, list[int]], "take another"), path) == expected
+    assert read_as(path, dict[str, list[int | str]], "") == {"a": [1, "x"]}
 
 
 def test_what_stands_between_two_marks_is_replaced_and_nothing_else(tmp_path: Path) -> None:

@@ -84,12 +84,54 @@ def test_a_record_of_other_data_or_no_record_is_refused(data: Data, place: Place
     perform(CLASSIFIER, data, place)
     with pytest.raises(UserError, match=r"of another run \(data is .* there and other here\)"):
         perform(CLASSIFIER, replace(data, corpus=replace(data.corpus, fingerprint="other")), place)
-    place.record(CLASSIFIER).write_text("[]")
-    with pytest.raises(UserError, match=r"of another run \(it is None there"):
-        perform(CLASSIFIER, data, place)
-    place.record(CLASSIFIER).write_text('{"identity": ')
-    with pytest.raises(UserError, match="not valid JSON"):
-        perform(CLASSIFIER, data, place)
+    for text, complaint in (
+        ("[]", r"Expected `object`, got `array`; not a whole record"),
+        ('{"seed": ', "not valid JSON"),
+    ):
+        place.record(CLASSIFIER).write_text(text)
+        with pytest.raises(UserError, match=complaint):
+            perform(CLASSIFIER, data, place)
+
+
+@pytest.mark.parametrize(
+    ("run", "damage", "complaint"),
+    [
+        (CLASSIFIER, {"epochs": [{"epoch": 1}]}, "missing required field `train_loss` - at `$.epochs[0]`"),
+        (CLASSIFIER, {"trained": "yes"}, "Expected `bool`, got `str` - at `$.trained`"),
+        (
+            CLASSIFIER,
+            {"test": {"every": {"n": 1, "accuracy": 2.0}}},
+            "Invalid enum value 'every' - at `key` in `$.test`",
+        ),
+        (CLASSIFIER, {"n_parameters": 1.5}, "Expected `int`, got `float` - at `$.n_parameters`"),
+        (CLASSIFIER, {"machine": None}, "Expected `object`, got `null` - at `$.machine`"),
+        (DECODER, {"nats_by_place": {"train": [1.0, None]}}, "Expected `float`, got `null`"),
+        (DECODER, {"train_seconds": float("nan")}, "holds NaN, which is not a number"),
+    ],
+    ids=str,
+)
+def test_a_damaged_record_is_refused_in_one_line_that_says_where(
+    run: Run, damage: dict[str, Any], complaint: str, data: Data, place: Place
+) -> None:
+    perform(run, data, place)
+    path = place.record(run)
+    path.write_text(json.dumps(json.loads(path.read_text()) | damage))
+    with pytest.raises(UserError) as refused:
+        perform(run, data, place)
+    assert str(refused.value).startswith(f"{path}: ")
+    assert complaint in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("run", [CLASSIFIER, DECODER], ids=lambda run: run.name)
+def test_every_key_of_a_record_is_needed_and_others_are_ignored(run: Run, data: Data, place: Place) -> None:
+    record, path = perform(run, data, place), place.record(run)
+    path.write_text(json.dumps(record | {"of a later version": 1}))
+    assert perform(run, data, place) == record
+    for key in record:
+        path.write_text(json.dumps({name: value for name, value in record.items() if name != key}))
+        with pytest.raises(UserError, match=f"missing required field `{key}`"):
+            perform(run, data, place)
 
 
 def test_metrics_are_one_line_a_measurement(data: Data, place: Place) -> None:
