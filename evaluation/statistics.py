@@ -1,4 +1,4 @@
-"""Which differences are real: summaries over seeds, paired intervals, a paired test over items, and verdicts."""
+"""Which differences are real: summaries over seeds, paired intervals, and verdicts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -38,15 +38,6 @@ class Verdict:
 
     verdict: str  # HOLDS, FAILS or UNCLEAR
     rule: str
-
-
-@dataclass(frozen=True)
-class McNemar:
-    """Items that only one of two classifiers got right, and the exact two-sided p of a split at least as uneven."""
-
-    only_a: int
-    only_b: int
-    p: float
 
 
 def summary(values: Sequence[float]) -> Summary:
@@ -89,19 +80,6 @@ def paired_ratio(a: Sequence[float], b: Sequence[float]) -> Estimate:
     estimate = _estimate(logs, float(np.exp(np.median(logs))))
     low, high = (None if bound is None else float(np.exp(bound)) for bound in (estimate.low, estimate.high))
     return Estimate(float(np.exp(estimate.mean)), low, high, estimate.sd, estimate.median, estimate.n)
-
-
-def mcnemar(correct_a: Sequence[bool], correct_b: Sequence[bool]) -> McNemar:
-    """Whether two classifiers differ on the same items (N,): an exact sign test on the items that one alone got right.
-
-    For several seeds give `paired_difference` each item's mean over the seeds.
-    """
-    from scipy.stats import binomtest
-
-    differences = _differences(correct_a, correct_b)
-    only_a, only_b = int((differences > 0).sum()), int((differences < 0).sum())
-    p = float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0
-    return McNemar(only_a, only_b, p)
 
 
 def verdict(estimate: Estimate, above: float = -inf, below: float = inf, what: str = "the difference") -> Verdict:

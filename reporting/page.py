@@ -134,11 +134,11 @@ def draw(results: Mapping[str, Any], study: Study, data: Data, place: Place) -> 
             "head",
             f"Attention of the {kind} over the test set",
         )
-    shown = [f"perplexity, {text}" for text in tables.shown_texts(results)]
+    shown = tables.shown_texts(results)
     changes = [
-        interval(f"{NAMES[row['variant']]}, {row['measure'].split(', ')[1]}", row["estimate"], ratio=True)
+        interval(f"{NAMES[row['variant']]}, {row['text']}", row["estimate"], ratio=True)
         for row in results["comparisons"]
-        if row["task"] == "decoder" and row["base"] == "learned" and row["measure"] in shown
+        if row["task"] == "decoder" and row["base"] == "learned" and row.get("text") in shown
     ]
     label = "change of perplexity against learned positions (%)"
     utilities.interval_figure(
@@ -151,7 +151,7 @@ def draw(results: Mapping[str, Any], study: Study, data: Data, place: Place) -> 
             claim=2.0 if (row["variant"], row["base"]) == (REPORTS_RATE, "original") else None,
         )
         for row in results["comparisons"]
-        if row["measure"] == "test accuracy, all"
+        if row["measure"] == "test accuracy" and row["rows"] == "all"
     ]
     label = "difference in test accuracy (points)"
     utilities.interval_figure(

@@ -1,15 +1,16 @@
 """Results of part 3 and of the report command as tables, the same for terminal, Markdown and page."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from statistics import geometric_mean
 from typing import Any
 
 from reporting.table import Table, effect, number, spread
-from studies.claims import find
 from studies.figures import few
 from studies.measure import TOGETHER
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES
 from studies.published import PUBLISHED
+from studies.results import find
 from studies.study import NAMES, POSITIONS, STEEP, STEEPER, accuracies
 
 MOST_PARTS = 6  # of a claim, that stand in the open
@@ -77,15 +78,17 @@ def classifiers(results: Mapping[str, Any], variants: Sequence[str], title: str)
     rows: list[list[str | None]] = []
     for name in variants:
         runs = results["classifier"][name]
-        difference = find(results, "classifier", name, base, measure="test accuracy, all")
+        difference = find(results, "classifier", name, base, "test accuracy", rows="all")
         at_chance = sum(not run["trained"] for run in runs)
         rows.append(
             [
                 NAMES[name],
                 *(spread(accuracies(runs, group)) for group in groups),
                 spread([run["epochs"][-1]["train_accuracy"] for run in runs]),
-                effect(difference[0]["estimate"], "points", bare=True) if difference else None,
-                effect(difference[0]["items"], "points", bare=True) if difference else None,
+                effect(asdict(difference[0].estimate), "points", bare=True) if difference else None,
+                effect(asdict(difference[0].items), "points", bare=True)
+                if difference and difference[0].items
+                else None,
                 f"{at_chance} of {len(runs)}",
             ]
         )
@@ -113,9 +116,9 @@ def decoders(results: Mapping[str, Any]) -> Table:
     rows: list[list[str | None]] = []
     for name in (*POSITIONS, STEEP):
         rows.append([NAMES[name], *(spread(last(results["decoder"][name], text)) for text in texts)])
-        changes = [find(results, "decoder", name, "learned", measure=f"perplexity, {text}") for text in texts]
+        changes = [find(results, "decoder", name, "learned", "perplexity", text=text) for text in texts]
         if all(changes):
-            rows.append(["   against learned", *(effect(found[0]["estimate"], "ratio") for found in changes)])
+            rows.append(["   against learned", *(effect(asdict(found[0].estimate), "ratio") for found in changes)])
     for key, name in NGRAM_NAMES.items():
         rows.append([name, None, *(number(results["baselines"][key][text]) for text in texts[1:])])
     note = f"Last iteration; every token scored once; {of_seeds(results)}."
@@ -131,14 +134,14 @@ def times(results: Mapping[str, Any], task: str) -> Table:
     rows: list[list[str | None]] = []
     for name in POSITIONS:
         seconds = sorted(timed["seconds"][name])
-        ratio = find(results, task, name, "learned", measure="training time")
+        ratio = find(results, task, name, "learned", "training time")
         rows.append(
             [
                 NAMES[name],
                 number(seconds[len(seconds) // 2], 2),
                 number(seconds[0], 2),
                 number(scale * seconds[len(seconds) // 2], 1),
-                effect(ratio[0]["estimate"], "ratio") if ratio else None,
+                effect(asdict(ratio[0].estimate), "ratio") if ratio else None,
                 number(published[name], 2) if name in published else None,
                 None
                 if name != "alibi"
@@ -202,8 +205,8 @@ def lengths(results: Mapping[str, Any], text: str | None = None) -> Table:
 def steeper(results: Mapping[str, Any]) -> Table:
     """What steeper slopes change."""
     texts = shown_texts(results)
-    cells = [find(results, "decoder", STEEP, "alibi", measure=f"perplexity, {text}")[0] for text in texts]
-    rows = [[f"slopes x {STEEPER:g}", *(effect(cell["estimate"], "ratio") for cell in cells)]]
+    cells = [find(results, "decoder", STEEP, "alibi", "perplexity", text=text)[0] for text in texts]
+    rows = [[f"slopes x {STEEPER:g}", *(effect(asdict(cell.estimate), "ratio") for cell in cells)]]
     note = "At two heads the slopes are 1/16 and 1/256; eight times as steep they are 1/2 and 1/32."
     note += which_texts(results)
     return Table("Steeper slopes against ALiBi as published: change of perplexity", ["", *texts], rows, note)
@@ -284,14 +287,14 @@ def table3(results: Mapping[str, Any]) -> Table:
     """The narrower feed-forward network, and what width changes."""
     rows = []
     for text in ("train", *results["test_names"]):
-        change = find(results, "decoder", "ff256", "ff100", measure=f"perplexity, {text}")[0]["estimate"]
+        change = find(results, "decoder", "ff256", "ff100", "perplexity", text=text)[0].estimate
         published = PUBLISHED["perplexity"][100].get(text)
         wide = PUBLISHED["perplexity"][256].get(text, [None])[-1]
         rows.append(
             [
                 text,
                 *(spread(last(results["decoder"][size], text)) for size in ("ff100", "ff256")),
-                effect(change, "ratio"),
+                effect(asdict(change), "ratio"),
                 *((None, None) if published is None else (
                     number(published[0]), effect({"mean": wide / published[0], "low": None}, "ratio"))),
             ]

@@ -13,6 +13,8 @@ from typing import Any
 
 from evaluation.statistics import UNCLEAR, Estimate, all_of, paired_difference, paired_ratio, summary, verdict
 from studies.published import CLAIMS
+from studies.results import Reading, find, select
+from studies.study import DROPOUT
 
 NEARS_100, AS_IT_IS, LOCAL, FEW, SAME_PERPLEXITY = 95.0, 2.0, 0.75, 0.5, 0.02
 AROUND = (0.5, 1.5)  # "by 14%": from half of what was published to one and a half times that
@@ -73,12 +75,6 @@ def never_trained(results: Mapping[str, Any], variant: str) -> bool:
 
 
 # ------------------------------------------------------------------------------------------------------- the evidence
-def find(results: Mapping[str, Any], task: str, variant: str, base: str, **wanted: Any) -> list[dict[str, Any]]:
-    """The comparisons of one variant with another, those that have the `wanted` entries."""
-    wanted = {"task": task, "variant": variant, "base": base, **wanted}
-    return [row for row in results["comparisons"] if all(row.get(key) == value for key, value in wanted.items())]
-
-
 def level(values: Sequence[float]) -> Estimate:
     """The mean of one number a seed, with its interval."""
     return paired_difference(values, [0.0] * len(values))
@@ -132,9 +128,9 @@ def encoder_attends(results: Mapping[str, Any]) -> Iterator[Part]:
 
 def wider(results: Mapping[str, Any]) -> Iterator[Part]:
     sizes = [name for name in results["decoder"] if name.startswith("ff")]
-    for row in find(results, "decoder", sizes[0], sizes[1]) if len(sizes) > 1 else []:
-        what = f"{row['measure']}: hidden size {sizes[0][2:]} / hidden size {sizes[1][2:]}"
-        yield Part(row["measure"].split(", ")[1], what, "ratio", Estimate(**row["estimate"]), below=1)
+    for row in find(results, "decoder", sizes[0], sizes[1], "perplexity") if len(sizes) > 1 else []:
+        what = f"perplexity, {row.text}: hidden size {sizes[0][2:]} / hidden size {sizes[1][2:]}"
+        yield Part(row.text or "", what, "ratio", row.estimate, below=1)
 
 
 def texts_differ(results: Mapping[str, Any]) -> Iterator[Part]:
@@ -149,54 +145,51 @@ def texts_differ(results: Mapping[str, Any]) -> Iterator[Part]:
 
 
 def accuracy_stays(results: Mapping[str, Any]) -> Iterator[Part]:
-    for row in find(results, "classifier", "alibi", "learned", measure="test accuracy, all"):
+    for row in find(results, "classifier", "alibi", "learned", "test accuracy", rows="all"):
         what = "test accuracy with ALiBi less that with learned positions, in points,"
-        yield Part("test accuracy", what, "points", Estimate(**row["estimate"]), -AS_IT_IS, AS_IT_IS)
+        yield Part("test accuracy", what, "points", row.estimate, -AS_IT_IS, AS_IT_IS)
 
 
 def trains_faster(results: Mapping[str, Any], task: str, saved: float) -> Iterator[Part]:
-    for row in find(results, task, "alibi", "learned", measure="training time"):
+    for row in find(results, task, "alibi", "learned", "training time"):
         what = f"{task}: training time with ALiBi / with learned positions"
         least, most = (round(1 - share * saved, 4) for share in AROUND)
-        yield Part("training time", what, "ratio", Estimate(**row["estimate"]), above=most, below=least)
+        yield Part("training time", what, "ratio", row.estimate, above=most, below=least)
 
 
 def perplexity_falls(results: Mapping[str, Any]) -> Iterator[Part]:
-    for row in find(results, "decoder", "alibi", "learned"):
-        if row["measure"].startswith("perplexity"):
-            what = f"{row['measure']}: ALiBi / learned positions"
-            yield Part(row["measure"].split(", ")[1], what, "ratio", Estimate(**row["estimate"]), below=1)
+    for row in find(results, "decoder", "alibi", "learned", "perplexity"):
+        what = f"perplexity, {row.text}: ALiBi / learned positions"
+        yield Part(row.text or "", what, "ratio", row.estimate, below=1)
 
 
 def same_at_any_length(results: Mapping[str, Any]) -> Iterator[Part]:
     block = results["block_size"]
-    for row in find(results, "decoder", "alibi", "alibi", sliding=False, window=None):
-        length = int(row["measure"].split()[-1])
-        if length <= 4 * block:
-            text = row["measure"].split(", ")[1]
-            what = f"perplexity on {text}: read at {length} tokens / at {block}"
+    for row in find(results, "decoder", "alibi", "alibi", "perplexity", protocol=Reading(sliding=False, window=None)):
+        length = row.length
+        if length is not None and length <= 4 * block:
+            what = f"perplexity on {row.text}: read at {length} tokens / at {block}"
             near = (1 - SAME_PERPLEXITY, 1 + SAME_PERPLEXITY)
-            yield Part(f"{text}, {length} tokens", what, "ratio", Estimate(**row["estimate"]), *near)
+            yield Part(f"{row.text}, {length} tokens", what, "ratio", row.estimate, *near)
 
 
 def gap_narrows(results: Mapping[str, Any]) -> Iterator[Part]:
-    for row in find(results, "classifier", REPORTS_RATE, "original", measure="train - test accuracy"):
+    for row in find(results, "classifier", REPORTS_RATE, "original", "train - test accuracy"):
         what = "training less test accuracy, in points: regularized less original"
-        yield Part("gap", what, "points", Estimate(**row["estimate"]), below=0)
+        yield Part("gap", what, "points", row.estimate, below=0)
 
 
 def accuracy_rises(results: Mapping[str, Any]) -> Iterator[Part]:
-    for row in find(results, "classifier", REPORTS_RATE, "original", measure="test accuracy, all"):
+    for row in find(results, "classifier", REPORTS_RATE, "original", "test accuracy", rows="all"):
         what = "test accuracy, regularized less original, in points,"
-        yield Part("test accuracy", what, "points", Estimate(**row["estimate"]), *(share * 2 for share in AROUND))
+        yield Part("test accuracy", what, "points", row.estimate, *(share * 2 for share in AROUND))
 
 
 def smallest_rate_is_best(results: Mapping[str, Any]) -> Iterator[Part]:
-    for row in results["comparisons"]:
-        if row["task"] == "validation":
-            rates = [name.split("-")[-1] for name in (row["variant"], row["base"])]
-            what = f"validation accuracy, in points: dropout {rates[0]} less dropout {rates[1]}"
-            yield Part(f"against {rates[1]}", what, "points", Estimate(**row["estimate"]), above=0)
+    for row in select(results, measure="validation accuracy"):
+        smallest, other = (DROPOUT[name] for name in (row.variant, row.base))
+        what = f"validation accuracy, in points: dropout {smallest} less dropout {other}"
+        yield Part(f"against {other}", what, "points", row.estimate, above=0)
 
 
 EVIDENCE: dict[str, Callable[[Mapping[str, Any]], Iterator[Part]]] = {
@@ -230,11 +223,12 @@ def plateau_note(results: Mapping[str, Any], name: str) -> str:
 
 def control_note(results: Mapping[str, Any]) -> str:
     """What the model without positions gains, beside what ALiBi does."""
-    texts = [f"perplexity, {name}" for name in results["test_names"]]
     changes = []
     for variant in ("alibi", "none"):
         rows = [
-            row["estimate"]["mean"] for row in find(results, "decoder", variant, "learned") if row["measure"] in texts
+            row.estimate.mean
+            for row in find(results, "decoder", variant, "learned", "perplexity")
+            if row.text in results["test_names"]
         ]
         if not rows:
             return ""
@@ -249,7 +243,7 @@ def control_note(results: Mapping[str, Any]) -> str:
 
 def chosen_note(results: Mapping[str, Any]) -> str:
     rate = results.get("chosen_rate")
-    return f"Highest mean validation accuracy: dropout {rate.split('-')[-1]}." if rate else ""
+    return f"Highest mean validation accuracy: dropout {DROPOUT[rate]}." if rate else ""
 
 
 NOTES: dict[str, Callable[[Mapping[str, Any]], str]] = {

@@ -15,6 +15,8 @@ WIDTH = "ff"  # and a number: the hidden size of a decoder's feed-forward networ
 TIMED_SHARE = 0.1  # of a training, that a timed run lasts
 LENGTHS = (1, 2, 4, 8)  # tokens at inference, as multiples of the block: 32, 64, 128 and 256
 
+DROPOUT = {f"{both}dropout-{rate}": rate for both in ("", "batch-norm-") for rate in RATES}  # the rate of each variant
+
 NAMES = {
     "learned": "learned positions",
     "alibi": "ALiBi",

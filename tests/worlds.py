@@ -10,7 +10,7 @@ import functools
 import inspect
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from math import comb, exp, log
+from math import exp, log
 from pathlib import Path
 from statistics import median, stdev
 from typing import Any
@@ -327,7 +327,7 @@ def comparisons(results: Mapping[str, Any]) -> list[dict[str, Any]]:
         runs = [results["classifier"][name] for name in (a, b)]
         for group in ("all", "unseen"):
             found = difference(*([run["test"][group]["accuracy"] for run in records] for records in runs))
-            add("classifier", a, b, f"test accuracy, {group}", found, **(items(*runs) if group == "all" else {}))
+            add("classifier", a, b, "test accuracy", found, rows=group, **(items(*runs) if group == "all" else {}))
         gaps = [
             [run["epochs"][-1]["train_accuracy"] - run["epochs"][-1]["test_accuracy"] for run in records]
             for records in runs
@@ -338,7 +338,7 @@ def comparisons(results: Mapping[str, Any]) -> list[dict[str, Any]]:
             values = [
                 [run["iterations"][-1]["perplexity"][text] for run in results["decoder"][name]] for name in (a, b)
             ]
-            add("decoder", a, b, f"perplexity, {text}", ratio(*values))
+            add("decoder", a, b, "perplexity", ratio(*values), text=text)
     for task, timed in results["timing"].items():
         for a, b in positions:
             add(task, a, b, "training time", ratio(timed["seconds"][a], timed["seconds"][b]))
@@ -349,8 +349,8 @@ def comparisons(results: Mapping[str, Any]) -> list[dict[str, Any]]:
             values = [
                 [row["perplexity"][text] for seed in read for row in seed if which(row) == wanted] for wanted in what
             ]
-            measure = f"perplexity, {text}, length {length}"
-            add("decoder", "alibi", "alibi", measure, ratio(*values), sliding=sliding, window=window)
+            how = {"text": text, "length": length, "protocol": {"sliding": sliding, "window": window}}
+            add("decoder", "alibi", "alibi", "perplexity", ratio(*values), **how)
     for rate in RATES[1:] if results["validation"] else ():
         a, b = (f"batch-norm-dropout-{one}" for one in (0.2, rate))
         values = [[run["test"]["all"]["accuracy"] for run in results["validation"][name]] for name in (a, b)]
@@ -364,16 +364,13 @@ def which(row: Mapping[str, Any]) -> tuple[bool, int, int | None]:
 
 
 def items(variant: Sequence[Mapping[str, Any]], base: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """How far two variants are apart row by row, and the exact test of the first seed's disagreements."""
+    """How far two variants are apart row by row."""
     right = [
         [[answer == label for answer, label in zip(run["predictions"], LABELS)] for run in records]
         for records in (variant, base)
     ]
     shares = [[100 * sum(row) / len(records) for row in zip(*records)] for records in right]
-    only_a, only_b = (sum(mine > theirs for mine, theirs in zip(*(a[0], b[0]))) for a, b in (right, right[::-1]))
-    n = only_a + only_b
-    p = min(1.0, 2 * sum(comb(n, k) for k in range(min(only_a, only_b) + 1)) / 2**n)
-    return {"items": difference(*shares), "mcnemar_first_seed": {"only_a": only_a, "only_b": only_b, "p": p}}
+    return {"items": difference(*shares)}
 
 
 # -------------------------------------------------------------------------------------------------------- whole records

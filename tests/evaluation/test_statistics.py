@@ -15,7 +15,6 @@ from evaluation.statistics import (
     Estimate,
     Verdict,
     all_of,
-    mcnemar,
     paired_difference,
     paired_ratio,
     summary,
@@ -120,16 +119,6 @@ def test_ratios_by_hand() -> None:
     assert paired_ratio([1, 1, 1, 16], [1, 1, 1, 1]).mean == pytest.approx(2)  # the geometric mean, not 4.75
 
 
-def test_mcnemar_is_an_exact_sign_test() -> None:
-    a = [True] * 9 + [False] * 1 + [True] * 5 + [False] * 3
-    b = [False] * 9 + [True] * 1 + [True] * 5 + [False] * 3
-    assert list(asdict(mcnemar(a, b)).values()) == [9, 1, pytest.approx(2 * (1 + 10) / 2**10)]
-    assert list(asdict(mcnemar(b, a)).values()) == [1, 9, pytest.approx(2 * (1 + 10) / 2**10)]
-    assert list(asdict(mcnemar([True, False, True], [False] * 3)).values()) == [2, 0, pytest.approx(2 / 2**2)]
-    assert list(asdict(mcnemar([True, False, True], [False, True, True])).values()) == [1, 1, 1.0]
-    assert list(asdict(mcnemar([True, False], [True, False])).values()) == [0, 0, 1.0]
-
-
 @pytest.mark.parametrize(
     ("low", "high", "above", "below", "expected"),
     [
@@ -230,14 +219,13 @@ def test_only_rows_of_finite_numbers_are_summed_up(bad: list) -> None:
         lambda: summary(bad),
         lambda: paired_difference(bad, bad),
         lambda: paired_ratio([1.0], bad),
-        lambda: mcnemar(bad, [True]),
     ):
         with pytest.raises(ValueError, match=r"^needs one row of at least one finite number$"):
             compute()
 
 
 def test_what_cannot_be_compared_is_refused() -> None:
-    for compare in (paired_difference, paired_ratio, mcnemar):
+    for compare in (paired_difference, paired_ratio):
         with pytest.raises(ValueError, match=r"^pairs need as many values on both sides, got 1 and 2$"):
             compare([True], [True, True])
     for a, b in (([0.0], [1.0]), ([1.0], [0.0]), ([2.0, -1.0], [1.0, 1.0]), ([1.0, 1.0], [1.0, -2.0])):

@@ -91,7 +91,7 @@ def brief_recipes(shaken: int | None) -> Iterator[tuple[Data, Place]]:
 def title(comparison: Mapping[str, Any]) -> str:
     """What is compared, in a line."""
     parts = [f"{comparison['variant']} against {comparison['base']}", comparison["measure"]]
-    parts += [f"{key} {comparison[key]}" for key in ("sliding", "window") if key in comparison]
+    parts += [f"{key} {comparison[key]}" for key in ("rows", "text", "length", "protocol") if key in comparison]
     return f"{comparison['task']}: {', '.join(parts)}"
 
 

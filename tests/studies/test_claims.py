@@ -142,19 +142,29 @@ def test_every_claim_is_judged_by_what_it_is_about(results: dict[str, Any]) -> N
 # --------------------------------------------------------- claims about a comparison: its interval may be planted
 
 
-RANGES = {  # one comparison of each claim, and the range in which the claim says that it lies
-    "C3": ("decoder", "ff256", "ff100", "perplexity, obama", -inf, 1.0),
-    "C6": ("classifier", "alibi", "learned", "test accuracy, all", -2.0, 2.0),
-    "C7": ("classifier", "alibi", "learned", "training time", 0.79, 0.93),
-    "C8": ("decoder", "alibi", "learned", "training time", 0.8275, 0.9425),
-    "C9": ("decoder", "alibi", "learned", "perplexity, train", -inf, 1.0),
-    "C10": ("decoder", "alibi", "alibi", "perplexity, hbush, length 128", 0.98, 1.02),
-    "C11": ("classifier", REGULARIZED, "original", "train - test accuracy", -inf, 0.0),
-    "C12": ("classifier", REGULARIZED, "original", "test accuracy, all", 1.0, 3.0),
-    "C13": ("validation", REGULARIZED, "batch-norm-dropout-0.4", "validation accuracy", 0.0, inf),
+RANGES: dict[
+    str, tuple[str, str, str, str, dict[str, Any], float, float]
+] = {  # one comparison of each claim, and the range in which the claim says that it lies
+    "C3": ("decoder", "ff256", "ff100", "perplexity", {"text": "obama"}, -inf, 1.0),
+    "C6": ("classifier", "alibi", "learned", "test accuracy", {"rows": "all"}, -2.0, 2.0),
+    "C7": ("classifier", "alibi", "learned", "training time", {}, 0.79, 0.93),
+    "C8": ("decoder", "alibi", "learned", "training time", {}, 0.8275, 0.9425),
+    "C9": ("decoder", "alibi", "learned", "perplexity", {"text": "train"}, -inf, 1.0),
+    "C10": (
+        "decoder",
+        "alibi",
+        "alibi",
+        "perplexity",
+        {"text": "hbush", "length": 128, "protocol": {"sliding": False, "window": None}},
+        0.98,
+        1.02,
+    ),
+    "C11": ("classifier", REGULARIZED, "original", "train - test accuracy", {}, -inf, 0.0),
+    "C12": ("classifier", REGULARIZED, "original", "test accuracy", {"rows": "all"}, 1.0, 3.0),
+    "C13": ("validation", REGULARIZED, "batch-norm-dropout-0.4", "validation accuracy", {}, 0.0, inf),
 }
-LOWER = [(name, row[4]) for name, row in RANGES.items() if row[4] != -inf]
-UPPER = [(name, row[5]) for name, row in RANGES.items() if row[5] != inf]
+LOWER = [(name, row[5]) for name, row in RANGES.items() if row[5] != -inf]
+UPPER = [(name, row[6]) for name, row in RANGES.items() if row[6] != inf]
 INSIDE_OUT = [  # multiples of EPSILON, from the edge into the range: where the interval ends, and what follows
     (1, 2, "holds"),
     (0, 2, "cannot tell"),
@@ -166,13 +176,12 @@ INSIDE_OUT = [  # multiples of EPSILON, from the edge into the range: where the 
 
 def plant(results: dict[str, Any], name: str, low: float | None, high: float | None) -> None:
     """Put an interval in place of that of the claim's comparison, the one that stands in RANGES."""
-    task, variant, base, measure, *_ = RANGES[name]
+    task, variant, base, measure, fields, *_ = RANGES[name]
     rows = [
         row
         for row in results["comparisons"]
         if (row["task"], row["variant"], row["base"], row["measure"]) == (task, variant, base, measure)
-        and not row.get("sliding")
-        and row.get("window") is None
+        and fields.items() <= row.items()
     ]
     (row,) = rows
     row["estimate"] = asdict(Estimate(7.0, low, high, 1.0, 7.0, 3))
@@ -203,10 +212,10 @@ def test_lengths_that_the_report_did_not_read_at_and_other_protocols_are_no_part
         row
         for row in results["comparisons"]
         if (row["variant"], row["base"]) == ("alibi", "alibi")
-        and (row["sliding"] or row["window"] is not None or row["measure"].endswith("256"))
+        and (row["protocol"] != {"sliding": False, "window": None} or row["length"] == 256)
     ]
     assert len(others) == 3 * (3 * 4 - 2)  # three texts, three lengths, four protocols, less the two of the claim
-    others.append(others[0] | {"measure": "perplexity, obama, length 129", "sliding": False, "window": None})
+    others.append(others[0] | {"text": "obama", "length": 129, "protocol": {"sliding": False, "window": None}})
     results["comparisons"].append(others[-1])
     for row in others:
         row["estimate"] = asdict(Estimate(9.0, 8.0, 10.0, 1.0, 9.0, 3))
@@ -215,7 +224,8 @@ def test_lengths_that_the_report_did_not_read_at_and_other_protocols_are_no_part
 
 def test_the_name_of_a_text_may_have_spaces(results: dict[str, Any]) -> None:
     for row in results["comparisons"]:
-        row["measure"] = row["measure"].replace("perplexity, obama", "perplexity, barack h. obama")
+        if row.get("text") == "obama":
+            row["text"] = "barack h. obama"
     for name, label in (("C3", "barack h. obama"), ("C9", "barack h. obama"), ("C10", "barack h. obama, 64 tokens")):
         assert label in [part["label"] for part in claim(results, name)["parts"]]
 
@@ -411,8 +421,8 @@ def test_the_change_of_the_control_stands_beside_that_of_alibi(results: dict[str
         == f"{ours} No positions at all give 48% of ALiBi's gain: that part is not due to ALiBi."
     )  # without train
     for row in results["comparisons"]:
-        if row["variant"] == "none" and row["measure"].startswith("perplexity"):
-            row["estimate"]["mean"] = {"train": 0.5}.get(row["measure"].split(", ")[1], 1.0)
+        if row["variant"] == "none" and row["measure"] == "perplexity":
+            row["estimate"]["mean"] = {"train": 0.5}.get(row["text"], 1.0)
     text = typed(claim(results, "C9")["note"])
     assert text == "Mean change of test perplexity against learned positions: ALiBi -10.0%, no positions at all +0.0%."
     results["comparisons"] = [row for row in results["comparisons"] if row["variant"] != "none"]

@@ -36,6 +36,7 @@ from evaluation.perplexity import Protocol, perplexity, token_nats
 from reporting import tables
 from studies import figures, lengths, part3, timing
 from studies.recipes import RECIPES
+from studies.results import Reading
 from studies.study import Study, plan
 from tokenizer import Tokenizer
 from training import loop, tasks
@@ -201,8 +202,8 @@ def test_rows_that_are_all_seen_give_no_comparison_of_unseen_ones(results: dict[
     for run in runs["alibi"]:
         run["test"]["unseen"] = {"n": 0, "accuracy": None}
     rows = studies.comparisons.compare_classifiers("alibi", "learned", runs["alibi"], runs["learned"], LABELS)
-    assert [row["measure"] for row in rows] == ["test accuracy, all", "train - test accuracy"]
-    assert "items" in rows[0]
+    assert [(row.measure, row.rows) for row in rows] == [("test accuracy", "all"), ("train - test accuracy", None)]
+    assert rows[0].items is not None
 
 
 def test_a_length_that_is_undefined_or_has_nothing_to_stand_against_is_not_compared(results: dict[str, Any]) -> None:
@@ -211,26 +212,27 @@ def test_a_length_that_is_undefined_or_has_nothing_to_stand_against_is_not_compa
     assert studies.comparisons.compare_lengths("alibi", read["alibi"], 33) == []
     rows = studies.comparisons.compare_lengths("none", read["none"], 128)
     assert len(rows) == 3 * 3 * 4  # three other lengths, three texts, four protocols
-    first = next(row for row in rows if row["measure"] == "perplexity, obama, length 64")
-    assert (first["variant"], first["base"], first["sliding"], first["window"]) == ("none", "none", False, None)
-    assert first["estimate"]["mean"] == pytest.approx(1.004 / 1.007, rel=1e-5)
+    first = next(row for row in rows if (row.text, row.length) == ("obama", 64))
+    assert (first.variant, first.base) == ("none", "none")
+    assert first.protocol == Reading(sliding=False, window=None)
+    assert first.estimate.mean == pytest.approx(1.004 / 1.007, rel=1e-5)
 
 
 def test_with_two_variants_swapped_every_effect_turns_round(results: dict[str, Any]) -> None:
     before = {key(row): row["estimate"]["mean"] for row in comparisons(results)}
     after = {key(row): row["estimate"]["mean"] for row in swapped(results, "learned", "alibi")["comparisons"]}
     checked = 0
-    for (task, variant, base, measure), effect in before.items():
+    for (task, variant, base, measure, of), effect in before.items():
         if (variant, base) == ("alibi", "learned"):
             turned = -effect if "accuracy" in measure else 1 / effect
-            assert after[task, variant, base, measure] == pytest.approx(turned)
-            assert effect > 0 if measure == "test accuracy, all" else effect < 1
+            assert after[task, variant, base, measure, of] == pytest.approx(turned)
+            assert effect > 0 if (measure, of) == ("test accuracy", "all") else effect < 1
             checked += 1
     assert checked == 3 + 4 + 2  # accuracies, perplexities, times
 
 
-def key(row: dict[str, Any]) -> tuple[str, str, str, str]:
-    return row["task"], row["variant"], row["base"], row["measure"]
+def key(row: dict[str, Any]) -> tuple[str, str, str, str, str | None]:
+    return row["task"], row["variant"], row["base"], row["measure"], row.get("rows") or row.get("text")
 
 
 # -------------------------------------------------------------------------------------------------------------- timing
@@ -674,10 +676,10 @@ def test_what_is_compared_is_the_end_of_a_run_and_not_its_beginning() -> None:
 
     a, b = [classifier(10, 90), classifier(10, 92)], [classifier(70, 60), classifier(70, 61)]
     gap = studies.comparisons.compare_classifiers("alibi", "learned", a, b, [0, 1])[-1]
-    assert gap["measure"] == "train - test accuracy"
-    assert gap["estimate"]["mean"] == (40 + 42) / 2 - (10 + 11) / 2
+    assert gap.measure == "train - test accuracy"
+    assert gap.estimate.mean == (40 + 42) / 2 - (10 + 11) / 2
     results: dict[str, Any] = {key_0: {} for key_0 in ("classifier", "timing", "extrapolation", "validation")}
     results["decoder"] = {"alibi": [decoder(400, 50)] * 3, "learned": [decoder(200, 100)] * 3}
     (row,) = studies.comparisons.compare(results, [])
-    assert (row["variant"], row["base"], row["measure"]) == ("alibi", "learned", "perplexity, a")
+    assert (row["variant"], row["base"], row["measure"]) == ("alibi", "learned", "perplexity")
     assert row["estimate"]["mean"] == pytest.approx(0.5)

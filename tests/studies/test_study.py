@@ -95,11 +95,11 @@ def test_a_model_that_cannot_know_the_order_comes_out_worse(results: dict[str, A
     assert accuracy("learned") == [100.0] * 3
     assert accuracy("none") == [50.0] * 3  # of each two rows that differ in their order it gets one
     found = {
-        (row["variant"], row["base"], row["measure"]): row["estimate"]
+        (row["variant"], row["base"], row["measure"], row.get("rows")): row["estimate"]
         for row in results["comparisons"]
         if row["task"] == "classifier"
     }
-    loss = found["none", "learned", "test accuracy, all"]
+    loss = found["none", "learned", "test accuracy", "all"]
     assert (loss["mean"], loss["low"], loss["high"]) == (-50.0, -50.0, -50.0)
     cells = ["no positions", *["50.0 ± 0.0"] * 4, "-50.0 [-50.0, -50.0]"]
     for medium, row in (
