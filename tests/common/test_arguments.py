@@ -76,13 +76,16 @@ def test_what_can_be_run_is_left_to_the_parser(line: str) -> None:
         ("train --seed 1.5", "--seed takes a whole number, not '1.5'; see prog train --help"),
         ("train --rate fast", "--rate takes a number, not 'fast'; see prog train --help"),
         ("train --widths 1 wide", "--widths takes a whole number, not 'wide'; see prog train --help"),
-        ("train --positions=rop", "--positions is one of learned, rope, not 'rop'; did you mean rope?; see prog train --help"),
+        (
+            "train --positions=rop",
+            "--positions is one of learned, rope, not 'rop'; did you mean rope?; see prog train --help",
+        ),
         ("train now", "train takes no 'now'; see prog train --help"),
         ("train --seed 1 2", "train takes no '2'; see prog train --help"),
         ("say we hope", "the sentence needs quotes: prog say 'we hope'"),
         ("say --out x", "say needs a sentence, in quotes; see prog say --help"),
         ("data take", "data take needs --from; see prog data take --help"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_is_said_with_what_was_meant(line: str, expected: str) -> None:
     assert said(line) == expected
