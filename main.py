@@ -19,6 +19,7 @@ from common.files import Interrupted, UserError, append_text, around_marks, writ
 
 # Only what the parser needs is imported above; each command imports its own modules, so that --help comes at once.
 
+PURPOSE = "A laboratory of small transformers. `python main.py COMMAND --help` explains each command."
 EXIT_FAILED, EXIT_BAD_USE, EXIT_LEAKAGE, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 RecipeName = Literal["report", "best"]
@@ -622,7 +623,7 @@ def parse(arguments: list[str]) -> Any:
     try:
         with contextlib.redirect_stderr(io.StringIO()):  # its box
             return tyro.cli(
-                Command, prog="main.py", description=__doc__, args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
+                Command, prog="main.py", description=PURPOSE, args=arguments, config=(tyro.conf.FlagCreatePairsOff,)
             )
     except SystemExit as stop:
         if stop.code in (0, None):
