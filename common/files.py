@@ -104,8 +104,9 @@ def read_as(path: Path | str, kind: type[Kind], hint: str) -> Kind:
 
 def around_marks(path: Path | str, name: str) -> tuple[str, str]:
     """The text of a file before and after what stands between the lines <!-- name --> and <!-- /name -->, these two
-    included; UserError if it lacks them."""
-    text, start, end = read_text(path), f"<!-- {name} -->", f"<!-- /{name} -->"
+    included; UserError if it lacks them. A file that is not there is one that holds nothing else."""
+    start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+    text = read_text(path) if Path(path).exists() else f"{start}\n{end}\n"
     if text.count(start) != 1 or text.count(end) != 1 or text.index(start) > text.index(end):
         raise UserError(f"{path}: needs the lines {start} and {end} once, in this order; the {name} go between them")
     return text[: text.index(start) + len(start)], text[text.index(end) :]

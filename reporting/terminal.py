@@ -52,8 +52,8 @@ def part1_text(results: dict[str, Any]) -> str:
     if not results["trained"]:
         how = "fell back to" if results["fell_back"] else "stayed at"
         lines.append(
-            f"This run {how} chance: it knows no more of its training rows than which class is the largest. Runs of "
-            "other seeds may train."
+            f"This run {how} chance: it knows no more of its training rows than which class is the largest. With "
+            "another --seed, training may succeed."
         )
     n_cut, block = results["n_truncated"], results["block_size"]
     if any(n_cut.values()):

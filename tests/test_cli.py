@@ -134,6 +134,7 @@ def test_part3_prints_and_writes_what_the_contract_says(data_folder: Path, tmp_p
         assert words in outcome.out
 
 
+@pytest.mark.slow
 def test_a_report_goes_on_after_a_kill_and_one_that_is_refused_changes_nothing(
     data_folder: Path, tmp_path: Path
 ) -> None:
@@ -144,8 +145,9 @@ def test_a_report_goes_on_after_a_kill_and_one_that_is_refused_changes_nothing(
     command.process.kill()
     command.end()
     first = (page / "runs" / "classifier-learned-seed0.json").read_bytes()
+    (tmp_path / "README.md").write_text("no marks\n")
     outcome = run(tmp_path, *given, "--docs", "README.md")
-    refused(outcome, "README.md: cannot be read")
+    refused(outcome, "README.md: needs the lines <!-- results -->")
     outcome = run(tmp_path, *given)
     assert (outcome.code, outcome.err) == (0, "")
     assert (page / "runs" / "classifier-learned-seed0.json").read_bytes() == first  # with its own time of training
@@ -353,6 +355,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(data_folder: Path, tmp_path: Path) -
     assert not (tmp_path / "my run" / "results.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [PART1, PART2], ids=["part1", "part2"])
 def test_a_run_killed_ten_times_ends_bitwise_like_one_never_killed(
     arguments: list[str], home: Path, data_folder: Path, tmp_path: Path

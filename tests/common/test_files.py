@@ -185,6 +185,8 @@ def test_what_stands_between_two_marks_is_replaced_and_nothing_else(tmp_path: Pa
     assert around_marks(path, "results") == parts
     path.write_text("<!-- results --><!-- /results -->")
     assert around_marks(path, "results") == ("<!-- results -->", "<!-- /results -->")
+    write_between_marks(tmp_path / "new.md", "results", "text")
+    assert (tmp_path / "new.md").read_text() == "<!-- results -->\ntext\n<!-- /results -->\n"
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,8 @@ def test_part_1_says_that_a_run_is_at_chance(part1: dict[str, Any], fell_back: b
     lines = terminal.part1_text(part1 | {"trained": False, "fell_back": fell_back}).split("\n")
     assert lines == [
         *PART1[:-3],
-        f"This run {how} chance: it knows no more of its training rows than which class is the largest. Runs of other "
-        "seeds may train.",
+        f"This run {how} chance: it knows no more of its training rows than which class is the largest. With another "
+        "--seed, training may succeed.",
         *PART1[-3:],
     ]
 

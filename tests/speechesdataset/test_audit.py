@@ -79,7 +79,7 @@ def test_exact_and_near_copies_are_found_with_their_lines(tmp_path: Path) -> Non
     assert leaking(found)["test_LM_south.txt", "train_CLS.tsv"] == (0, 1)  # but for the capital
     (row,) = [row for row in found["between"] if (row["test"], row["train"]) == ("test_CLS.tsv", "train_CLS.tsv")]
     assert [(example["line"], example["train_line"]) for example in row["examples"]] == [(1, 3), (2, 1)]
-    assert found["leaks"][0].startswith("2 of 3 lines of test_CLS.tsv stand in train_CLS.tsv (1 exactly, 1 nearly)")
+    assert found["leaks"][0].startswith("2 of 3 lines of test_CLS.tsv appear in train_CLS.tsv (1 exactly, 1 nearly)")
     page = render(found)
     assert "test_CLS.tsv:2 But we will build a bridge" in page
     assert "LEAKAGE" in page

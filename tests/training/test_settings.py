@@ -169,6 +169,7 @@ def test_two_settings_that_cannot_go_together_are_refused_before_a_step_and_no_o
     assert not faults, "\n".join(faults)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_no_setting_does_nothing_alone_or_beside_any_other(task: Task, data_of: Callable[[int], Data]) -> None:
     faults = []
@@ -250,6 +251,7 @@ def test_without_smoothing_or_layers_the_best_recipe_leaves_out_what_would_do_no
 # -------------------------------------------------------------------------------------------------- compiled dropout
 
 
+@pytest.mark.slow
 @pytest.mark.processes
 def test_compiled_layers_drop_each_its_own_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
