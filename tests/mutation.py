@@ -32,7 +32,9 @@ OUT = ROOT / "runs" / "mutation"
 MODULES = (
     *("transformer", "tokenizer", "dataset"),
     *(f"training.{name}" for name in ("loop", "optimizer", "checkpoint", "processes", "recipe", "tasks", "runs")),
-    *(f"training.{name}" for name in ("machine", "weights")),
+    *(f"training.{name}" for name in ("machine", "models", "weights")),
+    *(f"modules.{name}" for name in ("word_vectors", "cross_entropy", "dropout", "key_value_cache", "normalization")),
+    *(f"modules.{name}" for name in ("residual", "settings", "vote")),
     *(f"evaluation.{name}" for name in ("accuracy", "perplexity", "attention", "statistics", "baselines", "ngrams")),
     "evaluation.smoothing",
     *(f"inference.{name}" for name in ("classify", "attention", "generate")),
