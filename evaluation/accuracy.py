@@ -12,7 +12,6 @@ from transformer import Classifier
 PLATEAU_MARGIN = 5.0  # points
 
 
-# ----------------------------------------------------------------------------------------------------------- accuracy
 @torch.inference_mode()
 def class_probabilities(model: Classifier | Vote, data: Labelled, batch_size: int = 64) -> Tensor:
     """The probabilities (N, K) that the model, in eval mode, gives to each row of `data`."""

@@ -1,6 +1,6 @@
-"""What a model without a network reaches: the largest class, a bag of words, and an n-gram model of Kneser and Ney.
+"""A language model that only counts words: interpolated Kneser-Ney n-grams.
 
-A transformer that loses to these has not earned its keep, so they are printed beside it.
+A transformer that loses to it has not earned its keep, so it is printed beside it.
 """
 
 from collections.abc import Sequence

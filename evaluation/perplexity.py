@@ -15,7 +15,6 @@ from transformer import Decoder
 BITS_TO_SPELL_A_BYTE = 8.0  # the stated cost of an unknown word: 8 bits for each byte of it and 8 for its end
 
 
-# --------------------------------------------------------------------------------------------------------- perplexity
 @dataclass(frozen=True)
 class Protocol:
     """How a text longer than the model's context is scored: windows of `length` tokens, `stride` apart.

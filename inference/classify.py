@@ -9,7 +9,6 @@ from training.weights import TrainedModel
 from transformer import Decoder
 
 
-# ---------------------------------------------------------------------------------------------- sentences and speakers
 def encode_sentence(trained: TrainedModel, text: str) -> tuple[Tensor, Tensor, list[str]]:
     """One sentence, cut at the model's block: ids (1, T), length (1,) and its tokens. A classifier that does not mask
     padding gets its ids padded to the block, as in training. UserError if there are no words."""

@@ -12,7 +12,6 @@ from training.weights import TrainedModel
 from transformer import Decoder, KeyValueCache
 
 
-# --------------------------------------------------------------------------------------------------------- generation
 @dataclass(frozen=True)
 class Sampling:
     """How the next token is drawn."""

@@ -19,7 +19,6 @@ class Table:
     note: str = ""
 
 
-# ------------------------------------------------------------------------------------------------------------- numbers
 def number(value: float, digits: int = 1, sign: bool = False) -> str:
     """A number with so many decimals, with a real minus sign."""
     value = 0.0 if round(value, digits) == 0 else value  # no minus before a zero

@@ -59,7 +59,6 @@ def last(runs: Sequence[Mapping[str, Any]], text: str) -> list[float]:
     return [run["iterations"][-1]["perplexity"][text] for run in runs]
 
 
-# -------------------------------------------------------------------------------------------------------------- tables
 def verdicts(judgements: Sequence[Mapping[str, Any]]) -> Table:
     """What we say of each claim, and the measurement behind it."""
     rows = []

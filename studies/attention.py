@@ -28,7 +28,7 @@ def attention_of(results: Mapping[str, Any], kind: str, study: Study, data: Data
 
 
 def attention_over_test(run: Run, data: Data, place: Place) -> dict[str, Any]:
-    """`utilities.attention_statistics` by layer and head, over all the test rows, or windows of all the test texts.
+    """`attention_statistics` by layer and head, over all the test rows, or windows of all the test texts.
 
     An encoder that does not mask padding looks at it, too: the share of attention that padding gets is a number of its
     own, and the others are of what the tokens get, made to sum to 1.

@@ -1,7 +1,7 @@
-"""What the report published, and what our runs say of each of its claims: holds, does not hold, or cannot tell.
+"""What our runs say of each of the report's claims: holds, does not hold, or cannot tell.
 
 A claim is cut into parts that can be measured; each part is an effect over paired seeds with a 95% interval and a range
-in which the claim says it lies. The rule that makes a verdict of them is `comparison.verdict`, and is printed with it.
+in which the claim says it lies. The rule that makes a verdict of them is `statistics.verdict`, and is printed with it.
 """
 
 import functools

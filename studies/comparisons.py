@@ -12,7 +12,6 @@ from studies.study import DROPOUT, STEEP, WIDTH, accuracies
 from training.records import Group
 
 
-# ---------------------------------------------------------------------------------------------------------- comparisons
 def compare(results: Mapping[str, Any], labels: Sequence[int]) -> list[dict[str, Any]]:
     """Every paired difference: what is measured, of which variant against which, with its 95% interval over seeds.
 

@@ -85,7 +85,6 @@ def few(perplexities: Mapping[str, float], most: int = 5) -> list[str]:
     return [name for name in perplexities if name in chosen]
 
 
-# -------------------------------------------------------------------------------------------------------------- figures
 def draw(results: Mapping[str, Any], figures: Path) -> None:
     """Figures 8 to 11 and that of inference lengths, as far as the study went."""
     classifier, decoder = results["classifier"], results["decoder"]

@@ -15,7 +15,6 @@ from training.weights import load_model
 from transformer import Decoder
 
 
-# -------------------------------------------------------------------------------------------------------- extrapolation
 def extrapolate(
     runs: Mapping[tuple[str, str, int], Run], data: Data, place: Place, n_workers: int
 ) -> dict[str, list[list[dict[str, Any]]]]:

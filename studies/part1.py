@@ -15,7 +15,6 @@ from training.runs import Place, perform, public
 from training.weights import load_model
 
 
-# --------------------------------------------------------------------------------------------------------- the parts
 def part1(recipe_name: str, recipe: Recipe, seed: int, data: Data, place: Place) -> dict[str, Any]:
     """Train the classifier; Table 1, Figures 1 to 3, the baselines beside it. Returns what results.json holds."""
     started = time.perf_counter()

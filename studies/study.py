@@ -59,10 +59,8 @@ class Study:
         plain = {"original": variant(False, 0.0)}
         dropout = {f"dropout-{rate}": variant(False, rate) for rate in RATES}
         architecture = self.classifier.architecture
-        if (
-            isinstance(architecture, ClassifierConfig) and not architecture.head_dim
-        ):  # a head of one layer has no place for batch norm
-            return plain | dropout
+        if isinstance(architecture, ClassifierConfig) and not architecture.head_dim:
+            return plain | dropout  # a head of one layer has no place for batch norm
         both = {f"batch-norm-dropout-{rate}": variant(True, rate) for rate in RATES}
         return {**plain, "batch-norm": variant(True, 0.0), **dropout, **both}
 

@@ -18,7 +18,6 @@ from training.tasks import task_of
 TIMED_ROUNDS, WARM_UP_STEPS = 5, 10
 
 
-# -------------------------------------------------------------------------------------------------------- training time
 def time_variants(study: Study, data: Data, place: Place) -> dict[str, Any]:
     """Tables 4 and 5: seconds of training steps alone, for each position method.
 

@@ -22,7 +22,6 @@ from training.recipe import Run
 from training.runs import Place, collect_metrics, perform
 
 
-# ------------------------------------------------------------------------------------------------------ several runs
 def perform_all(runs: Sequence[Run], data: Data, place: Place, n_workers: int) -> list[dict[str, Any]]:
     """The records of `runs`."""
     try:

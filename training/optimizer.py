@@ -9,7 +9,6 @@ from torch import nn
 from training.recipe import TrainingConfig
 
 
-# --------------------------------------------------------------------------------------------------------- optimizer
 def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
     """Adam, or AdamW with decay on the matrices only (norms and biases are not pulled to zero)."""
     matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]

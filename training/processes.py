@@ -14,7 +14,6 @@ import torch.distributed
 from common.files import Interrupted, UserError
 
 
-# --------------------------------------------------------------------------------------------------------- processes
 def process() -> tuple[int, int]:
     """This process's rank and the number of processes that train together (torchrun); (0, 1) when alone."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():

@@ -61,7 +61,12 @@ class Recipe:
         found = {**vars(self.training), **vars(self)}
         for name in OF_THE_OTHER_TASK[self.task]:
             if found[name] != plain[name]:
-                raise UserError(f"{name} is {found[name]}, which does nothing in a {self.task}; leave it out")
+                raise does_nothing(name, found[name], self.task)
+
+
+def does_nothing(name: str, value: object, task: Task) -> UserError:
+    """The error that refuses a setting of the other task."""
+    return UserError(f"{name} is {value}, which does nothing in a {task}; leave it out")
 
 
 @dataclass(frozen=True)
@@ -89,8 +94,7 @@ def customise(recipe: Recipe, **settings: Any) -> Recipe:
         config = getattr(recipe, part)
         own = {name: settings.pop(name) for name in list(settings) if hasattr(config, name)}
         recipe = replace(recipe, **{part: replace(config, **own)})
-    unknown = [name for name in settings if not hasattr(recipe, name)]
-    if unknown:
-        name = unknown[0]
-        raise UserError(f"{name} is {settings[name]}, which does nothing in a {recipe.task}; leave it out")
+    for name, value in settings.items():
+        if not hasattr(recipe, name):
+            raise does_nothing(name, value, recipe.task)
     return replace(recipe, **settings)

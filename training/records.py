@@ -4,9 +4,8 @@ from typing import Literal
 
 import msgspec
 
-Group = Literal[
-    "all", "seen", "unseen"
-]  # test rows: every one; those whose text stands in the training rows; the others
+# Test rows: every one; those whose text stands in the training rows; the others.
+Group = Literal["all", "seen", "unseen"]
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

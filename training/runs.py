@@ -64,7 +64,6 @@ def open_place(out: Path, device: torch.device, settings: dict[str, Any], resume
     return Place(out, device)
 
 
-# -------------------------------------------------------------------------------------------------------------- a run
 def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
     """Train and measure `run`, or go on with it where it was interrupted, or read its record if it is finished.
 
