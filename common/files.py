@@ -58,9 +58,10 @@ def write_text(path: Path | str, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
-def write_json(path: Path | str, value: Any) -> None:
-    """Write `value` as indented JSON, whole or not at all. NaN and infinity are refused: JSON has no word for them."""
-    write_text(path, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+def write_json(path: Path | str, value: object) -> None:
+    """Write `value`, builtins or records, as indented JSON, whole or not at all. NaN and infinity are refused: JSON has
+    no word for them."""
+    write_text(path, json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_text(path: Path | str) -> str:

@@ -7,21 +7,21 @@ and measures on it. The test set has no part in it, so recipes may be chosen her
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from difflib import get_close_matches
-from typing import Any
 
 from common.files import UserError, write_json
 from dataset import Data, validation_split, validation_text
 from evaluation.statistics import paired_difference, paired_ratio
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, classifier_baselines, language_baselines
 from studies.recipes import FF_DIMS, RECIPES
+from studies.results import AblationResults, AblationRow, overall
 from studies.workers import perform_all
 from training.machine import distinct_machines
 from training.recipe import Recipe, Run, Task, customise
+from training.records import ClassifierRun, DecoderRun, TrainedRun
 from training.runs import Place
 
-CHANGES: dict[Task, dict[str, dict[str, Any]]] = {  # what stands in place of each ingredient
+CHANGES: dict[Task, dict[str, dict[str, object]]] = {  # what stands in place of each ingredient
     "classifier": {
         "one classifier instead of three": {"n_members": 1},
         "no vectors for lower-case forms and pairs of words": {"phrases": False},
@@ -67,7 +67,7 @@ MEASURES: dict[Task, str] = {"classifier": "validation accuracy, %", "decoder": 
 
 def ablation(
     changes: Mapping[Task, Sequence[str]], seeds: Sequence[int], data: Data, place: Place, command: str, n_workers: int
-) -> dict[str, Any]:
+) -> AblationResults:
     """Train the recipe and each of the `changes` to it on every seed, compare, and write results.json."""
     started = time.perf_counter()
     variants = {task: {name: variants_of(task)[name] for name in (WHOLE, *names)} for task, names in changes.items()}
@@ -79,20 +79,20 @@ def ablation(
     }
     records = dict(zip(runs, perform_all(list(runs.values()), data, place, n_workers)))
     values = {
-        task: {name: [measure(task, records[task, name, seed]) for seed in seeds] for name in recipes}
+        task: {name: [measure(records[task, name, seed]) for seed in seeds] for name in recipes}
         | (linear_models if task == "classifier" else ngram_models)(seeds, data)
         for task, recipes in variants.items()
     }
     rows = [row_of(task, name, row, found[WHOLE]) for task, found in values.items() for name, row in found.items()]
-    results = {
-        "command": "ablation",
-        "command_line": command,
-        "seeds": list(seeds),
-        "machines": distinct_machines(records.values()),
-        "n_changes": sum(map(len, changes.values())),
-        "rows": rows,
-        "total_seconds": time.perf_counter() - started,
-    }
+    results = AblationResults(
+        command="ablation",
+        command_line=command,
+        seeds=list(seeds),
+        machines=distinct_machines(records.values()),
+        n_changes=sum(map(len, changes.values())),
+        rows=rows,
+        total_seconds=time.perf_counter() - started,
+    )
     write_json(place.out / "results.json", results)
     return results
 
@@ -124,31 +124,34 @@ def file_name(variant: str) -> str:
     return re.sub(r"\W+", "-", variant)
 
 
-def measure(task: Task, run: Mapping[str, Any]) -> float:
+def measure(run: TrainedRun) -> float:
     """Accuracy of a classifier, perplexity of a decoder, on the fold that was held out."""
-    return float(run["test"]["all"]["accuracy"] if task == "classifier" else run["scores"]["validation"]["perplexity"])
+    if isinstance(run, ClassifierRun):
+        return overall(run.test)
+    assert isinstance(run, DecoderRun)
+    return run.scores["validation"].perplexity
 
 
 def linear_models(seeds: Sequence[int], data: Data) -> dict[str, list[float]]:
     """The accuracy of the baselines on the fold of each seed."""
     folds = [classifier_baselines(validation_split(data, seed)) for seed in seeds]
-    return {name: [fold[key]["all"]["accuracy"] for fold in folds] for key, name in BASELINE_NAMES.items()}
+    return {name: [overall(fold[key]) for fold in folds] for key, name in BASELINE_NAMES.items()}
 
 
 def ngram_models(seeds: Sequence[int], data: Data) -> dict[str, list[float]]:
     """The perplexity of the n-gram models on the fold of each seed."""
     folds = [language_baselines(validation_text(data, seed)) for seed in seeds]
-    return {name: [fold[key]["validation"]["perplexity"] for fold in folds] for key, name in NGRAM_NAMES.items()}
+    return {name: [fold[key]["validation"].perplexity for fold in folds] for key, name in NGRAM_NAMES.items()}
 
 
-def row_of(task: Task, name: str, values: Sequence[float], whole: Sequence[float]) -> dict[str, Any]:
+def row_of(task: Task, name: str, values: Sequence[float], whole: Sequence[float]) -> AblationRow:
     """The measure of one variant by seed, and how far that is from the whole recipe's."""
     compare = paired_difference if task == "classifier" else paired_ratio
-    return {
-        "task": task,
-        "variant": name,
-        "measure": MEASURES[task],
-        "values": list(values),
-        "unit": "points" if task == "classifier" else "ratio",
-        "estimate": None if name == WHOLE else asdict(compare(values, whole)),
-    }
+    return AblationRow(
+        task=task,
+        variant=name,
+        measure=MEASURES[task],
+        values=list(values),
+        unit="points" if task == "classifier" else "ratio",
+        estimate=None if name == WHOLE else compare(values, whole),
+    )

@@ -1,33 +1,34 @@
 """Attention statistics over the whole test set, for every seed of a study."""
 
 import functools
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import torch
 
 from dataset import Data
 from evaluation import attention
+from modules.vote import Vote
+from studies.results import AttentionStatistics, Exploration, Kind
 from studies.study import Study, plan
 from studies.workers import share_out
 from training.recipe import Run
 from training.runs import Place, identity_of, remembered
 from training.weights import load_model
-from transformer import Decoder
+from transformer import Classifier, Decoder
 
 
-def attention_of(results: Mapping[str, Any], kind: str, study: Study, data: Data, place: Place) -> list[dict[str, Any]]:
+def attention_of(results: Exploration, kind: Kind, study: Study, data: Data, place: Place) -> list[AttentionStatistics]:
     """Attention statistics of every seed's model with learned positions; of classifiers only those that trained."""
     task = "classifier" if kind == "encoder" else "decoder"
     recipes = study.classifiers() if task == "classifier" else study.decoders()
     runs = list(plan(task, {"learned": recipes["learned"]}, study.seeds).values())
     if task == "classifier":
-        trained = [record["trained"] for record in results["classifier"]["learned"]]
+        trained = [record.trained for record in results.classifier["learned"]]
         runs = [run for run, has_trained in zip(runs, trained) if has_trained or not any(trained)]
     return share_out(functools.partial(attention_over_test, data=data, place=place), runs, study.n_workers, "attention")
 
 
-def attention_over_test(run: Run, data: Data, place: Place) -> dict[str, Any]:
+def attention_over_test(run: Run, data: Data, place: Place) -> AttentionStatistics:
     """`attention_statistics` by layer and head, over all the test rows, or windows of all the test texts.
 
     An encoder that does not mask padding looks at it, too: the share of attention that padding gets is a number of its
@@ -35,7 +36,7 @@ def attention_over_test(run: Run, data: Data, place: Place) -> dict[str, Any]:
     """
 
     @torch.no_grad()
-    def compute() -> dict[str, Any]:
+    def compute() -> AttentionStatistics:
         model = load_model(place.weights(run), run.recipe.task).model
         sums: dict[str, torch.Tensor] = {}
         n_tokens = 0
@@ -52,12 +53,15 @@ def attention_over_test(run: Run, data: Data, place: Place) -> dict[str, Any]:
             for name, values in here.items():
                 sums[name] = sums.get(name, 0) + values * int(lengths.sum())
             n_tokens += int(lengths.sum())
-        return {name: (values / n_tokens).tolist() for name, values in sums.items()}
+        return AttentionStatistics(**{name: (values / n_tokens).tolist() for name, values in sums.items()})
 
-    return remembered(place.out / "runs" / f"{run.name}.attention.json", identity_of(run, data, place), compute)
+    path = place.out / "runs" / f"{run.name}.attention.json"
+    return remembered(path, AttentionStatistics, identity_of(run, data, place), compute)
 
 
-def batches(model: Any, data: Data, batch_size: int = 64) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+def batches(
+    model: Classifier | Vote | Decoder, data: Data, batch_size: int = 64
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
     """Attention maps (L, B, H, T, T) and lengths (B,) over a classifier's test rows, a decoder's test texts."""
     if not isinstance(model, Decoder):
         for items in torch.arange(len(data.test.labels)).split(batch_size):
@@ -72,7 +76,8 @@ def batches(model: Any, data: Data, batch_size: int = 64) -> Iterator[tuple[torc
             yield torch.stack(model.hidden(ids, return_attention=True)[1]), torch.full((len(ids),), width)
 
 
-def attention_means(results: Mapping[str, Any], kind: str) -> dict[str, list[list[float]]]:
+def attention_means(seeds: Sequence[AttentionStatistics]) -> AttentionStatistics:
     """Each attention statistic by layer and head, its mean over seeds."""
-    seeds = results["attention"][kind]
-    return {name: torch.tensor([seed[name] for seed in seeds]).mean(dim=0).tolist() for name in seeds[0]}
+    names = AttentionStatistics.__struct_fields__
+    means = {name: torch.tensor([getattr(seed, name) for seed in seeds]).mean(dim=0).tolist() for name in names}
+    return AttentionStatistics(**means)

@@ -6,14 +6,13 @@ in which the claim says it lies. The rule that makes a verdict of them is `stati
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from math import exp, inf
-from typing import Any
 
 from evaluation.statistics import UNCLEAR, Estimate, all_of, paired_difference, paired_ratio, summary, verdict
 from studies.published import CLAIMS
-from studies.results import Reading, find, select
+from studies.results import SIDE_BY_SIDE, Exploration, JudgedPart, Judgement, Kind
 from studies.study import DROPOUT
 
 NEARS_100, AS_IT_IS, LOCAL, FEW, SAME_PERPLEXITY = 95.0, 2.0, 0.75, 0.5, 0.02
@@ -39,7 +38,7 @@ class Part:
     below: float = inf
 
 
-def judge(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+def judge(results: Exploration) -> list[Judgement]:
     """A judgement of every claim on which `results` (of part3 or report) have something to say."""
     judgements = []
     for name, text in CLAIMS.items():
@@ -53,25 +52,17 @@ def judge(results: Mapping[str, Any]) -> list[dict[str, Any]]:
             whole = replace(whole, verdict=UNCLEAR)
             note += "; a variant of which no run trained says nothing about accuracy"
         rows = [
-            {
-                "label": part.label,
-                "what": part.what,
-                "unit": part.unit,
-                "estimate": asdict(part.estimate),
-                "verdict": one.verdict,
-            }
+            JudgedPart(part.label, part.what, part.unit, part.estimate, one.verdict)
             for part, one in zip(parts, verdicts)
         ]
-        judgements.append(
-            {"id": name, "claim": text, "verdict": whole.verdict, "rule": whole.rule, "note": note, "parts": rows}
-        )
+        judgements.append(Judgement(name, text, whole.verdict, whole.rule, note, rows))
     return judgements
 
 
-def never_trained(results: Mapping[str, Any], variant: str) -> bool:
+def never_trained(results: Exploration, variant: str) -> bool:
     """Whether all runs of the variant ended at chance."""
-    runs = results["classifier"].get(variant, [])
-    return bool(runs) and not any(run["trained"] for run in runs)
+    runs = results.classifier.get(variant, [])
+    return bool(runs) and not any(run.trained for run in runs)
 
 
 # ------------------------------------------------------------------------------------------------------- the evidence
@@ -80,26 +71,26 @@ def level(values: Sequence[float]) -> Estimate:
     return paired_difference(values, [0.0] * len(values))
 
 
-def reaches_accuracy(results: Mapping[str, Any]) -> Iterator[Part]:
-    histories = [run["epochs"] for run in results["classifier"].get("learned", [])]
-    if histories and "attention" in results:
-        last = [rows[-1]["train_accuracy"] for rows in histories]
+def reaches_accuracy(results: Exploration) -> Iterator[Part]:
+    histories = [run.epochs for run in results.classifier.get("learned", [])]
+    if histories and results.attention:
+        last = [rows[-1].train_accuracy for rows in histories]
         what = "training accuracy after the last epoch, in percent,"
         found = level(last)
         if found.low is not None and found.high is not None:  # a share has ends that an interval should not pass
             found = replace(found, low=max(found.low, 0.0), high=min(found.high, 100.0))
         yield Part("training accuracy", what, "%", found, above=NEARS_100)
-        before = [summary([row["test_accuracy"] for row in rows[-6:-1] or rows]).mean for rows in histories]
-        change = paired_difference([rows[-1]["test_accuracy"] for rows in histories], before)
+        before = [summary([row.test_accuracy for row in rows[-6:-1] or rows]).mean for rows in histories]
+        change = paired_difference([rows[-1].test_accuracy for rows in histories], before)
         what = "test accuracy after the last epoch less its mean over the five before, in points,"
         yield Part("test accuracy, last epoch less five before", what, "points", change, -AS_IT_IS, AS_IT_IS)
 
 
-def attends(results: Mapping[str, Any], kind: str) -> Iterator[Part]:
+def attends(results: Exploration, kind: Kind) -> Iterator[Part]:
     """Near in the first layer, and farther in the last."""
-    seeds = results.get("attention", {}).get(kind, [])
+    seeds = results.attention.get(kind, [])
     if seeds:
-        near = [mean(seed["relative_distance"][0]) for seed in seeds]
+        near = [mean(seed.relative_distance[0]) for seed in seeds]
         what = "the mean distance of layer 1's attention, relative to uniform attention,"
         yield Part(
             "distance in layer 1, relative to uniform",
@@ -108,16 +99,16 @@ def attends(results: Mapping[str, Any], kind: str) -> Iterator[Part]:
             level(near),
             below=LOCAL,
         )
-        far, first = ([mean(seed["distance"][layer]) for seed in seeds] for layer in (-1, 0))
+        far, first = ([mean(seed.distance[layer]) for seed in seeds] for layer in (-1, 0))
         what = "the mean distance of the last layer's attention less that of the first, in tokens,"
         yield Part("distance, last layer less first", what, "tokens", paired_difference(far, first), above=0)
 
 
-def encoder_attends(results: Mapping[str, Any]) -> Iterator[Part]:
+def encoder_attends(results: Exploration) -> Iterator[Part]:
     yield from attends(results, "encoder")
-    if seeds := results.get("attention", {}).get("encoder", []):
+    if seeds := results.attention.get("encoder", []):
         shares = [
-            mean([exp(h - h / share) for h, share in zip(seed["entropy"][-1], seed["relative_entropy"][-1])])
+            mean([exp(h - h / share) for h, share in zip(seed.entropy[-1], seed.relative_entropy[-1])])
             for seed in seeds
         ]
         what = "the number of tokens that the last layer looks at (e to the entropy), as a share of those it sees,"
@@ -126,46 +117,47 @@ def encoder_attends(results: Mapping[str, Any]) -> Iterator[Part]:
         )
 
 
-def wider(results: Mapping[str, Any]) -> Iterator[Part]:
-    sizes = [name for name in results["decoder"] if name.startswith("ff")]
-    for row in find(results, "decoder", sizes[0], sizes[1], "perplexity") if len(sizes) > 1 else []:
-        what = f"perplexity, {row.text}: hidden size {sizes[0][2:]} / hidden size {sizes[1][2:]}"
+def wider(results: Exploration) -> Iterator[Part]:
+    wide, narrow, *_ = [*results.widths, "", ""]
+    for row in results.find(task="decoder", variant=wide, base=narrow, measure="perplexity"):
+        sizes = (f"hidden size {results.decoder[name][0].ff_dim}" for name in (wide, narrow))
+        what = f"perplexity, {row.text}: {' / '.join(sizes)}"
         yield Part(row.text or "", what, "ratio", row.estimate, below=1)
 
 
-def texts_differ(results: Mapping[str, Any]) -> Iterator[Part]:
+def texts_differ(results: Exploration) -> Iterator[Part]:
     """Neighbours in the order of their means, so that K texts need K - 1 comparisons."""
-    runs = [run["iterations"][-1]["perplexity"] for run in results["decoder"].get("learned", [])]
-    if runs and "attention" in results:
-        order = sorted(results["test_names"], key=lambda name: summary([run[name] for run in runs]).mean)
+    runs = [run.iterations[-1].perplexity for run in results.decoder.get("learned", [])]
+    if runs and results.attention:
+        order = sorted(results.test_names, key=lambda name: summary([run[name] for run in runs]).mean)
         for low, high in itertools.pairwise(order):
             ratio = paired_ratio([run[high] for run in runs], [run[low] for run in runs])
             what = f"perplexity on {high} / perplexity on {low}"
             yield Part(f"{high} against {low}", what, "ratio", ratio, above=1)
 
 
-def accuracy_stays(results: Mapping[str, Any]) -> Iterator[Part]:
-    for row in find(results, "classifier", "alibi", "learned", "test accuracy", rows="all"):
+def accuracy_stays(results: Exploration) -> Iterator[Part]:
+    for row in results.find(task="classifier", variant="alibi", base="learned", measure="test accuracy", rows="all"):
         what = "test accuracy with ALiBi less that with learned positions, in points,"
         yield Part("test accuracy", what, "points", row.estimate, -AS_IT_IS, AS_IT_IS)
 
 
-def trains_faster(results: Mapping[str, Any], task: str, saved: float) -> Iterator[Part]:
-    for row in find(results, task, "alibi", "learned", "training time"):
+def trains_faster(results: Exploration, task: str, saved: float) -> Iterator[Part]:
+    for row in results.find(task=task, variant="alibi", base="learned", measure="training time"):
         what = f"{task}: training time with ALiBi / with learned positions"
         least, most = (round(1 - share * saved, 4) for share in AROUND)
         yield Part("training time", what, "ratio", row.estimate, above=most, below=least)
 
 
-def perplexity_falls(results: Mapping[str, Any]) -> Iterator[Part]:
-    for row in find(results, "decoder", "alibi", "learned", "perplexity"):
+def perplexity_falls(results: Exploration) -> Iterator[Part]:
+    for row in results.find(task="decoder", variant="alibi", base="learned", measure="perplexity"):
         what = f"perplexity, {row.text}: ALiBi / learned positions"
         yield Part(row.text or "", what, "ratio", row.estimate, below=1)
 
 
-def same_at_any_length(results: Mapping[str, Any]) -> Iterator[Part]:
-    block = results["block_size"]
-    for row in find(results, "decoder", "alibi", "alibi", "perplexity", protocol=Reading(sliding=False, window=None)):
+def same_at_any_length(results: Exploration) -> Iterator[Part]:
+    block = results.block_size
+    for row in results.find(task="decoder", variant="alibi", base="alibi", measure="perplexity", protocol=SIDE_BY_SIDE):
         length = row.length
         if length is not None and length <= 4 * block:
             what = f"perplexity on {row.text}: read at {length} tokens / at {block}"
@@ -173,26 +165,28 @@ def same_at_any_length(results: Mapping[str, Any]) -> Iterator[Part]:
             yield Part(f"{row.text}, {length} tokens", what, "ratio", row.estimate, *near)
 
 
-def gap_narrows(results: Mapping[str, Any]) -> Iterator[Part]:
-    for row in find(results, "classifier", REPORTS_RATE, "original", "train - test accuracy"):
+def gap_narrows(results: Exploration) -> Iterator[Part]:
+    for row in results.find(task="classifier", variant=REPORTS_RATE, base="original", measure="train - test accuracy"):
         what = "training less test accuracy, in points: regularized less original"
         yield Part("gap", what, "points", row.estimate, below=0)
 
 
-def accuracy_rises(results: Mapping[str, Any]) -> Iterator[Part]:
-    for row in find(results, "classifier", REPORTS_RATE, "original", "test accuracy", rows="all"):
+def accuracy_rises(results: Exploration) -> Iterator[Part]:
+    for row in results.find(
+        task="classifier", variant=REPORTS_RATE, base="original", measure="test accuracy", rows="all"
+    ):
         what = "test accuracy, regularized less original, in points,"
         yield Part("test accuracy", what, "points", row.estimate, *(share * 2 for share in AROUND))
 
 
-def smallest_rate_is_best(results: Mapping[str, Any]) -> Iterator[Part]:
-    for row in select(results, measure="validation accuracy"):
+def smallest_rate_is_best(results: Exploration) -> Iterator[Part]:
+    for row in results.find(measure="validation accuracy"):
         smallest, other = (DROPOUT[name] for name in (row.variant, row.base))
         what = f"validation accuracy, in points: dropout {smallest} less dropout {other}"
         yield Part(f"against {other}", what, "points", row.estimate, above=0)
 
 
-EVIDENCE: dict[str, Callable[[Mapping[str, Any]], Iterator[Part]]] = {
+EVIDENCE: dict[str, Callable[[Exploration], Iterator[Part]]] = {
     "C1": reaches_accuracy,
     "C2": encoder_attends,
     "C3": wider,
@@ -210,25 +204,25 @@ EVIDENCE: dict[str, Callable[[Mapping[str, Any]], Iterator[Part]]] = {
 
 
 # ------------------------------------------------------------------------------------- what to know besides a verdict
-def plateau_note(results: Mapping[str, Any], name: str) -> str:
+def plateau_note(results: Exploration, name: str) -> str:
     """How many runs ended at chance, with the largest class alone: an interval over few seeds may miss them."""
     found = []
     for variant in COMPARED[name]:
-        runs = results["classifier"].get(variant, [])
-        at_chance = sum(not run["trained"] for run in runs)
+        runs = results.classifier.get(variant, [])
+        at_chance = sum(not run.trained for run in runs)
         if at_chance:
             found.append(f"{at_chance} of {len(runs)} runs ({variant}) ended at chance and are counted as they are")
     return "; ".join(found)
 
 
-def control_note(results: Mapping[str, Any]) -> str:
+def control_note(results: Exploration) -> str:
     """What the model without positions gains, beside what ALiBi does."""
     changes = []
     for variant in ("alibi", "none"):
         rows = [
             row.estimate.mean
-            for row in find(results, "decoder", variant, "learned", "perplexity")
-            if row.text in results["test_names"]
+            for row in results.find(task="decoder", variant=variant, base="learned", measure="perplexity")
+            if row.text in results.test_names
         ]
         if not rows:
             return ""
@@ -241,12 +235,12 @@ def control_note(results: Mapping[str, Any]) -> str:
     return f"{note} No positions at all give {share:.0f}% of ALiBi's gain: that part is not due to ALiBi."
 
 
-def chosen_note(results: Mapping[str, Any]) -> str:
-    rate = results.get("chosen_rate")
+def chosen_note(results: Exploration) -> str:
+    rate = results.chosen_rate
     return f"Highest mean validation accuracy: dropout {DROPOUT[rate]}." if rate else ""
 
 
-NOTES: dict[str, Callable[[Mapping[str, Any]], str]] = {
+NOTES: dict[str, Callable[[Exploration], str]] = {
     **{name: functools.partial(plateau_note, name=name) for name in COMPARED},
     "C9": control_note,
     "C13": chosen_note,

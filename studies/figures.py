@@ -3,50 +3,53 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import geometric_mean
-from typing import Any
+from typing import Literal
 
 import torch
 
 import utilities
 from studies.claims import REPORTS_RATE
+from studies.comparisons import defined
+from studies.results import Accuracies, Exploration, LengthPerplexity, Reading, overall, perplexities
 from studies.study import LENGTHS, NAMES, POSITIONS
+from training.records import ClassifierRun, DecoderRun
 
 LEVELS = {"tfidf": "TF-IDF", "majority": "largest class"}  # baselines that Figure 1 has room for
 
+Side = Literal["train", "test"]
+SIDES: tuple[Side, Side] = ("train", "test")
+
 
 def draw_classifier(
-    figures: Path, records: Sequence[Mapping[str, Any]], baselines: Mapping[str, Any], class_names: list[str]
+    figures: Path, records: Sequence[ClassifierRun], baselines: Mapping[str, Accuracies], class_names: list[str]
 ) -> None:
     """Figure 1 and the confusion matrix, of one run or of several seeds."""
-    epochs = [row["epoch"] for row in records[0]["epochs"]]
+    epochs = [row.epoch for row in records[0].epochs]
     utilities.line_figure(
         figures / "figure1_accuracy.png",
         utilities.Panel(
-            [
-                utilities.Line(side, epochs, [[row[f"{side}_accuracy"] for row in run["epochs"]] for run in records])
-                for side in ("train", "test")
-            ],
-            [utilities.Level(name, baselines[key]["all"]["accuracy"]) for key, name in LEVELS.items()],
+            [utilities.Line(side, epochs, [curve(run, side) for run in records]) for side in SIDES],
+            [utilities.Level(name, overall(baselines[key])) for key, name in LEVELS.items()],
         ),
         "epoch",
         "accuracy (%)",
         "Figure 1: accuracy of the classifier",
     )
-    confusion = sum(torch.tensor(run["scores"]["confusion"]) for run in records)
+    confusion = sum(torch.tensor(run.scores.confusion) for run in records)
     utilities.confusion_figure(figures / "confusion.png", confusion, class_names, "Test set, last epoch")
 
 
-def draw_decoder(figures: Path, records: Sequence[Mapping[str, Any]], ngram: Mapping[str, float]) -> None:
+def draw_decoder(figures: Path, records: Sequence[DecoderRun], ngram: Mapping[str, float]) -> None:
     """Figures 4 and 5 and the loss by place in the window, of one run or of several seeds."""
-    names, size = few(ngram), records[0]["ff_dim"]
-    iterations = [row["iteration"] for row in records[0]["iterations"]]
+    names, size = few(ngram), records[0].ff_dim
+    iterations = [row.iteration for row in records[0].iterations]
     for number, title, shown in ((4, "training", ["train"]), (5, "test", names)):
         utilities.line_figure(
             figures / f"figure{number}_{title}_perplexity.png",
             utilities.Panel(
                 [
                     utilities.Line(
-                        name, iterations, [[row["perplexity"][name] for row in run["iterations"]] for run in records]
+                        name, iterations, [[row.perplexity[name] for row in run.iterations] for run in records]
                     )
                     for name in shown
                 ],
@@ -61,14 +64,11 @@ def draw_decoder(figures: Path, records: Sequence[Mapping[str, Any]], ngram: Map
             f"Figure {number}: {title} perplexity of the decoder, hidden size {size}",
             log_y=True,
         )
-    places = list(range(1, len(records[0]["nats_by_place"]["train"]) + 1))
+    places = list(range(1, len(records[0].nats_by_place["train"]) + 1))
     utilities.line_figure(
         figures / "loss_by_position.png",
         utilities.Panel(
-            [
-                utilities.Line(name, places, [run["nats_by_place"][name] for run in records])
-                for name in ("train", *names)
-            ]
+            [utilities.Line(name, places, [run.nats_by_place[name] for run in records]) for name in ("train", *names)]
         ),
         "place in the window (tokens of context)",
         "mean loss (nats)",
@@ -85,18 +85,18 @@ def few(perplexities: Mapping[str, float], most: int = 5) -> list[str]:
     return [name for name in perplexities if name in chosen]
 
 
-def draw(results: Mapping[str, Any], figures: Path) -> None:
+def draw(results: Exploration, figures: Path) -> None:
     """Figures 8 to 11 and that of inference lengths, as far as the study went."""
-    classifier, decoder = results["classifier"], results["decoder"]
-    if "alibi" in results["halves"]:
+    classifier, decoder = results.classifier, results.decoder
+    if "alibi" in results.halves:
         accuracy_figure(
             figures / "figure8_test_accuracy_positions.png",
             {name: classifier[name] for name in POSITIONS},
             ["test"],
             "Figure 8: test accuracy by position method",
         )
-        texts = few(results["baselines"]["ngram"])
-        iterations = [row["iteration"] for row in decoder["alibi"][0]["iterations"]]
+        texts = few(perplexities(results.ngram_scores)["ngram"])
+        iterations = [row.iteration for row in decoder["alibi"][0].iterations]
         utilities.line_figure(
             figures / "figure9_perplexity_positions.png",
             [
@@ -105,7 +105,7 @@ def draw(results: Mapping[str, Any], figures: Path) -> None:
                         utilities.Line(
                             NAMES[name],
                             iterations,
-                            [[row["perplexity"][text] for row in run["iterations"]] for run in decoder[name]],
+                            [[row.perplexity[text] for row in run.iterations] for run in decoder[name]],
                             dashed=name == "none",  # the control, which else would hide ALiBi
                         )
                         for name in POSITIONS
@@ -119,7 +119,7 @@ def draw(results: Mapping[str, Any], figures: Path) -> None:
             "Figure 9: perplexity by position method",
             log_y=True,
         )
-        block = results["block_size"]
+        block = results.block_size
         utilities.line_figure(
             figures / "figure10_inference_length.png",
             [
@@ -130,8 +130,8 @@ def draw(results: Mapping[str, Any], figures: Path) -> None:
                             iterations,
                             [
                                 [
-                                    row["perplexity_by_length"].get(str(length), row["perplexity"])[text]
-                                    for row in run["iterations"]
+                                    row.perplexity_by_length.get(str(length), row.perplexity)[text]
+                                    for row in run.iterations
                                 ]
                                 for run in decoder["alibi"]
                             ],
@@ -148,13 +148,13 @@ def draw(results: Mapping[str, Any], figures: Path) -> None:
             f"Figure 10: ALiBi trained at {block} tokens, read at other lengths",
             log_y=True,
         )
-        length_figure(figures / "inference_length.png", results["extrapolation"], block)
-    if "regularize" in results["halves"]:
+        length_figure(figures / "inference_length.png", results.extrapolation, block)
+    if "regularize" in results.halves:
         accuracy_figure(
             figures / "figure11_regularization.png",
             {
                 name: classifier[name]
-                for name in dict.fromkeys(("original", REPORTS_RATE, results["chosen_rate"]))
+                for name in dict.fromkeys(("original", REPORTS_RATE, results.chosen_rate))
                 if name in classifier
             },
             ["train", "test"],
@@ -163,16 +163,12 @@ def draw(results: Mapping[str, Any], figures: Path) -> None:
 
 
 def length_figure(
-    path: Path, extrapolation: Mapping[str, Sequence[Sequence[Mapping[str, Any]]]], block_size: int
+    path: Path, extrapolation: Mapping[str, Sequence[Sequence[LengthPerplexity]]], block_size: int
 ) -> None:
     """How perplexity changes with inference length, by protocol: solid as it is, dashed with the control's window."""
 
-    def changes(rows: Sequence[Mapping[str, Any]], sliding: bool, window: int | None) -> list[float]:  # of one seed
-        means = [
-            geometric_mean(row["perplexity"].values())
-            for row in rows
-            if (row["sliding"], row["window"]) == (sliding, window)
-        ]
+    def changes(rows: Sequence[LengthPerplexity], reading: Reading) -> list[float]:  # of one seed
+        means = [geometric_mean(defined(row.perplexity.values())) for row in rows if row.reading == reading]
         return [100 * (mean / means[0] - 1) for mean in means]
 
     variants = [name for name in extrapolation if name != "learned"]  # undefined at every other length
@@ -183,7 +179,7 @@ def length_figure(
                 utilities.Line(
                     NAMES[name] + (f", {window} tokens" if window is not None else ""),
                     sizes,
-                    [changes(rows, sliding, window) for rows in extrapolation[name]],
+                    [changes(rows, Reading(sliding, window)) for rows in extrapolation[name]],
                     color,
                     dashed=window is not None,
                 )
@@ -198,8 +194,13 @@ def length_figure(
     utilities.line_figure(path, panels, "inference length (tokens)", label, title, log_x=True)
 
 
+def curve(run: ClassifierRun, side: Side) -> list[float]:
+    """Accuracy on the training or the test rows, by epoch."""
+    return [row.train_accuracy if side == "train" else row.test_accuracy for row in run.epochs]
+
+
 def accuracy_figure(
-    path: Path, variants: Mapping[str, Sequence[Mapping[str, Any]]], sides: Sequence[str], title: str
+    path: Path, variants: Mapping[str, Sequence[ClassifierRun]], sides: Sequence[Side], title: str
 ) -> None:
     """Accuracy by epoch, mean and range over seeds, a panel for train and for test."""
     panels = [
@@ -207,8 +208,8 @@ def accuracy_figure(
             [
                 utilities.Line(
                     NAMES[name],
-                    [row["epoch"] for row in records[0]["epochs"]],
-                    [[row[f"{side}_accuracy"] for row in record["epochs"]] for record in records],
+                    [row.epoch for row in records[0].epochs],
+                    [curve(run, side) for run in records],
                 )
                 for name, records in variants.items()
             ],

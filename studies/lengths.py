@@ -3,10 +3,10 @@
 import functools
 import itertools
 from collections.abc import Mapping
-from typing import Any
 
 from dataset import Data
 from evaluation.perplexity import Protocol, perplexity, token_nats
+from studies.results import LengthPerplexity
 from studies.study import POSITIONS, STEEP, lengths
 from studies.workers import share_out
 from training.recipe import Run
@@ -17,18 +17,18 @@ from transformer import Decoder
 
 def extrapolate(
     runs: Mapping[tuple[str, str, int], Run], data: Data, place: Place, n_workers: int
-) -> dict[str, list[list[dict[str, Any]]]]:
+) -> dict[str, list[list[LengthPerplexity]]]:
     """For each position variant a list over seeds of the rows of `perplexity_by_length`."""
     wanted = {key: run for key, run in runs.items() if key[0] == "decoder" and key[1] in (*POSITIONS, STEEP)}
     job = functools.partial(perplexity_by_length, data=data, place=place)
     rows = share_out(job, list(wanted.values()), n_workers, "inference lengths")
-    found: dict[str, list[list[dict[str, Any]]]] = {}
+    found: dict[str, list[list[LengthPerplexity]]] = {}
     for (_, variant, _), row in zip(wanted, rows):
         found.setdefault(variant, []).append(row)
     return found
 
 
-def perplexity_by_length(run: Run, data: Data, place: Place) -> list[dict[str, Any]]:
+def perplexity_by_length(run: Run, data: Data, place: Place) -> list[LengthPerplexity]:
     """Perplexity on each test text at each inference length: the same tokens, all of them, are scored at each.
 
     Two protocols: windows that do not overlap, in which the first tokens of each have little context whatever the
@@ -38,10 +38,11 @@ def perplexity_by_length(run: Run, data: Data, place: Place) -> list[dict[str, A
     None.
     """
 
-    def compute() -> list[dict[str, Any]]:
+    def compute() -> list[LengthPerplexity]:
         model = load_model(place.weights(run), "decoder").model.to(place.device)
         assert isinstance(model, Decoder)
-        config, rows = model.config, []
+        config = model.config
+        rows: list[LengthPerplexity] = []
 
         def measure(length: int, sliding: bool, window: int | None = None) -> dict[str, float | None]:
             undefined = config.positions == "learned" and length > config.block_size
@@ -55,9 +56,9 @@ def perplexity_by_length(run: Run, data: Data, place: Place) -> list[dict[str, A
             free, control = measure(length, sliding), config.block_size - 1
             kept = free if length == config.block_size else measure(length, sliding, control)
             for window, found in ((None, free), (control, kept)):
-                rows.append({"length": length, "sliding": sliding, "window": window, "perplexity": found})
+                rows.append(LengthPerplexity(length=length, sliding=sliding, window=window, perplexity=found))
         return rows
 
     protocols = ["side by side", "sliding by half"]
     identity = {**identity_of(run, data, place), "lengths": lengths(run.recipe), "protocols": protocols}
-    return remembered(place.out / "runs" / f"{run.name}.lengths.json", identity, compute)
+    return remembered(place.out / "runs" / f"{run.name}.lengths.json", list[LengthPerplexity], identity, compute)

@@ -1,13 +1,13 @@
 """The models without a network that stand beside every result."""
 
-from collections.abc import Mapping
-from typing import Any
-
+import msgspec
 import torch
 
 from dataset import Data
 from evaluation import accuracy, baselines, ngrams, perplexity
 from evaluation.smoothing import unseen_words
+from studies.results import Accuracies, TextScores
+from training.records import LanguageScores
 
 BASELINE_NAMES = {
     "tfidf": "TF-IDF, logistic regression",
@@ -18,10 +18,10 @@ BASELINE_NAMES = {
 NGRAM_NAMES = {"ngram": "Kneser-Ney trigram", "ngram_unk": "trigram with the same <unk> estimate"}
 
 
-def classifier_baselines(data: Data) -> dict[str, Any]:
+def classifier_baselines(data: Data) -> dict[str, Accuracies]:
     """Accuracy of the largest class and of TF-IDF with three linear models, all / seen / unseen."""
     return {
-        name: accuracy.accuracy_by_group(predictions, data.test.labels, data.seen)
+        name: msgspec.convert(accuracy.accuracy_by_group(predictions, data.test.labels, data.seen), Accuracies)
         for name, predictions in baseline_predictions(data).items()
     }
 
@@ -37,7 +37,7 @@ def baseline_predictions(data: Data) -> dict[str, torch.Tensor]:
     return {name: torch.as_tensor(values) for name, values in predictions.items()}
 
 
-def language_baselines(data: Data) -> dict[str, dict[str, Any]]:
+def language_baselines(data: Data) -> dict[str, TextScores]:
     """The scores on each test text of an interpolated Kneser-Ney trigram: "ngram", which knows of a word that training
     lacks only that it is one of the vocabulary, and "ngram_unk", which is told how often such a word is <unk>."""
     stream, size = data.train_stream.ids, len(data.tokenizer)
@@ -45,13 +45,10 @@ def language_baselines(data: Data) -> dict[str, dict[str, Any]]:
     models = {name: ngrams.KneserNey.fit(stream, size, base=base) for name, base in bases.items()}
     return {
         name: {
-            text: perplexity.language_scores(-model.log_probabilities(test.ids.numpy()), test)
+            text: msgspec.convert(
+                perplexity.language_scores(-model.log_probabilities(test.ids.numpy()), test), LanguageScores
+            )
             for text, test in data.test_streams.items()
         }
         for name, model in models.items()
     }
-
-
-def perplexities(scores: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float]]:
-    """The perplexity on each text of each of the models scored."""
-    return {name: {text: row["perplexity"] for text, row in texts.items()} for name, texts in scores.items()}

@@ -1,7 +1,8 @@
 """Part 1: the classifier. Table 1, Figures 1 to 3, the baselines beside it."""
 
 import time
-from typing import Any
+
+from msgspec.structs import asdict
 
 from common.files import write_json
 from dataset import Data
@@ -9,34 +10,33 @@ from inference.attention import draw_attention
 from studies.figures import draw_classifier
 from studies.opponents import classifier_baselines
 from studies.published import REPORT_SENTENCE
-from training.processes import process
+from studies.results import Part1Results, Truncated
 from training.recipe import Recipe, Run
+from training.records import ClassifierRun
 from training.runs import Place, perform, public
 from training.weights import load_model
 
 
-def part1(recipe_name: str, recipe: Recipe, seed: int, data: Data, place: Place) -> dict[str, Any]:
-    """Train the classifier; Table 1, Figures 1 to 3, the baselines beside it. Returns what results.json holds."""
+def part1(recipe_name: str, recipe: Recipe, seed: int, data: Data, place: Place) -> Part1Results | None:
+    """Train the classifier; Table 1, Figures 1 to 3, the baselines beside it. Returns what results.json holds;
+    None in another than the first of several processes."""
     started = time.perf_counter()
     run = Run("classifier", recipe, seed)
     record = perform(run, data, place)
-    if process()[0]:
-        return {}
-    results = {
-        "command": "part1",
-        "recipe": recipe_name,
-        **described(record, data),
-        "baselines": classifier_baselines(data),
-        "n_truncated": {"train": data.train.n_truncated, "test": data.test.n_truncated},
-        "block_size": recipe.architecture.block_size,
-        "total_seconds": time.perf_counter() - started,
-    }
+    if not isinstance(record, ClassifierRun):
+        return None
+    results = Part1Results(
+        command="part1",
+        recipe=recipe_name,
+        **asdict(public(record)),
+        vocabulary_size=len(data.tokenizer),
+        baselines=classifier_baselines(data),
+        n_truncated=Truncated(train=data.train.n_truncated, test=data.test.n_truncated),
+        block_size=recipe.architecture.block_size,
+        total_seconds=time.perf_counter() - started,
+    )
     write_json(place.out / "results.json", results)
     figures = place.out / "figures"
-    draw_classifier(figures, [record], results["baselines"], data.corpus.class_names)
+    draw_classifier(figures, [record], results.baselines, data.corpus.class_names)
     draw_attention(figures, load_model(place.weights(run), "classifier"), REPORT_SENTENCE, first_figure=2)
     return results
-
-
-def described(record: dict[str, Any], data: Data) -> dict[str, Any]:
-    return {**public(record), "vocabulary_size": len(data.tokenizer)}

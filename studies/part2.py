@@ -2,14 +2,14 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 from common.files import UserError, write_json
 from dataset import Data
 from inference.attention import draw_attention
 from studies.figures import draw_decoder
-from studies.opponents import language_baselines, perplexities
+from studies.opponents import language_baselines
 from studies.published import REPORT_SENTENCE
+from studies.results import Part2Results, decoder_runs, perplexities
 from studies.workers import perform_all
 from training.processes import process
 from training.recipe import Recipe, Run, customise
@@ -19,8 +19,9 @@ from training.weights import load_model
 
 def part2(
     recipe_name: str, recipe: Recipe, ff_dims: Sequence[int], seed: int, data: Data, place: Place, n_workers: int = 1
-) -> dict[str, Any]:
-    """Train the decoder at each feed-forward size; Tables 2 and 3, Figures 4 to 7, the n-gram model beside it.
+) -> Part2Results | None:
+    """Train the decoder at each feed-forward size; Tables 2 and 3, Figures 4 to 7, the n-gram model beside it. None in
+    another than the first of several processes.
 
     Up to `n_workers` models train at the same time, a process and a thread each.
     """
@@ -31,24 +32,25 @@ def part2(
     if n_workers > 1 and len(runs) > 1 and process()[1] == 1:
         records = perform_all(runs, data, place, n_workers)
     else:
-        records = [perform(run, data, place) for run in runs]
+        records = [record for run in runs if (record := perform(run, data, place))]
     if process()[0]:
-        return {}
+        return None
+    models = decoder_runs(records)
     ngrams = language_baselines(data)
-    results = {
-        "command": "part2",
-        "recipe": recipe_name,
-        "seed": seed,
-        "vocabulary_size": len(data.tokenizer),
-        "protocol": records[0]["protocol"],
-        "models": [public(record) for record in records],
-        "baselines": perplexities(ngrams),
-        "ngram_scores": ngrams,
-        "unk_rate": {text: scores["unk_rate"] for text, scores in ngrams["ngram"].items()},
-        "total_seconds": time.perf_counter() - started,
-    }
+    results = Part2Results(
+        command="part2",
+        recipe=recipe_name,
+        seed=seed,
+        vocabulary_size=len(data.tokenizer),
+        protocol=models[0].protocol,
+        models=list(map(public, models)),
+        baselines=perplexities(ngrams),
+        ngram_scores=ngrams,
+        unk_rate={text: scores.unk_rate for text, scores in ngrams["ngram"].items()},
+        total_seconds=time.perf_counter() - started,
+    )
     write_json(place.out / "results.json", results)
     figures = place.out / "figures"
-    draw_decoder(figures, records[:1], results["baselines"]["ngram"])
+    draw_decoder(figures, models[:1], results.baselines["ngram"])
     draw_attention(figures, load_model(place.weights(runs[0]), "decoder"), REPORT_SENTENCE, first_figure=6)
     return results

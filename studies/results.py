@@ -1,21 +1,79 @@
-"""What a study finds: comparisons by their fields, so that nothing is read back out of a name."""
+"""What each study finds, as its results.json holds it: by its fields, so that nothing is read back out of a name."""
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
 import msgspec
 
 from evaluation.statistics import Estimate
-from training.records import Group, Record
+from training.records import (
+    ClassifierRun,
+    DecoderRun,
+    Group,
+    GroupAccuracy,
+    LanguageScores,
+    Machine,
+    Record,
+    TrainedRun,
+)
 
 Measure = Literal["test accuracy", "validation accuracy", "train - test accuracy", "perplexity", "training time"]
+Unit = Literal["points", "ratio"]
+Half = Literal["alibi", "regularize"]  # of the exploration: positions, regularization
+Kind = Literal["encoder", "decoder"]
+Accuracies = dict[Group, GroupAccuracy]  # of one model
+TextScores = dict[str, LanguageScores]  # of one model, by text
 
 
+class Results(Record, frozen=True):
+    """What results.json begins with."""
+
+    command: str
+
+
+class Truncated(Record, frozen=True):
+    """How many rows are longer than the block, and are cut."""
+
+    train: int
+    test: int
+
+
+# ------------------------------------------------------------------------------------------------- parts 1 and 2
+class Part1Results(ClassifierRun, frozen=True, kw_only=True):
+    """One classifier and the baselines beside it. Times are in seconds."""
+
+    command: str
+    recipe: str
+    vocabulary_size: int
+    baselines: dict[str, Accuracies]
+    n_truncated: Truncated
+    block_size: int
+    total_seconds: float
+
+
+class Part2Results(Results, frozen=True):
+    """Decoders and the n-gram models beside them; `baselines` holds the perplexities of `ngram_scores`."""
+
+    recipe: str
+    seed: int
+    vocabulary_size: int
+    protocol: str
+    models: list[DecoderRun]
+    baselines: dict[str, dict[str, float]]
+    ngram_scores: dict[str, TextScores]
+    unk_rate: dict[str, float]
+    total_seconds: float
+
+
+# ------------------------------------------------------------------------------------------- part 3 and the report
 class Reading(Record, frozen=True):
     """How a text is read: windows side by side, or sliding by half; and how far back each layer sees, None: all."""
 
     sliding: bool
     window: int | None
+
+
+SIDE_BY_SIDE = Reading(sliding=False, window=None)
 
 
 class Comparison(Record, frozen=True):
@@ -25,7 +83,7 @@ class Comparison(Record, frozen=True):
     variant: str
     base: str
     measure: Measure
-    unit: Literal["points", "ratio"]
+    unit: Unit
     estimate: Estimate
     rows: Group | None = None  # of an accuracy
     text: str | None = None  # of a perplexity
@@ -34,14 +92,219 @@ class Comparison(Record, frozen=True):
     items: Estimate | None = None  # the same effect over the test rows, each with its mean over seeds
 
 
-def select(results: Mapping[str, Any], **fields: object) -> list[Comparison]:
-    """The comparisons of a study that have these fields."""
-    rows = msgspec.convert(results["comparisons"], list[Comparison])
-    return [row for row in rows if all(getattr(row, name) == value for name, value in fields.items())]
+class Timing(Record, frozen=True):
+    """Seconds of each timed run, by variant."""
+
+    n_steps: int
+    n_steps_of_a_training: int
+    threads: int
+    seconds: dict[str, list[float]]
 
 
-def find(
-    results: Mapping[str, Any], task: str, variant: str, base: str, measure: Measure, **fields: object
-) -> list[Comparison]:
-    """The comparisons of one variant with another, in one measure, that have these fields."""
-    return select(results, task=task, variant=variant, base=base, measure=measure, **fields)
+class LengthPerplexity(Record, frozen=True):
+    """The perplexity of each text, read at one length; None past a position table's end."""
+
+    length: int
+    sliding: bool
+    window: int | None
+    perplexity: dict[str, float | None]
+
+    @property
+    def reading(self) -> Reading:
+        return Reading(sliding=self.sliding, window=self.window)
+
+
+class AttentionStatistics(Record, frozen=True):
+    """Each statistic by layer and head."""
+
+    distance: list[list[float]]  # tokens
+    relative_distance: list[list[float]]  # to that of uniform attention
+    entropy: list[list[float]]  # nats
+    relative_entropy: list[list[float]]
+    padding: list[list[float]]  # the share of attention that padding gets
+
+
+class JudgedPart(Record, frozen=True):
+    """One measurable part of a claim, and what is said of it."""
+
+    label: str  # a few words, where there is no room for `what`
+    what: str
+    unit: str  # "ratio", or what stands after the number
+    estimate: Estimate
+    verdict: str
+
+
+class Judgement(Record, frozen=True):
+    """What the runs say of a claim, by which rule, and what to know besides."""
+
+    id: str
+    claim: str
+    verdict: str
+    rule: str
+    note: str
+    parts: list[JudgedPart]
+
+
+class Exploration(Results, frozen=True, kw_only=True):
+    """The runs of every variant, and what is measured of them."""
+
+    recipe: str
+    seed: int
+    seeds: list[int]
+    vocabulary_size: int
+    class_names: list[str]
+    test_names: list[str]
+    block_size: int
+    machines: list[Machine]
+    halves: list[Half]
+    classifier: dict[str, list[ClassifierRun]]  # by variant, a run for each seed
+    decoder: dict[str, list[DecoderRun]]
+    validation: dict[str, list[ClassifierRun]]
+    widths: list[str]  # the variants of the decoder that differ in the size of their feed-forward network, widest first
+    baselines: dict[str, Accuracies]
+    ngram_scores: dict[str, TextScores]
+    timing: dict[Literal["classifier", "decoder"], Timing]
+    extrapolation: dict[str, list[list[LengthPerplexity]]]  # by variant, a list for each seed
+    chosen_rate: str | None  # the variant that validation chooses
+    comparisons: list[Comparison]
+    attention: dict[Kind, list[AttentionStatistics]] = msgspec.field(
+        default_factory=dict
+    )  # of the report: a model of each seed
+
+    def find(self, **fields: object) -> list[Comparison]:
+        """The comparisons that have these fields."""
+        return [row for row in self.comparisons if all(getattr(row, name) == value for name, value in fields.items())]
+
+
+class Part3Results(Exploration, frozen=True, kw_only=True):
+    """The exploration with its verdicts."""
+
+    claims: list[Judgement]
+    total_seconds: float
+
+
+class RowCounts(Record, frozen=True):
+    """Numbers of rows; `seen` of the test rows stand in the training rows."""
+
+    train: int
+    test: int
+    seen: int
+
+
+class DataDescription(Record, frozen=True):
+    """What the report's page says of the data."""
+
+    directory: str
+    fingerprint: str
+    built: bool
+    class_names: list[str]
+    rows: RowCounts
+    tokens: dict[str, int]
+    n_truncated: Truncated
+
+
+class AblationRow(Record, frozen=True):
+    """One variant of the best recipe, or one opponent: its measure on each fold, and the effect against the recipe."""
+
+    task: Literal["classifier", "decoder"]
+    variant: str
+    measure: str
+    values: list[float]
+    unit: Unit
+    estimate: Estimate | None  # None: the recipe itself
+
+
+class AblationResults(Results, frozen=True):
+    """What each ingredient of the best recipe brings, by validation."""
+
+    command_line: str
+    seeds: list[int]
+    machines: list[Machine]
+    n_changes: int
+    rows: list[AblationRow]
+    total_seconds: float
+
+
+class ReportResults(Part3Results, frozen=True, kw_only=True):
+    """All that the report's page is made from."""
+
+    command_line: str
+    quick: bool
+    data: DataDescription
+    ablation: AblationResults | None
+    training_seconds: float
+
+
+# --------------------------------------------------------------------------------------------------------- measure
+class MeasuredData(Record, frozen=True):
+    """The folder that was measured on."""
+
+    directory: str
+    fingerprint: str
+    class_names: list[str]
+    n_train_rows: int
+
+
+class MeasuredRow(Record, frozen=True):
+    """What one model reaches in one measure, by seed, and how far the best recipe is from it."""
+
+    task: Literal["classifier", "decoder"]
+    model: str
+    name: str
+    measure: str  # a group of rows, or a text
+    values: list[float]
+    unit: Unit
+    estimate: Estimate | None  # None: the best recipe itself
+    n: int | None = None  # test rows of the group
+    items: Estimate | None = None  # the same effect over test rows
+
+
+class MeasureResults(Results, frozen=True):
+    """Both recipes and their opponents on the test set of one folder."""
+
+    command_line: str
+    seeds: list[int]
+    machines: list[Machine]
+    data: MeasuredData
+    rows: list[MeasuredRow]
+    classifier: dict[str, list[ClassifierRun]]  # by recipe, a run for each seed
+    decoder: dict[str, list[DecoderRun]]
+    total_seconds: float
+
+
+# ------------------------------------------------------------------------------------------ what runs have in common
+def overall(accuracies: Accuracies) -> float:
+    """The accuracy on all rows, in percent."""
+    value = accuracies["all"].accuracy
+    assert value is not None  # there is always a test row
+    return value
+
+
+def accuracies(runs: Sequence[ClassifierRun], group: Group = "all") -> list[float]:
+    """The test accuracy of each run on one group of rows that has some, in percent."""
+    found = [run.test[group].accuracy for run in runs]
+    return [value for value in found if value is not None]
+
+
+def last_perplexities(runs: Sequence[DecoderRun], text: str) -> list[float]:
+    """Each run's perplexity on a text after the last iteration."""
+    return [run.iterations[-1].perplexity[text] for run in runs]
+
+
+def perplexities(scores: Mapping[str, TextScores]) -> dict[str, dict[str, float]]:
+    """The perplexity on each text of each of the models scored."""
+    return {name: {text: row.perplexity for text, row in texts.items()} for name, texts in scores.items()}
+
+
+def classifier_runs(runs: Sequence[TrainedRun]) -> list[ClassifierRun]:
+    """`runs`, all of which are a classifier's."""
+    found = [run for run in runs if isinstance(run, ClassifierRun)]
+    assert len(found) == len(runs)
+    return found
+
+
+def decoder_runs(runs: Sequence[TrainedRun]) -> list[DecoderRun]:
+    """`runs`, all of which are a decoder's."""
+    found = [run for run in runs if isinstance(run, DecoderRun)]
+    assert len(found) == len(runs)
+    return found

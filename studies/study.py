@@ -1,17 +1,17 @@
 """What the exploration runs: the variants, each different in one thing, and their runs on paired seeds."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from evaluation.statistics import summary
+from studies.results import Half, accuracies
 from training.recipe import Recipe, Run, customise
+from training.records import ClassifierRun
 from transformer import ClassifierConfig
 
 POSITIONS = ("learned", "alibi", "none")
 STEEP, STEEPER = "alibi-steep", 8.0  # every slope 8 times as steep: 1/2 and 1/32 at two heads
 RATES = (0.2, 0.3, 0.4, 0.5)  # of dropout
-WIDTH = "ff"  # and a number: the hidden size of a decoder's feed-forward network
 TIMED_SHARE = 0.1  # of a training, that a timed run lasts
 LENGTHS = (1, 2, 4, 8)  # tokens at inference, as multiples of the block: 32, 64, 128 and 256
 
@@ -45,6 +45,11 @@ class Study:
     ff_dims: tuple[int, ...] = ()  # the decoder with learned positions at these widths, too
     timed_share: float = TIMED_SHARE  # of a training, that a timed run lasts
 
+    def halves(self) -> list[Half]:
+        """Of the exploration, those that are run."""
+        chosen: dict[Half, bool] = {"alibi": self.alibi, "regularize": self.regularize}
+        return [half for half, runs in chosen.items() if runs]
+
     def classifiers(self) -> dict[str, Recipe]:
         """The variants of the classifier."""
         positions = {name: customise(self.classifier, positions=name) for name in POSITIONS} if self.alibi else {}
@@ -58,26 +63,35 @@ class Study:
 
         plain = {"original": variant(False, 0.0)}
         dropout = {f"dropout-{rate}": variant(False, rate) for rate in RATES}
-        architecture = self.classifier.architecture
-        if isinstance(architecture, ClassifierConfig) and not architecture.head_dim:
-            return plain | dropout  # a head of one layer has no place for batch norm
+        if not self.takes_batch_norm():
+            return plain | dropout
         both = {f"batch-norm-dropout-{rate}": variant(True, rate) for rate in RATES}
         return {**plain, "batch-norm": variant(True, 0.0), **dropout, **both}
+
+    def takes_batch_norm(self) -> bool:
+        """Whether the classifier has a place for batch norm: a head of one layer has none."""
+        architecture = self.classifier.architecture
+        return isinstance(architecture, ClassifierConfig) and architecture.head_dim > 0
+
+    def widths(self) -> dict[str, Recipe]:
+        """The decoder with learned positions at other sizes of its feed-forward network."""
+        return {f"ff{size}": customise(self.decoder, positions="learned", ff_dim=size) for size in self.ff_dims}
 
     def decoders(self) -> dict[str, Recipe]:
         """The variants of the decoder."""
         if not self.alibi:
             return {}
         positions = {name: customise(self.decoder, positions=name) for name in POSITIONS}
-        widths = {f"{WIDTH}{size}": customise(self.decoder, positions="learned", ff_dim=size) for size in self.ff_dims}
-        return positions | {STEEP: customise(positions["alibi"], alibi_slope_scale=STEEPER)} | widths
+        return positions | {STEEP: customise(positions["alibi"], alibi_slope_scale=STEEPER)} | self.widths()
 
 
-def plan(kind: str, variants: Mapping[str, Recipe], seeds: Sequence[int]) -> dict[tuple[str, str, int], Run]:
+def plan(
+    kind: str, variants: Mapping[str, Recipe], seeds: Sequence[int], brief: Collection[str] = ()
+) -> dict[tuple[str, str, int], Run]:
     """The run of each variant and seed; variants with the same recipe (the original and learned positions) share one.
 
     Validation runs of seed s are measured on fold s of five, so that five seeds are a cross-validation. They, and the
-    decoders of other widths, are asked for their last measurement alone.
+    variants in `brief`, are asked for their last measurement alone.
     """
     names: dict[Recipe, str] = {}
     for variant, recipe in variants.items():
@@ -89,7 +103,7 @@ def plan(kind: str, variants: Mapping[str, Recipe], seeds: Sequence[int]) -> dic
             seed,
             fold=seed if kind == "validation" else None,
             lengths=lengths(recipe)[1:] if kind == "decoder" and names[recipe] == "alibi" else (),
-            brief=kind == "validation" or names[recipe].startswith(WIDTH),
+            brief=kind == "validation" or names[recipe] in brief,
         )
         for variant, recipe in variants.items()
         for seed in seeds
@@ -104,17 +118,12 @@ def lengths(recipe: Recipe) -> tuple[int, ...]:
 def validated(study: Study) -> dict[str, Recipe]:
     """The variants among which validation chooses: each rate of dropout, with batch norm where that has a place."""
     variants = study.regularized()
-    prefix = "batch-norm-" if "batch-norm" in variants else ""
+    prefix = "batch-norm-" if study.takes_batch_norm() else ""
     return {name: variants[name] for name in (f"{prefix}dropout-{rate}" for rate in RATES)}
 
 
-def best_rate(validation: Mapping[str, Sequence[Mapping[str, Any]]]) -> str | None:
-    """The rate with the highest mean accuracy on the validation rows."""
+def best_rate(validation: Mapping[str, Sequence[ClassifierRun]]) -> str | None:
+    """The variant with the highest mean accuracy on the validation rows."""
     if not validation:
         return None
     return max(validation, key=lambda name: summary(accuracies(validation[name])).mean)
-
-
-def accuracies(records: Sequence[Mapping[str, Any]], group: str = "all") -> list[float]:
-    """The test accuracy of each run on one group of rows."""
-    return [record["test"][group]["accuracy"] for record in records]

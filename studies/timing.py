@@ -3,11 +3,11 @@
 import random
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
 
 import torch
 
 from dataset import Data
+from studies.results import Timing
 from studies.study import POSITIONS, Study
 from training.loop import train
 from training.machine import processor_name
@@ -18,7 +18,7 @@ from training.tasks import task_of
 TIMED_ROUNDS, WARM_UP_STEPS = 5, 10
 
 
-def time_variants(study: Study, data: Data, place: Place) -> dict[str, Any]:
+def time_variants(study: Study, data: Data, place: Place) -> dict[Task, Timing]:
     """Tables 4 and 5: seconds of training steps alone, for each position method.
 
     After a warm-up, TIMED_ROUNDS rounds; a round times every variant once, in random order, on fresh weights and the
@@ -37,12 +37,13 @@ def time_variants(study: Study, data: Data, place: Place) -> dict[str, Any]:
     }
     return remembered(
         place.out / "runs" / "timing.json",
+        dict[Task, Timing],
         description,
         lambda: {task: time_task(row, study, data, place) for task, row in recipes.items()},
     )
 
 
-def time_task(recipes: Mapping[str, Recipe], study: Study, data: Data, place: Place) -> dict[str, Any]:
+def time_task(recipes: Mapping[str, Recipe], study: Study, data: Data, place: Place) -> Timing:
     """Time the variants of one task."""
     shuffle = random.Random(0)
     seconds: dict[str, list[float]] = {name: [] for name in recipes}
@@ -56,4 +57,4 @@ def time_task(recipes: Mapping[str, Recipe], study: Study, data: Data, place: Pl
             _, spent = train(task, run.recipe.training, run.seed, label=run.name)
             if round_number >= 0:
                 seconds[name].append(spent)
-    return {"n_steps": n_steps, "n_steps_of_a_training": total, "threads": torch.get_num_threads(), "seconds": seconds}
+    return Timing(n_steps=n_steps, n_steps_of_a_training=total, threads=torch.get_num_threads(), seconds=seconds)

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any
+from typing import TypeVar
 
 import torch
 from tqdm import tqdm
@@ -19,18 +19,23 @@ from common.files import Interrupted
 from dataset import Data
 from training.processes import keep_freed_memory
 from training.recipe import Run
+from training.records import TrainedRun
 from training.runs import Place, collect_metrics, perform
 
+Item = TypeVar("Item")
+Found = TypeVar("Found")
 
-def perform_all(runs: Sequence[Run], data: Data, place: Place, n_workers: int) -> list[dict[str, Any]]:
+
+def perform_all(runs: Sequence[Run], data: Data, place: Place, n_workers: int) -> list[TrainedRun]:
     """The records of `runs`."""
     try:
-        return share_out(functools.partial(perform, data=data, place=place), runs, n_workers, "runs")
+        found = share_out(functools.partial(perform, data=data, place=place), runs, n_workers, "runs")
+        return [record for record in found if record]  # none of another than the first of several processes
     finally:
         collect_metrics(place)  # of workers that finish at the same time, one may have missed the other's
 
 
-def share_out(job: Callable[[Any], Any], items: Sequence[Any], n_workers: int, label: str) -> list[Any]:
+def share_out(job: Callable[[Item], Found], items: Sequence[Item], n_workers: int, label: str) -> list[Found]:
     """job(item) of every item, in order. Each is computed by as many threads as this process has, `n_workers` at a time
     in processes of their own, so that the numbers are the same whatever the number of workers.
 
@@ -61,7 +66,7 @@ def share_out(job: Callable[[Any], Any], items: Sequence[Any], n_workers: int, l
             raise
 
 
-def _call(job: bytes, item: Any) -> Any:
+def _call(job: bytes, item: Item) -> object:
     """job(item) in a worker; the bytes are those that `share_out` has just made, never a file's."""
     return pickle.loads(job)(item)
 
@@ -84,7 +89,7 @@ def _start_worker(n_threads: int) -> None:
 def _terminated_as_interrupted() -> Iterator[None]:
     """Within it, SIGTERM raises KeyboardInterrupt, as Ctrl-C does; once, for `timeout` sends it twice."""
 
-    def interrupt(*_: Any) -> None:
+    def interrupt(*_: object) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise KeyboardInterrupt
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import classifier_of, decoder_of
+from tiny import classifier_of, decoder_of, perform
 
 from common.files import UserError
 from dataset import Data, Segment, folds_of_lines, load_data, validation_split, validation_text
 from tokenizer import UNK
 from training.recipe import Recipe, Run, TrainingConfig
-from training.runs import Place, perform
+from training.runs import Place
 from transformer import TransformerConfig
 
 N_LINES = 60  # six stretches of ten: one fold has two of them

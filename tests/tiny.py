@@ -1,7 +1,12 @@
-"""Either kind of configuration from the same settings, for tests."""
+"""For tests: either kind of configuration from the same settings, and the record of a run as its file holds it."""
 
 from typing import Any
 
+import msgspec
+
+from dataset import Data
+from training import runs
+from training.recipe import Run
 from transformer import ClassifierConfig, DecoderConfig, TransformerConfig
 
 
@@ -13,3 +18,8 @@ def classifier_of(config: TransformerConfig, **settings: Any) -> ClassifierConfi
 def decoder_of(config: TransformerConfig, **settings: Any) -> DecoderConfig:
     """The decoder's configuration with what `config` says, but for `settings`."""
     return DecoderConfig(**{**vars(config), **settings})
+
+
+def perform(run: Run, data: Data, place: runs.Place) -> Any:
+    """What the file of the run's record holds."""
+    return msgspec.to_builtins(runs.perform(run, data, place))

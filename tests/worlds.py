@@ -15,11 +15,14 @@ from pathlib import Path
 from statistics import median, stdev
 from typing import Any
 
+import msgspec
 import pytest
 
 import utilities
-from studies.claims import judge
-from studies.comparisons import compare
+from studies import claims
+from studies.comparisons import compare as compare_records
+from studies.results import ReportResults
+from training.records import ClassifierRun, DecoderRun
 
 SEEDS = (4, 5, 6)
 TEXTS = ("hbush", "obama", "wbush")
@@ -241,10 +244,18 @@ def validation(rate: float) -> list[dict[str, Any]]:
     return [
         {
             "seed": seed,
+            "n_parameters": 300_000,
             "train_seconds": 15.0 + rate + s / 100,
             "epochs": [{"epoch": 15, "train_loss": 0.4, "train_accuracy": 90.0 + rate, "test_accuracy": values[s]}],
-            "test": {"all": {"n": 240, "accuracy": values[s]}},
+            "test": {
+                "all": {"n": 240, "accuracy": values[s]},
+                "seen": {"n": 0, "accuracy": None},
+                "unseen": {"n": 240, "accuracy": values[s]},
+            },
+            "scores": scores(int(10 * rate), s),
             "trained": True,
+            "fell_back": False,
+            "predictions": [],
             "machine": dict(MACHINE),
         }
         for s, seed in enumerate(SEEDS)
@@ -408,10 +419,8 @@ def _made_up() -> dict[str, Any]:
         "classifier": {variant: classifier(variant, number) for number, variant in enumerate(TEST_ACCURACY)},
         "decoder": {variant: decoder(variant, number) for number, variant in enumerate(PERPLEXITY)},
         "validation": {f"batch-norm-dropout-{rate}": validation(rate) for rate in RATES},
-        "baselines": {
-            **{name: baseline(number) for number, name in enumerate(("svm", "tfidf", "bayes", "majority"))},
-            **{name: dict(texts) for name, texts in NGRAM.items()},
-        },
+        "widths": list(FF_DIMS),
+        "baselines": {name: baseline(number) for number, name in enumerate(("svm", "tfidf", "bayes", "majority"))},
         "ngram_scores": {
             name: {text: language_scores(perplexity, place) for place, (text, perplexity) in enumerate(texts.items())}
             for name, texts in NGRAM.items()
@@ -445,6 +454,31 @@ def _true() -> dict[str, Any]:
 def all_true() -> dict[str, Any]:
     """The record of a world in which every claim of the report holds: 0.2 is the best rate of dropout, too."""
     return copy.deepcopy(_true())
+
+
+def record(results: Mapping[str, Any]) -> ReportResults:
+    """`results` as the programs know them."""
+    return msgspec.convert({"claims": [], **results}, ReportResults)
+
+
+def classifier_run(**fields: Any) -> ClassifierRun:
+    """A record with these fields; what else it holds is made up."""
+    return msgspec.structs.replace(record(_made_up()).classifier["learned"][0], **fields)
+
+
+def decoder_run(**fields: Any) -> DecoderRun:
+    """A record with these fields; what else it holds is made up."""
+    return msgspec.structs.replace(record(_made_up()).decoder["learned"][0], **fields)
+
+
+def compare(results: Mapping[str, Any], labels: Sequence[int]) -> list[dict[str, Any]]:
+    """The comparisons that our programs make of `results`."""
+    return [msgspec.to_builtins(row) for row in compare_records(record({**results, "comparisons": []}), labels)]
+
+
+def judge(results: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The verdicts of our programs on `results`."""
+    return [msgspec.to_builtins(one) for one in claims.judge(record(results))]
 
 
 def judged(results: dict[str, Any]) -> dict[str, Any]:

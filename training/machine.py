@@ -5,51 +5,53 @@ import functools
 import os
 import platform
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import torch
 
 from common.files import sha256
 from training.processes import process
+from training.records import Machine, TrainedRun
 
 ROOMS = ("", "common", "evaluation", "inference", "modules", "reporting", "speechesdataset", "studies", "training")
 
 
-def machine() -> dict[str, Any]:
+def machine() -> Machine:
     """What a result depends on besides settings and data: it stands in every record."""
-    return {
-        **code_version(),
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "processor": processor_name(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "processes": process()[1],
-    }
+    commit, dirty, code = code_version()
+    return Machine(
+        commit=commit,
+        dirty=dirty,
+        code=code,
+        python=platform.python_version(),
+        torch=str(torch.__version__),
+        processor=processor_name(),
+        cores=os.cpu_count(),
+        threads=torch.get_num_threads(),
+        processes=process()[1],
+    )
 
 
-def distinct_machines(records: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def distinct_machines(records: Iterable[TrainedRun]) -> list[Machine]:
     """The machines (and commits, and software) that made `records`: more than one is a mixture, and must be said."""
-    found: list[dict[str, Any]] = []
-    for record in records:
-        found += [] if record["machine"] in found else [record["machine"]]
-    return found
+    return list(dict.fromkeys(record.machine for record in records))
 
 
 @functools.cache  # of the code that was loaded, whatever happens to the checkout while it runs
-def code_version() -> dict[str, Any]:
-    """The commit, whether tracked files differ from it ("dirty"), and a SHA-256 of the modules."""
+def code_version() -> tuple[str | None, bool | None, str]:
+    """The commit, whether tracked files differ from it, both None without git, and a SHA-256 of the modules."""
     folder = Path(__file__).parent.parent
     modules = sorted(path for room in ROOMS for path in (folder / room).glob("*.py"))
-    version: dict[str, Any] = {"commit": None, "dirty": None}
-    with contextlib.suppress(OSError, subprocess.CalledProcessError):  # no git, or not its checkout
-        for name, command in (("commit", "rev-parse HEAD"), ("dirty", "status --porcelain --untracked-files=no")):
-            git = ["git", *command.split()]
-            version[name] = subprocess.run(git, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
-        version["dirty"] = bool(version["dirty"])
-    return {**version, "code": sha256(b"".join(path.read_bytes() for path in modules))[:16]}
+    code = sha256(b"".join(path.read_bytes() for path in modules))[:16]
+
+    def git(command: str) -> str:
+        return subprocess.run(["git", *command.split()], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+    try:
+        return git("rev-parse HEAD").strip(), bool(git("status --porcelain --untracked-files=no").strip()), code
+    except (OSError, subprocess.CalledProcessError):  # no git, or not its checkout
+        return None, None, code
 
 
 @functools.cache

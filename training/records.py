@@ -8,7 +8,7 @@ import msgspec
 Group = Literal["all", "seen", "unseen"]
 
 
-class Record(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
     """A thing that is written as JSON. A field that is at its default is left out; unknown keys are ignored."""
 
 
@@ -26,15 +26,15 @@ class Machine(Record, frozen=True):
     processes: int
 
 
-class Run(Record, frozen=True):
+class TrainedRun(Record, frozen=True, kw_only=True):
     """What a run of either task is remembered by. Times are in seconds."""
 
-    name: str
     seed: int
     n_parameters: int
     train_seconds: float
     machine: Machine
-    identity: dict[str, object]  # settings, data and how it was computed: what another run must agree with
+    # Settings, data and how it was computed: what another run must agree with. Left out where runs stand side by side.
+    identity: dict[str, object] = {}
 
 
 class Epoch(Record, frozen=True):
@@ -71,7 +71,7 @@ class Scores(Record, frozen=True):
     confusion: list[list[int]]
 
 
-class ClassifierRun(Run, frozen=True):
+class ClassifierRun(TrainedRun, frozen=True, kw_only=True):
     """The record of a classifier."""
 
     epochs: list[Epoch]
@@ -100,7 +100,7 @@ class LanguageScores(Record, frozen=True):
     unk_rate: float
 
 
-class DecoderRun(Run, frozen=True):
+class DecoderRun(TrainedRun, frozen=True, kw_only=True):
     """The record of a decoder."""
 
     ff_dim: int

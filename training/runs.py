@@ -6,24 +6,35 @@ import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import msgspec
 import torch
 
 from common.checks import first_difference
-from common.files import UserError, read_as, read_json, write_json, write_text
+from common.files import UserError, read_as, write_json, write_text
 from dataset import Data, validation_split, validation_text
 from training.checkpoint import Checkpoints, Measurement
 from training.loop import train
 from training.machine import machine
 from training.processes import process
 from training.recipe import Run, Task
-from training.records import ClassifierRun, DecoderRun
+from training.records import ClassifierRun, DecoderRun, TrainedRun
 from training.tasks import task_of
 from training.weights import TrainedModel, count_parameters, save_model
 
 KINDS: dict[Task, type[ClassifierRun] | type[DecoderRun]] = {"classifier": ClassifierRun, "decoder": DecoderRun}
+
+
+Kind = TypeVar("Kind")
+Trained = TypeVar("Trained", bound=TrainedRun)
+
+
+class Remembered(msgspec.Struct, Generic[Kind]):
+    """A thing that was computed, and for what."""
+
+    value: Kind
+    identity: dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -64,10 +75,10 @@ def open_place(out: Path, device: torch.device, settings: dict[str, Any], resume
     return Place(out, device)
 
 
-def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
+def perform(run: Run, data: Data, place: Place) -> TrainedRun | None:
     """Train and measure `run`, or go on with it where it was interrupted, or read its record if it is finished.
 
-    Of processes that train together, only the first measures and writes; the others return an empty record.
+    Of processes that train together, only the first measures and writes; the others return None.
     """
     if finished := recorded(run, data, place):
         return finished
@@ -79,22 +90,21 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
         task,
         run.recipe.training,
         run.seed,
-        Checkpoints(place.checkpoint(run), {**identity, "machine": machine()}),
+        Checkpoints(place.checkpoint(run), {**identity, "machine": msgspec.to_builtins(machine())}),
         on_measurement=lambda history: write_metrics(place, run, history),
         label=run.name,
     )
     if process()[0]:
-        return {}
+        return None
     found = {
-        "name": run.name,
         "seed": run.seed,
         "n_parameters": count_parameters(task.model),
         "train_seconds": seconds,
         **task.summarise(history),
-        "machine": machine(),
+        "machine": msgspec.to_builtins(machine()),
         "identity": identity,
     }
-    record: dict[str, Any] = msgspec.to_builtins(msgspec.convert(found, KINDS[run.recipe.task]))
+    record = msgspec.convert(found, KINDS[run.recipe.task])
     if run.fold is None and not run.brief:
         save_model(place.weights(run), TrainedModel(task.model, data.tokenizer, data.corpus.class_names))
     write_json(place.record(run), record)
@@ -102,7 +112,7 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
     return record
 
 
-def recorded(run: Run, data: Data, place: Place) -> dict[str, Any] | None:
+def recorded(run: Run, data: Data, place: Place) -> TrainedRun | None:
     """The record of `run`, None if it is not finished; UserError if what is there is damaged, or of other settings or
     data."""
     if not place.record(run).exists():
@@ -111,8 +121,7 @@ def recorded(run: Run, data: Data, place: Place) -> dict[str, Any] | None:
     record = read_as(path, KINDS[run.recipe.task], "not a whole record of this run; delete it, and it is trained again")
     if record.identity != identity:
         raise UserError(f"{path}: of another run ({first_difference(record.identity, identity)}); take another --out")
-    found: dict[str, Any] = msgspec.to_builtins(record)
-    return found
+    return record
 
 
 def identity_of(run: Run, data: Data, place: Place) -> Any:
@@ -138,18 +147,18 @@ def collect_metrics(place: Place) -> None:
     write_text(place.out / "metrics.jsonl", "".join(part.read_text(encoding="utf-8") for part in parts))
 
 
-def remembered(path: Path, identity: Any, compute: Callable[[], Any]) -> Any:
+def remembered(path: Path, kind: type[Kind], identity: object, compute: Callable[[], Kind]) -> Kind:
     """What `path` holds, if it was computed for the same `identity`; else compute and write it."""
     identity = json.loads(json.dumps(identity))
     if path.exists():
-        kept = read_json(path)
-        if kept["identity"] == identity:
-            return kept["value"]
+        kept = read_as(path, Remembered[kind], "not whole; delete it, and it is made again")  # type: ignore[valid-type]
+        if kept.identity == identity:
+            return kept.value
     value = compute()
     write_json(path, {"value": value, "identity": identity})
     return value
 
 
-def public(record: dict[str, Any]) -> dict[str, Any]:
+def public(record: Trained) -> Trained:
     """A record without what serves only to find it again."""
-    return {key: value for key, value in record.items() if key not in ("identity", "name")}
+    return msgspec.structs.replace(record, identity={})

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import torch
 
 from dataset import Data, load_data
@@ -126,7 +127,7 @@ def outcome(case: Case, shaken: int | None = None) -> Any:
     data = data_in_blocks(run.recipe.architecture.block_size)
     with watched(shaken) as steps, tempfile.TemporaryDirectory() as folder:
         place = Place(Path(folder), torch.device("cpu"))
-        record = perform(run, data, place)
+        record: Any = msgspec.to_builtins(perform(run, data, place))
         found: dict[str, Any] = {"changes": dict(case.changes), "seed": case.seed, "losses": steps[:N_LOSSES]}
         found |= {key: value for key, value in record.items() if key not in NOT_NUMBERS}
         if case.task == "classifier" and place.weights(run).exists():

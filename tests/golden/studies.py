@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import msgspec
 import torch
 
 import studies.recipes
@@ -45,12 +46,14 @@ def exploration_outcome(shaken: int | None = None) -> Any:
         found = part3(study, data, place)
         report = page.report(study, data, place, "python main.py report", quick=False, ablation=None)
         sections = [one for one in page.compose(report, place.out / "figures") if one.title != PROVENANCE]
-    numbers = {key: value for key, value in numbers_of(found).items() if key != "claims"}  # the page has more of them
+    numbers = {
+        key: value for key, value in numbers_of(msgspec.to_builtins(found)).items() if key != "claims"
+    }  # the page has more of them
     numbers["comparisons"] = {title(row): row for row in numbers["comparisons"]}
     said = {
         "in short": page.in_short(report),
-        "claims": {claim["id"]: claim for claim in report["claims"]},
-        "attention": report["attention"],
+        "claims": {claim.id: msgspec.to_builtins(claim) for claim in report.claims},
+        "attention": msgspec.to_builtins(report.attention),
         "tables": {table.title: cells(table) for one in sections for table in (*one.tables, *one.more)},
     }
     return as_json({"part 3": numbers, "page": said, "pictures": pictures})
@@ -61,7 +64,7 @@ def ablation_outcome(shaken: int | None = None) -> Any:
     changes = {task: names[:N_CHANGES] for task, names in ablation.chosen().items()}
     with brief_recipes(shaken) as (data, place):
         found = ablation.ablation(changes, SEEDS, data, place, "python main.py ablation", n_workers=1)
-    rows = {f"{row['task']}: {row['variant']}": row for row in found["rows"]}
+    rows = {f"{row.task}: {row.variant}": msgspec.to_builtins(row) for row in found.rows}
     return as_json({"rows": rows, "tables": {one.title: cells(one) for one in tables.tables_of_ablation(found)}})
 
 
@@ -69,7 +72,7 @@ def measurement_outcome(shaken: int | None = None) -> Any:
     """What the measurement finds of both recipes, tiny, and its tables."""
     with brief_recipes(shaken) as (data, place):
         found = measure.measure(SEEDS, data, place, "python main.py measure", n_workers=1)
-    rows = {f"{row['task']}: {row['model']}: {row['measure']}": row for row in found["rows"]}
+    rows = {f"{row.task}: {row.model}: {row.measure}": msgspec.to_builtins(row) for row in found.rows}
     text = {one.title: cells(one) for one in tables.tables_of_measurement(found)}
     return as_json({"rows": rows, "in a sentence": {"all": tables.in_a_sentence(found)}, "tables": text})
 

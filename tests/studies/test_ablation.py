@@ -4,19 +4,24 @@ variant comes out better."""
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import pytest
 import torch
-from tiny import classifier_of, decoder_of
+from tiny import classifier_of, decoder_of, perform
+from worlds import classifier_run, decoder_run
 
 import main
 from common.files import UserError, write_json
 from dataset import Data
+from evaluation.statistics import Estimate
 from reporting import documents, page, terminal
 from studies import ablation
 from studies.ablation import CHANGES, MEASURES, WHOLE, chosen, file_name, variants_of
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES
+from studies.results import AblationResults, AblationRow
 from training.recipe import Recipe, Run, TrainingConfig, customise
-from training.runs import Place, perform
+from training.records import GroupAccuracy, LanguageScores, Machine
+from training.runs import Place
 from transformer import TransformerConfig
 
 GOOD, BAD = 1e-2, 1e-9  # learning rates: with the second one nothing is learned
@@ -79,23 +84,26 @@ def test_a_change_that_is_better_by_construction_comes_out_better_and_the_test_s
     changes: dict[ablation.Task, list[str]] = {"classifier": ["planted"], "decoder": ["planted"]}
     results = ablation.ablation(changes, (0, 1, 2), untouchable, place, "python main.py ablation", n_workers=1)
     for task, names in (("classifier", BASELINE_NAMES), ("decoder", NGRAM_NAMES)):
-        rows = {row["variant"]: row for row in results["rows"] if row["task"] == task}
+        rows = {row.variant: row for row in results.rows if row.task == task}
         assert list(rows) == [WHOLE, "planted", *names.values()]
-        assert {row["measure"] for row in rows.values()} == {MEASURES[task]}  # type: ignore[index]
-        assert rows[WHOLE]["estimate"] is None
-        estimate, sign = rows["planted"]["estimate"], 1 if change == GOOD else -1
+        assert {row.measure for row in rows.values()} == {MEASURES[task]}  # type: ignore[index]
+        assert rows[WHOLE].estimate is None
+        estimate, sign = rows["planted"].estimate, 1 if change == GOOD else -1
+        assert estimate is not None
         if task == "classifier":  # points, of 12 rows a fold
-            assert sign * estimate["mean"] > 20
-            assert rows[BASELINE_NAMES["majority"]]["values"] == pytest.approx([100 / 3] * 3)
+            assert sign * estimate.mean > 20
+            assert rows[BASELINE_NAMES["majority"]].values == pytest.approx([100 / 3] * 3)
         else:  # a ratio of perplexities: the smaller the better, and the interval says so
-            assert estimate["high"] < 0.95 if change == GOOD else estimate["low"] > 1.05
-            assert all(len(set(row["values"])) == 3 for row in rows.values())  # the trigram's, too, are those of folds
+            assert estimate.low is not None
+            assert estimate.high is not None
+            assert estimate.high < 0.95 if change == GOOD else estimate.low > 1.05
+            assert all(len(set(row.values)) == 3 for row in rows.values())  # the trigram's, too, are those of folds
         run = Run(task, planted(task, whole, change)[WHOLE], seed=2, fold=2)  # type: ignore[arg-type]
         record = perform(run, data, Place(tmp_path, torch.device("cpu")))
         value = (
             record["test"]["all"]["accuracy"] if task == "classifier" else record["scores"]["validation"]["perplexity"]
         )
-        assert rows[WHOLE]["values"][2] == value  # seed 2 is measured on fold 2
+        assert rows[WHOLE].values[2] == value  # seed 2 is measured on fold 2
     assert not list(place.out.glob("*.safetensors"))  # of an ablation nobody needs the weights
 
 
@@ -164,6 +172,12 @@ def test_bad_use_is_refused_before_anything_runs(
     assert not (tmp_path / "runs").exists()
 
 
+def results_of(rows: list[AblationRow]) -> AblationResults:
+    machine = Machine("0123456789abcdef", True, "c0de", "3.11.9", "2.0", "a processor", 2, 1, 1)
+    machines = [machine, msgspec.structs.replace(machine, torch="1.0")]
+    return AblationResults("ablation", "python main.py ablation", [0, 1], machines, 2, rows, 120.0)
+
+
 def test_the_readme_gets_the_tables(tmp_path: Path) -> None:
     rows = [
         ablation.row_of("decoder", WHOLE, [100.0, 100.0], [100.0, 100.0]),
@@ -171,15 +185,7 @@ def test_the_readme_gets_the_tables(tmp_path: Path) -> None:
         ablation.row_of("classifier", WHOLE, [60.0, 62.0], [60.0, 62.0]),
         ablation.row_of("classifier", "no luck", [57.0, 61.0], [60.0, 62.0]),
     ]
-    machine = {"commit": "0123456789abcdef", "dirty": True, "code": "c0de", "torch": "2.0"}
-    machine |= {"processor": "a processor", "threads": 1, "processes": 1}
-    results = {
-        "command_line": "python main.py ablation",
-        "seeds": [0, 1],
-        "machines": [machine, machine | {"torch": "1.0"}],
-        "rows": rows,
-        "total_seconds": 120.0,
-    }
+    results = results_of(rows)
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- ablation -->\nstale\n<!-- /ablation -->\nafter\n")
     documents.fill_ablation(readme, results)
@@ -198,9 +204,9 @@ def test_the_readme_gets_the_tables(tmp_path: Path) -> None:
 def test_results_that_were_measured_otherwise_are_refused(tmp_path: Path) -> None:
     """Earlier versions measured the decoder on the test texts: the note below the table would say what is not so."""
     row = ablation.row_of("decoder", WHOLE, [100.0, 110.0], [100.0, 110.0])
-    write_json(tmp_path / "new.json", {"command": "ablation", "rows": [row]})
-    assert page.read_ablation(tmp_path / "new.json")["rows"] == [row]
-    write_json(tmp_path / "old.json", {"command": "ablation", "rows": [row | {"measure": "perplexity"}]})
+    write_json(tmp_path / "new.json", results_of([row]))
+    assert page.read_ablation(tmp_path / "new.json") == results_of([row])
+    write_json(tmp_path / "old.json", results_of([msgspec.structs.replace(row, measure="perplexity")]))
     with pytest.raises(UserError, match=r"old\.json: of an earlier version, which measured otherwise"):
         page.read_ablation(tmp_path / "old.json")
 
@@ -208,19 +214,18 @@ def test_results_that_were_measured_otherwise_are_refused(tmp_path: Path) -> Non
 def test_a_row_says_how_far_a_variant_is_from_the_recipe() -> None:
     """In points for accuracies, as a ratio for perplexities; with all pairs alike the interval is a point."""
     row = ablation.row_of("classifier", "no x", [57.0, 61.0, 60.0], [60.0, 64.0, 63.0])
-    estimate = {"mean": -3.0, "low": -3.0, "high": -3.0, "sd": 0.0, "median": -3.0, "n": 3}
-    assert row == {
-        **{"task": "classifier", "variant": "no x", "measure": "validation accuracy, %", "unit": "points"},
-        **{"values": [57.0, 61.0, 60.0], "estimate": estimate},
-    }
+    estimate = Estimate(-3.0, -3.0, -3.0, 0.0, -3.0, 3)
+    values = [57.0, 61.0, 60.0]
+    assert row == AblationRow("classifier", "no x", "validation accuracy, %", values, "points", estimate)
     row = ablation.row_of("decoder", "no y", [400.0, 200.0, 100.0], [200.0, 100.0, 50.0])
-    assert (row["measure"], row["unit"], row["values"]) == ("validation perplexity", "ratio", [400.0, 200.0, 100.0])
-    assert (row["task"], row["variant"]) == ("decoder", "no y")
-    assert (row["estimate"]["mean"], row["estimate"]["low"]) == pytest.approx((2.0, 2.0))
-    assert ablation.row_of("decoder", WHOLE, [400.0], [400.0])["estimate"] is None
+    assert (row.measure, row.unit, row.values) == ("validation perplexity", "ratio", [400.0, 200.0, 100.0])
+    assert (row.task, row.variant) == ("decoder", "no y")
+    assert row.estimate is not None
+    assert (row.estimate.mean, row.estimate.low) == pytest.approx((2.0, 2.0))
+    assert ablation.row_of("decoder", WHOLE, [400.0], [400.0]).estimate is None
 
 
 def test_a_variant_is_measured_on_what_was_held_out() -> None:
-    groups = {"all": {"accuracy": 61.0}, "seen": {"accuracy": 62.0}, "unseen": {"accuracy": 63.0}}
-    assert ablation.measure("classifier", {"test": groups}) == 61.0
-    assert ablation.measure("decoder", {"scores": {"validation": {"perplexity": 250.0}}}) == 250.0
+    groups = {name: GroupAccuracy(9, value) for name, value in (("all", 61.0), ("seen", 62.0), ("unseen", 63.0))}
+    assert ablation.measure(classifier_run(test=groups)) == 61.0
+    assert ablation.measure(decoder_run(scores={"validation": LanguageScores(250.0, None, 1.0, 0.0)})) == 250.0

@@ -6,10 +6,9 @@ from typing import Any
 
 import pytest
 import worlds
-from worlds import TEXTS, all_true, interval, judged, seeds, typed
+from worlds import TEXTS, all_true, interval, judge, judged, seeds, typed
 
 from evaluation.statistics import Estimate
-from studies.claims import judge
 from studies.published import CLAIMS, PUBLISHED
 
 EPSILON = 1e-6
@@ -449,8 +448,8 @@ def test_only_claims_with_evidence_are_judged(results: dict[str, Any]) -> None:
     assert set(verdicts(results | {"attention": {"encoder": results["attention"]["encoder"]}})) == set(CLAIMS) - {"C5"}
     half = results | {"classifier": {}, "decoder": {}, "timing": {}, "extrapolation": {}, "halves": []}
     assert set(verdicts(judged(half))) == {"C2", "C5", "C13"}
-    empty = {"classifier": {}, "decoder": {}, "comparisons": [], "test_names": [], "block_size": 32}
-    assert judge(empty) == []
+    empty: dict[str, Any] = {name: {} for name in ("classifier", "decoder", "timing", "extrapolation", "validation", "attention")}
+    assert judge(judged(results | empty)) == []
 
 
 def test_a_decoder_of_one_width_has_nothing_to_say_of_width(results: dict[str, Any]) -> None:

@@ -5,9 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from tiny import classifier_of, decoder_of
+from worlds import classifier_run, decoder_run
 
 import main
 from dataset import Data
@@ -19,7 +21,9 @@ from speechesdataset.presidents import presidents
 from studies import measure
 from studies.measure import TOGETHER, accuracies, perplexities, row_of
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, language_baselines
+from studies.results import MeasuredData, MeasuredRow, MeasureResults
 from training.recipe import Recipe, TrainingConfig
+from training.records import LanguageScores, Machine
 from training.runs import Place
 from transformer import TransformerConfig
 
@@ -55,24 +59,27 @@ def test_a_recipe_that_is_better_by_construction_comes_out_better(
     for task, opponents in (("classifier", BASELINE_NAMES), ("decoder", NGRAM_NAMES)):
         models = tables.measured(results, task)
         assert list(models) == ["best", "report", *opponents]
-        assert all(row["estimate"] is None for row in models["best"].values())
+        assert all(row.estimate is None for row in models["best"].values())
         for name in ("best", "report"):
-            runs = results[task][name]
-            assert [run["seed"] for run in runs] == [0, 1]
+            runs = getattr(results, task)[name]
+            assert [run.seed for run in runs] == [0, 1]
             if task == "classifier":
                 assert list(models[name]) == ["all", "seen", "unseen"]
                 for group in models[name]:
-                    found = [run["test"][group]["accuracy"] for run in runs]
-                    assert models[name][group]["values"] == pytest.approx(found)
+                    found = [run.test[group].accuracy for run in runs]
+                    assert models[name][group].values == pytest.approx(found)
             else:
                 assert list(models[name]) == ["hbush", "obama", "wbush", TOGETHER]
-                found = [run["iterations"][-1]["perplexity"]["obama"] for run in runs]
-                assert models[name]["obama"]["values"] == pytest.approx(found)
+                found = [run.iterations[-1].perplexity["obama"] for run in runs]
+                assert models[name]["obama"].values == pytest.approx(found)
     points = tables.measured(results, "classifier")["report"]["all"]
-    assert sign * points["estimate"]["mean"] > 15
-    assert sign * points["items"]["mean"] > 15
-    ratio = tables.measured(results, "decoder")["report"][TOGETHER]["estimate"]
-    assert ratio["mean"] < 0.95 if best == GOOD else ratio["mean"] > 1.05
+    assert points.estimate is not None
+    assert points.items is not None
+    assert sign * points.estimate.mean > 15
+    assert sign * points.items.mean > 15
+    ratio = tables.measured(results, "decoder")["report"][TOGETHER].estimate
+    assert ratio is not None
+    assert ratio.mean < 0.95 if best == GOOD else ratio.mean > 1.05
     assert not list(tmp_path.glob("*.safetensors"))
 
 
@@ -82,11 +89,11 @@ def test_accuracies_by_hand(data: Data) -> None:
     corpus = replace(data.corpus, test=data.corpus.test[:4])
     four = replace(data, corpus=corpus, test=test, seen=torch.tensor([False, False, False, True]))
     runs = {
-        "best": [{"predictions": [0, 1, 2, 1]}, {"predictions": [0, 1, 2, 0]}],
-        "report": [{"predictions": [0, 2, 1, 0]}, {"predictions": [0, 0, 0, 1]}],
+        "best": [classifier_run(predictions=found) for found in ([0, 1, 2, 1], [0, 1, 2, 0])],
+        "report": [classifier_run(predictions=found) for found in ([0, 2, 1, 0], [0, 0, 0, 1])],
     }
-    rows = {(row["model"], row["measure"]): row for row in accuracies(runs, four)}
-    assert {key: row["values"] for key, row in rows.items() if key[0] in runs} == {
+    rows: dict[Any, Any] = {(row.model, row.measure): row for row in accuracies(runs, four)}
+    assert {key: row.values for key, row in rows.items() if key[0] in runs} == {
         ("best", "all"): [75.0, 100.0],
         ("best", "seen"): [0.0, 100.0],
         ("best", "unseen"): [100.0, 100.0],
@@ -94,16 +101,16 @@ def test_accuracies_by_hand(data: Data) -> None:
         ("report", "seen"): [100.0, 0.0],
         ("report", "unseen"): [pytest.approx(100 / 3)] * 2,
     }
-    assert [rows["best", group]["n"] for group in ("all", "seen", "unseen")] == [4, 1, 3]
-    assert rows["report", "all"]["estimate"]["mean"] == pytest.approx((25 + 75) / 2)  # the pairs are seeds
-    assert rows["report", "all"]["items"]["mean"] == pytest.approx((0 + 100 + 100 + 0) / 4)  # the pairs are rows
-    assert (rows["report", "all"]["estimate"]["n"], rows["report", "all"]["items"]["n"]) == (2, 4)
+    assert [rows["best", group].n for group in ("all", "seen", "unseen")] == [4, 1, 3]
+    assert rows["report", "all"].estimate.mean == pytest.approx((25 + 75) / 2)  # the pairs are seeds
+    assert rows["report", "all"].items.mean == pytest.approx((0 + 100 + 100 + 0) / 4)  # the pairs are rows
+    assert (rows["report", "all"].estimate.n, rows["report", "all"].items.n) == (2, 4)
     majority = rows["majority", "all"]  # class 0 is predicted for every row
-    assert majority["values"] == [50.0]
-    assert majority["estimate"]["mean"] == pytest.approx((25 + 50) / 2)
-    assert majority["items"]["mean"] == pytest.approx((0 + 100 + 100 + (50 - 100)) / 4)
+    assert majority.values == [50.0]
+    assert majority.estimate.mean == pytest.approx((25 + 50) / 2)
+    assert majority.items.mean == pytest.approx((0 + 100 + 100 + (50 - 100)) / 4)
     none_seen = replace(four, seen=torch.zeros(4, dtype=torch.bool))
-    assert {row["measure"] for row in accuracies(runs, none_seen)} == {"all"}
+    assert {row.measure for row in accuracies(runs, none_seen)} == {"all"}
 
 
 def test_perplexities_by_hand(data: Data) -> None:
@@ -111,46 +118,45 @@ def test_perplexities_by_hand(data: Data) -> None:
     streams = dict(list(data.test_streams.items())[:2])
     two, (a, b) = replace(data, test_streams=streams), streams
     runs = {
-        "best": [{"scores": {a: {"perplexity": 100.0}, b: {"perplexity": 400.0}}}] * 3,
-        "report": [{"scores": {a: {"perplexity": 200.0}, b: {"perplexity": 800.0}}}] * 3,
+        name: [decoder_run(scores={a: LanguageScores(one, None, 1.0, 0.0), b: LanguageScores(two_, None, 1.0, 0.0)})] * 3
+        for name, one, two_ in (("best", 100.0, 400.0), ("report", 200.0, 800.0))
     }
-    rows = {(row["model"], row["measure"]): row for row in perplexities(runs, two)}
-    assert rows["best", TOGETHER]["values"] == pytest.approx([200.0] * 3)
-    assert rows["report", TOGETHER]["values"] == pytest.approx([400.0] * 3)
+    rows: dict[Any, Any] = {(row.model, row.measure): row for row in perplexities(runs, two)}
+    assert rows["best", TOGETHER].values == pytest.approx([200.0] * 3)
+    assert rows["report", TOGETHER].values == pytest.approx([400.0] * 3)
     for measured in (a, b, TOGETHER):
-        assert rows["report", measured]["estimate"]["mean"] == pytest.approx(0.5)  # best / report
-    ngram = language_baselines(two)["ngram"][a]["perplexity"]
-    assert rows["ngram", a]["values"] == [ngram]
-    assert rows["ngram", a]["estimate"]["mean"] == pytest.approx(100 / ngram)
+        assert rows["report", measured].estimate.mean == pytest.approx(0.5)  # best / report
+    ngram = language_baselines(two)["ngram"][a].perplexity
+    assert rows["ngram", a].values == [ngram]
+    assert rows["ngram", a].estimate.mean == pytest.approx(100 / ngram)
 
 
 @pytest.fixture
-def results() -> dict[str, Any]:
+def results() -> MeasureResults:
     """Made-up results of two seeds."""
 
     def estimate(mean: float, low: float, high: float) -> Estimate:
         return Estimate(mean, low, high, 1.0, mean, 2)
 
-    def classifier(model: str, values: list[float], mean: float = 0.0) -> dict[str, Any]:
+    def classifier(model: str, values: list[float], mean: float = 0.0) -> MeasuredRow:
         row = row_of("classifier", model, "all", values, estimate(mean, mean - 1, mean + 1))
-        items = None if model == "best" else vars(estimate(mean, mean - 4, mean + 4))
-        return row | {"n": 450, "items": items}
+        items = None if model == "best" else estimate(mean, mean - 4, mean + 4)
+        return msgspec.structs.replace(row, n=450, items=items)
 
-    def decoder(model: str, values: list[float], ratio: float = 1.0) -> list[dict[str, Any]]:
+    def decoder(model: str, values: list[float], ratio: float = 1.0) -> list[MeasuredRow]:
         rows = {"a": [2 * value for value in values], "b": [value / 2 for value in values], TOGETHER: values}
         return [
             row_of("decoder", model, name, own, estimate(ratio, ratio - 0.01, ratio + 0.01))
             for name, own in rows.items()
         ]
 
-    machine = {"commit": "0123456789abcdef", "dirty": False, "code": "c0de", "torch": "2.0"}
-    machine |= {"processor": "a processor", "threads": 1, "processes": 1}
-    return {
-        "command_line": "python main.py measure --seeds 2",
-        "seeds": [0, 1],
-        "machines": [machine],
-        "data": {"class_names": ["Ann", "Bob", "Cy"], "n_train_rows": 1500, "fingerprint": "f" * 64},
-        "rows": [
+    return MeasureResults(
+        command="measure",
+        command_line="python main.py measure --seeds 2",
+        seeds=[0, 1],
+        machines=[Machine("0123456789abcdef", False, "c0de", "3.11.9", "2.0", "a processor", 2, 1, 1)],
+        data=MeasuredData("data", "f" * 64, ["Ann", "Bob", "Cy"], 1500),
+        rows=[
             classifier("best", [65.0, 67.0]),
             classifier("report", [59.0, 61.0], 6.0),
             classifier("tfidf", [64.0], 2.0),
@@ -162,12 +168,16 @@ def results() -> dict[str, Any]:
             *decoder("ngram", [150.0], 0.67),
             *decoder("ngram_unk", [99.0], 1.02),
         ],
-        "classifier": {"best": [{"trained": True}] * 2, "report": [{"trained": True}, {"trained": False}]},
-        "total_seconds": 600.0,
-    }
+        classifier={
+            name: [classifier_run(trained=trained) for trained in runs]
+            for name, runs in (("best", (True, True)), ("report", (True, False)))
+        },
+        decoder={},
+        total_seconds=600.0,
+    )
 
 
-def test_tables_and_sentences_say_who_is_ahead_of_whom(results: dict[str, Any]) -> None:
+def test_tables_and_sentences_say_who_is_ahead_of_whom(results: MeasureResults) -> None:
     classifiers, decoders = tables.tables_of_measurement(results)
     header = ["classifier", "all (450)", "best recipe against it, over seeds", "over rows"]
     assert classifiers.header == header
@@ -191,10 +201,13 @@ def test_tables_and_sentences_say_who_is_ahead_of_whom(results: dict[str, Any]) 
     ]
 
 
-def test_rows_that_no_model_has_read_are_what_counts(results: dict[str, Any]) -> None:
-    found = [row for row in results["rows"] if row["task"] == "classifier"]
-    unseen = [row | {"measure": "unseen", "n": 199, "values": [value - 30 for value in row["values"]]} for row in found]
-    more = results | {"rows": results["rows"] + unseen}
+def test_rows_that_no_model_has_read_are_what_counts(results: MeasureResults) -> None:
+    unseen = [
+        msgspec.structs.replace(row, measure="unseen", n=199, values=[value - 30 for value in row.values])
+        for row in results.rows
+        if row.task == "classifier"
+    ]
+    more = msgspec.structs.replace(results, rows=[*results.rows, *unseen])
     header = tables.tables_of_measurement(more)[0].header
     assert header == [
         "classifier",
@@ -206,13 +219,13 @@ def test_rows_that_no_model_has_read_are_what_counts(results: dict[str, Any]) ->
     assert tables.in_a_sentence(more)[0].startswith("The best classifier: accuracy 36.0 ± 1.4% on unseen test rows")
 
 
-def test_the_terminal_says_the_same_and_how_long_it_took(results: dict[str, Any]) -> None:
+def test_the_terminal_says_the_same_and_how_long_it_took(results: MeasureResults) -> None:
     lines = terminal.measure_text(results).splitlines()
     assert lines[-4:-1] == tables.in_a_sentence(results)
     assert lines[-1] == "It took 10.0 minutes."
 
 
-def test_a_document_gets_the_sentences_and_the_tables(results: dict[str, Any], tmp_path: Path) -> None:
+def test_a_document_gets_the_sentences_and_the_tables(results: MeasureResults, tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("# Orator\n<!-- measure -->\nstale\n<!-- /measure -->\n## More\n")
     documents.fill_measurement(readme, results)

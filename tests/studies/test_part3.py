@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from tiny import classifier_of, decoder_of
@@ -21,27 +22,33 @@ from worlds import (
     TEXTS,
     TRAIN_ACCURACY,
     by_seed,
+    classifier_run,
+    compare,
     comparisons,
+    decoder_run,
     intercept,
     made_up,
+    record,
     seeds,
     swapped,
     typed,
 )
 
 import studies.comparisons
+import studies.results
 import studies.study
 from dataset import Data, Stream
 from evaluation.perplexity import Protocol, perplexity, token_nats
 from reporting import tables
 from studies import figures, lengths, part3, timing
 from studies.recipes import RECIPES
-from studies.results import Reading
+from studies.results import LengthPerplexity, Reading, Timing
 from studies.study import Study, plan
 from tokenizer import Tokenizer
 from training import loop, tasks
 from training.models import build_decoder
 from training.recipe import Recipe, Run, TrainingConfig, customise
+from training.records import ClassifierRun, DecoderRun, Epoch, GroupAccuracy, Iteration, TrainedRun
 from training.runs import Place
 from training.weights import TrainedModel, save_model
 from transformer import TransformerConfig
@@ -132,7 +139,7 @@ def test_a_validation_run_is_measured_on_the_fold_of_its_seed() -> None:
 
 def test_decoders_are_read_at_other_lengths_with_alibi_and_measured_at_their_end_at_other_widths() -> None:
     recipes = STUDY.decoders()
-    for (_, name, seed), run in plan("decoder", recipes, (3, 4)).items():
+    for (_, name, seed), run in plan("decoder", recipes, (3, 4), brief=STUDY.widths()).items():
         own = "learned" if name == "ff8" else name
         lengths = (16, 32, 64) if name == "alibi" else ()
         assert run == Run(f"decoder-{own}-seed{seed}", recipes[name], seed, lengths=lengths, brief=name == "ff4")
@@ -142,8 +149,9 @@ def test_decoders_are_read_at_other_lengths_with_alibi_and_measured_at_their_end
 # ------------------------------------------------------------------------------------------------------------- choice
 
 
-def accuracies(*by_seed: float) -> list[dict[str, Any]]:
-    return [{"test": {"all": {"accuracy": value}, "unseen": {"accuracy": value - 50}}} for value in by_seed]
+def accuracies(*by_seed: float) -> list[ClassifierRun]:
+    groups = [{"all": GroupAccuracy(9, value), "unseen": GroupAccuracy(9, value - 50)} for value in by_seed]
+    return [classifier_run(test=test) for test in groups]
 
 
 def test_the_chosen_rate_is_the_one_with_the_highest_mean() -> None:
@@ -156,8 +164,8 @@ def test_the_chosen_rate_is_the_one_with_the_highest_mean() -> None:
     assert studies.study.best_rate(validation) == "batch-norm-dropout-0.3"
     assert studies.study.best_rate(dict(reversed(validation.items()))) == "batch-norm-dropout-0.3"
     assert studies.study.best_rate({}) is None
-    assert studies.study.accuracies(validation["batch-norm-dropout-0.3"]) == [60.0, 62.0, 61.0]
-    assert studies.study.accuracies(validation["batch-norm-dropout-0.3"], "unseen") == [10.0, 12.0, 11.0]
+    assert studies.results.accuracies(validation["batch-norm-dropout-0.3"]) == [60.0, 62.0, 61.0]
+    assert studies.results.accuracies(validation["batch-norm-dropout-0.3"], "unseen") == [10.0, 12.0, 11.0]
 
 
 # -------------------------------------------------------------------------------------------------------- comparisons
@@ -184,7 +192,7 @@ def same(found: Any, expected: Any) -> bool:
 )
 def test_every_comparison_is_of_its_variant_against_its_base(results: dict[str, Any], missing: dict[str, Any]) -> None:
     results |= missing
-    found, expected = studies.comparisons.compare(results, LABELS), comparisons(results)
+    found, expected = compare(results, LABELS), comparisons(results)
     assert len(found) == len(expected)
     for row, other in zip(found, expected):
         assert same(row, other), (row, other)
@@ -193,24 +201,25 @@ def test_every_comparison_is_of_its_variant_against_its_base(results: dict[str, 
 def test_a_width_is_compared_with_each_narrower_one(results: dict[str, Any]) -> None:
     decoder = results["decoder"]
     decoder["ff64"] = decoder["ff100"]
-    pairs = dict.fromkeys((row["variant"], row["base"]) for row in studies.comparisons.compare(results, LABELS))
+    results["widths"].append("ff64")
+    pairs = dict.fromkeys((row["variant"], row["base"]) for row in compare(results, LABELS))
     assert [pair for pair in pairs if pair[0].startswith("ff")] == [("ff256", "ff100"), ("ff256", "ff64")]
 
 
 def test_rows_that_are_all_seen_give_no_comparison_of_unseen_ones(results: dict[str, Any]) -> None:
-    runs = results["classifier"]
-    for run in runs["alibi"]:
+    for run in results["classifier"]["alibi"]:
         run["test"]["unseen"] = {"n": 0, "accuracy": None}
-    rows = studies.comparisons.compare_classifiers("alibi", "learned", runs["alibi"], runs["learned"], LABELS)
+    runs = record(results).classifier
+    rows = [*studies.comparisons.compare_classifiers("alibi", "learned", runs["alibi"], runs["learned"], LABELS)]
     assert [(row.measure, row.rows) for row in rows] == [("test accuracy", "all"), ("train - test accuracy", None)]
     assert rows[0].items is not None
 
 
 def test_a_length_that_is_undefined_or_has_nothing_to_stand_against_is_not_compared(results: dict[str, Any]) -> None:
-    read = results["extrapolation"]
-    assert studies.comparisons.compare_lengths("learned", read["learned"], 32) == []
-    assert studies.comparisons.compare_lengths("alibi", read["alibi"], 33) == []
-    rows = studies.comparisons.compare_lengths("none", read["none"], 128)
+    read = record(results).extrapolation
+    assert list(studies.comparisons.compare_lengths("learned", read["learned"], 32)) == []
+    assert list(studies.comparisons.compare_lengths("alibi", read["alibi"], 33)) == []
+    rows = list(studies.comparisons.compare_lengths("none", read["none"], 128))
     assert len(rows) == 3 * 3 * 4  # three other lengths, three texts, four protocols
     first = next(row for row in rows if (row.text, row.length) == ("obama", 64))
     assert (first.variant, first.base) == ("none", "none")
@@ -307,9 +316,7 @@ def test_a_variant_whose_steps_are_slower_comes_out_slower_in_its_own_row(
     clock.install(monkeypatch)
     variants = {name: customise(getattr(STUDY, task), positions=name) for name in rows}
     timed = timing.time_task(variants, STUDY, data, place)
-    assert {name: timed[name] for name in ("n_steps", "n_steps_of_a_training", "threads")} == {
-        **{"n_steps": n_steps, "n_steps_of_a_training": total, "threads": 1}
-    }
+    assert (timed.n_steps, timed.n_steps_of_a_training, timed.threads) == (n_steps, total, 1)
     by_round = [clock.timed[start : start + 3] for start in range(0, len(clock.timed), 3)]
     assert [sorted(once) for once in by_round] == [sorted(rows)] * 6  # each variant once a round, the warm-up's too
     assert len(set(map(tuple, by_round))) > 2  # in an order that changes
@@ -319,10 +326,10 @@ def test_a_variant_whose_steps_are_slower_comes_out_slower_in_its_own_row(
     assert clock.steps == [min(10, total)] * 3 + [n_steps] * 15
     for name in rows:
         cost = COST[task][name] * n_steps
-        assert timed["seconds"][name] == pytest.approx([cost * (1 + 0.1 * number) for number in range(1, 6)])
-    results["timing"] = {task: timed}
-    results["comparisons"] = studies.comparisons.compare(results, LABELS)
-    table = tables.times(results, task)
+        assert timed.seconds[name] == pytest.approx([cost * (1 + 0.1 * number) for number in range(1, 6)])
+    results["timing"] = {task: msgspec.to_builtins(timed)}
+    results["comparisons"] = compare(results, LABELS)
+    table = tables.times(record(results), task)
     for row, (median, least, whole, change) in zip(table.rows, rows.values()):
         assert row[1:4] == [f"{median:.2f}", f"{least:.2f}", f"{whole:.1f}"]
         assert typed(row[4] or "") == (f"{change} [{change}, {change}] %" if change else "")
@@ -333,13 +340,13 @@ def test_times_are_kept_for_the_same_recipes_data_and_machine(
 ) -> None:
     place, timed = Place(tmp_path, torch.device("cpu")), []
 
-    def time_task(recipes: dict[str, Recipe], study: Study, given: Data, where: Place) -> dict[str, Any]:
+    def time_task(recipes: dict[str, Recipe], study: Study, given: Data, where: Place) -> Timing:
         assert (given, where) == (data, place)
         assert {name: recipe.architecture.positions for name, recipe in recipes.items()} == {
             name: name for name in ("learned", "alibi", "none")
         }
         timed.append(next(iter(recipes.values())).task)
-        return {"share": study.timed_share, "task": timed[-1]}
+        return Timing(len(timed), 9, 1, {timed[-1]: [study.timed_share]})
 
     monkeypatch.setattr(timing, "time_task", time_task)
     found = timing.time_variants(STUDY, data, place)
@@ -409,19 +416,18 @@ def test_perplexity_by_length_protocol_and_window(positions: Any, tmp_path: Path
         nats = {name: token_nats(decoder, stream.ids, protocol, window=window) for name, stream in streams.items()}
         return {name: perplexity(values) for name, values in nats.items()}
 
-    expected = []
+    expected: list[LengthPerplexity] = []
     for sliding in (False, True):
         for length in (4, 8, 16, 32):
             for window in (None, 3):
                 found: Any = {"one": None, "two": None}
                 if positions != "learned" or length == 4:
                     found = by_hand(Protocol(length, length // 2 if sliding else None), window)
-                row = {"length": length, "sliding": sliding, "window": window}
-                expected.append({**row, "perplexity": found})
+                expected.append(LengthPerplexity(length, sliding, window, found))
     found = lengths.perplexity_by_length(run, data, place)
-    assert same(found, expected)
+    assert same(msgspec.to_builtins(found), msgspec.to_builtins(expected))
     if positions != "learned":
-        assert len({tuple(row["perplexity"].values()) for row in found}) > 12  # so that any other would show
+        assert len({tuple(row.perplexity.values()) for row in found}) > 12  # so that any other would show
     assert lengths.perplexity_by_length(run, replace_nothing(data), place) == found  # kept, and found again
     assert (tmp_path / "runs" / "decoder-x-seed7.lengths.json").exists()
 
@@ -436,30 +442,37 @@ def replace_nothing(data: Any) -> Any:
 
 def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[Run] = []
+    named: dict[str, str] = {}  # of the code of its machine, which stays in a public record, the run
 
-    def perform_all(wanted: list[Run], data: Any, place: str, n_workers: int) -> list[dict[str, Any]]:
+    def perform_all(wanted: list[Run], data: Any, place: str, n_workers: int) -> list[TrainedRun]:
         assert (place, n_workers) == ("place", 7)
         done.extend(wanted)
-        return [{"name": run.name, "identity": run, "of": run.name, "machine": {"n": run.seed}} for run in wanted]
+        of_task = {"classifier": classifier_run, "decoder": decoder_run}
+        machine = classifier_run().machine
+        found = []
+        for run in wanted:
+            named[f"code of {run.name}"] = run.name
+            here = msgspec.structs.replace(machine, code=f"code of {run.name}")
+            found.append(of_task[run.recipe.task](identity={"run": 1}, seed=run.seed, machine=here))
+        return found
 
-    labels = torch.tensor([2, 0, 1])
     data: Any = SimpleNamespace(
         tokenizer=[0] * 99,
         corpus=SimpleNamespace(class_names=["a", "b"]),
         test_streams={"one": 1, "two": 2},
-        test=SimpleNamespace(labels=labels),
+        test=SimpleNamespace(labels=torch.tensor([2, 0, 1])),
     )
     seen: dict[str, Any] = {}
     monkeypatch.setattr(part3, "perform_all", perform_all)
     monkeypatch.setattr(part3, "recorded", lambda run, given, place: seen.setdefault("checked", []).append(run))
     monkeypatch.setattr(part3, "time_variants", lambda study, given, place: {"timed": len(done)})
     monkeypatch.setattr(part3, "extrapolate", lambda runs, given, place, n: {"read": [list(runs), place, n]})
-    monkeypatch.setattr(part3, "language_baselines", lambda given: {"ngram": {"one": {"perplexity": 5.0, "x": 1}}})
+    monkeypatch.setattr(part3, "language_baselines", lambda given: {"ngram": "scores"})
     monkeypatch.setattr(part3, "classifier_baselines", lambda given: {"majority": "half"})
     monkeypatch.setattr(part3, "best_rate", lambda validation: ("best of", list(validation)))
-    monkeypatch.setattr(part3, "compare", lambda results, labels: [list(results), labels])
+    monkeypatch.setattr(part3, "compare", lambda results, labels: [(results.comparisons, results.seeds, labels)])
     study = replace(STUDY, n_workers=7)
-    found = part3.explore(study, data, "place")  # type: ignore[arg-type]
+    found: Any = part3.explore("a command", study, data, "place")  # type: ignore[arg-type]
     kinds = {
         "classifier": study.classifiers(),
         "decoder": study.decoders(),
@@ -467,49 +480,36 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     }
     for kind, variants in kinds.items():
         shared = {"original": "learned", "ff8": "learned"}
-        assert found[kind] == {
-            name: [{"of": f"{kind}-{shared.get(name, name)}-seed{seed}", "machine": {"n": seed}} for seed in (3, 4)]
-            for name in variants
+        runs = getattr(found, kind)
+        assert {name: [(named[run.machine.code], run.seed) for run in own] for name, own in runs.items()} == {
+            name: [(f"{kind}-{shared.get(name, name)}-seed{seed}", seed) for seed in (3, 4)] for name in variants
         }
-    assert [run.seed for run in done] == [3] * 21 + [
-        4
-    ] * 21  # 13 classifiers, 6 decoders, 4 on folds, two of them twice
+        assert all(run.identity == {} for own in runs.values() for run in own)
+    # 13 classifiers, 6 decoders, 4 on folds, two of them twice
+    assert [run.seed for run in done] == [3] * 21 + [4] * 21
     assert len(set(done)) == len(done)
     assert seen["checked"] == done
-    names = [
-        "recipe",
-        "seed",
-        "seeds",
-        "vocabulary_size",
-        "class_names",
-        "test_names",
-        "block_size",
-        "halves",
-        "timing",
-    ]
-    assert [found[name] for name in names] == [
-        *("report", 3, [3, 4], 99, ["a", "b"], ["one", "two"], 8, ["alibi", "regularize"]),
+    names = ["command", "recipe", "seed", "seeds", "vocabulary_size", "class_names", "test_names", "block_size"]
+    names += ["halves", "widths", "timing"]
+    assert [getattr(found, name) for name in names] == [
+        *("a command", "report", 3, [3, 4], 99, ["a", "b"], ["one", "two"], 8, ["alibi", "regularize"], ["ff8", "ff4"]),
         {"timed": 0},  # before anything trains
     ]
-    assert found["machines"] == [{"n": 3}, {"n": 4}]
-    assert found["baselines"] == {"majority": "half", "ngram": {"one": 5.0}}
-    assert found["ngram_scores"] == {"ngram": {"one": {"perplexity": 5.0, "x": 1}}}
-    assert found["chosen_rate"] == ("best of", [f"batch-norm-dropout-{rate}" for rate in RATES])
-    assert found["comparisons"] == [list(found)[:-1], [2, 0, 1]]
+    assert len(found.machines) == len(done)
+    assert found.baselines == {"majority": "half"}
+    assert found.ngram_scores == {"ngram": "scores"}
+    assert found.chosen_rate == ("best of", [f"batch-norm-dropout-{rate}" for rate in RATES])
+    assert found.comparisons == [([], [3, 4], [2, 0, 1])]
     everything = plan("classifier", kinds["classifier"], (3, 4)) | plan("decoder", kinds["decoder"], (3, 4))
     everything |= plan("validation", kinds["validation"], (3, 4))
-    assert found["extrapolation"] == {"read": [list(everything), "place", 7]}
-    half = part3.explore(replace(study, alibi=False), data, "place")  # type: ignore[arg-type]
-    assert [half[name] for name in ("timing", "extrapolation", "ngram_scores", "decoder", "halves")] == [
-        *({}, {}, {}, {}, ["regularize"])
-    ]
-    assert half["baselines"] == {"majority": "half"}
-    half = part3.explore(replace(study, regularize=False), data, "place")  # type: ignore[arg-type]
-    assert (half["validation"], half["halves"], list(half["classifier"])) == (
-        {},
-        ["alibi"],
-        ["learned", "alibi", "none"],
-    )
+    assert found.extrapolation == {"read": [list(everything), "place", 7]}
+    assert {run.brief for run in done if run.name.startswith("decoder-ff4")} == {True}
+    assert {run.brief for run in done if run.name.startswith("decoder-learned")} == {False}
+    half: Any = part3.explore("a command", replace(study, alibi=False), data, "place")  # type: ignore[arg-type]
+    assert (half.timing, half.extrapolation, half.ngram_scores, half.decoder) == ({}, {}, {}, {})
+    assert (half.halves, half.widths, half.baselines) == (["regularize"], [], {"majority": "half"})
+    half = part3.explore("a command", replace(study, regularize=False), data, "place")  # type: ignore[arg-type]
+    assert (half.validation, half.halves, list(half.classifier)) == ({}, ["alibi"], ["learned", "alibi", "none"])
 
 
 # -------------------------------------------------------------------------------------------------------------- figures
@@ -517,7 +517,7 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
 
 def test_figures_8_to_11_show_what_was_measured(results: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = intercept(monkeypatch)
-    figures.draw(results, Path("figures"))
+    figures.draw(record(results), Path("figures"))
     assert sorted(drawn) == [
         "figure10_inference_length.png",
         "figure11_regularization.png",
@@ -649,37 +649,38 @@ def facts(panel: Panel) -> dict[str, Any]:
 
 def test_figures_of_a_half_are_those_of_that_half(results: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = intercept(monkeypatch)
-    figures.draw(results | {"halves": ["regularize"], "chosen_rate": "batch-norm-dropout-0.2"}, Path("figures"))
+    figures.draw(record(results | {"halves": ["regularize"], "chosen_rate": "batch-norm-dropout-0.2"}), Path("figures"))
     assert list(drawn) == ["figure11_regularization.png"]  # the chosen rate is the report's: one line for both
     lines = drawn["figure11_regularization.png"]["panels"][0].lines
     assert [line.name for line in lines] == ["original", "batch norm + dropout 0.2"]
     drawn.clear()
-    figures.draw(results | {"halves": ["alibi"]}, Path("figures"))
+    figures.draw(record(results | {"halves": ["alibi"]}), Path("figures"))
     assert "figure11_regularization.png" not in drawn
     assert len(drawn) == 4
     drawn.clear()
     classifier = {"original": results["classifier"]["original"], "dropout-0.3": results["classifier"]["dropout-0.3"]}
     bare = {"halves": ["regularize"], "chosen_rate": "dropout-0.3", "classifier": classifier}  # no place for batch norm
-    figures.draw(results | bare, Path("figures"))
+    figures.draw(record(results | bare), Path("figures"))
     lines = drawn["figure11_regularization.png"]["panels"][1].lines
     assert [line.name for line in lines] == ["original", "dropout 0.3"]
 
 
-def test_what_is_compared_is_the_end_of_a_run_and_not_its_beginning() -> None:
-    def classifier(first: float, last: float) -> dict[str, Any]:
-        group = {"n": 2, "accuracy": 50.0}
-        epochs = [{"train_accuracy": first, "test_accuracy": 0.0}, {"train_accuracy": last, "test_accuracy": 50.0}]
-        return {"test": {"all": group, "unseen": group}, "predictions": [0, 1], "epochs": epochs}
+def test_what_is_compared_is_the_end_of_a_run_and_not_its_beginning(results: dict[str, Any]) -> None:
+    def classifier(first: float, last: float) -> ClassifierRun:
+        epochs = [Epoch(1, 0.0, first, 0.0), Epoch(2, 0.0, last, 50.0)]
+        return classifier_run(test=dict.fromkeys(("all", "unseen"), GroupAccuracy(2, 50.0)), epochs=epochs)
 
-    def decoder(first: float, last: float) -> dict[str, Any]:
-        return {"iterations": [{"perplexity": {"a": first}}, {"perplexity": {"a": last}}]}
+    def decoder(first: float, last: float) -> DecoderRun:
+        perplexities = [{"train": value, "a": value} for value in (first, last)]
+        return decoder_run(iterations=[Iteration(n, 0.0, found) for n, found in enumerate(perplexities)])
 
     a, b = [classifier(10, 90), classifier(10, 92)], [classifier(70, 60), classifier(70, 61)]
-    gap = studies.comparisons.compare_classifiers("alibi", "learned", a, b, [0, 1])[-1]
+    gap = list(studies.comparisons.compare_classifiers("alibi", "learned", a, b, LABELS))[-1]
     assert gap.measure == "train - test accuracy"
     assert gap.estimate.mean == (40 + 42) / 2 - (10 + 11) / 2
-    results: dict[str, Any] = {key_0: {} for key_0 in ("classifier", "timing", "extrapolation", "validation")}
-    results["decoder"] = {"alibi": [decoder(400, 50)] * 3, "learned": [decoder(200, 100)] * 3}
-    (row,) = studies.comparisons.compare(results, [])
-    assert (row["variant"], row["base"], row["measure"]) == ("alibi", "learned", "perplexity")
-    assert row["estimate"]["mean"] == pytest.approx(0.5)
+    empty: Any = {name: {} for name in ("classifier", "timing", "extrapolation", "validation")}
+    decoders = {"alibi": [decoder(400, 50)] * 3, "learned": [decoder(200, 100)] * 3}
+    found = msgspec.structs.replace(record(results), **empty, decoder=decoders, test_names=["a"])
+    row = studies.comparisons.compare(found, [])[-1]
+    assert (row.variant, row.base, row.measure, row.text) == ("alibi", "learned", "perplexity", "a")
+    assert row.estimate.mean == pytest.approx(0.5)

@@ -6,9 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 import torch
-from worlds import intercept, made_up, seeds
+from worlds import classifier_run, decoder_run, intercept, made_up, record, seeds
 
 import main
 from common.files import UserError
@@ -19,9 +20,11 @@ from inference import attention
 from inference.attention import attention_maps
 from studies import figures, opponents, part1, part2
 from studies.recipes import RECIPES
+from studies.results import Part1Results, Part2Results, Truncated, perplexities
 from tokenizer import UNK, Tokenizer
 from training.models import build_classifier, build_decoder
 from training.recipe import Recipe, Run, customise
+from training.records import GroupAccuracy, LanguageScores, TrainedRun
 from training.runs import Place
 from training.weights import TrainedModel
 from transformer import ClassifierConfig, DecoderConfig
@@ -110,7 +113,7 @@ def test_part2_wants_different_widths(ff_dims: tuple[int, ...], data: Data, tmp_
 
 def test_the_largest_class_by_hand(data: Data) -> None:
     groups = opponents.classifier_baselines(data)["majority"]  # as many rows of each class: the first is predicted
-    assert {name: (group["n"], group["accuracy"]) for name, group in groups.items()} == {
+    assert {name: (group.n, group.accuracy) for name, group in groups.items()} == {
         "all": (24, pytest.approx(100 / 3)),
         "seen": (6, pytest.approx(100 / 3)),
         "unseen": (18, pytest.approx(100 / 3)),
@@ -158,8 +161,8 @@ class Stage:
             "perform": lambda run, data, place: self.perform(run, data, place),
             "perform_all": self.perform_all,
             "write_json": lambda path, value: self.written.update({str(path): value}),
-            "classifier_baselines": lambda data: {"majority": "half"},
-            "language_baselines": lambda data: {"ngram": {"one": {"perplexity": 5.0, "unk_rate": 1.5}}},
+            "classifier_baselines": lambda data: BASELINES,
+            "language_baselines": lambda data: NGRAMS,
             "draw_classifier": lambda *given: self.drawn.append(("classifier", *given)),
             "draw_decoder": lambda *given: self.drawn.append(("decoder", *given)),
             "draw_attention": lambda *given, **more: self.drawn.append(("attention", *given, more)),
@@ -170,16 +173,26 @@ class Stage:
                 if hasattr(module, name):
                     monkeypatch.setattr(module, name, value)
 
-    def perform(self, run: Run, data: Any, place: Place) -> dict[str, Any]:
+    def perform(self, run: Run, data: Any, place: Place) -> TrainedRun:
         assert (data.tokenizer, place) == ([0] * 99, PLACE)
         self.runs.append(run)
-        return {"name": run.name, "identity": run, "of": run.name, "protocol": f"that of {run.name}"}
+        return record_of(run)
 
-    def perform_all(self, wanted: list[Run], data: Any, place: Place, n_workers: int) -> list[dict[str, Any]]:
+    def perform_all(self, wanted: list[Run], data: Any, place: Place, n_workers: int) -> list[TrainedRun]:
         self.workers.append(n_workers)
         return [self.perform(run, data, place) for run in wanted]
 
 
+def record_of(run: Run, **fields: Any) -> TrainedRun:
+    """A record that tells which run it is of."""
+    fields = {"identity": {"run": run.name}, "n_parameters": len(run.name), "seed": run.seed, **fields}
+    if run.recipe.task == "classifier":
+        return classifier_run(**fields)
+    return decoder_run(ff_dim=run.recipe.architecture.ff_dim, protocol=f"that of {run.name}", **fields)
+
+
+BASELINES = {"majority": {"all": GroupAccuracy(9, 50.0)}}
+NGRAMS = {"ngram": {"one": LanguageScores(5.0, 4.0, 1.0, 1.5)}}
 DATA: Any = SimpleNamespace(
     tokenizer=[0] * 99,
     train=SimpleNamespace(n_truncated=12),
@@ -193,19 +206,17 @@ def test_part_1_is_one_classifier_with_the_baselines_beside_it(monkeypatch: pyte
     stage, recipe = Stage(monkeypatch), customise(RECIPES["report"]["classifier"], block_size=16)
     results = part1.part1("a recipe", recipe, 3, DATA, PLACE)
     assert stage.runs == [Run("classifier", recipe, 3)]
-    assert results.pop("total_seconds") >= 0
-    record = {"of": "classifier", "protocol": "that of classifier"}  # without name and identity
-    assert results == {
-        **{"command": "part1", "recipe": "a recipe", **record, "vocabulary_size": 99},
-        **{"baselines": {"majority": "half"}, "n_truncated": {"train": 12, "test": 7}, "block_size": 16},
-    }
-    (written,) = stage.written.items()
-    assert written[0] == "somewhere/results.json"
-    assert written[1] is not None
+    assert results is not None
+    assert results.total_seconds >= 0
+    assert results == Part1Results(
+        **msgspec.structs.asdict(record_of(stage.runs[0], identity={})),
+        **{"command": "part1", "recipe": "a recipe", "vocabulary_size": 99, "baselines": BASELINES},
+        **{"n_truncated": Truncated(12, 7), "block_size": 16, "total_seconds": results.total_seconds},
+    )
+    assert stage.written == {"somewhere/results.json": results}
     figures = Path("somewhere/figures")
-    full = {"name": "classifier", "identity": stage.runs[0], **record}
     assert stage.drawn == [
-        ("classifier", figures, [full], {"majority": "half"}, ["a", "b"]),
+        ("classifier", figures, [record_of(stage.runs[0])], BASELINES, ["a", "b"]),
         (
             "attention",
             figures,
@@ -225,20 +236,18 @@ def test_part_2_is_a_decoder_of_each_width(
     results = part2.part2("a recipe", recipe, widths, 3, DATA, PLACE, n_workers)
     assert stage.runs == [Run(f"decoder-ff{width}", customise(recipe, ff_dim=width), 3) for width in widths]
     assert stage.workers == side_by_side
-    assert results.pop("total_seconds") >= 0
-    assert results == {
+    assert results is not None
+    assert results.total_seconds >= 0
+    models = [record_of(run, identity={}) for run in stage.runs]
+    assert results == Part2Results(
         **{"command": "part2", "recipe": "a recipe", "seed": 3, "vocabulary_size": 99},
-        "protocol": "that of decoder-ff24",
-        "models": [{"of": run.name, "protocol": f"that of {run.name}"} for run in stage.runs],
-        "baselines": {"ngram": {"one": 5.0}},
-        "ngram_scores": {"ngram": {"one": {"perplexity": 5.0, "unk_rate": 1.5}}},
-        "unk_rate": {"one": 1.5},
-    }
-    assert list(stage.written) == ["somewhere/results.json"]
+        **{"protocol": "that of decoder-ff24", "models": models, "baselines": {"ngram": {"one": 5.0}}},
+        **{"ngram_scores": NGRAMS, "unk_rate": {"one": 1.5}, "total_seconds": results.total_seconds},
+    )
+    assert stage.written == {"somewhere/results.json": results}
     figures, first = Path("somewhere/figures"), stage.runs[0]
-    record = {"name": "decoder-ff24", "identity": first, "of": "decoder-ff24", "protocol": "that of decoder-ff24"}
     assert stage.drawn == [
-        ("decoder", figures, [record], {"one": 5.0}),
+        ("decoder", figures, [record_of(first)], {"one": 5.0}),
         (
             "attention",
             figures,
@@ -250,10 +259,11 @@ def test_part_2_is_a_decoder_of_each_width(
 
 def test_a_process_that_only_helps_has_no_results(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch)
-    for module in (part1, part2):
-        monkeypatch.setattr(module, "process", lambda: (1, 2))
-    assert part1.part1("report", RECIPES["report"]["classifier"], 0, DATA, PLACE) == {}
-    assert part2.part2("report", RECIPES["report"]["decoder"], (24, 16), 0, DATA, PLACE, 2) == {}
+    monkeypatch.setattr(part2, "process", lambda: (1, 2))
+    monkeypatch.setattr(part1, "perform", lambda *run: stage.perform(*run) and None)
+    assert part1.part1("report", RECIPES["report"]["classifier"], 0, DATA, PLACE) is None
+    monkeypatch.setattr(part2, "perform", lambda *run: stage.perform(*run) and None)
+    assert part2.part2("report", RECIPES["report"]["decoder"], (24, 16), 0, DATA, PLACE, 2) is None
     assert (stage.drawn, stage.written, stage.workers) == ([], {}, [])  # processes that train together share no workers
     assert len(stage.runs) == 3
 
@@ -274,8 +284,8 @@ def test_baselines_are_scored_on_all_seen_and_unseen_rows(data: Data) -> None:
     for name, predictions in answers.items():
         for group, rows in (("all", range(24)), ("seen", range(6)), ("unseen", range(6, 24))):
             right = [int(predictions[row]) == truth[row] for row in rows]
-            assert found[name][group] == {"n": len(right), "accuracy": pytest.approx(100 * sum(right) / len(right))}
-    assert all(groups["seen"]["accuracy"] != groups["unseen"]["accuracy"] for groups in (found["tfidf"], found["svm"]))
+            assert found[name][group] == GroupAccuracy(len(right), pytest.approx(100 * sum(right) / len(right)))
+    assert all(groups["seen"].accuracy != groups["unseen"].accuracy for groups in (found["tfidf"], found["svm"]))
 
 
 def test_trigrams_are_fitted_to_the_training_text_and_one_is_told_of_unknown_words(data: Data) -> None:
@@ -287,13 +297,13 @@ def test_trigrams_are_fitted_to_the_training_text_and_one_is_told_of_unknown_wor
         assert list(found[name]) == ["hbush", "obama", "wbush"]
         for text, scores in found[name].items():
             ids = data.test_streams[text].ids
-            assert scores["perplexity"] == pytest.approx(model.perplexity(ids))
+            assert scores.perplexity == pytest.approx(model.perplexity(ids))
             n_unknown = int((ids == UNK).sum())
-            assert scores["unk_rate"] == pytest.approx(100 * n_unknown / len(ids))
+            assert scores.unk_rate == pytest.approx(100 * n_unknown / len(ids))
             assert n_unknown == 5  # one a line
-    assert len({scores["perplexity"] for texts in found.values() for scores in texts.values()}) == 6
-    by_text = opponents.perplexities(found)
-    assert by_text == {name: {text: row["perplexity"] for text, row in rows.items()} for name, rows in found.items()}
+    assert len({scores.perplexity for texts in found.values() for scores in texts.values()}) == 6
+    by_text = perplexities(found)
+    assert by_text == {name: {text: row.perplexity for text, row in rows.items()} for name, rows in found.items()}
 
 
 # ------------------------------------------------------------------------------------------------------------- figures
@@ -308,9 +318,8 @@ def test_of_many_texts_five_are_shown_from_the_easiest_to_the_hardest() -> None:
 
 
 def test_figure_1_shows_accuracy_by_epoch_beside_the_baselines(monkeypatch: pytest.MonkeyPatch) -> None:
-    results, drawn = made_up(), intercept(monkeypatch)
-    runs = results["classifier"]["alibi"]
-    figures.draw_classifier(Path("figures"), runs, results["baselines"], ["a", "b", "c"])
+    results, drawn = record(made_up()), intercept(monkeypatch)
+    figures.draw_classifier(Path("figures"), results.classifier["alibi"], results.baselines, ["a", "b", "c"])
     assert sorted(drawn) == ["confusion.png", "figure1_accuracy.png"]
     figure = drawn["figure1_accuracy.png"]
     labels = [figure[name] for name in ("function", "folder", "x_label", "y_label", "title")]
@@ -332,8 +341,8 @@ def test_figure_1_shows_accuracy_by_epoch_beside_the_baselines(monkeypatch: pyte
 
 
 def test_figures_4_and_5_show_perplexity_by_iteration_beside_the_trigram(monkeypatch: pytest.MonkeyPatch) -> None:
-    results, drawn = made_up(), intercept(monkeypatch)
-    runs, ngram = results["decoder"]["none"], {"hbush": 401.7, "obama": 299.3}
+    results, drawn = record(made_up()), intercept(monkeypatch)
+    runs, ngram = results.decoder["none"], {"hbush": 401.7, "obama": 299.3}
     figures.draw_decoder(Path("figures"), runs, ngram)
     assert sorted(drawn) == ["figure4_training_perplexity.png", "figure5_test_perplexity.png", "loss_by_position.png"]
     last = {"train": 146.0, "hbush": 364.8, "obama": 327.7}

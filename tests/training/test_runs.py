@@ -19,10 +19,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from launch import server
-from tiny import classifier_of, decoder_of
+from tiny import classifier_of, decoder_of, perform
+from worlds import classifier_run
 
 import main
 from common.files import Interrupted, UserError
@@ -35,7 +37,8 @@ from training import machine, runs
 from training.loop import train
 from training.processes import stop_signals
 from training.recipe import Recipe, Run, TrainingConfig
-from training.runs import Place, identity_of, open_place, perform, remembered
+from training.records import Machine
+from training.runs import Place, identity_of, open_place, remembered
 from training.weights import load_model
 from transformer import ClassifierConfig, TransformerConfig
 
@@ -130,7 +133,8 @@ def test_every_key_of_a_record_is_needed_and_others_are_ignored(run: Run, data: 
     assert perform(run, data, place) == record
     for key in record:
         path.write_text(json.dumps({name: value for name, value in record.items() if name != key}))
-        with pytest.raises(UserError, match=f"missing required field `{key}`"):
+        expected = "of another run" if key == "identity" else f"missing required field `{key}`"
+        with pytest.raises(UserError, match=expected):
             perform(run, data, place)
 
 
@@ -138,7 +142,7 @@ def test_metrics_are_one_line_a_measurement(data: Data, place: Place) -> None:
     records = [perform(run, data, place) for run in (CLASSIFIER, DECODER)]
     rows = [json.loads(line) for line in (place.out / "metrics.jsonl").read_text().splitlines()]
     expected = [
-        {"model": record["name"], "seed": 0, **row}
+        {"model": record["identity"]["run"]["name"], "seed": 0, **row}
         for record, rows in zip(records, (records[0]["epochs"], records[1]["iterations"]))
         for row in rows
     ]
@@ -222,8 +226,8 @@ def test_a_finished_record_holds_on_another_machine_but_not_under_other_threads(
         path = place.out / "runs" / "classifier.json"
         assert found == f"{path}: of another run (threads is 1 there and 2 here); {hint}"
     else:
-        there = machine.machine()
-        monkeypatch.setattr(runs, "machine", lambda: there | {key: "another"})
+        there = msgspec.structs.replace(machine.machine(), **{key: "another"})
+        monkeypatch.setattr(runs, "machine", lambda: there)
         assert perform(CLASSIFIER, data, place) == record
 
 
@@ -246,8 +250,9 @@ def test_half_a_run_of_another_machine_is_refused_and_what_differs_is_named(
     if key == "threads":
         threads(2)
     else:
-        monkeypatch.setattr(runs, "machine", lambda: there | {key: "another"})
-    was, now = (text if len(text) <= 40 else text[:40] + "..." for text in (str(there[key]), str(runs.machine()[key])))
+        monkeypatch.setattr(runs, "machine", lambda: msgspec.structs.replace(there, **{key: "another"}))
+    values = (str(getattr(one, key)) for one in (there, runs.machine()))
+    was, now = (text if len(text) <= 40 else text[:40] + "..." for text in values)
     expected = f"of another run ({key} is {was} there and {now} here); resume with the same, or choose another --out"
     assert complaint(CLASSIFIER, data, half_done) == f"{half_done.checkpoint(CLASSIFIER)}: {expected}"
 
@@ -334,12 +339,12 @@ def test_a_record_says_what_was_trained_how_long_and_where(
             8 * 100 + 100 + 100 * 3 + 3,  # head
         ]
     )
-    expected = {"name": "classifier", "seed": 5, "n_parameters": n_parameters, "train_seconds": 12.5}
+    expected = {"seed": 5, "n_parameters": n_parameters, "train_seconds": 12.5}
     assert record | expected == record
-    assert (record["machine"], record["identity"]) == (machine.machine(), identity)
+    assert (record["machine"], record["identity"]) == (msgspec.to_builtins(machine.machine()), identity)
     assert json.loads((place.out / "runs" / "classifier.json").read_text()) == record
     assert (given["config"], given["seed"], given["label"]) == (run.recipe.training, 5, "classifier")
-    assert given["checkpoints"].identity == identity | {"machine": machine.machine()}
+    assert given["checkpoints"].identity == identity | {"machine": msgspec.to_builtins(machine.machine())}
     assert given["checkpoints"].path == place.out / "runs" / "classifier.checkpoint.safetensors"
     assert not given["checkpoints"].path.exists()
     model = load_model(place.out / "classifier.safetensors", "classifier")
@@ -390,7 +395,7 @@ def test_processes_other_than_the_first_write_nothing(
 ) -> None:
     monkeypatch.setattr(runs, "process", lambda: (1, 2))
     monkeypatch.setattr(runs, "train", lambda *_, **__: ([], 0.0))
-    assert perform(CLASSIFIER, data, place) == {}
+    assert perform(CLASSIFIER, data, place) is None
     assert open_place(place.out, place.device, {}, resume=False) == place
     assert list(place.out.iterdir()) == []
 
@@ -413,7 +418,10 @@ def test_a_new_folder_says_what_is_run_there_and_by_what(tmp_path: Path, capsys:
     for resume, said in ((False, ""), (True, ": nothing to resume there; starting from the beginning\n")):
         out = tmp_path / str(resume)
         assert open_place(out, torch.device("cpu"), {"seed": 3}, resume) == Place(out, torch.device("cpu"))
-        assert json.loads((out / "config.json").read_text()) == {"seed": 3, "machine": machine.machine()}
+        assert json.loads((out / "config.json").read_text()) == {
+            "seed": 3,
+            "machine": msgspec.to_builtins(machine.machine()),
+        }
         assert capsys.readouterr().err == (f"{out}{said}" if said else "")
         assert [path.name for path in out.iterdir()] == ["config.json"]
 
@@ -439,29 +447,20 @@ def test_earlier_runs_are_set_aside_unless_resumed(tmp_path: Path, capsys: pytes
 def test_a_machine_is_described_by_what_bits_depend_on(
     monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
 ) -> None:
-    monkeypatch.setattr(machine, "code_version", lambda: {"commit": "c", "dirty": False, "code": "d"})
+    monkeypatch.setattr(machine, "code_version", lambda: ("c", False, "d"))
     monkeypatch.setattr(machine, "processor_name", lambda: "a processor")
     monkeypatch.setattr(machine, "process", lambda: (3, 4))
     monkeypatch.setattr(os, "cpu_count", lambda: 96)
     monkeypatch.setattr(platform, "python_version", lambda: "3.99.1")
     threads(2)
-    assert machine.machine() == {
-        "commit": "c",
-        "dirty": False,
-        "code": "d",
-        "python": "3.99.1",
-        "torch": torch.__version__,
-        "processor": "a processor",
-        "cores": 96,
-        "threads": 2,
-        "processes": 4,
-    }
+    assert machine.machine() == Machine("c", False, "d", "3.99.1", torch.__version__, "a processor", 96, 2, 4)
 
 
 def test_a_mixture_of_machines_is_found() -> None:
-    one, two = {"processor": "one", "threads": 1}, {"processor": "two", "threads": 1}
-    records = [{"machine": machine} for machine in (one, two, dict(one), two | {"threads": 2})]
-    assert machine.distinct_machines(records) == [one, two, {"processor": "two", "threads": 2}]
+    one = machine.machine()
+    two, three = (msgspec.structs.replace(one, **change) for change in ({"processor": "two"}, {"threads": 99}))
+    records = [classifier_run(machine=there) for there in (one, two, copy.copy(one), three)]
+    assert machine.distinct_machines(records) == [one, two, three]
     assert machine.distinct_machines(records[:1] * 3) == [one]
     assert machine.distinct_machines([]) == []
 
@@ -482,29 +481,30 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_the_code_is_described_by_its_commit_what_differs_from_it_and_its_modules(checkout: Path) -> None:
-    def version() -> dict[str, Any]:
+    def version() -> tuple[str | None, bool | None, str]:
         machine.code_version.cache_clear()
         return machine.code_version()
 
     head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=checkout, capture_output=True, text=True, check=True)
     code = hashlib.sha256(b"a = 1\nb = 1\n").hexdigest()[:16]
-    clean = {"commit": head.stdout.strip(), "dirty": False, "code": code}
+    commit = head.stdout.strip()
+    clean, changed = (commit, False, code), (commit, True, code)
     assert version() == clean
     (checkout / "README.md").write_text("changed\n")
-    assert version() == clean | {"dirty": True}
-    assert machine.code_version() == clean | {"dirty": True}
+    assert version() == changed
+    assert machine.code_version() == changed
     (checkout / "README.md").write_text("read me\n")
-    assert machine.code_version() == clean | {"dirty": True}  # of the code that was loaded
+    assert machine.code_version() == changed  # of the code that was loaded
     assert version() == clean
     (checkout / "c.py").write_text("c = 1\n")  # not tracked, but loaded
-    assert version() == clean | {"code": hashlib.sha256(b"a = 1\nb = 1\nc = 1\n").hexdigest()[:16]}
+    assert version() == (commit, False, hashlib.sha256(b"a = 1\nb = 1\nc = 1\n").hexdigest()[:16])
     (checkout / "c.py").unlink()
     (checkout / "b.py").write_text("b = 2\n")
-    assert version() == {**clean, "dirty": True, "code": hashlib.sha256(b"a = 1\nb = 2\n").hexdigest()[:16]}
+    assert version() == (commit, True, hashlib.sha256(b"a = 1\nb = 2\n").hexdigest()[:16])
 
 
 def test_without_git_the_modules_alone_say_what_the_code_is(checkout: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    expected = {"commit": None, "dirty": None, "code": hashlib.sha256(b"a = 1\nb = 1\n").hexdigest()[:16]}
+    expected = (None, None, hashlib.sha256(b"a = 1\nb = 1\n").hexdigest()[:16])
     with monkeypatch.context() as without_git:
         without_git.setenv("PATH", "")
         assert machine.code_version() == expected
@@ -564,8 +564,8 @@ def test_results_are_the_same_for_every_number_of_workers(data: Data, tmp_path: 
     for n_workers in (1, 2):
         place = Place(tmp_path / str(n_workers), torch.device("cpu"))
         records = perform_all(wanted, data, place, n_workers)
-        found.append(([timeless(record) for record in records], contents(place.out)))
-    assert [record["name"] for record in found[0][0]] == ["classifier", "classifier 2", "decoder"]
+        found.append(([timeless(msgspec.to_builtins(record)) for record in records], contents(place.out)))
+    assert [record["identity"]["run"]["name"] for record in found[0][0]] == ["classifier", "classifier 2", "decoder"]
     assert found[0] == found[1]
 
 
@@ -800,11 +800,11 @@ def test_ctrl_c_stops_the_workers_and_they_take_up_nothing_else(
 def test_what_was_computed_for_something_else_is_computed_anew(tmp_path: Path) -> None:
     path, values = tmp_path / "value.json", iter("abc")
     found = [
-        remembered(path, identity, lambda: next(values)) for identity in ({"n": (1, 2)}, {"n": [1, 2]}, {"n": [3]})
+        remembered(path, str, identity, lambda: next(values)) for identity in ({"n": (1, 2)}, {"n": [1, 2]}, {"n": [3]})
     ]
     assert found == ["a", "a", "b"]  # the first two are the same in JSON
     assert json.loads(path.read_text()) == {"value": "b", "identity": {"n": [3]}}
 
 
 def test_a_record_names_the_processor_that_made_it() -> None:
-    assert machine.machine()["processor"] == machine.processor_name()
+    assert machine.machine().processor == machine.processor_name()

@@ -14,7 +14,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
-from tiny import classifier_of, decoder_of
+from tiny import classifier_of, decoder_of, perform
 from torch import Tensor, nn
 
 from common.files import UserError
@@ -25,7 +25,7 @@ from modules.dropout import Dropout
 from studies.recipes import RECIPES
 from training.loop import train
 from training.recipe import Recipe, Run, Task, TrainingConfig, customise
-from training.runs import Place, perform
+from training.runs import Place
 from training.tasks import task_of
 from training.weights import load_model, weights
 from transformer import ClassifierConfig, Decoder, DecoderConfig, TransformerConfig

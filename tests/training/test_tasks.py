@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import classifier_of, decoder_of
+from tiny import classifier_of, decoder_of, perform
 from torch import Tensor
 
 from common.files import UserError
@@ -17,7 +17,7 @@ from dataset import Data, epoch_batches, load_data, same_text, window_starts
 from evaluation import accuracy, perplexity
 from evaluation.perplexity import Protocol
 from training.recipe import Recipe, Run, TrainingConfig, customise
-from training.runs import Place, perform
+from training.runs import Place
 from training.tasks import DISCOUNT, ClassifierTask, DecoderTask
 from training.weights import load_model
 from transformer import PhraseEmbedding, TransformerConfig
