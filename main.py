@@ -352,9 +352,12 @@ def run_part3(command: Part3) -> None:
 
 
 def run_report(command: Report) -> None:
+    import msgspec
+
     from dataset import load_data
     from reporting import documents, page
     from speechesdataset.build import ensure_data
+    from studies.report import read_ablation, report
     from training.machine import machine
     from training.processes import pick_device
     from training.runs import Place
@@ -368,17 +371,20 @@ def run_report(command: Report) -> None:
     if command.docs is not None:
         around_marks(command.docs, documents.RESULTS_MARK)  # without marks it is refused now, not after the runs
     ablation = command.ablation or Path("runs/ablation/results.json")
-    ingredients = page.read_ablation(ablation) if command.ablation or ablation.exists() else None
+    ingredients = read_ablation(ablation) if command.ablation or ablation.exists() else None
     study = make_study(command, ff_dims=(256, 100), **({"timed_share": 0.3} if command.quick else {}))
     set_threads(command)
     place = Place(command.out or Path("runs") / name, pick_device(command.device))
     ensure_data(command.data_dir)
     data = load_data(command.data_dir, study.classifier.architecture.block_size, share=3 if command.quick else 1)
-    settings = json.loads(json.dumps({"command": "report", **asdict(command), "machine": machine()}, default=str))
+    settings = json.loads(
+        json.dumps({"command": "report", **asdict(command), "machine": msgspec.to_builtins(machine())}, default=str)
+    )
     config = place.out / "config.json"
     if not config.exists():
         write_json(config, settings)
-    results = page.report(study, data, place, command_line(), command.quick, ingredients)
+    results = report(study, data, place, command_line(), command.quick, ingredients)
+    page.write_page(results, place.out)
     write_json(config, settings)  # runs that were there are reused, and other settings' would have been refused
     if command.docs is not None:
         documents.fill_results(command.docs, results)
@@ -497,9 +503,9 @@ def set_threads(command: Common) -> None:
     torch.set_num_threads(command.threads)
 
 
-def show(table: Callable[[dict[str, Any]], str], results: dict[str, Any], place: Any) -> None:
+def show(table: Callable[[Any], str], results: object, place: Any) -> None:
     """Print the tables of a command and where the rest is; of several processes only the first has results."""
-    if results:
+    if results is not None:
         print(table(results))
         print(f"Results, weights and figures: {place.out}/")
 

@@ -1,30 +1,29 @@
 """Results written into Markdown documents, between their marks, and the log."""
 
-from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 from common.files import append_text, write_between_marks
 from reporting import tables
-from reporting.page import COMPARABLE, in_short, training_minutes, trainings
+from reporting.page import COMPARABLE, in_short, training_minutes
 from reporting.table import in_markdown, markdown_tables
+from studies.results import AblationResults, MeasureResults, ReportResults
 from studies.study import POSITIONS
 
 # In a document; the commands write what stands between them.
 RESULTS_MARK, ABLATION_MARK, MEASURE_MARK = "results", "ablation", "measure"
 
 
-def fill_results(path: Path, results: Mapping[str, Any]) -> None:
+def fill_results(path: Path, results: ReportResults) -> None:
     """Put the results of the report command between their marks in a document."""
-    rows = results["data"]["rows"]
-    variants = [name for name in results["classifier"] if name not in POSITIONS]
+    rows = results.data.rows
+    variants = [name for name in results.classifier if name not in POSITIONS]
     lines = [
         "## Results",
         "",
-        f"From `{results['command_line']}`, which writes this section: {provenance(results)}, {rows['train']:,} "
-        f"training and {rows['test']:,} test rows; {len(trainings(results))} trainings of together "
-        f"{training_minutes(results)}; {results['total_seconds'] / 60:.1f} minutes in all, or for what an earlier "
+        f"From `{results.command_line}`, which writes this section: {provenance(results)}, {rows.train:,} "
+        f"training and {rows.test:,} test rows; {len(results.trainings())} trainings of together "
+        f"{training_minutes(results)}; {results.total_seconds / 60:.1f} minutes in all, or for what an earlier "
         "start had left to do.",
         "",
         *(f"- {in_markdown(line)}" for line in in_short(results)),
@@ -33,7 +32,7 @@ def fill_results(path: Path, results: Mapping[str, Any]) -> None:
         "",
     ]
     shown = [
-        tables.verdicts(results["claims"]),
+        tables.verdicts(results.claims),
         tables.classifiers(results, POSITIONS, "Classifier by position method"),
         tables.classifiers(results, variants, "Classifier by regularization"),
         tables.decoders(results),
@@ -45,47 +44,47 @@ def fill_results(path: Path, results: Mapping[str, Any]) -> None:
     write_between_marks(path, RESULTS_MARK, "\n".join(lines + markdown_tables(shown)))
 
 
-def fill_ablation(path: Path, results: Mapping[str, Any]) -> None:
+def fill_ablation(path: Path, results: AblationResults) -> None:
     """Put the results of the ablation command between their marks in a document."""
     lines = [
         "## Ablation of the best recipe",
         "",
-        f"From `{results['command_line']}`, which writes this section: {provenance(results)}; "
-        f"{results['total_seconds'] / 60:.0f} minutes.",
+        f"From `{results.command_line}`, which writes this section: {provenance(results)}; "
+        f"{results.total_seconds / 60:.0f} minutes.",
         "",
     ]
     write_between_marks(path, ABLATION_MARK, "\n".join(lines + markdown_tables(tables.tables_of_ablation(results))))
 
 
-def fill_measurement(path: Path, results: Mapping[str, Any]) -> None:
+def fill_measurement(path: Path, results: MeasureResults) -> None:
     """Put the results of the measure command between their marks in a document."""
-    names, data = results["data"]["class_names"], results["data"]
+    names, data = results.data.class_names, results.data
     lines = [
-        f"{in_markdown(', '.join(names[:-1]))} and {in_markdown(names[-1])}, {data['n_train_rows']:,} training rows:",
+        f"{in_markdown(', '.join(names[:-1]))} and {in_markdown(names[-1])}, {data.n_train_rows:,} training rows:",
         "",
         *(f"- {in_markdown(line)}" for line in tables.in_a_sentence(results)),
         "",
         *markdown_tables(tables.tables_of_measurement(results)),
-        f"From `{results['command_line']}`, which writes this section: {provenance(results)}; "
-        f"{results['total_seconds'] / 60:.0f} minutes. SHA-256 of the data files: {data['fingerprint'][:16]}.",
+        f"From `{results.command_line}`, which writes this section: {provenance(results)}; "
+        f"{results.total_seconds / 60:.0f} minutes. SHA-256 of the data files: {data.fingerprint[:16]}.",
     ]
     write_between_marks(path, MEASURE_MARK, "\n".join(lines))
 
 
-def log_ablation(path: Path, results: Mapping[str, Any]) -> None:
+def log_ablation(path: Path, results: AblationResults) -> None:
     """Add the results of the ablation command to a log, under today's date."""
-    n, tasks = results["n_changes"], dict.fromkeys(row["task"] for row in results["rows"])
+    n, tasks = results.n_changes, dict.fromkeys(row.task for row in results.rows)
     lines = [
         "",
         f"## {date.today()}: changes to the best {' and '.join(tasks)}",
         "",
-        f"From `{results['command_line']}`: {n} setting{'s' if n > 1 else ''} tried beside the recipe; "
-        f"{provenance(results)}; {results['total_seconds'] / 60:.0f} minutes.",
+        f"From `{results.command_line}`: {n} setting{'s' if n > 1 else ''} tried beside the recipe; "
+        f"{provenance(results)}; {results.total_seconds / 60:.0f} minutes.",
         "",
     ]
     append_text(path, "\n".join(lines + markdown_tables(tables.tables_of_ablation(results))))
 
 
-def provenance(results: Mapping[str, Any]) -> str:
+def provenance(results: ReportResults | AblationResults | MeasureResults) -> str:
     """The seeds of a command's results, and the commit and machine that made them."""
-    return f"seeds {', '.join(map(str, results['seeds']))}; {tables.computed_on(results['machines'])}"
+    return f"seeds {', '.join(map(str, results.seeds))}; {tables.computed_on(results.machines)}"

@@ -1,22 +1,17 @@
-"""The report command: everything over several seeds, and a page that a person reads in five minutes.
+"""The report's page, which a person reads in five minutes.
 
-The page is a list of sections (paragraphs, tables, figures), made once and written twice: report.md, and report.html
-with its pictures inside, which needs nothing from outside.
+It is a list of sections (paragraphs, tables, figures), made once and written twice: report.md, and report.html with its
+pictures inside, which needs nothing from outside.
 """
 
 import base64
 import re
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import utilities
-from common.files import UserError, read_json, write_json, write_text
-from dataset import Data
+from common.files import write_text
 from evaluation.statistics import FAILS, HOLDS, UNCLEAR, summary
-from inference.attention import draw_attention
 from reporting import tables
 from reporting.table import (
     Item,
@@ -29,17 +24,12 @@ from reporting.table import (
     terminal_text,
     words,
 )
-from studies.ablation import MEASURES
-from studies.attention import attention_means, attention_of
-from studies.claims import REPORTS_RATE, judge
-from studies.figures import draw as draw_part3
-from studies.figures import draw_classifier, draw_decoder
+from studies.comparisons import defined
 from studies.opponents import BASELINE_NAMES
-from studies.part3 import explore
-from studies.published import CLAIMS, REPORT_SENTENCE
-from studies.study import NAMES, POSITIONS, Study, accuracies, plan
-from training.runs import Place
-from training.weights import load_model
+from studies.published import CLAIMS
+from studies.results import Kind, ReportResults, accuracies, last_perplexities
+from studies.study import POSITIONS
+from training.records import Group
 
 SYMBOLS = {HOLDS: "\N{CHECK MARK}", FAILS: "\N{MULTIPLICATION SIGN}", UNCLEAR: "?"}
 
@@ -64,131 +54,24 @@ class Section:
     more: Sequence[Table] = field(default=())  # tables for who wants to know more: folded away on the page
 
 
-# ------------------------------------------------------------------------------------------------------------ the runs
-def report(
-    study: Study, data: Data, place: Place, command: str, quick: bool, ablation: dict[str, Any] | None
-) -> dict[str, Any]:
-    """Run, or reuse, all that the page needs, and write results.json, report.md and report.html.
-
-    `ablation`: the results of that command, which the page shows if there are any.
-    """
-    started = time.perf_counter()
-    results: dict[str, Any] = {
-        "command": "report",
-        "command_line": command,
-        "quick": quick,
-        "data": describe(data),
-        **explore(study, data, place),
-    }
-    results["attention"] = {kind: attention_of(results, kind, study, data, place) for kind in ("encoder", "decoder")}
-    results["claims"] = judge(results)
-    results["ablation"] = ablation
-    results["training_seconds"] = sum(run["train_seconds"] for run in trainings(results))
-    results["total_seconds"] = time.perf_counter() - started
-    write_json(place.out / "results.json", results)
-    draw(results, study, data, place)
-    sections = compose(results, place.out / "figures")
-    write_text(place.out / "report.md", markdown(results, sections))
-    write_text(place.out / "report.html", html(results, sections))
-    return results
-
-
-def read_ablation(path: Path) -> dict[str, Any]:
-    """The results of the ablation command; UserError if `path` holds something else."""
-    found = read_json(path)
-    if not isinstance(found, dict) or found.get("command") != "ablation":
-        raise UserError(f"{path}: not the results of python main.py ablation; leave out --ablation, or name its file")
-    if any(row["measure"] != MEASURES[row["task"]] for row in found["rows"]):
-        raise UserError(f"{path}: of an earlier version, which measured otherwise; run python main.py ablation again")
-    return found
-
-
-def describe(data: Data) -> dict[str, Any]:
-    """What the page says of the data."""
-    corpus = data.corpus
-    return {
-        "directory": str(corpus.directory),
-        "fingerprint": corpus.fingerprint,
-        "built": (corpus.directory / "manifest.json").exists(),
-        "class_names": corpus.class_names,
-        "rows": {"train": len(corpus.train), "test": len(corpus.test), "seen": int(data.seen.sum())},
-        "tokens": {
-            name: len(stream.ids) for name, stream in [("train", data.train_stream), *data.test_streams.items()]
-        },
-        "n_truncated": {"train": data.train.n_truncated, "test": data.test.n_truncated},
-    }
-
-
-# --------------------------------------------------------------------------------------------------------- the figures
-def draw(results: Mapping[str, Any], study: Study, data: Data, place: Place) -> None:
-    """Every figure of the report, over all seeds; attention maps of the first seed that trained."""
-    figures, classifier, decoder = place.out / "figures", results["classifier"], results["decoder"]
-    draw_classifier(figures, classifier["learned"], results["baselines"], results["class_names"])
-    draw_decoder(figures, decoder["learned"], results["baselines"]["ngram"])
-    draw_part3(results, figures)
-    seed = next((n for n, run in enumerate(classifier["learned"]) if run["trained"]), 0)
-    for task, recipes, first_figure, chosen in (
-        ("classifier", study.classifiers(), 2, study.seeds[seed]),
-        ("decoder", study.decoders(), 6, study.seeds[0]),
-    ):
-        run = plan(task, {"learned": recipes["learned"]}, [chosen])[task, "learned", chosen]
-        draw_attention(figures, load_model(place.weights(run)), REPORT_SENTENCE, first_figure)
-    for kind in ("encoder", "decoder"):
-        means = attention_means(results, kind)
-        utilities.grid_figure(
-            figures / f"attention_{kind}.png",
-            {"mean distance, tokens": means["distance"], "entropy, nats": means["entropy"]},
-            [str(layer + 1) for layer in range(len(means["distance"]))],
-            [str(head + 1) for head in range(len(means["distance"][0]))],
-            "layer",
-            "head",
-            f"Attention of the {kind} over the test set",
-        )
-    shown = tables.shown_texts(results)
-    changes = [
-        interval(f"{NAMES[row['variant']]}, {row['text']}", row["estimate"], ratio=True)
-        for row in results["comparisons"]
-        if row["task"] == "decoder" and row["base"] == "learned" and row.get("text") in shown
-    ]
-    label = "change of perplexity against learned positions (%)"
-    utilities.interval_figure(
-        figures / "changes_perplexity.png", changes, label, "What positions change", number="+.1f"
-    )
-    points = [
-        interval(
-            NAMES[row["variant"]] + ("" if row["base"] == "original" else f" (against {NAMES[row['base']]})"),
-            row["estimate"],
-            claim=2.0 if (row["variant"], row["base"]) == (REPORTS_RATE, "original") else None,
-        )
-        for row in results["comparisons"]
-        if row["measure"] == "test accuracy" and row["rows"] == "all"
-    ]
-    label = "difference in test accuracy (points)"
-    utilities.interval_figure(
-        figures / "changes_accuracy.png", points, label, "What each variant changes", number="+.1f"
-    )
-
-
-def interval(
-    name: str, estimate: Mapping[str, Any], ratio: bool = False, claim: float | None = None
-) -> utilities.Interval:
-    """A line of an interval figure; a ratio as a change in percent."""
-    ends = (estimate["mean"], estimate["low"], estimate["high"])
-    mean, low, high = (100 * (end - 1) if ratio and end is not None else end for end in ends)
-    return utilities.Interval(name, mean, low, high, claim=claim)
-
-
 # ------------------------------------------------------------------------------------------------------------ the page
-def compose(results: Mapping[str, Any], figures: Path) -> list[Section]:
+def write_page(results: ReportResults, folder: Path) -> None:
+    """Write report.md and report.html, which show the pictures in the folder's figures/."""
+    sections = compose(results, folder / "figures")
+    write_text(folder / "report.md", markdown(results, sections))
+    write_text(folder / "report.html", html(results, sections))
+
+
+def compose(results: ReportResults, figures: Path) -> list[Section]:
     """The sections below the verdicts."""
-    variants = [name for name in results["classifier"] if name not in POSITIONS]
+    variants = [name for name in results.classifier if name not in POSITIONS]
     texts = tables.shown_texts(results)[1:]
 
     def picture(name: str, caption: str, wide: bool = False) -> Picture:
         return Picture(figures / f"{name}.png", caption, wide)
 
-    def maps(kind: str, first_figure: int) -> list[Picture]:
-        depth = len(results["attention"][kind][0]["distance"])
+    def maps(kind: Kind, first_figure: int) -> list[Picture]:
+        depth = len(results.attention[kind][0].distance)
         return [
             picture(
                 f"figure{number}_{kind}_attention_layer{layer}",
@@ -200,7 +83,7 @@ def compose(results: Mapping[str, Any], figures: Path) -> list[Section]:
     sections = [
         Section(
             "Part 1: the classifier",
-            [shared_rows(results)] if results["data"]["rows"]["seen"] else [],
+            [shared_rows(results)] if results.data.rows.seen else [],
             [tables.table1(results), tables.classifiers(results, ["learned"], "Beside the baselines")],
             [
                 picture(
@@ -279,45 +162,45 @@ def compose(results: Mapping[str, Any], figures: Path) -> list[Section]:
             ],
         ),
     ]
-    if results["ablation"]:
+    if results.ablation:
         words = ["What --recipe best loses, or gains, when one of its ingredients changes: python main.py ablation."]
-        shown = tables.tables_of_ablation(results["ablation"])
+        shown = tables.tables_of_ablation(results.ablation)
         sections.append(Section("Ablation of the best recipe", words, shown))
     return [*sections, methods(results)]
 
 
-def shared_rows(results: Mapping[str, Any]) -> str:
-    rows = results["data"]["rows"]
+def shared_rows(results: ReportResults) -> str:
+    rows = results.data.rows
     return (
-        f"{rows['seen']:,} of the {rows['test']:,} test rows appear word for word in the training file: only the "
+        f"{rows.seen:,} of the {rows.test:,} test rows appear word for word in the training file: only the "
         "column 'unseen' says how well the classifier does on what it has not read."
     )
 
 
-def methods(results: Mapping[str, Any]) -> Section:
+def methods(results: ReportResults) -> Section:
     """What was run, where, and how to read it."""
-    machines, data = results["machines"], results["data"]
-    seeds = ", ".join(map(str, results["seeds"]))
+    machines, data = results.machines, results.data
+    seeds = ", ".join(map(str, results.seeds))
     rows: list[list[str | None]] = [
-        ["command", results["command_line"]],
+        ["command", results.command_line],
         ["commit", ", ".join(dict.fromkeys(map(tables.commit, machines)))],
-        ["data", f"{data['directory']} (SHA-256 of all files: {data['fingerprint'][:16]}\N{HORIZONTAL ELLIPSIS})"],
+        ["data", f"{data.directory} (SHA-256 of all files: {data.fingerprint[:16]}\N{HORIZONTAL ELLIPSIS})"],
         [
             "rows",
-            f"{data['rows']['train']:,} training, {data['rows']['test']:,} test; {', '.join(data['class_names'])}",
+            f"{data.rows.train:,} training, {data.rows.test:,} test; {', '.join(data.class_names)}",
         ],
-        ["tokens", "; ".join(f"{name} {n:,}" for name, n in data["tokens"].items())],
+        ["tokens", "; ".join(f"{name} {n:,}" for name, n in data.tokens.items())],
         ["seeds", f"{seeds}: initialisation, order and dropout vary together, the same for every variant"],
         [
             "runs",
-            f"{len(trainings(results))} trainings, {tables.threads(machines)} each: {training_minutes(results)} in "
+            f"{len(results.trainings())} trainings, {tables.threads(machines)} each: {training_minutes(results)} in "
             "training steps",
         ],
-        ["machine", "; ".join(dict.fromkeys(f"{one['processor']}, {one['cores']} cores" for one in machines))],
-        ["software", "; ".join(dict.fromkeys(f"Python {one['python']}, PyTorch {one['torch']}" for one in machines))],
-        ["time", f"{results['total_seconds'] / 60:.1f} minutes, without what an earlier start had done already"],
+        ["machine", "; ".join(dict.fromkeys(f"{one.processor}, {one.cores} cores" for one in machines))],
+        ["software", "; ".join(dict.fromkeys(f"Python {one.python}, PyTorch {one.torch}" for one in machines))],
+        ["time", f"{results.total_seconds / 60:.1f} minutes, without what an earlier start had done already"],
     ]
-    n_seeds = len(results["seeds"])
+    n_seeds = len(results.seeds)
     paragraphs = [
         "An interval is a percentile bootstrap over paired seeds, widened for their small number: what other seeds "
         "might have given. 'Over test items' the pairs are the test rows, each with its mean over seeds: what other "
@@ -330,31 +213,22 @@ def methods(results: Mapping[str, Any]) -> Section:
     return Section("How this was made", paragraphs, [Table("What was run", words("", ""), rows)])
 
 
-def trainings(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The records of all different trainings behind the page: two names may stand for the same one."""
-    distinct: list[Sequence[Mapping[str, Any]]] = []
-    for kind in ("classifier", "decoder", "validation"):
-        for runs in results[kind].values():
-            distinct += [] if runs in distinct else [runs]
-    return [run for runs in distinct for run in runs]
+def training_minutes(results: ReportResults) -> str:
+    return f"{results.training_seconds / 60:.0f} minutes"
 
 
-def training_minutes(results: Mapping[str, Any]) -> str:
-    return f"{results['training_seconds'] / 60:.0f} minutes"
-
-
-def in_short(results: Mapping[str, Any]) -> list[str]:
+def in_short(results: ReportResults) -> list[str]:
     """What a reader should know after ten seconds."""
-    unjudged = [name for name in CLAIMS if name not in {one["id"] for one in results["claims"]}]
-    counts = {name: sum(one["verdict"] == name for one in results["claims"]) for name in (HOLDS, FAILS, UNCLEAR)}
-    runs, tests = results["classifier"]["learned"], results["test_names"]
-    group = "unseen" if 0 < results["data"]["rows"]["seen"] < results["data"]["rows"]["test"] else "all"
+    unjudged = [name for name in CLAIMS if name not in {one.id for one in results.claims}]
+    counts = {name: sum(one.verdict == name for one in results.claims) for name in (HOLDS, FAILS, UNCLEAR)}
+    runs, tests = results.classifier["learned"], results.test_names
+    group: Group = "unseen" if 0 < results.data.rows.seen < results.data.rows.test else "all"
     rows = "test rows it has not seen" if group == "unseen" else "test rows"
     ours = summary(accuracies(runs, group)).mean
-    bag = max(results["baselines"][name][group]["accuracy"] for name in BASELINE_NAMES)
-    stuck = sum(not run["trained"] for run in runs)
-    ngram, decoder = results["baselines"]["ngram"], results["decoder"]["learned"]
-    wins = [text for text in tests if summary(tables.last(decoder, text)).mean < ngram[text]]
+    bag = max(*defined(results.baselines[name][group].accuracy for name in BASELINE_NAMES))
+    stuck = sum(not run.trained for run in runs)
+    ngram, decoder = results.ngram_scores["ngram"], results.decoder["learned"]
+    wins = [text for text in tests if summary(last_perplexities(decoder, text)).mean < ngram[text].perplexity]
     lines = [
         f"Of the report's {len(CLAIMS)} claims, {counts[HOLDS]} hold, {counts[FAILS]} do not, and "
         f"{counts[UNCLEAR]} are undecided."
@@ -363,8 +237,8 @@ def in_short(results: Mapping[str, Any]) -> list[str]:
         + (f" {stuck} of {len(runs)} runs ended at chance." if stuck else ""),
         f"The decoder's perplexity is below a Kneser-Ney trigram's on {len(wins)} of {len(tests)} test texts.",
     ]
-    control = next((one["note"] for one in results["claims"] if one["id"] == "C9"), "")
-    mixture = tables.mixture(results["machines"])
+    control = next((one.note for one in results.claims if one.id == "C9"), "")
+    mixture = tables.mixture(results.machines)
     return [*lines, *filter(None, [control, mixture])]
 
 
@@ -374,15 +248,15 @@ COMPARABLE = (
 )
 
 
-def markdown(results: Mapping[str, Any], sections: Sequence[Section]) -> str:
+def markdown(results: ReportResults, sections: Sequence[Section]) -> str:
     """The page as Markdown; pictures stand in figures/ beside it."""
     lines = ["# The report, run again", ""]
-    lines += [f"**{quick_warning(results)}**", ""] if results["quick"] else []
+    lines += [f"**{quick_warning(results)}**", ""] if results.quick else []
     lines += [*(f"- {in_markdown(line)}" for line in in_short(results)), "", COMPARABLE, "", "## Verdicts", ""]
-    lines += [markdown_table(tables.verdicts(results["claims"])), ""]
-    for one in results["claims"]:
+    lines += [markdown_table(tables.verdicts(results.claims)), ""]
+    for one in results.claims:
         lines += [
-            f"**{one['id']}: {one['verdict']}.** {in_markdown(' '.join(filter(None, [one['note'], one['rule']])))}",
+            f"**{one.id}: {one.verdict}.** {in_markdown(' '.join(filter(None, [one.note, one.rule])))}",
             "",
         ]
     for section in sections:
@@ -395,17 +269,17 @@ def markdown(results: Mapping[str, Any], sections: Sequence[Section]) -> str:
     return "\n".join(lines)
 
 
-def quick_warning(results: Mapping[str, Any]) -> str:
-    epochs = len(results["classifier"]["learned"][0]["epochs"])
-    iterations = results["decoder"]["learned"][0]["iterations"][-1]["iteration"]
+def quick_warning(results: ReportResults) -> str:
+    epochs = len(results.classifier["learned"][0].epochs)
+    iterations = results.decoder["learned"][0].iterations[-1].iteration
     return (
-        f"This is the quick version: a third of the data, {tables.n_seeds(results)}, {epochs} "
+        f"This is the quick version: a third of the data, {tables.n_seeds(results.seeds)}, {epochs} "
         f"epoch{'s' if epochs > 1 else ''}, {iterations} iterations. It shows that everything works; its numbers and "
         "verdicts mean nothing. The real one: python main.py report --seeds 5"
     )
 
 
-def html(results: Mapping[str, Any], sections: Sequence[Section]) -> str:
+def html(results: ReportResults, sections: Sequence[Section]) -> str:
     """The page as one HTML file that holds its pictures."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
@@ -421,8 +295,8 @@ def html(results: Mapping[str, Any], sections: Sequence[Section]) -> str:
         sections=sections,
         in_short=in_short(results),
         comparable=COMPARABLE,
-        warning=quick_warning(results) if results["quick"] else "",
-        n_trainings=len(trainings(results)),
+        warning=quick_warning(results) if results.quick else "",
+        n_trainings=len(results.trainings()),
         symbols=SYMBOLS,
         most_parts=tables.MOST_PARTS,
         effect=effect,
@@ -431,12 +305,12 @@ def html(results: Mapping[str, Any], sections: Sequence[Section]) -> str:
     )
 
 
-def report_text(results: Mapping[str, Any]) -> str:
+def report_text(results: ReportResults) -> str:
     """What the command prints."""
     return terminal_text(
-        *([quick_warning(results), ""] if results["quick"] else []),
-        *(Item(f"{one['id']:4} {one['verdict']:14} ", one["claim"]) for one in results["claims"]),
+        *([quick_warning(results), ""] if results.quick else []),
+        *(Item(f"{one.id:4} {one.verdict:14} ", one.claim) for one in results.claims),
         "",
         *in_short(results),
-        f"It took {results['total_seconds'] / 60:.1f} minutes.",
+        f"It took {results.total_seconds / 60:.1f} minutes.",
     )

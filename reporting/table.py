@@ -5,9 +5,9 @@ Names that people choose stand in cells and headers: text is text in every form,
 
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from rich import box
 from rich.cells import cell_len
@@ -16,7 +16,7 @@ from rich.padding import Padding
 from rich.table import Table as Drawing
 from rich.text import Text
 
-from evaluation.statistics import summary
+from evaluation.statistics import Estimate, summary
 
 MINUS = "\N{MINUS SIGN}"
 WIDEST, NARROWEST = 100, 40  # a terminal's columns that are used, at most and at least
@@ -69,16 +69,23 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
     return number(found.mean, digits) + ("" if found.sd is None else f" ± {number(found.sd, digits)}")
 
 
-def effect(estimate: Mapping[str, Any], unit: str, bare: bool = False) -> str:
-    """An effect with its interval; a ratio as the change in percent. `bare`: the unit stands elsewhere."""
+def effect(estimate: Estimate, unit: str, bare: bool = False) -> str:
+    """An effect with its interval, if it has one; a ratio as the change in percent. `bare`: the unit stands elsewhere."""
 
     def shown(value: float) -> str:
         if unit == "ratio":
             return number(100 * (value - 1), 1, sign=True)
         return number(value, 1 if unit in ("points", "%") else 2, sign=unit in ("points", "tokens"))
 
-    ends = "" if estimate["low"] is None else f" [{shown(estimate['low'])}, {shown(estimate['high'])}]"
-    return f"{shown(estimate['mean'])}{ends}" + ("" if bare else " %" if unit == "ratio" else f" {unit}")
+    ends = ""
+    if estimate.low is not None and estimate.high is not None:
+        ends = f" [{shown(estimate.low)}, {shown(estimate.high)}]"
+    return f"{shown(estimate.mean)}{ends}" + ("" if bare else " %" if unit == "ratio" else f" {unit}")
+
+
+def change(ratio: float) -> str:
+    """A ratio that has no interval, as the change in percent."""
+    return effect(Estimate(ratio, None, None, None, ratio, 1), "ratio")
 
 
 def in_one_line(text: str) -> str:

@@ -1,49 +1,60 @@
 """Results of part 3 and of the report command as tables, the same for terminal, Markdown and page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from statistics import geometric_mean
-from typing import Any
 
-from reporting.table import Table, effect, number, numbers, spread, words
+from reporting.table import Table, change, effect, number, numbers, spread, words
+from studies.comparisons import defined
 from studies.figures import few
 from studies.measure import TOGETHER
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES
 from studies.published import PUBLISHED
-from studies.results import find
-from studies.study import NAMES, POSITIONS, STEEP, STEEPER, accuracies
+from studies.results import (
+    AblationResults,
+    Exploration,
+    Judgement,
+    Kind,
+    MeasuredRow,
+    MeasureResults,
+    accuracies,
+    last_perplexities,
+    perplexities,
+)
+from studies.study import NAMES, POSITIONS, STEEP, STEEPER
+from training.recipe import Task
+from training.records import Group, GroupAccuracy, LanguageScores, Machine
 
+GROUPS: tuple[Group, ...] = ("all", "seen", "unseen")
 MOST_PARTS = 6  # of a claim, that stand in the open
 
 
-def commit(machine: Mapping[str, Any]) -> str:
+def commit(machine: Machine) -> str:
     """The commit that made a record, or why there is none to name."""
-    name = (machine["commit"] or "unknown")[:10]
-    return f"{name} with uncommitted changes (code {machine['code']})" if machine["dirty"] else name
+    name = (machine.commit or "unknown")[:10]
+    return f"{name} with uncommitted changes (code {machine.code})" if machine.dirty else name
 
 
-def threads(machines: Sequence[Mapping[str, Any]]) -> str:
+def threads(machines: Sequence[Machine]) -> str:
     """How many threads computed each run."""
-    counts = sorted({one["threads"] * one["processes"] for one in machines})
+    counts = sorted({one.threads * one.processes for one in machines})
     return " or ".join(f"{n} thread{'s' if n > 1 else ''}" for n in counts)
 
 
-def computed_on(machines: Sequence[Mapping[str, Any]]) -> str:
+def computed_on(machines: Sequence[Machine]) -> str:
     """Which code, software and processors made the records behind a table."""
     return "; and ".join(
         dict.fromkeys(
-            f"commit {commit(one)}, PyTorch {one['torch']}, {one['processor']}, {threads([one])} a run"
-            for one in machines
+            f"commit {commit(one)}, PyTorch {one.torch}, {one.processor}, {threads([one])} a run" for one in machines
         )
     )
 
 
-def mixture(machines: Sequence[Mapping[str, Any]]) -> str:
+def mixture(machines: Sequence[Machine]) -> str:
     """A warning where the records behind a table were not all made in one way; else nothing."""
     ways = {
         "commits": [commit(one) for one in machines],
-        "processors": [one["processor"] for one in machines],
-        "PyTorch versions": [one["torch"] for one in machines],
+        "processors": [one.processor for one in machines],
+        "PyTorch versions": [one.torch for one in machines],
         "numbers of threads": [threads([one]) for one in machines],
     }
     differing = [f"{kind} ({', '.join(dict.fromkeys(found))})" for kind, found in ways.items() if len(set(found)) > 1]
@@ -54,54 +65,53 @@ def mixture(machines: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def last(runs: Sequence[Mapping[str, Any]], text: str) -> list[float]:
-    """Each run's perplexity on a text after the last iteration."""
-    return [run["iterations"][-1]["perplexity"][text] for run in runs]
+def rate(group: GroupAccuracy) -> str | None:
+    """The accuracy on a group of rows, if it has any."""
+    return None if group.accuracy is None else number(group.accuracy)
 
 
-def verdicts(judgements: Sequence[Mapping[str, Any]]) -> Table:
+def verdicts(judgements: Sequence[Judgement]) -> Table:
     """What we say of each claim, and the measurement behind it."""
     rows = []
     for one in judgements:
-        found = [f"{part['label']} {effect(part['estimate'], part['unit'])}" for part in one["parts"]]
+        found = [f"{part.label} {effect(part.estimate, part.unit)}" for part in one.parts]
         more = [f"and {len(found) - MOST_PARTS} more"] if len(found) > MOST_PARTS else []
-        rows.append([one["id"], one["claim"], one["verdict"], "; ".join(found[:MOST_PARTS] + more)])
+        rows.append([one.id, one.claim, one.verdict, "; ".join(found[:MOST_PARTS] + more)])
     return Table("Verdicts", words("", "claim", "verdict", "measured, with 95% intervals"), rows)
 
 
-def classifiers(results: Mapping[str, Any], variants: Sequence[str], title: str) -> Table:
+def classifiers(results: Exploration, variants: Sequence[str], title: str) -> Table:
     """Accuracies by variant over seeds, the difference from the first variant, and the baselines."""
-    base, counts = variants[0], results["classifier"][variants[0]][0]["test"]
-    groups = [group for group in ("all", "seen", "unseen") if counts[group]["n"] and not (
-        group == "unseen" and counts["unseen"]["n"] == counts["all"]["n"])]  # fmt: skip
+    base, counts = variants[0], results.classifier[variants[0]][0].test
+    groups = [
+        group for group in GROUPS if counts[group].n > 0 and (group == "all" or counts[group].n < counts["all"].n)
+    ]
     rows: list[list[str | None]] = []
     for name in variants:
-        runs = results["classifier"][name]
-        difference = find(results, "classifier", name, base, "test accuracy", rows="all")
-        at_chance = sum(not run["trained"] for run in runs)
+        runs = results.classifier[name]
+        difference = results.find(task="classifier", variant=name, base=base, measure="test accuracy", rows="all")
+        at_chance = sum(not run.trained for run in runs)
         rows.append(
             [
                 NAMES[name],
                 *(spread(accuracies(runs, group)) for group in groups),
-                spread([run["epochs"][-1]["train_accuracy"] for run in runs]),
-                effect(asdict(difference[0].estimate), "points", bare=True) if difference else None,
-                effect(asdict(difference[0].items), "points", bare=True)
-                if difference and difference[0].items
-                else None,
+                spread([run.epochs[-1].train_accuracy for run in runs]),
+                effect(difference[0].estimate, "points", bare=True) if difference else None,
+                effect(difference[0].items, "points", bare=True) if difference and difference[0].items else None,
                 f"{at_chance} of {len(runs)}",
             ]
         )
     for key, name in BASELINE_NAMES.items():
-        found = results["baselines"][key]
-        rows.append([name, *(number(found[group]["accuracy"]) for group in groups), None, None, None, None])
-    columns = words("classifier") + numbers(*(f"{group} ({counts[group]['n']:,})" for group in groups), "training rows")
+        found = results.baselines[key]
+        rows.append([name, *(rate(found[group]) for group in groups), None, None, None, None])
+    columns = words("classifier") + numbers(*(f"{group} ({counts[group].n:,})" for group in groups), "training rows")
     columns += numbers(f"against {NAMES[base]}, over seeds", "over test items", "ended at chance")
     if len(variants) == 1:  # nothing to compare
         columns = [*columns[:-3], columns[-1]]
         rows = [[*row[:-3], row[-1]] for row in rows]
     note = "Test accuracy in percent after the last epoch, on all rows"
     note += ", on those whose text appears in the training file, and on the others" if "seen" in groups else ""
-    note += f"; {of_seeds(results)}; differences in points, with 95% intervals. Ended "
+    note += f"; {of_seeds(results.seeds)}; differences in points, with 95% intervals. Ended "
     note += "at chance: training accuracy stayed at, or fell back to, the share of the largest class."
     if base == "original":
         note += f" Published: original {PUBLISHED['test_accuracy'][-1]}, batch norm + dropout 0.2 "
@@ -109,107 +119,107 @@ def classifiers(results: Mapping[str, Any], variants: Sequence[str], title: str)
     return Table(title, columns, rows, note)
 
 
-def decoders(results: Mapping[str, Any]) -> Table:
+def decoders(results: Exploration) -> Table:
     """Perplexities by position method, and the change against learned positions."""
     texts = shown_texts(results)
     rows: list[list[str | None]] = []
     for name in (*POSITIONS, STEEP):
-        rows.append([NAMES[name], *(spread(last(results["decoder"][name], text)) for text in texts)])
-        changes = [find(results, "decoder", name, "learned", "perplexity", text=text) for text in texts]
+        rows.append([NAMES[name], *(spread(last_perplexities(results.decoder[name], text)) for text in texts)])
+        changes = [
+            results.find(task="decoder", variant=name, base="learned", measure="perplexity", text=text)
+            for text in texts
+        ]
         if all(changes):
-            rows.append(["   against learned", *(effect(asdict(found[0].estimate), "ratio") for found in changes)])
+            rows.append(["   against learned", *(effect(found[0].estimate, "ratio") for found in changes)])
     for key, name in NGRAM_NAMES.items():
-        rows.append([name, None, *(number(results["baselines"][key][text]) for text in texts[1:])])
-    note = f"Last iteration; every token scored once; {of_seeds(results)}."
+        rows.append([name, None, *(number(results.ngram_scores[key][text].perplexity) for text in texts[1:])])
+    note = f"Last iteration; every token scored once; {of_seeds(results.seeds)}."
     note += which_texts(results)
     return Table("Perplexity by position method", words("decoder") + numbers(*texts), rows, note)
 
 
-def times(results: Mapping[str, Any], task: str) -> Table:
+def times(results: Exploration, task: Task) -> Table:
     """Tables 4 and 5: training time."""
-    timed = results["timing"][task]
-    scale = timed["n_steps_of_a_training"] / timed["n_steps"]
+    timed = results.timing[task]
+    scale = timed.n_steps_of_a_training / timed.n_steps
     published = PUBLISHED["seconds"][task]
     rows: list[list[str | None]] = []
     for name in POSITIONS:
-        seconds = sorted(timed["seconds"][name])
-        ratio = find(results, task, name, "learned", "training time")
+        seconds = sorted(timed.seconds[name])
+        ratio = results.find(task=task, variant=name, base="learned", measure="training time")
         rows.append(
             [
                 NAMES[name],
                 number(seconds[len(seconds) // 2], 2),
                 number(seconds[0], 2),
                 number(scale * seconds[len(seconds) // 2], 1),
-                effect(asdict(ratio[0].estimate), "ratio") if ratio else None,
+                effect(ratio[0].estimate, "ratio") if ratio else None,
                 number(published[name], 2) if name in published else None,
-                None
-                if name != "alibi"
-                else effect({"mean": published[name] / published["learned"], "low": None}, "ratio"),
+                None if name != "alibi" else change(published[name] / published["learned"]),
             ]
         )
     columns = words("positions") + numbers("median, s", "minimum, s", "a whole training, s", "change")
     columns += numbers("published, s", "published change")
     note = (
-        f"{len(timed['seconds'][POSITIONS[0]])} runs each after a warm-up, interleaved in random order, on "
-        f"{timed['threads']} thread{'s' if timed['threads'] > 1 else ''}; a run is {timed['n_steps']:,} of the "
-        f"{timed['n_steps_of_a_training']:,} steps of a training, and 'a whole training' is the median scaled up. "
+        f"{len(timed.seconds[POSITIONS[0]])} runs each after a warm-up, interleaved in random order, on "
+        f"{timed.threads} thread{'s' if timed.threads > 1 else ''}; a run is {timed.n_steps:,} of the "
+        f"{timed.n_steps_of_a_training:,} steps of a training, and 'a whole training' is the median scaled up. "
         "Training steps only: evaluation is outside the timer."
     )
     return Table(f"Table {4 if task == 'classifier' else 5}: training time of the {task}", columns, rows, note)
 
 
-def lengths(results: Mapping[str, Any], text: str | None = None) -> Table:
+def lengths(results: Exploration, text: str | None = None) -> Table:
     """Perplexity on one test text, or the geometric mean over all, at each inference length."""
-    texts = [text] if text else results["test_names"]
-    found = results["extrapolation"]
-    sizes = list(dict.fromkeys(row["length"] for row in found[POSITIONS[0]][0]))
+    texts = [text] if text else results.test_names
+    found = results.extrapolation
+    sizes = list(dict.fromkeys(row.length for row in found[POSITIONS[0]][0]))
     rows: list[list[str | None]] = []
     for variant, seeds in found.items():
-        for sliding, window in dict.fromkeys((row["sliding"], row["window"]) for row in seeds[0]):
-            protocol = "sliding by half" if sliding else "windows side by side"
-            if window is not None and variant == "learned":
+        for reading in dict.fromkeys(row.reading for row in seeds[0]):
+            if reading.window is not None and variant == "learned":
                 continue  # has no longer lengths to control for
-            row: list[str | None] = [NAMES[variant], protocol, "all before" if window is None else f"{window} tokens"]
+            protocol = "sliding by half" if reading.sliding else "windows side by side"
+            row: list[str | None] = [NAMES[variant], protocol]
+            row.append("all before" if reading.window is None else f"{reading.window} tokens")
             for size in sizes:
                 cells = [
-                    next(r for r in seed if (r["length"], r["sliding"], r["window"]) == (size, sliding, window))[
-                        "perplexity"
-                    ]
-                    for seed in seeds
+                    one.perplexity for seed in seeds for one in seed if (one.length, one.reading) == (size, reading)
                 ]
-                undefined = any(cell[name] is None for cell in cells for name in texts)
-                means = [] if undefined else [geometric_mean(cell[name] for name in texts) for cell in cells]
-                row.append(spread(means) if means else None)
+                known = [defined(cell[name] for name in texts) for cell in cells]
+                row.append(spread(list(map(geometric_mean, known))) if all(known) else None)
             rows.append(row)
     title = f"Perplexity on {text} by inference length" if text else "Perplexity by inference length"
     note = (
         ("" if text else "Geometric mean over the test texts. ")
         + "The same tokens, all of them, are scored at every length. A dash: learned positions are undefined past "
-        f"{results['block_size']} tokens. Side by side, the first tokens of a window have little context, and a longer "
+        f"{results.block_size} tokens. Side by side, the first tokens of a window have little context, and a longer "
         "window has fewer of them; sliding by half its length, it scores none of them after the first. "
-        f"'{results['block_size'] - 1} tokens': every layer attends to no more of the past than in training, so what "
+        f"'{results.block_size - 1} tokens': every layer attends to no more of the past than in training, so what "
         "changes there is not extrapolation."
     )
     columns = words("decoder", "protocol", "attends to") + numbers(*(f"{size} tokens" for size in sizes))
     return Table(title, columns, rows, note)
 
 
-def steeper(results: Mapping[str, Any]) -> Table:
+def steeper(results: Exploration) -> Table:
     """What steeper slopes change."""
     texts = shown_texts(results)
-    cells = [find(results, "decoder", STEEP, "alibi", "perplexity", text=text)[0] for text in texts]
-    rows = [[f"slopes x {STEEPER:g}", *(effect(asdict(cell.estimate), "ratio") for cell in cells)]]
+    cells = [
+        results.find(task="decoder", variant=STEEP, base="alibi", measure="perplexity", text=text)[0] for text in texts
+    ]
+    rows = [[f"slopes x {STEEPER:g}", *(effect(cell.estimate, "ratio") for cell in cells)]]
     note = "At two heads the slopes are 1/16 and 1/256; eight times as steep they are 1/2 and 1/32."
     note += which_texts(results)
     columns = words("") + numbers(*texts)
     return Table("Steeper slopes against ALiBi as published: change of perplexity", columns, rows, note)
 
 
-def validation(results: Mapping[str, Any]) -> Table:
+def validation(results: Exploration) -> Table:
     """The accuracies by which the rate of dropout is chosen."""
     rows = [
-        [NAMES[name], spread(accuracies(runs)), "chosen" if name == results["chosen_rate"] else ""]
-        for name, runs in results["validation"].items()
+        [NAMES[name], spread(accuracies(runs)), "chosen" if name == results.chosen_rate else ""]
+        for name, runs in results.validation.items()
     ]
     note = (
         "Trained on four fifths of the distinct training rows, measured on the last fifth; seed s leaves out fold s of "
@@ -219,21 +229,21 @@ def validation(results: Mapping[str, Any]) -> Table:
     return Table("Choice of the dropout rate", columns, rows, note)
 
 
-def table1(results: Mapping[str, Any]) -> Table:
+def table1(results: Exploration) -> Table:
     """The classifier by epoch."""
-    runs = results["classifier"]["learned"]
-    published = PUBLISHED["test_accuracy"] if len(runs[0]["epochs"]) == len(PUBLISHED["test_accuracy"]) else []
+    runs = results.classifier["learned"]
+    published = PUBLISHED["test_accuracy"] if len(runs[0].epochs) == len(PUBLISHED["test_accuracy"]) else []
     losses = dict(zip((0, len(published) - 1), PUBLISHED["train_loss"])) if published else {}
     rows = []
-    for epoch in range(len(runs[0]["epochs"])):
-        values = [run["epochs"][epoch] for run in runs]
+    for epoch in range(len(runs[0].epochs)):
+        values = [run.epochs[epoch] for run in runs]
         is_last = published and epoch == len(published) - 1
         rows.append(
             [
                 str(epoch + 1),
-                spread([value["train_loss"] for value in values], 3),
-                spread([value["train_accuracy"] for value in values]),
-                spread([value["test_accuracy"] for value in values]),
+                spread([value.train_loss for value in values], 3),
+                spread([value.train_accuracy for value in values]),
+                spread([value.test_accuracy for value in values]),
                 number(losses[epoch], 3) if epoch in losses else None,
                 number(PUBLISHED["train_accuracy"]) if is_last else None,
                 number(published[epoch]) if published else None,
@@ -241,79 +251,81 @@ def table1(results: Mapping[str, Any]) -> Table:
         )
     columns = numbers("epoch", "train loss", "train accuracy %", "test accuracy %")
     columns += numbers(*(f"published {name}" for name in ("loss", "train %", "test %")))
-    note = f"{of_seeds(results).capitalize()}; {runs[0]['n_parameters']:,} parameters at a vocabulary "
-    note += (
-        f"of {results['vocabulary_size']:,} words (published: {PUBLISHED['n_parameters']['classifier']:,} at 5,755)."
-    )
+    note = f"{of_seeds(results.seeds).capitalize()}; {runs[0].n_parameters:,} parameters at a vocabulary "
+    note += f"of {results.vocabulary_size:,} words (published: {PUBLISHED['n_parameters']['classifier']:,} at 5,755)."
     return Table("Table 1: the classifier by epoch", columns, rows, note)
 
 
-def table_by_class(results: Mapping[str, Any]) -> Table:
+def table_by_class(results: Exploration) -> Table:
     """Precision, recall and F1."""
-    scores = [run["scores"] for run in results["classifier"]["learned"]]
+    scores = [run.scores for run in results.classifier["learned"]]
     rows = [
-        [first["name"], f"{first['n']:,}"]
-        + [spread([one["classes"][i][key] for one in scores]) for key in ("precision", "recall", "f1")]
-        for i, first in enumerate(scores[0]["classes"])
+        [first.name, f"{first.n:,}"]
+        + [spread([one.classes[i][key] for one in scores]) for key in ("precision", "recall", "f1")]
+        for i, first in enumerate(scores[0].classes)
     ]
-    rows.append(["mean of the classes", None, None, None, spread([one["macro_f1"] for one in scores])])
+    rows.append(["mean of the classes", None, None, None, spread([one.macro_f1 for one in scores])])
     columns = words("class") + numbers("test rows", "precision %", "recall %", "F1 %")
     return Table("Who is recognised", columns, rows)
 
 
-def table2(results: Mapping[str, Any]) -> Table:
+def table2(results: Exploration) -> Table:
     """Perplexity by iteration at the report's width."""
-    runs = results["decoder"]["learned"]
-    iterations = [row["iteration"] for row in runs[0]["iterations"]]
+    runs = results.decoder["learned"]
+    iterations = [row.iteration for row in runs[0].iterations]
     published = PUBLISHED["perplexity"][256] if iterations == [100, 200, 300, 400, 500] else {}
     rows: list[list[str | None]] = []
-    for text in ("train", *results["test_names"]):
-        found = [spread([run["iterations"][i]["perplexity"][text] for run in runs]) for i in range(len(iterations))]
+    for text in ("train", *results.test_names):
+        found = [spread([run.iterations[i].perplexity[text] for run in runs]) for i in range(len(iterations))]
         rows.append([text, *found])
         if text in published:
             rows.append(["   published", *(number(value) for value in published[text])])
-    note = f"{runs[0]['protocol'].capitalize()}; {runs[0]['n_parameters']:,} parameters at a vocabulary of "
-    note += f"{results['vocabulary_size']:,} words (published: {PUBLISHED['n_parameters']['decoder 256']:,} at 5,755)."
-    title = f"Table 2: perplexity by iteration, hidden size {runs[0]['ff_dim']}"
+    note = f"{runs[0].protocol.capitalize()}; {runs[0].n_parameters:,} parameters at a vocabulary of "
+    note += f"{results.vocabulary_size:,} words (published: {PUBLISHED['n_parameters']['decoder 256']:,} at 5,755)."
+    title = f"Table 2: perplexity by iteration, hidden size {runs[0].ff_dim}"
     return Table(title, words("text") + numbers(*map(str, iterations)), rows, note)
 
 
-def table3(results: Mapping[str, Any]) -> Table:
+def table3(results: Exploration) -> Table:
     """The narrower feed-forward network, and what width changes."""
-    rows = []
-    for text in ("train", *results["test_names"]):
-        change = find(results, "decoder", "ff256", "ff100", "perplexity", text=text)[0].estimate
-        published = PUBLISHED["perplexity"][100].get(text)
-        wide = PUBLISHED["perplexity"][256].get(text, [None])[-1]
+    wide, narrow = results.widths[:2]
+    rows: list[list[str | None]] = []
+    for text in ("train", *results.test_names):
+        (found,) = results.find(task="decoder", variant=wide, base=narrow, measure="perplexity", text=text)
+        published = [
+            PUBLISHED["perplexity"][size][text][-1] for size in (100, 256) if text in PUBLISHED["perplexity"][size]
+        ]
         rows.append(
             [
                 text,
-                *(spread(last(results["decoder"][size], text)) for size in ("ff100", "ff256")),
-                effect(asdict(change), "ratio"),
-                *((None, None) if published is None else (
-                    number(published[0]), effect({"mean": wide / published[0], "low": None}, "ratio"))),
+                *(spread(last_perplexities(results.decoder[size], text)) for size in (narrow, wide)),
+                effect(found.estimate, "ratio"),
+                *((number(published[0]), change(published[1] / published[0])) if published else (None, None)),
             ]
-        )  # fmt: skip
+        )
     columns = words("text")
     columns += numbers("hidden size 100", "hidden size 256", "change", "published, 100", "published change")
-    note = f"Last iteration; at width 100 {results['decoder']['ff100'][0]['n_parameters']:,} parameters "
+    note = f"Last iteration; at width 100 {results.decoder[narrow][0].n_parameters:,} parameters "
     note += f"(published: {PUBLISHED['n_parameters']['decoder 100']:,} at 5,755 words)."
     return Table("Table 3: perplexity at hidden size 100", columns, rows, note)
 
 
-def table_of_texts(results: Mapping[str, Any]) -> Table:
+def table_of_texts(results: Exploration) -> Table:
     """The decoder beside the n-gram models, in more than one measure: three lines a text."""
-    measures = {"perplexity": 1, "perplexity_without_unk": 1, "bits_per_byte": 3}  # with so many decimals
+
+    def cells(scores: Sequence[LanguageScores]) -> list[str | None]:
+        return [
+            spread([one.perplexity for one in scores]),
+            spread(known) if (known := defined(one.perplexity_without_unk for one in scores)) else None,
+            spread([one.bits_per_byte for one in scores], 3),
+        ]
+
     rows: list[list[str | None]] = []
-    for text in results["test_names"]:
-        runs = [run["scores"][text] for run in results["decoder"]["learned"]]
-        rate = number(results["ngram_scores"]["ngram"][text]["unk_rate"], 2)
-        rows.append(
-            [f"{text}, decoder", *(spread([run[name] for run in runs], n) for name, n in measures.items()), rate]
-        )
+    for text in results.test_names:
+        unknown = number(results.ngram_scores["ngram"][text].unk_rate, 2)
+        rows.append([f"{text}, decoder", *cells([run.scores[text] for run in results.decoder["learned"]]), unknown])
         for key, name in NGRAM_NAMES.items():
-            scores = results["ngram_scores"][key][text]
-            rows.append([f"   {name}", *(number(scores[kind], digits) for kind, digits in measures.items()), None])
+            rows.append([f"   {name}", *cells([results.ngram_scores[key][text]]), None])
     columns = words("text") + numbers("perplexity", "without <unk>", "bits per byte", "<unk>, % of tokens")
     note = "Trigram: interpolated Kneser-Ney on the same training text and vocabulary, and "
     note += "the same with our recipe's estimate of <unk>. Bits per byte: with 8 bits for each byte of an unknown "
@@ -321,17 +333,19 @@ def table_of_texts(results: Mapping[str, Any]) -> Table:
     return Table("Beside an n-gram model", columns, rows, note)
 
 
-def table_of_attention(results: Mapping[str, Any], kind: str) -> Table:
+def table_of_attention(results: Exploration, kind: Kind) -> Table:
     """Attention statistics by layer and head."""
-    seeds = results["attention"][kind]
+    seeds = results.attention[kind]
     rows = []
-    for layer, heads in enumerate(seeds[0]["distance"]):
+    for layer, heads in enumerate(seeds[0].distance):
         for head in range(len(heads)):
-            cells = {name: [seed[name][layer][head] for seed in seeds] for name in seeds[0]}
             row = [f"layer {layer + 1}, head {head + 1}"]
-            row += [spread(cells["distance"], 2), spread(cells["relative_distance"], 2)]
-            row += [spread(cells["entropy"], 2), spread(cells["relative_entropy"], 2)]
-            rows.append([*row, spread([100 * share for share in cells["padding"]])] if kind == "encoder" else row)
+            row.append(spread([seed.distance[layer][head] for seed in seeds], 2))
+            row.append(spread([seed.relative_distance[layer][head] for seed in seeds], 2))
+            row.append(spread([seed.entropy[layer][head] for seed in seeds], 2))
+            row.append(spread([seed.relative_entropy[layer][head] for seed in seeds], 2))
+            padding = spread([100 * seed.padding[layer][head] for seed in seeds])
+            rows.append([*row, padding] if kind == "encoder" else row)
     columns = words("")
     columns += numbers("mean distance, tokens", "relative to uniform", "entropy, nats", "relative to uniform")
     note = f"Over all test {'rows' if kind == 'encoder' else 'texts'}; mean ± standard deviation over {len(seeds)} "
@@ -345,121 +359,130 @@ def table_of_attention(results: Mapping[str, Any], kind: str) -> Table:
     return Table(f"Attention of the {kind}", columns, rows, note)
 
 
-def tables_of_ablation(ablation: Mapping[str, Any]) -> list[Table]:
+def tables_of_ablation(ablation: AblationResults) -> list[Table]:
     """What each ingredient of the best recipe brings, task by task."""
-    return [table_of_ablation(ablation, task) for task in dict.fromkeys(row["task"] for row in ablation["rows"])]
+    return [table_of_ablation(ablation, task) for task in dict.fromkeys(row.task for row in ablation.rows)]
 
 
-def table_of_ablation(ablation: Mapping[str, Any], task: str) -> Table:
+def table_of_ablation(ablation: AblationResults, task: str) -> Table:
     """What each ingredient of the best recipe brings to one task."""
-    rows = [row for row in ablation["rows"] if row["task"] == task]
+    rows = [row for row in ablation.rows if row.task == task]
     cells = [
-        [row["variant"], spread(row["values"]), effect(row["estimate"], row["unit"]) if row["estimate"] else None]
-        for row in rows
+        [row.variant, spread(row.values), effect(row.estimate, row.unit) if row.estimate else None] for row in rows
     ]
     held_out, changes = ("rows", "differences in points") if task == "classifier" else ("text", "changes")
-    note = f"{of_seeds(ablation).capitalize()}; seed s holds fold s of five of the training {held_out} out and is "
+    note = (
+        f"{of_seeds(ablation.seeds).capitalize()}; seed s holds fold s of five of the training {held_out} out and is "
+    )
     note += f"measured on it, and the test set is not read; {changes} from the recipe as it is, with 95% intervals."
-    note = " ".join(filter(None, [note, mixture(ablation["machines"])]))
-    columns = words(f"best {task}") + numbers(rows[0]["measure"], "change")
+    note = " ".join(filter(None, [note, mixture(ablation.machines)]))
+    columns = words(f"best {task}") + numbers(rows[0].measure, "change")
     return Table(f"Ablation of the best {task}", columns, cells, note)
 
 
-def tables_of_measurement(results: Mapping[str, Any]) -> list[Table]:
+def tables_of_measurement(results: MeasureResults) -> list[Table]:
     """Both recipes and their opponents, task by task, and how far the best recipe is from each."""
     models = measured(results, "classifier")
     headline, rows = headline_of(models), []
     for own in models.values():
-        differences = [own[headline][over] for over in ("estimate", "items")]
-        cells: list[str | None] = [own[headline]["name"], *(spread(row["values"]) for row in own.values())]
+        differences = [own[headline].estimate, own[headline].items]
+        cells: list[str | None] = [own[headline].name, *(spread(row.values) for row in own.values())]
         rows.append([*cells, *(effect(one, "points", bare=True) if one else None for one in differences)])
     where = "" if headline == "all" else f" ({headline})"
-    columns = words("classifier") + numbers(*(f"{group} ({row['n']:,})" for group, row in models["best"].items()))
+    columns = words("classifier") + numbers(*(f"{group} ({row.n:,})" for group, row in models["best"].items()))
     columns += numbers(f"best recipe against it{where}, over seeds", "over rows")
-    note = f"Test accuracy in percent; {of_seeds(results)}; differences in points, with 95% intervals."
-    found = [Table("Who said it?", columns, rows, note)]
+    note = f"Test accuracy in percent; {of_seeds(results.seeds)}; differences in points, with 95% intervals."
+    said = Table("Who said it?", columns, rows, note)
 
     models, rows = measured(results, "decoder"), []
     headline = headline_of(models)
-    texts = [*few({text: row["values"][0] for text, row in models["ngram"].items() if text != headline}), headline]
+    texts = [*few({text: row.values[0] for text, row in models["ngram"].items() if text != headline}), headline]
     for own in models.values():
-        change = effect(own[headline]["estimate"], "ratio") if own[headline]["estimate"] else None
-        rows.append([own[headline]["name"], *(spread(own[text]["values"]) for text in texts), change])
+        found = own[headline].estimate
+        rows.append(
+            [
+                own[headline].name,
+                *(spread(own[text].values) for text in texts),
+                effect(found, "ratio") if found else None,
+            ]
+        )
     columns = words("decoder") + numbers(*texts, "best recipe against it, all texts")
-    note = f"Test perplexity, every token scored once; {of_seeds(results)}; {headline}: the geometric mean; changes "
-    note = " ".join(filter(None, [note + "with 95% intervals.", mixture(results["machines"])]))
-    return [*found, Table("How surprising is it?", columns, rows, note)]
+    note = (
+        f"Test perplexity, every token scored once; {of_seeds(results.seeds)}; {headline}: the geometric mean; changes "
+    )
+    note = " ".join(filter(None, [note + "with 95% intervals.", mixture(results.machines)]))
+    return [said, Table("How surprising is it?", columns, rows, note)]
 
 
-def in_a_sentence(results: Mapping[str, Any]) -> list[str]:
+def in_a_sentence(results: MeasureResults) -> list[str]:
     """What the tables of the measure command say: a sentence for each task."""
     lines = []
     for task, what, unit in (("classifier", "accuracy", "%"), ("decoder", "perplexity", "")):
         models = measured(results, task)
         headline = headline_of(models)
         best, report, *opponents = (own[headline] for own in models.values())
-        strongest = (max if task == "classifier" else min)(opponents, key=lambda row: row["values"][0])
-        name = strongest["name"].replace("trigram with", "a trigram with")
+        strongest = (max if task == "classifier" else min)(opponents, key=lambda row: row.values[0])
+        name = strongest.name.replace("trigram with", "a trigram with")
         against = [
-            f"{effect(row['estimate'], row['unit'])}{over_rows(row)} against {who} ({spread(row['values'])}{unit})"
-            for row, who in ((report, report["name"]), (strongest, f"the strongest opponent without a network, {name}"))
+            f"{effect(row.estimate, row.unit)}{over_rows(row)} against {who} ({spread(row.values)}{unit})"
+            for row, who in ((report, report.name), (strongest, f"the strongest opponent without a network, {name}"))
         ]
         where = headline if task == "decoder" else f"{headline} test rows"
-        lines.append(f"The best {task}: {what} {spread(best['values'])}{unit} on {where}, {' and '.join(against)}.")
-    at_chance = sum(not run["trained"] for run in results["classifier"]["report"])
+        lines.append(f"The best {task}: {what} {spread(best.values)}{unit} on {where}, {' and '.join(against)}.")
+    at_chance = sum(not run.trained for run in results.classifier["report"])
     if at_chance:
-        lines.append(f"{at_chance} of {n_seeds(results)} of the report's classifier ended at chance.")
+        lines.append(f"{at_chance} of {n_seeds(results.seeds)} of the report's classifier ended at chance.")
     return lines
 
 
-def over_rows(row: Mapping[str, Any]) -> str:
+def over_rows(row: MeasuredRow) -> str:
     """The interval of a difference over test rows, beside that over seeds."""
-    items = row.get("items")
-    if not items or items["low"] is None:
+    items = row.items
+    if not items or items.low is None or items.high is None:
         return ""
-    return f" over seeds ([{number(items['low'], sign=True)}, {number(items['high'], sign=True)}] over test rows)"
+    return f" over seeds ([{number(items.low, sign=True)}, {number(items.high, sign=True)}] over test rows)"
 
 
-def measured(results: Mapping[str, Any], task: str) -> dict[str, dict[str, Any]]:
+def measured(results: MeasureResults, task: Task) -> dict[str, dict[str, MeasuredRow]]:
     """The rows of the measure command for one task: model -> measure -> row."""
-    models: dict[str, dict[str, Any]] = {}
-    for row in results["rows"]:
-        if row["task"] == task:
-            models.setdefault(row["model"], {})[row["measure"]] = row
+    models: dict[str, dict[str, MeasuredRow]] = {}
+    for row in results.rows:
+        if row.task == task:
+            models.setdefault(row.model, {})[row.measure] = row
     return models
 
 
-def headline_of(models: Mapping[str, Mapping[str, Any]]) -> str:
+def headline_of(models: Mapping[str, Mapping[str, MeasuredRow]]) -> str:
     """The measure that says most: rows that no model has read, if others have been; all texts together."""
     return next(name for name in ("unseen", TOGETHER, "all") if name in models["best"])
 
 
-def shown_texts(results: Mapping[str, Any]) -> list[str]:
+def shown_texts(results: Exploration) -> list[str]:
     """The training text and the test texts that a line has room for."""
-    return ["train", *few(results["baselines"]["ngram"])]
+    return ["train", *few(perplexities(results.ngram_scores)["ngram"])]
 
 
-def which_texts(results: Mapping[str, Any]) -> str:
-    n_shown, n_texts = len(shown_texts(results)) - 1, len(results["test_names"])
+def which_texts(results: Exploration) -> str:
+    n_shown, n_texts = len(shown_texts(results)) - 1, len(results.test_names)
     if n_shown == n_texts:
         return ""
     return f" {n_shown} of {n_texts} test texts, from the easiest to the hardest for the trigram."
 
 
-def of_seeds(results: Mapping[str, Any]) -> str:
+def of_seeds(seeds: Sequence[int]) -> str:
     """What a number with its spread is."""
-    return f"mean ± standard deviation over {n_seeds(results)}" if len(results["seeds"]) > 1 else "one seed, no spread"
+    return f"mean ± standard deviation over {n_seeds(seeds)}" if len(seeds) > 1 else "one seed, no spread"
 
 
-def n_seeds(results: Mapping[str, Any]) -> str:
-    n = len(results["seeds"])
+def n_seeds(seeds: Sequence[int]) -> str:
+    n = len(seeds)
     return f"{n} seeds" if n > 1 else "1 seed"
 
 
-def part3(results: Mapping[str, Any]) -> list[Table]:
+def part3(results: Exploration) -> list[Table]:
     """The tables of part 3, as far as the study went."""
     found = []
-    if "alibi" in results["halves"]:
+    if "alibi" in results.halves:
         found += [
             times(results, "classifier"),
             times(results, "decoder"),
@@ -468,7 +491,7 @@ def part3(results: Mapping[str, Any]) -> list[Table]:
             steeper(results),
             lengths(results),
         ]
-    if "regularize" in results["halves"]:
-        variants = [name for name in results["classifier"] if name not in POSITIONS]
+    if "regularize" in results.halves:
+        variants = [name for name in results.classifier if name not in POSITIONS]
         found += [validation(results), classifiers(results, variants, "Classifier by regularization")]
     return found

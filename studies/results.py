@@ -1,6 +1,7 @@
 """What each study finds, as its results.json holds it: by its fields, so that nothing is read back out of a name."""
 
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Literal
 
 import msgspec
@@ -174,6 +175,13 @@ class Exploration(Results, frozen=True, kw_only=True):
     def find(self, **fields: object) -> list[Comparison]:
         """The comparisons that have these fields."""
         return [row for row in self.comparisons if all(getattr(row, name) == value for name, value in fields.items())]
+
+    def trainings(self) -> list[TrainedRun]:
+        """The runs of all variants; two variants may stand for the same ones."""
+        distinct: list[Sequence[TrainedRun]] = []
+        for runs in chain(self.classifier.values(), self.decoder.values(), self.validation.values()):
+            distinct += [] if runs in distinct else [runs]
+        return [run for runs in distinct for run in runs]
 
 
 class Part3Results(Exploration, frozen=True, kw_only=True):

@@ -448,7 +448,9 @@ def test_only_claims_with_evidence_are_judged(results: dict[str, Any]) -> None:
     assert set(verdicts(results | {"attention": {"encoder": results["attention"]["encoder"]}})) == set(CLAIMS) - {"C5"}
     half = results | {"classifier": {}, "decoder": {}, "timing": {}, "extrapolation": {}, "halves": []}
     assert set(verdicts(judged(half))) == {"C2", "C5", "C13"}
-    empty: dict[str, Any] = {name: {} for name in ("classifier", "decoder", "timing", "extrapolation", "validation", "attention")}
+    empty: dict[str, Any] = {
+        name: {} for name in ("classifier", "decoder", "timing", "extrapolation", "validation", "attention")
+    }
     assert judge(judged(results | empty)) == []
 
 

@@ -118,7 +118,8 @@ def test_perplexities_by_hand(data: Data) -> None:
     streams = dict(list(data.test_streams.items())[:2])
     two, (a, b) = replace(data, test_streams=streams), streams
     runs = {
-        name: [decoder_run(scores={a: LanguageScores(one, None, 1.0, 0.0), b: LanguageScores(two_, None, 1.0, 0.0)})] * 3
+        name: [decoder_run(scores={a: LanguageScores(one, None, 1.0, 0.0), b: LanguageScores(two_, None, 1.0, 0.0)})]
+        * 3
         for name, one, two_ in (("best", 100.0, 400.0), ("report", 200.0, 800.0))
     }
     rows: dict[Any, Any] = {(row.model, row.measure): row for row in perplexities(runs, two)}

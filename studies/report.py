@@ -1,0 +1,140 @@
+"""The report command: everything over several seeds, with its figures."""
+
+import time
+from pathlib import Path
+
+from msgspec.structs import asdict, replace
+
+import utilities
+from common.files import UserError, read_as, write_json
+from dataset import Data
+from evaluation.statistics import Estimate
+from inference.attention import draw_attention
+from studies.ablation import MEASURES
+from studies.attention import attention_means, attention_of
+from studies.claims import REPORTS_RATE, judge
+from studies.figures import draw as draw_part3
+from studies.figures import draw_classifier, draw_decoder, few
+from studies.part3 import explore
+from studies.published import REPORT_SENTENCE
+from studies.results import (
+    AblationResults,
+    DataDescription,
+    Kind,
+    ReportResults,
+    RowCounts,
+    Truncated,
+    perplexities,
+)
+from studies.study import NAMES, Study, plan
+from training.runs import Place
+from training.weights import load_model
+
+KINDS: tuple[Kind, ...] = ("encoder", "decoder")
+
+
+def report(
+    study: Study, data: Data, place: Place, command_line: str, quick: bool, ablation: AblationResults | None
+) -> ReportResults:
+    """Run, or reuse, all that the report's page needs; write results.json and draw the figures.
+
+    `ablation`: the results of that command, which the page shows if there are any.
+    """
+    started = time.perf_counter()
+    found = explore("report", study, data, place)
+    found = replace(found, attention={kind: attention_of(found, kind, study, data, place) for kind in KINDS})
+    results = ReportResults(
+        **asdict(found),
+        command_line=command_line,
+        quick=quick,
+        data=describe(data),
+        claims=judge(found),
+        ablation=ablation,
+        training_seconds=sum(run.train_seconds for run in found.trainings()),
+        total_seconds=time.perf_counter() - started,
+    )
+    write_json(place.out / "results.json", results)
+    draw(results, study, data, place)
+    return results
+
+
+def read_ablation(path: Path) -> AblationResults:
+    """The results of the ablation command; UserError if `path` holds something else."""
+    hint = "not the results of python main.py ablation; leave out --ablation, or name its file"
+    found = read_as(path, AblationResults, hint)
+    if found.command != "ablation":
+        raise UserError(f"{path}: {hint}")
+    if any(row.measure != MEASURES[row.task] for row in found.rows):
+        raise UserError(f"{path}: of an earlier version, which measured otherwise; run python main.py ablation again")
+    return found
+
+
+def describe(data: Data) -> DataDescription:
+    """What the page says of the data."""
+    corpus = data.corpus
+    return DataDescription(
+        directory=str(corpus.directory),
+        fingerprint=corpus.fingerprint,
+        built=(corpus.directory / "manifest.json").exists(),
+        class_names=corpus.class_names,
+        rows=RowCounts(train=len(corpus.train), test=len(corpus.test), seen=int(data.seen.sum())),
+        tokens={name: len(stream.ids) for name, stream in [("train", data.train_stream), *data.test_streams.items()]},
+        n_truncated=Truncated(data.train.n_truncated, data.test.n_truncated),
+    )
+
+
+def draw(results: ReportResults, study: Study, data: Data, place: Place) -> None:
+    """Every figure of the report, over all seeds; attention maps of the first seed that trained."""
+    figures, classifier, decoder = place.out / "figures", results.classifier, results.decoder
+    ngram = perplexities(results.ngram_scores)["ngram"]
+    draw_classifier(figures, classifier["learned"], results.baselines, results.class_names)
+    draw_decoder(figures, decoder["learned"], ngram)
+    draw_part3(results, figures)
+    seed = next((n for n, run in enumerate(classifier["learned"]) if run.trained), 0)
+    for task, recipes, first_figure, chosen in (
+        ("classifier", study.classifiers(), 2, study.seeds[seed]),
+        ("decoder", study.decoders(), 6, study.seeds[0]),
+    ):
+        run = plan(task, {"learned": recipes["learned"]}, [chosen])[task, "learned", chosen]
+        draw_attention(figures, load_model(place.weights(run)), REPORT_SENTENCE, first_figure)
+    for kind in KINDS:
+        means = attention_means(results.attention[kind])
+        utilities.grid_figure(
+            figures / f"attention_{kind}.png",
+            {"mean distance, tokens": means.distance, "entropy, nats": means.entropy},
+            [str(layer + 1) for layer in range(len(means.distance))],
+            [str(head + 1) for head in range(len(means.distance[0]))],
+            "layer",
+            "head",
+            f"Attention of the {kind} over the test set",
+        )
+    shown = ["train", *few(ngram)]
+    changes = [
+        interval(f"{NAMES[row.variant]}, {row.text}", row.estimate, ratio=True)
+        for row in results.find(task="decoder", base="learned", measure="perplexity")
+        if row.text in shown
+    ]
+    label = "change of perplexity against learned positions (%)"
+    utilities.interval_figure(
+        figures / "changes_perplexity.png", changes, label, "What positions change", number="+.1f"
+    )
+    points = [
+        interval(
+            NAMES[row.variant] + ("" if row.base == "original" else f" (against {NAMES[row.base]})"),
+            row.estimate,
+            claim=2.0 if (row.variant, row.base) == (REPORTS_RATE, "original") else None,
+        )
+        for row in results.find(measure="test accuracy", rows="all")
+    ]
+    label = "difference in test accuracy (points)"
+    utilities.interval_figure(
+        figures / "changes_accuracy.png", points, label, "What each variant changes", number="+.1f"
+    )
+
+
+def interval(name: str, estimate: Estimate, ratio: bool = False, claim: float | None = None) -> utilities.Interval:
+    """A line of an interval figure; a ratio as a change in percent."""
+    ends = (estimate.mean, estimate.low, estimate.high)
+    mean, low, high = (100 * (end - 1) if ratio and end is not None else end for end in ends)
+    assert mean is not None
+    return utilities.Interval(name, mean, low, high, claim=claim)
