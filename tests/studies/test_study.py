@@ -114,7 +114,7 @@ def test_a_model_that_cannot_know_the_order_comes_out_worse(results: dict[str, A
         ),
     ):
         assert re.search(rf"^{row}$", typed(shown[medium]), flags=re.MULTILINE), medium
-        assert re.search(r"learned positions(?:</td><td class="right">|\W+)100\.0 ± 0\.0", shown[medium])
+        assert re.search(r"learned positions(?:</td><td class=.right.>|\W+)100\.0 ± 0\.0", shown[medium])
 
 
 def test_what_the_runs_learned_is_what_the_verdicts_say(results: dict[str, Any], shown: dict[str, str]) -> None:
