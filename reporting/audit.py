@@ -3,79 +3,119 @@
 from typing import Any
 
 from dataset import same_text
-from reporting.table import text_table
+from reporting.table import Item, Table, number, numbers, terminal_text, words
 
 
 def render(found: dict[str, Any]) -> str:
-    """What `audit` found, as a page of text tables, the verdict last."""
-    parts = [f"Audit of {found['directory']}"]
-    header = [
-        "file",
-        "lines",
-        "words",
-        "mean",
-        "median",
-        "longest",
-        f"over {found['block_size']}",
-        "copies",
-        "near copies",
-    ]
+    """What `audit` found, as tables and lines for the terminal, the verdict last."""
+    verdict = "LEAKAGE: test lines appear in training files" if found["has_leakage"] else "No leakage found"
+    changed = [f"Changed since the manifest was written: {', '.join(found['changed_since_built'])}", ""]
+    return terminal_text(
+        f"Audit of {found['directory']}",
+        "",
+        _sizes(found),
+        _classes(found),
+        *_copies(found["between"]),
+        *_contradictions(found["contradictions"]),
+        *(block for kind in ("characters", "words") for block in _give_aways(found["give_aways"], kind)),
+        _unknown_words(found["unknown_words"]),
+        _oddities(found["encoding"]),
+        *(changed if found["changed_since_built"] else []),
+        verdict,
+        *(Item("  ", leak) for leak in found["leaks"]),
+    )
+
+
+def _sizes(found: dict[str, Any]) -> Table:
+    columns = words("file") + numbers("lines", "words", "mean", "median", "longest", f"over {found['block_size']}")
+    columns += numbers("copies", "near copies")
     rows = [
         [
-            *(name, size["lines"], size["words"], size["mean_length"], size["median_length"], size["longest"]),
-            *(f"{size['truncated_percent']:.1f}%", found["inside"][name]["exact"], found["inside"][name]["near"]),
+            *(name, f"{size['lines']:,}", f"{size['words']:,}"),
+            *(number(size["mean_length"], 2), number(size["median_length"], 2), f"{size['longest']:,}"),
+            *(f"{size['truncated_percent']:.1f}%", *(f"{found['inside'][name][kind]:,}" for kind in ("exact", "near"))),
         ]
         for name, size in found["files"].items()
     ]
-    parts += ["Sizes (lengths in words), and copies inside each file", text_table(header, rows)]
-    header = ["label", "name", "train rows", "train %", "test rows", "test %"]
-    parts += ["Classes", text_table(header, [list(row.values()) for row in found["classes"]])]
-    header = ["test file", "training file", "test lines", "exact copies", "near copies"]
-    rows = [[row[key] for key in ("test", "train", "rows", "exact", "near")] for row in found["between"]]
-    copied = [row for row in rows if row[-1] or row[-2]]
-    parts.append("Test lines of which a copy appears in a training file" + ("" if copied else ": none"))
-    parts += [text_table(header, copied)] if copied else []
-    for row in found["between"]:
-        for example in row["examples"][:2]:
-            parts.append(
-                f"  {row['test']}:{example['line']} {_short(example['text'])}\n"
-                f"  {row['train']}:{example['train_line']} {_short(example['train_text'])} ({example['share']:.0%})"
-            )
-    contradictions = found["contradictions"]
-    parts.append(f"Texts under more than one label: {contradictions['texts']} ({contradictions['rows']} rows)")
-    for example in contradictions["examples"]:
-        parts.append(f"  {_short(example['text'])}: {', '.join(example['places'][:4])}")
-    give_aways = found["give_aways"]
-    for kind in ("characters", "words"):
-        own = give_aways[kind]
-        parts.append(
-            f"Give-aways: {own['n_items']} {kind} that only one class of train_CLS.tsv has, often. {own['test_rows']} "
-            f"test rows have one, and {own['right_where_present']} of these are of its class; a rule on them alone "
-            f"reaches {own['rule_accuracy']:.1f}% of all test rows (always the largest class: "
-            f"{give_aways['majority_accuracy']:.1f}%)"
-        )
-        rows = [
-            [item["item"] if item["codepoint"] is None else f"{item['item']} {item['codepoint']}", item["class"]]
-            + [item["rows"], f"{item['percent_of_class']:.1f}%"]
-            for item in own["items"][:10]
-        ]
-        if rows:
-            parts.append(text_table([kind[:-1], "class", "rows", "of its rows"], rows))
-    header = ["test file", "<unk> %", "only in train_CLS.tsv %"]
-    rows = [[name, *rates.values()] for name, rates in found["unknown_words"].items()]
-    parts += ["Words that the training files lack, in % of the words of each file", text_table(header, rows)]
+    return Table("Sizes (lengths in words), and copies inside each file", columns, rows)
+
+
+def _classes(found: dict[str, Any]) -> Table:
     rows = [
-        [name, oddity["what"], oddity["times"], oddity["first_line"]]
-        for name, oddities in found["encoding"].items()
+        [
+            *(row["label"], row["name"]),
+            *(f"{row['train']:,}", number(row["train_percent"], 2)),
+            *(f"{row['test']:,}", number(row["test_percent"], 2)),
+        ]
+        for row in found["classes"]
+    ]
+    return Table("Classes", words("label", "name") + numbers("train rows", "train %", "test rows", "test %"), rows)
+
+
+def _copies(between: list[dict[str, Any]]) -> list[str | Item | Table]:
+    """How many test lines stand in training files, and some of them."""
+    title = "Test lines of which a copy appears in a training file"
+    columns = words("test file", "training file") + numbers("test lines", "exact copies", "near copies")
+    rows = [
+        [row["test"], row["train"], *(f"{row[key]:,}" for key in ("rows", "exact", "near"))]
+        for row in between
+        if row["exact"] or row["near"]
+    ]
+    blocks: list[str | Item | Table] = [Table(title, columns, rows)] if rows else [f"{title}: none", ""]
+    for row in between:
+        for one in row["examples"][:2]:
+            blocks += [
+                Item("  ", f"{row['test']}:{one['line']} {_short(one['text'])}"),
+                Item("  ", f"{row['train']}:{one['train_line']} {_short(one['train_text'])} ({one['share']:.0%})"),
+                "",
+            ]
+    return blocks
+
+
+def _contradictions(found: dict[str, Any]) -> list[str | Item]:
+    examples = [
+        Item("  ", f"{_short(example['text'])}: {', '.join(example['places'][:4])}") for example in found["examples"]
+    ]
+    return [f"Texts under more than one label: {found['texts']} ({found['rows']} rows)", *examples, ""]
+
+
+def _give_aways(found: dict[str, Any], kind: str) -> list[str | Table]:
+    own = found[kind]
+    sentence = (
+        f"Give-aways: {own['n_items']} {kind} that only one class of train_CLS.tsv has, often. {own['test_rows']} "
+        f"test rows have one, and {own['right_where_present']} of these are of its class; a rule on them alone "
+        f"reaches {own['rule_accuracy']:.1f}% of all test rows (always the largest class: "
+        f"{found['majority_accuracy']:.1f}%)"
+    )
+    rows = [
+        [
+            *(" ".join(filter(None, [item["item"], item["codepoint"]])), item["class"]),
+            *(f"{item['rows']:,}", f"{item['percent_of_class']:.1f}%"),
+        ]
+        for item in own["items"][:10]
+    ]
+    columns = words(kind[:-1], "class") + numbers("rows", "of its rows")
+    return [sentence, "", *([Table("", columns, rows)] if rows else [])]
+
+
+def _unknown_words(found: dict[str, dict[str, float]]) -> Table:
+    rows = [[name, *(number(rate, 2) for rate in rates.values())] for name, rates in found.items()]
+    columns = words("test file") + numbers("<unk> %", "only in train_CLS.tsv %")
+    return Table("Words that the training files lack, in % of the words of each file", columns, rows)
+
+
+def _oddities(found: dict[str, list[dict[str, Any]]]) -> Table | str:
+    rows = [
+        [
+            name,
+            oddity["what"],
+            *(None if oddity[key] is None else f"{oddity[key]:,}" for key in ("times", "first_line")),
+        ]
+        for name, oddities in found.items()
         for oddity in oddities
     ]
-    parts.append("Encoding: nothing odd")
-    if rows:
-        parts[-1:] = ["Encoding", text_table(["file", "what", "times", "first line"], rows)]
-    if found["changed_since_built"]:
-        parts.append(f"Changed since the manifest was written: {', '.join(found['changed_since_built'])}")
-    verdict = "LEAKAGE: test lines appear in training files" if found["has_leakage"] else "No leakage found"
-    return "\n\n".join([*parts, "\n  ".join([verdict, *found["leaks"]])])
+    columns = words("file", "what") + numbers("times", "first line")
+    return Table("Encoding", columns, rows) if rows else "Encoding: nothing odd\n"
 
 
 def _short(text: str, width: int = 90) -> str:

@@ -61,7 +61,7 @@ def fill_measurement(path: Path, results: Mapping[str, Any]) -> None:
     """Put the results of the measure command between their marks in a document."""
     names, data = results["data"]["class_names"], results["data"]
     lines = [
-        f"{', '.join(names[:-1])} and {names[-1]}, {data['n_train_rows']:,} training rows:",
+        f"{in_markdown(', '.join(names[:-1]))} and {in_markdown(names[-1])}, {data['n_train_rows']:,} training rows:",
         "",
         *(f"- {in_markdown(line)}" for line in tables.in_a_sentence(results)),
         "",

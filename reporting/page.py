@@ -18,7 +18,17 @@ from dataset import Data
 from evaluation.statistics import FAILS, HOLDS, UNCLEAR, summary
 from inference.attention import draw_attention
 from reporting import tables
-from reporting.table import Table, effect, in_markdown, markdown_table, markdown_tables, number
+from reporting.table import (
+    Item,
+    Table,
+    effect,
+    in_markdown,
+    markdown_table,
+    markdown_tables,
+    number,
+    terminal_text,
+    words,
+)
 from studies.ablation import MEASURES
 from studies.attention import attention_means, attention_of
 from studies.claims import REPORTS_RATE, judge
@@ -317,7 +327,7 @@ def methods(results: Mapping[str, Any]) -> Section:
         f"{n_seeds}; python main.py part3 --regularize --seeds {n_seeds}. An interrupted report goes on where it was "
         "when it is started again.",
     ]
-    return Section("How this was made", paragraphs, [Table("What was run", ["", ""], rows)])
+    return Section("How this was made", paragraphs, [Table("What was run", words("", ""), rows)])
 
 
 def trainings(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -371,11 +381,14 @@ def markdown(results: Mapping[str, Any], sections: Sequence[Section]) -> str:
     lines += [*(f"- {in_markdown(line)}" for line in in_short(results)), "", COMPARABLE, "", "## Verdicts", ""]
     lines += [markdown_table(tables.verdicts(results["claims"])), ""]
     for one in results["claims"]:
-        lines += [f"**{one['id']}: {one['verdict']}.** {' '.join(filter(None, [one['note'], one['rule']]))}", ""]
+        lines += [
+            f"**{one['id']}: {one['verdict']}.** {in_markdown(' '.join(filter(None, [one['note'], one['rule']])))}",
+            "",
+        ]
     for section in sections:
         lines += [f"## {section.title}", ""]
         for paragraph in section.paragraphs:
-            lines += [paragraph, ""]
+            lines += [in_markdown(paragraph), ""]
         lines += markdown_tables([*section.tables, *section.more])
         for picture in section.pictures:
             lines += [f"![{picture.caption}](figures/{picture.path.name})", "", picture.caption, ""]
@@ -420,6 +433,10 @@ def html(results: Mapping[str, Any], sections: Sequence[Section]) -> str:
 
 def report_text(results: Mapping[str, Any]) -> str:
     """What the command prints."""
-    lines = [quick_warning(results), ""] if results["quick"] else []
-    lines += [f"{one['id']:4} {one['verdict']:14} {one['claim']}" for one in results["claims"]]
-    return "\n".join([*lines, "", *in_short(results), f"It took {results['total_seconds'] / 60:.1f} minutes."])
+    return terminal_text(
+        *([quick_warning(results), ""] if results["quick"] else []),
+        *(Item(f"{one['id']:4} {one['verdict']:14} ", one["claim"]) for one in results["claims"]),
+        "",
+        *in_short(results),
+        f"It took {results['total_seconds'] / 60:.1f} minutes.",
+    )

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from statistics import geometric_mean
 from typing import Any
 
-from reporting.table import Table, effect, number, spread
+from reporting.table import Table, effect, number, numbers, spread, words
 from studies.figures import few
 from studies.measure import TOGETHER
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES
@@ -66,7 +66,7 @@ def verdicts(judgements: Sequence[Mapping[str, Any]]) -> Table:
         found = [f"{part['label']} {effect(part['estimate'], part['unit'])}" for part in one["parts"]]
         more = [f"and {len(found) - MOST_PARTS} more"] if len(found) > MOST_PARTS else []
         rows.append([one["id"], one["claim"], one["verdict"], "; ".join(found[:MOST_PARTS] + more)])
-    return Table("Verdicts", ["", "claim", "verdict", "measured, with 95% intervals"], rows)
+    return Table("Verdicts", words("", "claim", "verdict", "measured, with 95% intervals"), rows)
 
 
 def classifiers(results: Mapping[str, Any], variants: Sequence[str], title: str) -> Table:
@@ -94,10 +94,10 @@ def classifiers(results: Mapping[str, Any], variants: Sequence[str], title: str)
     for key, name in BASELINE_NAMES.items():
         found = results["baselines"][key]
         rows.append([name, *(number(found[group]["accuracy"]) for group in groups), None, None, None, None])
-    header = ["classifier", *(f"{group} ({counts[group]['n']:,})" for group in groups), "training rows"]
-    header += [f"against {NAMES[base]}, over seeds", "over test items", "ended at chance"]
+    columns = words("classifier") + numbers(*(f"{group} ({counts[group]['n']:,})" for group in groups), "training rows")
+    columns += numbers(f"against {NAMES[base]}, over seeds", "over test items", "ended at chance")
     if len(variants) == 1:  # nothing to compare
-        header = [*header[:-3], header[-1]]
+        columns = [*columns[:-3], columns[-1]]
         rows = [[*row[:-3], row[-1]] for row in rows]
     note = "Test accuracy in percent after the last epoch, on all rows"
     note += ", on those whose text appears in the training file, and on the others" if "seen" in groups else ""
@@ -106,7 +106,7 @@ def classifiers(results: Mapping[str, Any], variants: Sequence[str], title: str)
     if base == "original":
         note += f" Published: original {PUBLISHED['test_accuracy'][-1]}, batch norm + dropout 0.2 "
         note += f"{PUBLISHED['regularized_accuracy']}."
-    return Table(title, header, rows, note)
+    return Table(title, columns, rows, note)
 
 
 def decoders(results: Mapping[str, Any]) -> Table:
@@ -122,7 +122,7 @@ def decoders(results: Mapping[str, Any]) -> Table:
         rows.append([name, None, *(number(results["baselines"][key][text]) for text in texts[1:])])
     note = f"Last iteration; every token scored once; {of_seeds(results)}."
     note += which_texts(results)
-    return Table("Perplexity by position method", ["decoder", *texts], rows, note)
+    return Table("Perplexity by position method", words("decoder") + numbers(*texts), rows, note)
 
 
 def times(results: Mapping[str, Any], task: str) -> Table:
@@ -147,22 +147,15 @@ def times(results: Mapping[str, Any], task: str) -> Table:
                 else effect({"mean": published[name] / published["learned"], "low": None}, "ratio"),
             ]
         )
-    header = [
-        "positions",
-        "median, s",
-        "minimum, s",
-        "a whole training, s",
-        "change",
-        "published, s",
-        "published change",
-    ]
+    columns = words("positions") + numbers("median, s", "minimum, s", "a whole training, s", "change")
+    columns += numbers("published, s", "published change")
     note = (
         f"{len(timed['seconds'][POSITIONS[0]])} runs each after a warm-up, interleaved in random order, on "
         f"{timed['threads']} thread{'s' if timed['threads'] > 1 else ''}; a run is {timed['n_steps']:,} of the "
         f"{timed['n_steps_of_a_training']:,} steps of a training, and 'a whole training' is the median scaled up. "
         "Training steps only: evaluation is outside the timer."
     )
-    return Table(f"Table {4 if task == 'classifier' else 5}: training time of the {task}", header, rows, note)
+    return Table(f"Table {4 if task == 'classifier' else 5}: training time of the {task}", columns, rows, note)
 
 
 def lengths(results: Mapping[str, Any], text: str | None = None) -> Table:
@@ -197,8 +190,8 @@ def lengths(results: Mapping[str, Any], text: str | None = None) -> Table:
         f"'{results['block_size'] - 1} tokens': every layer attends to no more of the past than in training, so what "
         "changes there is not extrapolation."
     )
-    header = ["decoder", "protocol", "attends to", *(f"{size} tokens" for size in sizes)]
-    return Table(title, header, rows, note)
+    columns = words("decoder", "protocol", "attends to") + numbers(*(f"{size} tokens" for size in sizes))
+    return Table(title, columns, rows, note)
 
 
 def steeper(results: Mapping[str, Any]) -> Table:
@@ -208,7 +201,8 @@ def steeper(results: Mapping[str, Any]) -> Table:
     rows = [[f"slopes x {STEEPER:g}", *(effect(asdict(cell.estimate), "ratio") for cell in cells)]]
     note = "At two heads the slopes are 1/16 and 1/256; eight times as steep they are 1/2 and 1/32."
     note += which_texts(results)
-    return Table("Steeper slopes against ALiBi as published: change of perplexity", ["", *texts], rows, note)
+    columns = words("") + numbers(*texts)
+    return Table("Steeper slopes against ALiBi as published: change of perplexity", columns, rows, note)
 
 
 def validation(results: Mapping[str, Any]) -> Table:
@@ -221,7 +215,8 @@ def validation(results: Mapping[str, Any]) -> Table:
         "Trained on four fifths of the distinct training rows, measured on the last fifth; seed s leaves out fold s of "
         "five. The test set has no part in it."
     )
-    return Table("Choice of the dropout rate", ["classifier", "validation accuracy %", ""], rows, note)
+    columns = words("classifier") + numbers("validation accuracy %") + words("")
+    return Table("Choice of the dropout rate", columns, rows, note)
 
 
 def table1(results: Mapping[str, Any]) -> Table:
@@ -244,13 +239,13 @@ def table1(results: Mapping[str, Any]) -> Table:
                 number(published[epoch]) if published else None,
             ]
         )
-    header = ["epoch", "train loss", "train accuracy %", "test accuracy %"]
-    header += [f"published {name}" for name in ("loss", "train %", "test %")]
+    columns = numbers("epoch", "train loss", "train accuracy %", "test accuracy %")
+    columns += numbers(*(f"published {name}" for name in ("loss", "train %", "test %")))
     note = f"{of_seeds(results).capitalize()}; {runs[0]['n_parameters']:,} parameters at a vocabulary "
     note += (
         f"of {results['vocabulary_size']:,} words (published: {PUBLISHED['n_parameters']['classifier']:,} at 5,755)."
     )
-    return Table("Table 1: the classifier by epoch", header, rows, note)
+    return Table("Table 1: the classifier by epoch", columns, rows, note)
 
 
 def table_by_class(results: Mapping[str, Any]) -> Table:
@@ -262,7 +257,8 @@ def table_by_class(results: Mapping[str, Any]) -> Table:
         for i, first in enumerate(scores[0]["classes"])
     ]
     rows.append(["mean of the classes", None, None, None, spread([one["macro_f1"] for one in scores])])
-    return Table("Who is recognised", ["class", "test rows", "precision %", "recall %", "F1 %"], rows)
+    columns = words("class") + numbers("test rows", "precision %", "recall %", "F1 %")
+    return Table("Who is recognised", columns, rows)
 
 
 def table2(results: Mapping[str, Any]) -> Table:
@@ -279,7 +275,7 @@ def table2(results: Mapping[str, Any]) -> Table:
     note = f"{runs[0]['protocol'].capitalize()}; {runs[0]['n_parameters']:,} parameters at a vocabulary of "
     note += f"{results['vocabulary_size']:,} words (published: {PUBLISHED['n_parameters']['decoder 256']:,} at 5,755)."
     title = f"Table 2: perplexity by iteration, hidden size {runs[0]['ff_dim']}"
-    return Table(title, ["text", *map(str, iterations)], rows, note)
+    return Table(title, words("text") + numbers(*map(str, iterations)), rows, note)
 
 
 def table3(results: Mapping[str, Any]) -> Table:
@@ -298,10 +294,11 @@ def table3(results: Mapping[str, Any]) -> Table:
                     number(published[0]), effect({"mean": wide / published[0], "low": None}, "ratio"))),
             ]
         )  # fmt: skip
-    header = ["text", "hidden size 100", "hidden size 256", "change", "published, 100", "published change"]
+    columns = words("text")
+    columns += numbers("hidden size 100", "hidden size 256", "change", "published, 100", "published change")
     note = f"Last iteration; at width 100 {results['decoder']['ff100'][0]['n_parameters']:,} parameters "
     note += f"(published: {PUBLISHED['n_parameters']['decoder 100']:,} at 5,755 words)."
-    return Table("Table 3: perplexity at hidden size 100", header, rows, note)
+    return Table("Table 3: perplexity at hidden size 100", columns, rows, note)
 
 
 def table_of_texts(results: Mapping[str, Any]) -> Table:
@@ -317,11 +314,11 @@ def table_of_texts(results: Mapping[str, Any]) -> Table:
         for key, name in NGRAM_NAMES.items():
             scores = results["ngram_scores"][key][text]
             rows.append([f"   {name}", *(number(scores[kind], digits) for kind, digits in measures.items()), None])
-    header = ["text", "perplexity", "without <unk>", "bits per byte", "<unk>, % of tokens"]
+    columns = words("text") + numbers("perplexity", "without <unk>", "bits per byte", "<unk>, % of tokens")
     note = "Trigram: interpolated Kneser-Ney on the same training text and vocabulary, and "
     note += "the same with our recipe's estimate of <unk>. Bits per byte: with 8 bits for each byte of an unknown "
     note += "word and for its end."
-    return Table("Beside an n-gram model", header, rows, note)
+    return Table("Beside an n-gram model", columns, rows, note)
 
 
 def table_of_attention(results: Mapping[str, Any], kind: str) -> Table:
@@ -335,15 +332,17 @@ def table_of_attention(results: Mapping[str, Any], kind: str) -> Table:
             row += [spread(cells["distance"], 2), spread(cells["relative_distance"], 2)]
             row += [spread(cells["entropy"], 2), spread(cells["relative_entropy"], 2)]
             rows.append([*row, spread([100 * share for share in cells["padding"]])] if kind == "encoder" else row)
-    header = ["", "mean distance, tokens", "relative to uniform", "entropy, nats", "relative to uniform"]
+    columns = words("")
+    columns += numbers("mean distance, tokens", "relative to uniform", "entropy, nats", "relative to uniform")
     note = f"Over all test {'rows' if kind == 'encoder' else 'texts'}; mean ± standard deviation over {len(seeds)} "
     note += (
         f"run{'s' if len(seeds) > 1 else ''}{' that trained' if kind == 'encoder' else ''}. Even attention: the same "
     )
     note += "weight on every token that can be seen."
     if kind == "encoder":
+        columns += numbers("on padding, %")
         note += " The report's encoder does not mask padding; the other columns are of what its tokens get."
-    return Table(f"Attention of the {kind}", [*header, *(["on padding, %"] if kind == "encoder" else [])], rows, note)
+    return Table(f"Attention of the {kind}", columns, rows, note)
 
 
 def tables_of_ablation(ablation: Mapping[str, Any]) -> list[Table]:
@@ -362,7 +361,8 @@ def table_of_ablation(ablation: Mapping[str, Any], task: str) -> Table:
     note = f"{of_seeds(ablation).capitalize()}; seed s holds fold s of five of the training {held_out} out and is "
     note += f"measured on it, and the test set is not read; {changes} from the recipe as it is, with 95% intervals."
     note = " ".join(filter(None, [note, mixture(ablation["machines"])]))
-    return Table(f"Ablation of the best {task}", [f"best {task}", rows[0]["measure"], "change"], cells, note)
+    columns = words(f"best {task}") + numbers(rows[0]["measure"], "change")
+    return Table(f"Ablation of the best {task}", columns, cells, note)
 
 
 def tables_of_measurement(results: Mapping[str, Any]) -> list[Table]:
@@ -374,10 +374,10 @@ def tables_of_measurement(results: Mapping[str, Any]) -> list[Table]:
         cells: list[str | None] = [own[headline]["name"], *(spread(row["values"]) for row in own.values())]
         rows.append([*cells, *(effect(one, "points", bare=True) if one else None for one in differences)])
     where = "" if headline == "all" else f" ({headline})"
-    header = ["classifier", *(f"{group} ({row['n']:,})" for group, row in models["best"].items())]
-    header += [f"best recipe against it{where}, over seeds", "over rows"]
+    columns = words("classifier") + numbers(*(f"{group} ({row['n']:,})" for group, row in models["best"].items()))
+    columns += numbers(f"best recipe against it{where}, over seeds", "over rows")
     note = f"Test accuracy in percent; {of_seeds(results)}; differences in points, with 95% intervals."
-    found = [Table("Who said it?", header, rows, note)]
+    found = [Table("Who said it?", columns, rows, note)]
 
     models, rows = measured(results, "decoder"), []
     headline = headline_of(models)
@@ -385,10 +385,10 @@ def tables_of_measurement(results: Mapping[str, Any]) -> list[Table]:
     for own in models.values():
         change = effect(own[headline]["estimate"], "ratio") if own[headline]["estimate"] else None
         rows.append([own[headline]["name"], *(spread(own[text]["values"]) for text in texts), change])
-    header = ["decoder", *texts, "best recipe against it, all texts"]
+    columns = words("decoder") + numbers(*texts, "best recipe against it, all texts")
     note = f"Test perplexity, every token scored once; {of_seeds(results)}; {headline}: the geometric mean; changes "
     note = " ".join(filter(None, [note + "with 95% intervals.", mixture(results["machines"])]))
-    return [*found, Table("How surprising is it?", header, rows, note)]
+    return [*found, Table("How surprising is it?", columns, rows, note)]
 
 
 def in_a_sentence(results: Mapping[str, Any]) -> list[str]:
