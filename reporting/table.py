@@ -70,7 +70,7 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
 
 
 def effect(estimate: Estimate, unit: str, bare: bool = False) -> str:
-    """An effect with its interval, if it has one; a ratio as the change in percent. `bare`: the unit stands elsewhere."""
+    """An effect with its interval, if any; a ratio as the change in percent. `bare`: the unit stands elsewhere."""
 
     def shown(value: float) -> str:
         if unit == "ratio":

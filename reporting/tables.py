@@ -83,9 +83,7 @@ def verdicts(judgements: Sequence[Judgement]) -> Table:
 def classifiers(results: Exploration, variants: Sequence[str], title: str) -> Table:
     """Accuracies by variant over seeds, the difference from the first variant, and the baselines."""
     base, counts = variants[0], results.classifier[variants[0]][0].test
-    groups = [
-        group for group in GROUPS if counts[group].n > 0 and (group == "all" or counts[group].n < counts["all"].n)
-    ]
+    groups = [group for group in GROUPS if counts[group].n and (group != "unseen" or counts["seen"].n)]
     rows: list[list[str | None]] = []
     for name in variants:
         runs = results.classifier[name]
@@ -259,11 +257,10 @@ def table1(results: Exploration) -> Table:
 def table_by_class(results: Exploration) -> Table:
     """Precision, recall and F1."""
     scores = [run.scores for run in results.classifier["learned"]]
-    rows = [
-        [first.name, f"{first.n:,}"]
-        + [spread([one.classes[i][key] for one in scores]) for key in ("precision", "recall", "f1")]
-        for i, first in enumerate(scores[0].classes)
-    ]
+    rows: list[list[str | None]] = []
+    for own in zip(*(one.classes for one in scores)):
+        shares = [[one.precision for one in own], [one.recall for one in own], [one.f1 for one in own]]
+        rows.append([own[0].name, f"{own[0].n:,}", *map(spread, shares)])
     rows.append(["mean of the classes", None, None, None, spread([one.macro_f1 for one in scores])])
     columns = words("class") + numbers("test rows", "precision %", "recall %", "F1 %")
     return Table("Who is recognised", columns, rows)
@@ -417,14 +414,16 @@ def tables_of_measurement(results: MeasureResults) -> list[Table]:
 def in_a_sentence(results: MeasureResults) -> list[str]:
     """What the tables of the measure command say: a sentence for each task."""
     lines = []
-    for task, what, unit in (("classifier", "accuracy", "%"), ("decoder", "perplexity", "")):
+    measures: dict[Task, tuple[str, str]] = {"classifier": ("accuracy", "%"), "decoder": ("perplexity", "")}
+    for task, (what, unit) in measures.items():
         models = measured(results, task)
         headline = headline_of(models)
         best, report, *opponents = (own[headline] for own in models.values())
         strongest = (max if task == "classifier" else min)(opponents, key=lambda row: row.values[0])
         name = strongest.name.replace("trigram with", "a trigram with")
         against = [
-            f"{effect(row.estimate, row.unit)}{over_rows(row)} against {who} ({spread(row.values)}{unit})"
+            f"{effect(row.estimate, row.unit) if row.estimate else ''}{over_rows(row)} against {who} "
+            f"({spread(row.values)}{unit})"
             for row, who in ((report, report.name), (strongest, f"the strongest opponent without a network, {name}"))
         ]
         where = headline if task == "decoder" else f"{headline} test rows"

@@ -70,7 +70,7 @@ def compare_lengths(variant: str, seeds: Sequence[Sequence[LengthPerplexity]], b
     """Perplexity at each other length against that at the length of training, by protocol, with and without window."""
     for place, row in enumerate(seeds[0]):
         same = [n for n, other in enumerate(seeds[0]) if (other.length, other.reading) == (block_size, row.reading)]
-        if row.length == block_size or not same:
+        if row.length == block_size or not same or None in row.perplexity.values():
             continue
         for text in row.perplexity:
             ours, theirs = ([seed[n].perplexity[text] for seed in seeds] for n in (place, same[0]))

@@ -36,7 +36,7 @@ def part3(study: Study, data: Data, place: Place) -> Part3Results:
 
 
 def explore(command: str, study: Study, data: Data, place: Place) -> Exploration:
-    """Train, measure and compare every variant for the `command` that asks for it; records and weights are kept in `place`."""
+    """Train, measure and compare every variant for a `command`; records and weights are kept in `place`."""
     runs = {
         **plan("classifier", study.classifiers(), study.seeds),
         **plan("decoder", study.decoders(), study.seeds, brief=study.widths()),

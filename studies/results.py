@@ -179,7 +179,8 @@ class Exploration(Results, frozen=True, kw_only=True):
     def trainings(self) -> list[TrainedRun]:
         """The runs of all variants; two variants may stand for the same ones."""
         distinct: list[Sequence[TrainedRun]] = []
-        for runs in chain(self.classifier.values(), self.decoder.values(), self.validation.values()):
+        every = chain[Sequence[TrainedRun]](self.classifier.values(), self.decoder.values(), self.validation.values())
+        for runs in every:
             distinct += [] if runs in distinct else [runs]
         return [run for runs in distinct for run in runs]
 

@@ -19,10 +19,11 @@ import msgspec
 import pytest
 
 import utilities
+from evaluation.statistics import Estimate
 from studies import claims
 from studies.comparisons import compare as compare_records
 from studies.results import ReportResults
-from training.records import ClassifierRun, DecoderRun
+from training.records import ClassifierRun, DecoderRun, Machine
 
 SEEDS = (4, 5, 6)
 TEXTS = ("hbush", "obama", "wbush")
@@ -459,6 +460,16 @@ def all_true() -> dict[str, Any]:
 def record(results: Mapping[str, Any]) -> ReportResults:
     """`results` as the programs know them."""
     return msgspec.convert({"claims": [], **results}, ReportResults)
+
+
+def machine(**fields: Any) -> Machine:
+    """The machine that made all of it, but for some fields."""
+    return msgspec.convert(MACHINE | fields, Machine)
+
+
+def estimate(mean: float, low: float | None = None, high: float | None = None) -> Estimate:
+    """An effect with its interval; what else belongs to it does not matter."""
+    return Estimate(mean, low, high, None, mean, len(SEEDS))
 
 
 def classifier_run(**fields: Any) -> ClassifierRun:

@@ -16,6 +16,7 @@ from reporting import page, table, tables
 from studies import ablation, measure
 from studies.part3 import part3
 from studies.recipes import RECIPES
+from studies.report import report
 from studies.study import Study
 from training.recipe import customise
 from training.runs import Place
@@ -44,16 +45,16 @@ def exploration_outcome(shaken: int | None = None) -> Any:
     with watched(shaken), undrawn() as pictures, tempfile.TemporaryDirectory() as folder:
         place = Place(Path(folder), torch.device("cpu"))
         found = part3(study, data, place)
-        report = page.report(study, data, place, "python main.py report", quick=False, ablation=None)
-        sections = [one for one in page.compose(report, place.out / "figures") if one.title != PROVENANCE]
+        whole = report(study, data, place, "python main.py report", quick=False, ablation=None)
+        sections = [one for one in page.compose(whole, place.out / "figures") if one.title != PROVENANCE]
     numbers = {
         key: value for key, value in numbers_of(msgspec.to_builtins(found)).items() if key != "claims"
     }  # the page has more of them
     numbers["comparisons"] = {title(row): row for row in numbers["comparisons"]}
     said = {
-        "in short": page.in_short(report),
-        "claims": {claim.id: msgspec.to_builtins(claim) for claim in report.claims},
-        "attention": msgspec.to_builtins(report.attention),
+        "in short": page.in_short(whole),
+        "claims": {claim.id: msgspec.to_builtins(claim) for claim in whole.claims},
+        "attention": msgspec.to_builtins(whole.attention),
         "tables": {table.title: cells(table) for one in sections for table in (*one.tables, *one.more)},
     }
     return as_json({"part 3": numbers, "page": said, "pictures": pictures})

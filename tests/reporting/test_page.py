@@ -11,20 +11,23 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from tiny import classifier_of, decoder_of
 from worlds import (
     CLASSES,
     MACHINE,
-    NGRAM,
     PERPLEXITY,
     TEST_ACCURACY,
     TEXTS,
+    estimate,
     intercept,
     interval,
+    judge,
     judged,
     made_up,
+    record,
     seeds,
     swapped,
     typed,
@@ -33,11 +36,12 @@ from worlds import (
 import utilities
 from common.files import UserError
 from dataset import Data
+from evaluation.statistics import Estimate
 from reporting import documents, page, tables
 from reporting.page import Picture, Section
 from reporting.table import Table, effect, in_markdown, markdown_table, numbers
-from studies import attention
-from studies.claims import judge
+from studies import attention, report
+from studies.results import AblationResults
 from studies.study import Study
 from training.models import build_classifier, build_decoder
 from training.recipe import Recipe, Run, TrainingConfig
@@ -68,7 +72,7 @@ def titles(shown: Any) -> list[str]:
 
 
 def test_the_sections_hold_every_table_and_figure_of_the_report(results: dict[str, Any]) -> None:
-    part1, part2, positions, regularization, made = page.compose(results, Path("figures"))
+    part1, part2, positions, regularization, made = page.compose(record(results), Path("figures"))
     assert part1.title == "Part 1: the classifier"
     assert part1.paragraphs == [
         "300 of the 1,200 test rows appear word for word in the training file: only the column 'unseen' says how well "
@@ -149,7 +153,7 @@ PICTURES = {
 
 
 def test_each_picture_stands_in_its_section_with_its_words_below(results: dict[str, Any]) -> None:
-    for section in page.compose(results, Path("figures")):
+    for section in page.compose(record(results), Path("figures")):
         found = [(picture.path, picture.caption, picture.wide) for picture in section.pictures]
         expected = PICTURES[section.title]
         assert found == [(Path(f"figures/{name}.png"), caption, wide) for name, caption, wide in expected]
@@ -159,7 +163,7 @@ def test_a_model_of_one_layer_has_one_attention_map(results: dict[str, Any]) -> 
     for seed in results["attention"]["encoder"]:
         for name in seed:
             del seed[name][1:]
-    part1, part2, *_ = page.compose(results, Path("figures"))
+    part1, part2, *_ = page.compose(record(results), Path("figures"))
     assert [picture.path.stem for picture in part1.pictures][1:3] == [
         "figure2_encoder_attention_layer1",
         "attention_encoder",
@@ -169,13 +173,13 @@ def test_a_model_of_one_layer_has_one_attention_map(results: dict[str, Any]) -> 
 
 def test_what_there_is_nothing_to_say_of_is_left_out(results: dict[str, Any]) -> None:
     results["data"]["rows"]["seen"] = 0
-    sections = page.compose(results, Path("figures"))
+    sections = page.compose(record(results), Path("figures"))
     assert sections[0].paragraphs == []
     assert [section.title for section in sections] == list(PICTURES)
 
 
 def test_an_ablation_has_a_section_of_its_own(results: dict[str, Any]) -> None:
-    sections = page.compose(results | {"ablation": ablation()}, Path("figures"))
+    sections = page.compose(record(results | {"ablation": ablation()}), Path("figures"))
     assert [section.title for section in sections][4:] == ["Ablation of the best recipe", "How this was made"]
     assert titles(sections[4].tables) == ["Ablation of the best classifier", "Ablation of the best decoder"]
     assert sections[4].paragraphs == [
@@ -198,7 +202,7 @@ def ablation() -> dict[str, Any]:
             | {
                 "variant": "a <b>bold</b> idea",
                 "values": [60.0, 61.0, 62.0],
-                "estimate": {"mean": -2.0, "low": -3.0, "high": -1.5},
+                "estimate": {"mean": -2.0, "low": -3.0, "high": -1.5, "sd": 1.0, "median": -2.0, "n": 3},
             },
             decoder | {"variant": "the recipe", "values": [200.0, 202.0, 201.0]},
         ],
@@ -207,8 +211,12 @@ def ablation() -> dict[str, Any]:
     }
 
 
+def ablated(**fields: Any) -> AblationResults:
+    return msgspec.convert(ablation() | fields, AblationResults)
+
+
 def test_the_last_section_says_what_was_run_on_what(results: dict[str, Any]) -> None:
-    section = page.methods(results)
+    section = page.methods(record(results))
     (table,) = section.tables
     assert (table.title, list(table.header), table.note) == ("What was run", ["", ""], "")
     assert list(map(list, table.rows)) == [
@@ -233,7 +241,7 @@ def test_the_last_section_says_what_was_run_on_what(results: dict[str, Any]) -> 
         "again.",
     ]
     other = MACHINE | {"commit": "fedcba", "processor": "Acme 8000", "torch": "2.5", "threads": 2}
-    (table,) = page.methods(results | {"machines": [MACHINE, other, MACHINE]}).tables
+    (table,) = page.methods(record(results | {"machines": [MACHINE, other, MACHINE]})).tables
     rows = {row[0]: row[1] for row in table.rows}
     assert rows["commit"] == "0123456789, fedcba"
     assert rows["runs"] == "69 trainings, 1 thread or 2 threads each: 58 minutes in training steps"
@@ -242,10 +250,10 @@ def test_the_last_section_says_what_was_run_on_what(results: dict[str, Any]) -> 
 
 
 def test_a_training_behind_two_names_counts_once(results: dict[str, Any]) -> None:
-    assert len(page.trainings(results)) == 3 * (13 + 6 + 4)
+    assert len(record(results).trainings()) == 3 * (13 + 6 + 4)
     results["classifier"]["original"] = json.loads(json.dumps(results["classifier"]["learned"]))
-    assert len(page.trainings(results)) == 3 * (12 + 6 + 4)
-    assert page.trainings(results)[0] == results["classifier"]["learned"][0]
+    assert len(record(results).trainings()) == 3 * (12 + 6 + 4)
+    assert record(results).trainings()[0] == record(results).classifier["learned"][0]
 
 
 # ------------------------------------------------------------------------------------------------------------ in short
@@ -259,7 +267,7 @@ def test_the_page_says_in_short_how_it_went(results: dict[str, Any]) -> None:
     control += "No positions at all give 48% of ALiBi's gain: that part is not due to ALiBi."
 
     def short(changed: dict[str, Any] | None = None) -> list[str]:
-        return [typed(line) for line in page.in_short(results | (changed or {}))]
+        return [typed(line) for line in page.in_short(record(results | (changed or {})))]
 
     assert short() == [claims, classifier, decoder, control]
     for seen in (0, 1200):  # no group of rows that were not seen, or no other
@@ -282,29 +290,30 @@ def test_the_page_says_in_short_how_it_went(results: dict[str, Any]) -> None:
         short()[1],
         decoder,
     ]
-    results["baselines"]["ngram"] = {"hbush": 380.0, "obama": 346.0, "wbush": 400.0}  # 380.0 is not below 380.0
+    for text, value in (("hbush", 380.0), ("obama", 346.0), ("wbush", 400.0)):  # 380.0 is not below 380.0
+        results["ngram_scores"]["ngram"][text]["perplexity"] = value
     assert short()[2] == "The decoder's perplexity is below a Kneser-Ney trigram's on 1 of 3 test texts."
 
 
 def test_a_quick_report_warns_that_its_numbers_mean_nothing(results: dict[str, Any]) -> None:
-    assert page.quick_warning(results) == (
+    assert page.quick_warning(record(results)) == (
         "This is the quick version: a third of the data, 3 seeds, 15 epochs, 500 iterations. It shows that everything "
         "works; its numbers and verdicts mean nothing. The real one: python main.py report --seeds 5"
     )
     del results["classifier"]["learned"][0]["epochs"][1:]
-    assert "3 seeds, 1 epoch, 500 iterations" in page.quick_warning(results)
-    warning = page.quick_warning(results)
-    assert f"\n\n**{warning}**\n\n" in page.markdown(results | {"quick": True}, [])
-    assert f'<p class="warning">{warning}</p>' in page.html(results | {"quick": True}, [])
-    shown = page.report_text(results | {"quick": True}).split("\nC1   holds          The classifier")[0]
+    assert "3 seeds, 1 epoch, 500 iterations" in page.quick_warning(record(results))
+    warning = page.quick_warning(record(results))
+    assert f"\n\n**{warning}**\n\n" in page.markdown(record(results | {"quick": True}), [])
+    assert f'<p class="warning">{warning}</p>' in page.html(record(results | {"quick": True}), [])
+    shown = page.report_text(record(results | {"quick": True})).split("\nC1   holds          The classifier")[0]
     assert (shown[-1], " ".join(shown.split())) == ("\n", warning)
-    for text in (page.markdown(results, []), page.html(results, []), page.report_text(results)):
+    for text in (page.markdown(record(results), []), page.html(record(results), []), page.report_text(record(results))):
         assert "quick version" not in text
 
 
 def test_the_command_prints_verdicts_and_what_to_know(results: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    lines = page.report_text(results).split("\n")
+    lines = page.report_text(record(results)).split("\n")
     assert max(map(len, lines)) <= 80
     assert lines[:3] == [
         "C1   holds          The classifier reaches its test accuracy by epoch 15 while",
@@ -314,7 +323,7 @@ def test_the_command_prints_verdicts_and_what_to_know(results: dict[str, Any], m
     text = " ".join(" ".join(lines).split())
     for one in results["claims"]:
         assert f"{one['id']} {one['verdict']} {one['claim']} " in text
-    assert text.endswith(" ".join(["", *page.in_short(results), "It took 90.5 minutes."]))
+    assert text.endswith(" ".join(["", *page.in_short(record(results)), "It took 90.5 minutes."]))
 
 
 # ------------------------------------------------------------------------------------------------ Markdown and HTML
@@ -404,10 +413,10 @@ def figures(tmp_path: Path) -> Path:
 
 
 def test_every_cell_of_every_table_stands_in_markdown_and_in_html(results: dict[str, Any], figures: Path) -> None:
-    sections = page.compose(results | {"ablation": ablation()}, figures)
+    sections = page.compose(record(results | {"ablation": ablation()}), figures)
     shown = [table for section in sections for table in (*section.tables, *section.more)]
-    text = page.markdown(results, sections)
-    in_markdown, reader = markdown_tables(text), Reader(page.html(results, sections))
+    text = page.markdown(record(results), sections)
+    in_markdown, reader = markdown_tables(text), Reader(page.html(record(results), sections))
     assert len(shown) == 22
     assert titles(shown) == list(in_markdown) == list(reader.tables)
     for table in shown:
@@ -428,26 +437,26 @@ def test_every_verdict_stands_in_markdown_and_in_html_with_its_measurements_and_
     results["claims"] = judge(results)
     symbols = {"holds": "\N{CHECK MARK}", "does not hold": "\N{MULTIPLICATION SIGN}", "cannot tell": "?"}
     results["claims"][4]["verdict"] = "cannot tell"
-    reader, text = Reader(page.html(results, [])), page.markdown(results, [])
+    reader, text = Reader(page.html(record(results), [])), page.markdown(record(results), [])
     assert len(reader.claims) == 13
     for shown, one in zip(reader.claims, results["claims"]):
         assert (shown["id"], shown["claim"]) == (one["id"], one["claim"])
         assert shown["badge"] == f"{symbols[one['verdict']]} {one['verdict']}"
         assert shown.get("note", "") == one["note"]
-        found = [f"{part['label']} {effect(part['estimate'], part['unit'])}" for part in one["parts"]]
+        found = [f"{part['label']} {effect(Estimate(**part['estimate']), part['unit'])}" for part in one["parts"]]
         assert shown["parts"] == found
         note = f"{one['note']} " if one["note"] else ""
         assert f"\n\n**{one['id']}: {one['verdict']}.** {note}{one['rule']}\n" in text
         assert f"| {one['id']} | {one['claim']} | {one['verdict']} | {'; '.join(found)} |" in text
-    html = page.html(results, [])
+    html = page.html(record(results), [])
     assert [html.count(f'class="badge {verdict}"') for verdict in symbols] == [11, 1, 1]
     assert html.count("<details><summary>the rule</summary>") == 13
 
 
 def test_pictures_stand_in_markdown_by_name_and_in_html_whole(results: dict[str, Any], figures: Path) -> None:
-    sections = page.compose(results, figures)
+    sections = page.compose(record(results), figures)
     expected = [picture for pictures in PICTURES.values() for picture in pictures]
-    reader, text = Reader(page.html(results, sections)), page.markdown(results, sections)
+    reader, text = Reader(page.html(record(results), sections)), page.markdown(record(results), sections)
     assert reader.pictures == [(caption, f"picture {name}".encode()) for name, caption, _ in expected]
     assert reader.wide == [wide for *_, wide in expected]
     found = re.findall(r"^!\[(.*)\]\(figures/(.*)\.png\)\n\n(.*)$", text, flags=re.MULTILINE)
@@ -455,8 +464,8 @@ def test_pictures_stand_in_markdown_by_name_and_in_html_whole(results: dict[str,
 
 
 def test_the_page_is_whole_and_needs_nothing_from_outside(results: dict[str, Any], figures: Path) -> None:
-    sections = page.compose(results | {"ablation": ablation()}, figures)
-    text = page.html(results, sections)
+    sections = page.compose(record(results | {"ablation": ablation()}), figures)
+    text = page.html(record(results), sections)
     reader = Reader(text)
     names = ["Verdicts", *(section.title for section in sections)]
     anchors = ["verdicts", *(re.sub("[^a-z0-9]+", "-", name.lower()) for name in names[1:])]
@@ -465,16 +474,16 @@ def test_the_page_is_whole_and_needs_nothing_from_outside(results: dict[str, Any
     assert all(link.startswith(("#", "data:image/png;base64,")) for link in reader.links)
     assert not re.search(r"https?:|@import|<script|url\(", text)
     assert "a &lt;b&gt;bold&lt;/b&gt; idea" in text
-    assert "a &lt;b>bold&lt;/b> idea" in page.markdown(results, sections)
-    for line in page.in_short(results):
+    assert "a &lt;b>bold&lt;/b> idea" in page.markdown(record(results), sections)
+    for line in page.in_short(record(results)):
         assert f"<li>{line}</li>".replace("'", "&#39;") in text
-        assert f"- {line}\n" in page.markdown(results, sections)
+        assert f"- {line}\n" in page.markdown(record(results), sections)
     comparable = (
         "Published numbers were measured on the data of the report's course. On other data their levels do not "
     )
     comparable += "compare with ours; what a change of the model does to them may."
     assert f'<p class="soft">{comparable}</p>'.replace("'", "&#39;") in text
-    assert f"\n\n{comparable}\n\n## Verdicts\n\n" in page.markdown(results, sections)
+    assert f"\n\n{comparable}\n\n## Verdicts\n\n" in page.markdown(record(results), sections)
     summary = " ".join(text[text.index('<p class="soft">3 seeds') :].split())
     assert summary.startswith(
         '<p class="soft">3 seeds, report recipe, 2,345 training and 1,200 test rows, 3 speakers, 69 trainings, one '
@@ -492,21 +501,21 @@ def test_sections_follow_each_other_in_markdown(results: dict[str, Any]) -> None
         ),
         Section("Two", [], [], [], [Table("U", numbers("b"), [["2"]], "A note.")]),
     ]
-    text = page.markdown(results, sections)
+    text = page.markdown(record(results), sections)
     assert text[text.index("## One") :] == (
         "## One\n\nA paragraph.\n\nAnother.\n\n### T\n\n| a |\n|---:|\n| 1 |\n\n![Words.](figures/y.png)\n\nWords.\n\n"
         "## Two\n\n### U\n\n| b |\n|---:|\n| 2 |\n\nA note.\n"
     )
-    assert text.startswith(f"# The report, run again\n\n- {page.in_short(results)[0]}\n- ")
+    assert text.startswith(f"# The report, run again\n\n- {page.in_short(record(results))[0]}\n- ")
 
 
 def test_a_claim_of_many_parts_shows_six_and_folds_the_others(results: dict[str, Any]) -> None:
     claim = results["claims"][0] | {"parts": results["claims"][0]["parts"] * 20}
-    text = page.html(results | {"claims": [claim]}, [])
+    text = page.html(record(results | {"claims": [claim]}), [])
     assert "<details><summary>34 more</summary>" in text
     assert len(Reader(text).claims[0]["parts"]) == 40
     claim = results["claims"][0] | {"parts": results["claims"][0]["parts"] * 3}
-    assert " more</summary>" not in page.html(results | {"claims": [claim]}, [])
+    assert " more</summary>" not in page.html(record(results | {"claims": [claim]}), [])
 
 
 def test_the_page_shows_a_better_variant_as_better_and_with_the_two_swapped_as_worse(figures: Path) -> None:
@@ -515,9 +524,12 @@ def test_the_page_shows_a_better_variant_as_better_and_with_the_two_swapped_as_w
 
     def cells(results: dict[str, Any]) -> list[list[str]]:
         """What is said of ALiBi in a few tables, in Markdown and in HTML."""
-        sections = page.compose(results, figures)
+        sections = page.compose(record(results), figures)
         both = []
-        for found in (markdown_tables(page.markdown(results, sections)), Reader(page.html(results, sections)).tables):
+        for found in (
+            markdown_tables(page.markdown(record(results), sections)),
+            Reader(page.html(record(results), sections)).tables,
+        ):
             accuracies, perplexities = found["Classifier by position method"], found["Perplexity by position method"]
             times = [rows for title, rows in found.items() if title.startswith(("Table 4", "Table 5"))]
             rows = [accuracies[2], *perplexities[2:4], *(rows[2] for rows in times)]
@@ -533,7 +545,7 @@ def test_the_page_shows_a_better_variant_as_better_and_with_the_two_swapped_as_w
     assert cells(better) == [here, here]
     assert cells(worse) == [there, there]
     verdicts = {
-        name: {one["id"]: one["badge"][2:] for one in Reader(page.html(results, [])).claims}
+        name: {one["id"]: one["badge"][2:] for one in Reader(page.html(record(results), [])).claims}
         for name, results in (("better", better), ("worse", worse))
     }
     turned = ("C7", "C8", "C9")
@@ -547,8 +559,8 @@ def test_the_page_shows_a_better_variant_as_better_and_with_the_two_swapped_as_w
 def test_readme_gets_the_tables_between_its_marks(results: dict[str, Any], tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- results -->\nstale\n<!-- /results -->\nafter\n")
-    documents.fill_results(readme, results)
-    documents.fill_results(readme, results)
+    documents.fill_results(readme, record(results))
+    documents.fill_results(readme, record(results))
     text = readme.read_text()
     assert text.startswith(
         "before\n<!-- results -->\n## Results\n\nFrom `python main.py report --seeds 3`, which writes this section: "
@@ -557,16 +569,16 @@ def test_readme_gets_the_tables_between_its_marks(results: dict[str, Any], tmp_p
         "to do.\n\n- "
     )
     assert text.endswith("\n<!-- /results -->\nafter\n")
-    assert "\n\n" + "\n".join(f"- {line}" for line in page.in_short(results)) + "\n\nPublished numbers" in text
+    assert "\n\n" + "\n".join(f"- {line}" for line in page.in_short(record(results))) + "\n\nPublished numbers" in text
     shown = [
-        tables.verdicts(results["claims"]),
-        tables.classifiers(results, ["learned", "alibi", "none"], "Classifier by position method"),
-        tables.classifiers(results, list(TEST_ACCURACY)[3:], "Classifier by regularization"),
-        tables.decoders(results),
-        tables.table3(results),
-        tables.times(results, "classifier"),
-        tables.times(results, "decoder"),
-        tables.lengths(results),
+        tables.verdicts(record(results).claims),
+        tables.classifiers(record(results), ["learned", "alibi", "none"], "Classifier by position method"),
+        tables.classifiers(record(results), list(TEST_ACCURACY)[3:], "Classifier by regularization"),
+        tables.decoders(record(results)),
+        tables.table3(record(results)),
+        tables.times(record(results), "classifier"),
+        tables.times(record(results), "decoder"),
+        tables.lengths(record(results)),
     ]
     assert text.count("\n### ") == len(shown)
     for table in shown:
@@ -574,14 +586,14 @@ def test_readme_gets_the_tables_between_its_marks(results: dict[str, Any], tmp_p
     assert list(markdown_tables(text)) == titles(shown)
     readme.write_text("no marks")
     with pytest.raises(UserError, match="needs the lines"):
-        documents.fill_results(readme, results)
+        documents.fill_results(readme, record(results))
     assert readme.read_text() == "no marks"
 
 
 def test_the_ablation_gets_a_section_of_the_readme(tmp_path: Path) -> None:
     readme = tmp_path / "README.md"
     readme.write_text("before\n<!-- ablation -->\nstale\n<!-- /ablation -->\nafter\n")
-    documents.fill_ablation(readme, ablation())
+    documents.fill_ablation(readme, ablated())
     text = readme.read_text()
     assert text.startswith(
         "before\n<!-- ablation -->\n## Ablation of the best recipe\n\nFrom `python main.py ablation`, which writes "
@@ -592,21 +604,21 @@ def test_the_ablation_gets_a_section_of_the_readme(tmp_path: Path) -> None:
 
 def test_another_file_is_not_taken_for_an_ablation(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
-    for content in ({"command": "report"}, {}, ["ablation"]):
+    for content in ({"command": "report"}, {}, ["ablation"], ablation() | {"command": "measure"}):
         path.write_text(json.dumps(content))
         with pytest.raises(UserError) as complaint:
-            page.read_ablation(path)
-        assert str(complaint.value) == (
-            f"{path}: not the results of python main.py ablation; leave out --ablation, or name its file"
-        )
+            report.read_ablation(path)
+        assert str(complaint.value).startswith(f"{path}: ")
+        hint = "not the results of python main.py ablation; leave out --ablation, or name its file"
+        assert str(complaint.value).endswith(hint)
     path.write_text(json.dumps(ablation()))
-    assert page.read_ablation(path) == ablation()
+    assert report.read_ablation(path) == ablated()
     for row in (0, 2):
         older = ablation()
         older["rows"][row]["measure"] = "test perplexity"
         path.write_text(json.dumps(older))
         with pytest.raises(UserError) as complaint:
-            page.read_ablation(path)
+            report.read_ablation(path)
         assert str(complaint.value) == (
             f"{path}: of an earlier version, which measured otherwise; run python main.py ablation again"
         )
@@ -616,7 +628,7 @@ def test_another_file_is_not_taken_for_an_ablation(tmp_path: Path) -> None:
 def test_an_ablation_is_added_to_a_log(n_changes: int, settings: str, tmp_path: Path) -> None:
     log = tmp_path / "log.md"
     log.write_text("# Log\n")
-    documents.log_ablation(log, ablation() | {"n_changes": n_changes})
+    documents.log_ablation(log, ablated(n_changes=n_changes))
     head, day, rest = re.split(r"(\d{4}-\d\d-\d\d)", log.read_text(), maxsplit=1)
     assert head == "# Log\n\n## "
     assert date.fromisoformat(day) in (date.today(), date.today() - timedelta(days=1))
@@ -632,7 +644,7 @@ def test_an_ablation_is_added_to_a_log(n_changes: int, settings: str, tmp_path: 
 
 
 def test_the_data_are_described(data: Data) -> None:
-    assert page.describe(data) == {
+    assert msgspec.to_builtins(report.describe(data)) == {
         "directory": str(data.corpus.directory),
         "fingerprint": data.corpus.fingerprint,
         "built": False,
@@ -649,7 +661,7 @@ def test_the_data_are_described(data: Data) -> None:
 
 def test_built_data_have_a_manifest(data: Data, tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}")
-    assert page.describe(replace(data, corpus=replace(data.corpus, directory=tmp_path)))["built"] is True
+    assert report.describe(replace(data, corpus=replace(data.corpus, directory=tmp_path))).built is True
 
 
 # ----------------------------------------------------------------------------------------------------------- attention
@@ -681,7 +693,8 @@ def measured(
     found = attention.attention_over_test(run, data, place)
     monkeypatch.setattr(attention, "batches", None)
     assert attention.attention_over_test(run, data, place) == found  # kept, and found again
-    return found
+    statistics: dict[str, Any] = msgspec.to_builtins(found)
+    return statistics
 
 
 def entropy(*shares: float) -> float:
@@ -790,16 +803,16 @@ def test_attention_is_that_of_the_runs_with_learned_positions_that_trained(
         return list(items)
 
     monkeypatch.setattr(attention, "share_out", share_out)
-    found: list[Any] = attention.attention_of(results, kind, STUDY, "data", "place")  # type: ignore[arg-type]
+    found: list[Any] = attention.attention_of(record(results), kind, STUDY, "data", "place")  # type: ignore[arg-type]
     task = {"encoder": "classifier", "decoder": "decoder"}[kind]
     assert found == [Run(f"{task}-learned-seed{seed}", getattr(STUDY, task), seed) for seed in expected]
 
 
 def test_means_of_attention_are_over_seeds_by_layer_and_head(results: dict[str, Any]) -> None:
-    means = attention.attention_means(results, "encoder")
-    assert means["distance"] == [pytest.approx([mean, mean + 0.04]) for mean in (2.5, 3.8, 5.5)]
-    assert means["padding"] == [pytest.approx([mean, mean + 0.04]) for mean in (0.25, 0.38, 0.45)]
-    entropies = attention.attention_means(results, "decoder")["entropy"]
+    means = attention.attention_means(record(results).attention["encoder"])
+    assert means.distance == [pytest.approx([mean, mean + 0.04]) for mean in (2.5, 3.8, 5.5)]
+    assert means.padding == [pytest.approx([mean, mean + 0.04]) for mean in (0.25, 0.38, 0.45)]
+    entropies = attention.attention_means(record(results).attention["decoder"]).entropy
     assert entropies == [pytest.approx([mean, mean + 0.04]) for mean in (3.9, 3.6, 2.9)]
 
 
@@ -813,9 +826,9 @@ def test_every_figure_of_the_page_is_drawn_from_its_own_numbers(
     for number in at_chance:
         results["classifier"]["learned"][number]["trained"] = False
     drawn, maps = intercept(monkeypatch), []
-    monkeypatch.setattr(page, "load_model", lambda path: path)
-    monkeypatch.setattr(page, "draw_attention", lambda *given: maps.append(given))
-    page.draw(results, STUDY, None, here)  # type: ignore[arg-type]
+    monkeypatch.setattr(report, "load_model", lambda path: path)
+    monkeypatch.setattr(report, "draw_attention", lambda *given: maps.append(given))
+    report.draw(record(results), STUDY, None, here)  # type: ignore[arg-type]
     figures, sentence = here.out / "figures", "These virtues give me an unshakable faith in America"
     assert maps == [
         (figures, here.out / f"classifier-learned-seed{seed}.safetensors", sentence, 2),
@@ -849,9 +862,9 @@ def test_intervals_of_every_change_are_drawn(
     results: dict[str, Any], here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = intercept(monkeypatch)
-    monkeypatch.setattr(page, "load_model", lambda path: path)
-    monkeypatch.setattr(page, "draw_attention", lambda *given: None)
-    page.draw(results, STUDY, None, here)  # type: ignore[arg-type]
+    monkeypatch.setattr(report, "load_model", lambda path: path)
+    monkeypatch.setattr(report, "draw_attention", lambda *given: None)
+    report.draw(record(results), STUDY, None, here)  # type: ignore[arg-type]
     expected: list[tuple[Any, ...]] = []
     for place, (variant, name) in enumerate((("alibi", "ALiBi"), ("none", "no positions")), start=1):
         for text in ("train", *TEXTS):
@@ -884,15 +897,14 @@ def test_intervals_of_every_change_are_drawn(
 
 
 def test_an_interval_of_a_ratio_is_a_change_in_percent() -> None:
-    estimate = {"mean": 0.9, "low": 0.8, "high": 1.1}
-    ratio = page.interval("x", estimate, ratio=True)
+    ratio = report.interval("x", estimate(0.9, 0.8, 1.1), ratio=True)
     assert (ratio.value, ratio.low, ratio.high) == pytest.approx((-10.0, -20.0, 10.0))
-    assert page.interval("x", estimate, claim=2.0) == utilities.Interval("x", 0.9, 0.8, 1.1, claim=2.0)
-    alone = page.interval("x", {"mean": 1.5, "low": None, "high": None}, ratio=True)
+    assert report.interval("x", estimate(0.9, 0.8, 1.1), claim=2.0) == utilities.Interval("x", 0.9, 0.8, 1.1, claim=2.0)
+    alone = report.interval("x", estimate(1.5), ratio=True)
     assert alone == utilities.Interval("x", 50.0, None, None)
 
 
 def test_the_trigram_that_the_page_compares_with_is_not_the_one_that_is_told(results: dict[str, Any]) -> None:
-    assert results["baselines"]["ngram"] == NGRAM["ngram"]
-    results["baselines"]["ngram_unk"] = dict.fromkeys(TEXTS, 1.0)
-    assert "on 2 of 3 test texts" in page.in_short(results)[2]
+    for scores in results["ngram_scores"]["ngram_unk"].values():
+        scores["perplexity"] = 1.0
+    assert "on 2 of 3 test texts" in page.in_short(record(results))[2]

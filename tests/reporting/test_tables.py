@@ -3,11 +3,11 @@
 from statistics import stdev
 from typing import Any
 
+import msgspec
 import pytest
 from worlds import (
     DISTANCE,
     ENTROPY,
-    MACHINE,
     NGRAM,
     PADDING,
     PERPLEXITY,
@@ -18,11 +18,15 @@ from worlds import (
     TEXTS,
     TRAIN_ACCURACY,
     by_seed,
+    estimate,
+    judge,
+    machine,
     made_up,
     n_right,
     number,
     percent,
     points,
+    record,
     seeds,
     spread,
     typed,
@@ -30,7 +34,8 @@ from worlds import (
 
 from reporting import table, tables
 from reporting.table import Table
-from studies.claims import judge
+from studies.results import AblationResults, AblationRow, JudgedPart, Judgement
+from training.records import LanguageScores
 
 OVER_SEEDS = "mean ± standard deviation over 3 seeds"
 NAMES = {"learned": "learned positions", "alibi": "ALiBi", "none": "no positions", "alibi-steep": "ALiBi, slopes x 8"}
@@ -85,46 +90,41 @@ def test_numbers_are_written_as_people_write_them() -> None:
     ],
 )
 def test_an_effect_stands_with_its_interval_and_unit(unit: str, bare: bool, expected: str) -> None:
-    assert typed(table.effect({"mean": 0.86, "low": 0.8499, "high": 0.871}, unit, bare)) == expected
-    alone = table.effect({"mean": 0.86, "low": None, "high": None}, unit, bare)
+    assert typed(table.effect(estimate(0.86, 0.8499, 0.871), unit, bare)) == expected
+    alone = table.effect(estimate(0.86), unit, bare)
     assert typed(alone) == expected.split(" [")[0] + expected.split("]")[1]
 
 
 def test_a_ratio_above_one_is_a_rise() -> None:
-    assert table.effect({"mean": 1.5, "low": 1.25, "high": 2.0}, "ratio") == "+50.0 [+25.0, +100.0] %"
+    assert table.effect(estimate(1.5, 1.25, 2.0), "ratio") == "+50.0 [+25.0, +100.0] %"
 
 
 def test_what_computed_a_record_is_told_and_a_mixture_is_warned_of() -> None:
-    other = MACHINE | {
-        "commit": "fedcba9876543210",
-        "dirty": True,
-        "processor": "Acme 8000",
-        "threads": 2,
-        "processes": 3,
-    }
-    assert tables.commit(MACHINE) == "0123456789"
-    assert tables.commit(MACHINE | {"commit": None}) == "unknown"
+    here = machine()
+    other = machine(commit="fedcba9876543210", dirty=True, processor="Acme 8000", threads=2, processes=3)
+    assert tables.commit(here) == "0123456789"
+    assert tables.commit(machine(commit=None)) == "unknown"
     assert tables.commit(other) == "fedcba9876 with uncommitted changes (code c0dec0dec0dec0de)"
-    assert tables.threads([MACHINE]) == "1 thread"
-    assert tables.threads([other, MACHINE, MACHINE]) == "1 thread or 6 threads"
+    assert tables.threads([here]) == "1 thread"
+    assert tables.threads([other, here, here]) == "1 thread or 6 threads"
     one = "commit 0123456789, PyTorch 2.4.1, Acme 9000, 1 thread a run"
-    assert tables.computed_on([MACHINE, MACHINE | {"python": "3.12"}]) == one
-    assert tables.computed_on([MACHINE, other]) == (
+    assert tables.computed_on([here, machine(python="3.12")]) == one
+    assert tables.computed_on([here, other]) == (
         f"{one}; and commit fedcba9876 with uncommitted changes (code c0dec0dec0dec0de), PyTorch 2.4.1, Acme 8000, 6 "
         "threads a run"
     )
-    assert tables.mixture([MACHINE, MACHINE | {"cores": 99}]) == ""
+    assert tables.mixture([here, machine(cores=99)]) == ""
     warning = "A mixture: these runs come from different {}, which change results like a seed does."
-    for machine, kinds in (
-        (MACHINE | {"torch": "2.5"}, "PyTorch versions (2.4.1, 2.5)"),
-        (MACHINE | {"processor": "Acme 8000"}, "processors (Acme 9000, Acme 8000)"),
-        (MACHINE | {"threads": 2}, "numbers of threads (1 thread, 2 threads)"),
+    for there, kinds in (
+        (machine(torch="2.5"), "PyTorch versions (2.4.1, 2.5)"),
+        (machine(processor="Acme 8000"), "processors (Acme 9000, Acme 8000)"),
+        (machine(threads=2), "numbers of threads (1 thread, 2 threads)"),
         (
-            MACHINE | {"commit": "fedcba", "torch": "2.5"},
+            machine(commit="fedcba", torch="2.5"),
             "commits (0123456789, fedcba) and PyTorch versions (2.4.1, 2.5)",
         ),
     ):
-        assert tables.mixture([MACHINE, machine, MACHINE]) == warning.format(kinds)
+        assert tables.mixture([here, there, here]) == warning.format(kinds)
 
 
 # -------------------------------------------------------------------------------------------------------------- part 1
@@ -151,13 +151,13 @@ def test_table_1_has_every_epoch_with_the_published_one_beside_it(results: dict[
     note = (
         f"{OVER_SEEDS.capitalize()}; 400,000 parameters at a vocabulary of 5,639 words (published: 576,339 at 5,755)."
     )
-    compare(tables.table1(results), title, header, rows, note)
+    compare(tables.table1(record(results)), title, header, rows, note)
 
 
 def test_table_1_of_another_number_of_epochs_has_nothing_published_beside_it(results: dict[str, Any]) -> None:
     for run in results["classifier"]["learned"]:
         del run["epochs"][2:]
-    assert [row[1:] for row in tables.table1(results).rows] == [
+    assert [row[1:] for row in tables.table1(record(results)).rows] == [
         ["0.885 ± 0.004", "93.6 ± 0.5", "56.8 ± 0.3", None, None, None],
         ["0.824 ± 0.004", "94.0 ± 0.5", "57.1 ± 0.3", None, None, None],
     ]
@@ -212,7 +212,7 @@ def test_classifiers_stand_with_their_difference_from_the_first_and_the_baseline
     rows += [[*row, None, None, None, None] for row in BASELINES]
     header = ["classifier", "all (1,200)", "seen (300)", "unseen (900)", "training rows"]
     header += [f"against {names[first]}, over seeds", "over test items", "ended at chance"]
-    found = tables.classifiers(results, list(names), "A title")
+    found = tables.classifiers(record(results), list(names), "A title")
     compare(found, "A title", header, rows, NOTE + published)
     assert found.rows[1][5] == {"alibi": "+0.6 [+0.5, +0.7]", "batch-norm": "+2.9 [+2.8, +3.0]"}[others[0]]
     assert len({row[1] for row in found.rows}) == len(found.rows)  # a wrong row would show
@@ -222,7 +222,7 @@ def test_one_classifier_alone_has_no_differences(results: dict[str, Any]) -> Non
     rows: list[list[str | None]] = [["learned positions", *accuracies("learned"), "0 of 3"]]
     rows += [[*row, None, None] for row in BASELINES]
     header = ["classifier", "all (1,200)", "seen (300)", "unseen (900)", "training rows", "ended at chance"]
-    compare(tables.classifiers(results, ["learned"], "Alone"), "Alone", header, rows, NOTE)
+    compare(tables.classifiers(record(results), ["learned"], "Alone"), "Alone", header, rows, NOTE)
 
 
 @pytest.mark.parametrize(
@@ -234,7 +234,7 @@ def test_groups_of_rows_that_are_none_or_all_have_no_column(
 ) -> None:
     for run in results["classifier"]["learned"]:
         run["test"]["seen"]["n"], run["test"]["unseen"]["n"] = n_seen, 1200 - n_seen
-    table = tables.classifiers(results, ["learned"], "")
+    table = tables.classifiers(record(results), ["learned"], "")
     assert list(table.header) == ["classifier", *groups, "training rows", "ended at chance"]
     assert ("on those whose text appears in the training file" in table.note) == (n_seen > 0)
 
@@ -249,7 +249,7 @@ def test_who_is_recognised(results: dict[str, Any]) -> None:
     for run in results["classifier"]["learned"]:
         run["scores"]["classes"][2]["n"] = 1410
     header = ["class", "test rows", "precision %", "recall %", "F1 %"]
-    compare(tables.table_by_class(results), "Who is recognised", header, rows, "")
+    compare(tables.table_by_class(record(results)), "Who is recognised", header, rows, "")
 
 
 # -------------------------------------------------------------------------------------------------------------- part 2
@@ -270,10 +270,10 @@ def test_table_2_has_every_iteration_with_the_published_one_below_it(results: di
     note = (
         "Non-overlapping windows of 32 tokens; 900,000 parameters at a vocabulary of 5,639 words (published: 943,611 "
     )
-    compare(tables.table2(results), title, header, rows, note + "at 5,755).")
+    compare(tables.table2(record(results)), title, header, rows, note + "at 5,755).")
     for run in results["decoder"]["learned"]:
         del run["iterations"][2:]
-    short = tables.table2(results)
+    short = tables.table2(record(results))
     assert list(short.header) == ["text", "100", "200"]
     assert [row[:2] for row in short.rows] == [[row[0], row[1]] for row in rows[::2]]  # nothing published beside it
 
@@ -293,7 +293,7 @@ def test_table_3_says_what_width_changes(results: dict[str, Any]) -> None:
     assert rows[0][:4] == ["train", "181.2 ± 1.6", "151.0 ± 1.2", "-16.7 [-16.9, -16.4] %"]
     header = ["text", "hidden size 100", "hidden size 256", "change", "published, 100", "published change"]
     note = "Last iteration; at width 100 895,000 parameters (published: 863,115 at 5,755 words)."
-    compare(tables.table3(results), "Table 3: perplexity at hidden size 100", header, rows, note)
+    compare(tables.table3(record(results)), "Table 3: perplexity at hidden size 100", header, rows, note)
 
 
 def test_a_text_that_the_report_did_not_have_has_nothing_published(results: dict[str, Any]) -> None:
@@ -306,10 +306,10 @@ def test_a_text_that_the_report_did_not_have_has_nothing_published(results: dict
     results["comparisons"] += [
         row | {"text": "lincoln"} for row in results["comparisons"] if row.get("text") == "obama"
     ]
-    (_, lincoln) = tables.table3(results).rows
+    (_, lincoln) = tables.table3(record(results)).rows
     assert lincoln[0] == "lincoln"
     assert lincoln[4:] == [None, None]
-    assert [row[0] for row in tables.table2(results).rows] == ["train", "   published", "lincoln"]
+    assert [row[0] for row in tables.table2(record(results)).rows] == ["train", "   published", "lincoln"]
 
 
 def test_the_decoder_stands_beside_the_n_gram_models_in_three_measures(results: dict[str, Any]) -> None:
@@ -330,14 +330,14 @@ def test_the_decoder_stands_beside_the_n_gram_models_in_three_measures(results: 
         "same with our recipe's estimate of <unk>. Bits per byte: with 8 bits for each byte of an unknown "
         "word and for its end."
     )
-    compare(tables.table_of_texts(results), "Beside an n-gram model", header, rows, note)
+    compare(tables.table_of_texts(record(results)), "Beside an n-gram model", header, rows, note)
 
 
 # ----------------------------------------------------------------------------------------------------------- attention
 
 
 @pytest.mark.parametrize(("kind", "base"), [("encoder", 0.5), ("decoder", 1.7)])
-def test_attention_by_layer_and_head(results: dict[str, Any], kind: str, base: float) -> None:
+def test_attention_by_layer_and_head(results: dict[str, Any], kind: Any, base: float) -> None:
     rows: list[list[str | None]] = []
     for layer in (0, 1, 2):
         for head in (0, 1):
@@ -361,12 +361,12 @@ def test_attention_by_layer_and_head(results: dict[str, Any], kind: str, base: f
     else:
         note = "Over all test texts; mean ± standard deviation over 3 runs. Even attention: the same weight on every "
         note += "token that can be seen."
-    compare(tables.table_of_attention(results, kind), f"Attention of the {kind}", header, rows, note)
+    compare(tables.table_of_attention(record(results), kind), f"Attention of the {kind}", header, rows, note)
 
 
 def test_attention_of_one_run_has_no_spread(results: dict[str, Any]) -> None:
     del results["attention"]["encoder"][1:]
-    table = tables.table_of_attention(results, "encoder")
+    table = tables.table_of_attention(record(results), "encoder")
     assert list(table.rows[0])[1:3] == ["2.81", "0.17"]
     assert "over 1 run that trained." in table.note
 
@@ -382,7 +382,7 @@ def test_attention_of_one_run_has_no_spread(results: dict[str, Any]) -> None:
     ],
 )
 def test_tables_4_and_5_time_each_variant_by_itself(
-    results: dict[str, Any], task: str, title: str, published: list[tuple[str, str | None]]
+    results: dict[str, Any], task: Any, title: str, published: list[tuple[str, str | None]]
 ) -> None:
     rows: list[list[str | None]] = []
     for (variant, seconds), beside in zip(SECONDS[task].items(), [*published, (None, None)]):
@@ -406,9 +406,9 @@ def test_tables_4_and_5_time_each_variant_by_itself(
         "training, and 'a whole training' is the median scaled up. Training steps only: evaluation is outside the "
         "timer."
     )
-    compare(tables.times(results, task), title, header, rows, note)
+    compare(tables.times(record(results), task), title, header, rows, note)
     results["timing"][task]["threads"] = 1
-    assert "on 1 thread;" in tables.times(results, task).note
+    assert "on 1 thread;" in tables.times(record(results), task).note
 
 
 def test_decoders_stand_with_their_change_against_learned_positions(results: dict[str, Any]) -> None:
@@ -427,23 +427,21 @@ def test_decoders_stand_with_their_change_against_learned_positions(results: dic
     assert rows[2][3] == "-10.0 [-10.2, -9.8] %"
     note = f"Last iteration; every token scored once; {OVER_SEEDS}."
     header = ["decoder", "train", *TEXTS]
-    compare(tables.decoders(results), "Perplexity by position method", header, rows, note)
+    compare(tables.decoders(record(results)), "Perplexity by position method", header, rows, note)
 
 
 def test_of_many_texts_some_are_shown_from_the_easiest_to_the_hardest(results: dict[str, Any]) -> None:
     names = [f"president{n:02}" for n in range(45)]
-    many: dict[str, Any] = {
-        "baselines": {"ngram": {name: 200.0 - n for n, name in enumerate(names)}},
-        "test_names": names,
-    }
+    ngram = {name: LanguageScores(200.0 - n, None, 1.0, 0.0) for n, name in enumerate(names)}
+    many = msgspec.structs.replace(record(results), ngram_scores={"ngram": ngram}, test_names=names)
     assert tables.shown_texts(many) == ["train", *(names[n] for n in (0, 11, 22, 33, 44))]
     assert tables.which_texts(many) == " 5 of 45 test texts, from the easiest to the hardest for the trigram."
-    assert tables.shown_texts(results) == ["train", *TEXTS]
-    assert tables.which_texts(results) == ""
+    assert tables.shown_texts(record(results)) == ["train", *TEXTS]
+    assert tables.which_texts(record(results)) == ""
     results["test_names"] = [*TEXTS, "another"]
     note = " 3 of 4 test texts, from the easiest to the hardest for the trigram."
-    assert tables.decoders(results).note.endswith(note)
-    assert tables.steeper(results).note.endswith(note)
+    assert tables.decoders(record(results)).note.endswith(note)
+    assert tables.steeper(record(results)).note.endswith(note)
 
 
 def test_what_steeper_slopes_change(results: dict[str, Any]) -> None:
@@ -454,7 +452,7 @@ def test_what_steeper_slopes_change(results: dict[str, Any]) -> None:
     assert changes[1] == "-2.0 [-2.5, -1.5] %"
     title = "Steeper slopes against ALiBi as published: change of perplexity"
     note = "At two heads the slopes are 1/16 and 1/256; eight times as steep they are 1/2 and 1/32."
-    compare(tables.steeper(results), title, ["", "train", *TEXTS], [["slopes x 8", *changes]], note)
+    compare(tables.steeper(record(results)), title, ["", "train", *TEXTS], [["slopes x 8", *changes]], note)
 
 
 @pytest.mark.parametrize("text", [None, "obama", "wbush"])
@@ -499,7 +497,7 @@ def test_lengths_by_protocol_and_window(results: dict[str, Any], text: str | Non
     title = f"Perplexity on {text} by inference length" if text else "Perplexity by inference length"
     header = ["decoder", "protocol", "attends to", "32 tokens", "64 tokens", "128 tokens", "256 tokens"]
     whole = note if text else f"Geometric mean over the test texts. {note}"
-    compare(tables.lengths(results, text), title, header, rows, whole)
+    compare(tables.lengths(record(results), text), title, header, rows, whole)
 
 
 def test_the_rate_is_chosen_by_validation(results: dict[str, Any]) -> None:
@@ -514,7 +512,7 @@ def test_the_rate_is_chosen_by_validation(results: dict[str, Any]) -> None:
     )
     note += "five. The test set has no part in it."
     header = ["classifier", "validation accuracy %", ""]
-    compare(tables.validation(results), "Choice of the dropout rate", header, rows, note)
+    compare(tables.validation(record(results)), "Choice of the dropout rate", header, rows, note)
 
 
 def test_part_3_has_the_tables_of_the_halves_that_were_run(results: dict[str, Any]) -> None:
@@ -527,20 +525,20 @@ def test_part_3_has_the_tables_of_the_halves_that_were_run(results: dict[str, An
         "Perplexity by inference length",
     ]
     regularize = ["Choice of the dropout rate", "Classifier by regularization"]
-    assert [table.title for table in tables.part3(results)] == alibi + regularize
-    by_positions, by_regularization = tables.part3(results)[2], tables.part3(results)[-1]
+    assert [table.title for table in tables.part3(record(results))] == alibi + regularize
+    by_positions, by_regularization = tables.part3(record(results))[2], tables.part3(record(results))[-1]
     assert [row[0] for row in by_positions.rows[:3]] == [NAMES[name] for name in ("learned", "alibi", "none")]
     assert [row[0] for row in by_regularization.rows[:10]] == list(REGULARIZED.values())
-    assert [table.title for table in tables.part3(results | {"halves": ["alibi"]})] == alibi
-    assert [table.title for table in tables.part3(results | {"halves": ["regularize"]})] == regularize
-    assert tables.part3(results | {"halves": []}) == []
+    assert [table.title for table in tables.part3(record(results | {"halves": ["alibi"]}))] == alibi
+    assert [table.title for table in tables.part3(record(results | {"halves": ["regularize"]}))] == regularize
+    assert tables.part3(record(results | {"halves": []})) == []
 
 
 # ------------------------------------------------------------------------------------------------ verdicts, ablation
 
 
 def test_verdicts_stand_with_what_was_measured(results: dict[str, Any]) -> None:
-    table = tables.verdicts(judge(results))
+    table = tables.verdicts(record(results | {"claims": judge(results)}).claims)
     found = {row[0]: row for row in cells(table)}
     assert list(found) == [f"C{n}" for n in range(1, 14)]
     assert found["C7"] == [
@@ -557,33 +555,27 @@ def test_verdicts_stand_with_what_was_measured(results: dict[str, Any]) -> None:
 
 
 def test_of_a_claim_in_many_parts_six_stand_in_the_open() -> None:
-    claim = {"id": "C0", "claim": "much", "verdict": "cannot tell"}
-    parts = [
-        {"label": f"part {n}", "unit": "points", "estimate": {"mean": float(n), "low": None, "high": None}}
-        for n in range(9)
-    ]
+    parts = [JudgedPart(f"part {n}", "", "points", estimate(float(n)), "cannot tell") for n in range(9)]
     for n_parts, end in (
         (9, "part 5 +5.0 points; and 3 more"),
         (7, "part 5 +5.0 points; and 1 more"),
         (6, "part 5 +5.0 points"),
     ):
-        (row,) = tables.verdicts([claim | {"parts": parts[:n_parts]}]).rows
+        (row,) = tables.verdicts([Judgement("C0", "much", "cannot tell", "", "", parts[:n_parts])]).rows
         assert row[:3] == ["C0", "much", "cannot tell"]
         assert str(row[3]).startswith("part 0 +0.0 points; part 1 +1.0 points; ")
         assert str(row[3]).endswith(end)
 
 
 def test_the_rows_of_an_ablation_are_of_its_task() -> None:
-    classifier = {"task": "classifier", "measure": "accuracy, %", "unit": "points", "estimate": None}
-    decoder = {"task": "decoder", "measure": "perplexity", "unit": "ratio", "estimate": None}
-    changes = [{"mean": 1.1, "low": 1.09, "high": 1.12}, {"mean": -2.0, "low": -3.0, "high": -1.5}]
+    worse, better = estimate(1.1, 1.09, 1.12), estimate(-2.0, -3.0, -1.5)
     rows = [
-        classifier | {"variant": "the recipe", "values": [62.0, 64.0, 63.0]},
-        decoder | {"variant": "the recipe", "values": [200.0, 202.0, 201.0]},
-        decoder | {"variant": "no x", "values": [220.0, 222.0, 221.5], "estimate": changes[0]},
-        classifier | {"variant": "no y", "values": [60.0, 61.0, 62.0], "estimate": changes[1]},
+        AblationRow("classifier", "the recipe", "accuracy, %", [62.0, 64.0, 63.0], "points", None),
+        AblationRow("decoder", "the recipe", "perplexity", [200.0, 202.0, 201.0], "ratio", None),
+        AblationRow("decoder", "no x", "perplexity", [220.0, 222.0, 221.5], "ratio", worse),
+        AblationRow("classifier", "no y", "accuracy, %", [60.0, 61.0, 62.0], "points", better),
     ]
-    results: dict[str, Any] = {"rows": rows, "seeds": [0, 1, 2], "machines": [MACHINE]}
+    results = AblationResults("ablation", "", [0, 1, 2], [machine()], 2, rows, 1.0)
     found, other = tables.tables_of_ablation(results)
     compare(
         found,
@@ -604,14 +596,14 @@ def test_the_rows_of_an_ablation_are_of_its_task() -> None:
         [["the recipe", "201.0 ± 1.0", None], ["no x", "221.2 ± 1.0", "+10.0 [+9.0, +12.0] %"]],
         note,
     )
-    results["machines"] = [MACHINE, MACHINE | {"torch": "2.5"}]
-    mixed = tables.tables_of_ablation(results)[1].note
+    there = msgspec.structs.replace(results, machines=[machine(), machine(torch="2.5")])
+    mixed = tables.tables_of_ablation(there)[1].note
     assert mixed.startswith(f"{note} A mixture: these runs come from different PyTorch versions")
-    only = results | {"rows": rows[1:3]}
+    only = msgspec.structs.replace(results, rows=rows[1:3])
     assert [table.title for table in tables.tables_of_ablation(only)] == ["Ablation of the best decoder"]
 
 
 def test_one_seed_has_no_spread_and_says_so() -> None:
-    assert tables.of_seeds({"seeds": [4]}) == "one seed, no spread"
-    assert tables.of_seeds({"seeds": [4, 5]}) == "mean ± standard deviation over 2 seeds"
-    assert (tables.n_seeds({"seeds": [4]}), tables.n_seeds({"seeds": [4, 5]})) == ("1 seed", "2 seeds")
+    assert tables.of_seeds([4]) == "one seed, no spread"
+    assert tables.of_seeds([4, 5]) == "mean ± standard deviation over 2 seeds"
+    assert (tables.n_seeds([4]), tables.n_seeds([4, 5])) == ("1 seed", "2 seeds")

@@ -3,12 +3,13 @@
 import re
 from typing import Any
 
+import msgspec
 import pytest
-from worlds import MACHINE, judged, made_up, swapped, typed
+from worlds import MACHINE, judge, judged, machine, made_up, record, swapped, typed
 
 from reporting import tables, terminal
 from reporting.table import terminal_table
-from studies.claims import judge
+from studies.results import AblationResults, AblationRow, Part1Results, Part2Results
 
 ON = "Computed on: commit 0123456789, PyTorch 2.4.1, Acme 9000, 1 thread a run"
 
@@ -22,14 +23,19 @@ def eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 # -------------------------------------------------------------------------------------------------------------- part 1
 
 
+def part1_text(results: dict[str, Any]) -> str:
+    return terminal.part1_text(msgspec.convert(results, Part1Results))
+
+
 @pytest.fixture
 def part1() -> dict[str, Any]:
     """The second seed of a classifier."""
     results = made_up()
-    record = results["classifier"]["alibi"][1]
-    del record["epochs"][3:]
-    more = {"n_truncated": {"train": 1012, "test": 7}, "block_size": 32, "vocabulary_size": 5_639}
-    return {"recipe": "report", **record, **more, "baselines": results["baselines"], "total_seconds": 45.67}
+    run = results["classifier"]["alibi"][1]
+    del run["epochs"][3:]
+    more: dict[str, Any] = {"n_truncated": {"train": 1012, "test": 7}, "block_size": 32, "vocabulary_size": 5_639}
+    more |= {"command": "part1", "recipe": "report", "baselines": results["baselines"], "total_seconds": 45.67}
+    return {**run, **more}
 
 
 PART1 = [
@@ -65,12 +71,12 @@ PART1 = [
 
 
 def test_part_1_is_shown_cell_by_cell(part1: dict[str, Any]) -> None:
-    assert terminal.part1_text(part1).split("\n") == PART1
+    assert part1_text(part1).split("\n") == PART1
 
 
 @pytest.mark.parametrize(("fell_back", "how"), [(True, "fell back to"), (False, "stayed at")])
 def test_part_1_says_that_a_run_is_at_chance(part1: dict[str, Any], fell_back: bool, how: str) -> None:
-    lines = terminal.part1_text(part1 | {"trained": False, "fell_back": fell_back}).split("\n")
+    lines = part1_text(part1 | {"trained": False, "fell_back": fell_back}).split("\n")
     assert lines == [
         *PART1[:-3],
         f"This run {how} chance: it knows no more of its training rows than which",
@@ -82,14 +88,18 @@ def test_part_1_says_that_a_run_is_at_chance(part1: dict[str, Any], fell_back: b
 def test_part_1_says_nothing_of_what_is_not_there(part1: dict[str, Any]) -> None:
     part1["n_truncated"] = {"train": 0, "test": 0}
     part1["test"]["seen"] = {"n": 0, "accuracy": None}
-    lines = terminal.part1_text(part1).split("\n")
+    lines = part1_text(part1).split("\n")
     assert lines[-4:] == ["mean (macro)           -            -         -  58.30", "", *PART1[-2:]]
     assert "transformer (report recipe)       61.28         -         55.98" in lines
     part1["n_truncated"] = {"train": 0, "test": 2}
-    assert "Cut at 32 tokens: 0 training and 2 test rows." in terminal.part1_text(part1)
+    assert "Cut at 32 tokens: 0 training and 2 test rows." in part1_text(part1)
 
 
 # -------------------------------------------------------------------------------------------------------------- part 2
+
+
+def part2_text(results: dict[str, Any]) -> str:
+    return terminal.part2_text(msgspec.convert(results, Part2Results))
 
 
 @pytest.fixture
@@ -100,6 +110,9 @@ def part2() -> dict[str, Any]:
     models[0]["iterations"] = models[0]["iterations"][-2:]
     texts = results["ngram_scores"]["ngram"]
     return {
+        "command": "part2",
+        "recipe": "report",
+        "baselines": {},
         "seed": 6,
         "vocabulary_size": 5_639,
         "protocol": models[0]["protocol"],
@@ -162,7 +175,7 @@ PART2 = [
 
 
 def test_part_2_is_shown_cell_by_cell(part2: dict[str, Any]) -> None:
-    assert terminal.part2_text(part2).split("\n") == PART2
+    assert part2_text(part2).split("\n") == PART2
 
 
 @pytest.mark.parametrize("columns", [80, 100])
@@ -173,20 +186,20 @@ def test_part_2_of_many_texts_and_iterations_fits_the_terminal(
     names = [f"president_{n}" for n in range(45)]
     for model in part2["models"]:
         last = {"perplexity": dict.fromkeys(["train", *names], 1234.5)}
-        model["iterations"] = [{"iteration": 1000 + n} | last for n in range(20)]
+        model["iterations"] = [{"iteration": 1000 + n, "train_loss": 1.0} | last for n in range(20)]
         model["scores"] = dict.fromkeys(names, model["scores"]["obama"])
     part2["unk_rate"] = dict.fromkeys(names, 3.21)
     part2["ngram_scores"] = {
         key: dict.fromkeys(names, scores["obama"]) for key, scores in part2["ngram_scores"].items()
     }
-    text = terminal.part2_text(part2)
+    text = part2_text(part2)
     assert columns - 20 < max(map(len, text.split("\n"))) <= columns
     assert text.count("1,234.50") == 2 * 46 * 20
 
 
 def test_part_2_says_where_its_models_come_from(part2: dict[str, Any]) -> None:
     part2["models"][1]["machine"]["torch"] = "2.5.0"
-    assert terminal.part2_text(part2).split("\n")[-4:] == [
+    assert part2_text(part2).split("\n")[-4:] == [
         f"{ON}; and",
         "commit 0123456789, PyTorch 2.5.0, Acme 9000, 1 thread a run.",
         "A mixture: these runs come from different PyTorch versions (2.4.1, 2.5.0), which",
@@ -200,7 +213,7 @@ def test_part_2_says_where_its_models_come_from(part2: dict[str, Any]) -> None:
 def test_part_3_shows_its_tables_and_then_its_verdicts_with_their_parts() -> None:
     results = made_up()
     results["claims"] = [one for one in judge(results) if one["id"] in ("C9", "C13")]
-    lines = typed(terminal.part3_text(results)).split("\n")
+    lines = typed(terminal.part3_text(record(results))).split("\n")
     start = lines.index("Verdicts")
     assert lines[start:] == [
         "Verdicts",
@@ -221,19 +234,19 @@ def test_part_3_shows_its_tables_and_then_its_verdicts_with_their_parts() -> Non
         "It took 5432.0 s in all. Computed on: commit 0123456789, PyTorch 2.4.1, Acme",
         "9000, 1 thread a run.",
     ]
-    shown = "".join(terminal_table(table, 80) + "\n\n" for table in tables.part3(results))
+    shown = "".join(terminal_table(table, 80) + "\n\n" for table in tables.part3(record(results)))
     assert "\n".join(lines[:start]) + "\n" == typed(shown)
     assert max(map(len, lines)) <= 80
-    one_seed = terminal.part3_text(results | {"seeds": [4]}).split("\n")
+    one_seed = terminal.part3_text(record(results | {"seeds": [4]})).split("\n")
     assert one_seed[-5:-2] == [
         "One seed gives no intervals, so nothing can be judged: --seeds 5 tells which",
         "differences are real.",
         "",
     ]
-    mixed = terminal.part3_text(results | {"machines": [MACHINE, MACHINE | {"torch": "2.5.0"}]}).split("\n")
+    mixed = terminal.part3_text(record(results | {"machines": [MACHINE, MACHINE | {"torch": "2.5.0"}]})).split("\n")
     assert mixed[-2].startswith("A mixture: these runs come from different PyTorch versions (2.4.1, 2.5.0)")
-    judgement = {"id": "C1", "verdict": "cannot tell", "claim": "little", "note": "", "parts": []}
-    bare = terminal.part3_text(results | {"claims": [judgement], "halves": []})
+    judgement = {"id": "C1", "verdict": "cannot tell", "claim": "little", "note": "", "rule": "", "parts": []}
+    bare = terminal.part3_text(record(results | {"claims": [judgement], "halves": []}))
     assert bare.split("\n")[:3] == ["Verdicts", "C1   CANNOT TELL     little", ""]
 
 
@@ -241,7 +254,7 @@ def test_the_terminal_shows_a_better_variant_as_better_and_with_the_two_swapped_
     results = made_up()
 
     def shown(results: dict[str, Any]) -> str:
-        return re.sub(r"\n +", " ", typed(terminal.part3_text(results)))  # a sentence in one line
+        return re.sub(r"\n +", " ", typed(terminal.part3_text(record(results))))  # a sentence in one line
 
     better, worse = shown(judged(results)), shown(swapped(results, "learned", "alibi"))
     for verdict, text in (("HOLDS        ", better), ("DOES NOT HOLD", worse)):
@@ -261,13 +274,12 @@ def test_the_terminal_shows_a_better_variant_as_better_and_with_the_two_swapped_
 
 
 def test_the_ablation_is_shown_task_by_task_as_far_as_it_went() -> None:
-    row = {"variant": "the recipe", "values": [62.0, 64.0, 63.0], "estimate": None}
+    values = [62.0, 64.0, 63.0]
     rows = [
-        row | {"task": "classifier", "measure": "accuracy", "unit": "points"},
-        row | {"task": "decoder", "measure": "perplexity", "unit": "ratio"},
+        AblationRow("classifier", "the recipe", "accuracy", values, "points", None),
+        AblationRow("decoder", "the recipe", "perplexity", values, "ratio", None),
     ]
-    results: dict[str, Any] = {"rows": rows, "seeds": [0, 1, 2], "machines": [MACHINE], "total_seconds": 123.4}
-    text = terminal.ablation_text(results)
+    text = terminal.ablation_text(AblationResults("ablation", "", [0, 1, 2], [machine()], 0, rows, 123.4))
     assert text.index("Ablation of the best classifier\n") < text.index("Ablation of the best decoder\n")
     assert "the recipe       63.0 ± 1.0       -" in text
     assert text.endswith("\nIt took 2.1 minutes.")

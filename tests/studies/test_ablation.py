@@ -14,10 +14,11 @@ import main
 from common.files import UserError, write_json
 from dataset import Data
 from evaluation.statistics import Estimate
-from reporting import documents, page, terminal
+from reporting import documents, terminal
 from studies import ablation
 from studies.ablation import CHANGES, MEASURES, WHOLE, chosen, file_name, variants_of
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES
+from studies.report import read_ablation
 from studies.results import AblationResults, AblationRow
 from training.recipe import Recipe, Run, TrainingConfig, customise
 from training.records import GroupAccuracy, LanguageScores, Machine
@@ -205,10 +206,10 @@ def test_results_that_were_measured_otherwise_are_refused(tmp_path: Path) -> Non
     """Earlier versions measured the decoder on the test texts: the note below the table would say what is not so."""
     row = ablation.row_of("decoder", WHOLE, [100.0, 110.0], [100.0, 110.0])
     write_json(tmp_path / "new.json", results_of([row]))
-    assert page.read_ablation(tmp_path / "new.json") == results_of([row])
+    assert read_ablation(tmp_path / "new.json") == results_of([row])
     write_json(tmp_path / "old.json", results_of([msgspec.structs.replace(row, measure="perplexity")]))
     with pytest.raises(UserError, match=r"old\.json: of an earlier version, which measured otherwise"):
-        page.read_ablation(tmp_path / "old.json")
+        read_ablation(tmp_path / "old.json")
 
 
 def test_a_row_says_how_far_a_variant_is_from_the_recipe() -> None:

@@ -22,7 +22,7 @@ from studies import measure
 from studies.measure import TOGETHER, accuracies, perplexities, row_of
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, language_baselines
 from studies.results import MeasuredData, MeasuredRow, MeasureResults
-from training.recipe import Recipe, TrainingConfig
+from training.recipe import Recipe, Task, TrainingConfig
 from training.records import LanguageScores, Machine
 from training.runs import Place
 from transformer import TransformerConfig
@@ -56,7 +56,8 @@ def test_a_recipe_that_is_better_by_construction_comes_out_better(
     monkeypatch.setattr(measure, "RECIPES", planted(best, report))
     results = measure.measure((0, 1), data, Place(tmp_path, torch.device("cpu")), "python main.py measure", 1)
     sign = 1 if best == GOOD else -1
-    for task, opponents in (("classifier", BASELINE_NAMES), ("decoder", NGRAM_NAMES)):
+    tasks: dict[Task, dict[str, str]] = {"classifier": BASELINE_NAMES, "decoder": NGRAM_NAMES}
+    for task, opponents in tasks.items():
         models = tables.measured(results, task)
         assert list(models) == ["best", "report", *opponents]
         assert all(row.estimate is None for row in models["best"].values())

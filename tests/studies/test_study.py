@@ -9,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from tiny import classifier_of, decoder_of
-from worlds import typed
+from worlds import record, typed
 
 import dataset
 import studies.study
@@ -20,6 +21,8 @@ import utilities
 from common.files import write_bytes
 from dataset import Data
 from reporting import page, terminal
+from studies.report import report
+from studies.results import AblationResults
 from studies.study import Study
 from training.recipe import Recipe, TrainingConfig
 from training.runs import Place
@@ -74,7 +77,9 @@ def results(data: Data, place: Place) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         draw_nothing(monkeypatch)
         monkeypatch.setattr(studies.study, "RATES", (0.2, 0.3))
-        page.report(STUDY, data, place, "python main.py report --seeds 3", quick=True, ablation=None)
+        page.write_page(
+            report(STUDY, data, place, "python main.py report --seeds 3", quick=True, ablation=None), place.out
+        )
     return json.loads((place.out / "results.json").read_text())
 
 
@@ -84,7 +89,7 @@ def shown(results: dict[str, Any], place: Place) -> dict[str, str]:
     files = {name: (place.out / f"report.{name}").read_text(encoding="utf-8") for name in ("md", "html")}
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("COLUMNS", "80")
-        return {"terminal": terminal.part3_text(results), **files}
+        return {"terminal": terminal.part3_text(record(results)), **files}
 
 
 # ------------------------------------------------------------------------------------------------- what was planted
@@ -210,9 +215,12 @@ def test_a_second_start_trains_measures_and_times_nothing(
         "studies.attention.batches",
     ):
         monkeypatch.setattr(name, None)
-    ablation: dict[str, Any] = {"rows": [], "machines": [], "seeds": [0]}
-    again = json.loads(json.dumps(page.report(STUDY, data, place, "another", quick=False, ablation=ablation)))
-    changed = {"command_line": "another", "quick": False, "ablation": ablation, "total_seconds": again["total_seconds"]}
+    ablation = AblationResults("ablation", "", [0], [], 0, [], 1.0)
+    found = report(STUDY, data, place, "another", quick=False, ablation=ablation)
+    page.write_page(found, place.out)
+    again = json.loads((place.out / "results.json").read_text())
+    changed = {"command_line": "another", "quick": False, "ablation": msgspec.to_builtins(ablation)}
+    changed["total_seconds"] = again["total_seconds"]
     assert again == results | changed
     text = (place.out / "report.html").read_text()
     assert "quick version" not in text
