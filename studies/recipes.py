@@ -1,7 +1,7 @@
 """The two recipes: the report's, and the strongest that this project knows."""
 
+from modules.settings import ClassifierConfig, DecoderConfig
 from training.recipe import Recipe, Task, TrainingConfig
-from transformer import ClassifierConfig, DecoderConfig
 
 RECIPES: dict[str, dict[Task, Recipe]] = {
     "report": {

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from evaluation.statistics import summary
+from modules.settings import ClassifierConfig
 from training.recipe import Recipe, Run, customise
-from transformer import ClassifierConfig
 
 POSITIONS = ("learned", "alibi", "none")
 STEEP, STEEPER = "alibi-steep", 8.0  # every slope 8 times as steep: 1/2 and 1/32 at two heads
