@@ -19,6 +19,7 @@ from evaluation.statistics import FAILS, HOLDS, UNCLEAR, summary
 from inference.attention import draw_attention
 from reporting import tables
 from reporting.table import Table, effect, in_markdown, markdown_table, markdown_tables, number
+from reporting.wording import duration
 from studies.ablation import MEASURES
 from studies.attention import attention_means, attention_of
 from studies.claims import REPORTS_RATE, judge
@@ -305,7 +306,7 @@ def methods(results: Mapping[str, Any]) -> Section:
         ],
         ["machine", "; ".join(dict.fromkeys(f"{one['processor']}, {one['cores']} cores" for one in machines))],
         ["software", "; ".join(dict.fromkeys(f"Python {one['python']}, PyTorch {one['torch']}" for one in machines))],
-        ["time", f"{results['total_seconds'] / 60:.1f} minutes, without what an earlier start had done already"],
+        ["time", f"{duration(results['total_seconds'])}, without what an earlier start had done already"],
     ]
     n_seeds = len(results["seeds"])
     paragraphs = [
@@ -422,4 +423,4 @@ def report_text(results: Mapping[str, Any]) -> str:
     """What the command prints."""
     lines = [quick_warning(results), ""] if results["quick"] else []
     lines += [f"{one['id']:4} {one['verdict']:14} {one['claim']}" for one in results["claims"]]
-    return "\n".join([*lines, "", *in_short(results), f"It took {results['total_seconds'] / 60:.1f} minutes."])
+    return "\n".join([*lines, "", *in_short(results), f"It took {duration(results['total_seconds'])}."])

@@ -4,12 +4,17 @@ from typing import Any
 
 from reporting import table, tables
 from reporting.table import plain, text_table
+from reporting.wording import duration
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES
+from studies.recipes import RECIPES
 from training.machine import distinct_machines
 
 
-def part1_text(results: dict[str, Any]) -> str:
-    """Table 1 of a classifier's run, its accuracy on all, seen and unseen rows, and the baselines beside it."""
+def part1_text(results: dict[str, Any], audit: str) -> str:
+    """Table 1 of a classifier's run, its accuracy on all, seen and unseen rows, and the baselines beside it.
+
+    `audit` is the command that shows which rows are seen.
+    """
     epochs = text_table(
         ["epoch", "train loss", "train accuracy %", "test accuracy %"],
         [
@@ -46,21 +51,28 @@ def part1_text(results: dict[str, Any]) -> str:
     ]
     if counts["seen"]:
         lines.append(
-            f"Warning: {counts['seen']:,} of {counts['all']:,} test rows appear in the training file, too; "
-            "`python main.py data audit` with the same --data-dir shows them."
+            f"Warning: {counts['seen']:,} of {counts['all']:,} test rows appear in the training file, too. "
+            f"To see them:\n{audit}"
         )
     if not results["trained"]:
-        how = "fell back to" if results["fell_back"] else "stayed at"
+        how, n = "fell back to" if results["fell_back"] else "stayed at", len(results["epochs"])
+        usual = RECIPES[results["recipe"]]["classifier"].duration
+        remedy = f"With --epochs {usual}, as the recipe has it," if n < usual else "With another --seed,"
         lines.append(
-            f"This run {how} chance: it knows no more of its training rows than which class is the largest. With "
-            "another --seed, training may succeed."
+            f"This run {how} chance: it knows no more of its training rows than which class is the largest. {remedy} "
+            "training may succeed."
         )
     n_cut, block = results["n_truncated"], results["block_size"]
     if any(n_cut.values()):
         lines.append(f"Cut at {block} tokens: {n_cut['train']:,} training and {n_cut['test']:,} test rows.")
-    lines.append(f"Training took {results['train_seconds']:.1f} s of {results['total_seconds']:.1f} s.")
+    lines.append(times_in_words(results["train_seconds"], results["total_seconds"]))
     lines.append(f"Computed on: {tables.computed_on([results['machine']])}.")
     return "\n".join(lines)
+
+
+def times_in_words(training: float, total: float) -> str:
+    """Seconds in training steps, of an earlier start too, and of this start of the command."""
+    return f"Training steps took {duration(training)} in all; this start of the command, {duration(total)}."
 
 
 def part2_text(results: dict[str, Any]) -> str:
@@ -91,8 +103,7 @@ def part2_text(results: dict[str, Any]) -> str:
     lines += [
         text_table(["text", "<unk>, % of tokens"], [[name, results["unk_rate"][name]] for name in names]),
         "(every token of each file is scored once; bits per byte: 8 bits for each byte of an unknown word and its end)",
-        f"Training took {sum(model['train_seconds'] for model in results['models']):.1f} s of "
-        f"{results['total_seconds']:.1f} s.",
+        times_in_words(sum(model["train_seconds"] for model in results["models"]), results["total_seconds"]),
         f"Computed on: {tables.computed_on(distinct_machines(results['models']))}.",
         *filter(None, [tables.mixture(distinct_machines(results["models"]))]),
     ]
@@ -110,7 +121,7 @@ def part3_text(results: dict[str, Any]) -> str:
         lines.append(
             "One seed gives no intervals, so nothing can be judged: --seeds 5 tells which differences are real."
         )
-    lines += ["", f"It took {results['total_seconds']:.1f} s in all. Computed on: {tables.computed_on(machines)}."]
+    lines += ["", f"It took {duration(results['total_seconds'])}. Computed on: {tables.computed_on(machines)}."]
     lines += filter(None, [tables.mixture(machines)])
     return "\n".join(lines)
 
@@ -118,10 +129,10 @@ def part3_text(results: dict[str, Any]) -> str:
 def ablation_text(results: dict[str, Any]) -> str:
     """The table of each task."""
     lines = [plain(table) for table in tables.tables_of_ablation(results)]
-    return "\n".join([*lines, f"It took {results['total_seconds'] / 60:.1f} minutes."])
+    return "\n".join([*lines, f"It took {duration(results['total_seconds'])}."])
 
 
 def measure_text(results: dict[str, Any]) -> str:
     """Both recipes and their opponents."""
     lines = [plain(table) for table in tables.tables_of_measurement(results)]
-    return "\n".join([*lines, *tables.in_a_sentence(results), f"It took {results['total_seconds'] / 60:.1f} minutes."])
+    return "\n".join([*lines, *tables.in_a_sentence(results), f"It took {duration(results['total_seconds'])}."])
