@@ -1,7 +1,8 @@
 """Token ids -> vectors -> logits: the transformer of this laboratory, written out by hand.
 
-Read it from the top: the configuration, attention as one function, the methods that tell a model where a token stands,
-the block, the trunk that encoder and decoder share, and what stands on top of it. Shapes at line ends use
+Read it from the top: attention as one function, the methods that tell a model where a token stands, the block, the
+trunk that encoder and decoder share, and what stands on top of it. The first page of modules/settings.py is the
+configuration of it all. Shapes at line ends use
 
     B batch    T tokens    S tokens attended to (keys)    C n_embd    H heads    D = C / H    V vocabulary    K classes
 
@@ -10,8 +11,7 @@ recipe needs (word vectors that words share, a vote of classifiers) and what is 
 """
 
 import math
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -23,61 +23,10 @@ from modules.dropout import Dropout, drop
 from modules.key_value_cache import Extend, KeyValueCache
 from modules.normalization import BatchNorm
 from modules.residual import Branch
-from modules.settings import check_architecture, check_head
+from modules.settings import ClassifierConfig, DecoderConfig, PositionMethod, TransformerConfig
 from modules.word_vectors import PhraseEmbedding, SpelledEmbedding
 
-PositionMethod = Literal["learned", "sinusoidal", "alibi", "rope", "t5", "none"]
-Pooling = Literal["mean", "masked-mean", "cls", "mean-max"]
 WordVectors = nn.Embedding | SpelledEmbedding | PhraseEmbedding
-
-
-@dataclass(frozen=True)
-class TransformerConfig:
-    """The architecture that encoder and decoder share. The defaults are the report's."""
-
-    n_embd: int = 64  # C
-    n_head: int = 2  # H
-    n_layer: int = 4  # 0: no attention, words and positions alone
-    block_size: int = 32  # the longest sequence in training
-    ff_dim: int = 256  # hidden size of the feed-forward network; 0: a block is attention alone
-    positions: PositionMethod = "learned"
-    alibi_slope_scale: float = 1.0  # 8 makes every slope 8 times as steep
-    window: int | None = None  # attend only to tokens at most this many places away
-    norm: Literal["post", "pre", "none"] = "post"  # after each residual, or before each branch and at the end
-    activation: Literal["relu", "gelu"] = "relu"
-    dropout: float = 0.0  # attention weights, feed-forward, residual branches, classifier head
-    embedding_dropout: float = 0.0  # the sum of token and position vectors
-    drop_path: float = 0.0  # how often a row skips a residual branch in training
-    layer_scale: float | None = None  # where the factor on each channel of a residual branch starts; None: no factor
-    n_spellings: int = 0  # rows of a table for the character n-grams that words are spelled with; 0: none
-    # normal(0, 0.02) and zero biases, or PyTorch's default, or that with normal(0, 0.02) for embeddings alone
-    initialisation: Literal["normal", "pytorch", "normal-embeddings"] = "normal"
-
-    def __post_init__(self) -> None:
-        check_architecture(self)
-
-
-@dataclass(frozen=True)
-class ClassifierConfig(TransformerConfig):
-    """The encoder's architecture, and what stands on top of it."""
-
-    alibi_one_sided: bool = False  # even heads look back only, odd heads ahead only
-    pooling: Pooling = "mean"  # "mean" counts and attends to padding, as the report does; the others mask it
-    head_dim: int = 100  # hidden size of the head; 0: one linear layer
-    batch_norm: bool = False  # after the first linear layer of the head
-    phrases: bool = False  # vectors for lower-case forms and pairs of words, too
-    n_members: int = 1  # classifiers that differ in where they start, and vote
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_head(self)
-
-
-@dataclass(frozen=True)
-class DecoderConfig(TransformerConfig):
-    """The decoder's architecture."""
-
-    tied: bool = False  # the output layer's weight is the token embedding
 
 
 # ---------------------------------------------------------------------------------------------------------- attention

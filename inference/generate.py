@@ -1,6 +1,7 @@
 """Going on with a text, token by token."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -67,3 +68,9 @@ def draw(logits: Tensor, sampling: Sampling, random: torch.Generator) -> int:
         outside = ordered.cumsum(dim=-1) - ordered >= sampling.top_p  # the first token is always inside
         probabilities[order[outside]] = 0.0
     return int(torch.multinomial(probabilities, 1, generator=random))
+
+
+def newest_decoder(folder: Path) -> Path:
+    """The weights of part 2 that were written last, or, where there are none, those that it would write first."""
+    found = sorted(folder.glob("decoder-*.safetensors"), key=lambda path: path.stat().st_mtime)
+    return found[-1] if found else folder / "decoder-ff256.safetensors"

@@ -1,12 +1,68 @@
-"""Which architectures can be: a setting that would do nothing, or could not work, is refused in one line."""
+"""What a model is: its configuration, and which configurations can be. It imports no torch, so `--help` can read it.
 
-from typing import Any
+A setting that would do nothing, or could not work, is refused in one line.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
 
 from common.checks import check
 from common.files import UserError
 
+PositionMethod = Literal["learned", "sinusoidal", "alibi", "rope", "t5", "none"]
+Pooling = Literal["mean", "masked-mean", "cls", "mean-max"]
 
-def check_architecture(config: Any) -> None:
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """The architecture that encoder and decoder share. The defaults are the report's."""
+
+    n_embd: int = 64  # C
+    n_head: int = 2  # H
+    n_layer: int = 4  # 0: no attention, words and positions alone
+    block_size: int = 32  # the longest sequence in training
+    ff_dim: int = 256  # hidden size of the feed-forward network; 0: a block is attention alone
+    positions: PositionMethod = "learned"
+    alibi_slope_scale: float = 1.0  # 8 makes every slope 8 times as steep
+    window: int | None = None  # attend only to tokens at most this many places away
+    norm: Literal["post", "pre", "none"] = "post"  # after each residual, or before each branch and at the end
+    activation: Literal["relu", "gelu"] = "relu"
+    dropout: float = 0.0  # attention weights, feed-forward, residual branches, classifier head
+    embedding_dropout: float = 0.0  # the sum of token and position vectors
+    drop_path: float = 0.0  # how often a row skips a residual branch in training
+    layer_scale: float | None = None  # where the factor on each channel of a residual branch starts; None: no factor
+    n_spellings: int = 0  # rows of a table for the character n-grams that words are spelled with; 0: none
+    # normal(0, 0.02) and zero biases, or PyTorch's default, or that with normal(0, 0.02) for embeddings alone
+    initialisation: Literal["normal", "pytorch", "normal-embeddings"] = "normal"
+
+    def __post_init__(self) -> None:
+        check_architecture(self)
+
+
+@dataclass(frozen=True)
+class ClassifierConfig(TransformerConfig):
+    """The encoder's architecture, and what stands on top of it."""
+
+    alibi_one_sided: bool = False  # even heads look back only, odd heads ahead only
+    pooling: Pooling = "mean"  # "mean" counts and attends to padding, as the report does; the others mask it
+    head_dim: int = 100  # hidden size of the head; 0: one linear layer
+    batch_norm: bool = False  # after the first linear layer of the head
+    phrases: bool = False  # vectors for lower-case forms and pairs of words, too
+    n_members: int = 1  # classifiers that differ in where they start, and vote
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_head(self)
+
+
+@dataclass(frozen=True)
+class DecoderConfig(TransformerConfig):
+    """The decoder's architecture."""
+
+    tied: bool = False  # the output layer's weight is the token embedding
+
+
+def check_architecture(config: TransformerConfig) -> None:
     """UserError for what cannot be in a TransformerConfig, or one of those made from it."""
     check(config, "at least 1", "n_embd", "n_head", "block_size")
     check(config, "at least 0", "n_layer", "ff_dim", "window", "alibi_slope_scale", "layer_scale", "n_spellings")
@@ -29,7 +85,7 @@ def check_architecture(config: Any) -> None:
         refuse_idle(config, "without a feed-forward network; set ff_dim above 0", activation="relu")
 
 
-def check_head(config: Any) -> None:
+def check_head(config: ClassifierConfig) -> None:
     """UserError for what cannot be in what stands on top of an encoder."""
     check(config, "at least 1", "n_members")
     check(config, "at least 0", "head_dim")
@@ -41,7 +97,7 @@ def check_head(config: Any) -> None:
         raise UserError("alibi_one_sided needs heads that look back and heads that look ahead; set n_head above 1")
 
 
-def refuse_idle(config: Any, remedy: str, **off: object) -> None:
+def refuse_idle(config: TransformerConfig, remedy: str, **off: object) -> None:
     """UserError for the first setting that would do nothing: one that is not at its value in `off`."""
     for name, value in off.items():
         if getattr(config, name, value) != value:

@@ -1,9 +1,16 @@
 """What an audit of a data folder found, as a person reads it."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from dataset import same_text
 from reporting.table import Item, Table, number, numbers, terminal_text, words
+
+
+def files_text(folder: Path, digests: Mapping[str, str]) -> str:
+    """The files that were made, each with the start of its SHA-256."""
+    return "\n".join(f"{checksum[:12]}  {folder / name}" for name, checksum in digests.items())
 
 
 def render(found: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from common.files import append_text, write_between_marks
 from reporting import tables
 from reporting.page import COMPARABLE, in_short, training_minutes
 from reporting.table import in_markdown, markdown_tables
+from reporting.wording import duration
 from studies.results import AblationResults, MeasureResults, ReportResults
 from studies.study import POSITIONS
 
@@ -23,7 +24,7 @@ def fill_results(path: Path, results: ReportResults) -> None:
         "",
         f"From `{results.command_line}`, which writes this section: {provenance(results)}, {rows.train:,} "
         f"training and {rows.test:,} test rows; {len(results.trainings())} trainings of together "
-        f"{training_minutes(results)}; {results.total_seconds / 60:.1f} minutes in all, or for what an earlier "
+        f"{training_minutes(results)}; {duration(results.total_seconds)} in all, or for what an earlier "
         "start had left to do.",
         "",
         *(f"- {in_markdown(line)}" for line in in_short(results)),
@@ -50,7 +51,7 @@ def fill_ablation(path: Path, results: AblationResults) -> None:
         "## Ablation of the best recipe",
         "",
         f"From `{results.command_line}`, which writes this section: {provenance(results)}; "
-        f"{results.total_seconds / 60:.0f} minutes.",
+        f"{duration(results.total_seconds)}.",
         "",
     ]
     write_between_marks(path, ABLATION_MARK, "\n".join(lines + markdown_tables(tables.tables_of_ablation(results))))
@@ -66,7 +67,7 @@ def fill_measurement(path: Path, results: MeasureResults) -> None:
         "",
         *markdown_tables(tables.tables_of_measurement(results)),
         f"From `{results.command_line}`, which writes this section: {provenance(results)}; "
-        f"{results.total_seconds / 60:.0f} minutes. SHA-256 of the data files: {data.fingerprint[:16]}.",
+        f"{duration(results.total_seconds)}. SHA-256 of the data files: {data.fingerprint[:16]}.",
     ]
     write_between_marks(path, MEASURE_MARK, "\n".join(lines))
 
@@ -79,7 +80,7 @@ def log_ablation(path: Path, results: AblationResults) -> None:
         f"## {date.today()}: changes to the best {' and '.join(tasks)}",
         "",
         f"From `{results.command_line}`: {n} setting{'s' if n > 1 else ''} tried beside the recipe; "
-        f"{provenance(results)}; {results.total_seconds / 60:.0f} minutes.",
+        f"{provenance(results)}; {duration(results.total_seconds)}.",
         "",
     ]
     append_text(path, "\n".join(lines + markdown_tables(tables.tables_of_ablation(results))))

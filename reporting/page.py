@@ -24,6 +24,7 @@ from reporting.table import (
     terminal_text,
     words,
 )
+from reporting.wording import duration
 from studies.comparisons import defined
 from studies.opponents import BASELINE_NAMES
 from studies.published import CLAIMS
@@ -198,7 +199,7 @@ def methods(results: ReportResults) -> Section:
         ],
         ["machine", "; ".join(dict.fromkeys(f"{one.processor}, {one.cores} cores" for one in machines))],
         ["software", "; ".join(dict.fromkeys(f"Python {one.python}, PyTorch {one.torch}" for one in machines))],
-        ["time", f"{results.total_seconds / 60:.1f} minutes, without what an earlier start had done already"],
+        ["time", f"{duration(results.total_seconds)}, without what an earlier start had done already"],
     ]
     n_seeds = len(results.seeds)
     paragraphs = [
@@ -312,5 +313,5 @@ def report_text(results: ReportResults) -> str:
         *(Item(f"{one.id:4} {one.verdict:14} ", one.claim) for one in results.claims),
         "",
         *in_short(results),
-        f"It took {results.total_seconds / 60:.1f} minutes.",
+        f"It took {duration(results.total_seconds)}.",
     )

@@ -100,6 +100,7 @@ class Item:
 
     start: str
     text: str
+    wraps: bool = True  # a command to copy does not
 
 
 def terminal_text(*blocks: str | Item | Table) -> str:
@@ -133,6 +134,8 @@ def terminal_table(table: Table, width: int) -> str:
 
 def _wrapped(item: Item, width: int) -> str:
     """Lines of at most `width` columns, of which a wide character takes two."""
+    if not item.wraps:
+        return item.start + in_one_line(item.text)
     indent = cell_len(item.start)
     lines = Text(in_one_line(item.text)).wrap(_console(width), width - indent, overflow="fold")
     return item.start + f"\n{' ' * indent}".join(line.plain.rstrip() for line in lines)

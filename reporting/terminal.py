@@ -4,32 +4,42 @@ from collections.abc import Callable, Sequence
 
 from reporting import tables
 from reporting.table import Item, Table, effect, number, numbers, terminal_text, words
+from reporting.wording import duration
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES
+from studies.recipes import RECIPES
 from studies.results import AblationResults, MeasureResults, Part1Results, Part2Results, Part3Results
 from training.machine import distinct_machines
 from training.records import DecoderRun, LanguageScores, Scores
 
 
-def part1_text(results: Part1Results) -> str:
-    """Table 1 of a classifier's run, its accuracy on all, seen and unseen rows, and the baselines beside it."""
-    lines = []
+def part1_text(results: Part1Results, audit: str) -> str:
+    """Table 1 of a classifier's run, its accuracy on all, seen and unseen rows, and the baselines beside it.
+
+    `audit` is the command that shows which rows are seen.
+    """
+    lines: list[str | Item] = []
     test, n_cut, block = results.test, results.n_truncated, results.block_size
     if test["seen"].n:
-        lines.append(
-            f"Warning: {test['seen'].n:,} of {test['all'].n:,} test rows appear in the training file, too; "
-            "`python main.py data audit` with the same --data-dir shows them."
-        )
+        warning = f"Warning: {test['seen'].n:,} of {test['all'].n:,} test rows appear in the training file, too. "
+        lines += [f"{warning}To see them:", Item("", audit, wraps=False)]
     if not results.trained:
-        how = "fell back to" if results.fell_back else "stayed at"
+        how, n = "fell back to" if results.fell_back else "stayed at", len(results.epochs)
+        usual = RECIPES[results.recipe]["classifier"].duration
+        remedy = f"With --epochs {usual}, as the recipe has it," if n < usual else "With another --seed,"
         lines.append(
-            f"This run {how} chance: it knows no more of its training rows than which class is the largest. With "
-            "another --seed, training may succeed."
+            f"This run {how} chance: it knows no more of its training rows than which class is the largest. {remedy} "
+            "training may succeed."
         )
     if n_cut.train or n_cut.test:
         lines.append(f"Cut at {block} tokens: {n_cut.train:,} training and {n_cut.test:,} test rows.")
-    lines.append(f"Training took {results.train_seconds:.1f} s of {results.total_seconds:.1f} s.")
+    lines.append(_times(results.train_seconds, results.total_seconds))
     lines.append(f"Computed on: {tables.computed_on([results.machine])}.")
     return terminal_text(_epochs(results), _accuracies(results), _classes(results.scores), *lines)
+
+
+def _times(training: float, total: float) -> str:
+    """Seconds in training steps, of an earlier start too, and of this start of the command."""
+    return f"Training steps took {duration(training)} in all; this start of the command, {duration(total)}."
 
 
 def _epochs(results: Part1Results) -> Table:
@@ -86,7 +96,7 @@ def part2_text(results: Part2Results) -> str:
             for title, (measure, digits) in measures.items()
         ),
         Table("", words("text") + numbers(*names), unknown, note),
-        f"Training took {sum(model.train_seconds for model in models):.1f} s of {results.total_seconds:.1f} s.",
+        _times(sum(model.train_seconds for model in models), results.total_seconds),
         f"Computed on: {tables.computed_on(machines)}.",
         *filter(None, [tables.mixture(machines)]),
     )
@@ -118,7 +128,7 @@ def part3_text(results: Part3Results) -> str:
         *tables.part3(results),
         *verdicts,
         "",
-        f"It took {results.total_seconds:.1f} s in all. Computed on: {tables.computed_on(machines)}.",
+        f"It took {duration(results.total_seconds)}. Computed on: {tables.computed_on(machines)}.",
         *filter(None, [tables.mixture(machines)]),
     )
 
@@ -134,7 +144,7 @@ def measure_text(results: MeasureResults) -> str:
 
 
 def _minutes(results: AblationResults | MeasureResults) -> str:
-    return f"It took {results.total_seconds / 60:.1f} minutes."
+    return f"It took {duration(results.total_seconds)}."
 
 
 def _cells(values: Sequence[float | None], digits: int = 2) -> list[str | None]:

@@ -1,7 +1,12 @@
-"""The two recipes: the report's, and the strongest that this project knows."""
+"""The two recipes: the report's, and the strongest that this project knows. Torch stays out: --help says them."""
 
-from training.recipe import Recipe, Task, TrainingConfig
-from transformer import ClassifierConfig, DecoderConfig
+from collections.abc import Mapping
+from typing import Literal
+
+from modules.settings import ClassifierConfig, DecoderConfig
+from training.recipe import Recipe, Task, TrainingConfig, customise, settings_of
+
+RecipeName = Literal["report", "best"]
 
 RECIPES: dict[str, dict[Task, Recipe]] = {
     "report": {
@@ -58,3 +63,32 @@ RECIPES: dict[str, dict[Task, Recipe]] = {
 }
 
 FF_DIMS = {"report": (256, 100), "best": (512,)}  # the widths at which part 2 trains a decoder
+DURATIONS: dict[str, Task] = {"epochs": "classifier", "iterations": "decoder"}  # what commands call it, by task
+
+
+def with_options(name: RecipeName, task: Task, options: Mapping[str, object]) -> Recipe:
+    """The recipe with the `options` of a command in place of its settings; what is None or False was not given."""
+    recipe = RECIPES[name][task]
+    given = {
+        "duration" if DURATIONS.get(option) == task else option: value
+        for option, value in options.items()
+        if value is not None and value is not False
+    }
+    return customise(recipe, **{option: given[option] for option in given.keys() & settings_of(recipe).keys()})
+
+
+def in_words(task: Task, option: str) -> str | None:
+    """What each recipe has where an option of a command stands in its place, "report 15, best 8"; None if none has."""
+    if option == "ff_dims":
+        found = {name: " ".join(map(str, sizes)) for name, sizes in FF_DIMS.items()}
+    else:
+        owner, setting = DURATIONS.get(option, task), "duration" if option in DURATIONS else option
+        settings = {name: settings_of(recipes[owner]) for name, recipes in RECIPES.items()}
+        found = {name: _word(own[setting]) for name, own in settings.items() if setting in own}
+    return ", ".join(f"{name} {value}" for name, value in found.items()) or None
+
+
+def _word(value: object) -> str:
+    if value is None:
+        return "none"
+    return f"{value:g}" if isinstance(value, float) else str(value)

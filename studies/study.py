@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from evaluation.statistics import summary
+from modules.settings import ClassifierConfig
 from studies.results import Half, accuracies
 from training.recipe import Recipe, Run, customise
 from training.records import ClassifierRun
-from transformer import ClassifierConfig
 
 POSITIONS = ("learned", "alibi", "none")
 STEEP, STEEPER = "alibi-steep", 8.0  # every slope 8 times as steep: 1/2 and 1/32 at two heads

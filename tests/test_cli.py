@@ -1,5 +1,6 @@
 """The commands of the README as a user runs them: what they print, write and refuse, and how they can be stopped."""
 
+import dataclasses
 import json
 import os
 import random
@@ -13,6 +14,8 @@ from typing import Any
 
 import pytest
 from launch import ROOT, Command, Outcome, group
+
+import main
 
 pytestmark = pytest.mark.processes
 SMALL = "--n-embd 16 --n-layer 2 --block-size 12 --batch-size 8".split()  # noqa: SIM905
@@ -209,7 +212,7 @@ def test_without_a_command_the_commands_are_listed(tmp_path: Path) -> None:
 def test_every_command_has_help(command: list[str], tmp_path: Path) -> None:
     outcome = run(tmp_path, *command, "--help")
     assert (outcome.code, outcome.err) == (0, "")
-    assert "usage: main.py" in outcome.out
+    assert "usage: python main.py" in outcome.out
 
 
 def test_help_comes_without_the_heavy_imports() -> None:
@@ -342,6 +345,12 @@ def wait_for(path: Path) -> None:
     raise AssertionError(f"{path} never came")
 
 
+def command_of(words: list[str]) -> main.Part1:
+    command = main.command_line().parse(words)
+    assert isinstance(command, main.Part1)
+    return command
+
+
 def test_ctrl_c_saves_and_says_how_to_go_on(data_folder: Path, tmp_path: Path) -> None:
     arguments = [*PART1, "--data-dir", str(data_folder), "--out", "my run", "--epochs", "100000"]
     command = Command(tmp_path, *arguments)
@@ -350,7 +359,9 @@ def test_ctrl_c_saves_and_says_how_to_go_on(data_folder: Path, tmp_path: Path) -
     os.kill(command.process.pid, signal.SIGINT)
     outcome = command.end()
     refused(outcome, "main.py: stopped at step", code=130)
-    assert outcome.err.endswith(f"; to go on: python main.py {shlex.join(arguments)} --resume\n")
+    line = outcome.err.partition("; to go on: python ")[2]
+    again, asked = (command_of(words) for words in (shlex.split(line)[1:], arguments))
+    assert again == dataclasses.replace(asked, resume=True)
     assert (tmp_path / "my run" / "runs" / "classifier.checkpoint.safetensors").exists()
     assert not (tmp_path / "my run" / "results.json").exists()
 
@@ -388,8 +399,6 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(home: Path, dat
 def member(folder: Path, arguments: list[str]) -> None:
     os.chdir(folder)
     sys.argv = ["main.py", *arguments]
-    import main
-
     sys.exit(main.main())
 
 

@@ -5,9 +5,11 @@ from typing import Any, Literal
 
 from common.checks import check
 from common.files import UserError
-from transformer import ClassifierConfig, DecoderConfig
+from modules.settings import ClassifierConfig, DecoderConfig
 
 Task = Literal["classifier", "decoder"]
+Schedule = Literal["constant", "linear", "cosine"]
+Precision = Literal["float32", "bf16"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +19,7 @@ class TrainingConfig:
     batch_size: int = 16
     learning_rate: float = 1e-3
     weight_decay: float = 0.0  # decoupled (AdamW), on matrices only
-    schedule: Literal["constant", "linear", "cosine"] = "constant"  # from the full rate to zero over the run
+    schedule: Schedule = "constant"  # from the full rate to zero over the run
     warmup: float = 0.0  # share of the steps in which the rate rises from zero
     beta2: float = 0.999  # Adam's memory of squared gradients
     label_smoothing: float = 0.0  # share of each target that is spread over all classes or words
@@ -25,7 +27,7 @@ class TrainingConfig:
     unigram_bias: bool = False  # decoder: the output bias starts at the log of the Kneser-Ney unigram
     clip: float | None = None  # largest norm of the gradient
     accumulate: int = 1  # parts that a batch is computed in, to save memory: the same mathematics
-    precision: Literal["float32", "bf16"] = "float32"
+    precision: Precision = "float32"
     compile: bool = False  # torch.compile
 
     def __post_init__(self) -> None:
@@ -57,11 +59,16 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check(self, "at least 1", "duration")
-        plain = {**vars(TrainingConfig()), "by_length": False, "shuffled": False}
-        found = {**vars(self.training), **vars(self)}
+        plain, found = {**vars(TrainingConfig()), "by_length": False, "shuffled": False}, settings_of(self)
         for name in OF_THE_OTHER_TASK[self.task]:
             if found[name] != plain[name]:
                 raise does_nothing(name, found[name], self.task)
+
+
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """Every setting of a recipe by its name, wherever in it."""
+    own = {name: value for name, value in vars(recipe).items() if name not in ("architecture", "training")}
+    return {**vars(recipe.architecture), **vars(recipe.training), **own}
 
 
 def does_nothing(name: str, value: object, task: Task) -> UserError:

@@ -1,16 +1,25 @@
 """What is wrong with a command line is said in one line, with what was meant."""
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pytest
+import tyro
 
-from common.arguments import mistake
+from common.arguments import Command, CommandLine
+
+
+class Silent:
+    def run(self) -> None:
+        """Nothing."""
 
 
 @dataclass
-class Train:
+class Train(Silent):
+    """Train."""
+
     seed: int = 0
     rate: float | None = None
     positions: Literal["learned", "rope"] | None = None
@@ -19,41 +28,49 @@ class Train:
 
 
 @dataclass
-class Say:
-    sentence: str
+class Say(Silent):
+    """Say."""
+
+    sentence: tyro.conf.Positional[str]
     out: Path = Path("x")
 
 
 @dataclass
-class Read:
-    sentences: tuple[str, ...] = ()
+class Read(Silent):
+    """Read."""
+
+    sentences: tyro.conf.Positional[tuple[str, ...]] = ()
 
 
 @dataclass
-class Take:
-    source: Path
+class Take(Silent):
+    """Take the files from another folder, of which nothing is changed and in which nothing is written."""
+
+    source: Annotated[Path, tyro.conf.arg(name="from")]
     seeds: int = 5
 
 
-COMMANDS = {"train": Train, "say": Say, "read": Read, "data take": Take}
+COMMANDS: dict[str, type[Command]] = {"train": Train, "say": Say, "read": Read, "data take": Take}
+
+
+SEE = "; see prog train --help"
+PROGRAM = CommandLine("prog", "Trains and says.", COMMANDS, ("sentence", "sentences"), {"source": "from"})
 
 
 def said(line: str) -> str | None:
-    return mistake(line.split(), COMMANDS, "prog", ("sentence", "sentences"), {"source": "from"})
+    return PROGRAM.mistake(line.split())
 
 
 @pytest.mark.parametrize(
     "line",
     [
         *(
-            "",
-            "--help",
             "train",
             "train --seed 3 --rate 0.5 --positions rope --widths 1 2 --whole",
             "train --rate=1e-3",
         ),
         *("train --widths 1 2 --seed 4", "say hope", "say hope --out y", "say --out y hope", "read", "read a b c"),
-        *("data take --from x", "data", "data --help", "train --help", "say --help", "train --seed -1", "data take -h"),
+        *("data take --from x", "train --help", "say --help", "train --seed -1", "data take -h"),
     ],
 )
 def test_what_can_be_run_is_left_to_the_parser(line: str) -> None:
@@ -84,8 +101,41 @@ def test_what_can_be_run_is_left_to_the_parser(line: str) -> None:
         ("train --seed 1 2", "train takes no '2'; see prog train --help"),
         ("say we hope", "the sentence needs quotes: prog say 'we hope'"),
         ("say --out x", "say needs a sentence, in quotes; see prog say --help"),
+        (f"train --seed {'9' * 100}", f"--seed takes a whole number of at most 18 digits, not '{'9' * 40}...'{SEE}"),
+        (
+            f"train --widths 1 -{'9' * 5000}",
+            f"--widths takes a whole number of at most 18 digits, not '-{'9' * 39}...'{SEE}",
+        ),
+        ("--bogus", "there is no command '--bogus'; see prog --help"),
         ("data take", "data take needs --from; see prog data take --help"),
     ],
 )
 def test_what_cannot_is_said_with_what_was_meant(line: str, expected: str) -> None:
     assert said(line) == expected
+
+
+def test_the_overview_lists_the_commands_or_those_of_a_group() -> None:
+    start = "usage: prog COMMAND ...\n\nTrains and says.\n\n"
+    taken = """  data take  Take the files from another folder, of which nothing is changed and
+             in which nothing is written."""
+    every = f"{start}  train      Train.\n  say        Say.\n  read       Read.\n{taken}"
+    assert PROGRAM.overview([]) == PROGRAM.overview(["-h"]) == PROGRAM.overview(["--help"]) == every
+    of_data = f"usage: prog data COMMAND ...\n\nTrains and says.\n\n{taken}"
+    assert PROGRAM.overview(["data"]) == PROGRAM.overview(["data", "--help"]) == of_data
+    for line in ("train", "train --help", "dat", "data tkae", "--bogus"):
+        assert PROGRAM.overview(line.split()) is None
+
+
+@pytest.mark.parametrize(
+    ("command", "line"),
+    [
+        (Train(), "prog train"),
+        (Train(seed=-3, rate=0.5, widths=(1, 2), whole=True), "prog train --seed -3 --rate 0.5 --widths 1 2 --whole"),
+        (Say("it's so", Path("my run")), """prog say 'it'"'"'s so' --out 'my run'"""),
+        (Read(("a b", "c")), "prog read 'a b' c"),
+        (Take(Path("x"), seeds=2), "prog data take --from x --seeds 2"),
+    ],
+)
+def test_a_command_is_written_as_it_would_be_typed(command: Command, line: str) -> None:
+    assert PROGRAM.written(command) == line
+    assert PROGRAM.parse(shlex.split(line)[1:]) == command

@@ -597,7 +597,8 @@ def test_the_ablation_gets_a_section_of_the_readme(tmp_path: Path) -> None:
     text = readme.read_text()
     assert text.startswith(
         "before\n<!-- ablation -->\n## Ablation of the best recipe\n\nFrom `python main.py ablation`, which writes "
-        "this section: seeds 0, 1, 2; commit 0123456789, PyTorch 2.4.1, Acme 9000, 1 thread a run; 30 minutes.\n\n### "
+        "this section: seeds 0, 1, 2; commit 0123456789, PyTorch 2.4.1, Acme 9000, 1 thread a run; 30.5 minutes.\n\n"
+        "### "
     )
     assert list(markdown_tables(text)) == ["Ablation of the best classifier", "Ablation of the best decoder"]
 
@@ -634,7 +635,7 @@ def test_an_ablation_is_added_to_a_log(n_changes: int, settings: str, tmp_path: 
     assert date.fromisoformat(day) in (date.today(), date.today() - timedelta(days=1))
     assert rest.startswith(
         f": changes to the best classifier and decoder\n\nFrom `python main.py ablation`: {settings} beside the "
-        "recipe; seeds 0, 1, 2; commit 0123456789, PyTorch 2.4.1, Acme 9000, 1 thread a run; 30 minutes.\n\n"
+        "recipe; seeds 0, 1, 2; commit 0123456789, PyTorch 2.4.1, Acme 9000, 1 thread a run; 30.5 minutes.\n\n"
         "### Ablation of the best classifier\n\n| best classifier | validation accuracy, % | change |\n"
     )
     assert list(markdown_tables(rest)) == ["Ablation of the best classifier", "Ablation of the best decoder"]

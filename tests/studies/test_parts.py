@@ -19,11 +19,11 @@ from evaluation.smoothing import unseen_words
 from inference import attention
 from inference.attention import attention_maps
 from studies import figures, opponents, part1, part2
-from studies.recipes import RECIPES
+from studies.recipes import RECIPES, RecipeName, in_words, with_options
 from studies.results import Part1Results, Part2Results, Truncated, perplexities
 from tokenizer import UNK, Tokenizer
 from training.models import build_classifier, build_decoder
-from training.recipe import Recipe, Run, customise
+from training.recipe import Run, Task, customise, settings_of
 from training.records import GroupAccuracy, LanguageScores, TrainedRun
 from training.runs import Place
 from training.weights import TrainedModel
@@ -53,39 +53,71 @@ def test_every_option_is_tested_below() -> None:
     ("command", "option"),
     [(name, option) for name, command in COMMANDS.items() for option in OPTIONS if option in options(command)],
 )
-def test_every_option_reaches_its_setting_and_no_other(command: str, option: str, recipe_name: str) -> None:
-    recipe, value = RECIPES[recipe_name]["classifier" if command == "part1" else "decoder"], OPTIONS[option]
+def test_every_option_reaches_its_setting_and_no_other(command: str, option: str, recipe_name: RecipeName) -> None:
+    task: Task = "classifier" if command == "part1" else "decoder"
+    recipe, value = RECIPES[recipe_name][task], OPTIONS[option]
     words = [f"--{option.replace('_', '-')}", *([] if value is True else [str(value)])]
     if option.startswith("alibi"):
         recipe = customise(recipe, positions="alibi")
-    given = main.overrides(main.parse([command, "--recipe", recipe_name, *words]))
+    given = vars(main.command_line().parse([command, "--recipe", recipe_name, *words]))
     if (option, recipe_name) == ("batch_norm", "best"):
         with pytest.raises(UserError, match="batch_norm stands after the first of two layers"):
-            customise(recipe, **given)
+            with_options(recipe_name, task, given)
         return
-    before, after = (flat(each) for each in (recipe, customise(recipe, **given)))
+    if option.startswith("alibi"):
+        given["positions"] = "alibi"
+    before, after = (settings_of(each) for each in (recipe, with_options(recipe_name, task, given)))
     name = {"epochs": "duration", "iterations": "duration"}.get(option, option)
     assert {key for key in after if after[key] != before[key]} == {name}
     assert after[name] == value
 
 
-def flat(recipe: Recipe) -> dict[str, Any]:
-    """All settings of a recipe by name."""
-    return dataclasses.asdict(recipe.architecture) | dataclasses.asdict(recipe.training) | vars(recipe)  | {
-        "architecture": None, "training": None,
-    }  # fmt: skip
+@pytest.mark.parametrize(
+    ("task", "option", "words"),
+    [
+        ("classifier", "epochs", "report 15, best 8"),
+        ("decoder", "epochs", "report 15, best 8"),
+        ("classifier", "iterations", "report 500, best 500"),
+        ("decoder", "positions", "report learned, best rope"),
+        ("classifier", "learning_rate", "report 0.001, best 0.002"),
+        ("classifier", "weight_decay", "report 0, best 0"),
+        ("decoder", "clip", "report none, best 1"),
+        ("decoder", "ff_dims", "report 256 100, best 512"),
+        ("decoder", "pooling", None),
+        ("decoder", "seed", None),
+    ],
+)
+def test_what_help_says_of_the_recipes(task: Task, option: str, words: str | None) -> None:
+    assert in_words(task, option) == words
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_the_value_of_every_default(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    task: Task = "classifier" if command == "part1" else "decoder"
+    assert main.main([command, "--help"]) == 0
+    said = " ".join(capsys.readouterr().out.replace("\u2502", " ").split())
+    for option in options(COMMANDS[command]):
+        about = said.partition(f"--{option.replace('_', '-')} ")[2].partition(" --")[0]
+        name = {"epochs": "duration", "iterations": "duration"}.get(option, option)
+        values = [settings_of(RECIPES[recipe][task])[name] for recipe in ("report", "best")]
+        if OPTIONS[option] is True:
+            assert (values, "(default: False)" in about) == ([False, False], True)
+        else:
+            assert f"({in_words(task, option)})" in about
+    assert f"--out PATH folder for results, weights and figures (default: runs/{command})" in said
 
 
 def test_zero_and_false_are_told_apart() -> None:
     words = ["part2", "--dropout", "0", "--weight-decay", "0", "--window", "0", "--label-smoothing", "0"]
+    recipe = with_options("best", "decoder", vars(main.command_line().parse(words)))
     expected = {"dropout": 0.0, "weight_decay": 0.0, "window": 0, "label_smoothing": 0.0}
-    assert main.overrides(main.parse(words)) == expected
+    assert {name: settings_of(recipe)[name] for name in expected} == expected
 
 
 def test_the_report_recipe_is_the_published_one() -> None:
     for task, duration, initialisation in (("classifier", 15, "normal"), ("decoder", 500, "pytorch")):
         recipe = RECIPES["report"][task]  # type: ignore[index]
-        found = flat(recipe)
+        found = settings_of(recipe)
         expected = {
             **{"n_embd": 64, "n_head": 2, "n_layer": 4, "block_size": 32, "ff_dim": 256},
             **{"positions": "learned", "norm": "post", "activation": "relu", "dropout": 0.0},

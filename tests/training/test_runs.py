@@ -306,8 +306,8 @@ def test_a_command_computes_with_its_threads_whatever_the_default_was(
         threads(default)
         out = tmp_path / f"{default} {asked}"
         command = main.Part1(data_dir=data_folder, out=out, threads=asked, device="cpu")
-        data, place = main.prepare(command, "part1", CLASSIFIER.recipe)
-        record = perform(CLASSIFIER, data, place)
+        with command.at_work(CLASSIFIER.recipe, False, command) as (data, place):
+            record = perform(CLASSIFIER, data, place)
         assert record["machine"]["threads"] == record["identity"]["threads"] == asked
         found.append((timeless(record), contents(out)))
     assert found[0] == found[1]

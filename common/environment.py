@@ -1,0 +1,31 @@
+"""What torchrun tells a process through its environment."""
+
+from collections.abc import Mapping
+
+from common.files import UserError
+
+
+def rank(environment: Mapping[str, str]) -> int:
+    """The number of this process among those that train together, 0 when alone; UserError for an environment that
+    torchrun would not have made."""
+    size = _number(environment, "WORLD_SIZE", 1, 10**6, default="1")
+    if size == 1:
+        return 0
+    if "MASTER_ADDR" not in environment:
+        raise _wrong("MASTER_ADDR is missing")
+    _number(environment, "MASTER_PORT", 1, 65535)
+    _number(environment, "LOCAL_RANK", 0, size - 1, default="0")
+    return _number(environment, "RANK", 0, size - 1)
+
+
+def _number(environment: Mapping[str, str], name: str, least: int, greatest: int, default: str | None = None) -> int:
+    text = environment.get(name, default)
+    if text is None:
+        raise _wrong(f"{name} is missing")
+    if not (text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= greatest):
+        raise _wrong(f"{name} is {text[:20]!r}, not a number from {least} to {greatest}")
+    return int(text)
+
+
+def _wrong(what: str) -> UserError:
+    return UserError(f"the environment is not torchrun's: {what}; start with torchrun, or unset WORLD_SIZE")

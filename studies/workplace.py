@@ -1,0 +1,59 @@
+"""Where a command works: its data, its folder, and its share of the machine."""
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import torch
+
+from common.files import Interrupted, UserError, write_json
+from dataset import Data, load_data
+from speechesdataset.build import ensure_data
+from training.machine import machine
+from training.processes import first_process_first, pick_device, process
+from training.runs import Place, open_place
+
+
+@contextlib.contextmanager
+def workplace(
+    data_dir: Path,
+    out: Path,
+    block_size: int,
+    device: str,
+    threads: int,
+    settings: Mapping[str, object],
+    resume: bool | None,
+    go_on: str,
+    share: int = 1,
+) -> Iterator[tuple[Data, Place]]:
+    """The data, in blocks of `block_size` tokens, one row in `share`, and the folder for the runs of a command.
+
+    `resume`: False, what the folder holds is set aside; True, its runs are gone on with; None, they are reused where
+    they are of the same settings and refused where they are not. config.json gets the `settings`. Interrupted within
+    it, the message ends with `go_on`, the command that goes on.
+    """
+    torch.set_num_threads(threads)  # one, unless told otherwise, so that every machine computes in one way
+    where, config = pick_device(device), out / "config.json"
+    plain = json.loads(json.dumps(settings, default=str))
+    with first_process_first():
+        ensure_data(data_dir)
+        data = load_data(data_dir, block_size, share=share)
+        place = Place(out, where) if resume is None else open_place(out, where, plain, resume)
+    if resume is None:
+        plain = {**plain, "machine": machine()}
+        if not config.exists():
+            write_json(config, plain)
+    try:
+        yield data, place
+    except (Interrupted, KeyboardInterrupt) as error:
+        raise Interrupted(f"{str(error) or 'interrupted'}; to go on: {go_on}") from error
+    if resume is None:
+        write_json(config, plain)  # runs that were there are reused, and other settings' would have been refused
+
+
+def paired_seeds(first: int, n: int) -> tuple[int, ...]:
+    """The seeds of a command that trains many models; UserError under torchrun, for these share the cores otherwise."""
+    if process()[1] > 1:
+        raise UserError("runs of several models share the cores by --workers; start them without torchrun")
+    return tuple(range(first, first + n))
