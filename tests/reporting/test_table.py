@@ -2,6 +2,7 @@
 
 import html
 import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -29,7 +30,7 @@ NAMES += ["[a](b)", "&amp;", "&copy", "back\\slash", "\\|", "~~gone~~", "日本�
 
 
 def html_of(shown: Table) -> str:
-    environment = Environment(loader=FileSystemLoader("reporting/templates"), autoescape=True)
+    environment = Environment(loader=FileSystemLoader(Path(table.__file__).parent / "templates"), autoescape=True)
     return environment.from_string('{% from "table.html" import show %}{{ show(table) }}').render(table=shown)
 
 
