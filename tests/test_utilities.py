@@ -77,6 +77,14 @@ def test_even_attention_has_relative_statistics_of_one(causal: bool) -> None:
         torch.testing.assert_close(statistics[name], torch.ones(4, 3, dtype=torch.float64))
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_text_of_one_token_looks_as_evenly_as_it_can(causal: bool) -> None:
+    weights = torch.ones(2, 3, 2, 1, 1)
+    statistics = attention_statistics(weights, torch.ones(3, dtype=torch.long), causal)
+    for name, value in {"distance": 0.0, "entropy": 0.0, "relative_distance": 1.0, "relative_entropy": 1.0}.items():
+        assert statistics[name].tolist() == [[value] * 2] * 2
+
+
 def test_statistics_of_a_batch_are_the_weighted_mean_of_its_texts() -> None:
     weights, lengths = maps(2, 3, 2, 7), torch.tensor([7, 2, 5])
     together = attention_statistics(weights, lengths)["distance"]
