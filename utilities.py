@@ -246,7 +246,8 @@ def grid_figure(
 ) -> None:
     """Draw arrays (rows, columns), side by side and each with its title, colour and number in every cell, to a PNG.
 
-    One use is attention statistics by layer and head: {"mean distance, tokens": (L, H), "entropy, nats": (L, H)}.
+    One use is attention statistics by layer and head: {"mean distance, tokens": (L, H), "entropy, nats": (L, H)}. What
+    is not a number stands as a dash on white.
     """
     cell = 0.62 if max(len(format(float(v), number)) for grid in grids.values() for v in np.ravel(grid)) < 6 else 0.75
     height, width = max(len(row_names) * cell, 1.2), max(len(column_names) * cell, 1.8)
@@ -255,11 +256,12 @@ def grid_figure(
     figure = _figure(len(grids) * width + names + 1.2, height + 1.3 + (names if slanted else 0.2), title)
     for axes, (name, values) in zip(figure.subplots(1, len(grids), squeeze=False)[0], grids.items(), strict=True):
         values = np.asarray(values, dtype=float)
-        low, high = min(float(values.min()), 0.0), float(values.max())
+        low, high = min(float(np.nanmin(values)), 0.0), float(np.nanmax(values))
         axes.imshow(values, cmap="Blues", vmin=low, vmax=high if high > low else low + 1, aspect="auto")
         for (row, column), value in np.ndenumerate(values):
             color = "white" if value > low + 0.55 * (high - low) else INK
-            axes.text(column, row, format(value, number), ha="center", va="center", fontsize=9, color=color)
+            shown = "-" if np.isnan(value) else format(value, number)
+            axes.text(column, row, shown, ha="center", va="center", fontsize=9, color=color)
         slant = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
         axes.set_xticks(range(len(column_names)), column_names, fontsize=9, parse_math=False, **slant)
         axes.set_yticks(range(len(row_names)), row_names, fontsize=9, parse_math=False)
@@ -283,7 +285,8 @@ def confusion_figure(
 ) -> None:
     """Draw a confusion matrix (K, K) of counts, as percent of each true class, to a PNG at `path`.
 
-    With more than `most` classes the most frequent ones stand for themselves and the rest together as "others".
+    With more than `most` classes the most frequent ones stand for themselves and the rest together as "others". A class
+    without texts has dashes.
     """
     counts, names = np.asarray(counts, dtype=float), list(class_names)
     if len(names) > most:
@@ -295,7 +298,7 @@ def confusion_figure(
         np.add.at(merged, (merge[:, None], merge[None, :]), counts)
         counts, names = merged, [names[i] for i in top] + [f"{len(names) - most + 1} others"]
     totals = counts.sum(1)
-    percent = 100 * counts / np.maximum(totals, 1)[:, None]
+    percent = 100 * counts / np.where(totals > 0, totals, np.nan)[:, None]
     rows = [f"{name} ({int(total):,})" for name, total in zip(names, totals, strict=True)]
     grid_figure(path, {"percent of the true class": percent}, rows, names, "true (texts)", "predicted", title, ".0f")
 

@@ -258,11 +258,17 @@ def table_by_class(results: Mapping[str, Any]) -> Table:
     scores = [run["scores"] for run in results["classifier"]["learned"]]
     rows = [
         [first["name"], f"{first['n']:,}"]
-        + [spread([one["classes"][i][key] for one in scores]) for key in ("precision", "recall", "f1")]
+        + [spread_of_some([one["classes"][i][key] for one in scores]) for key in ("precision", "recall", "f1")]
         for i, first in enumerate(scores[0]["classes"])
     ]
     rows.append(["mean of the classes", None, None, None, spread([one["macro_f1"] for one in scores])])
     return Table("Who is recognised", ["class", "test rows", "precision %", "recall %", "F1 %"], rows)
+
+
+def spread_of_some(values: Sequence[float | None]) -> str | None:
+    """Mean and standard deviation over the seeds in which there was something to measure; None where in none."""
+    there = [value for value in values if value is not None]
+    return spread(there) if there else None
 
 
 def table2(results: Mapping[str, Any]) -> Table:
