@@ -506,35 +506,43 @@ def show(table: Callable[[dict[str, Any]], str], results: dict[str, Any], place:
 
 def run_classify(command: Classify) -> None:
     from inference.classify import classify
+    from inference.sentence import read_sentence
     from training.weights import load_model
 
     trained = load_model(command.model, "classifier")
     for sentence in command.sentences or (line for line in sys.stdin if line.strip()):
-        probabilities = classify(trained, sentence)
-        ranked = sorted(probabilities.items(), key=lambda item: -item[1])[:5]
+        ranked = classify(trained, sentence)[:5]
         shares = "  ".join(f"{name} {100 * share:.1f}%" for name, share in ranked)
-        print(f"{ranked[0][0]}\t{shares}\t{sentence.strip()}", flush=True)
+        note = read_sentence(trained, sentence).note
+        print(ranked[0][0], shares, sentence.strip(), *filter(None, [note]), sep="\t", flush=True)
 
 
 def run_attention(command: Attention) -> None:
     from inference.attention import draw_attention
+    from inference.sentence import read_sentence
     from training.weights import load_model
 
-    paths = draw_attention(command.out, load_model(command.model), command.sentence)
+    trained = load_model(command.model)
+    paths = draw_attention(command.out, trained, command.sentence)
     if not paths:
         raise UserError(f"{command.model}: has no attention to draw; train a model with at least one layer")
+    if note := read_sentence(trained, command.sentence).note:
+        print(note, file=sys.stderr)
     print(*paths, sep="\n")
 
 
 def run_generate(command: Generate) -> None:
-    from inference.generate import Sampling, generate
+    from inference.generate import Sampling, continued
     from training.weights import load_model
 
     decoders = sorted(Path("runs/part2").glob("decoder-*.safetensors"), key=lambda path: path.stat().st_mtime)
     newest = decoders[-1] if decoders else Path("runs/part2/decoder-ff256.safetensors")
     trained = load_model(command.model or newest, "decoder")
     sampling = Sampling(command.n_tokens, command.temperature, command.top_k, command.top_p, command.seed)
-    print(trained.tokenizer.decode(generate(trained, command.prompt, sampling)))
+    text, note = continued(trained, command.prompt, sampling)
+    if note:
+        print(note, file=sys.stderr)
+    print(text)
 
 
 def run_data(command: DataCommand) -> int:

@@ -5,9 +5,9 @@ from dataclasses import asdict
 from statistics import geometric_mean
 from typing import Any
 
+from dataset import TOGETHER
 from reporting.table import Table, effect, number, spread
 from studies.figures import few
-from studies.measure import TOGETHER
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES
 from studies.published import PUBLISHED
 from studies.results import find

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from common.files import write_json
-from dataset import Data, encode
+from dataset import TOGETHER, Data, encode
 from evaluation.statistics import Estimate, paired_difference, paired_ratio
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, baseline_predictions, language_baselines
 from studies.recipes import RECIPES
@@ -23,7 +23,6 @@ from training.recipe import Run, Task
 from training.runs import Place, public
 
 RECIPE_NAMES = {"best": "the best recipe", "report": "the report's recipe"}
-TOGETHER = "all texts"  # the geometric mean of their perplexities
 
 
 def measure(seeds: Sequence[int], data: Data, place: Place, command: str, n_workers: int) -> dict[str, Any]:
