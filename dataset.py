@@ -317,6 +317,9 @@ def validation_split(data: Data, fold: int, n_folds: int = 5) -> Data:
     first = sorted({same_text(row.text): i for i, row in reversed(list(enumerate(data.corpus.train)))}.values())
     chosen = set(folds([data.corpus.train[i].label for i in first], n_folds, seed=0)[fold % n_folds])
     parts = [[i for place, i in enumerate(first) if (place in chosen) == inside] for inside in (False, True)]
+    if not all(parts):
+        path = data.corpus.directory / CLASSIFICATION[0]
+        raise UserError(f"{path}: too few different rows for {n_folds} folds to tune with; use more rows")
     train, test = (
         replace(data.train, ids=data.train.ids[part], lengths=data.train.lengths[part], labels=data.train.labels[part])
         for part in parts

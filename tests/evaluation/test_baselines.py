@@ -135,6 +135,13 @@ def test_linear_models_are_fitted_long_enough_by_one_thread_and_draw_nothing_by_
     assert str(np.random.get_state()) == before
 
 
+def test_where_one_label_is_all_there_is_every_model_predicts_it() -> None:
+    found = tfidf(["we hope", "they work"], [3, 3], ["we rest", "hope", "x"])
+    assert {name: labels.tolist() for name, labels in found.items()} == {
+        name: [3, 3, 3] for name in ("tfidf", "svm", "bayes")
+    }
+
+
 def distribution(model: KneserNey, context: list[int], unit: int) -> list[float]:
     return (model.distribution(context) * unit).tolist()
 
