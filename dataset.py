@@ -1,6 +1,7 @@
 """Files to segments and token streams, to tensors, to batches. Everything is read strictly and checked once, here."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,6 +16,7 @@ from tokenizer import PAD, UNK, Tokenizer, tokenize_all
 CLASSIFICATION = ["train_CLS.tsv", "test_CLS.tsv"]
 TRAIN_TEXT = "train_LM.txt"
 STRETCH = 10  # lines of it that follow each other and are held out together
+TRAINING, TOGETHER = "train", "all texts"  # what tables call the training text, and all test texts; no test text may
 DEFAULT_TESTS = ["obama", "wbush", "hbush"]  # in the order of the default labels 0, 1, 2
 DEFAULT_NAMES = ["Obama", "G. W. Bush", "G. H. W. Bush"]
 
@@ -103,6 +105,8 @@ def load_corpus(directory: Path | str) -> Corpus:
             where, known = f"{directory / CLASSIFICATION[1]}:{segment.line}", ", ".join(map(repr, labels[:10]))
             raise UserError(f"{where}: label {segment.label!r} is not in {CLASSIFICATION[0]}, which has {known}")
     tests = {name: read_lines(directory / f"test_LM_{name}.txt") for name in _test_names(directory)}
+    for name in {TRAINING, TOGETHER} & tests.keys():
+        raise UserError(f"{directory / f'test_LM_{name}.txt'}: tables use the name {name!r} already; rename the file")
     names = _class_names(directory, labels, list(tests))
     used = [*CLASSIFICATION, TRAIN_TEXT, *(f"test_LM_{name}.txt" for name in tests), "labels.tsv"]
     digests = [name + sha256((directory / name).read_bytes()) for name in used if (directory / name).is_file()]
@@ -139,9 +143,20 @@ def _label_order(label: str) -> tuple[bool, int, str]:
 
 
 def _class_names(directory: Path, labels: list[str], tests: list[str]) -> list[str]:
+    """A name for each label; UserError with the line of labels.tsv that has a name or a label a second time."""
     path = directory / "labels.tsv"
     if path.exists():
-        names = {segment.label: segment.text for segment in read_segments(path)}
+        rows = read_segments(path)
+        names = {row.label: row.text for row in rows}
+        taken = {("name", label) for label in labels if label not in names}  # who has no name is called by the label
+        for row in rows:
+            for kind, value in (("label", row.label), ("name", unicodedata.normalize("NFC", same_text(row.text)))):
+                if (kind, value) in taken:
+                    hint = "give each label one name, and each its own"
+                    raise UserError(
+                        f"{path}:{row.line}: the {kind} {value!r} is taken by another line or label; {hint}"
+                    )
+                taken.add((kind, value))
         return [names.get(label, label) for label in labels]
     if labels == ["0", "1", "2"] and set(tests) == set(DEFAULT_TESTS):
         return DEFAULT_NAMES
@@ -302,6 +317,9 @@ def validation_split(data: Data, fold: int, n_folds: int = 5) -> Data:
     first = sorted({same_text(row.text): i for i, row in reversed(list(enumerate(data.corpus.train)))}.values())
     chosen = set(folds([data.corpus.train[i].label for i in first], n_folds, seed=0)[fold % n_folds])
     parts = [[i for place, i in enumerate(first) if (place in chosen) == inside] for inside in (False, True)]
+    if not all(parts):
+        path = data.corpus.directory / CLASSIFICATION[0]
+        raise UserError(f"{path}: too few different rows for {n_folds} folds to tune with; use more rows")
     train, test = (
         replace(data.train, ids=data.train.ids[part], lengths=data.train.lengths[part], labels=data.train.labels[part])
         for part in parts

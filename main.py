@@ -321,14 +321,15 @@ class Classify:
 
     def run(self) -> None:
         from inference.classify import classify
+        from inference.sentence import read_sentence
         from training.weights import load_model
 
         trained, sentence = load_model(self.model, "classifier"), ""
         for sentence in self.sentences or console.lines_of_standard_input():
-            probabilities = classify(trained, sentence)
-            ranked = sorted(probabilities.items(), key=lambda item: -item[1])[:5]
+            ranked = classify(trained, sentence)[:5]
             shares = "  ".join(f"{name} {100 * share:.1f}%" for name, share in ranked)
-            print(f"{ranked[0][0]}\t{shares}\t{sentence.strip()}", flush=True)
+            note = read_sentence(trained, sentence).note
+            print(ranked[0][0], shares, sentence.strip(), *filter(None, [note]), sep="\t", flush=True)
         if sentence:
             suggest(Attention(sentence.strip(), self.model))
 
@@ -343,12 +344,15 @@ class Attention:
 
     def run(self) -> None:
         from inference.attention import draw_attention
+        from inference.sentence import read_sentence
         from training.weights import load_model
 
         trained = load_model(self.model)
         paths = draw_attention(self.out, trained, self.sentence)
         if not paths:
             raise UserError(f"{self.model}: has no attention to draw; train a model with at least one layer")
+        if note := read_sentence(trained, self.sentence).note:
+            print(note, file=sys.stderr)
         print(*paths, sep="\n")
         is_classifier = bool(trained.class_names)
         suggest(Classify((self.sentence,), self.model) if is_classifier else Generate(self.sentence, self.model))
@@ -367,12 +371,15 @@ class Generate:
     seed: int = 0  # seed of the drawing
 
     def run(self) -> None:
-        from inference.generate import Sampling, generate, newest_decoder
+        from inference.generate import Sampling, continued, newest_decoder
         from training.weights import load_model
 
         trained = load_model(self.model or newest_decoder(Path("runs/part2")), "decoder")
         sampling = Sampling(self.n_tokens, self.temperature, self.top_k, self.top_p, self.seed)
-        print(trained.tokenizer.decode(generate(trained, self.prompt, sampling)))
+        text, note = continued(trained, self.prompt, sampling)
+        if note:
+            print(note, file=sys.stderr)
+        print(text)
         suggest(replace(self, seed=self.seed + 1))
 
 

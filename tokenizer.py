@@ -130,9 +130,19 @@ class Tokenizer:
         """Ids of every text, through the cache of `tokenize_all`."""
         return [self.ids(words) for words in tokenize_all(texts)]
 
-    def decode(self, ids: Iterable[int]) -> str:
-        """The text of `ids` as people write it; <pad> is left out."""
-        return detokenize([self.words[i] for i in ids if i != PAD])
+    def unknown(self, text: str) -> list[str]:
+        """The words of `text` that the vocabulary lacks, in order: what each <unk> in its ids stands for."""
+        return [word for word in tokenize(text) if self.ids([word]) == [UNK]]
+
+    def tokens(self, ids: Iterable[int], unknown: Iterable[str] = ()) -> list[str]:
+        """The words of `ids`; <pad> is left out, and the first <unk>s are the words `unknown`, marked: "gizmo?"."""
+        own = iter(unknown)
+        found = ((i, next(own, None) if i == UNK else None) for i in ids if i != PAD)
+        return [self.words[i] if word is None else f"{word}?" for i, word in found]
+
+    def decode(self, ids: Iterable[int], unknown: Iterable[str] = ()) -> str:
+        """The text of `ids` as people write it; <pad> and <unk> as in `tokens`."""
+        return detokenize(self.tokens(ids, unknown))
 
     def save(self, path: Path | str) -> None:
         """Write the vocabulary as JSON."""

@@ -141,7 +141,7 @@ def _label_ends(axes: Any, ends: list[tuple[float, str, str]], gap: float = 0.05
     heights = (upwards + downwards) / 2 + steps  # both keep the gap, and so does their mean, which moves names least
     heights = np.minimum(np.maximum(heights, steps), 1 - steps[::-1])  # and none above or below the axes
     for height, (_, name, color) in zip(heights, ends, strict=True):
-        _text(axes, 1.02, height, name, color=color, fontsize=9, va="center", transform=axes.transAxes)
+        axes.text(1.02, height, name, color=color, fontsize=9, va="center", transform=axes.transAxes)
 
 
 def _scale(axis: Any, is_log: bool, points: Sequence[float]) -> None:
@@ -179,26 +179,34 @@ def attention_figure(
     layers: Sequence[int] | None = None,
     causal: bool = False,
 ) -> None:
-    """Draw attention maps (L, H, T, T) of one text to a PNG at `path`: a row a layer, a column a head.
+    """Draw attention maps (L, H, T, S) of one text to a PNG at `path`: a row a layer, a column a head.
 
-    Row i of a map shows where token i looks. `tokens` are the words, without padding: only their rows and columns are
-    drawn. layers: indices from 0, by default the first and the last. One colour scale, from 0 to the largest weight
-    shown, serves all maps. causal: the future, which has no weight, is left blank.
+    Row i of a map shows where token i looks. `tokens` are the T words, without padding; what they give to places after
+    the last word, which are padding, is summed up in one more column, so that every row that is drawn sums to 1.
+    layers: indices from 0, by default the first and the last. causal: the future, which has no weight, is left blank.
+
+    One colour scale serves all maps, drawn or not: from 0 to the largest weight on a word, and at least to twice that
+    of even attention, which the colour bar marks. The column of padding may lie above it, so it has its numbers.
     """
     n_tokens = len(tokens)
-    all_maps = np.asarray(torch.as_tensor(maps).detach().cpu().float())[:, :, :n_tokens, :n_tokens]
+    weights = np.asarray(torch.as_tensor(maps).detach().cpu().float())[:, :, :n_tokens]
+    n_padding = weights.shape[-1] - n_tokens
+    even = 1 / max(weights.shape[-1], 1)
+    largest = min(1.0, max(float(weights[..., :n_tokens].max(initial=0)), 2 * even))
+    on_padding = weights[..., n_tokens:].sum(-1, keepdims=True)[..., : min(n_padding, 1)]  # (L, H, T, 0 or 1)
+    all_maps = np.concatenate([weights[..., :n_tokens], on_padding], axis=-1)
     n_layers, n_heads = all_maps.shape[:2]
     layers = sorted({0, n_layers - 1}) if layers is None else list(layers)
     columns = min(n_heads, 4)
     bands = -(-n_heads // columns)  # rows of pictures that a layer needs
     # A cell as large as its word is high, within what a page can hold.
     words, cell = [_visible(token) for token in tokens], min(0.22, 9 / max(n_tokens, 1))
-    side, size = max(1.6, cell * n_tokens), min(9.0, 60 * cell)
-    margin = 0.6 + min(1.6, max((len(word) for word in words), default=0) * size * 0.0085)
+    places = [*words, *([f"padding ({n_padding})"] if n_padding else [])]
+    side, size = max(1.6, cell * len(places)), min(9.0, 60 * cell)
+    margin = 0.6 + min(1.6, max((len(word) for word in places), default=0) * size * 0.0085)
     rows = len(layers) * bands
     figure = _figure(columns * (side + 0.15) + margin + 1.0, rows * (side + 0.4) + margin + 0.5, title)
     grid = figure.subplots(rows, columns, squeeze=False)
-    largest = float(all_maps[layers].max()) if n_tokens else 1.0
     picture = None
     for row, layer in enumerate(layers):
         for head in range(bands * columns):
@@ -210,20 +218,26 @@ def attention_figure(
             if causal:
                 shown = np.ma.masked_where(np.triu(np.ones_like(shown, dtype=bool), 1), shown)
             picture = axes.imshow(shown, cmap="viridis", vmin=0, vmax=largest, interpolation="nearest", aspect="equal")
+            for row_of_map, weight in enumerate(on_padding[layer, head, :, 0] if n_padding else ()):
+                color = INK if weight > largest / 2 else "white"
+                number = {"ha": "center", "va": "center", "fontsize": size * 0.6, "color": color}
+                axes.text(n_tokens, row_of_map, f"{weight:.2f}".lstrip("0"), **number)
             axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=10, color=INK)
             axes.set_xticks([])  # words stand at the left and at the foot of the whole only: they take longest to draw
             axes.set_yticks([])
             if head % columns == 0:
-                axes.set_yticks(range(n_tokens), words, fontsize=size, parse_math=False)
+                axes.set_yticks(range(n_tokens), words, fontsize=size)
             if layer == layers[-1] and head + columns >= n_heads:
-                axes.set_xticks(range(n_tokens), words, rotation=90, fontsize=size, parse_math=False)
+                axes.set_xticks(range(len(places)), places, rotation=90, fontsize=size)
             axes.tick_params(length=0, colors=INK)
             for spine in axes.spines.values():
                 spine.set_visible(False)
-    figure.supxlabel("token looked at", fontsize=10, color=INK)
+    together = f"; last column: the {n_padding} places of padding together" if n_padding else ""
+    figure.supxlabel(f"token looked at{together}", fontsize=10, color=INK)
     figure.supylabel("token that looks", fontsize=10, color=INK)
     if picture is not None:
-        _color_bar(figure, picture, grid, "attention weight")
+        mark, above = "even, last row" if causal else "even", float(on_padding.max(initial=0)) > largest
+        _color_bar(figure, picture, grid, "attention weight", even, mark, above)
     _save(figure, path)
 
 
@@ -246,7 +260,8 @@ def grid_figure(
 ) -> None:
     """Draw arrays (rows, columns), side by side and each with its title, colour and number in every cell, to a PNG.
 
-    One use is attention statistics by layer and head: {"mean distance, tokens": (L, H), "entropy, nats": (L, H)}.
+    One use is attention statistics by layer and head: {"mean distance, tokens": (L, H), "entropy, nats": (L, H)}. What
+    is not a number stands as a dash on white.
     """
     cell = 0.62 if max(len(format(float(v), number)) for grid in grids.values() for v in np.ravel(grid)) < 6 else 0.75
     height, width = max(len(row_names) * cell, 1.2), max(len(column_names) * cell, 1.8)
@@ -255,14 +270,15 @@ def grid_figure(
     figure = _figure(len(grids) * width + names + 1.2, height + 1.3 + (names if slanted else 0.2), title)
     for axes, (name, values) in zip(figure.subplots(1, len(grids), squeeze=False)[0], grids.items(), strict=True):
         values = np.asarray(values, dtype=float)
-        low, high = min(float(values.min()), 0.0), float(values.max())
+        low, high = min(float(np.nanmin(values)), 0.0), float(np.nanmax(values))
         axes.imshow(values, cmap="Blues", vmin=low, vmax=high if high > low else low + 1, aspect="auto")
         for (row, column), value in np.ndenumerate(values):
             color = "white" if value > low + 0.55 * (high - low) else INK
-            axes.text(column, row, format(value, number), ha="center", va="center", fontsize=9, color=color)
+            shown = "-" if np.isnan(value) else format(value, number)
+            axes.text(column, row, shown, ha="center", va="center", fontsize=9, color=color)
         slant = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
-        axes.set_xticks(range(len(column_names)), column_names, fontsize=9, parse_math=False, **slant)
-        axes.set_yticks(range(len(row_names)), row_names, fontsize=9, parse_math=False)
+        axes.set_xticks(range(len(column_names)), column_names, fontsize=9, **slant)
+        axes.set_yticks(range(len(row_names)), row_names, fontsize=9)
         axes.tick_params(length=0, colors=INK)
         axes.set_xlabel(column_label, color=INK)
         axes.set_ylabel(row_label, color=INK)
@@ -283,7 +299,8 @@ def confusion_figure(
 ) -> None:
     """Draw a confusion matrix (K, K) of counts, as percent of each true class, to a PNG at `path`.
 
-    With more than `most` classes the most frequent ones stand for themselves and the rest together as "others".
+    With more than `most` classes the most frequent ones stand for themselves and the rest together as "others". A class
+    without texts has dashes.
     """
     counts, names = np.asarray(counts, dtype=float), list(class_names)
     if len(names) > most:
@@ -295,7 +312,7 @@ def confusion_figure(
         np.add.at(merged, (merge[:, None], merge[None, :]), counts)
         counts, names = merged, [names[i] for i in top] + [f"{len(names) - most + 1} others"]
     totals = counts.sum(1)
-    percent = 100 * counts / np.maximum(totals, 1)[:, None]
+    percent = 100 * counts / np.where(totals > 0, totals, np.nan)[:, None]
     rows = [f"{name} ({int(total):,})" for name, total in zip(names, totals, strict=True)]
     grid_figure(path, {"percent of the true class": percent}, rows, names, "true (texts)", "predicted", title, ".0f")
 
@@ -344,8 +361,8 @@ def interval_figure(
     for row, (interval, text) in enumerate(zip(intervals, texts, strict=True)):
         for points, words in ((8, text.replace("-", "\N{MINUS SIGN}")), (18 + 5.4 * longest, interval.note)):
             place = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "annotation_clip": False}
-            axes.annotate(words, (1, row), (points, 0), va="center", fontsize=9, color=INK, parse_math=False, **place)
-    axes.set_yticks(range(len(intervals)), [interval.name for interval in intervals], parse_math=False)
+            axes.annotate(words, (1, row), (points, 0), va="center", fontsize=9, color=INK, **place)
+    axes.set_yticks(range(len(intervals)), [interval.name for interval in intervals])
     axes.set_ylim(len(intervals) - 0.4, -0.6)
     axes.grid(axis="x", color=PALE, linewidth=0.8)
     axes.set_axisbelow(True)
@@ -368,10 +385,6 @@ def _figure(width: float, height: float, title: str) -> Any:
     return figure
 
 
-def _text(axes: Any, x: float, y: float, text: str, **style: Any) -> None:
-    axes.text(x, y, text, parse_math=False, **style)  # a dollar sign in a name is a dollar sign
-
-
 def _open_frame(axes: Any, left: bool = True) -> None:
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_visible(side == "bottom" or (side == "left" and left))
@@ -381,16 +394,28 @@ def _open_frame(axes: Any, left: bool = True) -> None:
     axes.yaxis.label.set_color(INK)
 
 
-def _color_bar(figure: Any, picture: Any, grid: Any, label: str) -> None:
+def _color_bar(figure: Any, picture: Any, grid: Any, label: str, at: float, mark: str, above: bool) -> None:
+    """The colours of `picture`, with a `mark` at a value; `above`: some of what is drawn lies above the scale."""
     length = min(3.5, 0.6 * figure.get_figheight())  # inches, however tall the figure
-    bar = figure.colorbar(picture, ax=grid, shrink=length / figure.get_figheight(), aspect=20, pad=0.02)
+    shrink, extend = length / figure.get_figheight(), "max" if above else "neither"
+    bar = figure.colorbar(picture, ax=grid, shrink=shrink, aspect=20, pad=0.02, extend=extend)
     bar.set_label(label, color=INK)
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=INK, labelsize=9)
+    bar.ax.axhline(at, color="white", linewidth=2)
+    place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    bar.ax.annotate(mark, (0, at), (-3, 0), ha="right", va="center", fontsize=8, color=INK, **place)
 
 
 def _save(figure: Any, path: Path | str) -> None:
-    """Write the PNG whole or not at all; no software name or date in it, and no picture larger than a page can show."""
+    """Write the PNG whole or not at all; no software name or date in it, and no picture larger than a page can show.
+
+    No text in it is a formula: a dollar sign in a name is a dollar sign.
+    """
+    from matplotlib.text import Text
+
+    for text in figure.findobj(Text):
+        text.set_parse_math(False)
     inches = figure.get_size_inches()
     resolution = min(RESOLUTION, int(6000 / max(inches)))
     buffer = io.BytesIO()

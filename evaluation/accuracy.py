@@ -1,5 +1,6 @@
 """How often a classifier is right: over all, seen and unseen rows, and by class."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -56,21 +57,29 @@ def accuracy_by_group(predictions: Tensor, labels: Tensor, seen: Tensor) -> dict
     }
 
 
-def scores_by_class(predictions: Tensor, labels: Tensor, class_names: list[str]) -> dict[str, Any]:
-    """Precision, recall and F1 of each class, in percent, macro-F1, and the confusion matrix (true class by row)."""
-    n_classes = len(class_names)
-    confusion = torch.bincount(labels * n_classes + predictions, minlength=n_classes**2).view(n_classes, n_classes)
-    right, claimed, actual = confusion.diag().double(), confusion.sum(dim=0), confusion.sum(dim=1)
+def scores_by_class(predictions: Tensor, labels: Tensor, class_names: Sequence[str]) -> dict[str, Any]:
+    """Precision, recall and F1 of each class, in percent, macro-F1, and the confusion matrix (true class by row).
+
+    predictions and labels: (N,). scikit-learn's: a class with rows that is never claimed has a precision of 0; macro-F1
+    is the mean over the classes that occur among labels or predictions. What is of no rows is None: the recall of a
+    class without rows, and all of one that is never claimed, either.
+    """
+    from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
+
+    answers, classes = (labels.numpy(), predictions.numpy()), range(len(class_names))
+    found = precision_recall_fscore_support(*answers, labels=classes, zero_division=0)
+    confusion = confusion_matrix(*answers, labels=classes)
+    has_rows, is_claimed = confusion.any(axis=1), confusion.any(axis=0)
+    is_defined = {"precision": has_rows | is_claimed, "recall": has_rows, "f1": has_rows | is_claimed}  # each (K,)
     scores = {
-        "precision": 100 * right / claimed.clamp(min=1),  # each (K,)
-        "recall": 100 * right / actual.clamp(min=1),
-        "f1": 200 * right / (claimed + actual).clamp(min=1),
+        name: [100 * float(value) if defined else None for value, defined in zip(values, is_defined[name])]
+        for name, values in zip(is_defined, found)
     }
     return {
         "classes": [
-            {"name": name, "n": int(actual[i]), **{key: values[i].item() for key, values in scores.items()}}
+            {"name": name, "n": int(confusion[i].sum()), **{score: values[i] for score, values in scores.items()}}
             for i, name in enumerate(class_names)
         ],
-        "macro_f1": scores["f1"].mean().item(),
+        "macro_f1": 100 * float(f1_score(*answers, average="macro", zero_division=0)),
         "confusion": confusion.tolist(),
     }

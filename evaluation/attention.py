@@ -29,7 +29,8 @@ def attention_statistics(weights: torch.Tensor, lengths: torch.Tensor, causal: b
 
     weights (L, B, H, T, T) or, for one text, (L, H, T, T); lengths (B,) or one number: the tokens that are no padding.
     Returns tensors (L, H): `distance`, the mean |i - j| under the weights, in tokens; `entropy`, in nats; and both as a
-    share of what even attention over the same visible tokens would have, `relative_distance` and `relative_entropy`.
+    share of what even attention over the same visible tokens would have, `relative_distance` and `relative_entropy`: 1
+    where that has none, for a token that sees itself alone looks as evenly as it can.
     Every query counts the same, so batches combine by a mean weighted with lengths.sum().
     """
     weights = weights.detach().double()
@@ -53,10 +54,13 @@ def attention_statistics(weights: torch.Tensor, lengths: torch.Tensor, causal: b
     def entropy(rows: torch.Tensor) -> torch.Tensor:
         return mean(torch.special.entr(rows).sum(-1))
 
+    def share(values: torch.Tensor, of_even: torch.Tensor) -> torch.Tensor:
+        return torch.where(of_even > 0, values / of_even, 1.0)
+
     even = even[None, :, None]  # (1, B, 1, T, T)
     return {
         "distance": distance(weights),
         "entropy": entropy(weights),
-        "relative_distance": distance(weights) / distance(even),
-        "relative_entropy": entropy(weights) / entropy(even),
+        "relative_distance": share(distance(weights), distance(even)),
+        "relative_entropy": share(entropy(weights), entropy(even)),
     }

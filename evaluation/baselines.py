@@ -17,7 +17,8 @@ def tfidf(train_texts: Sequence[str], train_labels: Sequence[Any], test_texts: S
 
     "tfidf" is logistic regression, "svm" a linear SVM, "bayes" complement naive Bayes (Rennie et al. 2003). The
     settings are the best of 5-fold cross-validations over 2,085 distinct rows of three speakers: 66.3, 66.6 and 67.1%,
-    where single words alone reach 63. Punctuation counts as words.
+    where single words alone reach 63. Punctuation counts as words. Where all training rows have one label, as in a fold
+    that holds out all rows of a rare class, each predicts it.
     """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
@@ -30,6 +31,8 @@ def tfidf(train_texts: Sequence[str], train_labels: Sequence[Any], test_texts: S
         "svm": LinearSVC(C=1.0, random_state=0),
         "bayes": ComplementNB(alpha=0.2),
     }
+    if len(set(train_labels)) == 1:
+        return dict.fromkeys(models, majority(train_labels, test_texts))
     vectors = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]")
     train, test = vectors.fit_transform(train_texts), vectors.transform(test_texts)
     with threadpool_limits(1):  # the same sums on every number of cores

@@ -57,6 +57,7 @@ class KneserNey:
             keys.append(unique)
             counts.append(count)
             grams = longer
+        counts[0] = counts[0].clip(min=1)  # the word that opens the text has nothing before it, and is a word
         n_contexts = [1, *map(len, keys)]
         levels = [_discounted(keys[k], counts[k], keys[k] // vocabulary_size, n_contexts[k]) for k in range(order)]
         even = np.full(vocabulary_size, 1 / vocabulary_size)

@@ -47,7 +47,8 @@ def unseen_words(stream: Tensor, vocabulary_size: int, known_elsewhere: Tensor) 
 
     Words that occur in the stream get nothing, all others the same, but for <unk>: its share is that of the words with
     one predecessor which the rest of the training files (`known_elsewhere` (V,) bool) lacks, for these would have been
-    <unk>, had they not occurred here (leaving one out, as Good and Turing do).
+    <unk>, had they not occurred here (leaving one out, as Good and Turing do). None or all of them count as half a word
+    or all but half a word: neither <unk> nor any other word but <pad> is impossible.
     """
     return _unseen(_neighbours(stream, vocabulary_size)[1], known_elsewhere)
 
@@ -55,7 +56,9 @@ def unseen_words(stream: Tensor, vocabulary_size: int, known_elsewhere: Tensor) 
 def _unseen(predecessors: Tensor, known_elsewhere: Tensor) -> Tensor:
     once, never = predecessors == 1, predecessors == 0
     never[[PAD, UNK]] = False
-    unknown = (once & ~known_elsewhere).sum() / once.sum().clamp(min=1) if never.any() else torch.tensor(1.0)
+    n_once = once.sum().clamp(min=1)
+    share = (once & ~known_elsewhere).sum().clamp(torch.tensor(0.5), n_once - 0.5) / n_once
+    unknown = share if never.any() else torch.tensor(1.0)
     likely = never * (1 - unknown) / never.sum().clamp(min=1)
     likely[UNK] = unknown
     return likely

@@ -7,7 +7,7 @@ from torch import Tensor
 
 import utilities
 from evaluation import attention
-from inference.classify import encode_sentence
+from inference.sentence import read_sentence
 from training.weights import TrainedModel
 from transformer import Decoder
 
@@ -18,11 +18,12 @@ def attention_maps(trained: TrainedModel, text: str) -> tuple[Tensor, list[str]]
 
     S is T, but an encoder that does not mask padding attends to it: then S is the block, so that rows sum to 1.
     """
-    ids, length, words = encode_sentence(trained, text)
+    sentence = read_sentence(trained, text)
+    words = sentence.tokens
     if not isinstance(trained.model, Decoder):
-        _, maps = trained.model(ids, length, return_attention=True)
+        _, maps = trained.model(sentence.ids, sentence.lengths, return_attention=True)
     else:
-        _, maps = trained.model(ids, return_attention=True)
+        _, maps = trained.model(sentence.ids, return_attention=True)
     stacked = torch.cat(maps)  # (L, H, S, S)
     if not isinstance(trained.model, Decoder) and trained.model.config.pooling == "cls":
         words = ["<cls>", *words]
@@ -30,17 +31,21 @@ def attention_maps(trained: TrainedModel, text: str) -> tuple[Tensor, list[str]]
 
 
 def draw_attention(figures: Path, trained: TrainedModel, sentence: str, first_figure: int | None = None) -> list[Path]:
-    """Check and draw the attention of the first and the last layer, if any, on `sentence`; returns the files."""
+    """Check and draw the attention of the first and the last layer, if any, on `sentence`; returns the files.
+
+    What the model did not read, or does not know, stands in the titles.
+    """
     if trained.model.config.n_layer == 0:
         return []
     maps, words = attention_maps(trained, sentence)
     attention.check_attention(maps)
+    note = read_sentence(trained, sentence).note
     kind = "decoder" if isinstance(trained.model, Decoder) else "encoder"
     paths = []
     for number, layer in enumerate(sorted({0, len(maps) - 1})):
         prefix = f"figure{first_figure + number}_" if first_figure else ""
         title = f"Figure {first_figure + number}: " if first_figure else ""
         paths.append(figures / f"{prefix}{kind}_attention_layer{layer + 1}.png")
-        title += f"attention of the {kind}, layer {layer + 1}"
+        title += f"attention of the {kind}, layer {layer + 1}" + (f"\n({note})" if note else "")
         utilities.attention_figure(paths[-1], maps, words, title, layers=[layer], causal=kind == "decoder")
     return paths

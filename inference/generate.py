@@ -8,6 +8,7 @@ from torch import Tensor
 
 from common.checks import check
 from common.randomness import generator
+from inference.sentence import note_of
 from tokenizer import PAD, UNK
 from training.weights import TrainedModel
 from transformer import Decoder, KeyValueCache
@@ -52,6 +53,21 @@ def generate(trained: TrainedModel, prompt: str, sampling: Sampling) -> list[int
             logits = model(torch.tensor([context]))[0][0, -1]
         ids.append(draw(logits, sampling, random))
     return ids[1:]
+
+
+def continued(trained: TrainedModel, prompt: str, sampling: Sampling) -> tuple[str, str]:
+    """The prompt, its unknown words as they were written but marked, and what follows it; and what was read of it.
+
+    The note is as in `Sentence`: of a prompt longer than a table of learned positions the first token is drawn from the
+    last block.
+    """
+    config, tokenizer = trained.model.config, trained.tokenizer
+    ids, unknown = tokenizer.encode(prompt), tokenizer.unknown(prompt)
+    n_read = min(len(ids), config.block_size) if config.positions == "learned" else len(ids)
+    first = len(ids) - n_read
+    note = note_of(len(ids), ids[first:], tokenizer.tokens(ids, unknown)[first:])
+    text = tokenizer.decode(generate(trained, prompt, sampling), unknown)
+    return text, note.replace("read ", "read the last ", 1) if first else note
 
 
 def draw(logits: Tensor, sampling: Sampling, random: torch.Generator) -> int:

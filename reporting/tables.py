@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from statistics import geometric_mean
 
+from dataset import TOGETHER
 from reporting.table import Table, change, effect, number, numbers, spread, words
 from studies.comparisons import defined
 from studies.figures import few
-from studies.measure import TOGETHER
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES
 from studies.published import PUBLISHED
 from studies.results import (
@@ -260,10 +260,15 @@ def table_by_class(results: Exploration) -> Table:
     rows: list[list[str | None]] = []
     for own in zip(*(one.classes for one in scores)):
         shares = [[one.precision for one in own], [one.recall for one in own], [one.f1 for one in own]]
-        rows.append([own[0].name, f"{own[0].n:,}", *map(spread, shares)])
+        rows.append([own[0].name, f"{own[0].n:,}", *(spread_of_some(defined(values)) for values in shares)])
     rows.append(["mean of the classes", None, None, None, spread([one.macro_f1 for one in scores])])
     columns = words("class") + numbers("test rows", "precision %", "recall %", "F1 %")
     return Table("Who is recognised", columns, rows)
+
+
+def spread_of_some(values: Sequence[float]) -> str | None:
+    """Mean and standard deviation over the seeds in which there was something to measure; None where in none."""
+    return spread(values) if values else None
 
 
 def table2(results: Exploration) -> Table:

@@ -71,6 +71,9 @@ def ablation(
     """Train the recipe and each of the `changes` to it on every seed, compare, and write results.json."""
     started = time.perf_counter()
     variants = {task: {name: variants_of(task)[name] for name in (WHOLE, *names)} for task, names in changes.items()}
+    opponents = {  # before anything is trained, for folds that cannot be made are refused here
+        task: (linear_models if task == "classifier" else ngram_models)(seeds, data) for task in variants
+    }
     runs = {
         (task, name, seed): Run(f"{task}-{file_name(name)}-seed{seed}", recipe, seed, fold=seed, brief=True)
         for task, recipes in variants.items()
@@ -79,8 +82,7 @@ def ablation(
     }
     records = dict(zip(runs, perform_all(list(runs.values()), data, place, n_workers)))
     values = {
-        task: {name: [measure(records[task, name, seed]) for seed in seeds] for name in recipes}
-        | (linear_models if task == "classifier" else ngram_models)(seeds, data)
+        task: {name: [measure(records[task, name, seed]) for seed in seeds] for name in recipes} | opponents[task]
         for task, recipes in variants.items()
     }
     rows = [row_of(task, name, row, found[WHOLE]) for task, found in values.items() for name, row in found.items()]

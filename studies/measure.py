@@ -13,7 +13,7 @@ import torch
 from msgspec.structs import replace
 
 from common.files import write_json
-from dataset import Data, encode
+from dataset import TOGETHER, Data, encode
 from evaluation.statistics import Estimate, paired_difference, paired_ratio
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, baseline_predictions, language_baselines
 from studies.recipes import RECIPES
@@ -25,7 +25,6 @@ from training.records import ClassifierRun, DecoderRun, TrainedRun
 from training.runs import Place, public
 
 RECIPE_NAMES = {"best": "the best recipe", "report": "the report's recipe"}
-TOGETHER = "all texts"  # the geometric mean of their perplexities
 
 
 def measure(seeds: Sequence[int], data: Data, place: Place, command: str, n_workers: int) -> MeasureResults:

@@ -9,7 +9,7 @@ import time
 from msgspec.structs import asdict, replace
 
 from common.files import write_json
-from dataset import Data
+from dataset import Data, validation_split
 from studies.claims import judge
 from studies.comparisons import compare
 from studies.figures import draw
@@ -42,6 +42,8 @@ def explore(command: str, study: Study, data: Data, place: Place) -> Exploration
         **plan("decoder", study.decoders(), study.seeds, brief=study.widths()),
         **(plan("validation", validated(study), study.seeds) if study.regularize else {}),
     }
+    for seed in study.seeds if study.regularize else ():
+        validation_split(data, seed)  # rows that are too few for folds are refused before anything is trained
     distinct = sorted(dict.fromkeys(runs.values()), key=lambda run: run.seed)  # stopped early, whole seeds are done
     for run in distinct:
         recorded(run, data, place)  # what is there of other settings is refused before anything is written

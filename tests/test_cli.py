@@ -174,13 +174,14 @@ def test_classify_takes_sentences_as_arguments_or_a_line_each(home: Path) -> Non
     lines = given.out.splitlines()
     assert len(lines) == 3
     for line, sentence in zip(lines, sentences):
-        name, shares, text = line.split("\t")
+        name, shares, text, *notes = line.split("\t")
         assert name in ("Obama", "G. W. Bush", "G. H. W. Bush")
         assert shares.startswith(f"{name} ")
         assert sum(float(share.rstrip("%").split()[-1]) for share in shares.split("%")[:-1]) == pytest.approx(
             100, abs=0.2
         )
         assert text == sentence
+        assert notes == (["read 1 of 1 tokens, 1 unknown: zyzzyva?"] if sentence == "zyzzyva" else [])
     assert run(home, "classify", stdin="\n\n".join(sentences).encode()) == given
 
 
@@ -190,12 +191,16 @@ def test_attention_draws_either_kind_of_model(home: Path) -> None:
         assert (outcome.code, outcome.err) == (0, "")
         assert outcome.out.split() == [f"{kind}/{kind}_attention_layer{layer}.png" for layer in (1, 2)]
         assert all((home / path).read_bytes()[:4] == b"\x89PNG" for path in outcome.out.split())
+        outcome = run(home, "attention", "we zyzzyva", "--model", f"runs/{model}.safetensors", "--out", kind)
+        assert (outcome.code, outcome.err) == (0, "read 2 of 2 tokens, 1 unknown: zyzzyva?\n")
 
 
 def test_generate_says_the_same_for_the_same_seed(home: Path) -> None:
     model = ("--model", "runs/part2/decoder-ff24.safetensors", "--n-tokens", 12)
     texts = [run(home, "generate", *prompt, *model) for prompt in (["We hope"], ["We hope"], [], ["hope", "--seed", 1])]
-    assert [(text.code, text.err) for text in texts] == [(0, "")] * 4
+    assert [text.code for text in texts] == [0] * 4
+    assert [text.err for text in texts] == ["read 2 of 2 tokens, 1 unknown: We?\n"] * 2 + [""] * 2
+    assert texts[0].out.startswith("We? hope ")
     assert texts[0] == texts[1]
     assert texts[3].out.startswith("hope ")
     assert all(len(text.out.split()) > 3 and "<pad>" not in text.out for text in texts)

@@ -282,6 +282,35 @@ def test_labels_stand_in_the_order_of_numbers(folder: Path, labels: list[str], e
     assert dataset.load_corpus(folder).labels == dataset.load_corpus(folder).class_names == expected
 
 
+@pytest.mark.parametrize(
+    ("labels", "line", "complaint"),
+    [
+        ("0\tBush\n1\tBush\n2\tObama\n", 2, "the name 'Bush' is taken"),
+        ("0\tObama\n\n2\tG.  Bush\n1\tG. Bush\n", 4, "the name 'G. Bush' is taken"),
+        ("0\tJose\u0301\n1\tJos\u00e9\n", 2, "the name 'Jos\u00e9' is taken"),
+        ("0\tBush\n0\tObama\n", 2, "the label '0' is taken"),
+        ("0\tBush\n1\t2\n", 2, "the name '2' is taken"),  # the third class has no other name than its label
+    ],
+)
+def test_names_that_are_the_same_are_refused(folder: Path, labels: str, line: int, complaint: str) -> None:
+    (folder / "test_CLS.tsv").write_text("0\tNought.\n")
+    (folder / "train_CLS.tsv").write_text("0\tNought.\n1\tOne.\n2\tTwo.\n")
+    (folder / "labels.tsv").write_text(labels, encoding="utf-8")
+    with pytest.raises(UserError) as caught:
+        dataset.load_corpus(folder)
+    hint = "by another line or label; give each label one name, and each its own"
+    assert str(caught.value) == f"{folder / 'labels.tsv'}:{line}: {complaint} {hint}"
+
+
+@pytest.mark.parametrize("name", ["train", "all texts"])
+def test_a_test_text_is_not_called_what_tables_call_others(folder: Path, name: str) -> None:
+    (folder / f"test_LM_{name}.txt").write_text("We sleep.\n")
+    with pytest.raises(UserError) as caught:
+        dataset.load_corpus(folder)
+    path = folder / f"test_LM_{name}.txt"
+    assert str(caught.value) == f"{path}: tables use the name {name!r} already; rename the file"
+
+
 def test_class_names(folder: Path) -> None:
     def names() -> list[str]:
         return dataset.load_corpus(folder).class_names

@@ -150,6 +150,17 @@ def test_vocabulary_is_sorted_after_the_two_special_words() -> None:
     assert (PAD, UNK) == (0, 1)
 
 
+def test_an_unknown_word_can_be_shown_as_it_was_written() -> None:
+    vocabulary = Tokenizer.build(["we hope ."])
+    text = "we dream, we hope and <pad> ."
+    unknown = vocabulary.unknown(text)
+    assert unknown == ["dream", ",", "and", "<", "pad", ">"]
+    ids = vocabulary.encode("we dream, we")
+    assert vocabulary.tokens([PAD, *ids, UNK], unknown) == ["we", "dream?", ",?", "we", "and?"]
+    assert vocabulary.tokens([UNK, UNK], ["dream"]) == ["dream?", "<unk>"]
+    assert vocabulary.decode(vocabulary.encode("we dream."), ["dream"]) == "we dream?."
+
+
 @pytest.mark.parametrize(
     "words", [[], ["<pad>"], ["<unk>", "<pad>"], ["a", "<pad>", "<unk>"], ["<pad>", "<unk>", "a", "a"]]
 )

@@ -4,11 +4,13 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
+import utilities
 from evaluation.attention import attention_statistics, check_attention
 from utilities import (
     Interval,
@@ -77,6 +79,14 @@ def test_even_attention_has_relative_statistics_of_one(causal: bool) -> None:
         torch.testing.assert_close(statistics[name], torch.ones(4, 3, dtype=torch.float64))
 
 
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_text_of_one_token_looks_as_evenly_as_it_can(causal: bool) -> None:
+    weights = torch.ones(2, 3, 2, 1, 1)
+    statistics = attention_statistics(weights, torch.ones(3, dtype=torch.long), causal)
+    for name, value in {"distance": 0.0, "entropy": 0.0, "relative_distance": 1.0, "relative_entropy": 1.0}.items():
+        assert statistics[name].tolist() == [[value] * 2] * 2
+
+
 def test_statistics_of_a_batch_are_the_weighted_mean_of_its_texts() -> None:
     weights, lengths = maps(2, 3, 2, 7), torch.tensor([7, 2, 5])
     together = attention_statistics(weights, lengths)["distance"]
@@ -97,14 +107,85 @@ def test_attention_of_any_size(tmp_path: Path, n_heads: int, n_tokens: int) -> N
     assert max(size(tmp_path / "a.png")) <= 6000
 
 
-def test_attention_of_all_layers_is_taller_and_padding_is_not_drawn(tmp_path: Path) -> None:
-    weights, tokens = maps(4, 2, 8), list("abcde")
+def test_attention_of_all_layers_is_taller(tmp_path: Path) -> None:
+    weights, tokens = maps(4, 2, 8), list("abcdefgh")
     attention_figure(tmp_path / "two.png", weights, tokens)
     attention_figure(tmp_path / "all.png", weights, tokens, layers=range(4))
-    weights[..., 5:] = 9.0  # were padding drawn, or counted in the colour scale, this would show
-    attention_figure(tmp_path / "padded.png", weights, tokens)
     assert size(tmp_path / "all.png")[1] > 1.5 * size(tmp_path / "two.png")[1]
-    assert (tmp_path / "padded.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """The figures that are drawn from now on, by the name that they would be saved under."""
+    figures: dict[str, Any] = {}
+    monkeypatch.setattr(utilities, "_save", lambda figure, path: figures.setdefault(path, figure))
+    return figures
+
+
+def pictures(figure: Any) -> list[Any]:
+    return [axes.images[0] for axes in figure.axes if axes.images]
+
+
+def test_what_attention_gives_to_padding_is_one_more_column(drawn: dict[str, Any]) -> None:
+    weights = maps(2, 2, 8)
+    attention_figure("padded", weights, list("abcde"))
+    for place, picture in enumerate(pictures(drawn["padded"])):
+        shown = picture.get_array()
+        assert shown.shape == (5, 6)
+        np.testing.assert_allclose(shown.sum(-1), 1, rtol=1e-5)
+        np.testing.assert_allclose(shown[:, 5], weights[place // 2, place % 2, :5, 5:].sum(-1), rtol=1e-5)
+        assert [text.get_text() for text in picture.axes.texts] == [f"{weight:.2f}"[1:] for weight in shown[:, 5]]
+    columns = [text.get_text() for text in drawn["padded"].axes[2].get_xticklabels()]
+    assert columns == [*"abcde", "padding (3)"]
+    assert "the 3 places of padding together" in drawn["padded"].get_supxlabel()
+    attention_figure("whole", weights[:, :, :, :5], list("abcde"))
+    assert pictures(drawn["whole"])[0].get_array().shape == (5, 5)
+    assert not pictures(drawn["whole"])[0].axes.texts
+
+
+def test_the_maps_of_a_model_have_one_scale_whichever_are_drawn(drawn: dict[str, Any]) -> None:
+    weights = torch.full((3, 2, 6, 6), 1 / 6)
+    weights[1, 1, 2, 3], weights[2, 0, 0, 4:] = 0.7, 0.9  # on a word; on padding, which the scale does not follow
+    for layer in range(3):
+        attention_figure(str(layer), weights, list("abcd"), layers=[layer])
+        assert [picture.get_clim() for picture in pictures(drawn[str(layer)])] == [(0.0, pytest.approx(0.7))] * 2
+
+
+@pytest.mark.parametrize(("n_tokens", "causal", "mark"), [(4, False, "even"), (8, True, "even, last row")])
+def test_even_attention_is_marked_and_no_solid_square_of_the_brightest(
+    drawn: dict[str, Any], n_tokens: int, causal: bool, mark: str
+) -> None:
+    attention_figure("even", torch.full((1, 1, 8, 8), 1 / 8), list("abcdefgh")[:n_tokens], causal=causal)
+    assert pictures(drawn["even"])[0].get_clim() == (0.0, 2 / 8)
+    bar = drawn["even"].axes[-1]
+    assert [line.get_ydata()[0] for line in bar.lines if len(line.get_ydata()) == 2][-1] == 1 / 8
+    assert [(text.get_text(), text.xy[1]) for text in bar.texts] == [(mark, 1 / 8)]
+
+
+HOSTILE = ["Ba$$in", "$1$", "a, b", "x|y", "<b>bold</b>", '"quoted"', "it's", "\\frac{", "$\\frac{$", "a_b^c", "%s {0}"]
+
+
+def test_names_are_drawn_as_they_are_and_never_as_formulas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from matplotlib.mathtext import MathTextParser
+
+    def no_formula(*_: Any) -> None:
+        raise AssertionError("a text was read as a formula")
+
+    monkeypatch.setattr(MathTextParser, "parse", no_formula)
+    n = len(HOSTILE)
+    for i, name in enumerate(HOSTILE):
+        lines = [Line(other, [1, 2, 3], [100.0 + k, 50.0, 10.0]) for k, other in enumerate(HOSTILE)]
+        panels = [Panel(lines, [Level(name, 20.0)], title=other, y_label=name) for other in HOSTILE[i : i + 2]]
+        line_figure(tmp_path / "lines.png", panels, name, name, name, log_y=bool(i % 2))
+        attention_figure(tmp_path / "maps.png", maps(1, 1, n + 1), HOSTILE, name)
+        grid_figure(tmp_path / "grid.png", {name: np.eye(n)}, HOSTILE, HOSTILE, name, name, name)
+        confusion_figure(tmp_path / "confusion.png", np.eye(n), HOSTILE, name)
+        interval_figure(tmp_path / "intervals.png", [Interval(name, 1.0, note=name, claim=0.0)], name, name)
+
+
+def test_a_class_without_texts_has_dashes(drawn: dict[str, Any]) -> None:
+    confusion_figure("one", [[3, 1], [0, 0]], ["here", "nowhere"])
+    assert [text.get_text() for text in drawn["one"].axes[0].texts] == ["75", "25", "-", "-"]
 
 
 def test_lines_with_runs_gaps_and_levels(tmp_path: Path) -> None:

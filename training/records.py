@@ -54,13 +54,13 @@ class GroupAccuracy(Record, frozen=True):
 
 
 class ClassScores(Record, frozen=True):
-    """How well one class is recognised, in percent, and its number of test rows."""
+    """How well one class is recognised, in percent, and its number of test rows; None: of no rows."""
 
     name: str
     n: int
-    precision: float
-    recall: float
-    f1: float
+    precision: float | None
+    recall: float | None
+    f1: float | None
 
 
 class Scores(Record, frozen=True):

@@ -135,6 +135,13 @@ def test_linear_models_are_fitted_long_enough_by_one_thread_and_draw_nothing_by_
     assert str(np.random.get_state()) == before
 
 
+def test_where_one_label_is_all_there_is_every_model_predicts_it() -> None:
+    found = tfidf(["we hope", "they work"], [3, 3], ["we rest", "hope", "x"])
+    assert {name: labels.tolist() for name, labels in found.items()} == {
+        name: [3, 3, 3] for name in ("tfidf", "svm", "bayes")
+    }
+
+
 def distribution(model: KneserNey, context: list[int], unit: int) -> list[float]:
     return (model.distribution(context) * unit).tolist()
 
@@ -192,20 +199,25 @@ def test_kneser_ney_of_three_orders_by_hand() -> None:
 
 
 def test_a_word_that_follows_none_and_one_that_none_follows() -> None:
-    start = KneserNey.fit(torch.tensor([1, 0, 0]), 3, order=2)  # b a a: no word stands before b
-    assert distribution(start, [], 12) == pytest.approx([10, 1, 1])  # a 1.5 of 2, and a third of 0.5
-    assert distribution(start, [1], 24) == pytest.approx([22, 1, 1])
-    assert distribution(start, [0], 24) == pytest.approx([22, 1, 1])
+    start = KneserNey.fit(torch.tensor([1, 0, 0]), 3, order=2)  # b a a: no word stands before b, which counts as one
+    # y = 1/3, and both discounts are that: a 5/3 and b 2/3 of 3, and a third of 2/3 each
+    assert distribution(start, [], 27) == pytest.approx([17, 8, 2])
+    assert distribution(start, [1], 54) == pytest.approx([27 + 17, 8, 2])
+    assert distribution(start, [0], 54) == pytest.approx([27 + 17, 8, 2])
     end = KneserNey.fit(torch.tensor([0, 1]), 2, order=2)  # a b: nothing stands after b
-    assert distribution(end, [1], 4) == distribution(end, [], 4) == pytest.approx([1, 3])
-    assert distribution(end, [0], 8) == pytest.approx([1, 7])
+    assert distribution(end, [1], 2) == distribution(end, [], 2) == pytest.approx([1, 1])
+    assert distribution(end, [0], 4) == pytest.approx([1, 3])
 
 
 def exact(stream: list[int], order: int, base: list[Fraction], context: list[int]) -> list[Fraction]:
-    """The distribution after `context`, from Chen and Goodman's formulas word for word, in fractions."""
+    """The distribution after `context`, from Chen and Goodman's formulas word for word, in fractions.
+
+    But for a word that stands at the start of the stream and nowhere else: it counts as having one word before it.
+    """
     grams = {k: Counter(tuple(stream[i : i + k]) for i in range(len(stream) - k + 1)) for k in range(1, order + 1)}
     counts = {k: {gram: len([g for g in grams[k + 1] if g[1:] == gram]) for gram in grams[k]} for k in range(1, order)}
     counts[order] = dict(grams[order])
+    counts[1] = {gram: max(n, 1) for gram, n in counts[1].items()}
 
     def discount(k: int, count: int) -> Fraction:
         n = {i: list(counts[k].values()).count(i) for i in (1, 2, 3, 4)}

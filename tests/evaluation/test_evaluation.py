@@ -346,14 +346,23 @@ def test_scores_by_class_by_hand() -> None:
     assert a == ["a", 6, 50, pytest.approx(200 / 3), pytest.approx(400 / 7)]  # 2 / (1 / precision + 1 / recall)
     assert b == ["b", 2, pytest.approx(100 / 3), 50, 40]
     assert c == ["c", 12, 100, 75, pytest.approx(600 / 7)]
-    assert d == ["d", 0, 0, 0, 0]  # no division by zero
-    assert scores["macro_f1"] == pytest.approx((400 / 7 + 40 + 600 / 7 + 0) / 4)
+    assert d == ["d", 0, None, None, None]
+    assert scores["macro_f1"] == pytest.approx((400 / 7 + 40 + 600 / 7) / 3)  # d does not occur
 
 
 def test_a_class_claimed_once_and_classes_never_found() -> None:
     scores = accuracy.scores_by_class(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]), ["a", "b", "c"])
     a, b, c = (list(row.values()) for row in scores["classes"])
     assert (a, b, c) == (["a", 1, 100, 100, 100], ["b", 1, 50, 100, pytest.approx(200 / 3)], ["c", 1, 0, 0, 0])
+    assert scores["macro_f1"] == pytest.approx((100 + 200 / 3 + 0) / 3)
+
+
+def test_a_class_without_rows_lowers_macro_f1_only_where_it_is_claimed() -> None:
+    perfect = accuracy.scores_by_class(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 1]), ["a", "b", "c"])
+    assert perfect["macro_f1"] == 100
+    claimed = accuracy.scores_by_class(torch.tensor([0, 2, 1]), torch.tensor([0, 1, 1]), ["a", "b", "c"])
+    assert list(claimed["classes"][2].values()) == ["c", 0, 0, None, 0]
+    assert claimed["macro_f1"] == pytest.approx((100 + 200 / 3 + 0) / 3)
 
 
 class ElsewhereClassifier(Classifier):

@@ -1,5 +1,6 @@
 """The teacher of a decoder: what counts say about words, held to sums done by hand and to what a distribution is."""
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -51,21 +52,55 @@ def test_unknown_words_are_a_third_where_one_word_of_three_stands_nowhere_else()
     stream = torch.tensor([2, 3, 4])  # each with one predecessor, the start counted
     known = torch.tensor([0, 0, 1, 0, 1, 0]).bool()
     torch.testing.assert_close(unseen_words(stream, 6, known), torch.tensor([0, 1 / 3, 0, 0, 0, 2 / 3]))
-    everywhere = torch.ones(6, dtype=torch.bool)
-    torch.testing.assert_close(unseen_words(stream, 6, everywhere), torch.tensor([0, 0, 0, 0, 0, 1.0]))
-    nowhere = torch.zeros(6, dtype=torch.bool)
-    torch.testing.assert_close(unseen_words(stream, 6, nowhere), torch.tensor([0, 1.0, 0, 0, 0, 0]))
+    everywhere = torch.ones(6, dtype=torch.bool)  # none of three: half of one
+    torch.testing.assert_close(unseen_words(stream, 6, everywhere), torch.tensor([0, 1 / 6, 0, 0, 0, 5 / 6]))
+    nowhere = torch.zeros(6, dtype=torch.bool)  # all of three: half of one is left to the others
+    torch.testing.assert_close(unseen_words(stream, 6, nowhere), torch.tensor([0, 5 / 6, 0, 0, 0, 1 / 6]))
 
 
 def test_a_text_without_words_of_one_predecessor_says_nothing_of_unknown_ones() -> None:
     stream = torch.tensor([2, 3, 3, 2, 2])  # a b b a a: a after b and a, b after a and b
     new = unseen_words(stream, 5, torch.zeros(5, dtype=torch.bool))
-    assert new.tolist() == [0, 0, 0, 0, 1]
+    assert new.tolist() == [0, 0.5, 0, 0, 0.5]
 
 
-def test_one_word_of_one_predecessor_says_it_all() -> None:
-    stream, nowhere = torch.tensor([2, 2, 2]), torch.zeros(5, dtype=torch.bool)
-    assert unseen_words(stream, 5, nowhere).tolist() == [0, 1, 0, 0, 0]
+def test_one_word_of_one_predecessor_leaves_half() -> None:
+    stream = torch.tensor([2, 2, 2])
+    for known in (False, True):
+        assert unseen_words(stream, 5, torch.full((5,), known)).tolist() == [0, 0.5, 0, 0.25, 0.25]
+
+
+@pytest.mark.parametrize("known", [[2, 3, 4, 5], [5], [], [2], [3, 4, 5]])
+def test_no_word_is_impossible_whichever_words_the_rows_have(known: list[int]) -> None:
+    elsewhere = torch.zeros(6, dtype=torch.bool)
+    elsewhere[known] = True
+    stream = torch.tensor([2, 3, 2, 4, 3, 4])
+    model = KneserNey.fit(stream, 6, order=3, base=unseen_words(stream, 6, elsewhere))
+    assert (model.distribution([2, 3])[UNK:] > 0).all()
+    assert (kneser_ney(stream, 0.5, 6, elsewhere).prior[UNK:] > 0).all()
+
+
+@settings(max_examples=200)
+@given(
+    st.lists(st.integers(UNK, 7), min_size=4, max_size=40),
+    st.sets(st.integers(UNK, 9)),
+    st.integers(1, 4),
+    st.lists(st.integers(PAD, 9), max_size=4),
+)
+def test_every_word_but_pad_is_possible_after_every_context(
+    text: list[int], rows: set[int], order: int, context: list[int]
+) -> None:
+    """Whatever stands in the text and in the rows: words of one, of both and of neither, <unk> among them."""
+    stream, elsewhere = torch.tensor(text), torch.zeros(10, dtype=torch.bool)
+    elsewhere[list(rows)] = True
+    base = unseen_words(stream, 10, elsewhere)
+    model = KneserNey.fit(stream, 10, order, base)
+    for words in (context, text[:order], []):
+        distribution = model.distribution(words)
+        assert (distribution[UNK:] > 0).all()
+        assert distribution[PAD] == 0
+        assert distribution.sum() == pytest.approx(1)
+    assert np.isfinite(model.log_probabilities(torch.arange(UNK, 10))).all()
 
 
 def test_unk_in_the_text_is_a_word_like_any_other_but_that_new_words_are_unk() -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 import training.weights
 from common.files import UserError, read_tensors, write_tensors
 from common.randomness import generator
-from inference import attention, classify, generate
+from inference import attention, classify, generate, sentence
 from inference.generate import Sampling
 from modules.key_value_cache import KeyValueCache
 from tokenizer import SPECIAL, Tokenizer
@@ -155,12 +155,26 @@ def test_a_sentence_is_cut_at_the_block_and_padded_to_it_where_padding_counts() 
         (classifier(pooling="mean-max", n_members=2), []),
         (decoder(), []),
     ]:
-        found, length, words = classify.encode_sentence(trained, short)
-        assert found.tolist() == [[*ids("we <unk> hope"), *padding]]
-        assert (length.tolist(), words) == ([3], ["we", "<unk>", "hope"])
-        found, length, words = classify.encode_sentence(trained, long)
-        assert found.tolist() == [ids("we hope for a day in")]
-        assert (length.tolist(), words) == ([6], ["we", "hope", "for", "a", "day", "in"])
+        read = sentence.read_sentence(trained, short)
+        assert read.ids.tolist() == [[*ids("we <unk> hope"), *padding]]
+        assert (read.lengths.tolist(), read.tokens) == ([3], ["we", "zyzzyva?", "hope"])
+        assert read.note == "read 3 of 3 tokens, 1 unknown: zyzzyva?"
+        read = sentence.read_sentence(trained, long)
+        assert read.ids.tolist() == [ids("we hope for a day in")]
+        assert (read.lengths.tolist(), read.tokens) == ([6], ["we", "hope", "for", "a", "day", "in"])
+        assert read.note == "read 6 of 7 tokens, 0 unknown"
+
+
+def test_what_was_not_read_or_is_unknown_is_said() -> None:
+    text = "we a1 a2 a3 a1 a4 a5 a6 hope"
+
+    def note(block_size: int) -> str:
+        return sentence.read_sentence(classifier(block_size=block_size), text).note
+
+    assert note(6) == "read 6 of 9 tokens, 5 unknown: a1?, a2?, a3?, a4?"  # each by name once
+    assert note(7) == "read 7 of 9 tokens, 6 unknown: a1?, a2?, a3?, a4?, a5?"
+    assert note(9) == "read 9 of 9 tokens, 7 unknown: a1?, a2?, a3?, a4?, a5? and others"
+    assert sentence.read_sentence(classifier(), "we hope for a day in").note == ""
 
 
 class Stub(Classifier):
@@ -178,25 +192,32 @@ class Stub(Classifier):
 def test_the_probabilities_of_a_sentence_by_hand() -> None:
     stub = Stub()
     probabilities = classify.classify(TrainedModel(stub, TOKENIZER, ["North", "South", "West"]), "hope")
-    assert probabilities == pytest.approx({"North": 1 / 8, "South": 2 / 8, "West": 5 / 8})
+    assert [name for name, _ in probabilities] == ["West", "South", "North"]
+    assert [share for _, share in probabilities] == pytest.approx([5 / 8, 2 / 8, 1 / 8])
     assert stub.asked == [[[*ids("hope"), 0, 0, 0, 0, 0]], [1], False]
 
 
-@pytest.mark.parametrize("sentence", ["", " \t\n"])
-def test_a_sentence_without_words_is_refused(sentence: str) -> None:
+def test_classes_of_one_name_keep_their_own_probabilities() -> None:
+    found = classify.classify(TrainedModel(Stub(), TOKENIZER, ["Lee", "Kim", "Lee"]), "hope")
+    assert [name for name, _ in found] == ["Lee", "Kim", "Lee"]
+    assert [share for _, share in found] == pytest.approx([5 / 8, 2 / 8, 1 / 8])
+
+
+@pytest.mark.parametrize("text", ["", " \t\n"])
+def test_a_sentence_without_words_is_refused(text: str) -> None:
     for use in (classify.classify, attention.attention_maps):
         with pytest.raises(UserError) as caught:
-            use(classifier(), sentence)
+            use(classifier(), text)
         assert str(caught.value) == "the sentence is empty; give at least one word"
 
 
 @pytest.mark.parametrize(
     ("task", "pooling", "shape", "words"),
     [
-        ("classifier", "mean", (2, 2, 3, 6), ["we", "<unk>", "hope"]),  # attends to padding: rows sum to 1 with it
-        ("classifier", "masked-mean", (2, 2, 3, 3), ["we", "<unk>", "hope"]),
-        ("classifier", "cls", (2, 2, 4, 4), ["<cls>", "we", "<unk>", "hope"]),
-        ("decoder", "mean", (2, 2, 3, 3), ["we", "<unk>", "hope"]),
+        ("classifier", "mean", (2, 2, 3, 6), ["we", "zyzzyva?", "hope"]),  # attends to padding: rows sum to 1 with it
+        ("classifier", "masked-mean", (2, 2, 3, 3), ["we", "zyzzyva?", "hope"]),
+        ("classifier", "cls", (2, 2, 4, 4), ["<cls>", "we", "zyzzyva?", "hope"]),
+        ("decoder", "mean", (2, 2, 3, 3), ["we", "zyzzyva?", "hope"]),
     ],
 )
 def test_attention_maps_of_a_sentence(task: str, pooling: Any, shape: tuple[int, ...], words: list[str]) -> None:
@@ -268,6 +289,29 @@ def test_with_a_cache_each_token_is_read_once(settings: dict[str, Any], use_cach
     trained.model.register_forward_pre_hook(hook)
     generate.generate(trained, "My fellow", Sampling(6, use_cache=use_cache))
     assert found == read
+
+
+@pytest.mark.parametrize(
+    ("prompt", "positions", "text", "note"),
+    [
+        ("My fellow", "learned", "My fellow", ""),
+        ("My zyzzyva. quux", "learned", "My zyzzyva?. quux?", "read 4 of 4 tokens, 2 unknown: zyzzyva?, quux?"),
+        (
+            "quux we hope for a day in",
+            "learned",
+            "quux? we hope for a day in",
+            "read the last 6 of 7 tokens, 0 unknown",
+        ),
+        ("quux we hope for a day in", "alibi", "quux? we hope for a day in", "read 7 of 7 tokens, 1 unknown: quux?"),
+    ],
+)
+def test_a_prompt_stays_as_it_was_written(prompt: str, positions: Any, text: str, note: str) -> None:
+    trained = decoder(positions=positions)
+    found = generate.continued(trained, prompt, Sampling(4))
+    new = generate.generate(trained, prompt, Sampling(4))[-4:]
+    assert found == (TOKENIZER.decode([*TOKENIZER.encode(prompt), *new], TOKENIZER.unknown(prompt)), note)
+    assert found[0].startswith(text)
+    assert "<unk>" not in found[0]
 
 
 def test_a_seed_decides_the_text() -> None:

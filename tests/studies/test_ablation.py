@@ -12,7 +12,7 @@ from worlds import classifier_run, decoder_run
 
 import main
 from common.files import UserError, write_json
-from dataset import Data
+from dataset import Data, load_data, validation_split
 from evaluation.statistics import Estimate
 from reporting import documents, terminal
 from studies import ablation
@@ -106,6 +106,38 @@ def test_a_change_that_is_better_by_construction_comes_out_better_and_the_test_s
         )
         assert rows[WHOLE].values[2] == value  # seed 2 is measured on fold 2
     assert not list(place.out.glob("*.safetensors"))  # of an ablation nobody needs the weights
+
+
+def folder_of(folder: Path, rows: str) -> Data:
+    text = "".join(f"we hope for day {line} .\n" for line in range(40))
+    for name, content in {"train_CLS.tsv": rows, "test_CLS.tsv": rows, "train_LM.txt": text}.items():
+        (folder / name).write_text(content)
+    (folder / "test_LM_one.txt").write_text(text)
+    return load_data(folder, block_size=8)
+
+
+def test_a_fold_that_leaves_one_class_is_measured_like_any_other(
+    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = "".join(f"0\twe hope for day {row} .\n" for row in range(14)) + "1\tthey work and rest .\n"
+    data = folder_of(tmp_path, rows)
+    monkeypatch.setattr(ablation, "variants_of", lambda task: planted(task, GOOD, BAD))
+    seeds = tuple(range(5))
+    results = ablation.ablation({"classifier": ["planted"]}, seeds, data, place, "", n_workers=1)
+    values = {row.variant: row.values for row in results.rows}
+    assert [len(found) for found in values.values()] == [5] * 6
+    alone = next(seed for seed in seeds if len(validation_split(data, seed).train.labels.unique()) == 1)
+    for name in BASELINE_NAMES.values():
+        assert values[name][alone] == pytest.approx(200 / 3)  # all but the row of the rare class
+
+
+def test_rows_that_are_too_few_for_folds_are_refused_before_anything_is_trained(tmp_path: Path, place: Place) -> None:
+    data = folder_of(tmp_path, "0\twe hope\n0\twe  hope\n1\tthey work\n1\tthey rest\n")
+    with pytest.raises(UserError) as caught:
+        ablation.ablation(chosen("classifier"), range(5), data, place, "", n_workers=1)
+    path = tmp_path / "train_CLS.tsv"
+    assert str(caught.value) == f"{path}: too few different rows for 5 folds to tune with; use more rows"
+    assert not place.out.exists()
 
 
 def test_the_command_makes_a_choice_cheap_and_logs_it(

@@ -465,6 +465,7 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     seen: dict[str, Any] = {}
     monkeypatch.setattr(part3, "perform_all", perform_all)
     monkeypatch.setattr(part3, "recorded", lambda run, given, place: seen.setdefault("checked", []).append(run))
+    monkeypatch.setattr(part3, "validation_split", lambda given, seed: seen.setdefault("split", []).append(seed))
     monkeypatch.setattr(part3, "time_variants", lambda study, given, place: {"timed": len(done)})
     monkeypatch.setattr(part3, "extrapolate", lambda runs, given, place, n: {"read": [list(runs), place, n]})
     monkeypatch.setattr(part3, "language_baselines", lambda given: {"ngram": "scores"})
@@ -488,7 +489,7 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     # 13 classifiers, 6 decoders, 4 on folds, two of them twice
     assert [run.seed for run in done] == [3] * 21 + [4] * 21
     assert len(set(done)) == len(done)
-    assert seen["checked"] == done
+    assert seen == {"checked": done, "split": [3, 4]}
     names = ["command", "recipe", "seed", "seeds", "vocabulary_size", "class_names", "test_names", "block_size"]
     names += ["halves", "widths", "timing"]
     assert [getattr(found, name) for name in names] == [

@@ -1,6 +1,7 @@
 """Every option of the command line reaches its setting; the parts of the report compare what may be compared."""
 
 import dataclasses
+import math
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,7 +14,7 @@ from worlds import classifier_run, decoder_run, intercept, made_up, record, seed
 
 import main
 from common.files import UserError
-from dataset import Data
+from dataset import Data, load_data
 from evaluation import baselines, ngrams
 from evaluation.smoothing import unseen_words
 from inference import attention
@@ -337,6 +338,22 @@ def test_trigrams_are_fitted_to_the_training_text_and_one_is_told_of_unknown_wor
     assert len({scores.perplexity for texts in found.values() for scores in texts.values()}) == 6
     by_text = perplexities(found)
     assert by_text == {name: {text: row.perplexity for text, row in rows.items()} for name, rows in found.items()}
+
+
+@pytest.mark.parametrize("in_common", ["all", "none"])
+def test_trigrams_score_every_text_whatever_the_rows_and_the_text_have_in_common(
+    in_common: str, tmp_path: Path
+) -> None:
+    rows = "0\twe hope and pray\n1\tthey rest and work\n" if in_common == "all" else "0\tone two\n1\tthree four\n"
+    for name, text in {
+        "train_CLS.tsv": rows,
+        "test_CLS.tsv": rows,
+        "train_LM.txt": "we hope\nthey rest\nwe rest\nthey hope\n",
+        "test_LM_a.txt": "we pray and zyzzyva\n" + rows.replace("\t", " "),
+    }.items():
+        (tmp_path / name).write_text(text)
+    for texts in opponents.language_baselines(load_data(tmp_path, block_size=4)).values():
+        assert all(value is not None and math.isfinite(value) for value in msgspec.to_builtins(texts["a"]).values())
 
 
 # ------------------------------------------------------------------------------------------------------------- figures

@@ -1,0 +1,46 @@
+"""What a trained model reads of a text that someone wrote."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from common.files import UserError
+from tokenizer import PAD, UNK
+from training.weights import TrainedModel
+from transformer import Decoder
+
+
+@dataclass(frozen=True)
+class Sentence:
+    """One text, cut at the model's block."""
+
+    ids: Tensor  # (1, T); for a classifier that does not mask padding T is the block, as in training
+    lengths: Tensor  # (1,) how many of them are tokens of the text
+    tokens: list[str]  # these, as they were written; what the vocabulary lacks is marked: "gizmo?"
+    note: str  # what was not read, and how much of it was unknown; nothing where all was read and known
+
+
+def read_sentence(trained: TrainedModel, text: str) -> Sentence:
+    """A text as the model reads it; UserError if there are no words."""
+    config, tokenizer = trained.model.config, trained.tokenizer
+    all_ids = tokenizer.encode(text)
+    if not all_ids:
+        raise UserError("the sentence is empty; give at least one word")
+    ids = all_ids[: config.block_size]
+    is_alone = isinstance(trained.model, Decoder) or trained.model.masks_padding
+    padded = ids if is_alone else ids + [PAD] * (config.block_size - len(ids))
+    tokens = tokenizer.tokens(ids, tokenizer.unknown(text))
+    return Sentence(torch.tensor([padded]), torch.tensor([len(ids)]), tokens, note_of(len(all_ids), ids, tokens))
+
+
+def note_of(n_tokens: int, ids: Sequence[int], tokens: Sequence[str], most: int = 5) -> str:
+    """That of a text of `n_tokens` only `ids` were read, or that some of these, which are the `tokens`, are unknown:
+    "read 32 of 41 tokens, 2 unknown: gizmo?, gadget?"; nothing where all were read and known."""
+    unknown = [token for i, token in zip(ids, tokens, strict=True) if i == UNK]
+    if len(ids) == n_tokens and not unknown:
+        return ""
+    different = list(dict.fromkeys(unknown))
+    names = ", ".join(different[:most]) + (" and others" if len(different) > most else "")
+    return f"read {len(ids)} of {n_tokens} tokens, {len(unknown)} unknown" + (f": {names}" if names else "")
