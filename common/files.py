@@ -133,7 +133,7 @@ def write_tensors(path: Path | str, tensors: dict[str, Any], description: dict[s
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(description, sort_keys=True)
+    text = json.dumps(description)  # in its own order, which a resumed run goes on with
     checksum = sha256(text.encode() + save(tensors))
     # One entry, for safetensors writes several in an order that changes, and the same model must be the same bytes.
     write_bytes(path, save(tensors, metadata={"description": checksum + text}))

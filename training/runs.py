@@ -64,8 +64,9 @@ def open_place(out: Path, device: torch.device, settings: dict[str, Any], resume
     return Place(out, device)
 
 
-def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
+def perform(run: Run, data: Data, place: Place, told: bool = True) -> dict[str, Any]:
     """Train and measure `run`, or go on with it where it was interrupted, or read its record if it is finished.
+    Its measurements are `told` as they come.
 
     Of processes that train together, only the first measures and writes; the others return an empty record.
     """
@@ -82,6 +83,7 @@ def perform(run: Run, data: Data, place: Place) -> dict[str, Any]:
         Checkpoints(place.checkpoint(run), {**identity, "machine": machine()}),
         on_measurement=lambda history: write_metrics(place, run, history),
         label=run.name,
+        told=told,
     )
     if process()[0]:
         return {}
