@@ -37,7 +37,7 @@ class Common:
     """What every command that trains takes."""
 
     data_dir: Path = Path("speechesdataset")
-    """folder with the six data files; built there if none of them exists"""
+    """folder with the six data files; the default ones are built if they are not there"""
     out: Optional[Path] = None
     """folder for results, weights and figures (default: runs/<command>)"""
     seed: int = 0
@@ -324,7 +324,7 @@ def run_part1(command: Part1) -> None:
     check(command, "at least 1", "epochs")
     recipe = customise(RECIPES[command.recipe]["classifier"], **overrides(command))
     data, place = prepare(command, "part1", recipe)
-    show(part1_text, part1(command.recipe, recipe, command.seed, data, place), place)
+    show(part1_text, part1(command.recipe, recipe, command.seed, data, place), data, place)
 
 
 def run_part2(command: Part2) -> None:
@@ -338,7 +338,7 @@ def run_part2(command: Part2) -> None:
     ff_dims = FF_DIMS[command.recipe] if command.ff_dims is None else command.ff_dims
     data, place = prepare(command, "part2", recipe)
     results = part2(command.recipe, recipe, ff_dims, command.seed, data, place, as_cores_allow(command))
-    show(part2_text, results, place)
+    show(part2_text, results, data, place)
 
 
 def run_part3(command: Part3) -> None:
@@ -348,16 +348,17 @@ def run_part3(command: Part3) -> None:
     both = command.alibi == command.regularize
     study = make_study(command, alibi=command.alibi or both, regularize=command.regularize or both)
     data, place = prepare(command, "part3", study.classifier)
-    show(part3_text, part3(study, data, place), place)
+    show(part3_text, part3(study, data, place), data, place)
 
 
 def run_report(command: Report) -> None:
     from dataset import load_data
     from reporting import documents, page
+    from reporting.terminal import data_line
     from speechesdataset.build import ensure_data
     from training.machine import machine
     from training.processes import pick_device
-    from training.runs import Place
+    from training.runs import claim_place
 
     name = "report"
     if command.quick:
@@ -371,10 +372,11 @@ def run_report(command: Report) -> None:
     ingredients = page.read_ablation(ablation) if command.ablation or ablation.exists() else None
     study = make_study(command, ff_dims=(256, 100), **({"timed_share": 0.3} if command.quick else {}))
     set_threads(command)
-    place = Place(command.out or Path("runs") / name, pick_device(command.device))
+    place = claim_place(command.out or Path("runs") / name, pick_device(command.device))
     ensure_data(command.data_dir)
     data = load_data(command.data_dir, study.classifier.architecture.block_size, share=3 if command.quick else 1)
-    settings = json.loads(json.dumps({"command": "report", **asdict(command), "machine": machine()}, default=str))
+    about = {"data": data.corpus.about(), "machine": machine()}
+    settings = json.loads(json.dumps({"command": "report", **asdict(command), **about}, default=str))
     config = place.out / "config.json"
     if not config.exists():
         write_json(config, settings)
@@ -382,6 +384,7 @@ def run_report(command: Report) -> None:
     write_json(config, settings)  # runs that were there are reused, and other settings' would have been refused
     if command.docs is not None:
         documents.fill_results(command.docs, results)
+    print(data_line(data.corpus.about()))
     print(page.report_text(results))
     print(f"The page: {place.out / 'report.html'} and {place.out / 'report.md'}")
 
@@ -405,7 +408,7 @@ def run_ablation(command: Ablation) -> None:
         documents.fill_ablation(command.docs, results)
     if command.log is not None:
         documents.log_ablation(command.log, results)
-    show(terminal.ablation_text, results, place)
+    show(terminal.ablation_text, results, data, place)
 
 
 def run_measure(command: Measure) -> None:
@@ -420,7 +423,7 @@ def run_measure(command: Measure) -> None:
     results = measure(seeds, data, place, command_line(), n_workers)
     if command.docs is not None:
         documents.fill_measurement(command.docs, results)
-    show(terminal.measure_text, results, place)
+    show(terminal.measure_text, results, data, place)
 
 
 def command_line() -> str:
@@ -486,7 +489,8 @@ def prepare(command: Training | Part3 | Ablation | Measure, name: str, recipe: A
     with first_process_first():
         ensure_data(command.data_dir)
         data = load_data(command.data_dir, recipe.architecture.block_size)
-        return data, open_place(out, device, {**settings, "settings": asdict(recipe)}, command.resume)
+        about = {"data": data.corpus.about(), "settings": asdict(recipe)}
+        return data, open_place(out, device, {**settings, **about}, command.resume)
 
 
 def set_threads(command: Common) -> None:
@@ -497,9 +501,12 @@ def set_threads(command: Common) -> None:
     torch.set_num_threads(command.threads)
 
 
-def show(table: Callable[[dict[str, Any]], str], results: dict[str, Any], place: Any) -> None:
-    """Print the tables of a command and where the rest is; of several processes only the first has results."""
+def show(table: Callable[[dict[str, Any]], str], results: dict[str, Any], data: Any, place: Any) -> None:
+    """Print a command's data, its tables, and where the rest is; of several processes only the first has results."""
+    from reporting.terminal import data_line
+
     if results:
+        print(data_line(data.corpus.about()))
         print(table(results))
         print(f"Results, weights and figures: {place.out}/")
 

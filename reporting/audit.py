@@ -75,6 +75,8 @@ def render(found: dict[str, Any]) -> str:
     if found["changed_since_built"]:
         parts.append(f"Changed since the manifest was written: {', '.join(found['changed_since_built'])}")
     verdict = "LEAKAGE: test lines appear in training files" if found["has_leakage"] else "No leakage found"
+    if found["doubt"] and not found["has_leakage"]:
+        verdict = f"Nothing is said of leakage: {found['doubt']}; build it anew, or add what is missing"
     return "\n\n".join([*parts, "\n  ".join([verdict, *found["leaks"]])])
 
 

@@ -1,11 +1,22 @@
 """Runs to tables that a person reads."""
 
+from pathlib import Path
 from typing import Any
 
 from reporting import table, tables
 from reporting.table import plain, text_table
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES
 from training.machine import distinct_machines
+
+
+def data_line(about: dict[str, Any], n_names: int = 5) -> str:
+    """What the tables below it are of: the folder, how many rows, and the first `n_names` speakers."""
+    folder = Path(about["folder"])
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    names, n_rest = about["speakers"][:n_names], len(about["speakers"]) - n_names
+    speakers = ", ".join(names) + (f" and {n_rest} more" if n_rest > 0 else "")
+    rows = f"{about['train_rows']:,} training and {about['test_rows']:,} test rows"
+    return f"Data: {shown}, {rows} of {len(about['speakers'])} speakers: {speakers}"
 
 
 def part1_text(results: dict[str, Any]) -> str:
