@@ -1,5 +1,7 @@
 """Files to segments and token streams, to tensors, to batches. Everything is read strictly and checked once, here."""
 
+import contextlib
+import difflib
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -15,8 +17,10 @@ from tokenizer import PAD, UNK, Tokenizer, tokenize_all
 
 CLASSIFICATION = ["train_CLS.tsv", "test_CLS.tsv"]
 TRAIN_TEXT = "train_LM.txt"
+MANIFEST = "manifest.json"
 STRETCH = 10  # lines of it that follow each other and are held out together
 TRAINING, TOGETHER = "train", "all texts"  # what tables call the training text, and all test texts; no test text may
+DEFAULT_FOLDER = Path(__file__).resolve().parent / "speechesdataset"
 DEFAULT_TESTS = ["obama", "wbush", "hbush"]  # in the order of the default labels 0, 1, 2
 DEFAULT_NAMES = ["Obama", "G. W. Bush", "G. H. W. Bush"]
 
@@ -73,6 +77,17 @@ def numbered_lines(path: Path | str) -> list[tuple[int, str]]:
 
 
 @dataclass(frozen=True)
+class About:
+    """Which data a result was made from; the fingerprint is a SHA-256 over names and bytes of all files."""
+
+    folder: str
+    train_rows: int
+    test_rows: int
+    speakers: list[str]
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class Corpus:
     """A data folder, read and checked."""
 
@@ -85,6 +100,11 @@ class Corpus:
     class_names: list[str]  # what people call them, in the same order
     fingerprint: str  # SHA-256 over names and bytes of all files
 
+    def about(self) -> About:
+        """What a record says of the data that it was made from."""
+        folder = str(self.directory.resolve())
+        return About(folder, len(self.train), len(self.test), self.class_names, self.fingerprint)
+
     def vocabulary(self) -> Tokenizer:
         """The tokenizer with all words of the training files of both tasks."""
         return Tokenizer.build([segment.text for segment in self.train], self.train_text)
@@ -93,9 +113,8 @@ class Corpus:
 def load_corpus(directory: Path | str) -> Corpus:
     """Read and check a data folder; UserError, with file and line, for whatever is missing or wrong in it."""
     directory = Path(directory)
-    missing = missing_files(directory)
-    if missing:
-        raise UserError(f"{directory}: {', '.join(missing)} missing; add what is missing or choose another --data-dir")
+    if missing_files(directory):
+        raise UserError(why_incomplete(directory))
     train, test = (read_segments(directory / name) for name in CLASSIFICATION)
     labels = sorted({segment.label for segment in train}, key=_label_order)
     if len(labels) < 2:
@@ -124,13 +143,48 @@ def missing_files(directory: Path) -> list[str]:
     if set(tests) < set(DEFAULT_TESTS):
         tests = DEFAULT_TESTS
     needed = [*CLASSIFICATION, TRAIN_TEXT, *(f"test_LM_{name}.txt" for name in tests)]
-    if (directory / "manifest.json").is_file():
-        manifest = read_json(directory / "manifest.json")
+    if (directory / MANIFEST).is_file():
+        manifest = read_json(directory / MANIFEST)
         files = manifest.get("files") if isinstance(manifest, dict) else None
         if not isinstance(files, dict):
-            raise UserError(f"{directory / 'manifest.json'}: no list of files; it is damaged, build the data anew")
+            raise UserError(f"{directory / MANIFEST}: no list of files; it is damaged, build the data anew")
         needed = [*CLASSIFICATION, TRAIN_TEXT, *(name for name in files if name not in (*CLASSIFICATION, TRAIN_TEXT))]
     return [name for name in needed if not (directory / name).exists()]
+
+
+def data_files(directory: Path) -> list[str]:
+    """The names of what may be files of data in a folder, sorted."""
+    return sorted(path.name for path in directory.glob("*") if path.suffix in (".tsv", ".txt") or path.name == MANIFEST)
+
+
+def why_incomplete(directory: Path) -> str:
+    """What is wrong with a folder that lacks files, and what to do."""
+    if directory.exists() and not directory.is_dir():
+        return f"{directory}: is a file; --data-dir takes a folder"
+    missing, own = ", ".join(missing_files(directory)), data_files(directory)
+    if MANIFEST in own:
+        return f"{directory}: half built, {missing} missing; run the command again that made it, or clear the folder"
+    if own:
+        there = ", ".join(own[:3])
+        return f"{directory}: {missing} missing, next to {there}; add it, or clear the folder if it was left half built"
+    what = "no data in it" if directory.exists() else "no such folder"
+    near = _whole_folder_near(directory)
+    meant = f"did you mean {near}?" if near else f"`python main.py data build --out {directory}` makes data there"
+    return f"{directory}: {what}; {meant}"
+
+
+def _whole_folder_near(directory: Path) -> Path | None:
+    """A folder with data that may be meant: one level down, or of nearly the same name, or the one beside main.py."""
+    below, beside = (
+        sorted(path for path in folder.glob("*") if path.is_dir()) for folder in (directory, directory.parent)
+    )
+    names = difflib.get_close_matches(directory.name, [path.name for path in beside if path != directory])
+    alike = [directory.parent / name for name in names]
+    for folder in (*below, *alike, *([DEFAULT_FOLDER] if directory.name == DEFAULT_FOLDER.name else [])):
+        with contextlib.suppress(UserError):  # one that is damaged is not meant
+            if not missing_files(folder):
+                return folder
+    return None
 
 
 def _test_names(directory: Path) -> list[str]:

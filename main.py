@@ -42,7 +42,7 @@ EXIT_LEAKAGE = 3
 class Common:
     """What every command that trains takes."""
 
-    data_dir: Path = Path("speechesdataset")  # folder with the six data files; built there if none of them exists
+    data_dir: Path = Path("speechesdataset")  # folder with the six data files; the default ones are built if missing
     out: Path = Path("runs")  # folder for results, weights and figures
     seed: int = 0  # seed of initialisation, data order and dropout
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # where to compute; auto takes a GPU if there is one
@@ -119,9 +119,9 @@ class Part1(Training):
         with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, place):
             results = part1(self.recipe, recipe, self.seed, data, place)
         if results:
-            print(part1_text(results, line(Audit(self.data_dir))))
+            text = part1_text(results, line(Audit(self.data_dir)))
             sentence = first_words(data.corpus.test[0].text, 12)
-            finish(self.out, Classify((sentence,), self.out / "classifier.safetensors"))
+            finish(data, text, self.out, Classify((sentence,), self.out / "classifier.safetensors"))
 
 
 @hinted(partial(in_words, "decoder"))
@@ -143,9 +143,10 @@ class Part2(Training):
         with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, place):
             results = part2(self.recipe, recipe, ff_dims, self.seed, data, place, self.n_at_once())
         if results:
-            print(part2_text(results))
             prompt = first_words(data.corpus.train_text[0], 3)
-            finish(self.out, Generate(prompt, self.out / f"decoder-ff{ff_dims[0]}.safetensors"))
+            finish(
+                data, part2_text(results), self.out, Generate(prompt, self.out / f"decoder-ff{ff_dims[0]}.safetensors")
+            )
 
 
 @dataclass(frozen=True)
@@ -200,8 +201,8 @@ class Part3(Explore):
         both = self.alibi == self.regularize
         study = self.study(self.alibi or both, self.regularize or both)
         with self.at_work(study.classifier, self.resume, replace(self, resume=True)) as (data, place):
-            print(part3_text(part3(study, data, place)))
-        finish(self.out, replace(self, seeds=5, resume=False) if self.seeds < 5 else Report(self.data_dir))
+            text = part3_text(part3(study, data, place))
+        finish(data, text, self.out, replace(self, seeds=5, resume=False) if self.seeds < 5 else Report(self.data_dir))
 
 
 @hinted(partial(in_words, "classifier"))
@@ -234,9 +235,8 @@ class Report(Explore):
             page.write_page(results, place.out)
         if self.docs is not None:
             documents.fill_results(self.docs, results)
-        print(page.report_text(results))
-        print(f"The page: {command.out / 'report.html'} and {command.out / 'report.md'}")
-        finish(command.out, self.real() if self.quick else Part1(self.data_dir, recipe="best"))
+        text = f"{page.report_text(results)}\nThe page: {command.out / 'report.html'} and {command.out / 'report.md'}"
+        finish(data, text, command.out, self.real() if self.quick else Part1(self.data_dir, recipe="best"))
 
     def small(self) -> "Report":
         """What --quick runs."""
@@ -284,8 +284,9 @@ class Ablation(Seeds):
             documents.fill_ablation(self.docs, results)
         if self.log is not None:
             documents.log_ablation(self.log, results)
-        print(terminal.ablation_text(results))
-        finish(self.out, Report(self.data_dir, ablation=self.out / "results.json"))
+        finish(
+            data, terminal.ablation_text(results), self.out, Report(self.data_dir, ablation=self.out / "results.json")
+        )
 
 
 @dataclass(frozen=True)
@@ -308,8 +309,7 @@ class Measure(Seeds):
             results = measure(seeds, data, place, line(self), n_workers)
         if self.docs is not None:
             documents.fill_measurement(self.docs, results)
-        print(terminal.measure_text(results))
-        finish(self.out, Part1(self.data_dir, recipe="best"))
+        finish(data, terminal.measure_text(results), self.out, Part1(self.data_dir, recipe="best"))
 
 
 @dataclass(frozen=True)
@@ -460,8 +460,11 @@ def first_words(text: str, n: int) -> str:
     return " ".join(text.split()[:n])
 
 
-def finish(out: Path, then: Command) -> None:
-    """Say where a command has put everything, and the next one to try."""
+def finish(data: "Data", text: str, out: Path, then: Command) -> None:
+    """Say what a command has found in its data, where it has put everything, and the next one to try."""
+    from reporting.terminal import data_line
+
+    print(data_line(data.corpus.about()), text, sep="\n\n")
     pictures = f"; pictures: {out / 'figures'}/" if (out / "figures").exists() else ""
     print(f"Results: {out}/{pictures}")
     print(f"Next: {line(then)}")

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
@@ -28,12 +29,8 @@ def write_bytes(path: Path | str, data: bytes) -> None:
     raises OSError and leaves the old file as it was.
     """
     path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with new_in(path.parent):
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        reason = "a file is in its place" if not isinstance(error, PermissionError) else "no permission to write"
-        raise UserError(f"{path.parent}: cannot be used as a folder ({reason}); choose another") from error
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
@@ -45,6 +42,17 @@ def write_bytes(path: Path | str, data: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+
+
+@contextlib.contextmanager
+def new_in(folder: Path) -> Iterator[None]:
+    """Within it something new is made in `folder`, which is made if it is not there; UserError where it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        reason = "a file is in its place" if not isinstance(error, PermissionError) else "no permission to write"
+        raise UserError(f"{folder}: cannot be used as a folder ({reason}); choose another") from error
 
 
 def _umask() -> int:
@@ -134,7 +142,7 @@ def write_tensors(path: Path | str, tensors: dict[str, Any], description: dict[s
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(description, sort_keys=True)
+    text = json.dumps(description)  # in its own order, which a resumed run goes on with
     checksum = sha256(text.encode() + save(tensors))
     # One entry, for safetensors writes several in an order that changes, and the same model must be the same bytes.
     write_bytes(path, save(tensors, metadata={"description": checksum + text}))

@@ -16,6 +16,8 @@ def files_text(folder: Path, digests: Mapping[str, str]) -> str:
 def render(found: dict[str, Any]) -> str:
     """What `audit` found, as tables and lines for the terminal, the verdict last."""
     verdict = "LEAKAGE: test lines appear in training files" if found["has_leakage"] else "No leakage found"
+    if found["doubt"] and not found["has_leakage"]:
+        verdict = f"Nothing is said of leakage: {found['doubt']}; build it anew, or add what is missing"
     changed = [f"Changed since the manifest was written: {', '.join(found['changed_since_built'])}", ""]
     return terminal_text(
         f"Audit of {found['directory']}",

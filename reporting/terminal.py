@@ -1,7 +1,9 @@
 """Runs to the tables and sentences that the terminal shows."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
+from dataset import About
 from reporting import tables
 from reporting.table import Item, Table, effect, number, numbers, terminal_text, words
 from reporting.wording import duration
@@ -10,6 +12,16 @@ from studies.recipes import RECIPES
 from studies.results import AblationResults, MeasureResults, Part1Results, Part2Results, Part3Results
 from training.machine import distinct_machines
 from training.records import DecoderRun, LanguageScores, Scores
+
+
+def data_line(about: About, n_names: int = 5) -> str:
+    """What the tables below it are of: the folder, how many rows, and the first `n_names` speakers."""
+    folder = Path(about.folder)
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    names, n_rest = about.speakers[:n_names], len(about.speakers) - n_names
+    speakers = ", ".join(names) + (f" and {n_rest} more" if n_rest > 0 else "")
+    rows = f"{about.train_rows:,} training and {about.test_rows:,} test rows"
+    return terminal_text(f"Data: {shown}, {rows} of {len(about.speakers)} speakers: {speakers}")
 
 
 def part1_text(results: Part1Results, audit: str) -> str:

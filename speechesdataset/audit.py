@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from common.files import read_json, read_text, sha256
-from dataset import CLASSIFICATION, TRAIN_TEXT, Corpus, load_corpus, numbered_lines, same_text
+from dataset import CLASSIFICATION, MANIFEST, TRAIN_TEXT, Corpus, load_corpus, numbered_lines, same_text
 from speechesdataset.duplicates import NEAR, closest, normal_words
 from tokenizer import tokenize_all
 
@@ -22,7 +22,7 @@ def audit(directory: Path | str, block_size: int = 32) -> dict[str, Any]:
     """Examine a data folder; what is found, as plain values for audit.json.
 
     Key "leaks" has a sentence for each way in which test material stands in training files, and "has_leakage" says
-    whether there is one. UserError for data that cannot be read at all.
+    whether there is one; "doubt" says why the files may not be all. UserError for data that cannot be read at all.
     """
     corpus = load_corpus(directory)
     train = {
@@ -45,6 +45,7 @@ def audit(directory: Path | str, block_size: int = 32) -> dict[str, Any]:
         "block_size": block_size,
         "has_leakage": bool(leaks),
         "leaks": leaks,
+        "doubt": _doubt(corpus),
         "changed_since_built": _changed(corpus.directory),
         "files": {name: _sizes(words[name], block_size) for name in train | test},
         "classes": _classes(corpus),
@@ -55,6 +56,15 @@ def audit(directory: Path | str, block_size: int = 32) -> dict[str, Any]:
         "unknown_words": _unknown(words),
         "encoding": {name: found for name in train | test if (found := _oddities(corpus.directory / name))},
     }
+
+
+def _doubt(corpus: Corpus) -> str | None:
+    """Why the files may not be all that belong: a build of an earlier version that was killed could leave such."""
+    n_texts, n_classes = len(corpus.test_texts), len(corpus.labels)
+    says_so = (corpus.directory / MANIFEST).exists() or (corpus.directory / "labels.tsv").exists()
+    if says_so or n_texts >= n_classes:
+        return None
+    return f"{n_texts} test texts for {n_classes} classes, and no manifest.json: the folder may be half built"
 
 
 def _sizes(rows: Sequence[Sequence[str]], block_size: int) -> dict[str, Any]:
@@ -247,9 +257,9 @@ def _oddities(path: Path) -> list[dict[str, Any]]:
 
 def _changed(directory: Path) -> list[str]:
     """Files whose SHA-256 is not the one in the manifest."""
-    if not (directory / "manifest.json").is_file():
+    if not (directory / MANIFEST).is_file():
         return []
-    digests = read_json(directory / "manifest.json")["files"]  # load_corpus has checked that it is there
+    digests = read_json(directory / MANIFEST)["files"]  # load_corpus has checked that it is there
     return [name for name, digest in digests.items() if sha256((directory / name).read_bytes()) != digest]
 
 

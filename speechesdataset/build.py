@@ -8,11 +8,27 @@ from pathlib import Path
 from typing import Any
 
 from common.files import UserError, read_text, sha256
-from dataset import missing_files
+from dataset import (
+    CLASSIFICATION,
+    DEFAULT_FOLDER,
+    DEFAULT_TESTS,
+    MANIFEST,
+    TRAIN_TEXT,
+    data_files,
+    missing_files,
+    why_incomplete,
+)
 from speechesdataset.presidents import choose
 from speechesdataset.split import Speaker, Split, make_folder
 
 DEFAULT_SPEAKERS = ["obama", "wbush", "hbush"]  # labels 0, 1, 2
+DEFAULT_FILES = {
+    *CLASSIFICATION,
+    TRAIN_TEXT,
+    *(f"test_LM_{name}.txt" for name in DEFAULT_TESTS),
+    "labels.tsv",
+    MANIFEST,
+}
 DEFAULT_CHECKSUM = "a0926706678c44c2c6034f31d03a8e6cc50194cdf52a731ca4f92695254ae622"
 
 
@@ -95,17 +111,13 @@ def _is_prose(text: str) -> bool:
 
 
 def ensure_data(directory: Path | str) -> None:
-    """Build the default data where `directory` has none, saying so; UserError where some of the files are missing."""
+    """Build the default data in their folder, beside main.py, if they are not there, saying so, or go on where that was
+    cut short; UserError for any other folder that lacks files: one that is meant is never taken for a new one."""
     directory = Path(directory)
     if not missing_files(directory):
         return
-    if directory.exists() and not directory.is_dir():
-        raise UserError(f"{directory}: is a file; --data-dir takes a folder")
-    own = [path.name for path in directory.glob("*") if path.suffix in (".tsv", ".txt") or path.name == "manifest.json"]
-    if own:
-        missing = ", ".join(missing_files(directory))
-        raise UserError(
-            f"{directory}: {missing} missing, next to {', '.join(sorted(own)[:3])}; add it or clear the folder"
-        )
+    strangers = set(data_files(directory)) - DEFAULT_FILES
+    if directory.resolve() != DEFAULT_FOLDER or strangers:
+        raise UserError(why_incomplete(directory))
     print(f"{directory}: no data yet; building it from State of the Union addresses", file=sys.stderr)
     build(directory)

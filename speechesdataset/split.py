@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from common.files import UserError, sha256, write_bytes
+from common.locks import FolderLock
+from dataset import MANIFEST
 from speechesdataset.duplicates import closest, normal_words
 from tokenizer import ABBREVIATIONS
 
@@ -45,7 +48,7 @@ def make_folder(
         "files": digests,
     }
     text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    write_folder(out, files | {"manifest.json": text.encode()})
+    write_folder(out, files | {MANIFEST: text.encode()})
     return manifest
 
 
@@ -173,22 +176,44 @@ def _lines(lines: Iterable[str]) -> bytes:
 
 
 def write_folder(directory: Path, files: Mapping[str, bytes]) -> None:
-    """Write `files` into `directory`, all or none; UserError where a file of these names has other content."""
+    """Write `files` into `directory`, all or none; UserError where a file of these names has other content.
+
+    A new folder is made beside its place and takes its name in one step, so that not even a kill leaves half of it. In
+    a folder that holds something, files come one after the other, the manifest first: it tells what is missing.
+    """
+    directory = directory.resolve()
     if directory.exists() and not directory.is_dir():
         raise UserError(f"{directory}: is a file; choose a folder")
-    foreign = [path.name for path in directory.glob("test_LM_*.txt") if path.name not in files]
-    foreign += [
-        name for name, data in files.items() if (path := directory / name).exists() and path.read_bytes() != data
-    ]
-    if foreign:
-        raise UserError(
-            f"{directory}: {', '.join(sorted(foreign))} there already, with other content; choose another folder"
-        )
-    new = [name for name in files if not (directory / name).exists()]
+    with FolderLock(directory, wait=True):
+        foreign = [path.name for path in directory.glob("test_LM_*.txt") if path.name not in files]
+        foreign += [
+            name for name, data in files.items() if (path := directory / name).exists() and path.read_bytes() != data
+        ]
+        if foreign:
+            raise UserError(
+                f"{directory}: {', '.join(sorted(foreign))} there already, with other content; choose another folder"
+            )
+        new = sorted((name for name in files if not (directory / name).exists()), key=lambda name: name != MANIFEST)
+        beside = not directory.exists()
+        built = (directory.parent if beside else directory) / f".{directory.name}.building"
+        try:
+            shutil.rmtree(built, ignore_errors=True)  # of a process that was killed
+            for name in new:
+                write_bytes(built / name, files[name])
+            if beside:
+                built.rename(directory)
+            else:
+                _move(new, built, directory)
+        finally:
+            shutil.rmtree(built, ignore_errors=True)
+
+
+def _move(names: Sequence[str], source: Path, target: Path) -> None:
+    """Move files to another folder, all or none."""
     try:
-        for name in new:
-            write_bytes(directory / name, files[name])
+        for name in names:
+            (source / name).rename(target / name)
     except BaseException:
-        for name in new:
-            (directory / name).unlink(missing_ok=True)
+        for name in names:
+            (target / name).unlink(missing_ok=True)
         raise

@@ -8,53 +8,75 @@ import pickle
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import torch
-from tqdm import tqdm
 
 from common.files import Interrupted
 from dataset import Data
 from training.processes import keep_freed_memory
+from training.progress import Tally, say
 from training.recipe import Run
 from training.records import TrainedRun
-from training.runs import Place, collect_metrics, perform
+from training.runs import Place, collect_metrics, perform, recorded
 
-Item = TypeVar("Item")
+FEW = 4  # runs
+
+
+class Named(Protocol):
+    """A run, or whatever else is done in a piece and has a name."""
+
+    @property
+    def name(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=Named)
 Found = TypeVar("Found")
 
 
 def perform_all(runs: Sequence[Run], data: Data, place: Place, n_workers: int) -> list[TrainedRun]:
-    """The records of `runs`."""
+    """The records of `runs`: those that are there, and of the others those that are trained now. Of few runs every
+    measurement is told as it comes, of many only that they are done."""
+    there = {run: record for run in runs if (record := recorded(run, data, place))}
+    rest = [run for run in runs if run not in there]
+    if there:
+        say(f"{place.out}: {len(there)} of {len(runs)} runs are there already")
+    job = functools.partial(perform, data=data, place=place, told=len(rest) <= FEW)
     try:
-        found = share_out(functools.partial(perform, data=data, place=place), runs, n_workers, "runs")
-        return [record for record in found if record]  # none of another than the first of several processes
+        found = zip(rest, share_out(job, rest, n_workers, "runs"))
+        there |= {run: record for run, record in found if record}  # none but in the first of several processes
+        return [there[run] for run in runs if run in there]
     finally:
         collect_metrics(place)  # of workers that finish at the same time, one may have missed the other's
 
 
 def share_out(job: Callable[[Item], Found], items: Sequence[Item], n_workers: int, label: str) -> list[Found]:
-    """job(item) of every item, in order. Each is computed by as many threads as this process has, `n_workers` at a time
-    in processes of their own, so that the numbers are the same whatever the number of workers.
+    """job(item) of every item, in order, and a line when each is done. Each is computed by as many threads as this
+    process has, `n_workers` at a time in processes of their own, so that the numbers are the same whatever the number
+    of workers.
 
     `job` must be picklable; it travels as bytes,
     for tensors that travel through shared memory leave a traceback when their receiver is stopped on the way.
 
     A failure, Ctrl-C or SIGTERM stops the workers, whose runs in training save first, and is raised here.
     """
-    n_workers = min(n_workers, len(items))
+    n_workers, tally = min(n_workers, len(items)), Tally(label, len(items))
     if n_workers <= 1:
-        return [job(item) for item in tqdm(items, desc=label, unit="run", disable=None)]
+        return [_counted(tally, item, job(item)) for item in items]
     context, threads = multiprocessing.get_context("spawn"), (torch.get_num_threads(),)
     with (
         _terminated_as_interrupted(),
         ProcessPoolExecutor(n_workers, context, initializer=_start_worker, initargs=threads) as pool,
     ):
         try:
-            sent = functools.partial(_call, pickle.dumps(job))
-            return list(tqdm(pool.map(sent, items), total=len(items), desc=label, unit="run", disable=None))
+            sent: Callable[[Item], Found] = functools.partial(_call, pickle.dumps(job))
+            with _ctrl_c_held():
+                futures = {pool.submit(sent, item): item for item in items}
+            for future in as_completed(futures):
+                _counted(tally, futures[future], future.result())
+            return [future.result() for future in futures]
         except BrokenProcessPool as error:
             raise Interrupted("a worker process was killed") from error
         except BaseException:
@@ -66,7 +88,26 @@ def share_out(job: Callable[[Item], Found], items: Sequence[Item], n_workers: in
             raise
 
 
-def _call(job: bytes, item: Item) -> object:
+def _counted(tally: Tally, item: Named, result: Found) -> Found:
+    tally.done(item.name)
+    return result
+
+
+@contextlib.contextmanager
+def _ctrl_c_held() -> Iterator[None]:
+    """Within it Ctrl-C waits, here and, for ever, in the processes that are started: it goes to every process of a
+    terminal, and one that is still importing would answer with a traceback. The parent answers for them."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _call(job: bytes, item: Named) -> Any:
     """job(item) in a worker; the bytes are those that `share_out` has just made, never a file's."""
     return pickle.loads(job)(item)
 
@@ -74,7 +115,7 @@ def _call(job: bytes, item: Item) -> object:
 def _start_worker(n_threads: int) -> None:
     keep_freed_memory()
     torch.set_num_threads(n_threads)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to every process; outside training the parent answers it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be held
     parent = multiprocessing.parent_process()
     assert parent is not None
 

@@ -3,8 +3,10 @@
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 
+import msgspec
 import torch
 
 from common.files import Interrupted, UserError, write_json
@@ -12,7 +14,7 @@ from dataset import Data, load_data
 from speechesdataset.build import ensure_data
 from training.machine import machine
 from training.processes import first_process_first, pick_device, process
-from training.runs import Place, open_place
+from training.runs import Place, claim_place, open_place
 
 
 @contextlib.contextmanager
@@ -39,9 +41,10 @@ def workplace(
     with first_process_first():
         ensure_data(data_dir)
         data = load_data(data_dir, block_size, share=share)
-        place = Place(out, where) if resume is None else open_place(out, where, plain, resume)
+        plain["data"] = asdict(data.corpus.about())
+        place = claim_place(out, where) if resume is None else open_place(out, where, plain, resume)
     if resume is None:
-        plain = {**plain, "machine": machine()}
+        plain["machine"] = msgspec.to_builtins(machine())
         if not config.exists():
             write_json(config, plain)
     try:

@@ -14,13 +14,13 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from common.files import Interrupted, UserError
 from common.randomness import derived_seed
 from training.checkpoint import Checkpoints, Measurement, State
 from training.optimizer import make_optimizer, set_learning_rate
 from training.processes import others_alive, process, stop_signals, sum_over_processes
+from training.progress import Progress
 from training.recipe import TrainingConfig
 
 
@@ -48,9 +48,11 @@ def train(
     checkpoints: Checkpoints | None = None,
     on_measurement: Callable[[list[Measurement]], None] | None = None,
     label: str = "training",
+    told: bool = True,
 ) -> tuple[list[Measurement], float]:
     """Train the task's model in place; returns the measurements and the seconds spent in training steps.
 
+    Measurements are `told` on standard error, under this `label`, as they come.
     If there is a checkpoint, the run goes on from there (UserError if it is damaged or of another run). Measuring is
     outside the timer and cannot touch the training: it runs in eval mode, on one process, without gradients.
     Interrupted, with a checkpoint, when a signal asks to stop or another process dies; UserError when the loss is lost.
@@ -59,7 +61,7 @@ def train(
     optimizer, n_steps = make_optimizer(task.model, config), len(task.plan)
     state = checkpoints.restore(task.model, optimizer) if checkpoints else State()
     model = callable_for_loss(task, config, world_size)
-    with Progress(label, n_steps, state.step, shown=rank == 0) as progress, stop_signals() as stopped:
+    with Progress(label, n_steps, state.step, rank == 0, told) as progress, stop_signals() as stopped:
         while state.step < n_steps:
             started = time.perf_counter()
             torch.manual_seed(derived_seed(seed, "dropout", state.step, rank))
@@ -108,26 +110,6 @@ def callable_for_loss(task: Task, config: TrainingConfig, world_size: int) -> nn
         with others_alive():
             model = nn.parallel.DistributedDataParallel(model)
     return model
-
-
-class Progress:
-    """A bar on the terminal, with the latest measurement."""
-
-    def __init__(self, label: str, n_steps: int, first: int, shown: bool) -> None:
-        disable = None if shown else True  # None: only where there is a terminal
-        self.bar = tqdm(total=n_steps, initial=first, desc=label, unit="step", disable=disable, leave=False)
-
-    def __enter__(self) -> "Progress":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.bar.close()
-
-    def step(self) -> None:
-        self.bar.update()
-
-    def show(self, measurement: Measurement) -> None:
-        self.bar.set_postfix({k: f"{v:.4g}" for k, v in measurement.items() if isinstance(v, float)})
 
 
 class WithLoss(nn.Module):

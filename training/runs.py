@@ -4,7 +4,7 @@ import itertools
 import json
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -13,6 +13,7 @@ import torch
 
 from common.checks import first_difference
 from common.files import UserError, read_as, write_json, write_text
+from common.locks import FolderLock
 from dataset import Data, validation_split, validation_text
 from training.checkpoint import Checkpoints, Measurement
 from training.loop import train
@@ -43,6 +44,11 @@ class Place:
 
     out: Path
     device: torch.device
+    lock: FolderLock | None = field(default=None, compare=False, repr=False)  # that this process alone writes there
+
+    def __reduce__(self) -> tuple[type["Place"], tuple[Path, torch.device]]:
+        """What workers get: the lock stays with the process that holds it."""
+        return Place, (self.out, self.device)
 
     def weights(self, run: Run) -> Path:
         return self.out / f"{run.name}.safetensors"
@@ -54,14 +60,21 @@ class Place:
         return self.out / "runs" / f"{run.name}.checkpoint.safetensors"
 
 
+def claim_place(out: Path, device: torch.device) -> Place:
+    """A folder for runs in which no other process writes as long as the place is kept; UserError, which says who does,
+    if one does already. Of several processes that train together the first holds it."""
+    return Place(out, device, FolderLock(out) if process()[0] == 0 else None)
+
+
 def open_place(out: Path, device: torch.device, settings: dict[str, Any], resume: bool) -> Place:
     """A folder for new runs, or, to resume, the folder with its unfinished ones; config.json says what is run there.
 
     Runs that a folder already holds are never written over: without `resume` the whole folder is set aside under the
     next free number. Only the first of several processes touches the disk.
     """
+    place = claim_place(out, device)
     if process()[0] > 0:
-        return Place(out, device)
+        return place
     for leftover in out.rglob(".*.tmp") if resume else ():  # of a process that was killed while it wrote
         leftover.unlink()
     if (out / "config.json").exists() and not resume:
@@ -72,11 +85,12 @@ def open_place(out: Path, device: torch.device, settings: dict[str, Any], resume
         print(f"{out}: nothing to resume there; starting from the beginning", file=sys.stderr)
     if not (out / "config.json").exists():
         write_json(out / "config.json", {**settings, "machine": machine()})
-    return Place(out, device)
+    return place
 
 
-def perform(run: Run, data: Data, place: Place) -> TrainedRun | None:
+def perform(run: Run, data: Data, place: Place, told: bool = True) -> TrainedRun | None:
     """Train and measure `run`, or go on with it where it was interrupted, or read its record if it is finished.
+    Its measurements are `told` as they come.
 
     Of processes that train together, only the first measures and writes; the others return None.
     """
@@ -93,6 +107,7 @@ def perform(run: Run, data: Data, place: Place) -> TrainedRun | None:
         Checkpoints(place.checkpoint(run), {**identity, "machine": msgspec.to_builtins(machine())}),
         on_measurement=lambda history: write_metrics(place, run, history),
         label=run.name,
+        told=told,
     )
     if process()[0]:
         return None

@@ -1,5 +1,6 @@
 """Files are written whole or not at all, and what is wrong with one is said in one line that names it."""
 
+import json
 import math
 import os
 import stat
@@ -238,8 +239,15 @@ def test_tensors_and_their_description_come_back_as_they_were(tmp_path: Path) ->
 def test_the_same_model_is_the_same_bytes(tmp_path: Path) -> None:
     one, two = torch.ones(2), torch.zeros(3)
     write_tensors(tmp_path / "a", {"one": one, "two": two}, {"x": 1, "y": {"p": 2, "q": 3}})
-    write_tensors(tmp_path / "b", {"two": two, "one": one}, {"y": {"q": 3, "p": 2}, "x": 1})
+    write_tensors(tmp_path / "b", {"two": two, "one": one}, {"x": 1, "y": {"p": 2, "q": 3}})
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_a_description_keeps_its_order(tmp_path: Path) -> None:
+    """What a resumed run writes of its measurements is in the order of one that never stopped."""
+    write_tensors(tmp_path / "a", {}, {"step": 3, "history": [{"epoch": 1, "accuracy": 2.0}]})
+    _, description = read_tensors(tmp_path / "a")
+    assert json.dumps(description) == '{"step": 3, "history": [{"epoch": 1, "accuracy": 2.0}]}'
 
 
 def test_tensors_that_are_missing_foreign_or_altered_are_refused(tmp_path: Path) -> None:

@@ -10,11 +10,13 @@ import os
 import platform
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -569,12 +571,24 @@ def test_results_are_the_same_for_every_number_of_workers(data: Data, tmp_path: 
     assert found[0] == found[1]
 
 
-def trouble(item: str) -> str:
-    if item == "killed":
+@dataclass(frozen=True)
+class Item:
+    """What is done in a worker; it raises its error, if it has one."""
+
+    name: str
+    error: BaseException | None = None
+
+
+def items(n: int) -> list[Item]:
+    return [Item(str(number)) for number in range(n)]
+
+
+def trouble(item: Item) -> str:
+    if item.name == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
-    if item == "bad":
+    if item.name == "bad":
         raise UserError("bad item")
-    return item
+    return item.name
 
 
 @pytest.mark.processes
@@ -584,17 +598,17 @@ def test_trouble_in_a_worker_is_trouble_here(
 ) -> None:
     monkeypatch.setattr(workers.multiprocessing, "get_context", lambda _method: server)  # starts quicker
     with pytest.raises(error):
-        share_out(trouble, ["good", item, "good"], 2, "items")
+        share_out(trouble, [Item("good"), Item(item), Item("well")], 2, "items")
 
 
-def in_shared_memory(tensor: torch.Tensor, _item: int) -> bool:
+def in_shared_memory(tensor: torch.Tensor, _item: Item) -> bool:
     return tensor.is_shared()
 
 
 @pytest.mark.processes
 def test_what_workers_get_is_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workers.multiprocessing, "get_context", lambda _method: server)
-    assert share_out(functools.partial(in_shared_memory, torch.zeros(3)), [0, 1], 2, "items") == [False, False]
+    assert share_out(functools.partial(in_shared_memory, torch.zeros(3)), items(2), 2, "items") == [False, False]
 
 
 class Pool:
@@ -605,6 +619,7 @@ class Pool:
     def __init__(self, n_workers: int, context: Any, initializer: Any, initargs: Any) -> None:
         self.settings = (n_workers, context.get_start_method(), initializer, initargs)
         self.shut_down: list[dict[str, bool]] = []
+        self.held: list[bool] = []
         self.made.append(self)
 
     def __enter__(self) -> "Pool":
@@ -613,8 +628,14 @@ class Pool:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def map(self, function: Any, items: Any) -> Iterator[Any]:
-        return map(function, items)
+    def submit(self, function: Any, item: Any) -> Future[Any]:
+        future: Future[Any] = Future()
+        self.held.append(signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, ()))
+        try:
+            future.set_result(function(item))
+        except BaseException as error:
+            future.set_exception(error)
+        return future
 
     def shutdown(self, **how: bool) -> None:
         self.shut_down.append(how)
@@ -627,10 +648,10 @@ def pools(monkeypatch: pytest.MonkeyPatch) -> list[Pool]:
     return Pool.made
 
 
-def raised(item: Any) -> Any:
-    if isinstance(item, BaseException):
-        raise item
-    return f"did {item}"
+def raised(item: Item) -> str:
+    if item.error is not None:
+        raise item.error
+    return f"did {item.name}"
 
 
 def test_workers_are_as_many_as_asked_and_have_the_threads_of_their_parent(
@@ -638,13 +659,25 @@ def test_workers_are_as_many_as_asked_and_have_the_threads_of_their_parent(
 ) -> None:
     threads(3)
     expected = ["did 0", "did 1", "did 2"]
-    assert share_out(raised, [0, 1, 2], 2, "items") == expected
-    assert share_out(raised, [0, 1, 2], 9, "items") == expected
+    assert share_out(raised, items(3), 2, "items") == expected
+    assert share_out(raised, items(3), 9, "items") == expected
     assert [pool.settings for pool in pools] == [(n, "spawn", workers._start_worker, (3,)) for n in (2, 3)]
     assert [pool.shut_down for pool in pools] == [[], []]
-    for items, n_workers in (([0, 1, 2], 1), ([0], 5), ([], 2)):  # in this process
-        assert share_out(lambda item: raised(item), items, n_workers, "items") == expected[: len(items)]
+    assert [pool.held for pool in pools] == [[True] * 3] * 2  # workers start with the first item
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    for n_items, n_workers in ((3, 1), (1, 5), (0, 2)):  # in this process
+        assert share_out(lambda item: raised(item), items(n_items), n_workers, "items") == expected[:n_items]
     assert len(pools) == 2
+
+
+def test_ctrl_c_means_nothing_to_a_worker_that_is_still_importing() -> None:
+    with workers._ctrl_c_held():
+        code = "import sys, time; print('up', flush=True); time.sleep(0.2); print('there', flush=True)"
+        process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    process.send_signal(signal.SIGINT)
+    assert (process.communicate(), process.returncode) == ((b"there\n", b""), 0)
 
 
 class Worker:
@@ -672,7 +705,7 @@ def test_an_error_stops_all_workers_and_is_raised_here(
     monkeypatch.setattr(multiprocessing, "active_children", alive)
     broken = isinstance(error, BrokenProcessPool)
     with pytest.raises(Interrupted if broken else type(error)) as caught:
-        share_out(raised, [0, error], 2, "items")
+        share_out(raised, [Item("0"), Item("1", error)], 2, "items")
     assert str(caught.value) == ("a worker process was killed" if broken else str(error))
     assert pools[0].shut_down == ([] if broken else [{"wait": False, "cancel_futures": True}])
     assert [worker.told for worker in workers] == [[] if broken else ["terminate", 0.2] * 2] * 2
@@ -727,7 +760,8 @@ def test_a_worker_keeps_its_memory_takes_its_threads_and_dies_with_its_parent(
 def test_all_runs_are_performed_and_their_measurements_gathered_at_last(
     place: Place, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def performed(run: Run, data: Data, place: Place) -> dict[str, Any]:
+    def performed(run: Run, data: Data, place: Place, told: bool) -> dict[str, Any]:
+        assert told
         (place.out / "runs").mkdir(exist_ok=True)
         (place.out / "runs" / f"{run.name}.metrics.jsonl").write_text(f"{run.name}\n")  # another misses it
         if run.name == "bad":
@@ -742,7 +776,23 @@ def test_all_runs_are_performed_and_their_measurements_gathered_at_last(
     assert (place.out / "metrics.jsonl").read_text() == "bad\nclassifier\ndecoder\n"
 
 
-def threads_here(_item: int) -> int:
+def test_what_is_done_is_told_and_what_was_done_before_is_not_done_again(
+    place: Place, data: Data, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = [replace(DECODER, name=f"run {number}") for number in range(6)]
+    monkeypatch.setattr(workers, "recorded", lambda run, *_: {"kept": run.name} if run is wanted[1] else None)
+    monkeypatch.setattr(workers, "perform", lambda run, data, place, told: {"trained": run.name, "told": told})
+    found: list[Any] = perform_all(wanted, data, place, 1)
+    assert found[1] == {"kept": "run 1"}
+    assert [record["trained"] for record in found[:1] + found[2:]] == [f"run {number}" for number in (0, 2, 3, 4, 5)]
+    assert [record["told"] for record in found[:1] + found[2:]] == [False] * 5  # five are many
+    said = capsys.readouterr().err.splitlines()
+    assert said[0] == f"{place.out}: 1 of 6 runs are there already"
+    assert said[1] == "runs: 1 of 5 done (run 0); about 0 s left"
+    assert said[-1] == "runs: 5 of 5 done (run 5)"
+
+
+def threads_here(_item: Item) -> int:
     return torch.get_num_threads()
 
 
@@ -752,7 +802,7 @@ def test_a_worker_computes_with_the_threads_of_its_parent(
 ) -> None:
     monkeypatch.setattr(workers.multiprocessing, "get_context", lambda _method: server)
     threads(3)
-    assert share_out(threads_here, [0, 1], 2, "items") == [3, 3]
+    assert share_out(threads_here, items(2), 2, "items") == [3, 3]
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:
@@ -784,16 +834,16 @@ def test_ctrl_c_stops_the_workers_and_they_take_up_nothing_else(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(workers.multiprocessing, "get_context", lambda _method: server)
-    items = [tmp_path / str(number) for number in range(8)]
+    signs = [tmp_path / str(number) for number in range(8)]
 
     def interrupt() -> None:
-        while not items[0].exists() or not items[1].exists():
+        while not signs[0].exists() or not signs[1].exists():
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        share_out(until_stopped, items, 2, "items")
+        share_out(until_stopped, signs, 2, "items")
     assert not multiprocessing.active_children()
 
 

@@ -21,13 +21,14 @@ import torch
 import torch.nn.functional as F
 from launch import group
 from torch import Tensor, nn
+from tqdm import tqdm
 
 import training.checkpoint
 import training.optimizer
 import training.weights
 from common.files import Interrupted, UserError, read_json, read_tensors, write_json, write_tensors
 from common.randomness import derived_seed
-from training import loop, processes
+from training import loop, processes, progress
 from training.loop import WithLoss, training_step
 from training.optimizer import make_optimizer, rate_factor
 from training.recipe import TrainingConfig
@@ -561,7 +562,6 @@ class Bar:
 
     def __init__(self, **settings: Any) -> None:
         self.settings, self.n_updates = settings, 0
-        self.shown: list[dict[str, str]] = []
 
     def close(self) -> None:
         pass
@@ -569,23 +569,23 @@ class Bar:
     def update(self) -> None:
         self.n_updates += 1
 
-    def set_postfix(self, shown: dict[str, str]) -> None:
-        self.shown.append(shown)
+    write = staticmethod(tqdm.write)
 
 
 def bars_of_training(monkeypatch: pytest.MonkeyPatch) -> list[Bar]:
     bars: list[Bar] = []
 
-    def tqdm(**settings: Any) -> Bar:
-        bars.append(Bar(**settings))
-        return bars[-1]
+    class Kept(Bar):
+        def __init__(self, **settings: Any) -> None:
+            super().__init__(**settings)
+            bars.append(self)
 
-    monkeypatch.setattr(loop, "tqdm", tqdm)
+    monkeypatch.setattr(progress, "tqdm", Kept)
     return bars
 
 
-def test_the_bar_begins_where_the_run_does_and_shows_its_numbers(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_bar_begins_where_the_run_does_and_its_numbers_stand_above_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bars = bars_of_training(monkeypatch)
 
@@ -604,7 +604,10 @@ def test_the_bar_begins_where_the_run_does_and_shows_its_numbers(
         {"total": 5, "initial": 3, **expected},
     ]
     assert [bar.n_updates for bar in bars] == [3, 2]
-    assert [bar.shown for bar in bars] == [[{"loss": "0.6667"}]] * 2
+    assert capsys.readouterr().err.splitlines() == [
+        "a run: step 3 of 3, loss 0.6667",
+        "a run: step 5 of 5, loss 0.6667",
+    ]
 
 
 def test_measuring_more_often_changes_nothing() -> None:

@@ -1,0 +1,88 @@
+"""What is said on standard error while one waits: a line for whatever is done, with what is left, and a bar for the
+steps of a training where there is a terminal. A log gets the lines, too: there they are all that shows life."""
+
+import multiprocessing
+import sys
+import time
+from typing import Any
+
+from tqdm import tqdm
+
+
+def say(line: str) -> None:
+    """A line on standard error, above the bar if there is one."""
+    if sys.stderr is not None:  # as it is where it was closed
+        tqdm.write(line, file=sys.stderr)
+
+
+class Tally:
+    """How many of some things are done, in a line for each."""
+
+    def __init__(self, label: str, total: int) -> None:
+        self.label, self.total, self.n_done = label, total, 0
+        self.started = time.monotonic()
+
+    def done(self, name: str) -> None:
+        """Another one is done."""
+        self.n_done += 1
+        left = remaining(self.started, self.n_done, self.total)
+        say(f"{self.label}: {self.n_done} of {self.total} done ({name}){left}")
+
+
+class Progress:
+    """The steps of a training: a bar on the terminal, and a line for each measurement if they are `told`."""
+
+    def __init__(self, label: str, n_steps: int, first: int, shown: bool, told: bool = True) -> None:
+        self.label, self.n_steps, self.first, self.at = label, n_steps, first, first
+        self.told = shown and told
+        self.started = time.monotonic()
+        alone = multiprocessing.parent_process() is None  # the bars of several workers would hide each other
+        disable = None if shown and alone else True  # None: only where there is a terminal
+        self.bar = tqdm(total=n_steps, initial=first, desc=label, unit="step", disable=disable, leave=False)
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.close()
+
+    def step(self) -> None:
+        self.at += 1
+        self.bar.update()
+
+    def show(self, measurement: dict[str, Any]) -> None:
+        if self.told:
+            left = remaining(self.started, self.at - self.first, self.n_steps - self.first)
+            say(f"{self.label}: {in_words(measurement, self.at / self.n_steps)}{left}")
+
+
+def in_words(measurement: dict[str, Any], share: float) -> str:
+    """A measurement in short, for narrow terminals, made when `share` of the training was over; a whole number in it
+    counts epochs or iterations."""
+    words = []
+    for name, value in measurement.items():
+        if isinstance(value, int):
+            words.append(f"{name} {value} of {round(value / share)}")
+        elif name == "perplexity":
+            tests = [number for text, number in value.items() if text != "train"] or [value["train"]]
+            words.append(f"test perplexity {min(tests):.4g} to {max(tests):.4g}")
+        elif name.endswith("_accuracy"):
+            words.append(f"{name.removesuffix('_accuracy')} {value:.1f}%")
+        elif isinstance(value, float):
+            words.append(f"{name.removeprefix('train_')} {value:.4g}")
+    return ", ".join(words)
+
+
+def remaining(started: float, n_done: int, total: int) -> str:
+    """How long the rest will take if it goes on as since `started`, a reading of the monotonic clock."""
+    if n_done >= total:
+        return ""
+    return f"; about {duration((time.monotonic() - started) / n_done * (total - n_done))} left"
+
+
+def duration(seconds: float) -> str:
+    """A time as people say it."""
+    minutes = round(seconds / 60)
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
