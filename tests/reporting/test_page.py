@@ -228,8 +228,8 @@ def test_the_last_section_says_what_was_run_on_what(results: dict[str, Any]) -> 
         "might have given. 'Over test items' the pairs are the test rows, each with its mean over seeds: what other "
         "rows might have given. A run that ends at chance is counted like every other.",
         "A perplexity scores every token of a file once: nats are summed, divided once and exponentiated last.",
-        "The parts by themselves: python main.py part1 --data-dir some/data; python main.py part2 --data-dir some/data; "
-        "python main.py part3 --seeds 3 --data-dir some/data. An interrupted report goes on where it was when it is "
+        "The parts by themselves: python main.py part1 --data-dir some/data; python main.py part2 --data-dir some/data;"
+        " python main.py part3 --seeds 3 --data-dir some/data. An interrupted report goes on where it was when it is "
         "started again.",
     ]
     other = MACHINE | {"commit": "fedcba", "processor": "Acme 8000", "torch": "2.5", "threads": 2}
