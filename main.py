@@ -3,8 +3,12 @@
 Only what the parser needs is imported above; each command imports its own modules, so that --help comes at once.
 """
 
+from common.interruption import answer_at_once
+
+if __name__ == "__main__":
+    answer_at_once()  # Ctrl-C, before the imports that take time
+
 import os
-import signal
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -12,11 +16,6 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
-
-from common.interruption import end_at_once
-
-if __name__ == "__main__" and signal.getsignal(signal.SIGINT) == signal.default_int_handler:
-    signal.signal(signal.SIGINT, end_at_once)  # before the imports that take time
 
 import tyro
 
@@ -54,7 +53,7 @@ class Common:
         """The data and the place of the runs; `again` is the command that goes on if it is interrupted."""
         from studies.workplace import workplace
 
-        check(self, "at least 1", "threads")
+        check(self, "from 1 to 1000", "threads")
         settings = {"command": type(self).__name__.lower(), **asdict(self), "settings": asdict(recipe)}
         return workplace(
             *(self.data_dir, self.out, recipe.architecture.block_size, self.device, self.threads),
@@ -63,7 +62,7 @@ class Common:
 
     def n_at_once(self) -> int:
         """How many runs have the threads that the command gives each for themselves."""
-        check(self, "at least 1", "threads")
+        check(self, "from 1 to 1000", "threads")
         return max(1, (os.cpu_count() or 1) // self.threads)
 
 
@@ -161,7 +160,7 @@ class Seeds(Common):
         """The seeds, and how many of the runs share the machine."""
         from studies.workplace import paired_seeds
 
-        check(self, "at least 1", "seeds", "workers")
+        check(self, "from 1 to 1000", "seeds", "workers")
         return paired_seeds(self.seed, self.seeds), self.workers or self.n_at_once()
 
 

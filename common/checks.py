@@ -6,11 +6,15 @@ from typing import Any, Literal
 
 from common.files import UserError
 
-Rule = Literal["at least 0", "at least 1", "above 0", "from 0 to 1", "above 0 and at most 1", "from 0 to below 1"]
+Number = Literal["above 0", "from 0 to 1", "above 0 and at most 1", "from 0 to below 1"]
+Rule = Literal[Number, "at least 0", "at least 1", "from 0 to 1000", "from 1 to 1000"]
+LARGEST = 10**6  # of whole numbers: more would fill the memory before anything is computed
 
 _HOLDS: dict[Rule, Callable[[float], bool]] = {
     "at least 0": lambda value: value >= 0,
     "at least 1": lambda value: value >= 1,
+    "from 0 to 1000": lambda value: 0 <= value <= 1000,
+    "from 1 to 1000": lambda value: 1 <= value <= 1000,
     "above 0": lambda value: value > 0,
     "from 0 to 1": lambda value: 0 <= value <= 1,
     "above 0 and at most 1": lambda value: 0 < value <= 1,
@@ -27,6 +31,8 @@ def check(settings: Any, rule: Rule, *names: str) -> None:
         value = getattr(settings, name)
         if value is not None and not (math.isfinite(value) and _HOLDS[rule](value)):
             raise UserError(f"{name} is {value}; it must be {rule}")
+        if isinstance(value, int) and value > LARGEST:
+            raise UserError(f"{name} is {value}; it must be at most {LARGEST:,}")
 
 
 def first_difference(there: Any, here: Any, name: str = "it") -> str:

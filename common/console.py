@@ -1,14 +1,17 @@
 """The terminal that a command is started from: its streams, and the one line that says what went wrong."""
 
+import contextlib
 import io
 import os
 import re
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 
 from common.environment import rank
 from common.files import Interrupted, UserError
-from common.interruption import EXIT_INTERRUPTED, interruptible
+from common.interruption import EXIT_INTERRUPTED, interrupt
 
 EXIT_FAILED, EXIT_BAD_USE = 1, 2
 
@@ -37,6 +40,20 @@ def answer(work: Callable[[], int]) -> int:
         if not (isinstance(error, MemoryError) or re.search("allocate memory|out of memory|Storage size", str(error))):
             raise
         return complain("not enough memory for these sizes; choose a smaller model, batch or block", EXIT_FAILED)
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[None]:
+    """Within it, Ctrl-C is answered by `interrupt`, unless who started this process wants it to be ignored."""
+    before = signal.getsignal(signal.SIGINT)
+    answered = before != signal.SIG_IGN and threading.current_thread() is threading.main_thread()
+    if answered:
+        signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        if answered:
+            signal.signal(signal.SIGINT, before)
 
 
 def complain(message: str, code: int) -> int:

@@ -65,7 +65,8 @@ class DecoderConfig(TransformerConfig):
 def check_architecture(config: TransformerConfig) -> None:
     """UserError for what cannot be in a TransformerConfig, or one of those made from it."""
     check(config, "at least 1", "n_embd", "n_head", "block_size")
-    check(config, "at least 0", "n_layer", "ff_dim", "window", "alibi_slope_scale", "layer_scale", "n_spellings")
+    check(config, "from 0 to 1000", "n_layer")
+    check(config, "at least 0", "ff_dim", "window", "alibi_slope_scale", "layer_scale", "n_spellings")
     check(config, "from 0 to below 1", "dropout", "embedding_dropout", "drop_path")
     if config.n_embd % config.n_head:
         raise UserError(f"n_embd {config.n_embd} is not a multiple of n_head {config.n_head}")
@@ -87,7 +88,7 @@ def check_architecture(config: TransformerConfig) -> None:
 
 def check_head(config: ClassifierConfig) -> None:
     """UserError for what cannot be in what stands on top of an encoder."""
-    check(config, "at least 1", "n_members")
+    check(config, "from 1 to 1000", "n_members")
     check(config, "at least 0", "head_dim")
     if config.batch_norm and not config.head_dim:
         raise UserError("batch_norm stands after the first of two layers of the head, and head_dim 0 has one layer")

@@ -6,6 +6,7 @@ pictures inside, which needs nothing from outside.
 
 import base64
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -207,9 +208,9 @@ def methods(results: ReportResults) -> Section:
         "might have given. 'Over test items' the pairs are the test rows, each with its mean over seeds: what other "
         "rows might have given. A run that ends at chance is counted like every other.",
         "A perplexity scores every token of a file once: nats are summed, divided once and exponentiated last.",
-        "The parts by themselves: python main.py part1; python main.py part2; python main.py part3 --alibi --seeds "
-        f"{n_seeds}; python main.py part3 --regularize --seeds {n_seeds}. An interrupted report goes on where it was "
-        "when it is started again.",
+        f"The parts by themselves: python main.py part1{on_data(results)}; python main.py part2{on_data(results)}; "
+        f"python main.py part3 --seeds {n_seeds}{on_data(results)}. An interrupted report goes on where it was when it "
+        "is started again.",
     ]
     return Section("How this was made", paragraphs, [Table("What was run", words("", ""), rows)])
 
@@ -270,13 +271,19 @@ def markdown(results: ReportResults, sections: Sequence[Section]) -> str:
     return "\n".join(lines)
 
 
+def on_data(results: ReportResults) -> str:
+    """What a command needs, to be run on the same data."""
+    directory = results.data.directory
+    return "" if directory == "speechesdataset" else f" --data-dir {shlex.quote(directory)}"
+
+
 def quick_warning(results: ReportResults) -> str:
     epochs = len(results.classifier["learned"][0].epochs)
     iterations = results.decoder["learned"][0].iterations[-1].iteration
     return (
         f"This is the quick version: a third of the data, {tables.n_seeds(results.seeds)}, {epochs} "
         f"epoch{'s' if epochs > 1 else ''}, {iterations} iterations. It shows that everything works; its numbers and "
-        "verdicts mean nothing. The real one: python main.py report --seeds 5"
+        f"verdicts mean nothing. The real one: python main.py report{on_data(results)}"
     )
 
 

@@ -57,3 +57,18 @@ def test_every_name_is_checked_and_the_first_that_is_wrong_is_named() -> None:
 )
 def test_a_difference_in_words(there: Any, here: Any, words: str) -> None:
     assert first_difference(there, here) == words
+
+
+@pytest.mark.parametrize(("rule", "least"), [("from 0 to 1000", 0), ("from 1 to 1000", 1)])
+def test_counts_have_an_end(rule: Rule, least: int) -> None:
+    for value in (least, 1000):
+        check(SimpleNamespace(n=value), rule, "n")
+    for value in (least - 1, 1001):
+        with pytest.raises(UserError, match=f"n is {value}; it must be {rule}"):
+            check(SimpleNamespace(n=value), rule, "n")
+
+
+def test_no_whole_number_is_above_a_million() -> None:
+    check(SimpleNamespace(n=10**6, x=1e12), "at least 1", "n", "x")
+    with pytest.raises(UserError, match="n is 1000001; it must be at most 1,000,000"):
+        check(SimpleNamespace(n=10**6 + 1), "at least 1", "n")

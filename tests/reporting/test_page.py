@@ -236,9 +236,9 @@ def test_the_last_section_says_what_was_run_on_what(results: dict[str, Any]) -> 
         "might have given. 'Over test items' the pairs are the test rows, each with its mean over seeds: what other "
         "rows might have given. A run that ends at chance is counted like every other.",
         "A perplexity scores every token of a file once: nats are summed, divided once and exponentiated last.",
-        "The parts by themselves: python main.py part1; python main.py part2; python main.py part3 --alibi --seeds 3; "
-        "python main.py part3 --regularize --seeds 3. An interrupted report goes on where it was when it is started "
-        "again.",
+        "The parts by themselves: python main.py part1 --data-dir some/data; python main.py part2 --data-dir some/data;"
+        " python main.py part3 --seeds 3 --data-dir some/data. An interrupted report goes on where it was when it is "
+        "started again.",
     ]
     other = MACHINE | {"commit": "fedcba", "processor": "Acme 8000", "torch": "2.5", "threads": 2}
     (table,) = page.methods(record(results | {"machines": [MACHINE, other, MACHINE]})).tables
@@ -298,7 +298,7 @@ def test_the_page_says_in_short_how_it_went(results: dict[str, Any]) -> None:
 def test_a_quick_report_warns_that_its_numbers_mean_nothing(results: dict[str, Any]) -> None:
     assert page.quick_warning(record(results)) == (
         "This is the quick version: a third of the data, 3 seeds, 15 epochs, 500 iterations. It shows that everything "
-        "works; its numbers and verdicts mean nothing. The real one: python main.py report --seeds 5"
+        "works; its numbers and verdicts mean nothing. The real one: python main.py report --data-dir some/data"
     )
     del results["classifier"]["learned"][0]["epochs"][1:]
     assert "3 seeds, 1 epoch, 500 iterations" in page.quick_warning(record(results))
@@ -597,8 +597,7 @@ def test_the_ablation_gets_a_section_of_the_readme(tmp_path: Path) -> None:
     text = readme.read_text()
     assert text.startswith(
         "before\n<!-- ablation -->\n## Ablation of the best recipe\n\nFrom `python main.py ablation`, which writes "
-        "this section: seeds 0, 1, 2; commit 0123456789, PyTorch 2.4.1, Acme 9000, 1 thread a run; 30.5 minutes.\n\n"
-        "### "
+        "this section: seeds 0, 1, 2; commit 0123456789, PyTorch 2.4.1, Acme 9000, 1 thread a run; 30.5 minutes.\n\n###"
     )
     assert list(markdown_tables(text)) == ["Ablation of the best classifier", "Ablation of the best decoder"]
 
