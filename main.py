@@ -352,10 +352,8 @@ def run_part3(command: Part3) -> None:
 
 
 def run_report(command: Report) -> None:
-    from dataset import load_data
     from reporting import documents, page
     from reporting.terminal import data_line
-    from speechesdataset.build import ensure_data
     from training.machine import machine
     from training.processes import pick_device
     from training.runs import claim_place
@@ -373,8 +371,7 @@ def run_report(command: Report) -> None:
     study = make_study(command, ff_dims=(256, 100), **({"timed_share": 0.3} if command.quick else {}))
     set_threads(command)
     place = claim_place(command.out or Path("runs") / name, pick_device(command.device))
-    ensure_data(command.data_dir)
-    data = load_data(command.data_dir, study.classifier.architecture.block_size, share=3 if command.quick else 1)
+    data = read_data(command.data_dir, study.classifier.architecture.block_size, share=3 if command.quick else 1)
     about = {"data": data.corpus.about(), "machine": machine()}
     settings = json.loads(json.dumps({"command": "report", **asdict(command), **about}, default=str))
     config = place.out / "config.json"
@@ -477,8 +474,6 @@ def overrides(command: Training) -> dict[str, Any]:
 
 def prepare(command: Training | Part3 | Ablation | Measure, name: str, recipe: Any) -> tuple[Any, Any]:
     """The data of a command and the place for its runs."""
-    from dataset import load_data
-    from speechesdataset.build import ensure_data
     from training.processes import first_process_first, pick_device
     from training.runs import open_place
 
@@ -487,10 +482,25 @@ def prepare(command: Training | Part3 | Ablation | Measure, name: str, recipe: A
     settings = json.loads(json.dumps({"command": name, **asdict(command)}, default=str))
     out = command.out or Path("runs") / name
     with first_process_first():
-        ensure_data(command.data_dir)
-        data = load_data(command.data_dir, recipe.architecture.block_size)
+        data = read_data(command.data_dir, recipe.architecture.block_size)
         about = {"data": data.corpus.about(), "settings": asdict(recipe)}
         return data, open_place(out, device, {**settings, **about}, command.resume)
+
+
+def read_data(directory: Path, block_size: int, share: int = 1) -> Any:
+    """The data of a folder, or every `share`-th part of them; the default data are built if they are not there."""
+    from dataset import load_data
+    from speechesdataset.build import ensure_data
+
+    ensure_data(directory)
+    tell(f"reading {directory}")
+    return load_data(directory, block_size, share)
+
+
+def tell(what: str) -> None:
+    """Say on the terminal, if there is one, what takes a while; of several processes only the first does."""
+    if os.environ.get("RANK", "0") == "0" and sys.stderr is not None and sys.stderr.isatty():
+        print(what, file=sys.stderr, flush=True)
 
 
 def set_threads(command: Common) -> None:
@@ -595,6 +605,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         command = parse(sys.argv[1:] if arguments is None else arguments)
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # on a busy machine, threads that wait awake all stand still
+        if isinstance(command, Common):
+            tell("importing PyTorch")
         from training.processes import keep_freed_memory, processes
 
         keep_freed_memory()

@@ -1,5 +1,6 @@
 """What the terminal shows, to the letter, of a made-up record."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,18 @@ def test_columns_are_as_wide_as_their_widest_cell_and_numbers_stand_to_the_right
         "b       -1,234.50       7",
     ]
     assert text_table(["x", "y"], [["a", 2.0]], digits=3).split("\n") == ["x      y", "--------", "a  2.000"]
+
+
+def test_the_first_line_names_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["Obama", "Bush, G. W.", "c", "d", "e"]
+    about = {"folder": str(tmp_path / "mine"), "train_rows": 2100, "test_rows": 750, "speakers": names}
+    assert terminal.data_line(about) == (
+        f"Data: {tmp_path}/mine, 2,100 training and 750 test rows of 5 speakers: Obama, Bush, G. W., c, d, e"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert terminal.data_line({**about, "speakers": [*names, "f", "g"]}) == (
+        "Data: mine, 2,100 training and 750 test rows of 7 speakers: Obama, Bush, G. W., c, d, e and 2 more"
+    )
 
 
 # -------------------------------------------------------------------------------------------------------------- part 1
