@@ -154,33 +154,37 @@ def missing_files(directory: Path) -> list[str]:
 
 def data_files(directory: Path) -> list[str]:
     """The names of what may be files of data in a folder, sorted."""
-    return sorted(path.name for path in directory.glob("*") if path.suffix in (".tsv", ".txt") or path.name == MANIFEST)
+    files = [path for path in directory.glob("*") if path.is_file()]
+    return sorted(path.name for path in files if path.suffix in (".tsv", ".txt") or path.name == MANIFEST)
 
 
 def why_incomplete(directory: Path) -> str:
     """What is wrong with a folder that lacks files, and what to do."""
     if directory.exists() and not directory.is_dir():
         return f"{directory}: is a file; --data-dir takes a folder"
-    missing, own = ", ".join(missing_files(directory)), data_files(directory)
+    missing, own, near = ", ".join(missing_files(directory)), data_files(directory), _whole_folder_near(directory)
+    what = f"{missing} missing" if own else "no data in it" if directory.exists() else "no such folder"
     if MANIFEST in own:
-        return f"{directory}: half built, {missing} missing; run the command again that made it, or clear the folder"
-    if own:
-        there = ", ".join(own[:3])
-        return f"{directory}: {missing} missing, next to {there}; add it, or clear the folder if it was left half built"
-    what = "no data in it" if directory.exists() else "no such folder"
-    near = _whole_folder_near(directory)
-    meant = f"did you mean {near}?" if near else f"`python main.py data build --out {directory}` makes data there"
-    return f"{directory}: {what}; {meant}"
+        remedy = "it is half built: run the command again that made it, or clear the folder"
+    elif near:
+        remedy = f"did you mean {near}?"
+    elif own:
+        what = f"{what}, next to {', '.join(own[:3])}"
+        remedy = "add it, or clear the folder if it was left half built"
+    else:
+        remedy = f"`python main.py data build --out {directory}` makes data there"
+    return f"{directory}: {what}; {remedy}"
 
 
 def _whole_folder_near(directory: Path) -> Path | None:
     """A folder with data that may be meant: one level down, or of nearly the same name, or the one beside main.py."""
-    below, beside = (
-        sorted(path for path in folder.glob("*") if path.is_dir()) for folder in (directory, directory.parent)
-    )
-    names = difflib.get_close_matches(directory.name, [path.name for path in beside if path != directory])
-    alike = [directory.parent / name for name in names]
-    for folder in (*below, *alike, *([DEFAULT_FOLDER] if directory.name == DEFAULT_FOLDER.name else [])):
+    near = [path for path in sorted(directory.glob("*")) if path.is_dir()]
+    if not directory.exists():
+        beside = [path.name for path in directory.parent.glob("*") if path.is_dir()]
+        near += [directory.parent / name for name in difflib.get_close_matches(directory.name, beside)]
+    if directory.name == DEFAULT_FOLDER.name:
+        near.append(DEFAULT_FOLDER)
+    for folder in near:
         with contextlib.suppress(UserError):  # one that is damaged is not meant
             if not missing_files(folder):
                 return folder

@@ -486,6 +486,8 @@ def run(arguments: list[str]) -> int:
     if command is None:
         return 0  # help was all that was asked for
     rank(os.environ)  # what torchrun would not have set is refused before anything heavy is imported
+    if isinstance(command, Common):
+        console.tell("importing PyTorch")
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")  # on a busy machine, threads that wait awake all stand still
     from training.processes import keep_freed_memory, processes
 

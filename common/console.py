@@ -56,6 +56,12 @@ def interruptible() -> Iterator[None]:
             signal.signal(signal.SIGINT, before)
 
 
+def tell(what: str) -> None:
+    """Say on the terminal, if there is one, what takes a while; of several processes only the first does."""
+    if os.environ.get("RANK", "0") == "0" and sys.stderr.isatty():
+        print(what, file=sys.stderr, flush=True)
+
+
 def complain(message: str, code: int) -> int:
     """Print one line to standard error; returns the exit code."""
     try:

@@ -11,6 +11,7 @@ from studies.results import Timing
 from studies.study import POSITIONS, Study
 from training.loop import train
 from training.machine import processor_name
+from training.progress import Tally
 from training.recipe import Recipe, Run, Task, customise
 from training.runs import Place, remembered
 from training.tasks import task_of
@@ -48,6 +49,7 @@ def time_task(recipes: Mapping[str, Recipe], study: Study, data: Data, place: Pl
     shuffle = random.Random(0)
     seconds: dict[str, list[float]] = {name: [] for name in recipes}
     n_steps = total = 0
+    tally = Tally("timing rounds", TIMED_ROUNDS + 1)
     for round_number in range(-1, TIMED_ROUNDS):  # round -1 is the warm-up
         for name in shuffle.sample(list(recipes), len(recipes)):
             run = Run(f"timing {name}", recipes[name], seed=round_number)
@@ -57,4 +59,5 @@ def time_task(recipes: Mapping[str, Recipe], study: Study, data: Data, place: Pl
             _, spent = train(task, run.recipe.training, run.seed, label=run.name)
             if round_number >= 0:
                 seconds[name].append(spent)
+        tally.done("warm-up" if round_number < 0 else " and ".join(recipes))
     return Timing(n_steps=n_steps, n_steps_of_a_training=total, threads=torch.get_num_threads(), seconds=seconds)

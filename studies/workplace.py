@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import torch
 
+from common.console import tell
 from common.files import Interrupted, UserError, write_json
 from dataset import Data, load_data
 from speechesdataset.build import ensure_data
@@ -40,6 +41,7 @@ def workplace(
     plain = json.loads(json.dumps(settings, default=str))
     with first_process_first():
         ensure_data(data_dir)
+        tell(f"reading {data_dir}")
         data = load_data(data_dir, block_size, share=share)
         plain["data"] = asdict(data.corpus.about())
         place = claim_place(out, where) if resume is None else open_place(out, where, plain, resume)

@@ -1,5 +1,6 @@
 """Processes for tests, forked from a server that has imported everything already: starting one costs no imports."""
 
+import atexit
 import multiprocessing
 import os
 import socket
@@ -61,6 +62,7 @@ def _command(folder: Path, arguments: list[str], files: list[Path], largest_file
     import main
 
     code = main.main()
+    atexit._run_exitfuncs()  # as when a program ends that was not forked
     sys.stdout.flush()
     sys.exit(code)
 

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import random
+import re
 import shlex
 import signal
 import subprocess
@@ -34,8 +35,9 @@ def home(tmp_path_factory: pytest.TempPathFactory, data_folder: Path) -> Path:
     ]
     for name, process in started:
         out, err = process.communicate(timeout=120)
-        assert (process.returncode, err) == (0, "")
+        assert process.returncode == 0, err
         (home / f"{name}.txt").write_text(out)
+        (home / f"{name}.err").write_text(err)
     return home
 
 
@@ -119,9 +121,22 @@ def test_part2_prints_and_writes_what_the_contract_says(home: Path) -> None:
 TINY_STUDY = ["--epochs", "1", "--iterations", "5", "--workers", "1", "--data-dir"]
 
 
+def test_without_a_terminal_every_measurement_is_a_line(home: Path) -> None:
+    """In a log, or under nohup, a command shows that it lives, and how long it will."""
+    lines = (home / "part1.err").read_text().splitlines()
+    assert [line.partition(",")[0] for line in lines] == [f"classifier: epoch {n} of 8" for n in range(1, 9)]
+    assert all("test " in line and len(line) < 80 for line in lines)
+    assert all("; about " in line for line in lines[:-1])
+    lines = (home / "part2.err").read_text().splitlines()
+    for name in ("decoder-ff24", "decoder-ff16"):
+        measured = [line.partition(",")[0] for line in lines if line.startswith(name)]
+        assert measured == [f"{name}: iteration {n} of 30" for n in (6, 12, 18, 24, 30)]
+
+
 def test_part3_prints_and_writes_what_the_contract_says(data_folder: Path, tmp_path: Path) -> None:
     outcome = run(tmp_path, "part3", "--alibi", *TINY_STUDY, data_folder)
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, complaints(outcome)) == (0, [])
+    assert outcome.err.splitlines()[-1].startswith("inference lengths: 4 of 4 done")
     results = json.loads((tmp_path / "runs" / "part3" / "results.json").read_text())
     assert (results["command"], results["recipe"], results["seed"]) == ("part3", "report", 0)
     assert set(results["classifier"]) == {"learned", "alibi", "none"}
@@ -152,9 +167,9 @@ def test_a_report_goes_on_after_a_kill_and_one_that_is_refused_changes_nothing(
     outcome = run(tmp_path, *given, "--docs", "README.md")
     refused(outcome, "README.md: needs the lines <!-- results -->")
     outcome = run(tmp_path, *given)
-    assert (outcome.code, outcome.err) == (0, "")
+    assert (outcome.code, complaints(outcome)) == (0, [])
     assert (page / "runs" / "classifier-learned-seed0.json").read_bytes() == first  # with its own time of training
-    assert [line.split()[0] for line in outcome.out.splitlines()[:13]] == [f"C{number}" for number in range(1, 14)]
+    assert [line.split()[0] for line in outcome.out.splitlines()[1:14]] == [f"C{number}" for number in range(1, 14)]
     assert "<title>The report, run again</title>" in (page / "report.html").read_text()
     before = {path: path.read_bytes() for path in page.rglob("*") if path.is_file()}
     refused(run(tmp_path, *given, "--iterations", "6"), "of another run (")
@@ -232,7 +247,7 @@ def test_an_earlier_run_is_set_aside_and_never_written_over(home: Path, data_fol
     for number in (1, 2):
         outcome = run(tmp_path, *short)
         assert outcome.code == 0
-        assert outcome.err == f"run: the earlier run that was there is now run.{number}\n"
+        assert outcome.err.splitlines()[0] == f"run: the earlier run that was there is now run.{number}"
     assert (tmp_path / "run.1" / "config.json").read_text() == "{}"
     assert results_of(tmp_path / "run.2") == results_of(tmp_path / "run")
 
@@ -240,10 +255,16 @@ def test_an_earlier_run_is_set_aside_and_never_written_over(home: Path, data_fol
 # ------------------------------------------------------------------------------------------------------------ bad use
 
 
+def complaints(outcome: Outcome) -> list[str]:
+    """What stands on standard error besides what is said of runs as they are done."""
+    told = r"[\w -]+: (\d+ of \d+ done |(epoch|iteration) \d+ of \d+, )"
+    return [line for line in outcome.err.splitlines() if not re.match(told, line)]
+
+
 def refused(outcome: Outcome, complaint: str, code: int = 2) -> None:
-    assert outcome.err.startswith("main.py: "), outcome.err
-    assert complaint in outcome.err
-    assert outcome.err.count("\n") == 1
+    (said,) = complaints(outcome)
+    assert said.startswith("main.py: ")
+    assert complaint in said
     assert not {"Traceback", "╭", "│"} & set(outcome.err.split())
     assert (outcome.code, outcome.out) == (code, "")
 
@@ -295,6 +316,10 @@ def refused(outcome: Outcome, complaint: str, code: int = 2) -> None:
         ("part1 --learning-rate 1e30 --data-dir {data}", "training diverged at step"),
         ("part1 --data-dir partial", "partial: test_CLS.tsv, train_LM.txt"),
         ("part1 --data-dir file", "file: is a file"),
+        ("part1", "speechesdataset: no such folder; "),  # another working directory
+        ("part1 --data-dir {data.name}x", "{data.name}x: no such folder; `python main.py data build"),
+        ("report --quick --data-dir {data.parent}", "{data.parent}: no data in it; did you mean {data.parent}/"),
+        ("data audit --data-dir {data}x", "{data}x: no such folder; did you mean {data}?"),
         ("part1 --data-dir {data} --out file", "file: cannot be used as a folder"),
         ("part1 --data-dir {data} --out file/below", "cannot be used as a folder"),
         ("part1 --resume --data-dir {data} --out {home}/runs/part1", "of another run ("),
@@ -325,7 +350,11 @@ def test_bad_use_is_one_line_and_exit_code_2(
     (tmp_path / "file").write_text("0\tno model, no folder\n")
     (tmp_path / "partial").mkdir()
     (tmp_path / "partial" / "train_CLS.tsv").write_text("0\tWe work.\n1\tWe rest.\n")
-    refused(run(tmp_path, *arguments.format(data=data_folder, home=home).split()), complaint)
+    before = set(tmp_path.rglob("*"))
+    places = {"data": data_folder, "home": home}
+    refused(run(tmp_path, *arguments.format(**places).split()), complaint.format(**places))
+    left = set(tmp_path.rglob("*")) - before - {tmp_path / ".stdin", tmp_path / ".stdout", tmp_path / ".stderr"}
+    assert not [path for path in left if path.suffix in (".tsv", ".txt") or path.name.endswith(".lock")]
 
 
 @pytest.mark.parametrize(

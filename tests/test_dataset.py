@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -186,13 +187,18 @@ def test_what_is_missing_is_named(folder: Path, tmp_path: Path) -> None:
     (folder / "train_LM.txt").unlink()
     (folder / "test_CLS.tsv").unlink()
     assert dataset.missing_files(folder) == ["test_CLS.tsv", "train_LM.txt"]
-    assert complaint(lambda: dataset.load_corpus(folder)) == (
-        f"{folder}: test_CLS.tsv, train_LM.txt missing; add what is missing or choose another --data-dir"
-    )
-    assert complaint(lambda: ensure_data(folder)) == (
-        f"{folder}: test_CLS.tsv, train_LM.txt missing, next to test_LM_north.txt, test_LM_south.txt, train_CLS.tsv; "
-        "add it or clear the folder"
-    )
+    readers: list[Callable[[Path], object]] = [dataset.load_corpus, ensure_data]
+    for read in readers:
+        assert complaint(partial(read, folder)) == (
+            f"{folder}: test_CLS.tsv, train_LM.txt missing, next to test_LM_north.txt, test_LM_south.txt, "
+            "train_CLS.tsv; add it, or clear the folder if it was left half built"
+        )
+    (folder / "manifest.json").write_text('{"files": {"train_LM.txt": ""}}')
+    for read in readers:
+        assert complaint(partial(read, folder)) == (
+            f"{folder}: test_CLS.tsv, train_LM.txt missing; it is half built: run the command again that made it, or "
+            "clear the folder"
+        )
 
 
 @pytest.mark.parametrize(
@@ -232,36 +238,87 @@ def test_a_manifest_says_what_belongs(folder: Path) -> None:
         )
 
 
-def test_no_data_is_built_among_other_texts_or_in_a_file(tmp_path: Path) -> None:
-    (tmp_path / "notes.txt").write_text("mine")
-    assert complaint(lambda: ensure_data(tmp_path)).endswith(
-        "train_CLS.tsv, test_CLS.tsv, train_LM.txt, test_LM_obama.txt, test_LM_wbush.txt, test_LM_hbush.txt missing, "
-        "next to notes.txt; add it or clear the folder"
-    )
-    file = tmp_path / "notes.txt"
+@pytest.fixture
+def default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder that counts as the one beside main.py."""
+    folder = tmp_path / "speechesdataset"
+    folder.mkdir()
+    for module in ("dataset", "speechesdataset.build"):
+        monkeypatch.setattr(f"{module}.DEFAULT_FOLDER", folder)
+    return folder
+
+
+@pytest.fixture
+def built(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    folders: list[Path] = []
+    monkeypatch.setattr("speechesdataset.build.build", folders.append)
+    return folders
+
+
+def test_no_data_is_built_among_other_texts_or_in_a_file(default_folder: Path, built: list[Path]) -> None:
+    for name in ("notes.txt", "rows.tsv"):
+        (default_folder / name).write_text("mine")
+        assert complaint(lambda: ensure_data(default_folder)) == (
+            f"{default_folder}: train_CLS.tsv, test_CLS.tsv, train_LM.txt, test_LM_obama.txt, test_LM_wbush.txt, "
+            f"test_LM_hbush.txt missing, next to {name}; add it, or clear the folder if it was left half built"
+        )
+        (default_folder / name).unlink()
+    file = default_folder / "file"
+    file.write_text("")
     assert complaint(lambda: ensure_data(file)) == f"{file}: is a file; --data-dir takes a folder"
-    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
-    file.rename(tmp_path / "manifest.json")
-    (tmp_path / "manifest.json").write_text('{"files": {}}')
-    with pytest.raises(UserError, match=r"next to manifest\.json; add it"):
-        ensure_data(tmp_path)
-    (tmp_path / "manifest.json").rename(tmp_path / "rows.tsv")
-    with pytest.raises(UserError, match=r"next to rows\.tsv; add it"):
-        ensure_data(tmp_path)
+    assert built == []
 
 
-@pytest.mark.parametrize("name", [".", "new"])
-def test_data_is_built_where_there_is_none(
-    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def test_data_is_built_in_the_default_folder_and_gone_on_with(
+    default_folder: Path, built: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    built: list[Path] = []
-    monkeypatch.setattr("speechesdataset.build.build", built.append)
-    (tmp_path / "README.md").write_text("anything else may stand there")
-    ensure_data(str(tmp_path / name))
-    assert built == [tmp_path / name]
+    (default_folder / "README.md").write_text("anything else may stand there")
+    ensure_data(str(default_folder))
     said = capsys.readouterr()
-    assert said.err == f"{tmp_path / name}: no data yet; building it from State of the Union addresses\n"
+    assert said.err == f"{default_folder}: no data yet; building it from State of the Union addresses\n"
     assert said.out == ""
+    for name in ("manifest.json", "train_CLS.tsv"):  # a builder was killed
+        (default_folder / name).write_text('{"files": {"labels.tsv": ""}}')
+        monkeypatch.chdir(default_folder.parent)
+        ensure_data("speechesdataset")
+    assert built == [default_folder, Path("speechesdataset"), Path("speechesdataset")]
+
+
+def test_no_other_folder_becomes_a_data_set(
+    default_folder: Path, built: list[Path], folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One mistyped, the one above the data, another working directory: none is built in, and what is meant is said."""
+    data, notes = tmp_path / "up" / "data", tmp_path / "up" / "notes.txt"
+    shutil.copytree(folder, data, ignore=shutil.ignore_patterns("up", "speechesdataset"))
+
+    def refused(wrong: Path | str) -> str:
+        assert complaint(lambda: dataset.load_corpus(wrong)) == complaint(lambda: ensure_data(wrong))
+        return complaint(lambda: ensure_data(wrong))
+
+    assert refused(data.parent) == f"{data.parent}: no data in it; did you mean {data}?"
+    notes.write_text("mine")
+    assert refused(data.parent).endswith(f"test_LM_hbush.txt missing; did you mean {data}?")
+    assert refused(f"{data}s") == f"{data}s: no such folder; did you mean {data}?"
+    assert refused(tmp_path / "x") == (
+        f"{tmp_path / 'x'}: no such folder; `python main.py data build --out {tmp_path / 'x'}` makes data there"
+    )
+    for path in data.iterdir():
+        shutil.copy(path, default_folder)
+    monkeypatch.chdir(data)
+    assert refused("speechesdataset") == f"speechesdataset: no such folder; did you mean {default_folder}?"
+    assert built == []
+
+
+def test_a_record_says_what_data_it_was_made_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    corpus = dataset.load_corpus(folder.name)
+    assert corpus.about() == {
+        "folder": str(folder),
+        "train_rows": len(corpus.train),
+        "test_rows": len(corpus.test),
+        "speakers": corpus.class_names,
+        "fingerprint": corpus.fingerprint,
+    }
 
 
 @pytest.mark.parametrize(

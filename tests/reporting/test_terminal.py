@@ -1,6 +1,7 @@
 """What the terminal shows, to the letter, of a made-up record."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,6 +19,18 @@ ON = "Computed on: commit 0123456789, PyTorch 2.4.1, Acme 9000, 1 thread a run"
 def eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     """The terminal of these tests."""
     monkeypatch.setenv("COLUMNS", "80")
+
+
+def test_the_first_line_names_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["Obama", "Bush, G. W.", "c", "d", "e"]
+    about = {"folder": str(tmp_path / "mine"), "train_rows": 2100, "test_rows": 750, "speakers": names}
+    assert terminal.data_line(about) == (
+        f"Data: {tmp_path}/mine, 2,100 training and 750 test rows of 5 speakers: Obama, Bush, G. W., c, d, e"
+    )
+    monkeypatch.chdir(tmp_path)
+    assert terminal.data_line({**about, "speakers": [*names, "f", "g"]}) == (
+        "Data: mine, 2,100 training and 750 test rows of 7 speakers: Obama, Bush, G. W., c, d, e and 2 more"
+    )
 
 
 # -------------------------------------------------------------------------------------------------------------- part 1

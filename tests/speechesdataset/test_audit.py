@@ -70,6 +70,23 @@ def test_clean_data_are_clean(tmp_path: Path) -> None:
     json.dumps(found, allow_nan=False)
 
 
+def test_of_a_folder_that_may_be_half_built_nothing_is_said(tmp_path: Path) -> None:
+    """An earlier version, killed, could leave rows and some of the texts, and no manifest."""
+    folder = write(tmp_path)
+    texts = sorted(folder.glob("test_LM_*.txt"))
+    for text in texts[1:]:
+        text.unlink()
+    (folder / "labels.tsv").unlink(missing_ok=True)
+    found = audit(folder)
+    assert found["doubt"] == "1 test texts for 2 classes, and no manifest.json: the folder may be half built"
+    assert "No leakage" not in render(found)
+    assert render(found).endswith(
+        f"Nothing is said of leakage: {found['doubt']}; build it anew, or add what is missing"
+    )
+    (folder / "labels.tsv").write_text("0\tA\n1\tB\n")
+    assert audit(folder)["doubt"] is None
+
+
 def test_exact_and_near_copies_are_found_with_their_lines(tmp_path: Path) -> None:
     train = "n\tWe will build a bridge to the north.\r\n\r\nn\tThe harbor is open to all of us.\r\ns\tWe rest.\r\n"
     test = "n\tThe harbor is open\u00a0to all of us.\nn\tBut we will build a bridge to the north!\ns\tSo be it now.\n"

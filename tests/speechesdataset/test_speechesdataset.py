@@ -1,15 +1,19 @@
 """The builder: honest data, the same bytes every time, and nobody's files overwritten."""
 
 import errno
+import functools
 import hashlib
+import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from launch import end, start
 
 from common import files
 from common.files import UserError
@@ -137,6 +141,71 @@ def test_a_full_disk_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.M
     with pytest.raises(OSError, match="No space"):
         build(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["train_LM.txt"]
+
+
+def killed_at(step: int, out: Path) -> bool:
+    """Build `out` in a process that is killed before its `step`-th change of a name; whether it came so far."""
+    child = os.fork()
+    if child == 0:
+        steps = itertools.count(1)
+
+        def or_die(change: Any, *arguments: Any) -> Any:
+            if next(steps) == step:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return change(*arguments)
+
+        for owner, name in ((os, "replace"), (Path, "rename")):
+            change = functools.partial(or_die, getattr(owner, name))
+            setattr(owner, name, lambda *arguments, change=change: change(*arguments))
+        try:
+            build(out)
+        finally:
+            os._exit(0)
+    return os.WIFSIGNALED(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("there", [False, True])
+def test_a_kill_leaves_nothing_or_everything_or_what_is_known_to_be_half(
+    there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("speechesdataset.split.make_files", lambda *_: small())
+    n_half = 0
+    for step in itertools.count(1):
+        folder = tmp_path / str(step) / "data"
+        if there:  # the default folder holds modules
+            folder.mkdir(parents=True)
+            (folder / "build.py").write_text("mine")
+        killed = killed_at(step, folder)
+        assert not (folder / "build.py").exists() or (folder / "build.py").read_text() == "mine"
+        own = {path.name for path in folder.glob("*")} - {"build.py", ".data.building"}
+        whole = own == {*NAMES, "manifest.json"}
+        if own and not whole:
+            n_half += 1
+            with pytest.raises(UserError, match="it is half built: run the command again"):
+                load_corpus(folder)
+        build(folder)  # goes on
+        assert missing_files(folder) == []
+        assert {path.name for path in folder.parent.rglob("*")} - {"build.py"} == {"data", *NAMES, "manifest.json"}
+        if not killed:
+            break
+    assert step > len(NAMES)
+    assert (n_half > 0) == there
+
+
+def build_apart(out: Path, text: str) -> None:
+    split.make_files = lambda *_: small(text=text.encode())
+    build(out)
+
+
+@pytest.mark.processes
+def test_of_two_processes_that_build_different_data_in_one_folder_one_is_refused(tmp_path: Path) -> None:
+    for number in range(5):
+        out = tmp_path / str(number)
+        children = [start(build_apart, out, text) for text in ("one\n", "two\n")]
+        codes = sorted(end(child) or 0 for child in children)
+        assert codes == [0, 1]
+        assert len({(out / name).read_bytes() for name in NAMES}) == 1
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import hashlib
 import json
 import multiprocessing
 import os
+import pickle
 import platform
 import signal
 import subprocess
@@ -40,7 +41,7 @@ from training.loop import train
 from training.processes import stop_signals
 from training.recipe import Recipe, Run, TrainingConfig
 from training.records import Machine
-from training.runs import Place, identity_of, open_place, remembered
+from training.runs import Place, claim_place, identity_of, open_place, remembered
 from training.weights import load_model
 from transformer import ClassifierConfig, TransformerConfig
 
@@ -426,6 +427,22 @@ def test_a_new_folder_says_what_is_run_there_and_by_what(tmp_path: Path, capsys:
         }
         assert capsys.readouterr().err == (f"{out}{said}" if said else "")
         assert [path.name for path in out.iterdir()] == ["config.json"]
+
+
+def test_a_folder_that_another_command_writes_is_neither_used_nor_moved(tmp_path: Path) -> None:
+    out, device = tmp_path / "run", torch.device("cpu")
+    first = open_place(out, device, {"number": 0}, resume=False)
+    for resume in (False, True):
+        with pytest.raises(UserError, match=rf"run: in use by process {os.getpid()} on .*; wait for it, or choose"):
+            open_place(out, device, {"number": 1}, resume)
+    with pytest.raises(UserError, match="in use by"):
+        claim_place(out, device)  # as a report does
+    assert [path.name for path in tmp_path.glob("[!.]*")] == ["run"]
+    assert json.loads((out / "config.json").read_text())["number"] == 0
+    assert pickle.loads(pickle.dumps(first)) == Place(out, device)  # workers hold nothing
+    del first
+    open_place(out, device, {"number": 1}, resume=False)
+    assert {path.name for path in tmp_path.iterdir()} == {"run", "run.1"}
 
 
 def test_earlier_runs_are_set_aside_unless_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
