@@ -312,13 +312,8 @@ def test_no_other_folder_becomes_a_data_set(
 def test_a_record_says_what_data_it_was_made_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent)
     corpus = dataset.load_corpus(folder.name)
-    assert corpus.about() == {
-        "folder": str(folder),
-        "train_rows": len(corpus.train),
-        "test_rows": len(corpus.test),
-        "speakers": corpus.class_names,
-        "fingerprint": corpus.fingerprint,
-    }
+    sizes = len(corpus.train), len(corpus.test)
+    assert corpus.about() == dataset.About(str(folder), *sizes, corpus.class_names, corpus.fingerprint)
 
 
 @pytest.mark.parametrize(

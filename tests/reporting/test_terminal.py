@@ -1,6 +1,7 @@
 """What the terminal shows, to the letter, of a made-up record."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import msgspec
 import pytest
 from worlds import MACHINE, judge, judged, machine, made_up, record, swapped, typed
 
+from dataset import About
 from reporting import tables, terminal
 from reporting.table import terminal_table
 from studies.results import AblationResults, AblationRow, Part1Results, Part2Results
@@ -23,12 +25,12 @@ def eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_first_line_names_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["Obama", "Bush, G. W.", "c", "d", "e"]
-    about = {"folder": str(tmp_path / "mine"), "train_rows": 2100, "test_rows": 750, "speakers": names}
-    assert terminal.data_line(about) == (
+    about = About(str(tmp_path / "mine"), 2100, 750, names, "f" * 64)
+    assert " ".join(terminal.data_line(about).split()) == (
         f"Data: {tmp_path}/mine, 2,100 training and 750 test rows of 5 speakers: Obama, Bush, G. W., c, d, e"
     )
     monkeypatch.chdir(tmp_path)
-    assert terminal.data_line({**about, "speakers": [*names, "f", "g"]}) == (
+    assert " ".join(terminal.data_line(replace(about, speakers=[*names, "f", "g"])).split()) == (
         "Data: mine, 2,100 training and 750 test rows of 7 speakers: Obama, Bush, G. W., c, d, e and 2 more"
     )
 
