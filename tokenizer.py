@@ -96,6 +96,7 @@ def _tokenize(texts: Iterable[str]) -> list[list[str]]:
     sentences, words = PunktSentenceTokenizer(parameters), NLTKWordTokenizer()
 
     def split(text: str) -> list[str]:
+        text = normalized(text)  # lines of files are; what a person types may not be
         whole = iter(PREPARED.findall(text))
         found = [word for part in sentences.tokenize(PREPARED.sub("\ue000", text)) for word in words.tokenize(part)]
         return [sys.intern(re.sub("\ue000", lambda _: next(whole), word)) for word in found]
@@ -158,8 +159,8 @@ class Tokenizer:
         return [self._ids.get(word, UNK) for word in words]
 
     def encode(self, text: str) -> list[int]:
-        """Ids of one text as a person types it. For the lines of a file use `encode_all`."""
-        return self.ids(tokenize(normalized(text)))
+        """Ids of one text. For many texts use `encode_all`."""
+        return self.ids(tokenize(text))
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of every text, through the cache of `tokenize_all`."""

@@ -4,6 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import regex
+
+from tokenizer import WORD
+
+WORD_OR_SIGN = rf"{WORD}|\S"
 
 
 def majority(train_labels: Sequence[Any], test_labels: Sequence[Any]) -> np.ndarray:
@@ -30,7 +35,8 @@ def tfidf(train_texts: Sequence[str], train_labels: Sequence[Any], test_texts: S
         "svm": LinearSVC(C=1.0, random_state=0),
         "bayes": ComplementNB(alpha=0.2),
     }
-    vectors = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]")
+    words = regex.compile(WORD_OR_SIGN).findall
+    vectors = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, tokenizer=words, token_pattern=None)
     train, test = vectors.fit_transform(train_texts), vectors.transform(test_texts)
     with threadpool_limits(1):  # the same sums on every number of cores
         return {

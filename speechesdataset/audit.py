@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from common.files import read_json, read_text, sha256
-from dataset import CLASSIFICATION, TRAIN_TEXT, Corpus, load_corpus, numbered_lines, same_text
+from dataset import CLASSIFICATION, TRAIN_TEXT, Corpus, load_corpus, read_lines, same_text, warn_of_missing_spaces
 from speechesdataset.duplicates import NEAR, closest, normal_words
 from tokenizer import tokenize_all
 
@@ -25,14 +25,15 @@ def audit(directory: Path | str, block_size: int = 32) -> dict[str, Any]:
     whether there is one. UserError for data that cannot be read at all.
     """
     corpus = load_corpus(directory)
+    warn_of_missing_spaces(corpus)
     train = {
         CLASSIFICATION[0]: [(row.line, row.text) for row in corpus.train],
-        TRAIN_TEXT: numbered_lines(corpus.directory / TRAIN_TEXT),
+        TRAIN_TEXT: read_lines(corpus.directory / TRAIN_TEXT),
     }
     test = {CLASSIFICATION[1]: [(row.line, row.text) for row in corpus.test]}
     for name in corpus.test_texts:
-        test[f"test_LM_{name}.txt"] = numbered_lines(corpus.directory / f"test_LM_{name}.txt")
-    words = {name: tokenize_all([text.strip() for _, text in rows]) for name, rows in (train | test).items()}
+        test[f"test_LM_{name}.txt"] = read_lines(corpus.directory / f"test_LM_{name}.txt")
+    words = {name: tokenize_all([text for _, text in rows]) for name, rows in (train | test).items()}
     between = _between(train, test)
     leaks = [
         f"{found['exact'] + found['near']:,} of {found['rows']:,} lines of {found['test']} appear in {found['train']} "
@@ -102,9 +103,9 @@ def _between(train: Mapping[str, Rows], test: Mapping[str, Rows]) -> list[dict[s
             examples = [
                 {
                     "line": queries[i][1],
-                    "text": queries[i][2].strip(),
+                    "text": queries[i][2],
                     "train_line": train_rows[index[i]][0],
-                    "train_text": train_rows[index[i]][1].strip(),
+                    "train_text": train_rows[index[i]][1],
                     "share": float(share[i]),
                 }
                 for i in exact[:N_EXAMPLES] + near[:N_EXAMPLES]
@@ -221,6 +222,7 @@ ODDITIES = {
     "HTML entities": re.compile(r"&(?:[a-z]{2,8}|#\d+);"),
     "curly quotes and apostrophes": re.compile("[\u2018\u2019\u201c\u201d]"),
     "straight quotes and apostrophes": re.compile("['\"]"),
+    "quotation marks round texts, and doubled inside (CSV)": re.compile('^[^\t\n]*\t"[^\n]*""', re.MULTILINE),
     "spaces before punctuation (text tokenised already)": re.compile(r" (?:[,.;:?!]|n't|'s)(?= |$)", re.MULTILINE),
 }
 
