@@ -72,10 +72,22 @@ def render(found: dict[str, Any]) -> str:
     parts.append("Encoding: nothing odd")
     if rows:
         parts[-1:] = ["Encoding", text_table(["file", "what", "times", "first line"], rows)]
+    if reasons := _left_out(found["left_out"]):
+        parts.append("\n  ".join(["Left out when the data were made", *reasons]))
     if found["changed_since_built"]:
         parts.append(f"Changed since the manifest was written: {', '.join(found['changed_since_built'])}")
     verdict = "LEAKAGE: test lines appear in training files" if found["has_leakage"] else "No leakage found"
     return "\n\n".join([*parts, "\n  ".join([verdict, *found["leaks"]])])
+
+
+def _left_out(found: list[dict[str, Any]]) -> list[str]:
+    """A line for each reason, with how much of each speaker's text."""
+    reasons = dict.fromkeys(reason for speaker in found for reason in speaker["counts"])
+    return [
+        f"{reason}: "
+        + ", ".join(f"{one['name']} {one['counts'][reason]:,}" for one in found if reason in one["counts"])
+        for reason in reasons
+    ]
 
 
 def _short(text: str, width: int = 90) -> str:

@@ -7,15 +7,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from common.files import read_json, read_text, sha256
+from common.files import read_as, read_text, sha256
 from dataset import CLASSIFICATION, TRAIN_TEXT, Corpus, load_corpus, read_lines, same_text, warn_of_missing_spaces
 from speechesdataset.duplicates import NEAR, closest, normal_words
 from tokenizer import tokenize_all
 
 N_EXAMPLES = 5
 Rows = Sequence[tuple[int, str]]  # line, text
+
+
+class MadeSpeaker(msgspec.Struct):
+    """What the builder and the import write about a speaker, as far as it matters here."""
+
+    name: str
+    left_out: dict[str, int] = {}
+
+
+class Manifest(msgspec.Struct):
+    """manifest.json, as far as it matters here."""
+
+    files: dict[str, str]
+    speakers: list[MadeSpeaker] = []
 
 
 def audit(directory: Path | str, block_size: int = 32) -> dict[str, Any]:
@@ -35,6 +50,7 @@ def audit(directory: Path | str, block_size: int = 32) -> dict[str, Any]:
         test[f"test_LM_{name}.txt"] = read_lines(corpus.directory / f"test_LM_{name}.txt")
     words = {name: tokenize_all([text for _, text in rows]) for name, rows in (train | test).items()}
     between = _between(train, test)
+    manifest = _manifest(corpus.directory)
     leaks = [
         f"{found['exact'] + found['near']:,} of {found['rows']:,} lines of {found['test']} appear in {found['train']} "
         f"({found['exact']:,} exactly, {found['near']:,} nearly)"
@@ -46,7 +62,8 @@ def audit(directory: Path | str, block_size: int = 32) -> dict[str, Any]:
         "block_size": block_size,
         "has_leakage": bool(leaks),
         "leaks": leaks,
-        "changed_since_built": _changed(corpus.directory),
+        "changed_since_built": _changed(corpus.directory, manifest),
+        "left_out": [{"name": speaker.name, "counts": speaker.left_out} for speaker in manifest.speakers],
         "files": {name: _sizes(words[name], block_size) for name in train | test},
         "classes": _classes(corpus),
         "between": between,
@@ -247,12 +264,11 @@ def _oddities(path: Path) -> list[dict[str, Any]]:
     return result
 
 
-def _changed(directory: Path) -> list[str]:
+def _manifest(directory: Path) -> Manifest:
+    path = directory / "manifest.json"
+    return read_as(path, Manifest, "build the data anew") if path.is_file() else Manifest({})
+
+
+def _changed(directory: Path, manifest: Manifest) -> list[str]:
     """Files whose SHA-256 is not the one in the manifest."""
-    if not (directory / "manifest.json").is_file():
-        return []
-    digests = read_json(directory / "manifest.json")["files"]  # load_corpus has checked that it is there
-    return [name for name, digest in digests.items() if sha256((directory / name).read_bytes()) != digest]
-
-
-# -------------------------------------------------------------------------------------------------------------- render
+    return [name for name, digest in manifest.files.items() if sha256((directory / name).read_bytes()) != digest]
