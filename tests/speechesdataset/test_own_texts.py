@@ -73,9 +73,9 @@ def test_formulaic_text_is_told_that_it_is(source: Path, tmp_path: Path) -> None
     with pytest.raises(UserError) as caught:
         import_folder(source, tmp_path / "out")
     assert str(caught.value) == (
-        "Bob: 0 sentences of 5 words or more that stand nowhere else, but at least 40 are needed (about 800 words): "
-        "70 of 70 are copies or near copies of other sentences; formulaic text cannot be tested with, so add text of another "
-        "kind or leave the speaker out"
+        "Bob: 0 sentences of 5 words or more that stand nowhere else, but at least 40 are needed (about 800 words): 70 "
+        "of 70 are copies or near copies of other sentences; formulaic text cannot be tested with, so add text of "
+        "another kind or leave the speaker out"
     )
     (source / "Bob" / "one.txt").write_text("\n".join(same.split("\n")[:20]))
     with pytest.raises(UserError, match="2 are shorter, 20 are copies or near copies; add text or leave the"):
