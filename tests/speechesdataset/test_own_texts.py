@@ -170,6 +170,13 @@ def test_lines_that_go_on_in_small_letters_are_no_sentences(tmp_path: Path) -> N
     check_sentences(by_sense, "latin", tmp_path)
 
 
+def test_a_few_lines_without_a_mark_break_nothing_else(tmp_path: Path) -> None:
+    path, texts = tmp_path / "one.txt", sentences_in("latin", 1, 20)
+    texts[5] = texts[5].rstrip(".")
+    path.write_text("\n".join(texts))
+    assert _document(path).paragraphs == texts
+
+
 def check_sentences(form: Callable[[list[str]], str], script: str, tmp_path: Path) -> None:
     texts = [[text[0].upper() + text[1:] for text in sentences_in(script, seed)] for seed in (1, 2)]
     import_folder(texts_of(tmp_path / "texts", list(map(form, texts))), tmp_path / "out")
