@@ -3,8 +3,10 @@
 import contextlib
 import difflib
 import re
+import sys
 import unicodedata
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +15,12 @@ import torch
 from torch import Generator, Tensor
 
 from common.files import UserError, read_json, read_text, sha256
-from tokenizer import PAD, UNK, Tokenizer, tokenize_all
+from tokenizer import PAD, UNK, Tokenizer, lacks_spaces, normalized, tokenize_all
 
 CLASSIFICATION = ["train_CLS.tsv", "test_CLS.tsv"]
 TRAIN_TEXT = "train_LM.txt"
 MANIFEST = "manifest.json"
+FEW = 3  # rows: a class of fewer cannot be learnt
 STRETCH = 10  # lines of it that follow each other and are held out together
 TRAINING, TOGETHER = "train", "all texts"  # what tables call the training text, and all test texts; no test text may
 DEFAULT_FOLDER = Path(__file__).resolve().parent / "speechesdataset"
@@ -37,18 +40,18 @@ class Segment:
     line: int
 
 
-def read_lines(path: Path | str) -> list[str]:
-    """The lines of a text file that hold something, stripped; UserError when there are none.
+def read_lines(path: Path | str) -> list[tuple[int, str]]:
+    """Number and content of every line that holds more than white space, stripped; UserError when there is none.
 
     Only \\n and \\r\\n end a line: U+2028 or \\x85 may stand inside a sentence (str.splitlines would cut there).
     """
-    return [line.strip() for _, line in numbered_lines(path)]
+    return [(number, line.strip()) for number, line in _lines(path, str.strip)]
 
 
 def read_segments(path: Path | str) -> list[Segment]:
     """The rows `label, tab, text` of a file. Blank lines are passed over; anything else amiss is a UserError."""
     segments = []
-    for number, line in numbered_lines(path):
+    for number, line in _lines(path, lambda line: line.strip() or "\t" in line):
         label, *texts = (part.strip() for part in line.split("\t"))
         if not texts:
             raise UserError(f"{path}:{number}: no tab; write label, tab, text on every line")
@@ -56,24 +59,69 @@ def read_segments(path: Path | str) -> list[Segment]:
             raise UserError(f"{path}:{number}: {len(texts)} tabs; write label, tab, text, with no tab in the text")
         if not label or not texts[0]:
             raise UserError(f"{path}:{number}: empty {'text' if label else 'label'}; write label, tab, text")
-        segments.append(Segment(label, texts[0], number))
+        segments.append(Segment(same_text(label), texts[0], number))
     return segments
 
 
-def numbered_lines(path: Path | str) -> list[tuple[int, str]]:
-    """Number and content of every line that is not blank; UserError for files that are empty or no text."""
+def _lines(path: Path | str, holds_something: Callable[[str], object]) -> list[tuple[int, str]]:
+    """Number and content of the lines that hold something; UserError for files that are empty or no text."""
     lines = []
     for number, line in enumerate(read_text(path).split("\n"), start=1):
-        line = line.removesuffix("\r")
+        line = normalized(line.removesuffix("\r"))
         if "\r" in line:
             raise UserError(f"{path}:{number}: carriage return inside a line; save with Unix or Windows line endings")
         if "\0" in line:
             raise UserError(f"{path}:{number}: NUL byte, so this is no UTF-8 text; save the file as UTF-8")
-        if line.strip() or "\t" in line:
+        if holds_something(line):
             lines.append((number, line))
     if not lines:
         raise UserError(f"{path}: empty file; it needs at least one line of text")
     return lines
+
+
+HEADINGS = {"label", "class", "category", "speaker", "author", "name", "text", "sentence", "segment", "speech"}
+
+
+def _check_rows(path: Path, rows: Sequence[Segment]) -> None:
+    """UserError for tables that other programs would read and this one would misunderstand."""
+    first, alone = rows[0], [row.label for row in rows].count(rows[0].label) == 1
+    if alone and HEADINGS & {first.label.casefold(), first.text.casefold()}:
+        heads = f"{first.label!r} and {first.text!r} look like the heads of two columns"
+        raise UserError(f"{path}:{first.line}: {heads}, not like a row; delete this line")
+    labels, texts = {row.label for row in rows}, {row.text for row in rows}
+    if len(labels) > len(texts) and sum(label.count(" ") for label in labels) >= 2 * len(labels):
+        swapped = f"the label is {first.label!r} and the text {first.text!r}, as if they had changed places"
+        raise UserError(f"{path}:{first.line}: {swapped}; write label, tab, text")
+
+
+def _warn_of_labels(path: Path, rows: Sequence[Segment]) -> None:
+    """Say on stderr which classes may be one, and which have too few rows to be one."""
+    first = {row.label: row.line for row in reversed(rows)}
+    alike: dict[str, str] = {}
+    for label in sorted(first, key=lambda label: first[label]):
+        form = unicodedata.normalize("NFKC", label).casefold()
+        other = alike.setdefault(form.lstrip("0") if form.isdecimal() else form, label)
+        if other != label:
+            two = f"labels {label!r} and {other!r} (line {first[other]}) look alike, and are two classes"
+            warn(f"{path}:{first[label]}: {two}; write both in the same way if they are one")
+    few = [label for label, number in Counter(row.label for row in rows).items() if number < FEW]
+    if few:
+        some = ", ".join(f"{label!r} (line {first[label]})" for label in few[:5]) + (", ..." if len(few) > 5 else "")
+        warn(f"{path}: too few to learn from, one or two rows of {some}; add rows, or delete these")
+
+
+def warn_of_missing_spaces(corpus: "Corpus") -> None:
+    """Say on stderr where words will be whole clauses, because their script sets no spaces between words."""
+    if lacks_spaces(corpus.train_text):
+        warn(
+            f"{corpus.directory / TRAIN_TEXT}: text without spaces between words, as in Chinese, Japanese and Thai, is "
+            "cut into whole clauses, and most of them are <unk>; use --tokenizer bpe or --tokenizer character"
+        )
+
+
+def warn(message: str) -> None:
+    """Say on stderr what goes on but should be known."""
+    print(f"warning: {message}", file=sys.stderr)
 
 
 @dataclass(frozen=True)
@@ -116,6 +164,8 @@ def load_corpus(directory: Path | str) -> Corpus:
     if missing_files(directory):
         raise UserError(why_incomplete(directory))
     train, test = (read_segments(directory / name) for name in CLASSIFICATION)
+    for name, rows in zip(CLASSIFICATION, (train, test)):
+        _check_rows(directory / name, rows)
     labels = sorted({segment.label for segment in train}, key=_label_order)
     if len(labels) < 2:
         raise UserError(f"{directory / CLASSIFICATION[0]}: only one class, {labels[0]!r}; there must be two or more")
@@ -123,14 +173,15 @@ def load_corpus(directory: Path | str) -> Corpus:
         if segment.label not in labels:
             where, known = f"{directory / CLASSIFICATION[1]}:{segment.line}", ", ".join(map(repr, labels[:10]))
             raise UserError(f"{where}: label {segment.label!r} is not in {CLASSIFICATION[0]}, which has {known}")
-    tests = {name: read_lines(directory / f"test_LM_{name}.txt") for name in _test_names(directory)}
+    _warn_of_labels(directory / CLASSIFICATION[0], train)
+    tests = {name: _texts(directory / f"test_LM_{name}.txt") for name in _test_names(directory)}
     for name in {TRAINING, TOGETHER} & tests.keys():
         raise UserError(f"{directory / f'test_LM_{name}.txt'}: tables use the name {name!r} already; rename the file")
     names = _class_names(directory, labels, list(tests))
     used = [*CLASSIFICATION, TRAIN_TEXT, *(f"test_LM_{name}.txt" for name in tests), "labels.tsv"]
     digests = [name + sha256((directory / name).read_bytes()) for name in used if (directory / name).is_file()]
     fingerprint = sha256("\n".join(digests).encode())
-    return Corpus(directory, train, test, read_lines(directory / TRAIN_TEXT), tests, labels, names, fingerprint)
+    return Corpus(directory, train, test, _texts(directory / TRAIN_TEXT), tests, labels, names, fingerprint)
 
 
 def missing_files(directory: Path) -> list[str]:
@@ -189,6 +240,10 @@ def _whole_folder_near(directory: Path) -> Path | None:
             if not missing_files(folder):
                 return folder
     return None
+
+
+def _texts(path: Path) -> list[str]:
+    return [line for _, line in read_lines(path)]
 
 
 def _test_names(directory: Path) -> list[str]:
@@ -435,6 +490,7 @@ def load_data(directory: Path | str, block_size: int, share: int = 1) -> Data:
     """Read a data folder and encode every text once; with `share` above 1 only a sample of it, that part of every
     file."""
     corpus = load_corpus(directory)
+    warn_of_missing_spaces(corpus)
     if share > 1:
         corpus = sample(corpus, share)
     return encode(corpus, block_size)

@@ -9,20 +9,51 @@ import json
 import os
 import re
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+import regex
 
 from common.files import UserError, read_json, sha256, write_bytes, write_json
 
 PAD, UNK = 0, 1
 SPECIAL = ["<pad>", "<unk>"]
-VERSION = 1  # part of the cache's key: raise it whenever tokenize_all may give other words for the same text
+VERSION = 2  # part of the cache's key: raise it whenever tokenize_all may give other words for the same text
 
 # Enough for speeches; a trained Punkt model would have to be downloaded. (Punkt itself knows initials such as "J.".)
 ABBREVIATIONS = (
     "mr mrs ms dr prof rev hon jr sr st gov sen rep gen col maj capt lt sgt adm pres u.s u.n d.c u.s.a a.m p.m e.g i.e "
     "vs etc inc ltd co corp jan feb mar apr jun jul aug sept oct nov dec"
 )
+
+# Scripts that set no spaces between words, and what a word is where text is only compared or counted: letters with the
+# signs that stand on them (`\w` takes a vowel sign of Hindi, Tamil or pointed Hebrew for the end of a word), or one
+# letter of such a script.
+SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+WORD = rf"(?V1)[[{SPACELESS}]--\p{{M}}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}_]--[{SPACELESS}]]+"
+
+# What prepared corpora write for a word or a sign; in private use, U+E000 stands for it while NLTK looks at the rest.
+PREPARED = re.compile(r"(?<!\S)(?:</?(?!pad>)[a-zA-Z_]+>|@[-,.:/]@)(?!\S)|\ue000")
+
+
+def normalized(text: str) -> str:
+    """`text` with letters and accents as one character (NFC) and without byte order marks, wherever they stand."""
+    return unicodedata.normalize("NFC", text.replace("\ufeff", ""))
+
+
+def lacks_spaces(texts: Iterable[str]) -> bool:
+    """Whether a tenth of the text or more is written without spaces between words, as Chinese, Japanese and Thai are.
+
+    A stretch of such letters that is five long or more on average is a clause, not a word that somebody cut out.
+    """
+    runs, letters, everything = 0, 0, 0
+    for text in texts:
+        found = [] if text.isascii() else regex.findall(rf"(?V1)(?:[[{SPACELESS}]--\p{{M}}]\p{{M}}*)+", text)
+        runs += len(found)
+        letters += sum(len(regex.sub(r"\p{M}", "", run)) for run in found)
+        everything += len(text)
+    return letters >= 5 * runs and letters > everything / 10
 
 
 def tokenize(text: str) -> list[str]:
@@ -63,10 +94,14 @@ def _tokenize(texts: Iterable[str]) -> list[list[str]]:
     parameters = PunktParameters()
     parameters.abbrev_types = set(ABBREVIATIONS.split())
     sentences, words = PunktSentenceTokenizer(parameters), NLTKWordTokenizer()
-    return [
-        [sys.intern(word) for sentence in sentences.tokenize(text) for word in words.tokenize(sentence)]
-        for text in texts
-    ]
+
+    def split(text: str) -> list[str]:
+        text = normalized(text)  # lines of files are; what a person types may not be
+        whole = iter(PREPARED.findall(text))
+        found = [word for part in sentences.tokenize(PREPARED.sub("\ue000", text)) for word in words.tokenize(part)]
+        return [sys.intern(re.sub("\ue000", lambda _: next(whole), word)) for word in found]
+
+    return [split(text) for text in texts]
 
 
 # words that stand close to the one before, to the one after, and the halves into which NLTK splits a word
@@ -78,6 +113,7 @@ SPLIT = {"can not", "gon na", "wan na", "got ta", "gim me", "lem me", "'t is", "
 def detokenize(words: Sequence[str]) -> str:
     """The text that people would write for `words`: undoes `tokenize` up to white space and the kind of quotes."""
     text, glue, quote, single = "", True, False, False  # glue: no space before the next word
+    last = max((i for i, word in enumerate(words) if word == "'"), default=-1)
     for i, word in enumerate(words):
         before, after = words[i - 1] if i else "", words[i + 1] if i + 1 < len(words) else ""
         left, right = bool(CLOSES.fullmatch(word)), bool(OPENS.fullmatch(word))
@@ -86,7 +122,7 @@ def detokenize(words: Sequence[str]) -> str:
             quote, left, right, word = opening, not opening, opening, '"'
         elif word in ("'", "’", "‘"):
             decade = after[:1].isdigit() and not before.endswith("s")  # the '90s
-            starts = glue or before in (",", ":", "--") or (word == "'" in words[i + 1 :] and not before.endswith("s"))
+            starts = glue or before in (",", ":", "--") or (word == "'" and i < last and not before.endswith("s"))
             opening = decade or word == "‘" or (not single and bool(after) and starts)
             single = opening and not decade
             left, right = not opening, opening or (word == "’" and bool(re.fullmatch("s|t|m|d|ll|re|ve", after)))

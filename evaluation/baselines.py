@@ -4,6 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import regex
+
+from tokenizer import WORD
+
+WORD_OR_SIGN = rf"{WORD}|\S"
 
 
 def majority(train_labels: Sequence[Any], test_labels: Sequence[Any]) -> np.ndarray:
@@ -33,7 +38,8 @@ def tfidf(train_texts: Sequence[str], train_labels: Sequence[Any], test_texts: S
     }
     if len(set(train_labels)) == 1:
         return dict.fromkeys(models, majority(train_labels, test_texts))
-    vectors = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\w+|[^\w\s]")
+    words = regex.compile(WORD_OR_SIGN).findall
+    vectors = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, tokenizer=words, token_pattern=None)
     train, test = vectors.fit_transform(train_texts), vectors.transform(test_texts)
     with threadpool_limits(1):  # the same sums on every number of cores
         return {

@@ -29,6 +29,7 @@ def render(found: dict[str, Any]) -> str:
         *(block for kind in ("characters", "words") for block in _give_aways(found["give_aways"], kind)),
         _unknown_words(found["unknown_words"]),
         _oddities(found["encoding"]),
+        *_left_out(found["left_out"]),
         *(changed if found["changed_since_built"] else []),
         verdict,
         *(Item("  ", leak) for leak in found["leaks"]),
@@ -125,6 +126,17 @@ def _oddities(found: dict[str, list[dict[str, Any]]]) -> Table | str:
     ]
     columns = words("file", "what") + numbers("times", "first line")
     return Table("Encoding", columns, rows) if rows else "Encoding: nothing odd\n"
+
+
+def _left_out(found: list[dict[str, Any]]) -> list[str | Item]:
+    """A line for each reason, with how much of each speaker's text."""
+    reasons = dict.fromkeys(reason for speaker in found for reason in speaker["counts"])
+    lines = [
+        f"{reason}: "
+        + ", ".join(f"{one['name']} {one['counts'][reason]:,}" for one in found if reason in one["counts"])
+        for reason in reasons
+    ]
+    return ["Left out when the data were made", *(Item("  ", line) for line in lines), ""] if lines else []
 
 
 def _short(text: str, width: int = 90) -> str:

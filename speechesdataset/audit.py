@@ -7,15 +7,39 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 
-from common.files import read_json, read_text, sha256
-from dataset import CLASSIFICATION, MANIFEST, TRAIN_TEXT, Corpus, load_corpus, numbered_lines, same_text
+from common.files import read_as, read_text, sha256
+from dataset import (
+    CLASSIFICATION,
+    MANIFEST,
+    TRAIN_TEXT,
+    Corpus,
+    load_corpus,
+    read_lines,
+    same_text,
+    warn_of_missing_spaces,
+)
 from speechesdataset.duplicates import NEAR, closest, normal_words
 from tokenizer import tokenize_all
 
 N_EXAMPLES = 5
 Rows = Sequence[tuple[int, str]]  # line, text
+
+
+class MadeSpeaker(msgspec.Struct):
+    """What the builder and the import write about a speaker, as far as it matters here."""
+
+    name: str
+    left_out: dict[str, int] = {}
+
+
+class Manifest(msgspec.Struct):
+    """manifest.json, as far as it matters here."""
+
+    files: dict[str, str]
+    speakers: list[MadeSpeaker] = []
 
 
 def audit(directory: Path | str, block_size: int = 32) -> dict[str, Any]:
@@ -25,15 +49,17 @@ def audit(directory: Path | str, block_size: int = 32) -> dict[str, Any]:
     whether there is one; "doubt" says why the files may not be all. UserError for data that cannot be read at all.
     """
     corpus = load_corpus(directory)
+    warn_of_missing_spaces(corpus)
     train = {
         CLASSIFICATION[0]: [(row.line, row.text) for row in corpus.train],
-        TRAIN_TEXT: numbered_lines(corpus.directory / TRAIN_TEXT),
+        TRAIN_TEXT: read_lines(corpus.directory / TRAIN_TEXT),
     }
     test = {CLASSIFICATION[1]: [(row.line, row.text) for row in corpus.test]}
     for name in corpus.test_texts:
-        test[f"test_LM_{name}.txt"] = numbered_lines(corpus.directory / f"test_LM_{name}.txt")
-    words = {name: tokenize_all([text.strip() for _, text in rows]) for name, rows in (train | test).items()}
+        test[f"test_LM_{name}.txt"] = read_lines(corpus.directory / f"test_LM_{name}.txt")
+    words = {name: tokenize_all([text for _, text in rows]) for name, rows in (train | test).items()}
     between = _between(train, test)
+    manifest = _manifest(corpus.directory)
     leaks = [
         f"{found['exact'] + found['near']:,} of {found['rows']:,} lines of {found['test']} appear in {found['train']} "
         f"({found['exact']:,} exactly, {found['near']:,} nearly)"
@@ -46,7 +72,8 @@ def audit(directory: Path | str, block_size: int = 32) -> dict[str, Any]:
         "has_leakage": bool(leaks),
         "leaks": leaks,
         "doubt": _doubt(corpus),
-        "changed_since_built": _changed(corpus.directory),
+        "changed_since_built": _changed(corpus.directory, manifest),
+        "left_out": [{"name": speaker.name, "counts": speaker.left_out} for speaker in manifest.speakers],
         "files": {name: _sizes(words[name], block_size) for name in train | test},
         "classes": _classes(corpus),
         "between": between,
@@ -112,9 +139,9 @@ def _between(train: Mapping[str, Rows], test: Mapping[str, Rows]) -> list[dict[s
             examples = [
                 {
                     "line": queries[i][1],
-                    "text": queries[i][2].strip(),
+                    "text": queries[i][2],
                     "train_line": train_rows[index[i]][0],
-                    "train_text": train_rows[index[i]][1].strip(),
+                    "train_text": train_rows[index[i]][1],
                     "share": float(share[i]),
                 }
                 for i in exact[:N_EXAMPLES] + near[:N_EXAMPLES]
@@ -231,6 +258,7 @@ ODDITIES = {
     "HTML entities": re.compile(r"&(?:[a-z]{2,8}|#\d+);"),
     "curly quotes and apostrophes": re.compile("[\u2018\u2019\u201c\u201d]"),
     "straight quotes and apostrophes": re.compile("['\"]"),
+    "quotation marks round texts, and doubled inside (CSV)": re.compile('^[^\t\n]*\t"[^\n]*""', re.MULTILINE),
     "spaces before punctuation (text tokenised already)": re.compile(r" (?:[,.;:?!]|n't|'s)(?= |$)", re.MULTILINE),
 }
 
@@ -255,12 +283,11 @@ def _oddities(path: Path) -> list[dict[str, Any]]:
     return result
 
 
-def _changed(directory: Path) -> list[str]:
+def _manifest(directory: Path) -> Manifest:
+    path = directory / "manifest.json"
+    return read_as(path, Manifest, "build the data anew") if path.is_file() else Manifest({})
+
+
+def _changed(directory: Path, manifest: Manifest) -> list[str]:
     """Files whose SHA-256 is not the one in the manifest."""
-    if not (directory / MANIFEST).is_file():
-        return []
-    digests = read_json(directory / MANIFEST)["files"]  # load_corpus has checked that it is there
-    return [name for name, digest in digests.items() if sha256((directory / name).read_bytes()) != digest]
-
-
-# -------------------------------------------------------------------------------------------------------------- render
+    return [name for name, digest in manifest.files.items() if sha256((directory / name).read_bytes()) != digest]

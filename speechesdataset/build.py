@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +20,8 @@ from dataset import (
     why_incomplete,
 )
 from speechesdataset.presidents import choose
-from speechesdataset.split import Speaker, Split, make_folder
+from speechesdataset.split import FIGURES, Document, Speaker, Split, make_folder
+from speechesdataset.typography import mostly_letters, spaced, straight
 
 DEFAULT_SPEAKERS = ["obama", "wbush", "hbush"]  # labels 0, 1, 2
 DEFAULT_FILES = {
@@ -71,43 +73,47 @@ STAGE = re.compile(
 INTERJECTION = re.compile(r"(Audience members?|Rep\. \w+|Representative( [A-Z]\w+)+|Mr\. (?!Speaker|President)\w+)\. ")
 
 
-def clean(text: str) -> list[str]:
-    """The paragraphs of an address without whatever tells the transcriber rather than the speaker.
+def clean(text: str) -> Document:
+    """An address without whatever tells the transcriber rather than the speaker.
 
-    Stage directions, labels of speakers, interjections, headings and tables go; dashes become " -- ", quotation marks
-    and apostrophes straight, ellipses three dots, white space single spaces.
+    Stage directions, labels of speakers, interjections, headings and tables go; what tells the typist is made uniform.
     """
-    text = re.sub("[\u2018\u2019\u02bc\u00d4\u00d5`]", "'", text)  # the last two are Mac Roman quotation marks
-    text = re.sub("[\u201c\u201d\u201e\u00ab\u00bb]|''", '"', text)
-    text = text.replace("\u2044", "/").replace("\u2026", "...")
-    paragraphs = [_clean_paragraph(paragraph) for paragraph in text.split("\n")]
-    return [paragraph for paragraph in paragraphs if _is_prose(paragraph)]
+    text = re.sub("[\u02bc\u00d4\u00d5`]", "'", text)  # the second and the third are Mac Roman quotation marks
+    text = straight(re.sub("[\u00ab\u00bb]", '"', text)).replace("\u2044", "/")
+    paragraphs, left_out = [], Counter[str]()
+    for paragraph in filter(str.strip, text.split("\n")):
+        cleaned = _clean_paragraph(paragraph)
+        if INTERJECTION.match(" ".join(paragraph.split()) + " "):
+            left_out["interjections from the floor"] += 1
+        elif not cleaned:
+            left_out["stage directions"] += 1
+        elif cleaned.isupper():
+            left_out["headings in capitals"] += 1
+        elif not mostly_letters(cleaned):
+            left_out[FIGURES] += 1
+        else:
+            paragraphs.append(cleaned)
+    return Document(paragraphs, left_out)
 
 
 def _clean_paragraph(text: str) -> str:
     text = " ".join(text.split())
-    if INTERJECTION.match(text + " "):
-        return ""
     text = re.sub(r"^The President\. ?|\bAudience members?\. .*", "", text)
-    text = re.sub(r"\[([^\]]*)\]", _mended, text)
+    text = re.sub(r"\[([^\]]*)(\]?)", _mended, text)
     text = re.sub(r"(?i)\((laughter|applause|inaudible)\.?\)", "", text)
     text = re.sub(r"[*_|\u2022]+", " ", text)
-    text = re.sub(r"\.( ?\.){2,}", "...", text)
-    text = re.sub(r"(?<=\d)\u2013(?=\d)", "-", text)
-    text = re.sub(r"[\s\-\u2012-\u2015]*([\u2012-\u2015]|--|\s-\s)[\s\-\u2012-\u2015]*", " -- ", text)
+    text = spaced(re.sub(r"\.( ?\.){2,}", "...", text))
     text = " ".join(re.sub(r"( --)?\s+([.,;:?!])", r"\2", text).split())
     return re.sub(r"^-- | --$", "", text)
 
 
 def _mended(bracket: re.Match[str]) -> str:
-    """What stays of a bracket: its words where they mend the text ("based [on] what's best"), else nothing."""
+    """What stays of a bracket: its words where they mend the text ("based [on] what's best"), else nothing; all of one
+    that nothing closes."""
+    if not bracket[2]:
+        return bracket[0]
     inside = bracket[1].split("; White House correction")[0].strip()
     return "" if STAGE.search(inside) or inside.endswith(".") or inside.count(" ") > 2 else inside
-
-
-def _is_prose(text: str) -> bool:
-    """Not a heading, a signature or a row of a table."""
-    return not text.isupper() and sum(map(str.isalpha, text)) > 0.6 * len(text.replace(" ", ""))
 
 
 def ensure_data(directory: Path | str) -> None:

@@ -4,14 +4,19 @@ import re
 from collections.abc import Sequence
 
 import numpy as np
+import regex
+
+from tokenizer import WORD, normalized
 
 NEAR = 0.5  # a text whose trigrams stand at least to this share in one other text is a near copy of it
 COMMON = 400  # a trigram of words in more texts than this says nothing ("of the united")
 
 
 def normal_words(text: str) -> list[str]:
-    """The words of `text` without case and punctuation, the same for "don't", "don\u2019t" and "do n't"."""
-    return re.findall(r"\w+", re.sub("n['\u2019] ?t\\b", " not", text.casefold()))
+    """The words of `text` without case and punctuation, the same for "don't", "don\u2019t" and "do n't"; each letter
+    where a script sets no spaces between words."""
+    words: list[str] = regex.findall(WORD, re.sub("n['\u2019] ?t\\b", " not", normalized(text.casefold())))
+    return words
 
 
 def closest(queries: Sequence[str], texts: Sequence[str] | None = None) -> tuple[np.ndarray, np.ndarray]:

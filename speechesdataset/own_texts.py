@@ -1,21 +1,30 @@
 """Your own texts: a folder of .txt files, a sub-folder a speaker, becomes a data folder."""
 
-import re
+from collections.abc import Sequence
 from importlib.metadata import version
+from itertools import groupby, pairwise
 from pathlib import Path
 from typing import Any
 
+import regex
+
 from common.files import UserError, read_text
-from speechesdataset.build import clean
-from speechesdataset.split import Speaker, Split, make_folder
+from speechesdataset.duplicates import normal_words
+from speechesdataset.split import FIGURES, Document, Speaker, Split, make_folder
+from speechesdataset.typography import mostly_letters, spaced, straight
+from tokenizer import normalized
+
+END = r"""(?V1)(?:[.?!]["'\p{Pe}\p{Pf}]*(?=\s|$)|[\p{STerm}--[.?!]]["'\p{Pe}\p{Pf}]*)"""  # of a sentence, in any script
+MOST_WORDS = 100  # a sentence, on average; in text with fewer marks they do not tell where sentences end
 
 
 def import_folder(source: Path | str, out: Path | str, split: Split = "stretch", seed: int = 0) -> dict[str, Any]:
     """Make the data folder `out` from the .txt files in the sub-folders of `source`; returns its manifest.
 
-    A sub-folder is a speaker, a file a document: they are cleaned, split and written exactly as the builder does it.
-    UserError for texts outside of the sub-folders, files that are no UTF-8 text, and speakers with too little text, of
-    whom it says how much is needed.
+    A sub-folder is a speaker, a file a document; the split is the builder's. Typography is made uniform, and nothing is
+    left out that is not counted in the manifest. UserError for texts outside of the sub-folders, files that are no
+    UTF-8 text or do not show where sentences end, and speakers with too little text, of whom it says how much is
+    needed.
     """
     source, out = Path(source), Path(out)
     if not source.is_dir():
@@ -43,20 +52,46 @@ def import_folder(source: Path | str, out: Path | str, split: Split = "stretch",
 
 
 def _speaker(folder: Path) -> Speaker:
-    paths = sorted(
-        path for path in folder.rglob("*") if path.suffix.lower() == ".txt" and not path.name.startswith(".")
-    )
+    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    paths = [path for path in found if path.suffix.lower() == ".txt"]
     if not paths:
         raise UserError(f"{folder}: no .txt file in it; add the speaker's texts or remove the folder")
-    return Speaker(
-        re.sub(r"[^\w.-]+", "-", folder.name), " ".join(folder.name.split()), [_document(path) for path in paths]
-    )
+    name = normalized(" ".join(folder.name.split()))
+    left_out = {"files that are not .txt": len(found) - len(paths)}
+    return Speaker(regex.sub(r"[^\p{L}\p{M}\p{N}_.-]+", "-", name), name, list(map(_document, paths)), left_out)
 
 
-def _document(path: Path) -> list[str]:
-    """Cleaned paragraphs: what stands between blank lines, or, in a file without blank lines, the lines."""
-    text = read_text(path).replace("\r\n", "\n").replace("\r", "\n")
+def _document(path: Path) -> Document:
+    """The paragraphs of a file, with uniform typography; those without writing in them are left out."""
+    text = normalized(read_text(path)).replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
         raise UserError(f"{path}:{text.count(chr(10), 0, text.index(chr(0))) + 1}: NUL byte, so this is no UTF-8 text")
-    parts = re.split(r"\n[^\S\n]*\n", text)
-    return clean("\n".join(" ".join(part.split("\n")) for part in parts) if len(parts) > 1 else text)
+    paragraphs = [spaced(straight(paragraph)) for paragraph in _paragraphs(path, text)]
+    kept = list(filter(mostly_letters, paragraphs))
+    return Document(kept, {FIGURES: len(paragraphs) - len(kept)})
+
+
+def _paragraphs(path: Path, text: str) -> list[str]:
+    """What stands between blank lines; or the lines, in a text without blank lines that was not broken to fit a width,
+    and in one whose sentences have no marks at their ends. UserError where nothing says where a sentence ends."""
+    lines = [line.strip() for line in text.split("\n")]
+    blocks = [list(group) for has_text, group in groupby(lines, key=bool) if has_text]
+    lines = [line for block in blocks for line in block]
+    n_words, n_ends = len(normal_words(text)), len(regex.findall(END, text))
+    if n_words <= MOST_WORDS * n_ends:
+        return [" ".join(block) for block in blocks] if len(blocks) > 1 or _wrapped(lines) else lines
+    if n_words > MOST_WORDS * len(lines):
+        marks = f"{n_words:,} words in {len(lines):,} lines with {n_ends:,} marks at ends of sentences (. ? !)"
+        raise UserError(f"{path}: {marks}; add the marks, or write each sentence on a line of its own")
+    return lines
+
+
+def _wrapped(lines: Sequence[str]) -> bool:
+    """Whether lines end where they are full, or go on in small letters, rather than where a sentence ends."""
+    inside = [(line, after) for line, after in pairwise(lines) if not regex.search(rf"{END}$", line)]
+    if 2 * len(inside) < len(lines):
+        return False
+    width = sorted(map(len, lines))[int(0.95 * len(lines))]  # but for a few that could not be broken
+    full = sum(len(line) + 1 + len(after.split()[0]) > width for line, after in inside)
+    small = sum(after[0].islower() for _, after in inside)
+    return full > 0.8 * len(inside) or small > 0.5 * len(inside)

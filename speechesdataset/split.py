@@ -5,9 +5,11 @@ import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+
+import regex
 
 from common.files import UserError, sha256, write_bytes
 from common.locks import FolderLock
@@ -26,13 +28,28 @@ MIN_TEST = 10  # fewer would measure nothing
 TRAINER_WORDS = 150_000  # Punkt learns its abbreviations from about so many words, taken evenly
 
 
+FIGURES = "paragraphs of figures and signs"  # what is left out, in the words of the manifest
+SHORT = f"sentences under {MIN_WORDS} words among the test sentences"
+COPIES = "copies and near copies among the test sentences"
+SURPLUS = "test sentences beyond the number that each speaker has"
+
+
+@dataclass(frozen=True)
+class Document:
+    """A text."""
+
+    paragraphs: Sequence[str]
+    left_out: Mapping[str, int]  # of what it was made from: how much, by reason
+
+
 @dataclass(frozen=True)
 class Speaker:
-    """A class: its name in file names, its name for people, and its documents, each a list of paragraphs."""
+    """A class: its name in file names, its name for people, and its documents."""
 
     slug: str
     name: str
-    documents: Sequence[Sequence[str]]
+    documents: Sequence[Document]
+    left_out: Mapping[str, int] = field(default_factory=dict)  # beside what the documents left out
 
 
 def make_folder(
@@ -58,13 +75,13 @@ def make_files(speakers: Sequence[Speaker], split: Split, seed: int) -> tuple[di
     Whole stretches of a document (or whole documents, split "speech") go to the test side, drawn by `seed` until they
     hold enough segments: the same number for each speaker. A sentence of which a copy or near copy stands anywhere
     else, whoever said it, is never a test segment. All other stretches, in their order, are train_LM.txt; the same
-    number of segments for each speaker, taken evenly from them, is train_CLS.tsv.
+    number of segments for each speaker, taken evenly from them, is train_CLS.tsv. What stands in no file is counted.
     """
     stretches = [_stretches(documents, split) for documents in sentences(speakers)]
     echoed = _echoed([text for parts in stretches for part in parts for text in part])
     usable = [[[text for text in part if _long(text) and text not in echoed] for part in parts] for parts in stretches]
-    for speaker, parts in zip(speakers, usable):
-        _check_enough(speaker, sum(map(len, parts)), split)
+    for speaker, parts in zip(speakers, stretches):
+        _check_enough(speaker, [text for part in parts for text in part], echoed, split)
     wanted = min(MAX_TEST, *(int(TEST_SHARE * sum(map(len, parts))) for parts in usable))
     chosen = [
         _draw(list(map(len, parts)), wanted, f"{seed} {speaker.slug}") for speaker, parts in zip(speakers, usable)
@@ -82,6 +99,10 @@ def make_files(speakers: Sequence[Speaker], split: Split, seed: int) -> tuple[di
             raise UserError(
                 f"{speaker.name}: {where}, at least {MIN_TEST} each are needed; split by stretch or add text"
             )
+    left_out = [
+        _left_out(speaker, [text for i in sorted(own) for text in parts[i]], echoed, len(texts) - n_test)
+        for speaker, own, parts, texts in zip(speakers, chosen, stretches, test)
+    ]
     test = [texts[:n_test] for texts in test]
     rows = [[texts[i * len(texts) // n_train] for i in range(n_train)] for texts in rows]
     files = {
@@ -97,9 +118,12 @@ def make_files(speakers: Sequence[Speaker], split: Split, seed: int) -> tuple[di
             "name": speaker.name,
             "test_file": f"test_LM_{speaker.slug}.txt",
             "documents": len(speaker.documents),
+            "sentences": sum(len(part) for part in stretches[label]),
+            "usable_sentences": sum(len(part) for part in usable[label]),
             "test_segments": n_test,
             "train_segments": n_train,
             "train_LM_segments": len(train[label]),
+            "left_out": left_out[label],
         }
         for label, speaker in enumerate(speakers)
     ]
@@ -110,18 +134,26 @@ def sentences(speakers: Sequence[Speaker]) -> list[list[list[str]]]:
     """The sentences of every document of every speaker, cut by a Punkt model that learns from these documents."""
     from nltk.tokenize.punkt import PunktSentenceTokenizer, PunktTrainer
 
-    paragraphs = [text for speaker in speakers for document in speaker.documents for text in document]
+    paragraphs = [text for speaker in speakers for document in speaker.documents for text in document.paragraphs]
     step = sum(text.count(" ") + 1 for text in paragraphs) // TRAINER_WORDS + 1
     text = "\n\n".join(paragraphs[::step])
     parameters = PunktTrainer(text).get_params()
-    whole = set(re.findall(r"[a-z]+\b(?!\.)", text.lower()))  # "die", "quit" stood at ends of sentences by chance
+    whole = set(re.findall(r"(?<![a-z])[a-z]++\b(?!\.)", text.lower()))  # "die", "quit" ended sentences by chance
     learned = {word for word in parameters.abbrev_types if re.fullmatch(r"[a-z]{1,4}(\.[a-z]{1,3})*", word)} - whole
     parameters.abbrev_types = learned | set(ABBREVIATIONS.split())  # few documents do not teach them all
     punkt = PunktSentenceTokenizer(parameters)
     return [
-        [[text for paragraph in document for text in punkt.tokenize(paragraph)] for document in speaker.documents]
+        [
+            [text for paragraph in document.paragraphs for part in punkt.tokenize(paragraph) for text in _cut(part)]
+            for document in speaker.documents
+        ]
         for speaker in speakers
     ]
+
+
+def _cut(text: str) -> list[str]:
+    """`text` cut after the marks that Punkt does not know, those of other scripts than the Latin: । 。 ؟"""
+    return regex.sub(r"(?V1)([\p{STerm}--[.?!]]+[\p{Pe}\p{Pf}\"']*)\s*", r"\1\n", text).strip().split("\n")
 
 
 def _stretches(documents: Sequence[Sequence[str]], split: Split) -> list[Sequence[str]]:
@@ -140,15 +172,34 @@ def _long(text: str) -> bool:
     return len(normal_words(text)) >= MIN_WORDS
 
 
-def _check_enough(speaker: Speaker, n_usable: int, split: Split) -> None:
+def _check_enough(speaker: Speaker, texts: Sequence[str], echoed: set[str], split: Split) -> None:
+    """UserError, with the reason, for a speaker with too few sentences that can be tested with."""
     if split == "speech" and len(speaker.documents) < 2:
         raise UserError(f"{speaker.name}: one document only, which cannot be on both sides; split by stretch")
+    long = [text for text in texts if _long(text)]
+    copies = sum(text in echoed for text in long)
     needed = int(MIN_TEST / TEST_SHARE)
-    if n_usable < needed:
-        raise UserError(
-            f"{speaker.name}: {n_usable} sentences of {MIN_WORDS} words or more that stand nowhere else, but at least "
-            f"{needed} are needed (about {20 * needed} words); add text or leave the speaker out"
-        )
+    if len(long) - copies < needed:
+        usable = f"{len(long) - copies:,} sentences of {MIN_WORDS} words or more that stand nowhere else"
+        too_few = f"{speaker.name}: {usable}, but at least {needed} are needed (about {20 * needed} words)"
+        if len(long) >= needed:
+            raise UserError(
+                f"{too_few}: {copies:,} of {len(long):,} are copies or near copies of other sentences; formulaic text "
+                "cannot be tested with, so add text of another kind or leave the speaker out"
+            )
+        others = f"{len(texts) - len(long):,} are shorter, {copies:,} are copies or near copies"
+        raise UserError(f"{too_few}: {others}; add text or leave the speaker out")
+
+
+def _left_out(speaker: Speaker, tested: Sequence[str], echoed: set[str], n_surplus: int) -> dict[str, int]:
+    """How much stands in no file, by reason; `tested` are the sentences of the parts drawn for the test."""
+    counts = Counter(speaker.left_out)
+    for document in speaker.documents:
+        counts.update(document.left_out)
+    counts[SHORT] += sum(not _long(text) for text in tested)
+    counts[COPIES] += sum(_long(text) and text in echoed for text in tested)
+    counts[SURPLUS] += n_surplus
+    return {reason: number for reason, number in counts.items() if number}
 
 
 def _draw(sizes: Sequence[int], wanted: int, key: str) -> set[int]:

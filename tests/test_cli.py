@@ -200,6 +200,13 @@ def test_classify_takes_sentences_as_arguments_or_a_line_each(home: Path) -> Non
     assert run(home, "classify", stdin="\n\n".join(sentences).encode()) == given
 
 
+def test_a_byte_order_mark_on_standard_input_changes_nothing(home: Path) -> None:
+    plain = run(home, "classify", stdin=b"terror and jobs\n")
+    marked = run(home, "classify", stdin="\ufeffterror and jo\ufeffbs\n".encode())
+    assert plain.code == marked.code == 0
+    assert marked.out.replace("\ufeff", "") == plain.out
+
+
 def test_attention_draws_either_kind_of_model(home: Path) -> None:
     for model, kind in (("part1/classifier", "encoder"), ("part2/decoder-ff16", "decoder")):
         outcome = run(home, "attention", "we hope for jobs", "--model", f"runs/{model}.safetensors", "--out", kind)

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 import shutil
+import unicodedata
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -138,9 +139,107 @@ def test_a_label_that_train_lacks(folder: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("train_form", ["NFC", "NFD"])
+@pytest.mark.parametrize("test_form", ["NFC", "NFD"])
+def test_a_label_is_one_however_its_accent_is_stored(folder: Path, train_form: Any, test_form: Any) -> None:
+    train = f"Zoé\tWe work.\nBen\tWe rest.\n{unicodedata.normalize(train_form, 'Zoé')}\tWe hope, Zoé.\n"
+    (folder / "train_CLS.tsv").write_text(train)
+    (folder / "test_CLS.tsv").write_text(unicodedata.normalize(test_form, "Zoé\tWe hope, Zoé.\n"))
+    (folder / "labels.tsv").write_text(unicodedata.normalize(test_form, "Zoé\tMiss Zoé\n"))
+    corpus = dataset.load_corpus(folder)
+    assert corpus.labels == ["Ben", "Zoé"]
+    assert corpus.class_names == ["Ben", "Miss Zoé"]
+    assert dataset.seen_rows(corpus.train, corpus.test).tolist() == [True]
+
+
+def test_a_byte_order_mark_inside_a_file_is_dropped(folder: Path) -> None:
+    mark = "\ufeff"
+    (folder / "train_CLS.tsv").write_text(f"{mark}{mark}0\tWe work.\n{mark}1\t{mark}We rest.\n0\tWe {mark}hope.\n")
+    (folder / "train_LM.txt").write_text(f"We work.\n{mark}We rest.\n{mark}\n")
+    corpus = dataset.load_corpus(folder)
+    assert corpus.labels == ["0", "1"]
+    assert [row.text for row in corpus.train] == ["We work.", "We rest.", "We hope."]
+    assert corpus.train_text == ["We work.", "We rest."]
+
+
+@pytest.mark.parametrize(
+    "heads", ["label\ttext", "Label\tSentence", "Speaker\twhat they said", "0\tText", "\ufefflabel\tx"]
+)
+@pytest.mark.parametrize("name", ["train_CLS.tsv", "test_CLS.tsv"])
+def test_a_row_of_headings_is_no_row(folder: Path, name: str, heads: str) -> None:
+    (folder / name).write_text(f"\n{heads}\n1\tWe rest.\n2\tWe work.\n1\tWe rest.\n")
+    assert complaint(lambda: dataset.load_corpus(folder)) == (
+        f"{folder / name}:2: {heads.lstrip(chr(0xFEFF)).split(chr(9))[0]!r} and {heads.split(chr(9))[1]!r} look like "
+        "the heads of two columns, not like a row; delete this line"
+    )
+
+
+def test_a_class_may_be_called_as_a_column_is(folder: Path) -> None:
+    (folder / "train_CLS.tsv").write_text("name\tWe work.\nname\tText\ntext\tname\n")
+    (folder / "test_CLS.tsv").write_text("text\tWe rest.\ntext\tWe work.\n")
+    assert dataset.load_corpus(folder).labels == ["name", "text"]
+
+
+def test_columns_that_changed_places(folder: Path) -> None:
+    (folder / "train_CLS.tsv").write_text("We work here.\t0\nWe rest here.\t1\nWe hope so.\t0\n")
+    assert complaint(lambda: dataset.load_corpus(folder)) == (
+        f"{folder / 'train_CLS.tsv'}:1: the label is 'We work here.' and the text '0', as if they had changed places; "
+        "write label, tab, text"
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "warnings"),
+    [
+        (["a", "b"] * 3, []),
+        (["a"] * 3 + ["b", "b"], [": too few to learn from, one or two rows of 'b' (line 4); add rows, or delete"]),
+        ([*"abcdef"], [": too few to learn from, one or two rows of 'a' (line 1), 'b' (line 2), 'c' (line 3), 'd' "]),
+        (["01", "1"] * 3, [":2: labels '1' and '01' (line 1) look alike, and are two classes"]),
+        (["Ann", "ann", "ANN"] * 3, [":2: labels 'ann' and 'Ann' (line 1)", ":3: labels 'ANN' and 'Ann' (line 1)"]),
+        (["Ann\u00a0Lee", "Ann Lee", "b"] * 3, []),  # one label
+        (["\u2460", "1"] * 3, [":2: labels '1' and '\u2460' (line 1)"]),
+        (["0", "00", "1"] * 3, [":2: labels '00' and '0' (line 1)"]),
+    ],
+)
+def test_labels_that_look_alike_and_small_classes_are_told_of(
+    folder: Path, labels: list[str], warnings: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "train_CLS.tsv").write_text("".join(f"{label}\tWe rest.\n" for label in labels))
+    (folder / "test_CLS.tsv").write_text(f"{labels[0]}\tWe rest.\n")
+    dataset.load_corpus(folder)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == len(warnings)
+    for line, warning in zip(said, warnings):
+        assert line.startswith(f"warning: {folder / 'train_CLS.tsv'}{warning}")
+
+
+def test_quotation_marks_are_part_of_the_text(folder: Path) -> None:
+    rows = ['0\t"We work."', '0\t"We rest, said ""he"" .', "1\tWe hope.", '1\t"']
+    (folder / "train_CLS.tsv").write_text("\n".join(rows))
+    assert [f"{row.label}\t{row.text}" for row in dataset.load_corpus(folder).train] == rows
+
+
+def test_text_without_spaces_is_told_of(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dataset.load_data(folder, 8)
+    assert "--tokenizer" not in capsys.readouterr().err
+    (folder / "train_LM.txt").write_text("和平晚上石头海洋白银看见大门国王晚上春雨。\n")
+    dataset.load_data(folder, 8)
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"warning: {folder / 'train_LM.txt'}: text without spaces between words, as in Chinese, Japanese and Thai, is "
+        "cut into whole clauses, and most of them are <unk>; use --tokenizer bpe or --tokenizer character"
+    )
+
+
+def test_a_prepared_corpus_says_itself_what_is_unknown(folder: Path) -> None:
+    (folder / "train_LM.txt").write_text("The <unk> rests . @-@\n")
+    data = dataset.load_data(folder, 8)
+    assert (data.train_stream.ids == 1).tolist() == [False, True, False, False, False]
+    assert data.tokenizer.words.count("<unk>") == 1
+
+
 @pytest.mark.parametrize("name", ["train_LM.txt", "test_LM_north.txt"])
 def test_bad_texts_are_user_errors(folder: Path, name: str) -> None:
-    for content in (b"", b"\n\n", b"We\0work.\n", b"caf\xe9\n"):
+    for content in (b"", b"\n\n", b"\t\n", b"\xef\xbb\xbf\n\xef\xbb\xbf", b"We\0work.\n", b"caf\xe9\n"):
         (folder / name).write_bytes(content)
         with pytest.raises(UserError, match=name):
             dataset.load_corpus(folder)

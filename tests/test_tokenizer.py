@@ -6,6 +6,7 @@ import importlib.metadata
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 
 import tokenizer
 from common.files import UserError
-from tokenizer import PAD, UNK, Tokenizer, detokenize, tokenize, tokenize_all
+from tokenizer import PAD, UNK, Tokenizer, detokenize, lacks_spaces, tokenize, tokenize_all
 
 ROOT = Path(__file__).parent.parent
 
@@ -44,6 +45,63 @@ def test_words_are_nltk_words_sentence_by_sentence() -> None:
 )
 def test_detokenize_is_the_inverse(text: str) -> None:
     assert detokenize(tokenize(text)) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("The <unk> rests . @-@", ["The", "<unk>", "rests", ".", "@-@"]),
+        (
+            "well @-@ known , 1 @,@ 000 @.@ 5 <eos> </s>",
+            ["well", "@-@", "known", ",", "1", "@,@", "000", "@.@", "5", "<eos>", "</s>"],
+        ),
+        ("He met the U.S. <unk> there.", ["He", "met", "the", "U.S.", "<unk>", "there", "."]),
+        ("<unk>", ["<unk>"]),
+        ("a<unk> me@-@you", ["a", "<", "unk", ">", "me", "@", "-", "@", "you"]),  # inside a word it means nothing
+        ("<pad> <b c> @x@", ["<", "pad", ">", "<", "b", "c", ">", "@", "x", "@"]),  # padding is no word
+        ("\ue000 <unk> x\ue000, \ue000. <s>", ["\ue000", "<unk>", "x\ue000", ",", "\ue000", ".", "<s>"]),
+    ],
+)
+def test_what_prepared_corpora_write_for_words_stays_whole(text: str, words: list[str]) -> None:
+    assert tokenize(text) == words
+
+
+def test_the_unknown_word_of_a_prepared_corpus_is_the_unknown_word() -> None:
+    vocabulary = Tokenizer.build(["The <unk> rests ."])
+    assert vocabulary.words == ["<pad>", "<unk>", ".", "The", "rests"]
+    assert vocabulary.encode("The <unk> <pad>")[:2] == [3, UNK]
+    assert PAD not in vocabulary.encode("The <unk> <pad>")
+
+
+def test_what_a_person_types_is_read_as_a_file_is() -> None:
+    vocabulary = Tokenizer.build(["\ufeffZoe\u0301 rests"])
+    assert vocabulary.words[2:] == ["Zoé", "rests"]
+    assert vocabulary.encode("\ufeffZoe\u0301 rests") == vocabulary.encode("Zoé re\ufeffsts") == [2, 3]
+
+
+@pytest.mark.parametrize(
+    ("texts", "lacking"),
+    [
+        (["和平晚上石头海洋白银看见大门国王晚上春雨。"], True),
+        (["私は毎日学校へ行きます。"], True),
+        (["ฉันรักประเทศไทยมาก"], True),
+        (["和平 晚上 石头 海洋 白银 看见 大门"], False),  # somebody cut the words out
+        (["ฉัน รัก ประเทศ ไทย มาก"], False),
+        (["वह रोज़ घर से स्कूल जाती है", "나는 매일 학교에 간다", "We go."], False),
+        (["We read 和平晚上石头 in a book that is otherwise in English, from its first page to its last."], False),
+        (["We go to the market.", "和平晚上石头海洋"], True),
+        ([], False),
+        ([""], False),
+    ],
+)
+def test_text_without_spaces_between_words(texts: list[str], lacking: bool) -> None:
+    assert lacks_spaces(texts) == lacking
+
+
+def test_many_quotes_take_no_longer_than_other_words() -> None:
+    before = time.process_time()
+    detokenize(["'"] * 200_000)
+    assert time.process_time() - before < 3
 
 
 def test_an_abbreviation_ends_no_sentence() -> None:

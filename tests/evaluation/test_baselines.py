@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+import regex
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation.baselines import majority, tfidf
+from evaluation.baselines import WORD_OR_SIGN, majority, tfidf
 from evaluation.ngrams import KneserNey
 
 
@@ -24,6 +25,10 @@ def test_majority() -> None:
     assert majority(["b", "a", "b"], ["a", "a", "a", "a"]).tolist() == ["b"] * 4
     assert majority([2, 1, 0, 1, 2], [0]).tolist() == [1]  # of equals the smallest
     assert majority(["b", "a"], ["c"]).tolist() == ["a"]
+
+
+def test_a_word_keeps_its_vowel_signs() -> None:
+    assert regex.findall(WORD_OR_SIGN, "वह जाती है! I'm x_1…") == ["वह", "जाती", "है", "!", "I", "'", "m", "x_1", "…"]
 
 
 TOPICS = [f"the {noun} and the {other}" for noun in ("ship", "sea") for other in ("sail", "harbour", "wind")]

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from common.files import UserError
 from reporting.audit import render
 from speechesdataset.audit import audit
 
@@ -183,6 +184,42 @@ def test_odd_encoding(tmp_path: Path, text: str, oddity: str) -> None:
     (entry,) = found["train_LM.txt"]
     assert oddity in entry["what"]
     assert entry["first_line"] in (2, None)
+
+
+def test_what_a_spreadsheet_saved_is_odd(tmp_path: Path) -> None:
+    rows = 'n\tWe go.\nn\t"We say ""yes"" now."\ns\t"We rest."\n'
+    (entry,) = audit(write(tmp_path, train_CLS=rows))["encoding"]["train_CLS.tsv"]
+    assert (entry["what"], entry["times"], entry["first_line"]) == (
+        "quotation marks round texts, and doubled inside (CSV)",
+        1,
+        2,
+    )
+
+
+def test_texts_that_differ_in_a_vowel_sign_are_no_copies(tmp_path: Path) -> None:
+    he, she = (f"वह रोज़ घर से स्कूल जा{end} है और काम कर{end} है" for end in ("ता", "ती"))
+    other = "सूरज सुबह पहाड़ के पीछे से निकलता है"
+    rows = {"train_CLS": f"he\t{he}\nshe\t{other}\n", "test_CLS": f"she\t{she}\n", "train_LM": f"{he}\n{other}\n"}
+    found = audit(write(tmp_path, **rows, test_LM_north=she, test_LM_south=she))
+    assert leaking(found) == {}
+    again = audit(write(tmp_path, **rows | {"test_CLS": f"she\t{he}।\n"}, test_LM_north=she, test_LM_south=she))
+    assert leaking(again)["test_CLS.tsv", "train_CLS.tsv"] == (0, 1)
+
+
+@pytest.mark.parametrize("name", ["train_LM", "test_LM_north"])
+def test_a_text_of_one_tab_is_empty(tmp_path: Path, name: str) -> None:
+    for content in ("\t\n", "\ufeff\n\n", " \t \t\r\n"):
+        with pytest.raises(UserError, match=rf"{name}\.txt: empty file"):
+            audit(write(tmp_path, **{name: content}))
+    found = audit(write(tmp_path, **{name: "\t\nWe rest.\n"}))
+    assert found["files"][f"{name}.txt"]["lines"] == 1
+
+
+def test_text_without_spaces_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    audit(write(tmp_path))
+    assert capsys.readouterr().err == ""
+    audit(write(tmp_path, train_LM="和平晚上石头海洋白银看见大门国王晚上春雨。\n"))
+    assert "--tokenizer" in capsys.readouterr().err
 
 
 def test_files_changed_since_they_were_built(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Copies and near copies among texts."""
 
+import unicodedata
+
 import numpy as np
 import pytest
 
@@ -14,6 +16,23 @@ def test_normal_words_do_not_depend_on_the_transcriber() -> None:
         "we do not know america",
     ]
     assert {tuple(normal_words(form)) for form in forms} == {("we", "do", "not", "know", "america")}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("हिंदी में बात।", ["हिंदी", "में", "बात"]),
+        ("הַסֵּפֶר, הַשָּׁלוֹם", ["הַסֵּפֶר", "הַשָּׁלוֹם"]),
+        ("விரும்புகிறார் அமைதி.", ["விரும்புகிறார்", "அமைதி"]),
+        ("الصَّبَاحَ", ["الصَّبَاحَ"]),
+        ("Zoe\u0301 Zo\u00e9", ["zo\u00e9", "zo\u00e9"]),
+        ("\u548c\u5e73 abc\u3002", ["\u548c", "\u5e73", "abc"]),
+        ("\u0e01\u0e31\u0e19", ["\u0e01\u0e31", "\u0e19"]),  # a vowel sign belongs to its letter in Thai, too
+        ("x_1 2\u00bd -- ...", ["x_1", "2\u00bd"]),
+    ],
+)
+def test_a_word_keeps_its_signs(text: str, words: list[str]) -> None:
+    assert normal_words(text) == [unicodedata.normalize("NFC", word) for word in words]
 
 
 @pytest.mark.parametrize(

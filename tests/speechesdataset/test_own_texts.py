@@ -1,6 +1,9 @@
 """Own texts become a data folder like the built one, or an error that says what is missing."""
 
 import errno
+import random
+import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,8 +11,9 @@ import pytest
 from common import files
 from common.files import UserError
 from dataset import load_corpus
+from reporting.audit import render
 from speechesdataset.audit import audit
-from speechesdataset.own_texts import import_folder
+from speechesdataset.own_texts import _document, import_folder
 
 THINGS = ["road", "river", "school", "farm", "bridge", "harbor", "market", "garden"]
 
@@ -60,6 +64,202 @@ def test_too_little_text_says_how_much_is_needed(source: Path, tmp_path: Path) -
     with pytest.raises(UserError, match=r"Bob: .* at least 10 each are needed; split by stretch"):
         import_folder(source, tmp_path / "out", "speech")
     assert not (tmp_path / "out").exists()
+
+
+def test_formulaic_text_is_told_that_it_is(source: Path, tmp_path: Path) -> None:
+    same = "\n".join(f"We thank the people of the city of number{i} for coming here today." for i in range(70))
+    (source / "Bob" / "one.txt").write_text(same)
+    (source / "Bob" / "old" / "two.TXT").write_text("Yes.\nNo.")
+    with pytest.raises(UserError) as caught:
+        import_folder(source, tmp_path / "out")
+    assert str(caught.value) == (
+        "Bob: 0 sentences of 5 words or more that stand nowhere else, but at least 40 are needed (about 800 words): 70 "
+        "of 70 are copies or near copies of other sentences; formulaic text cannot be tested with, so add text of "
+        "another kind or leave the speaker out"
+    )
+    (source / "Bob" / "one.txt").write_text("\n".join(same.split("\n")[:20]))
+    with pytest.raises(UserError, match="2 are shorter, 20 are copies or near copies; add text or leave the"):
+        import_folder(source, tmp_path / "out")
+
+
+SIGNS = {  # letters, the signs that stand on them, and what ends a sentence
+    "latin": ("bcdfghklmnprstvz", "aeiou", "."),
+    "capitals": ("BCDFGHKLMNPRSTVZ", "AEIOU", "."),
+    "hindi": ("कगचजटडतदनपबमरलवसह", "ािीुूेैोौ", "।"),
+    "tamil": ("கசடதபரலவழளனமயந", "ாிீுூெேைொ", "."),
+    "hebrew": ("אבגדהזחטכלמנסעפקרשת", "ִֵֶַָֹֻ", "."),
+    "arabic": ("بتثجحدرزسشصطعفقكلمنه", "ًٌٍَُِّ", "؟"),
+    "chinese": ("和平晚上石头海洋白银看见大门国王春雨太阳月亮正义桥梁清水自由工作", "", "。"),
+}
+
+
+def sentences_in(script: str, seed: int, n: int = 70, n_words: int = 8) -> list[str]:
+    """Sentences of made-up words of two letters, each with a sign; no two sentences have much in common."""
+    draw, (letters, signs, end) = random.Random(seed), SIGNS[script]
+
+    def word() -> str:
+        return "".join(draw.choice(letters) + draw.choice(signs or [""]) for _ in range(2))
+
+    between = " " if signs else ""
+    return [between.join(word() for _ in range(n_words)) + end for _ in range(n)]
+
+
+def texts_of(folder: Path, texts: list[str]) -> Path:
+    for name, text in zip(["Ada", "Ben"], texts):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / name / "one.txt").write_text(text, encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize("script", SIGNS)
+@pytest.mark.parametrize("between", ["\n", " "])
+def test_every_script_has_letters_words_and_sentences(script: str, between: str, tmp_path: Path) -> None:
+    texts = [sentences_in(script, seed) for seed in (1, 2)]
+    source = texts_of(tmp_path / "texts", [between.join(text) for text in texts])
+    made = import_folder(source, tmp_path / "out")["speakers"]
+    assert [(speaker["sentences"], speaker["usable_sentences"]) for speaker in made] == [(70, 70), (70, 70)]
+    corpus = load_corpus(tmp_path / "out")
+    assert {row.text for row in corpus.train + corpus.test} <= set(texts[0] + texts[1])  # as they were
+    assert not audit(tmp_path / "out")["has_leakage"]
+
+
+def test_text_without_spaces_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = texts_of(tmp_path / "texts", ["".join(sentences_in("chinese", seed)) for seed in (1, 2)])
+    import_folder(source, tmp_path / "out")
+    audit(tmp_path / "out")
+    assert "--tokenizer" in capsys.readouterr().err
+
+
+def test_paragraphs_in_capitals_stay(tmp_path: Path) -> None:
+    small, large = sentences_in("latin", 1), sentences_in("capitals", 2)
+    source = texts_of(tmp_path / "texts", ["\n".join(small + large), "\n\n".join(sentences_in("latin", 3, 140))])
+    made = import_folder(source, tmp_path / "out")["speakers"]
+    assert [(speaker["sentences"], speaker["usable_sentences"]) for speaker in made] == [(140, 140), (140, 140)]
+
+
+def wrapped(text: str, width: int) -> str:
+    return "\n".join(textwrap.wrap(text, width))
+
+
+def by_sense(texts: list[str]) -> str:
+    """Lines that break inside sentences, wherever the writer liked to."""
+    return "\n".join(f"{' '.join(words[:3])}\n{' '.join(words[3:])}" for words in map(str.split, texts))
+
+
+@pytest.mark.parametrize("script", ["latin", "hebrew"])
+@pytest.mark.parametrize(
+    "form",
+    [
+        "\n".join,
+        "\n\n".join,
+        " ".join,
+        lambda texts: wrapped(" ".join(texts), 36),
+        lambda texts: wrapped(" ".join(texts), 72),
+        lambda texts: "\r\n".join(wrapped(" ".join(texts[i : i + 10]), 60) for i in range(0, 70, 10)),
+        lambda texts: "\n\n".join(wrapped(" ".join(texts[i : i + 10]), 60) for i in range(0, 70, 10)),
+        lambda texts: "A TITLE\n\n" + "\n".join(text.rstrip(".") for text in texts),
+        lambda texts: "\n".join(text.rstrip(".").lower() for text in texts),
+        lambda texts: "A TITLE\n\n" + by_sense(texts),
+    ],
+)
+def test_sentences_end_where_they_end(form: Callable[[list[str]], str], script: str, tmp_path: Path) -> None:
+    check_sentences(form, script, tmp_path)
+
+
+def test_lines_that_go_on_in_small_letters_are_no_sentences(tmp_path: Path) -> None:
+    check_sentences(by_sense, "latin", tmp_path)
+
+
+def test_a_few_lines_without_a_mark_break_nothing_else(tmp_path: Path) -> None:
+    path, texts = tmp_path / "one.txt", sentences_in("latin", 1, 20)
+    texts[5] = texts[5].rstrip(".")
+    path.write_text("\n".join(texts))
+    assert _document(path).paragraphs == texts
+
+
+def check_sentences(form: Callable[[list[str]], str], script: str, tmp_path: Path) -> None:
+    texts = [[text[0].upper() + text[1:] for text in sentences_in(script, seed)] for seed in (1, 2)]
+    import_folder(texts_of(tmp_path / "texts", list(map(form, texts))), tmp_path / "out")
+    corpus = load_corpus(tmp_path / "out")
+    whole = {text.rstrip(".").casefold() for text in texts[0] + texts[1]}
+    assert {row.text.rstrip(".").casefold() for row in corpus.train + corpus.test} <= whole
+
+
+def test_text_without_marks_and_lines_is_refused(source: Path, tmp_path: Path) -> None:
+    path = source / "Bob" / "one.txt"
+    path.write_text(" ".join(text.rstrip(".") for text in sentences_in("latin", 1)))
+    assert complaint(source, tmp_path / "out") == (
+        f"{path}: 560 words in 1 lines with 0 marks at ends of sentences (. ? !); add the marks, or write each "
+        "sentence on a line of its own"
+    )
+    path.write_text("\n".join(text.rstrip(".") for text in sentences_in("latin", 1)))
+    import_folder(source, tmp_path / "out")
+
+
+def complaint(source: Path, out: Path) -> str:
+    with pytest.raises(UserError) as caught:
+        import_folder(source, out)
+    return str(caught.value)
+
+
+def test_what_other_people_write_stays_as_it_is(tmp_path: Path) -> None:
+    """Rules for one transcriber's presidents, and letters that are signs in his files, touch nobody else."""
+    kept = [
+        "The President. Then we went on to the market and stayed.",
+        "Mr. Smith. Came to see us all on the day before.",
+        "Audience members. They left when the music had come to its end.",
+        "We read [in the old book of laws] about it.",
+        "ÔTE les livres Õ de la table, s'il vous plaît.",
+        "« Bonjour ! » dit-elle à tous ses amis hier soir.",
+        "The variable a_b and the star * stand here together |",
+        "Press (applause) to hear the people in the hall again.",
+        "She paid 1998 dollars at this point, and 3 in millions.",
+        "He waited . . . and waited until it was dark.",
+    ]
+    source = texts_of(tmp_path / "texts", ["\n\n".join(sentences_in("latin", seed)) for seed in (1, 2)])
+    (source / "Ada" / "two.txt").write_text("\n".join(kept))
+    (document,) = [_document(source / "Ada" / "two.txt")]
+    assert document.paragraphs == kept
+    assert not any(document.left_out.values())
+
+
+def test_typography_is_made_uniform_for_everybody(tmp_path: Path) -> None:
+    path = tmp_path / "one.txt"
+    path.write_text("\ufeffShe\u2019s here\u2014\u201cat last\u201d\u2026 and Zoe\u0301  -  too, 9\u201310\tJune.")
+    assert _document(path).paragraphs == ['She\'s here -- "at last"... and Zo\u00e9 -- too, 9-10 June.']
+
+
+def test_what_is_left_out_is_counted_by_reason(source: Path, tmp_path: Path) -> None:
+    numbers = "\n\n-----------\n\n1990 12,000.00 14,500.00 in all\n\n"
+    (source / "Bob" / "one.txt").write_text(text("Bone", 60) + numbers + "Well, well.\n\n" * 30)
+    manifest = import_folder(source, tmp_path / "out")
+    ada, bob = (speaker["left_out"] for speaker in manifest["speakers"])
+    assert ada["files that are not .txt"] == bob["files that are not .txt"] == 1
+    assert "paragraphs of figures and signs" not in ada
+    assert bob["paragraphs of figures and signs"] == 2
+    for speaker in manifest["speakers"]:  # every sentence is in a file or counted
+        counted = sum(n for reason, n in speaker["left_out"].items() if "sentences" in reason)
+        assert speaker["sentences"] == speaker["train_LM_segments"] + speaker["test_segments"] + counted
+    page = render(audit(tmp_path / "out"))
+    assert "Left out when the data were made\n" in page
+    assert "files that are not .txt: Ada Lovelace 1, Bob 1" in page
+    assert "paragraphs of figures and signs: Bob 2" in page
+
+
+def test_names_of_any_script_are_names_of_files(tmp_path: Path) -> None:
+    texts = ["\n".join(sentences_in("latin", seed)) for seed in (1, 2)]
+    source = texts_of(tmp_path / "texts", texts)
+    (source / "Ada").rename(source / "हिंदी")
+    (source / "Ben").rename(source / "हांदा")
+    import_folder(source, tmp_path / "out")
+    assert sorted(load_corpus(tmp_path / "out").test_texts) == sorted(["हिंदी", "हांदा"])
+
+
+def test_text_of_another_encoding_is_refused_with_the_files_name(source: Path, tmp_path: Path) -> None:
+    (source / "Bob" / "one.txt").write_text(text("Bone", 60), encoding="utf-16")
+    assert complaint(source, tmp_path / "out") == (
+        f"{source / 'Bob' / 'one.txt'}:1: not UTF-8 (byte 0xff); save the file as UTF-8"
+    )
 
 
 def test_bad_sources_are_user_errors(source: Path, tmp_path: Path) -> None:

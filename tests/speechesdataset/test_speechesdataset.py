@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -225,7 +226,42 @@ def test_of_two_processes_that_build_different_data_in_one_folder_one_is_refused
     ],
 )
 def test_typography_is_made_uniform(raw: str, expected: list[str]) -> None:
-    assert clean(raw) == expected
+    assert clean(raw).paragraphs == expected
+
+
+def test_what_is_no_part_of_a_speech_is_counted() -> None:
+    found = clean("TO THE CONGRESS\n\n[Applause]\nRep. Smith. You lie now!\nWe rest.\n1990 12,000.00 in all\n 1 2 \n")
+    assert found.paragraphs == ["We rest."]
+    assert found.left_out == {
+        "headings in capitals": 1,
+        "stage directions": 1,
+        "interjections from the floor": 1,
+        "paragraphs of figures and signs": 2,
+    }
+
+
+def test_what_is_left_out_of_the_built_data_is_in_the_manifest(built: Path) -> None:
+    for speaker in json.loads((built / "manifest.json").read_text())["speakers"]:
+        counted = sum(n for reason, n in speaker["left_out"].items() if "sentences" in reason)
+        assert speaker["sentences"] == speaker["train_LM_segments"] + speaker["test_segments"] + counted
+
+
+@pytest.mark.parametrize("many", ["[", "* ", "- ", " ", "[x] ", "(x) ", ". ", "\u2014 ", "a", "'"])
+def test_no_text_takes_longer_than_its_length_allows(many: str) -> None:
+    before = time.process_time()
+    clean(f"We rest {many * 40_000} here")
+    assert time.process_time() - before < 2
+
+
+def test_a_long_word_takes_no_longer_than_short_ones() -> None:
+    before = time.process_time()
+    split.sentences([split.Speaker("a", "a", [split.Document([f"We rest{'a' * 60_000}. Here it ends."], {})])])
+    assert time.process_time() - before < 4
+
+
+def test_a_bracket_that_nothing_closes_stays() -> None:
+    assert clean("We rest [here and there.").paragraphs == ["We rest [here and there."]
+    assert clean("We [a [on] what.").paragraphs == ["We a [on what."]
 
 
 @pytest.mark.parametrize(
