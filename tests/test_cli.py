@@ -325,7 +325,7 @@ def refused(outcome: Outcome, complaint: str, code: int = 2) -> None:
         ("part1 --data-dir file", "file: is a file"),
         ("part1", "speechesdataset: no such folder; "),  # another working directory
         ("part1 --data-dir {data.name}x", "{data.name}x: no such folder; `python main.py data build"),
-        ("report --quick --data-dir {data.parent}", "{data.parent}: no data in it; did you mean {data.parent}/"),
+        ("report --quick --data-dir {data.parent}", "did you mean {data.parent}/"),
         ("data audit --data-dir {data}x", "{data}x: no such folder; did you mean {data}?"),
         ("part1 --data-dir {data} --out file", "file: cannot be used as a folder"),
         ("part1 --data-dir {data} --out file/below", "cannot be used as a folder"),

@@ -9,7 +9,7 @@ with the very bits of one that was never stopped.
 import contextlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import torch
@@ -67,7 +67,7 @@ def train(
             torch.manual_seed(derived_seed(seed, "dropout", state.step, rank))
             set_learning_rate(optimizer, config, state.step, n_steps)
             try:
-                with others_alive():
+                with others_alive(), compiler_failures():
                     items = task.plan[state.step]
                     loss, stop = training_step(model, optimizer, items, config, rank, world_size, stopped)
             except Interrupted:
@@ -110,6 +110,19 @@ def callable_for_loss(task: Task, config: TrainingConfig, world_size: int) -> nn
         with others_alive():
             model = nn.parallel.DistributedDataParallel(model)
     return model
+
+
+@contextlib.contextmanager
+def compiler_failures() -> Iterator[None]:
+    """Within it, what torch.compile cannot do, which it first tries when the model is called, becomes UserError."""
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith(("torch._dynamo.", "torch._inductor.")):
+            raise
+        reason = str(error).strip().splitlines()[0]
+        remedy = "install one, such as g++, or leave out --compile" if "C++ compiler" in reason else "leave it out"
+        raise UserError(f"--compile: {reason}; {remedy}") from error
 
 
 class WithLoss(nn.Module):

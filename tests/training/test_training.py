@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from launch import group
+from launch import ROOT, group
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -610,6 +610,45 @@ def test_the_bar_begins_where_the_run_does_and_its_numbers_stand_above_it(
     ]
 
 
+@pytest.mark.parametrize(
+    ("module", "reason", "said"),
+    [
+        ("torch._inductor.exc", "No C++ compiler found\nmore", "No C++ compiler found; install one, such as g++, or "),
+        ("torch._dynamo.exc", "Unsupported: that", "Unsupported: that; leave it out"),
+    ],
+)
+def test_what_cannot_be_compiled_is_a_users_error(
+    module: str, reason: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Failure(RuntimeError):
+        pass
+
+    def step(*_: Any) -> None:
+        raise Failure(reason)
+
+    Failure.__module__ = module
+    monkeypatch.setattr(loop, "training_step", step)
+    for world_size in (1, 2):
+        monkeypatch.setattr(processes, "process", lambda world_size=world_size: (0, world_size))
+        with pytest.raises(UserError) as caught:
+            train(network(), [torch.arange(2)], squared_error, TrainingConfig(), 0, [], lambda *_: {})
+        assert str(caught.value).startswith(f"--compile: {said}")
+    Failure.__module__ = "elsewhere"
+    with pytest.raises(Failure):
+        train(network(), [torch.arange(2)], squared_error, TrainingConfig(), 0, [], lambda *_: {})
+
+
+@pytest.mark.slow
+@pytest.mark.processes
+def test_a_missing_compiler_is_one_line(data_folder: Path, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOT / "main.py"), "part1", "--data-dir", str(data_folder), "--compile"]
+    settings = {**os.environ, "CXX": "/nowhere/g++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    found = subprocess.run([*command, "--epochs", "1"], env=settings, cwd=tmp_path, capture_output=True, text=True)
+    assert (found.returncode, found.stdout, found.stderr.count("\n")) == (2, "", 1)
+    assert "main.py: --compile: " in found.stderr
+    assert "install one, such as g++, or leave out --compile" in found.stderr
+
+
 def test_measuring_more_often_changes_nothing() -> None:
     often, seldom = fit(every=1), fit(every=N_STEPS)
     assert_same_bits(often[0], seldom[0])
@@ -966,19 +1005,24 @@ def test_only_the_first_process_goes_before_the_others(monkeypatch: pytest.Monke
 
 
 def test_an_error_of_waiting_for_another_process_is_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
-    for text, said in (("gone\naway", "gone"), ("x" * 101, "x" * 100), ("", "RuntimeError")):
+    for kind, text, said in (
+        (RuntimeError, "[gloo/transport/tcp/pair.cc:5] gone\naway", "[gloo/transport/tcp/pair.cc:5] gone"),
+        (RuntimeError, "gloo" + "x" * 97, "gloo" + "x" * 96),
+        (torch.distributed.DistNetworkError, "", "DistNetworkError"),
+    ):
         monkeypatch.undo()
-        with pytest.raises(RuntimeError), processes.others_alive():  # alone, it is what it is
-            raise RuntimeError(text)
+        with pytest.raises(kind), processes.others_alive():  # alone, it is what it is
+            raise kind(text)
         monkeypatch.setattr(processes, "process", lambda: (1, 2))
         with pytest.raises(Interrupted) as caught, processes.others_alive():
-            raise RuntimeError(text)
+            raise kind(text)
         assert str(caught.value) == f"another process of the group died ({said})"
-    with pytest.raises(ValueError, match="other"), processes.others_alive():
-        raise ValueError("other")
+    for own in (ValueError, RuntimeError):  # a fault of this process stays its own
+        with pytest.raises(own, match="other"), processes.others_alive():
+            raise own("other")
 
     def barrier() -> None:
-        raise RuntimeError("no answer")
+        raise RuntimeError("gloo: no answer")
 
     monkeypatch.setattr(torch.distributed, "barrier", barrier)
     with pytest.raises(Interrupted, match="no answer"), processes.first_process_first():
