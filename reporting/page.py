@@ -113,8 +113,9 @@ def describe(data: Data) -> dict[str, Any]:
 def draw(results: Mapping[str, Any], study: Study, data: Data, place: Place) -> None:
     """Every figure of the report, over all seeds; attention maps of the first seed that trained."""
     figures, classifier, decoder = place.out / "figures", results["classifier"], results["decoder"]
-    draw_classifier(figures, classifier["learned"], results["baselines"], results["class_names"])
-    draw_decoder(figures, decoder["learned"], results["baselines"]["ngram"])
+    labels = results["labels"]
+    draw_classifier(figures, classifier["learned"], results["baselines"], results["class_names"], labels["classifier"])
+    draw_decoder(figures, decoder["learned"], results["baselines"]["ngram"], labels["decoder"])
     draw_part3(results, figures)
     seed = next((n for n, run in enumerate(classifier["learned"]) if run["trained"]), 0)
     for task, recipes, first_figure, chosen in (
@@ -122,7 +123,7 @@ def draw(results: Mapping[str, Any], study: Study, data: Data, place: Place) -> 
         ("decoder", study.decoders(), 6, study.seeds[0]),
     ):
         run = plan(task, {"learned": recipes["learned"]}, [chosen])[task, "learned", chosen]
-        draw_attention(figures, load_model(place.weights(run)), REPORT_SENTENCE, first_figure)
+        draw_attention(figures, load_model(place.weights(run)), REPORT_SENTENCE, first_figure, labels[task])
     for kind in ("encoder", "decoder"):
         means = attention_means(results, kind)
         utilities.grid_figure(
@@ -132,7 +133,7 @@ def draw(results: Mapping[str, Any], study: Study, data: Data, place: Place) -> 
             [str(head + 1) for head in range(len(means["distance"][0]))],
             "layer",
             "head",
-            f"Attention of the {kind} over the test set",
+            f"Attention of the {kind} over the test set\n{labels['classifier' if kind == 'encoder' else 'decoder']}",
         )
     shown = tables.shown_texts(results)
     changes = [
@@ -142,7 +143,11 @@ def draw(results: Mapping[str, Any], study: Study, data: Data, place: Place) -> 
     ]
     label = "change of perplexity against learned positions (%)"
     utilities.interval_figure(
-        figures / "changes_perplexity.png", changes, label, "What positions change", number="+.1f"
+        figures / "changes_perplexity.png",
+        changes,
+        label,
+        f"What positions change\n{labels['decoder']}",
+        number="+.1f",
     )
     points = [
         interval(
@@ -155,7 +160,11 @@ def draw(results: Mapping[str, Any], study: Study, data: Data, place: Place) -> 
     ]
     label = "difference in test accuracy (points)"
     utilities.interval_figure(
-        figures / "changes_accuracy.png", points, label, "What each variant changes", number="+.1f"
+        figures / "changes_accuracy.png",
+        points,
+        label,
+        f"What each variant changes\n{labels['classifier']}",
+        number="+.1f",
     )
 
 
@@ -297,6 +306,7 @@ def methods(results: Mapping[str, Any]) -> Section:
             f"{data['rows']['train']:,} training, {data['rows']['test']:,} test; {', '.join(data['class_names'])}",
         ],
         ["tokens", "; ".join(f"{name} {n:,}" for name, n in data["tokens"].items())],
+        ["models", "; ".join(f"{task}: {label}" for task, label in results["labels"].items())],
         ["seeds", f"{seeds}: initialisation, order and dropout vary together, the same for every variant"],
         [
             "runs",

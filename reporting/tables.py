@@ -99,7 +99,7 @@ def classifiers(results: Mapping[str, Any], variants: Sequence[str], title: str)
     if len(variants) == 1:  # nothing to compare
         header = [*header[:-3], header[-1]]
         rows = [[*row[:-3], row[-1]] for row in rows]
-    note = "Test accuracy in percent after the last epoch, on all rows"
+    note = f"{sentence(results['labels']['classifier'])} Test accuracy in percent after the last epoch, on all rows"
     note += ", on those whose text appears in the training file, and on the others" if "seen" in groups else ""
     note += f"; {of_seeds(results)}; differences in points, with 95% intervals. Ended "
     note += "at chance: training accuracy stayed at, or fell back to, the share of the largest class."
@@ -120,7 +120,7 @@ def decoders(results: Mapping[str, Any]) -> Table:
             rows.append(["   against learned", *(effect(asdict(found[0].estimate), "ratio") for found in changes)])
     for key, name in NGRAM_NAMES.items():
         rows.append([name, None, *(number(results["baselines"][key][text]) for text in texts[1:])])
-    note = f"Last iteration; every token scored once; {of_seeds(results)}."
+    note = f"{sentence(results['labels']['decoder'])} Last iteration; every token scored once; {of_seeds(results)}."
     note += which_texts(results)
     return Table("Perplexity by position method", ["decoder", *texts], rows, note)
 
@@ -455,6 +455,11 @@ def which_texts(results: Mapping[str, Any]) -> str:
 def of_seeds(results: Mapping[str, Any]) -> str:
     """What a number with its spread is."""
     return f"mean ± standard deviation over {n_seeds(results)}" if len(results["seeds"]) > 1 else "one seed, no spread"
+
+
+def sentence(words: str) -> str:
+    """`words` with a capital and a full stop."""
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def n_seeds(results: Mapping[str, Any]) -> str:

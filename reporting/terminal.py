@@ -18,7 +18,7 @@ def part1_text(results: dict[str, Any]) -> str:
         ],
     )
     models = {
-        f"transformer ({results['recipe']} recipe)": results["test"],
+        f"transformer ({results['label']})": results["test"],
         **{name: results["baselines"][key] for key, name in BASELINE_NAMES.items()},
     }
     scores = results["scores"]
@@ -28,8 +28,8 @@ def part1_text(results: dict[str, Any]) -> str:
         [[name, *(groups[group]["accuracy"] for group in counts)] for name, groups in models.items()],
     )
     lines = [
-        f"Table 1: {results['n_parameters']:,} parameters, vocabulary of {results['vocabulary_size']:,} words, "
-        f"seed {results['seed']}",
+        f"Table 1: {results['label']}; {results['n_parameters']:,} parameters, vocabulary of "
+        f"{results['vocabulary_size']:,} words, seed {results['seed']}",
         epochs,
         "",
         accuracies,
@@ -70,8 +70,9 @@ def part2_text(results: dict[str, Any]) -> str:
     for number, model in enumerate(results["models"], start=2):
         found = {row["iteration"]: row["perplexity"] for row in model["iterations"]}
         lines += [
-            f"Table {number}: perplexity by iteration, hidden size {model['ff_dim']}, {model['n_parameters']:,} "
-            f"parameters, vocabulary of {results['vocabulary_size']:,} words, seed {results['seed']}; "
+            f"Table {number}: perplexity by iteration, {results['label']}, hidden size {model['ff_dim']}, "
+            f"{model['n_parameters']:,} parameters, vocabulary of {results['vocabulary_size']:,} words, "
+            f"seed {results['seed']}; "
             f"{results['protocol']}",
             text_table(
                 ["text", *map(str, found)],

@@ -10,6 +10,7 @@ from inference.attention import draw_attention
 from studies.figures import draw_decoder
 from studies.opponents import language_baselines, perplexities
 from studies.published import REPORT_SENTENCE
+from studies.recipes import label_of
 from studies.workers import perform_all
 from training.processes import process
 from training.recipe import Recipe, Run, customise
@@ -38,6 +39,7 @@ def part2(
     results = {
         "command": "part2",
         "recipe": recipe_name,
+        "label": label_of(recipe_name, recipe),
         "seed": seed,
         "vocabulary_size": len(data.tokenizer),
         "protocol": records[0]["protocol"],
@@ -49,6 +51,7 @@ def part2(
     }
     write_json(place.out / "results.json", results)
     figures = place.out / "figures"
-    draw_decoder(figures, records[:1], results["baselines"]["ngram"])
-    draw_attention(figures, load_model(place.weights(runs[0]), "decoder"), REPORT_SENTENCE, first_figure=6)
+    draw_decoder(figures, records[:1], results["baselines"]["ngram"], results["label"])
+    trained = load_model(place.weights(runs[0]), "decoder")
+    draw_attention(figures, trained, REPORT_SENTENCE, first_figure=6, label=results["label"])
     return results

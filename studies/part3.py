@@ -14,6 +14,7 @@ from studies.comparisons import compare
 from studies.figures import draw
 from studies.lengths import extrapolate
 from studies.opponents import classifier_baselines, language_baselines, perplexities
+from studies.recipes import label_of
 from studies.study import Study, best_rate, plan, validated
 from studies.timing import time_variants
 from studies.workers import perform_all
@@ -52,6 +53,7 @@ def explore(study: Study, data: Data, place: Place) -> dict[str, Any]:
     ngrams = language_baselines(data) if study.alibi else {}
     results: dict[str, Any] = {
         "recipe": study.recipe_name,
+        "labels": {recipe.task: label_of(study.recipe_name, recipe) for recipe in (study.classifier, study.decoder)},
         "seed": study.seeds[0],
         "seeds": list(study.seeds),
         "vocabulary_size": len(data.tokenizer),

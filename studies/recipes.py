@@ -1,6 +1,6 @@
 """The two recipes: the report's, and the strongest that this project knows."""
 
-from training.recipe import Recipe, Task, TrainingConfig
+from training.recipe import Recipe, Task, TrainingConfig, settings_of
 from transformer import ClassifierConfig, DecoderConfig
 
 RECIPES: dict[str, dict[Task, Recipe]] = {
@@ -58,3 +58,16 @@ RECIPES: dict[str, dict[Task, Recipe]] = {
 }
 
 FF_DIMS = {"report": (256, 100), "best": (512,)}  # the widths at which part 2 trains a decoder
+
+
+def label_of(name: str, recipe: Recipe) -> str:
+    """What a model is called where it is shown: the recipe that it started from, and each setting that is another, as
+    the command line calls it: "report recipe, positions alibi, dropout 0.2"."""
+    own, duration = settings_of(RECIPES[name][recipe.task]), "epochs" if recipe.task == "classifier" else "iterations"
+    changes = []
+    for setting, value in settings_of(recipe).items():
+        if value != own[setting]:
+            shown = duration if setting == "duration" else setting.replace("_", "-")
+            without = value is None or value is False
+            changes.append(f"no {shown}" if without else shown if value is True else f"{shown} {value}")
+    return ", ".join([f"{name} recipe", *changes])

@@ -57,11 +57,16 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check(self, "at least 1", "duration")
-        plain = {**vars(TrainingConfig()), "by_length": False, "shuffled": False}
-        found = {**vars(self.training), **vars(self)}
+        plain, found = {**vars(TrainingConfig()), "by_length": False, "shuffled": False}, settings_of(self)
         for name in OF_THE_OTHER_TASK[self.task]:
             if found[name] != plain[name]:
                 raise does_nothing(name, found[name], self.task)
+
+
+def settings_of(recipe: Recipe) -> dict[str, Any]:
+    """Every setting of a recipe by its name, wherever in it."""
+    own = {name: value for name, value in vars(recipe).items() if name not in ("architecture", "training")}
+    return {**vars(recipe.architecture), **vars(recipe.training), **own}
 
 
 def does_nothing(name: str, value: object, task: Task) -> UserError:

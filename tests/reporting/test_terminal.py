@@ -34,24 +34,30 @@ def part1() -> dict[str, Any]:
     record = results["classifier"]["alibi"][1]
     del record["epochs"][3:]
     more = {"n_truncated": {"train": 1012, "test": 7}, "block_size": 32, "vocabulary_size": 5_639}
-    return {"recipe": "report", **record, **more, "baselines": results["baselines"], "total_seconds": 45.67}
+    return {
+        "label": "report recipe, window 5",
+        **record,
+        **more,
+        "baselines": results["baselines"],
+        "total_seconds": 45.67,
+    }
 
 
 PART1 = [
-    "Table 1: 401,000 parameters, vocabulary of 5,639 words, seed 5",
+    "Table 1: report recipe, window 5; 401,000 parameters, vocabulary of 5,639 words, seed 5",
     "epoch  train loss  train accuracy %  test accuracy %",
     "----------------------------------------------------",
     "1          0.8940             92.28            57.08",
     "2          0.8330             92.68            57.38",
     "3          0.7720             93.08            57.68",
     "",
-    "test accuracy %              all (1200)  seen (300)  unseen (900)",
-    "-----------------------------------------------------------------",
-    "transformer (report recipe)       61.28       76.58         55.98",
-    "TF-IDF, logistic regression       54.30       66.90         50.20",
-    "TF-IDF, linear SVM                58.30       70.90         54.20",
-    "TF-IDF, naive Bayes               50.30       62.90         46.20",
-    "largest class                     46.30       58.90         42.20",
+    "test accuracy %                        all (1200)  seen (300)  unseen (900)",
+    "---------------------------------------------------------------------------",
+    "transformer (report recipe, window 5)       61.28       76.58         55.98",
+    "TF-IDF, logistic regression                 54.30       66.90         50.20",
+    "TF-IDF, linear SVM                          58.30       70.90         54.20",
+    "TF-IDF, naive Bayes                         50.30       62.90         46.20",
+    "largest class                               46.30       58.90         42.20",
     "(seen: the row's text appears word for word in train_CLS.tsv)",
     "",
     "class          test rows  precision %  recall %   F1 %",
@@ -89,7 +95,7 @@ def test_part_1_says_nothing_of_what_is_not_there(part1: dict[str, Any]) -> None
     part1["test"]["seen"] = {"n": 0, "accuracy": None}
     lines = terminal.part1_text(part1).split("\n")
     assert lines[-4:] == ["mean (macro)           -            -         -  58.30", "", *PART1[-2:]]
-    assert "transformer (report recipe)       61.28         -         55.98" in lines
+    assert "transformer (report recipe, window 5)       61.28         -         55.98" in lines
     part1["n_truncated"] = {"train": 0, "test": 2}
     assert "Cut at 32 tokens: 0 training and 2 test rows." in terminal.part1_text(part1)
 
@@ -105,6 +111,7 @@ def part2() -> dict[str, Any]:
     models[0]["iterations"] = models[0]["iterations"][-2:]
     texts = results["ngram_scores"]["ngram"]
     return {
+        "label": "report recipe, positions alibi",
         "seed": 6,
         "vocabulary_size": 5_639,
         "protocol": models[0]["protocol"],
@@ -117,7 +124,8 @@ def part2() -> dict[str, Any]:
 
 MODELS = "decoder, hidden size 256 decoder, hidden size 100 Kneser-Ney trigram trigram with the same <unk> estimate"
 PART2 = [  # with one space for several
-    "Table 2: perplexity by iteration, hidden size 256, 900,000 parameters, vocabulary of 5,639 words, seed 6; "
+    "Table 2: perplexity by iteration, report recipe, positions alibi, hidden size 256, "
+    "900,000 parameters, vocabulary of 5,639 words, seed 6; "
     "non-overlapping windows of 32 tokens",
     "text 400 500",
     "train 180.00 150.00",
@@ -125,7 +133,8 @@ PART2 = [  # with one space for several
     "obama 414.00 345.00",
     "wbush 546.00 455.00",
     "",
-    "Table 3: perplexity by iteration, hidden size 100, 895,000 parameters, vocabulary of 5,639 words, seed 6; "
+    "Table 3: perplexity by iteration, report recipe, positions alibi, hidden size 100, "
+    "895,000 parameters, vocabulary of 5,639 words, seed 6; "
     "non-overlapping windows of 32 tokens",
     "text 500",
     "train 181.20",
