@@ -66,7 +66,7 @@ def _epochs(results: Part1Results) -> Table:
 
 def _accuracies(results: Part1Results) -> Table:
     models = {
-        f"transformer ({results.recipe} recipe)": results.test,
+        f"transformer ({results.label})": results.test,
         **{name: results.baselines[key] for key, name in BASELINE_NAMES.items()},
     }
     columns = words("test accuracy %") + numbers(*(f"{group} ({results.test[group].n})" for group in tables.GROUPS))

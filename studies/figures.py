@@ -21,9 +21,13 @@ SIDES: tuple[Side, Side] = ("train", "test")
 
 
 def draw_classifier(
-    figures: Path, records: Sequence[ClassifierRun], baselines: Mapping[str, Accuracies], class_names: list[str]
+    figures: Path,
+    records: Sequence[ClassifierRun],
+    baselines: Mapping[str, Accuracies],
+    class_names: list[str],
+    label: str,
 ) -> None:
-    """Figure 1 and the confusion matrix, of one run or of several seeds."""
+    """Figure 1 and the confusion matrix, of one run or of several seeds; `label` is the model."""
     epochs = [row.epoch for row in records[0].epochs]
     utilities.line_figure(
         figures / "figure1_accuracy.png",
@@ -33,14 +37,14 @@ def draw_classifier(
         ),
         "epoch",
         "accuracy (%)",
-        "Figure 1: accuracy of the classifier",
+        f"Figure 1: accuracy of the classifier\n{label}",
     )
     confusion = sum(torch.tensor(run.scores.confusion) for run in records)
-    utilities.confusion_figure(figures / "confusion.png", confusion, class_names, "Test set, last epoch")
+    utilities.confusion_figure(figures / "confusion.png", confusion, class_names, f"Test set, last epoch\n{label}")
 
 
-def draw_decoder(figures: Path, records: Sequence[DecoderRun], ngram: Mapping[str, float]) -> None:
-    """Figures 4 and 5 and the loss by place in the window, of one run or of several seeds."""
+def draw_decoder(figures: Path, records: Sequence[DecoderRun], ngram: Mapping[str, float], label: str) -> None:
+    """Figures 4 and 5 and the loss by place in the window, of one run or of several seeds; `label` is the model."""
     names, size = few(ngram), records[0].ff_dim
     iterations = [row.iteration for row in records[0].iterations]
     for number, title, shown in ((4, "training", ["train"]), (5, "test", names)):
@@ -61,7 +65,7 @@ def draw_decoder(figures: Path, records: Sequence[DecoderRun], ngram: Mapping[st
             ),
             "iteration",
             "perplexity",
-            f"Figure {number}: {title} perplexity of the decoder, hidden size {size}",
+            f"Figure {number}: {title} perplexity of the decoder, hidden size {size}\n{label}",
             log_y=True,
         )
     places = list(range(1, len(records[0].nats_by_place["train"]) + 1))
@@ -72,7 +76,7 @@ def draw_decoder(figures: Path, records: Sequence[DecoderRun], ngram: Mapping[st
         ),
         "place in the window (tokens of context)",
         "mean loss (nats)",
-        "Loss by position in the window",
+        f"Loss by position in the window\n{label}",
     )
 
 
@@ -87,13 +91,13 @@ def few(perplexities: Mapping[str, float], most: int = 5) -> list[str]:
 
 def draw(results: Exploration, figures: Path) -> None:
     """Figures 8 to 11 and that of inference lengths, as far as the study went."""
-    classifier, decoder = results.classifier, results.decoder
+    classifier, decoder, labels = results.classifier, results.decoder, results.labels
     if "alibi" in results.halves:
         accuracy_figure(
             figures / "figure8_test_accuracy_positions.png",
             {name: classifier[name] for name in POSITIONS},
             ["test"],
-            "Figure 8: test accuracy by position method",
+            f"Figure 8: test accuracy by position method\n{labels['classifier']}",
         )
         texts = few(perplexities(results.ngram_scores)["ngram"])
         iterations = [row.iteration for row in decoder["alibi"][0].iterations]
@@ -116,7 +120,7 @@ def draw(results: Exploration, figures: Path) -> None:
             ],
             "iteration",
             "perplexity",
-            "Figure 9: perplexity by position method",
+            f"Figure 9: perplexity by position method\n{labels['decoder']}",
             log_y=True,
         )
         block = results.block_size
@@ -145,10 +149,10 @@ def draw(results: Exploration, figures: Path) -> None:
             ],
             "iteration",
             "perplexity",
-            f"Figure 10: ALiBi trained at {block} tokens, read at other lengths",
+            f"Figure 10: ALiBi trained at {block} tokens, read at other lengths\n{labels['decoder']}",
             log_y=True,
         )
-        length_figure(figures / "inference_length.png", results.extrapolation, block)
+        length_figure(figures / "inference_length.png", results.extrapolation, block, labels["decoder"])
     if "regularize" in results.halves:
         accuracy_figure(
             figures / "figure11_regularization.png",
@@ -158,12 +162,12 @@ def draw(results: Exploration, figures: Path) -> None:
                 if name in classifier
             },
             ["train", "test"],
-            "Figure 11: original and regularized classifier",
+            f"Figure 11: original and regularized classifier\n{labels['classifier']}",
         )
 
 
 def length_figure(
-    path: Path, extrapolation: Mapping[str, Sequence[Sequence[LengthPerplexity]]], block_size: int
+    path: Path, extrapolation: Mapping[str, Sequence[Sequence[LengthPerplexity]]], block_size: int, model: str
 ) -> None:
     """How perplexity changes with inference length, by protocol: solid as it is, dashed with the control's window."""
 
@@ -190,7 +194,10 @@ def length_figure(
         )
         for sliding in (False, True)
     ]
-    title, label = "What other inference lengths change", f"change of perplexity against {block_size} tokens (%)"
+    title, label = (
+        f"What other inference lengths change\n{model}",
+        f"change of perplexity against {block_size} tokens (%)",
+    )
     utilities.line_figure(path, panels, "inference length (tokens)", label, title, log_x=True)
 
 

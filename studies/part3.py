@@ -15,6 +15,7 @@ from studies.comparisons import compare
 from studies.figures import draw
 from studies.lengths import extrapolate
 from studies.opponents import classifier_baselines, language_baselines
+from studies.recipes import label_of
 from studies.results import Exploration, Part3Results, classifier_runs, decoder_runs
 from studies.study import Study, best_rate, plan, validated
 from studies.timing import time_variants
@@ -56,6 +57,7 @@ def explore(command: str, study: Study, data: Data, place: Place) -> Exploration
     results = Exploration(
         command=command,
         recipe=study.recipe_name,
+        labels={one.task: label_of(study.recipe_name, one) for one in (study.classifier, study.decoder)},
         seed=study.seeds[0],
         seeds=list(study.seeds),
         vocabulary_size=len(data.tokenizer),

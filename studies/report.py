@@ -1,6 +1,7 @@
 """The report command: everything over several seeds, with its figures."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec.structs import asdict, replace
@@ -27,6 +28,7 @@ from studies.results import (
     perplexities,
 )
 from studies.study import NAMES, Study, plan
+from training.recipe import Recipe, Task
 from training.runs import Place
 from training.weights import load_model
 
@@ -85,19 +87,21 @@ def describe(data: Data) -> DataDescription:
 
 def draw(results: ReportResults, study: Study, data: Data, place: Place) -> None:
     """Every figure of the report, over all seeds; attention maps of the first seed that trained."""
-    figures, classifier, decoder = place.out / "figures", results.classifier, results.decoder
+    figures, classifier, decoder, labels = place.out / "figures", results.classifier, results.decoder, results.labels
     ngram = perplexities(results.ngram_scores)["ngram"]
-    draw_classifier(figures, classifier["learned"], results.baselines, results.class_names)
-    draw_decoder(figures, decoder["learned"], ngram)
+    draw_classifier(figures, classifier["learned"], results.baselines, results.class_names, labels["classifier"])
+    draw_decoder(figures, decoder["learned"], ngram, labels["decoder"])
     draw_part3(results, figures)
     seed = next((n for n, run in enumerate(classifier["learned"]) if run.trained), 0)
-    for task, recipes, first_figure, chosen in (
-        ("classifier", study.classifiers(), 2, study.seeds[seed]),
-        ("decoder", study.decoders(), 6, study.seeds[0]),
-    ):
+    shown_runs: dict[Task, tuple[Mapping[str, Recipe], int, int]] = {
+        "classifier": (study.classifiers(), 2, study.seeds[seed]),
+        "decoder": (study.decoders(), 6, study.seeds[0]),
+    }
+    for task, (recipes, first_figure, chosen) in shown_runs.items():
         run = plan(task, {"learned": recipes["learned"]}, [chosen])[task, "learned", chosen]
-        draw_attention(figures, load_model(place.weights(run)), REPORT_SENTENCE, first_figure)
+        draw_attention(figures, load_model(place.weights(run)), REPORT_SENTENCE, first_figure, labels[task])
     for kind in KINDS:
+        label = labels["classifier"] if kind == "encoder" else labels["decoder"]
         means = attention_means(results.attention[kind])
         utilities.grid_figure(
             figures / f"attention_{kind}.png",
@@ -106,7 +110,7 @@ def draw(results: ReportResults, study: Study, data: Data, place: Place) -> None
             [str(head + 1) for head in range(len(means.distance[0]))],
             "layer",
             "head",
-            f"Attention of the {kind} over the test set",
+            f"Attention of the {kind} over the test set\n{label}",
         )
     shown = ["train", *few(ngram)]
     changes = [

@@ -45,6 +45,7 @@ class Part1Results(ClassifierRun, frozen=True, kw_only=True):
 
     command: str
     recipe: str
+    label: str  # the recipe, and what is changed in it
     vocabulary_size: int
     baselines: dict[str, Accuracies]
     n_truncated: Truncated
@@ -56,6 +57,7 @@ class Part2Results(Results, frozen=True):
     """Decoders and the n-gram models beside them; `baselines` holds the perplexities of `ngram_scores`."""
 
     recipe: str
+    label: str  # the recipe, and what is changed in it
     seed: int
     vocabulary_size: int
     protocol: str
@@ -150,6 +152,7 @@ class Exploration(Results, frozen=True, kw_only=True):
     """The runs of every variant, and what is measured of them."""
 
     recipe: str
+    labels: dict[Literal["classifier", "decoder"], str]  # the recipe, and what is changed in it
     seed: int
     seeds: list[int]
     vocabulary_size: int
