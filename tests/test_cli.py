@@ -411,6 +411,22 @@ def test_ctrl_c_saves_and_says_how_to_go_on(data_folder: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
+def test_ctrl_c_in_a_terminal_reaches_every_process_at_any_moment_and_leaves_no_traceback(
+    data_folder: Path, tmp_path: Path
+) -> None:
+    """Two workers: as they are started, as they import, as they train."""
+    for number in range(10):
+        out = tmp_path / str(number)
+        given = [*PART2, "--iterations", "100000", "--data-dir", str(data_folder), "--out", str(out)]
+        process = subprocess.Popen(command_line(*given), cwd=tmp_path, start_new_session=True, **pipes())
+        wait_for(out / "config.json")
+        time.sleep(number * 0.4)
+        os.killpg(process.pid, signal.SIGINT)
+        said, err = process.communicate(timeout=60)
+        refused(Outcome(process.returncode, said, err), "; to go on: ", code=130)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [PART1, PART2], ids=["part1", "part2"])
 def test_a_run_killed_ten_times_ends_bitwise_like_one_never_killed(
     arguments: list[str], home: Path, data_folder: Path, tmp_path: Path
