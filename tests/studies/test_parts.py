@@ -70,7 +70,7 @@ def test_every_option_reaches_its_setting_and_no_other(command: str, option: str
     before, after = (settings_of(each) for each in (recipe, with_options(recipe_name, task, given)))
     name = {"epochs": "duration", "iterations": "duration"}.get(option, option)
     assert {key for key in after if after[key] != before[key]} == {name}
-    assert f", {words[0][2:]}" in label_of(recipe_name, customise(recipe, **given))
+    assert f", {words[0][2:]}" in label_of(recipe_name, with_options(recipe_name, task, given))
     assert after[name] == value
 
 
