@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from common.files import UserError, read_text
+from dataset import TRAINING
 from speechesdataset.build import clean
 from speechesdataset.split import Speaker, Split, make_folder
 
@@ -38,6 +39,8 @@ def import_folder(source: Path | str, out: Path | str, split: Split = "stretch",
     for speaker in speakers:
         if slugs.count(speaker.slug.casefold()) > 1:
             raise UserError(f"{source / speaker.name}: another sub-folder has nearly the same name; rename one of them")
+        if speaker.slug == TRAINING:
+            raise UserError(f"{source / speaker.name}: tables use the name {TRAINING!r} already; rename the folder")
     about = {"source": "own texts", "versions": {"nltk": version("nltk")}}
     return make_folder(out, speakers, split, seed, about)
 
