@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 
 import utilities
+from evaluation.statistics import Estimate
 from studies.claims import REPORTS_RATE
 from studies.comparisons import defined
 from studies.results import Accuracies, Exploration, LengthPerplexity, Reading, overall, perplexities
@@ -225,3 +226,11 @@ def accuracy_figure(
         for side in sides
     ]
     utilities.line_figure(path, panels, "epoch", "accuracy (%)", title)
+
+
+def interval(name: str, estimate: Estimate, ratio: bool = False, claim: float | None = None) -> utilities.Interval:
+    """A line of an interval figure; a ratio as a change in percent."""
+    ends = (estimate.mean, estimate.low, estimate.high)
+    mean, low, high = (100 * (end - 1) if ratio and end is not None else end for end in ends)
+    assert mean is not None
+    return utilities.Interval(name, mean, low, high, claim=claim)

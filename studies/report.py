@@ -9,13 +9,12 @@ from msgspec.structs import asdict, replace
 import utilities
 from common.files import UserError, read_as, write_json
 from dataset import Data
-from evaluation.statistics import Estimate
 from inference.attention import draw_attention
 from studies.ablation import MEASURES
 from studies.attention import attention_means, attention_of
 from studies.claims import REPORTS_RATE, judge
 from studies.figures import draw as draw_part3
-from studies.figures import draw_classifier, draw_decoder, few
+from studies.figures import draw_classifier, draw_decoder, few, interval
 from studies.part3 import explore
 from studies.published import REPORT_SENTENCE
 from studies.results import (
@@ -134,11 +133,3 @@ def draw(results: ReportResults, study: Study, data: Data, place: Place) -> None
     utilities.interval_figure(
         figures / "changes_accuracy.png", points, label, "What each variant changes", number="+.1f"
     )
-
-
-def interval(name: str, estimate: Estimate, ratio: bool = False, claim: float | None = None) -> utilities.Interval:
-    """A line of an interval figure; a ratio as a change in percent."""
-    ends = (estimate.mean, estimate.low, estimate.high)
-    mean, low, high = (100 * (end - 1) if ratio and end is not None else end for end in ends)
-    assert mean is not None
-    return utilities.Interval(name, mean, low, high, claim=claim)

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from evaluation.statistics import Estimate
+from studies.settings import Score
 from training.records import (
     ClassifierRun,
     DecoderRun,
@@ -280,6 +281,37 @@ class MeasureResults(Results, frozen=True):
     data: MeasuredData
     rows: list[MeasuredRow]
     classifier: dict[str, list[ClassifierRun]]  # by recipe, a run for each seed
+    decoder: dict[str, list[DecoderRun]]
+    total_seconds: float
+
+
+# --------------------------------------------------------------------------------------------------------- compare
+class ComparedVariant(Record, frozen=True):
+    """One variant on every seed, and how far it is from the first one."""
+
+    name: str  # its settings, as they are given
+    settings: dict[str, bool | int | float | str | None]  # what differs from the recipe
+    n_parameters: int
+    values: list[float]  # of the measure, by seed
+    at_chance: list[bool]  # of a classifier, by seed: whether the run knew its largest class alone
+    estimate: Estimate | None  # None: the first variant itself
+
+
+class CompareResults(Results, frozen=True):
+    """Variants of a recipe on paired seeds, in one measure, and the models without a network beside them."""
+
+    command_line: str
+    task: Literal["classifier", "decoder"]
+    recipe: str
+    measure: Score
+    unit: Unit
+    on: Literal["test", "validation"]  # the rows or texts that everything is measured on
+    seeds: list[int]
+    machines: list[Machine]
+    variants: list[ComparedVariant]
+    opponents: dict[str, list[float]]  # by name, one value; in validation one for each seed's fold
+    expected_best: list[float]  # of validation: by number of variants tried (Dodge et al. 2019)
+    classifier: dict[str, list[ClassifierRun]]  # by variant, a run for each seed
     decoder: dict[str, list[DecoderRun]]
     total_seconds: float
 

@@ -15,8 +15,13 @@ import msgspec
 from common.files import UserError
 from modules.settings import ClassifierConfig, DecoderConfig, TransformerConfig
 from studies.recipes import DURATIONS, RECIPES
-from training.recipe import OF_THE_OTHER_TASK, Recipe, Task, TrainingConfig, customise, settings_of
+from training.recipe import OF_THE_OTHER_TASK, Recipe, Task, TrainingConfig, customise
 
+Score = Literal["accuracy", "macro-f1", "perplexity", "bits-per-byte", "training-time"]
+MEASURES: dict[Task, tuple[Score, ...]] = {  # of a task, the first unless told otherwise
+    "classifier": ("accuracy", "macro-f1", "training-time"),
+    "decoder": ("perplexity", "bits-per-byte", "training-time"),
+}
 Value = bool | int | float | str | None
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", NoneType: "none"}
 
@@ -25,10 +30,10 @@ KINDS = {bool: "true or false", int: "a whole number", float: "a number", NoneTy
 class Setting:
     """One setting of a task's recipes."""
 
-    name: str
+    name: str  # as people call it
+    field: str  # as the recipe does
     meaning: str
     kind: object  # its type
-    default: object
 
     def choices(self) -> str:
         """What it may be, in words: "a number or none"."""
@@ -64,8 +69,7 @@ def settings(task: Task) -> dict[str, Setting]:
                 name = duration if field.name == "duration" else field.name
                 meaning = "passes over the rows" if name == "epochs" else meanings[field.name]
                 meaning = "training steps" if name == "iterations" else meaning
-                default = settings_of(RECIPES["report"][task])[field.name]
-                found[name] = Setting(name, meaning, hints[field.name], default)
+                found[name] = Setting(name, field.name, meaning, hints[field.name])
     return found
 
 

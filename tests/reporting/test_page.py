@@ -41,6 +41,7 @@ from reporting import documents, page, tables
 from reporting.page import Picture, Section
 from reporting.table import Table, effect, in_markdown, markdown_table, numbers
 from studies import attention, report
+from studies import figures as figures_of
 from studies.results import AblationResults
 from studies.study import Study
 from training.models import build_classifier, build_decoder
@@ -901,10 +902,12 @@ def test_intervals_of_every_change_are_drawn(
 
 
 def test_an_interval_of_a_ratio_is_a_change_in_percent() -> None:
-    ratio = report.interval("x", estimate(0.9, 0.8, 1.1), ratio=True)
+    ratio = figures_of.interval("x", estimate(0.9, 0.8, 1.1), ratio=True)
     assert (ratio.value, ratio.low, ratio.high) == pytest.approx((-10.0, -20.0, 10.0))
-    assert report.interval("x", estimate(0.9, 0.8, 1.1), claim=2.0) == utilities.Interval("x", 0.9, 0.8, 1.1, claim=2.0)
-    alone = report.interval("x", estimate(1.5), ratio=True)
+    assert figures_of.interval("x", estimate(0.9, 0.8, 1.1), claim=2.0) == utilities.Interval(
+        "x", 0.9, 0.8, 1.1, claim=2.0
+    )
+    alone = figures_of.interval("x", estimate(1.5), ratio=True)
     assert alone == utilities.Interval("x", 50.0, None, None)
 
 
