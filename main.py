@@ -7,7 +7,7 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -46,6 +46,12 @@ class Common:
     """where to compute; auto takes a GPU if there is one"""
     threads: int = 1
     """processor threads of a run; results are reproducible only with the same number"""
+    tokenizer: Literal["word", "bpe", "character"] = "word"
+    """what a text is cut into; bpe, subwords learned from the training files, and character take any script"""
+    vocabulary_size: Annotated[
+        int | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="(default: 2000)")
+    ] = None
+    """how many tokens bpe has"""
 
 
 @dataclass(frozen=True)
@@ -359,6 +365,7 @@ def run_report(command: Report) -> None:
     from training.processes import pick_device
     from training.runs import Place
 
+    tokenization = tokenization_of(command)
     name = "report"
     if command.quick:
         name = "report-quick"
@@ -373,7 +380,8 @@ def run_report(command: Report) -> None:
     set_threads(command)
     place = Place(command.out or Path("runs") / name, pick_device(command.device))
     ensure_data(command.data_dir)
-    data = load_data(command.data_dir, study.classifier.architecture.block_size, share=3 if command.quick else 1)
+    block_size, share = study.classifier.architecture.block_size, 3 if command.quick else 1
+    data = load_data(command.data_dir, block_size, share, tokenization)
     settings = json.loads(json.dumps({"command": "report", **asdict(command), "machine": machine()}, default=str))
     config = place.out / "config.json"
     if not config.exists():
@@ -463,7 +471,7 @@ def make_study(command: Study, **settings: Any) -> Any:
 def overrides(command: Training) -> dict[str, Any]:
     """The settings given on the command line that replace the recipe's, by the recipe's names."""
     durations = {"epochs": "duration", "iterations": "duration"}
-    own = {"data_dir", "out", "seed", "device", "threads", "recipe", "resume", "ff_dims"}
+    own = {*(field.name for field in fields(Common)), "recipe", "resume", "ff_dims"}
     given = {
         name: value
         for name, value in vars(command).items()
@@ -480,13 +488,20 @@ def prepare(command: Training | Part3 | Ablation | Measure, name: str, recipe: A
     from training.runs import open_place
 
     set_threads(command)
-    device = pick_device(command.device)
+    device, tokenization = pick_device(command.device), tokenization_of(command)
     settings = json.loads(json.dumps({"command": name, **asdict(command)}, default=str))
     out = command.out or Path("runs") / name
     with first_process_first():
         ensure_data(command.data_dir)
-        data = load_data(command.data_dir, recipe.architecture.block_size)
+        data = load_data(command.data_dir, recipe.architecture.block_size, tokenization=tokenization)
         return data, open_place(out, device, {**settings, "settings": asdict(recipe)}, command.resume)
+
+
+def tokenization_of(command: Common) -> Any:
+    """What a command wants texts to be cut into."""
+    from tokenizer import Tokenization
+
+    return Tokenization(command.tokenizer, command.vocabulary_size)
 
 
 def set_threads(command: Common) -> None:

@@ -37,7 +37,7 @@ def measure(seeds: Sequence[int], data: Data, place: Place, command: str, n_work
             for task, recipe in recipes.items()
             for seed in seeds
         ]
-        encoded = encode(data.corpus, recipes["classifier"].architecture.block_size)
+        encoded = encode(data.corpus, recipes["classifier"].architecture.block_size, data.tokenizer.tokenization)
         for run, record in zip(runs, perform_all(runs, encoded, place, n_workers)):
             records[run.recipe.task].setdefault(name, []).append(record)
     every = [record for models in records.values() for own in models.values() for record in own]
