@@ -46,6 +46,12 @@ class Common:
     """where to compute; auto takes a GPU if there is one"""
     threads: int = 1
     """processor threads of a run; results are reproducible only with the same number"""
+
+
+@dataclass(frozen=True)
+class Tokenized(Common):
+    """What commands take whose models may read other tokens than words."""
+
     tokenizer: Literal["word", "bpe", "character"] = "word"
     """what a text is cut into; bpe, subwords learned from the training files, and character take any script"""
     vocabulary_size: Annotated[
@@ -55,7 +61,7 @@ class Common:
 
 
 @dataclass(frozen=True)
-class Training(Common):
+class Training(Tokenized):
     """What part1 and part2 take besides: a recipe, and settings to use in place of the recipe's."""
 
     recipe: RecipeName = "report"
@@ -145,7 +151,7 @@ class Seeds(Common):
 
 
 @dataclass(frozen=True)
-class Study(Seeds):
+class Study(Seeds, Tokenized):
     """What part3 and report take besides."""
 
     recipe: RecipeName = "report"
@@ -204,6 +210,24 @@ class Measure(Seeds):
 
     docs: Optional[Path] = None
     """Markdown file that gets the tables, between its two marks for the measurement: docs/measurement.md"""
+    resume: bool = False
+    """go on with the interrupted runs in --out"""
+
+
+@dataclass(frozen=True)
+class Tokenizers(Seeds):
+    """Words, subwords and characters beside each other: classifier and decoder with each, in bits per byte."""
+
+    recipe: RecipeName = "report"
+    """report: as published; best: the strongest that this project knows, within the report's budget"""
+    sizes: Optional[tuple[int, ...]] = None
+    """how many tokens bpe has, a model each (default: 2000)"""
+    block_sizes: FromRecipe[tuple[int, ...]] = None
+    """tokens that a model reads at once, a model each"""
+    validation: bool = False
+    """measure on what is held out of the training files, to choose by, and not on the test set"""
+    docs: Optional[Path] = None
+    """Markdown file that gets the tables, between its two marks: docs/tokenizers.md"""
     resume: bool = False
     """go on with the interrupted runs in --out"""
 
@@ -311,6 +335,7 @@ Command = (
     | Annotated[Report, tyro.conf.subcommand("report")]
     | Annotated[Ablation, tyro.conf.subcommand("ablation")]
     | Annotated[Measure, tyro.conf.subcommand("measure")]
+    | Annotated[Tokenizers, tyro.conf.subcommand("tokenizers")]
     | Annotated[Classify, tyro.conf.subcommand("classify")]
     | Annotated[Attention, tyro.conf.subcommand("attention")]
     | Annotated[Generate, tyro.conf.subcommand("generate")]
@@ -431,6 +456,27 @@ def run_measure(command: Measure) -> None:
     show(terminal.measure_text, results, place)
 
 
+def run_tokenizers(command: Tokenizers) -> None:
+    from reporting import documents, terminal
+    from studies.recipes import RECIPES
+    from studies.tokenizers import compare_tokenizers
+    from tokenizer import BPE_SIZE, Tokenization
+
+    recipes = RECIPES[command.recipe]
+    kinds = [*(Tokenization("bpe", size) for size in command.sizes or (BPE_SIZE,)), Tokenization("character")]
+    blocks = command.block_sizes or (recipes["classifier"].architecture.block_size,)
+    if command.docs is not None:
+        around_marks(command.docs, documents.tokenizers_mark(command.validation))
+    seeds, n_workers = seeds_and_workers(command)
+    data, place = prepare(command, "tokenizers", recipes["classifier"])
+    results = compare_tokenizers(
+        kinds, blocks, command.recipe, recipes, seeds, command.validation, data, place, command_line(), n_workers
+    )
+    if command.docs is not None:
+        documents.fill_tokenizers(command.docs, results)
+    show(terminal.tokenizers_text, results, place)
+
+
 def command_line() -> str:
     """The command that is running, as it would be typed."""
     return shlex.join(["python", "main.py", *sys.argv[1:]])
@@ -471,7 +517,7 @@ def make_study(command: Study, **settings: Any) -> Any:
 def overrides(command: Training) -> dict[str, Any]:
     """The settings given on the command line that replace the recipe's, by the recipe's names."""
     durations = {"epochs": "duration", "iterations": "duration"}
-    own = {*(field.name for field in fields(Common)), "recipe", "resume", "ff_dims"}
+    own = {*(field.name for field in fields(Tokenized)), "recipe", "resume", "ff_dims"}
     given = {
         name: value
         for name, value in vars(command).items()
@@ -480,7 +526,7 @@ def overrides(command: Training) -> dict[str, Any]:
     return {durations.get(name, name): value for name, value in given.items()}
 
 
-def prepare(command: Training | Part3 | Ablation | Measure, name: str, recipe: Any) -> tuple[Any, Any]:
+def prepare(command: Training | Part3 | Ablation | Measure | Tokenizers, name: str, recipe: Any) -> tuple[Any, Any]:
     """The data of a command and the place for its runs."""
     from dataset import load_data
     from speechesdataset.build import ensure_data
@@ -499,9 +545,9 @@ def prepare(command: Training | Part3 | Ablation | Measure, name: str, recipe: A
 
 def tokenization_of(command: Common) -> Any:
     """What a command wants texts to be cut into."""
-    from tokenizer import Tokenization
+    from tokenizer import WORDS, Tokenization
 
-    return Tokenization(command.tokenizer, command.vocabulary_size)
+    return Tokenization(command.tokenizer, command.vocabulary_size) if isinstance(command, Tokenized) else WORDS
 
 
 def set_threads(command: Common) -> None:
@@ -590,6 +636,7 @@ RUN: dict[type, Callable[[Any], int | None]] = {
     Report: run_report,
     Ablation: run_ablation,
     Measure: run_measure,
+    Tokenizers: run_tokenizers,
     Classify: run_classify,
     Attention: run_attention,
     Generate: run_generate,

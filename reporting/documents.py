@@ -72,6 +72,22 @@ def fill_measurement(path: Path, results: Mapping[str, Any]) -> None:
     write_between_marks(path, MEASURE_MARK, "\n".join(lines))
 
 
+def tokenizers_mark(validation: bool) -> str:
+    """The mark in a document for the results of the tokenizers command: on the test set, or by validation."""
+    return "tokenizers-validation" if validation else "tokenizers"
+
+
+def fill_tokenizers(path: Path, results: Mapping[str, Any]) -> None:
+    """Put the results of the tokenizers command between their marks in a document."""
+    minutes, fingerprint = results["total_seconds"] / 60, results["data"]["fingerprint"]
+    lines = [
+        *markdown_tables(tables.tables_of_tokenizers(results)),
+        f"From `{results['command_line']}`, which writes this section: {provenance(results)}; "
+        f"{minutes:.0f} minutes. SHA-256 of the data files: {fingerprint[:16]}.",
+    ]
+    write_between_marks(path, tokenizers_mark(results["validation"]), "\n".join(lines))
+
+
 def log_ablation(path: Path, results: Mapping[str, Any]) -> None:
     """Add the results of the ablation command to a log, under today's date."""
     n, tasks = results["n_changes"], dict.fromkeys(row["task"] for row in results["rows"])

@@ -5,6 +5,8 @@ from dataclasses import asdict
 from statistics import geometric_mean
 from typing import Any
 
+import msgspec
+
 from reporting.table import Table, effect, number, spread
 from studies.figures import few
 from studies.measure import TOGETHER
@@ -12,6 +14,8 @@ from studies.opponents import BASELINE_NAMES, NGRAM_NAMES
 from studies.published import PUBLISHED
 from studies.results import find
 from studies.study import NAMES, POSITIONS, STEEP, STEEPER, accuracies
+from studies.tokenizers import Tokens
+from tokenizer import NAMES as NAMES_OF_TOKENS
 
 MOST_PARTS = 6  # of a claim, that stand in the open
 
@@ -389,6 +393,47 @@ def tables_of_measurement(results: Mapping[str, Any]) -> list[Table]:
     note = f"Test perplexity, every token scored once; {of_seeds(results)}; {headline}: the geometric mean; changes "
     note = " ".join(filter(None, [note + "with 95% intervals.", mixture(results["machines"])]))
     return [*found, Table("How surprising is it?", header, rows, note)]
+
+
+def tables_of_tokenizers(results: Mapping[str, Any]) -> list[Table]:
+    """Words, subwords and characters beside each other: decoder, then classifier. Bits per byte lead, and no perplexity
+    stands there, for those of different tokens do not compare."""
+    found = msgspec.convert(results["rows"], list[Tokens])
+    decoders, classifiers = [], []
+    for row in found:
+        name = [f"{NAMES_OF_TOKENS[row.kind]} ({row.vocabulary_size:,})", f"{row.block_size}"]
+        bits, points = (
+            effect(asdict(one), unit, bare=unit == "points") if one else None
+            for one, unit in ((row.bits_ratio, "ratio"), (row.accuracy_difference, "points"))
+        )
+        shown = [spread(row.bits_per_byte, 3), bits, spread(row.trigram, 3), number(row.bytes_per_token, 2)]
+        decoders.append([*name, *shown])
+        classifiers.append([*name, spread(row.accuracy), points, number(row.cut)])
+    where = (
+        "on what seed s holds out of the training files, fold s of five" if results["validation"] else "on the test set"
+    )
+    with_spread = f"{of_seeds(results).capitalize()}, {results['recipe']} recipe, measured {where}; "
+    bytes_alike = (
+        "Bits for each byte of all texts together: the bytes are the same however a text is cut, so these compare, and "
+        "perplexities, which are by token, do not. Words pay 8 bits for each byte of one that is unknown and for its "
+        "end, and nothing for the white space between them, which subwords and characters must predict, too. "
+        "Trigram: Kneser-Ney over the same tokens, told what unknown ones are like. "
+    )
+    mixed = mixture(results["machines"])
+    return [
+        Table(
+            "How surprising is it?",
+            ["tokens (vocabulary)", "block", "bits per byte", "against words", "trigram", "bytes a token"],
+            decoders,
+            " ".join(filter(None, [f"{bytes_alike}{with_spread}changes with 95% intervals.", mixed])),
+        ),
+        Table(
+            "Who said it?",
+            ["tokens (vocabulary)", "block", "accuracy, %", "against words, points", "training rows cut, %"],
+            classifiers,
+            f"{with_spread}differences in points, with 95% intervals. A row longer than the block, in tokens, is cut.",
+        ),
+    ]
 
 
 def in_a_sentence(results: Mapping[str, Any]) -> list[str]:

@@ -121,6 +121,12 @@ def ablation_text(results: dict[str, Any]) -> str:
     return "\n".join([*lines, f"It took {results['total_seconds'] / 60:.1f} minutes."])
 
 
+def tokenizers_text(results: dict[str, Any]) -> str:
+    """Words, subwords and characters beside each other."""
+    lines = [plain(table) for table in tables.tables_of_tokenizers(results)]
+    return "\n".join([*lines, f"It took {results['total_seconds'] / 60:.1f} minutes."])
+
+
 def measure_text(results: dict[str, Any]) -> str:
     """Both recipes and their opponents."""
     lines = [plain(table) for table in tables.tables_of_measurement(results)]
