@@ -105,7 +105,7 @@ def detokenize(words: Sequence[str]) -> str:
 
 
 Kind = Literal["word", "bpe", "character"]
-NAMES: dict[Kind, str] = {"word": "words", "bpe": "BPE", "character": "characters"}
+NAMES: dict[Kind, str] = {"word": "word", "bpe": "BPE token", "character": "character"}
 BPE_SIZE = 2000  # chosen on text held out of training: docs/tokenizers.md
 LEAST = 5  # times that a subword must stand in the training texts: one that is rarer teaches nothing
 N_BYTES = 256

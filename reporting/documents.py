@@ -104,4 +104,5 @@ def log_ablation(path: Path, results: Mapping[str, Any]) -> None:
 
 def provenance(results: Mapping[str, Any]) -> str:
     """The seeds of a command's results, and the commit and machine that made them."""
-    return f"seeds {', '.join(map(str, results['seeds']))}; {tables.computed_on(results['machines'])}"
+    kind = "" if tables.token_of(results) == "word" else f"{tables.token_of(results)}s; "
+    return f"{kind}seeds {', '.join(map(str, results['seeds']))}; {tables.computed_on(results['machines'])}"

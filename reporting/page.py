@@ -114,7 +114,7 @@ def draw(results: Mapping[str, Any], study: Study, data: Data, place: Place) -> 
     """Every figure of the report, over all seeds; attention maps of the first seed that trained."""
     figures, classifier, decoder = place.out / "figures", results["classifier"], results["decoder"]
     draw_classifier(figures, classifier["learned"], results["baselines"], results["class_names"])
-    draw_decoder(figures, decoder["learned"], results["baselines"]["ngram"])
+    draw_decoder(figures, decoder["learned"], results["baselines"]["ngram"], results.get("tokenizer", "word"))
     draw_part3(results, figures)
     seed = next((n for n, run in enumerate(classifier["learned"]) if run["trained"]), 0)
     for task, recipes, first_figure, chosen in (
@@ -296,7 +296,7 @@ def methods(results: Mapping[str, Any]) -> Section:
             "rows",
             f"{data['rows']['train']:,} training, {data['rows']['test']:,} test; {', '.join(data['class_names'])}",
         ],
-        ["tokens", "; ".join(f"{name} {n:,}" for name, n in data["tokens"].items())],
+        [token_row(results), "; ".join(f"{name} {n:,}" for name, n in data["tokens"].items())],
         ["seeds", f"{seeds}: initialisation, order and dropout vary together, the same for every variant"],
         [
             "runs",
@@ -318,6 +318,11 @@ def methods(results: Mapping[str, Any]) -> Section:
         "when it is started again.",
     ]
     return Section("How this was made", paragraphs, [Table("What was run", ["", ""], rows)])
+
+
+def token_row(results: Mapping[str, Any]) -> str:
+    name = tables.token_of(results)
+    return "tokens" if name == "word" else f"{name}s"
 
 
 def trainings(results: Mapping[str, Any]) -> list[Mapping[str, Any]]:

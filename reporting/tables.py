@@ -58,9 +58,33 @@ def mixture(machines: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def measures_of(results: Mapping[str, Any]) -> list[str]:
+    """What is said of how a text was predicted, what compares best first. No subword is unknown."""
+    measures = ["perplexity", "perplexity_without_unk", "bits_per_byte"]
+    if token_of(results) != "word":
+        measures = ["bits_per_byte", *measures[:2]]
+    return measures[:2] if token_of(results) == NAMES_OF_TOKENS["bpe"] else measures
+
+
 def last(runs: Sequence[Mapping[str, Any]], text: str) -> list[float]:
     """Each run's perplexity on a text after the last iteration."""
     return [run["iterations"][-1]["perplexity"][text] for run in runs]
+
+
+def token_of(results: Mapping[str, Any]) -> str:
+    """What the models of a command read one of at a time."""
+    return NAMES_OF_TOKENS[results.get("tokenizer", "word")]
+
+
+def vocabulary(results: Mapping[str, Any]) -> str:
+    """How many tokens of which kind the models know."""
+    return f"{results['vocabulary_size']:,} {token_of(results)}s"
+
+
+def by_token(results: Mapping[str, Any]) -> str:
+    """What must be said of a perplexity that is not by word."""
+    name = token_of(results)
+    return "" if name == "word" else f" Perplexity is by {name}; those by word do not compare, and bits per byte do."
 
 
 def verdicts(judgements: Sequence[Mapping[str, Any]]) -> Table:
@@ -125,7 +149,7 @@ def decoders(results: Mapping[str, Any]) -> Table:
     for key, name in NGRAM_NAMES.items():
         rows.append([name, None, *(number(results["baselines"][key][text]) for text in texts[1:])])
     note = f"Last iteration; every token scored once; {of_seeds(results)}."
-    note += which_texts(results)
+    note += which_texts(results) + by_token(results)
     return Table("Perplexity by position method", ["decoder", *texts], rows, note)
 
 
@@ -199,7 +223,7 @@ def lengths(results: Mapping[str, Any], text: str | None = None) -> Table:
         f"{results['block_size']} tokens. Side by side, the first tokens of a window have little context, and a longer "
         "window has fewer of them; sliding by half its length, it scores none of them after the first. "
         f"'{results['block_size'] - 1} tokens': every layer attends to no more of the past than in training, so what "
-        "changes there is not extrapolation."
+        "changes there is not extrapolation." + by_token(results)
     )
     header = ["decoder", "protocol", "attends to", *(f"{size} tokens" for size in sizes)]
     return Table(title, header, rows, note)
@@ -251,9 +275,7 @@ def table1(results: Mapping[str, Any]) -> Table:
     header = ["epoch", "train loss", "train accuracy %", "test accuracy %"]
     header += [f"published {name}" for name in ("loss", "train %", "test %")]
     note = f"{of_seeds(results).capitalize()}; {runs[0]['n_parameters']:,} parameters at a vocabulary "
-    note += (
-        f"of {results['vocabulary_size']:,} words (published: {PUBLISHED['n_parameters']['classifier']:,} at 5,755)."
-    )
+    note += f"of {vocabulary(results)} (published: {PUBLISHED['n_parameters']['classifier']:,} at 5,755)."
     return Table("Table 1: the classifier by epoch", header, rows, note)
 
 
@@ -273,7 +295,8 @@ def table2(results: Mapping[str, Any]) -> Table:
     """Perplexity by iteration at the report's width."""
     runs = results["decoder"]["learned"]
     iterations = [row["iteration"] for row in runs[0]["iterations"]]
-    published = PUBLISHED["perplexity"][256] if iterations == [100, 200, 300, 400, 500] else {}
+    as_published = iterations == [100, 200, 300, 400, 500] and token_of(results) == "word"
+    published = PUBLISHED["perplexity"][256] if as_published else {}
     rows: list[list[str | None]] = []
     for text in ("train", *results["test_names"]):
         found = [spread([run["iterations"][i]["perplexity"][text] for run in runs]) for i in range(len(iterations))]
@@ -281,7 +304,8 @@ def table2(results: Mapping[str, Any]) -> Table:
         if text in published:
             rows.append(["   published", *(number(value) for value in published[text])])
     note = f"{runs[0]['protocol'].capitalize()}; {runs[0]['n_parameters']:,} parameters at a vocabulary of "
-    note += f"{results['vocabulary_size']:,} words (published: {PUBLISHED['n_parameters']['decoder 256']:,} at 5,755)."
+    note += f"{vocabulary(results)} (published: {PUBLISHED['n_parameters']['decoder 256']:,} at 5,755)."
+    note += by_token(results)
     title = f"Table 2: perplexity by iteration, hidden size {runs[0]['ff_dim']}"
     return Table(title, ["text", *map(str, iterations)], rows, note)
 
@@ -291,7 +315,7 @@ def table3(results: Mapping[str, Any]) -> Table:
     rows = []
     for text in ("train", *results["test_names"]):
         change = find(results, "decoder", "ff256", "ff100", "perplexity", text=text)[0].estimate
-        published = PUBLISHED["perplexity"][100].get(text)
+        published = PUBLISHED["perplexity"][100].get(text) if token_of(results) == "word" else None
         wide = PUBLISHED["perplexity"][256].get(text, [None])[-1]
         rows.append(
             [
@@ -304,27 +328,30 @@ def table3(results: Mapping[str, Any]) -> Table:
         )  # fmt: skip
     header = ["text", "hidden size 100", "hidden size 256", "change", "published, 100", "published change"]
     note = f"Last iteration; at width 100 {results['decoder']['ff100'][0]['n_parameters']:,} parameters "
-    note += f"(published: {PUBLISHED['n_parameters']['decoder 100']:,} at 5,755 words)."
+    note += f"(published: {PUBLISHED['n_parameters']['decoder 100']:,} at 5,755 words)." + by_token(results)
     return Table("Table 3: perplexity at hidden size 100", header, rows, note)
 
 
 def table_of_texts(results: Mapping[str, Any]) -> Table:
     """The decoder beside the n-gram models, in more than one measure: three lines a text."""
-    measures = {"perplexity": 1, "perplexity_without_unk": 1, "bits_per_byte": 3}  # with so many decimals
+    measures = measures_of(results)
+    has_unknown = token_of(results) != NAMES_OF_TOKENS["bpe"]
+    digits = {"perplexity": 1, "perplexity_without_unk": 1, "bits_per_byte": 3}
     rows: list[list[str | None]] = []
     for text in results["test_names"]:
         runs = [run["scores"][text] for run in results["decoder"]["learned"]]
-        rate = number(results["ngram_scores"]["ngram"][text]["unk_rate"], 2)
-        rows.append(
-            [f"{text}, decoder", *(spread([run[name] for run in runs], n) for name, n in measures.items()), rate]
-        )
+        rate = [number(results["ngram_scores"]["ngram"][text]["unk_rate"], 2)] if has_unknown else []
+        values = [spread([run[name] for run in runs], digits[name]) for name in measures]
+        rows.append([f"{text}, decoder", *values, *rate])
         for key, name in NGRAM_NAMES.items():
             scores = results["ngram_scores"][key][text]
-            rows.append([f"   {name}", *(number(scores[kind], digits) for kind, digits in measures.items()), None])
-    header = ["text", "perplexity", "without <unk>", "bits per byte", "<unk>, % of tokens"]
+            values = [number(scores[kind], digits[kind]) for kind in measures]
+            rows.append([f"   {name}", *values, *([None] if has_unknown else [])])
+    names = {"perplexity": "perplexity", "perplexity_without_unk": "without <unk>", "bits_per_byte": "bits per byte"}
+    header = ["text", *(names[name] for name in measures), *(["<unk>, % of tokens"] if has_unknown else [])]
     note = "Trigram: interpolated Kneser-Ney on the same training text and vocabulary, and "
     note += "the same with our recipe's estimate of <unk>. Bits per byte: with 8 bits for each byte of an unknown "
-    note += "word and for its end."
+    note += "word and for its end." + by_token(results)
     return Table("Beside an n-gram model", header, rows, note)
 
 
@@ -401,7 +428,7 @@ def tables_of_tokenizers(results: Mapping[str, Any]) -> list[Table]:
     found = msgspec.convert(results["rows"], list[Tokens])
     decoders, classifiers = [], []
     for row in found:
-        name = [f"{NAMES_OF_TOKENS[row.kind]} ({row.vocabulary_size:,})", f"{row.block_size}"]
+        name = [f"{NAMES_OF_TOKENS[row.kind]}s ({row.vocabulary_size:,})", f"{row.block_size}"]
         bits, points = (
             effect(asdict(one), unit, bare=unit == "points") if one else None
             for one, unit in ((row.bits_ratio, "ratio"), (row.accuracy_difference, "points"))

@@ -18,7 +18,7 @@ def part1_text(results: dict[str, Any]) -> str:
         ],
     )
     models = {
-        f"transformer ({results['recipe']} recipe)": results["test"],
+        f"transformer ({results['recipe']} recipe{by_which(results)})": results["test"],
         **{name: results["baselines"][key] for key, name in BASELINE_NAMES.items()},
     }
     scores = results["scores"]
@@ -28,7 +28,7 @@ def part1_text(results: dict[str, Any]) -> str:
         [[name, *(groups[group]["accuracy"] for group in counts)] for name, groups in models.items()],
     )
     lines = [
-        f"Table 1: {results['n_parameters']:,} parameters, vocabulary of {results['vocabulary_size']:,} words, "
+        f"Table 1: {results['n_parameters']:,} parameters, vocabulary of {tables.vocabulary(results)}, "
         f"seed {results['seed']}",
         epochs,
         "",
@@ -58,9 +58,16 @@ def part1_text(results: dict[str, Any]) -> str:
     n_cut, block = results["n_truncated"], results["block_size"]
     if any(n_cut.values()):
         lines.append(f"Cut at {block} tokens: {n_cut['train']:,} training and {n_cut['test']:,} test rows.")
+        lines[-1] += " A larger --block-size reads more of them." if by_which(results) else ""
     lines.append(f"Training took {results['train_seconds']:.1f} s of {results['total_seconds']:.1f} s.")
     lines.append(f"Computed on: {tables.computed_on([results['machine']])}.")
     return "\n".join(lines)
+
+
+def by_which(results: dict[str, Any]) -> str:
+    """What must be said of a model that does not read words."""
+    name = tables.token_of(results)
+    return "" if name == "word" else f", {name}s"
 
 
 def part2_text(results: dict[str, Any]) -> str:
@@ -71,7 +78,7 @@ def part2_text(results: dict[str, Any]) -> str:
         found = {row["iteration"]: row["perplexity"] for row in model["iterations"]}
         lines += [
             f"Table {number}: perplexity by iteration, hidden size {model['ff_dim']}, {model['n_parameters']:,} "
-            f"parameters, vocabulary of {results['vocabulary_size']:,} words, seed {results['seed']}; "
+            f"parameters, vocabulary of {tables.vocabulary(results)}, seed {results['seed']}; "
             f"{results['protocol']}",
             text_table(
                 ["text", *map(str, found)],
@@ -79,18 +86,18 @@ def part2_text(results: dict[str, Any]) -> str:
             ),
             "",
         ]
-    scored = {f"decoder, hidden size {model['ff_dim']}": model["scores"] for model in results["models"]}
+    kind = by_which(results)
+    scored = {f"decoder, hidden size {model['ff_dim']}{kind}": model["scores"] for model in results["models"]}
     scored |= {name: results["ngram_scores"][key] for key, name in NGRAM_NAMES.items()}
-    for key, title, digits in (
-        ("perplexity", "perplexity", 2),
-        ("perplexity_without_unk", "perplexity without <unk>", 2),
-        ("bits_per_byte", "bits per byte", 3),
-    ):
+    for key in tables.measures_of(results):
         rows = [[name, *(scores[name][key] for scores in scored.values())] for name in names]
+        title, digits = key.replace("_without_unk", " without <unk>").replace("_", " "), 3 if key[0] == "b" else 2
         lines += [text_table([title, *scored], rows, digits), ""]
+    if "perplexity_without_unk" in tables.measures_of(results):
+        lines.append(text_table(["text", "<unk>, % of tokens"], [[name, results["unk_rate"][name]] for name in names]))
     lines += [
-        text_table(["text", "<unk>, % of tokens"], [[name, results["unk_rate"][name]] for name in names]),
         "(every token of each file is scored once; bits per byte: 8 bits for each byte of an unknown word and its end)",
+        *filter(None, [tables.by_token(results).strip()]),
         f"Training took {sum(model['train_seconds'] for model in results['models']):.1f} s of "
         f"{results['total_seconds']:.1f} s.",
         f"Computed on: {tables.computed_on(distinct_machines(results['models']))}.",

@@ -10,6 +10,8 @@ import torch
 import utilities
 from studies.claims import REPORTS_RATE
 from studies.study import LENGTHS, NAMES, POSITIONS
+from tokenizer import NAMES as NAMES_OF_TOKENS
+from tokenizer import Kind
 
 LEVELS = {"tfidf": "TF-IDF", "majority": "largest class"}  # baselines that Figure 1 has room for
 
@@ -36,7 +38,9 @@ def draw_classifier(
     utilities.confusion_figure(figures / "confusion.png", confusion, class_names, "Test set, last epoch")
 
 
-def draw_decoder(figures: Path, records: Sequence[Mapping[str, Any]], ngram: Mapping[str, float]) -> None:
+def draw_decoder(
+    figures: Path, records: Sequence[Mapping[str, Any]], ngram: Mapping[str, float], kind: Kind = "word"
+) -> None:
     """Figures 4 and 5 and the loss by place in the window, of one run or of several seeds."""
     names, size = few(ngram), records[0]["ff_dim"]
     iterations = [row["iteration"] for row in records[0]["iterations"]]
@@ -57,7 +61,7 @@ def draw_decoder(figures: Path, records: Sequence[Mapping[str, Any]], ngram: Map
                 ],
             ),
             "iteration",
-            "perplexity",
+            perplexity_by(kind),
             f"Figure {number}: {title} perplexity of the decoder, hidden size {size}",
             log_y=True,
         )
@@ -74,6 +78,11 @@ def draw_decoder(figures: Path, records: Sequence[Mapping[str, Any]], ngram: Map
         "mean loss (nats)",
         "Loss by position in the window",
     )
+
+
+def perplexity_by(kind: Kind) -> str:
+    """The name of an axis: perplexities by other tokens than words are no perplexities by word."""
+    return "perplexity" if kind == "word" else f"perplexity by {NAMES_OF_TOKENS[kind]}"
 
 
 def few(perplexities: Mapping[str, float], most: int = 5) -> list[str]:
@@ -115,7 +124,7 @@ def draw(results: Mapping[str, Any], figures: Path) -> None:
                 for text in ("train", *texts)
             ],
             "iteration",
-            "perplexity",
+            perplexity_by(results.get("tokenizer", "word")),
             "Figure 9: perplexity by position method",
             log_y=True,
         )
@@ -144,7 +153,7 @@ def draw(results: Mapping[str, Any], figures: Path) -> None:
                 for text in texts
             ],
             "iteration",
-            "perplexity",
+            perplexity_by(results.get("tokenizer", "word")),
             f"Figure 10: ALiBi trained at {block} tokens, read at other lengths",
             log_y=True,
         )

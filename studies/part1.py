@@ -9,6 +9,7 @@ from inference.attention import draw_attention
 from studies.figures import draw_classifier
 from studies.opponents import classifier_baselines
 from studies.published import REPORT_SENTENCE
+from studies.results import kind_of_tokens
 from training.processes import process
 from training.recipe import Recipe, Run
 from training.runs import Place, perform, public
@@ -39,4 +40,4 @@ def part1(recipe_name: str, recipe: Recipe, seed: int, data: Data, place: Place)
 
 
 def described(record: dict[str, Any], data: Data) -> dict[str, Any]:
-    return {**public(record), "vocabulary_size": len(data.tokenizer)}
+    return {**public(record), "vocabulary_size": len(data.tokenizer), **kind_of_tokens(data)}

@@ -10,6 +10,7 @@ from inference.attention import draw_attention
 from studies.figures import draw_decoder
 from studies.opponents import language_baselines, perplexities
 from studies.published import REPORT_SENTENCE
+from studies.results import kind_of_tokens
 from studies.workers import perform_all
 from training.processes import process
 from training.recipe import Recipe, Run, customise
@@ -40,6 +41,7 @@ def part2(
         "recipe": recipe_name,
         "seed": seed,
         "vocabulary_size": len(data.tokenizer),
+        **kind_of_tokens(data),
         "protocol": records[0]["protocol"],
         "models": [public(record) for record in records],
         "baselines": perplexities(ngrams),
@@ -49,6 +51,6 @@ def part2(
     }
     write_json(place.out / "results.json", results)
     figures = place.out / "figures"
-    draw_decoder(figures, records[:1], results["baselines"]["ngram"])
+    draw_decoder(figures, records[:1], results["baselines"]["ngram"], data.tokenizer.tokenization.kind)
     draw_attention(figures, load_model(place.weights(runs[0]), "decoder"), REPORT_SENTENCE, first_figure=6)
     return results

@@ -14,6 +14,7 @@ from studies.comparisons import compare
 from studies.figures import draw
 from studies.lengths import extrapolate
 from studies.opponents import classifier_baselines, language_baselines, perplexities
+from studies.results import kind_of_tokens
 from studies.study import Study, best_rate, plan, validated
 from studies.timing import time_variants
 from studies.workers import perform_all
@@ -53,6 +54,7 @@ def explore(study: Study, data: Data, place: Place) -> dict[str, Any]:
         "seed": study.seeds[0],
         "seeds": list(study.seeds),
         "vocabulary_size": len(data.tokenizer),
+        **kind_of_tokens(data),
         "class_names": data.corpus.class_names,
         "test_names": list(data.test_streams),
         "block_size": study.decoder.architecture.block_size,

@@ -5,7 +5,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from dataset import Data
 from evaluation.statistics import Estimate
+from tokenizer import Kind
 from training.records import Group, Record
 
 Measure = Literal["test accuracy", "validation accuracy", "train - test accuracy", "perplexity", "training time"]
@@ -32,6 +34,12 @@ class Comparison(Record, frozen=True):
     length: int | None = None  # tokens at inference, where another than in training is compared with that of training
     protocol: Reading | None = None  # of such a length
     items: Estimate | None = None  # the same effect over the test rows, each with its mean over seeds
+
+
+def kind_of_tokens(data: Data) -> dict[str, Kind]:
+    """The entry of a command's results that says what its models read, where that is not words."""
+    kind = data.tokenizer.tokenization.kind
+    return {} if kind == "word" else {"tokenizer": kind}
 
 
 def select(results: Mapping[str, Any], **fields: object) -> list[Comparison]:

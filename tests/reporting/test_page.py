@@ -39,6 +39,7 @@ from reporting.table import Table, effect, in_markdown, markdown_table
 from studies import attention
 from studies.claims import judge
 from studies.study import Study
+from tokenizer import SPECIAL, Tokenizer
 from training.models import build_classifier, build_decoder
 from training.recipe import Recipe, Run, TrainingConfig
 from training.runs import Place
@@ -675,7 +676,7 @@ def measured(
 
     monkeypatch.setattr(attention, "load_model", load_model)
     monkeypatch.setattr(attention, "batches", batches)
-    data: Any = SimpleNamespace(corpus=SimpleNamespace(fingerprint="made up"))
+    data: Any = SimpleNamespace(corpus=SimpleNamespace(fingerprint="made up"), tokenizer=Tokenizer(SPECIAL))
     found = attention.attention_over_test(run, data, place)
     monkeypatch.setattr(attention, "batches", None)
     assert attention.attention_over_test(run, data, place) == found  # kept, and found again

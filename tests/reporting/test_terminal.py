@@ -94,6 +94,14 @@ def test_part_1_says_nothing_of_what_is_not_there(part1: dict[str, Any]) -> None
     assert "Cut at 32 tokens: 0 training and 2 test rows." in terminal.part1_text(part1)
 
 
+def test_part_1_says_what_it_reads_where_that_is_not_words(part1: dict[str, Any]) -> None:
+    lines = terminal.part1_text(part1 | {"tokenizer": "bpe", "vocabulary_size": 2_000}).split("\n")
+    assert lines[0] == "Table 1: 401,000 parameters, vocabulary of 2,000 BPE tokens, seed 5"
+    assert "transformer (report recipe, BPE tokens)       61.28       76.58         55.98" in lines
+    cut = "Cut at 32 tokens: 1,012 training and 7 test rows. A larger --block-size reads more of them."
+    assert cut in lines
+
+
 # -------------------------------------------------------------------------------------------------------------- part 2
 
 
@@ -113,6 +121,25 @@ def part2() -> dict[str, Any]:
         "unk_rate": {text: scores["unk_rate"] for text, scores in texts.items()},
         "total_seconds": 234.56,
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "unit", "measures"),
+    [
+        ("bpe", "BPE token", ["bits per byte", "perplexity"]),
+        ("character", "character", ["bits per byte", "perplexity", "perplexity without <unk>"]),
+    ],
+)
+def test_part_2_leads_with_what_compares_where_tokens_are_not_words(
+    kind: str, unit: str, measures: list[str], part2: dict[str, Any]
+) -> None:
+    text = terminal.part2_text(part2 | {"tokenizer": kind})
+    assert f"vocabulary of 5,639 {unit}s" in text
+    headers = [line.split("  ") for line in text.split("\n") if "Kneser-Ney" in line]
+    assert [header[0] for header in headers] == measures
+    assert all(f"decoder, hidden size 256, {unit}s" in header for header in headers)
+    assert ("<unk>, % of tokens" in text) == (kind == "character")
+    assert f"Perplexity is by {unit}; those by word do not compare, and bits per byte do." in text.split("\n")
 
 
 MODELS = "decoder, hidden size 256 decoder, hidden size 100 Kneser-Ney trigram trigram with the same <unk> estimate"

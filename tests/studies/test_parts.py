@@ -19,7 +19,7 @@ from inference import attention
 from inference.attention import attention_maps
 from studies import figures, opponents, part1, part2
 from studies.recipes import RECIPES
-from tokenizer import UNK, Tokenizer
+from tokenizer import SPECIAL, UNK, Tokenizer
 from training.models import build_classifier, build_decoder
 from training.recipe import Recipe, Run, customise
 from training.runs import Place
@@ -34,7 +34,7 @@ OPTIONS: dict[str, Any] = {  # a value of each option that is no recipe's
     "iterations": 7,
 }
 COMMANDS: dict[str, type] = {"part1": main.Part1, "part2": main.Part2}
-NOT_OF_A_RECIPE = {"data_dir", "out", "seed", "device", "threads", "recipe", "resume", "ff_dims"}
+NOT_OF_A_RECIPE = {field.name for field in dataclasses.fields(main.Tokenized)} | {"recipe", "resume", "ff_dims"}
 
 
 def options(command: type) -> set[str]:
@@ -171,7 +171,7 @@ class Stage:
                     monkeypatch.setattr(module, name, value)
 
     def perform(self, run: Run, data: Any, place: Place) -> dict[str, Any]:
-        assert (data.tokenizer, place) == ([0] * 99, PLACE)
+        assert (data, place) == (DATA, PLACE)
         self.runs.append(run)
         return {"name": run.name, "identity": run, "of": run.name, "protocol": f"that of {run.name}"}
 
@@ -181,7 +181,7 @@ class Stage:
 
 
 DATA: Any = SimpleNamespace(
-    tokenizer=[0] * 99,
+    tokenizer=Tokenizer([*SPECIAL, *(f"word{number}" for number in range(97))]),
     train=SimpleNamespace(n_truncated=12),
     test=SimpleNamespace(n_truncated=7),
     corpus=SimpleNamespace(class_names=["a", "b"]),
@@ -238,7 +238,7 @@ def test_part_2_is_a_decoder_of_each_width(
     figures, first = Path("somewhere/figures"), stage.runs[0]
     record = {"name": "decoder-ff24", "identity": first, "of": "decoder-ff24", "protocol": "that of decoder-ff24"}
     assert stage.drawn == [
-        ("decoder", figures, [record], {"one": 5.0}),
+        ("decoder", figures, [record], {"one": 5.0}, "word"),
         (
             "attention",
             figures,
