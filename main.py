@@ -220,6 +220,8 @@ class Tokenizers(Seeds):
 
     recipe: RecipeName = "report"
     """report: as published; best: the strongest that this project knows, within the report's budget"""
+    task: Optional[Literal["classifier", "decoder"]] = None
+    """only this one (default: both)"""
     sizes: Optional[tuple[int, ...]] = None
     """how many tokens bpe has, a model each (default: 2000)"""
     block_sizes: FromRecipe[tuple[int, ...]] = None
@@ -462,13 +464,14 @@ def run_tokenizers(command: Tokenizers) -> None:
     from studies.tokenizers import compare_tokenizers
     from tokenizer import BPE_SIZE, Tokenization
 
-    recipes = RECIPES[command.recipe]
+    recipes = {task: one for task, one in RECIPES[command.recipe].items() if command.task in (None, task)}
     kinds = [*(Tokenization("bpe", size) for size in command.sizes or (BPE_SIZE,)), Tokenization("character")]
-    blocks = command.block_sizes or (recipes["classifier"].architecture.block_size,)
+    recipe = next(iter(recipes.values()))
+    blocks = command.block_sizes or (recipe.architecture.block_size,)
     if command.docs is not None:
         around_marks(command.docs, documents.tokenizers_mark(command.validation))
     seeds, n_workers = seeds_and_workers(command)
-    data, place = prepare(command, "tokenizers", recipes["classifier"])
+    data, place = prepare(command, "tokenizers", recipe)
     results = compare_tokenizers(
         kinds, blocks, command.recipe, recipes, seeds, command.validation, data, place, command_line(), n_workers
     )

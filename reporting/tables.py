@@ -423,44 +423,56 @@ def tables_of_measurement(results: Mapping[str, Any]) -> list[Table]:
 
 
 def tables_of_tokenizers(results: Mapping[str, Any]) -> list[Table]:
-    """Words, subwords and characters beside each other: decoder, then classifier. Bits per byte lead, and no perplexity
-    stands there, for those of different tokens do not compare."""
+    """Words, subwords and characters beside each other, for each task that was run."""
     found = msgspec.convert(results["rows"], list[Tokens])
-    decoders, classifiers = [], []
-    for row in found:
-        name = [f"{NAMES_OF_TOKENS[row.kind]}s ({row.vocabulary_size:,})", f"{row.block_size}"]
-        bits, points = (
-            effect(asdict(one), unit, bare=unit == "points") if one else None
-            for one, unit in ((row.bits_ratio, "ratio"), (row.accuracy_difference, "points"))
-        )
-        shown = [spread(row.bits_per_byte, 3), bits, spread(row.trigram, 3), number(row.bytes_per_token, 2)]
-        decoders.append([*name, *shown])
-        classifiers.append([*name, spread(row.accuracy), points, number(row.cut)])
-    where = (
-        "on what seed s holds out of the training files, fold s of five" if results["validation"] else "on the test set"
-    )
-    with_spread = f"{of_seeds(results).capitalize()}, {results['recipe']} recipe, measured {where}; "
-    bytes_alike = (
+    held_out = "what seed s holds out of the training files, fold s of five"
+    where = held_out if results["validation"] else "the test set"
+    how = f"{of_seeds(results).capitalize()}, {results['recipe']} recipe, measured on {where}"
+    decoders = [decoders_by_tokens(found, how, mixture(results["machines"]))] if found[0].bits_per_byte else []
+    return decoders + ([classifiers_by_tokens(found, how)] if found[0].accuracy else [])
+
+
+def decoders_by_tokens(found: Sequence[Tokens], how: str, warning: str) -> Table:
+    """Bits per byte lead, and no perplexity stands here, for those of different tokens do not compare."""
+    rows = [
+        [
+            *named(row),
+            spread(row.bits_per_byte, 3),
+            effect(asdict(row.bits_ratio), "ratio") if row.bits_ratio else None,
+            spread(row.trigram, 3),
+            number(row.bytes_per_token, 2),
+        ]
+        for row in found
+    ]
+    header = ["tokens (vocabulary)", "block", "bits per byte", "against words", "trigram", "bytes a token"]
+    note = (
         "Bits for each byte of all texts together: the bytes are the same however a text is cut, so these compare, and "
         "perplexities, which are by token, do not. Words pay 8 bits for each byte of one that is unknown and for its "
         "end, and nothing for the white space between them, which subwords and characters must predict, too. "
-        "Trigram: Kneser-Ney over the same tokens, told what unknown ones are like. "
+        f"Trigram: Kneser-Ney over the same tokens, told what unknown ones are like. {how}; changes with 95% intervals."
     )
-    mixed = mixture(results["machines"])
-    return [
-        Table(
-            "How surprising is it?",
-            ["tokens (vocabulary)", "block", "bits per byte", "against words", "trigram", "bytes a token"],
-            decoders,
-            " ".join(filter(None, [f"{bytes_alike}{with_spread}changes with 95% intervals.", mixed])),
-        ),
-        Table(
-            "Who said it?",
-            ["tokens (vocabulary)", "block", "accuracy, %", "against words, points", "training rows cut, %"],
-            classifiers,
-            f"{with_spread}differences in points, with 95% intervals. A row longer than the block, in tokens, is cut.",
-        ),
+    return Table("How surprising is it?", header, rows, " ".join(filter(None, [note, warning])))
+
+
+def classifiers_by_tokens(found: Sequence[Tokens], how: str) -> Table:
+    """Accuracy by kind of tokens."""
+    rows = [
+        [
+            *named(row),
+            spread(row.accuracy),
+            effect(asdict(row.accuracy_difference), "points", bare=True) if row.accuracy_difference else None,
+            number(row.cut),
+        ]
+        for row in found
     ]
+    header = ["tokens (vocabulary)", "block", "accuracy, %", "against words, points", "training rows cut, %"]
+    note = f"{how}; differences in points, with 95% intervals. A row longer than the block, in tokens, is cut."
+    return Table("Who said it?", header, rows, note)
+
+
+def named(row: Tokens) -> list[str]:
+    """The first cells of a row: tokens, how many there are, how many are read at once."""
+    return [f"{NAMES_OF_TOKENS[row.kind]}s ({row.vocabulary_size:,})", str(row.block_size)]
 
 
 def in_a_sentence(results: Mapping[str, Any]) -> list[str]:

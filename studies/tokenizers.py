@@ -25,14 +25,15 @@ OPPONENT = "ngram_unk"  # of the trigrams, the one that is told what unknown tok
 
 
 class Tokens(Record, frozen=True):
-    """What one kind of tokens reaches, by seed, and how that differs from words in blocks of the same size."""
+    """What one kind of tokens reaches, by seed, in the tasks that were run, and how that differs from words in blocks
+    of the same size."""
 
     kind: Kind
     vocabulary_size: int
     block_size: int
     bytes_per_token: float  # of the training text
     cut: float  # percent of the training rows that are longer than the block
-    accuracy: list[float]  # percent
+    accuracy: list[float]  # percent; none where no classifier was trained
     bits_per_byte: list[float]  # of the decoder, over all texts together
     trigram: list[float]  # bits per byte; one where there is one text for all seeds
     accuracy_difference: Estimate | None = None
@@ -51,7 +52,7 @@ def compare_tokenizers(
     command: str,
     n_workers: int,
 ) -> dict[str, Any]:
-    """Train classifier and decoder with each kind of tokens, words first, and each size of block, and write
+    """Train by each of the recipes with each kind of tokens, words first, and each size of block, and write
     results.json.
 
     `validation`: measured on what seed s holds out of the training files, as the ablation does, instead of the tests.
@@ -86,7 +87,7 @@ def compare_tokenizers(
 
 
 def plan(data: Data, recipes: Mapping[Task, Recipe], seeds: Sequence[int], validation: bool) -> list[Run]:
-    """The runs of one kind of tokens in blocks of one size: of both tasks, on every seed."""
+    """The runs of one kind of tokens in blocks of one size: of each task, on every seed."""
     block_size, kind = data.train.ids.shape[1], data.tokenizer.tokenization
     name = f"{kind.kind}{kind.size or ''}-block{block_size}{'-validation' if validation else ''}"
     return [
@@ -117,7 +118,7 @@ def measured(data: Data, runs: Sequence[Run], records: Sequence[Mapping[str, Any
         bits_per_byte=[
             together(record["scores"], streams[seed % len(streams)]) for seed, record in enumerate(decoders)
         ],
-        trigram=[together(language_baselines(one)[OPPONENT], one.test_streams) for one in texts],
+        trigram=[together(language_baselines(one)[OPPONENT], one.test_streams) for one in (texts if decoders else [])],
     )
 
 
@@ -131,6 +132,6 @@ def compared(row: Tokens, words: Tokens) -> Tokens:
     """`row` with how far it is from `words`, over paired seeds."""
     return msgspec.structs.replace(
         row,
-        accuracy_difference=paired_difference(row.accuracy, words.accuracy),
-        bits_ratio=paired_ratio(row.bits_per_byte, words.bits_per_byte),
+        accuracy_difference=paired_difference(row.accuracy, words.accuracy) if row.accuracy else None,
+        bits_ratio=paired_ratio(row.bits_per_byte, words.bits_per_byte) if row.bits_per_byte else None,
     )

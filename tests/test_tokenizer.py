@@ -244,6 +244,12 @@ def test_subwords_end_inside_a_character_and_say_so(subwords: Tokenizer) -> None
         subwords.encode("a \udce2")
 
 
+def test_merges_apply_in_the_order_in_which_they_were_learned() -> None:
+    for merges, words in (([["a", "b"], ["b", "c"]], [" ", "ab", "c"]), ([["b", "c"], ["a", "b"]], [" ", "a", "bc"])):
+        loaded = Tokenizer.from_json({"kind": "bpe", "size": 300, "merges": merges})
+        assert [loaded.words[i] for i in loaded.encode("abc")] == words
+
+
 def test_subwords_travel_as_json(subwords: Tokenizer) -> None:
     content = subwords.to_json()
     assert content.keys() == {"kind", "size", "merges"}

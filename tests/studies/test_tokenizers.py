@@ -108,3 +108,11 @@ def test_tables_lead_with_bits_per_byte_and_hold_no_perplexity(data: Data, tmp_p
     assert "holds out of the training files" in first
     assert "holds out of the training files" not in second
     assert text.endswith(second)
+
+
+def test_one_task_alone_has_its_table_alone(data: Data, tmp_path: Path) -> None:
+    place = Place(tmp_path, torch.device("cpu"))
+    for task, title in (("decoder", "How surprising is it?"), ("classifier", "Who said it?")):
+        recipes: Any = {task: RECIPES[task]}
+        results = compare_tokenizers(KINDS[:1], (8,), "report", recipes, (3,), False, data, place, "command", 1)
+        assert [one.title for one in tables.tables_of_tokenizers(results)] == [title]
