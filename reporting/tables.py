@@ -58,6 +58,12 @@ def mixture(machines: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
+def unknown_spelt(results: Mapping[str, Any]) -> str:
+    """What bits per byte pay for an unknown token."""
+    what = {"word": "an unknown word and its end", "character": "an unknown character"}.get(token_of(results))
+    return f"; bits per byte: 8 bits for each byte of {what}" if what else ""
+
+
 def measures_of(results: Mapping[str, Any]) -> list[str]:
     """What is said of how a text was predicted, what compares best first. No subword is unknown."""
     measures = ["perplexity", "perplexity_without_unk", "bits_per_byte"]
@@ -147,6 +153,8 @@ def decoders(results: Mapping[str, Any]) -> Table:
         if all(changes):
             rows.append(["   against learned", *(effect(asdict(found[0].estimate), "ratio") for found in changes)])
     for key, name in NGRAM_NAMES.items():
+        if key not in results["baselines"]:
+            continue
         rows.append([name, None, *(number(results["baselines"][key][text]) for text in texts[1:])])
     note = f"Last iteration; every token scored once; {of_seeds(results)}."
     note += which_texts(results) + by_token(results)
@@ -343,15 +351,16 @@ def table_of_texts(results: Mapping[str, Any]) -> Table:
         rate = [number(results["ngram_scores"]["ngram"][text]["unk_rate"], 2)] if has_unknown else []
         values = [spread([run[name] for run in runs], digits[name]) for name in measures]
         rows.append([f"{text}, decoder", *values, *rate])
-        for key, name in NGRAM_NAMES.items():
-            scores = results["ngram_scores"][key][text]
-            values = [number(scores[kind], digits[kind]) for kind in measures]
-            rows.append([f"   {name}", *values, *([None] if has_unknown else [])])
+        for key, own in results["ngram_scores"].items():
+            values = [number(own[text][kind], digits[kind]) for kind in measures]
+            rows.append([f"   {NGRAM_NAMES[key]}", *values, *([None] if has_unknown else [])])
     names = {"perplexity": "perplexity", "perplexity_without_unk": "without <unk>", "bits_per_byte": "bits per byte"}
     header = ["text", *(names[name] for name in measures), *(["<unk>, % of tokens"] if has_unknown else [])]
-    note = "Trigram: interpolated Kneser-Ney on the same training text and vocabulary, and "
-    note += "the same with our recipe's estimate of <unk>. Bits per byte: with 8 bits for each byte of an unknown "
-    note += "word and for its end." + by_token(results)
+    note = "Trigram: interpolated Kneser-Ney on the same training text and vocabulary"
+    if has_unknown:
+        note += ", and the same with our recipe's estimate of <unk>. Bits per byte: with 8 bits for each byte of an "
+        note += "unknown word and for its end" if token_of(results) == "word" else "unknown character"
+    note += "." + by_token(results)
     return Table("Beside an n-gram model", header, rows, note)
 
 

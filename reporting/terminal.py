@@ -88,7 +88,7 @@ def part2_text(results: dict[str, Any]) -> str:
         ]
     kind = by_which(results)
     scored = {f"decoder, hidden size {model['ff_dim']}{kind}": model["scores"] for model in results["models"]}
-    scored |= {name: results["ngram_scores"][key] for key, name in NGRAM_NAMES.items()}
+    scored |= {NGRAM_NAMES[key]: scores for key, scores in results["ngram_scores"].items()}
     for key in tables.measures_of(results):
         rows = [[name, *(scores[name][key] for scores in scored.values())] for name in names]
         title, digits = key.replace("_without_unk", " without <unk>").replace("_", " "), 3 if key[0] == "b" else 2
@@ -96,7 +96,7 @@ def part2_text(results: dict[str, Any]) -> str:
     if "perplexity_without_unk" in tables.measures_of(results):
         lines.append(text_table(["text", "<unk>, % of tokens"], [[name, results["unk_rate"][name]] for name in names]))
     lines += [
-        "(every token of each file is scored once; bits per byte: 8 bits for each byte of an unknown word and its end)",
+        f"(every token of each file is scored once{tables.unknown_spelt(results)})",
         *filter(None, [tables.by_token(results).strip()]),
         f"Training took {sum(model['train_seconds'] for model in results['models']):.1f} s of "
         f"{results['total_seconds']:.1f} s.",

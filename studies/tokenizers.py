@@ -21,8 +21,6 @@ from training.recipe import Recipe, Run, Task, customise
 from training.records import Record
 from training.runs import Place
 
-OPPONENT = "ngram_unk"  # of the trigrams, the one that is told what unknown tokens are like
-
 
 class Tokens(Record, frozen=True):
     """What one kind of tokens reaches, by seed, in the tasks that were run, and how that differs from words in blocks
@@ -118,8 +116,14 @@ def measured(data: Data, runs: Sequence[Run], records: Sequence[Mapping[str, Any
         bits_per_byte=[
             together(record["scores"], streams[seed % len(streams)]) for seed, record in enumerate(decoders)
         ],
-        trigram=[together(language_baselines(one)[OPPONENT], one.test_streams) for one in (texts if decoders else [])],
+        trigram=[trigram(one) for one in (texts if decoders else [])],
     )
+
+
+def trigram(data: Data) -> float:
+    """The bits per byte of a trigram over the same tokens, told what unknown ones are like where there are any."""
+    scores = language_baselines(data)
+    return together(scores.get("ngram_unk", scores["ngram"]), data.test_streams)
 
 
 def together(scores: Mapping[str, Mapping[str, Any]], streams: Mapping[str, Stream]) -> float:

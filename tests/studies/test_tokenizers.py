@@ -54,10 +54,13 @@ def test_each_kind_and_block_is_measured_by_its_own_runs(data: Data, tmp_path: P
         )
         assert bits == pytest.approx(nats / math.log(2) / sum(stream.n_bytes for stream in text.test_streams.values()))
     assert len(row["trigram"]) == (2 if validation else 1)
-    assert row["trigram"][0] == together(language_baselines(texts[0])["ngram_unk"], texts[0].test_streams)
+    assert row["trigram"][0] == together(language_baselines(texts[0])["ngram"], texts[0].test_streams)
     assert row["vocabulary_size"] == len(encoded.tokenizer)
     assert row["cut"] == 100 * encoded.train.n_truncated / 60
+    assert language_baselines(texts[0]).keys() == {"ngram"}
     words = next(one for one in results["rows"] if (one["kind"], one["block_size"]) == ("word", 16))
+    told = language_baselines(validation_text(encode(data.corpus, 16, WORDS), 3) if validation else data)["ngram_unk"]
+    assert words["trigram"][0] == together(told, texts[0].test_streams)
     difference = paired_difference(row["accuracy"], words["accuracy"])
     ratio = paired_ratio(row["bits_per_byte"], words["bits_per_byte"])
     assert (row["accuracy_difference"]["mean"], row["bits_ratio"]["mean"]) == (difference.mean, ratio.mean)
