@@ -184,9 +184,12 @@ class Subwords:
     surrogates (Python's "surrogateescape"), so that tokens are what they are made of and no two look the same.
     """
 
-    # Where no token may reach across: a word with the space before it, signs that stand on a letter included; figures;
-    # what else is no space; spaces.
-    PIECES = r"['’](?i:[sdmt]|ll|ve|re)(?![\p{L}\p{M}])| ?[\p{L}\p{M}]+| ?\p{N}+| ?[^\s\p{L}\p{M}\p{N}]+|\s+(?!\S)|\s+"
+    # Across these no token may reach: a word with the space before it, signs that stand on a letter included; figures;
+    # what else is no space; spaces. At most 64 of them, for learning takes the square of what stands without a space.
+    PIECES = (
+        r"['’](?i:[sdmt]|ll|ve|re)(?![\p{L}\p{M}])"
+        r"| ?[\p{L}\p{M}]{1,64}| ?\p{N}{1,64}| ?[^\s\p{L}\p{M}\p{N}]{1,64}|\s{1,64}(?!\S)|\s{1,64}"
+    )
 
     def __init__(self, size: int, merges: Sequence[tuple[str, str]]) -> None:
         """`merges` in the order in which they were learned, in the alphabet of GPT-2, a character a byte; ValueError if

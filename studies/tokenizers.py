@@ -114,7 +114,7 @@ def measured(data: Data, runs: Sequence[Run], records: Sequence[Mapping[str, Any
         cut=100 * data.train.n_truncated / len(data.train.labels),
         accuracy=[record["test"]["all"]["accuracy"] for record in classifiers],
         bits_per_byte=[
-            together(record["scores"], streams[seed % len(streams)]) for seed, record in enumerate(decoders)
+            together(record["scores"], streams[place % len(streams)]) for place, record in enumerate(decoders)
         ],
         trigram=[trigram(one) for one in (texts if decoders else [])],
     )

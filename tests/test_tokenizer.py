@@ -8,6 +8,7 @@ import pickle
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -399,3 +400,12 @@ def test_cache_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORATOR_CACHE", "")  # set to nothing is not set
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     assert tokenizer.cache_directory() == Path.home() / ".cache" / "orator"
+
+
+def test_a_text_without_spaces_is_learned_from_in_seconds() -> None:
+    """Were it one piece, that would take the square of its length."""
+    started = time.monotonic()
+    learned = Tokenizer.build(["人民希望" * 50_000], tokenization=Tokenization("bpe", 300))
+    assert time.monotonic() - started < 30
+    assert max(len(word) for word in learned.words) <= 64
+    assert learned.decode(learned.encode("人民希望" * 40)) == "人民希望" * 40
