@@ -12,6 +12,8 @@ from studies.claims import REPORTS_RATE
 from studies.comparisons import defined
 from studies.results import Accuracies, Exploration, LengthPerplexity, Reading, overall, perplexities
 from studies.study import LENGTHS, NAMES, POSITIONS
+from tokenizer import NAMES as NAMES_OF_TOKENS
+from tokenizer import TokenKind
 from training.records import ClassifierRun, DecoderRun
 
 LEVELS = {"tfidf": "TF-IDF", "majority": "largest class"}  # baselines that Figure 1 has room for
@@ -39,7 +41,9 @@ def draw_classifier(
     utilities.confusion_figure(figures / "confusion.png", confusion, class_names, "Test set, last epoch")
 
 
-def draw_decoder(figures: Path, records: Sequence[DecoderRun], ngram: Mapping[str, float]) -> None:
+def draw_decoder(
+    figures: Path, records: Sequence[DecoderRun], ngram: Mapping[str, float], kind: TokenKind = "word"
+) -> None:
     """Figures 4 and 5 and the loss by place in the window, of one run or of several seeds."""
     names, size = few(ngram), records[0].ff_dim
     iterations = [row.iteration for row in records[0].iterations]
@@ -60,7 +64,7 @@ def draw_decoder(figures: Path, records: Sequence[DecoderRun], ngram: Mapping[st
                 ],
             ),
             "iteration",
-            "perplexity",
+            perplexity_by(kind),
             f"Figure {number}: {title} perplexity of the decoder, hidden size {size}",
             log_y=True,
         )
@@ -74,6 +78,11 @@ def draw_decoder(figures: Path, records: Sequence[DecoderRun], ngram: Mapping[st
         "mean loss (nats)",
         "Loss by position in the window",
     )
+
+
+def perplexity_by(kind: TokenKind) -> str:
+    """The name of an axis: perplexities by other tokens than words are no perplexities by word."""
+    return "perplexity" if kind == "word" else f"perplexity by {NAMES_OF_TOKENS[kind]}"
 
 
 def few(perplexities: Mapping[str, float], most: int = 5) -> list[str]:
@@ -115,7 +124,7 @@ def draw(results: Exploration, figures: Path) -> None:
                 for text in ("train", *texts)
             ],
             "iteration",
-            "perplexity",
+            perplexity_by(results.tokenizer),
             "Figure 9: perplexity by position method",
             log_y=True,
         )
@@ -144,7 +153,7 @@ def draw(results: Exploration, figures: Path) -> None:
                 for text in texts
             ],
             "iteration",
-            "perplexity",
+            perplexity_by(results.tokenizer),
             f"Figure 10: ALiBi trained at {block} tokens, read at other lengths",
             log_y=True,
         )

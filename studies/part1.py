@@ -30,6 +30,7 @@ def part1(recipe_name: str, recipe: Recipe, seed: int, data: Data, place: Place)
         recipe=recipe_name,
         **asdict(public(record)),
         vocabulary_size=len(data.tokenizer),
+        tokenizer=data.tokenizer.tokenization.kind,
         baselines=classifier_baselines(data),
         n_truncated=Truncated(train=data.train.n_truncated, test=data.test.n_truncated),
         block_size=recipe.architecture.block_size,

@@ -42,6 +42,7 @@ def part2(
         recipe=recipe_name,
         seed=seed,
         vocabulary_size=len(data.tokenizer),
+        tokenizer=data.tokenizer.tokenization.kind,
         protocol=models[0].protocol,
         models=list(map(public, models)),
         baselines=perplexities(ngrams),
@@ -51,6 +52,6 @@ def part2(
     )
     write_json(place.out / "results.json", results)
     figures = place.out / "figures"
-    draw_decoder(figures, models[:1], results.baselines["ngram"])
+    draw_decoder(figures, models[:1], results.baselines["ngram"], results.tokenizer)
     draw_attention(figures, load_model(place.weights(runs[0]), "decoder"), REPORT_SENTENCE, first_figure=6)
     return results

@@ -59,6 +59,7 @@ def explore(command: str, study: Study, data: Data, place: Place) -> Exploration
         seed=study.seeds[0],
         seeds=list(study.seeds),
         vocabulary_size=len(data.tokenizer),
+        tokenizer=data.tokenizer.tokenization.kind,
         class_names=data.corpus.class_names,
         test_names=list(data.test_streams),
         block_size=study.decoder.architecture.block_size,

@@ -88,7 +88,7 @@ def draw(results: ReportResults, study: Study, data: Data, place: Place) -> None
     figures, classifier, decoder = place.out / "figures", results.classifier, results.decoder
     ngram = perplexities(results.ngram_scores)["ngram"]
     draw_classifier(figures, classifier["learned"], results.baselines, results.class_names)
-    draw_decoder(figures, decoder["learned"], ngram)
+    draw_decoder(figures, decoder["learned"], ngram, results.tokenizer)
     draw_part3(results, figures)
     seed = next((n for n, run in enumerate(classifier["learned"]) if run.trained), 0)
     for task, recipes, first_figure, chosen in (

@@ -22,7 +22,7 @@ from inference.attention import attention_maps
 from studies import figures, opponents, part1, part2
 from studies.recipes import RECIPES, RecipeName, in_words, with_options
 from studies.results import Part1Results, Part2Results, Truncated, perplexities
-from tokenizer import UNK, Tokenizer
+from tokenizer import SPECIAL, UNK, Tokenizer
 from training.models import build_classifier, build_decoder
 from training.recipe import Run, Task, customise, settings_of
 from training.records import GroupAccuracy, LanguageScores, TrainedRun
@@ -38,7 +38,7 @@ OPTIONS: dict[str, Any] = {  # a value of each option that is no recipe's
     "iterations": 7,
 }
 COMMANDS: dict[str, type] = {"part1": main.Part1, "part2": main.Part2}
-NOT_OF_A_RECIPE = {"data_dir", "out", "seed", "device", "threads", "recipe", "resume", "ff_dims"}
+NOT_OF_A_RECIPE = {field.name for field in dataclasses.fields(main.Tokenized)} | {"recipe", "resume", "ff_dims"}
 
 
 def options(command: type) -> set[str]:
@@ -207,7 +207,7 @@ class Stage:
                     monkeypatch.setattr(module, name, value)
 
     def perform(self, run: Run, data: Any, place: Place) -> TrainedRun:
-        assert (data.tokenizer, place) == ([0] * 99, PLACE)
+        assert (data, place) == (DATA, PLACE)
         self.runs.append(run)
         return record_of(run)
 
@@ -227,7 +227,7 @@ def record_of(run: Run, **fields: Any) -> TrainedRun:
 BASELINES = {"majority": {"all": GroupAccuracy(9, 50.0)}}
 NGRAMS = {"ngram": {"one": LanguageScores(5.0, 4.0, 1.0, 1.5)}}
 DATA: Any = SimpleNamespace(
-    tokenizer=[0] * 99,
+    tokenizer=Tokenizer([*SPECIAL, *(f"word{number}" for number in range(97))]),
     train=SimpleNamespace(n_truncated=12),
     test=SimpleNamespace(n_truncated=7),
     corpus=SimpleNamespace(class_names=["a", "b"]),
@@ -278,7 +278,7 @@ def test_part_2_is_a_decoder_of_each_width(
     assert stage.written == {"somewhere/results.json": results}
     figures, first = Path("somewhere/figures"), stage.runs[0]
     assert stage.drawn == [
-        ("decoder", figures, [record_of(first)], {"one": 5.0}),
+        ("decoder", figures, [record_of(first)], {"one": 5.0}, "word"),
         (
             "attention",
             figures,
