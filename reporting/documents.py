@@ -79,11 +79,10 @@ def tokenizers_mark(validation: bool) -> str:
 
 def fill_tokenizers(path: Path, results: Mapping[str, Any]) -> None:
     """Put the results of the tokenizers command between their marks in a document."""
-    minutes, fingerprint = results["total_seconds"] / 60, results["data"]["fingerprint"]
     lines = [
         *markdown_tables(tables.tables_of_tokenizers(results)),
-        f"From `{results['command_line']}`, which writes this section: {provenance(results)}; "
-        f"{minutes:.0f} minutes. SHA-256 of the data files: {fingerprint[:16]}.",
+        f"From `{results['command_line']}`, which writes this section: {provenance(results)}. "
+        f"SHA-256 of the data files: {results['data']['fingerprint'][:16]}.",
     ]
     write_between_marks(path, tokenizers_mark(results["validation"]), "\n".join(lines))
 
