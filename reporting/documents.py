@@ -81,8 +81,8 @@ def fill_tokenizers(path: Path, results: TokenizersResults) -> None:
     """Put the results of the tokenizers command between their marks in a document."""
     lines = [
         *markdown_tables(tables.tables_of_tokenizers(results)),
-        f"From `{results.command_line}`, which writes this section: {provenance(results)}; "
-        f"{duration(results.total_seconds)}. SHA-256 of the data files: {results.data.fingerprint[:16]}.",
+        f"From `{results.command_line}`, which writes this section: {provenance(results)}. "
+        f"SHA-256 of the data files: {results.data.fingerprint[:16]}.",
     ]
     write_between_marks(path, tokenizers_mark(results.validation), "\n".join(lines))
 

@@ -95,7 +95,7 @@ def measures_of(results: Part2Results | Exploration) -> dict[str, Callable[[Lang
 
 def unknown_spelt(results: Part2Results | Exploration) -> str:
     """What bits per byte pay for an unknown token, "" where none is."""
-    what = {"word": "an unknown word and its end", "character": "an unknown character"}.get(results.tokenizer)
+    what = {"word": "an unknown word and for its end", "character": "an unknown character"}.get(results.tokenizer)
     return f"8 bits for each byte of {what}" if what else ""
 
 

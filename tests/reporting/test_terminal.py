@@ -222,7 +222,7 @@ PART2 = [
     "---------------------------------------",
     "<unk>, % of tokens   1.25   2.25   3.25",
     "(every token of each file is scored once; bits per byte: 8 bits for each byte of",
-    "an unknown word and its end)",
+    "an unknown word and for its end)",
     "",
     "Training steps took 1.8 minutes in all; this start of the command, 3.9 minutes.",
     f"{ON}.",
