@@ -26,6 +26,7 @@ from common.environment import rank
 from common.files import UserError, append_text, around_marks, write_json
 from modules.settings import Pooling, PositionMethod
 from studies.recipes import FF_DIMS, RECIPES, RecipeName, in_words, with_options
+from studies.settings import MEASURES, Score
 from training.recipe import Precision, Recipe, Schedule, Task
 
 if TYPE_CHECKING:
@@ -337,6 +338,39 @@ class Measure(Seeds):
 
 
 @dataclass(frozen=True)
+class Compare(Seeds):
+    """Which settings are better? Variants of a recipe on paired seeds, with intervals. `settings` shows what varies."""
+
+    out: Path = Path("runs/compare")  # folder for results, weights and figures
+    task: Task = "classifier"  # what is trained
+    recipe: RecipeName = "report"  # what the variants start from
+    # name=value,value,...: a variant of each value, the first of which the others are compared with; several: all
+    # combinations
+    vary: Optional[tuple[str, ...]] = None
+    base: Optional[str] = None  # settings of every variant, in quotes: "n_layer=2 dropout=0.1"
+    variant: Optional[tuple[str, ...]] = None  # settings that differ from the base, each variant in quotes
+    measure: Optional[Score] = None  # what is compared (default: accuracy of a classifier, perplexity of a decoder)
+    # measure on folds of the training rows or text and leave the test set unread: for whoever chooses settings
+    validate: bool = False
+    resume: bool = False  # go on with the interrupted runs in --out
+
+    def run(self) -> None:
+        from reporting.comparison import compare_text
+        from studies.compare import Question, compare, variants_of
+
+        seeds, n_workers = self.seeds_and_workers()
+        variants = variants_of(self.task, self.vary or (), self.base, self.variant or ())
+        measure = self.measure or MEASURES[self.task][0]
+        recipe = RECIPES[self.recipe][self.task]
+        question = Question(self.recipe, recipe, variants, seeds, measure, self.validate, n_workers)
+        longest = max(question.recipes().values(), key=lambda one: one.architecture.block_size)
+        with self.at_work(longest, self.resume, replace(self, resume=True)) as (data, place):
+            results = compare(question, data, place, line(self))
+        more = replace(self, seeds=2 * self.seeds, out=self.out.with_name(f"{self.out.name}-{2 * self.seeds}-seeds"))
+        finish(data, compare_text(results), self.out, more)
+
+
+@dataclass(frozen=True)
 class Tokenizers(Seeds):
     """Words, subwords and characters beside each other: classifier and decoder with each, in bits per byte."""
 
@@ -371,6 +405,16 @@ class Tokenizers(Seeds):
         if self.docs is not None:
             documents.fill_tokenizers(self.docs, results)
         finish(data, terminal.tokenizers_text(results), self.out, Part1(self.data_dir, tokenizer="bpe"))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting of the recipes: what it means and takes. compare --vary and --set take them."""
+
+    def run(self) -> None:
+        from reporting.comparison import settings_text
+
+        print(settings_text())
 
 
 @dataclass(frozen=True)
@@ -505,8 +549,8 @@ class Audit:
 
 def command_line() -> CommandLine:
     """How the commands are called, and by which words."""
-    trained = (Part1, Part2, Part3, Report, Ablation, Measure, Tokenizers, Classify, Attention, Generate)
-    commands: dict[str, type[Command]] = {command.__name__.lower(): command for command in trained}
+    trained = (Part1, Part2, Part3, Report, Compare, Ablation, Measure, Tokenizers, Classify, Attention, Generate)
+    commands: dict[str, type[Command]] = {command.__name__.lower(): command for command in (*trained, Settings)}
     commands |= {f"data {command.__name__.lower()}": command for command in (Build, Audit, Import)}
     return CommandLine("python main.py", PURPOSE, commands, ("sentences", "sentence", "prompt"), {"source": "from"})
 

@@ -161,6 +161,11 @@ class Tokenization:
             least = f"{len(SPECIAL) + N_BYTES}: <pad>, <unk> and the {N_BYTES} bytes"
             raise UserError(f"vocabulary_size is {self.size}; it must be at least {least}")
 
+    @property
+    def tokens(self) -> str:
+        """What they are called: "words", "BPE tokens", "characters"."""
+        return f"{NAMES[self.kind]}s"
+
 
 WORDS = Tokenization()
 

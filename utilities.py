@@ -6,6 +6,7 @@ state and do not touch pyplot, so that a thread may draw while a model trains; t
 """
 
 import io
+import textwrap
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -382,12 +383,13 @@ def interval_figure(
 
 # --- what all pictures share ------------------------------------------------------------------------------------------
 def _figure(width: float, height: float, title: str) -> Any:
-    """An empty figure of `width` x `height` inches that arranges itself."""
+    """An empty figure of `width` x `height` inches that arranges itself; it is higher by what a long title needs."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor="white")
+    lines = [part for line in title.split("\n") for part in textwrap.wrap(line, int(10 * width)) or [""]]
+    figure = Figure(figsize=(width, height + 0.2 * (len(lines) - 1)), layout="constrained", facecolor="white")
     if title:
-        figure.suptitle(title, fontsize=12, color=INK)
+        figure.suptitle("\n".join(lines), fontsize=12, color=INK)
     return figure
 
 

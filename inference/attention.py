@@ -30,22 +30,24 @@ def attention_maps(trained: TrainedModel, text: str) -> tuple[Tensor, list[str]]
     return stacked[:, :, : len(words)], words
 
 
-def draw_attention(figures: Path, trained: TrainedModel, sentence: str, first_figure: int | None = None) -> list[Path]:
+def draw_attention(
+    figures: Path, trained: TrainedModel, sentence: str, first_figure: int | None = None, label: str = ""
+) -> list[Path]:
     """Check and draw the attention of the first and the last layer, if any, on `sentence`; returns the files.
 
-    What the model did not read, or does not know, stands in the titles.
+    In the titles stand the `label` of the model, if it has one, and what it did not read or does not know.
     """
     if trained.model.config.n_layer == 0:
         return []
     maps, words = attention_maps(trained, sentence)
     attention.check_attention(maps)
-    note = read_sentence(trained, sentence).note
+    note = read_sentence(trained, sentence).note.partition(":")[0]  # the unknown words are on the axes
     kind = "decoder" if isinstance(trained.model, Decoder) else "encoder"
     paths = []
     for number, layer in enumerate(sorted({0, len(maps) - 1})):
         prefix = f"figure{first_figure + number}_" if first_figure else ""
         title = f"Figure {first_figure + number}: " if first_figure else ""
         paths.append(figures / f"{prefix}{kind}_attention_layer{layer + 1}.png")
-        title += f"attention of the {kind}, layer {layer + 1}" + (f"\n({note})" if note else "")
+        title += "\n".join(filter(None, [f"attention of the {kind}, layer {layer + 1}", label, note]))
         utilities.attention_figure(paths[-1], maps, words, title, layers=[layer], causal=kind == "decoder")
     return paths

@@ -17,16 +17,16 @@ Pooling = Literal["mean", "masked-mean", "cls", "mean-max"]
 class TransformerConfig:
     """The architecture that encoder and decoder share. The defaults are the report's."""
 
-    n_embd: int = 64  # C
-    n_head: int = 2  # H
-    n_layer: int = 4  # 0: no attention, words and positions alone
+    n_embd: int = 64  # size of the token vectors (C)
+    n_head: int = 2  # attention heads of each layer (H)
+    n_layer: int = 4  # layers; 0: no attention, words and positions alone
     block_size: int = 32  # the longest sequence in training
     ff_dim: int = 256  # hidden size of the feed-forward network; 0: a block is attention alone
-    positions: PositionMethod = "learned"
-    alibi_slope_scale: float = 1.0  # 8 makes every slope 8 times as steep
+    positions: PositionMethod = "learned"  # how the model knows where a token stands
+    alibi_slope_scale: float = 1.0  # ALiBi: 8 makes every slope 8 times as steep
     window: int | None = None  # attend only to tokens at most this many places away
     norm: Literal["post", "pre", "none"] = "post"  # after each residual, or before each branch and at the end
-    activation: Literal["relu", "gelu"] = "relu"
+    activation: Literal["relu", "gelu"] = "relu"  # of the feed-forward network
     dropout: float = 0.0  # attention weights, feed-forward, residual branches, classifier head
     embedding_dropout: float = 0.0  # the sum of token and position vectors
     drop_path: float = 0.0  # how often a row skips a residual branch in training

@@ -147,7 +147,7 @@ def classifiers(results: Exploration, variants: Sequence[str], title: str) -> Ta
     if len(variants) == 1:  # nothing to compare
         columns = [*columns[:-3], columns[-1]]
         rows = [[*row[:-3], row[-1]] for row in rows]
-    note = "Test accuracy in percent after the last epoch, on all rows"
+    note = f"{sentence(results.labels['classifier'])} Test accuracy in percent after the last epoch, on all rows"
     note += ", on those whose text appears in the training file, and on the others" if "seen" in groups else ""
     note += f"; {of_seeds(results.seeds)}; differences in points, with 95% intervals. Ended "
     note += "at chance: training accuracy stayed at, or fell back to, the share of the largest class."
@@ -171,7 +171,7 @@ def decoders(results: Exploration) -> Table:
             rows.append(["   against learned", *(effect(found[0].estimate, "ratio") for found in changes)])
     for key, scores in results.ngram_scores.items():
         rows.append([NGRAM_NAMES[key], None, *(number(scores[text].perplexity) for text in texts[1:])])
-    note = f"Last iteration; every token scored once; {of_seeds(results.seeds)}."
+    note = f"{sentence(results.labels['decoder'])} Last iteration; every token scored once; {of_seeds(results.seeds)}."
     note += which_texts(results) + by_token(results)
     return Table("Perplexity by position method", words("decoder") + numbers(*texts), rows, note)
 
@@ -573,6 +573,11 @@ def which_texts(results: Exploration) -> str:
 def of_seeds(seeds: Sequence[int]) -> str:
     """What a number with its spread is."""
     return f"mean ± standard deviation over {n_seeds(seeds)}" if len(seeds) > 1 else "one seed, no spread"
+
+
+def sentence(words: str) -> str:
+    """`words` with a capital and a full stop."""
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def n_seeds(seeds: Sequence[int]) -> str:

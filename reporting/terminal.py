@@ -58,29 +58,24 @@ def part1_text(results: Part1Results, audit: str) -> str:
     return terminal_text(_epochs(results), _accuracies(results), _classes(results.scores), *lines)
 
 
-def _of_tokens(results: Part1Results | Part2Results) -> str:
-    """What must be said of a model that does not read words."""
-    return "" if results.tokenizer == "word" else f", {tables.token_of(results)}s"
-
-
 def _times(training: float, total: float) -> str:
     """Seconds in training steps, of an earlier start too, and of this start of the command."""
     return f"Training steps took {duration(training)} in all; this start of the command, {duration(total)}."
 
 
 def _epochs(results: Part1Results) -> Table:
-    title = f"Table 1: {results.n_parameters:,} parameters, vocabulary of {tables.vocabulary(results)}, "
+    title = f"Table 1: {results.label}; {results.n_parameters:,} parameters, vocabulary of {tables.vocabulary(results)}"
     rows = [
         [str(row.epoch), number(row.train_loss, 4), *_cells([row.train_accuracy, row.test_accuracy])]
         for row in results.epochs
     ]
     columns = numbers("epoch", "train loss", "train accuracy %", "test accuracy %")
-    return Table(f"{title}seed {results.seed}", columns, rows)
+    return Table(f"{title}, seed {results.seed}", columns, rows)
 
 
 def _accuracies(results: Part1Results) -> Table:
     models = {
-        f"transformer ({results.recipe} recipe{_of_tokens(results)})": results.test,
+        f"transformer ({results.label})": results.test,
         **{name: results.baselines[key] for key, name in BASELINE_NAMES.items()},
     }
     columns = words("test accuracy %") + numbers(*(f"{group} ({results.test[group].n})" for group in tables.GROUPS))
@@ -99,7 +94,8 @@ def _classes(scores: Scores) -> Table:
 def part2_text(results: Part2Results) -> str:
     """Tables 2 and 3 of a decoder's runs with the n-gram baseline and the rates of <unk>."""
     names, models, machines = list(results.unk_rate), results.models, distinct_machines(results.models)
-    scored = {f"decoder, hidden size {model.ff_dim}{_of_tokens(results)}": model.scores for model in models}
+    read = "" if results.tokenizer == "word" else f", {tables.token_of(results)}s"
+    scored = {f"decoder, hidden size {model.ff_dim}{read}": model.scores for model in models}
     scored |= {NGRAM_NAMES[key]: scores for key, scores in results.ngram_scores.items()}
     shown = [
         Table(
@@ -130,8 +126,8 @@ def part2_text(results: Part2Results) -> str:
 
 def _iterations(results: Part2Results, model: DecoderRun, place: int) -> Table:
     """A decoder's perplexity on each text as it trained."""
-    title = f"Table {place}: perplexity by iteration, hidden size {model.ff_dim}, {model.n_parameters:,} "
-    title += f"parameters, vocabulary of {tables.vocabulary(results)}, seed {results.seed}; "
+    title = f"Table {place}: perplexity by iteration, {results.label}, hidden size {model.ff_dim}, "
+    title += f"{model.n_parameters:,} parameters, vocabulary of {tables.vocabulary(results)}, seed {results.seed}; "
     found = model.iterations
     rows = [[text, *_cells([row.perplexity[text] for row in found])] for text in ("train", *results.unk_rate)]
     columns = words("text") + numbers(*(str(row.iteration) for row in found))

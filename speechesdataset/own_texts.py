@@ -9,6 +9,7 @@ from typing import Any
 import regex
 
 from common.files import UserError, read_text
+from dataset import TRAINING
 from speechesdataset.duplicates import normal_words
 from speechesdataset.split import FIGURES, Document, Speaker, Split, make_folder
 from speechesdataset.typography import mostly_letters, spaced, straight
@@ -47,6 +48,8 @@ def import_folder(source: Path | str, out: Path | str, split: Split = "stretch",
     for speaker in speakers:
         if slugs.count(speaker.slug.casefold()) > 1:
             raise UserError(f"{source / speaker.name}: another sub-folder has nearly the same name; rename one of them")
+        if speaker.slug == TRAINING:
+            raise UserError(f"{source / speaker.name}: tables use the name {TRAINING!r} already; rename the folder")
     about = {"source": "own texts", "versions": {"nltk": version("nltk")}}
     return make_folder(out, speakers, split, seed, about)
 

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 
 import utilities
+from evaluation.statistics import Estimate
 from studies.claims import REPORTS_RATE
 from studies.comparisons import defined
 from studies.results import Accuracies, Exploration, LengthPerplexity, Reading, overall, perplexities
@@ -23,9 +24,13 @@ SIDES: tuple[Side, Side] = ("train", "test")
 
 
 def draw_classifier(
-    figures: Path, records: Sequence[ClassifierRun], baselines: Mapping[str, Accuracies], class_names: list[str]
+    figures: Path,
+    records: Sequence[ClassifierRun],
+    baselines: Mapping[str, Accuracies],
+    class_names: list[str],
+    label: str,
 ) -> None:
-    """Figure 1 and the confusion matrix, of one run or of several seeds."""
+    """Figure 1 and the confusion matrix, of one run or of several seeds; `label` is the model."""
     epochs = [row.epoch for row in records[0].epochs]
     utilities.line_figure(
         figures / "figure1_accuracy.png",
@@ -35,16 +40,17 @@ def draw_classifier(
         ),
         "epoch",
         "accuracy (%)",
-        "Figure 1: accuracy of the classifier",
+        f"Figure 1: accuracy of the classifier\n{label}",
     )
     confusion = sum(torch.tensor(run.scores.confusion) for run in records)
-    utilities.confusion_figure(figures / "confusion.png", confusion, class_names, "Test set, last epoch")
+    utilities.confusion_figure(figures / "confusion.png", confusion, class_names, f"Test set, last epoch\n{label}")
 
 
 def draw_decoder(
-    figures: Path, records: Sequence[DecoderRun], ngram: Mapping[str, float], kind: TokenKind = "word"
+    figures: Path, records: Sequence[DecoderRun], ngram: Mapping[str, float], label: str, kind: TokenKind
 ) -> None:
-    """Figures 4 and 5 and the loss by place in the window, of one run or of several seeds."""
+    """Figures 4 and 5 and the loss by place in the window, of one run or of several seeds; `label` is the model, which
+    reads tokens of this `kind`."""
     names, size = few(ngram), records[0].ff_dim
     iterations = [row.iteration for row in records[0].iterations]
     for number, title, shown in ((4, "training", ["train"]), (5, "test", names)):
@@ -65,7 +71,7 @@ def draw_decoder(
             ),
             "iteration",
             perplexity_by(kind),
-            f"Figure {number}: {title} perplexity of the decoder, hidden size {size}",
+            f"Figure {number}: {title} perplexity of the decoder, hidden size {size}\n{label}",
             log_y=True,
         )
     places = list(range(1, len(records[0].nats_by_place["train"]) + 1))
@@ -76,7 +82,7 @@ def draw_decoder(
         ),
         "place in the window (tokens of context)",
         "mean loss (nats)",
-        "Loss by position in the window",
+        f"Loss by position in the window\n{label}",
     )
 
 
@@ -96,13 +102,13 @@ def few(perplexities: Mapping[str, float], most: int = 5) -> list[str]:
 
 def draw(results: Exploration, figures: Path) -> None:
     """Figures 8 to 11 and that of inference lengths, as far as the study went."""
-    classifier, decoder = results.classifier, results.decoder
+    classifier, decoder, labels = results.classifier, results.decoder, results.labels
     if "alibi" in results.halves:
         accuracy_figure(
             figures / "figure8_test_accuracy_positions.png",
             {name: classifier[name] for name in POSITIONS},
             ["test"],
-            "Figure 8: test accuracy by position method",
+            f"Figure 8: test accuracy by position method\n{labels['classifier']}",
         )
         texts = few(perplexities(results.ngram_scores)["ngram"])
         iterations = [row.iteration for row in decoder["alibi"][0].iterations]
@@ -125,7 +131,7 @@ def draw(results: Exploration, figures: Path) -> None:
             ],
             "iteration",
             perplexity_by(results.tokenizer),
-            "Figure 9: perplexity by position method",
+            f"Figure 9: perplexity by position method\n{labels['decoder']}",
             log_y=True,
         )
         block = results.block_size
@@ -154,10 +160,10 @@ def draw(results: Exploration, figures: Path) -> None:
             ],
             "iteration",
             perplexity_by(results.tokenizer),
-            f"Figure 10: ALiBi trained at {block} tokens, read at other lengths",
+            f"Figure 10: ALiBi trained at {block} tokens, read at other lengths\n{labels['decoder']}",
             log_y=True,
         )
-        length_figure(figures / "inference_length.png", results.extrapolation, block)
+        length_figure(figures / "inference_length.png", results.extrapolation, block, labels["decoder"])
     if "regularize" in results.halves:
         accuracy_figure(
             figures / "figure11_regularization.png",
@@ -167,12 +173,12 @@ def draw(results: Exploration, figures: Path) -> None:
                 if name in classifier
             },
             ["train", "test"],
-            "Figure 11: original and regularized classifier",
+            f"Figure 11: original and regularized classifier\n{labels['classifier']}",
         )
 
 
 def length_figure(
-    path: Path, extrapolation: Mapping[str, Sequence[Sequence[LengthPerplexity]]], block_size: int
+    path: Path, extrapolation: Mapping[str, Sequence[Sequence[LengthPerplexity]]], block_size: int, model: str
 ) -> None:
     """How perplexity changes with inference length, by protocol: solid as it is, dashed with the control's window."""
 
@@ -199,7 +205,10 @@ def length_figure(
         )
         for sliding in (False, True)
     ]
-    title, label = "What other inference lengths change", f"change of perplexity against {block_size} tokens (%)"
+    title, label = (
+        f"What other inference lengths change\n{model}",
+        f"change of perplexity against {block_size} tokens (%)",
+    )
     utilities.line_figure(path, panels, "inference length (tokens)", label, title, log_x=True)
 
 
@@ -227,3 +236,11 @@ def accuracy_figure(
         for side in sides
     ]
     utilities.line_figure(path, panels, "epoch", "accuracy (%)", title)
+
+
+def interval(name: str, estimate: Estimate, ratio: bool = False, claim: float | None = None) -> utilities.Interval:
+    """A line of an interval figure; a ratio as a change in percent."""
+    ends = (estimate.mean, estimate.low, estimate.high)
+    mean, low, high = (100 * (end - 1) if ratio and end is not None else end for end in ends)
+    assert mean is not None
+    return utilities.Interval(name, mean, low, high, claim=claim)

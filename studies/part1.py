@@ -10,6 +10,7 @@ from inference.attention import draw_attention
 from studies.figures import draw_classifier
 from studies.opponents import classifier_baselines
 from studies.published import REPORT_SENTENCE
+from studies.recipes import label_of
 from studies.results import Part1Results, Truncated
 from training.recipe import Recipe, Run
 from training.records import ClassifierRun
@@ -28,6 +29,7 @@ def part1(recipe_name: str, recipe: Recipe, seed: int, data: Data, place: Place)
     results = Part1Results(
         command="part1",
         recipe=recipe_name,
+        label=label_of(recipe_name, recipe, data.tokenizer.tokenization.tokens),
         **asdict(public(record)),
         vocabulary_size=len(data.tokenizer),
         tokenizer=data.tokenizer.tokenization.kind,
@@ -38,6 +40,7 @@ def part1(recipe_name: str, recipe: Recipe, seed: int, data: Data, place: Place)
     )
     write_json(place.out / "results.json", results)
     figures = place.out / "figures"
-    draw_classifier(figures, [record], results.baselines, data.corpus.class_names)
-    draw_attention(figures, load_model(place.weights(run), "classifier"), REPORT_SENTENCE, first_figure=2)
+    draw_classifier(figures, [record], results.baselines, data.corpus.class_names, results.label)
+    trained = load_model(place.weights(run), "classifier")
+    draw_attention(figures, trained, REPORT_SENTENCE, first_figure=2, label=results.label)
     return results

@@ -9,6 +9,7 @@ from inference.attention import draw_attention
 from studies.figures import draw_decoder
 from studies.opponents import language_baselines
 from studies.published import REPORT_SENTENCE
+from studies.recipes import label_of
 from studies.results import Part2Results, decoder_runs, perplexities
 from studies.workers import perform_all
 from training.processes import process
@@ -40,6 +41,7 @@ def part2(
     results = Part2Results(
         command="part2",
         recipe=recipe_name,
+        label=label_of(recipe_name, recipe, data.tokenizer.tokenization.tokens),
         seed=seed,
         vocabulary_size=len(data.tokenizer),
         tokenizer=data.tokenizer.tokenization.kind,
@@ -52,6 +54,7 @@ def part2(
     )
     write_json(place.out / "results.json", results)
     figures = place.out / "figures"
-    draw_decoder(figures, models[:1], results.baselines["ngram"], results.tokenizer)
-    draw_attention(figures, load_model(place.weights(runs[0]), "decoder"), REPORT_SENTENCE, first_figure=6)
+    draw_decoder(figures, models[:1], results.baselines["ngram"], results.label, results.tokenizer)
+    trained = load_model(place.weights(runs[0]), "decoder")
+    draw_attention(figures, trained, REPORT_SENTENCE, first_figure=6, label=results.label)
     return results

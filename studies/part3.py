@@ -15,6 +15,7 @@ from studies.comparisons import compare
 from studies.figures import draw
 from studies.lengths import extrapolate
 from studies.opponents import classifier_baselines, language_baselines
+from studies.recipes import label_of
 from studies.results import Exploration, Part3Results, classifier_runs, decoder_runs
 from studies.study import Study, best_rate, plan, validated
 from studies.timing import time_variants
@@ -53,9 +54,11 @@ def explore(command: str, study: Study, data: Data, place: Place) -> Exploration
     for (kind, variant, _), run in runs.items():
         found[kind].setdefault(variant, []).append(public(records[run]))
     validation = {name: classifier_runs(own) for name, own in found["validation"].items()}
+    tokens = data.tokenizer.tokenization.tokens
     results = Exploration(
         command=command,
         recipe=study.recipe_name,
+        labels={one.task: label_of(study.recipe_name, one, tokens) for one in (study.classifier, study.decoder)},
         seed=study.seeds[0],
         seeds=list(study.seeds),
         vocabulary_size=len(data.tokenizer),

@@ -92,3 +92,16 @@ def _word(value: object) -> str:
     if value is None:
         return "none"
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def label_of(name: str, recipe: Recipe, tokens: str = "words") -> str:
+    """What a model is called where it is shown: the recipe that it started from, and each setting that is another, as
+    the command line calls it, and its tokens if they are no words: "report recipe, positions alibi, BPE tokens"."""
+    own, duration = settings_of(RECIPES[name][recipe.task]), "epochs" if recipe.task == "classifier" else "iterations"
+    changes = []
+    for setting, value in settings_of(recipe).items():
+        if value != own[setting]:
+            shown = duration if setting == "duration" else setting.replace("_", "-")
+            without = value is None or value is False
+            changes.append(f"no {shown}" if without else shown if value is True else f"{shown} {value}")
+    return ", ".join([f"{name} recipe", *changes, *([] if tokens == "words" else [tokens])])

@@ -1,6 +1,7 @@
 """The report command: everything over several seeds, with its figures."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from msgspec.structs import asdict, replace
@@ -8,13 +9,12 @@ from msgspec.structs import asdict, replace
 import utilities
 from common.files import UserError, read_as, write_json
 from dataset import Data
-from evaluation.statistics import Estimate
 from inference.attention import draw_attention
 from studies.ablation import MEASURES
 from studies.attention import attention_means, attention_of
 from studies.claims import REPORTS_RATE, judge
 from studies.figures import draw as draw_part3
-from studies.figures import draw_classifier, draw_decoder, few
+from studies.figures import draw_classifier, draw_decoder, few, interval
 from studies.part3 import explore
 from studies.published import REPORT_SENTENCE
 from studies.results import (
@@ -27,6 +27,7 @@ from studies.results import (
     perplexities,
 )
 from studies.study import NAMES, Study, plan
+from training.recipe import Recipe, Task
 from training.runs import Place
 from training.weights import load_model
 
@@ -85,19 +86,21 @@ def describe(data: Data) -> DataDescription:
 
 def draw(results: ReportResults, study: Study, data: Data, place: Place) -> None:
     """Every figure of the report, over all seeds; attention maps of the first seed that trained."""
-    figures, classifier, decoder = place.out / "figures", results.classifier, results.decoder
+    figures, classifier, decoder, labels = place.out / "figures", results.classifier, results.decoder, results.labels
     ngram = perplexities(results.ngram_scores)["ngram"]
-    draw_classifier(figures, classifier["learned"], results.baselines, results.class_names)
-    draw_decoder(figures, decoder["learned"], ngram, results.tokenizer)
+    draw_classifier(figures, classifier["learned"], results.baselines, results.class_names, labels["classifier"])
+    draw_decoder(figures, decoder["learned"], ngram, labels["decoder"], results.tokenizer)
     draw_part3(results, figures)
     seed = next((n for n, run in enumerate(classifier["learned"]) if run.trained), 0)
-    for task, recipes, first_figure, chosen in (
-        ("classifier", study.classifiers(), 2, study.seeds[seed]),
-        ("decoder", study.decoders(), 6, study.seeds[0]),
-    ):
+    shown_runs: dict[Task, tuple[Mapping[str, Recipe], int, int]] = {
+        "classifier": (study.classifiers(), 2, study.seeds[seed]),
+        "decoder": (study.decoders(), 6, study.seeds[0]),
+    }
+    for task, (recipes, first_figure, chosen) in shown_runs.items():
         run = plan(task, {"learned": recipes["learned"]}, [chosen])[task, "learned", chosen]
-        draw_attention(figures, load_model(place.weights(run)), REPORT_SENTENCE, first_figure)
+        draw_attention(figures, load_model(place.weights(run)), REPORT_SENTENCE, first_figure, labels[task])
     for kind in KINDS:
+        label = labels["classifier"] if kind == "encoder" else labels["decoder"]
         means = attention_means(results.attention[kind])
         utilities.grid_figure(
             figures / f"attention_{kind}.png",
@@ -106,7 +109,7 @@ def draw(results: ReportResults, study: Study, data: Data, place: Place) -> None
             [str(head + 1) for head in range(len(means.distance[0]))],
             "layer",
             "head",
-            f"Attention of the {kind} over the test set",
+            f"Attention of the {kind} over the test set\n{label}",
         )
     shown = ["train", *few(ngram)]
     changes = [
@@ -130,11 +133,3 @@ def draw(results: ReportResults, study: Study, data: Data, place: Place) -> None
     utilities.interval_figure(
         figures / "changes_accuracy.png", points, label, "What each variant changes", number="+.1f"
     )
-
-
-def interval(name: str, estimate: Estimate, ratio: bool = False, claim: float | None = None) -> utilities.Interval:
-    """A line of an interval figure; a ratio as a change in percent."""
-    ends = (estimate.mean, estimate.low, estimate.high)
-    mean, low, high = (100 * (end - 1) if ratio and end is not None else end for end in ends)
-    assert mean is not None
-    return utilities.Interval(name, mean, low, high, claim=claim)

@@ -8,6 +8,7 @@ import msgspec
 
 from dataset import About
 from evaluation.statistics import Estimate
+from studies.settings import Score
 from tokenizer import TokenKind
 from training.records import (
     ClassifierRun,
@@ -47,6 +48,7 @@ class Part1Results(ClassifierRun, frozen=True, kw_only=True):
 
     command: str
     recipe: str
+    label: str  # the recipe, and what is changed in it
     vocabulary_size: int
     tokenizer: TokenKind = "word"
     baselines: dict[str, Accuracies]
@@ -59,6 +61,7 @@ class Part2Results(Results, frozen=True, kw_only=True):
     """Decoders and the n-gram models beside them; `baselines` holds the perplexities of `ngram_scores`."""
 
     recipe: str
+    label: str  # the recipe, and what is changed in it
     seed: int
     vocabulary_size: int
     tokenizer: TokenKind = "word"
@@ -154,6 +157,7 @@ class Exploration(Results, frozen=True, kw_only=True):
     """The runs of every variant, and what is measured of them."""
 
     recipe: str
+    labels: dict[Literal["classifier", "decoder"], str]  # the recipe, and what is changed in it
     seed: int
     seeds: list[int]
     vocabulary_size: int
@@ -313,6 +317,37 @@ class TokenizersResults(Results, frozen=True):
     machines: list[Machine]
     data: About
     rows: list[Tokens]
+    total_seconds: float
+
+
+# --------------------------------------------------------------------------------------------------------- compare
+class ComparedVariant(Record, frozen=True):
+    """One variant on every seed, and how far it is from the first one."""
+
+    name: str  # its settings, as they are given
+    settings: dict[str, bool | int | float | str | None]  # what differs from the recipe
+    n_parameters: int
+    values: list[float]  # of the measure, by seed
+    at_chance: list[bool]  # of a classifier, by seed: whether the run knew its largest class alone
+    estimate: Estimate | None  # None: the first variant itself
+
+
+class CompareResults(Results, frozen=True):
+    """Variants of a recipe on paired seeds, in one measure, and the models without a network beside them."""
+
+    command_line: str
+    task: Literal["classifier", "decoder"]
+    recipe: str
+    measure: Score
+    unit: Unit
+    on: Literal["test", "validation"]  # the rows or texts that everything is measured on
+    seeds: list[int]
+    machines: list[Machine]
+    variants: list[ComparedVariant]
+    opponents: dict[str, list[float]]  # by name, one value; in validation one for each seed's fold
+    expected_best: list[float]  # of validation: by number of variants tried (Dodge et al. 2019)
+    classifier: dict[str, list[ClassifierRun]]  # by variant, a run for each seed
+    decoder: dict[str, list[DecoderRun]]
     total_seconds: float
 
 

@@ -16,7 +16,7 @@ import torch
 
 from common.files import Interrupted
 from dataset import Data
-from training.processes import keep_freed_memory
+from training.processes import keep_freed_memory, stop_signals
 from training.progress import Tally, say
 from training.recipe import Run
 from training.records import TrainedRun
@@ -73,7 +73,7 @@ def share_out(job: Callable[[Item], Found], items: Sequence[Item], n_workers: in
         try:
             sent: Callable[[Item], Found] = functools.partial(_call, pickle.dumps(job))
             with _ctrl_c_held():
-                futures = {pool.submit(sent, item): item for item in items}
+                futures = {pool.submit(sent, item): item for item in items}  # the first starts the workers
             for future in as_completed(futures):
                 _counted(tally, futures[future], future.result())
             return [future.result() for future in futures]
@@ -95,16 +95,19 @@ def _counted(tally: Tally, item: Named, result: Found) -> Found:
 
 @contextlib.contextmanager
 def _ctrl_c_held() -> Iterator[None]:
-    """Within it Ctrl-C waits, here and, for ever, in the processes that are started: it goes to every process of a
-    terminal, and one that is still importing would answer with a traceback. The parent answers for them."""
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """Within it processes can be started: a signal to stop waits here until its end, and Ctrl-C means nothing to those
+    that were started, as long as they live. A terminal sends it to all, and one that is still importing, or still being
+    told what to do, would answer with a traceback. The parent answers for them."""
+    held = {signal.SIGINT} if hasattr(signal, "pthread_sigmask") else set()  # Windows has none
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held) if held else set()  # which they inherit
     try:
-        yield
+        with stop_signals() as stopped:  # another thread may take what this one holds
+            yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if held:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if stopped():
+        raise KeyboardInterrupt
 
 
 def _call(job: bytes, item: Named) -> Any:

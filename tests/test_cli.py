@@ -308,7 +308,10 @@ def refused(outcome: Outcome, complaint: str, code: int = 2) -> None:
         ("data biuld", "no command 'data biuld'; did you mean data build?"),
         ("part1 --epoch 3", "part1 has no --epoch; did you mean --epochs?"),
         ("part1 --alibi", "part1 has no --alibi; it belongs to part3; see python main.py part1 --help"),
-        ("part1 --seeds 3", "one seed, which --seed sets; part3, report, ablation, measure, tokenizers take --seeds"),
+        (
+            "part1 --seeds 3",
+            "one seed, which --seed sets; part3, report, compare, ablation, measure, tokenizers take --seeds",
+        ),
         ("data build --from x", "data build has no --from"),
         ("attention These virtues give", "the sentence needs quotes: python main.py attention 'These virtues give'"),
         ("part9", "part9"),
@@ -432,6 +435,22 @@ def test_ctrl_c_saves_and_says_how_to_go_on(data_folder: Path, tmp_path: Path) -
     assert again == dataclasses.replace(asked, resume=True)
     assert (tmp_path / "my run" / "runs" / "classifier.checkpoint.safetensors").exists()
     assert not (tmp_path / "my run" / "results.json").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_in_a_terminal_reaches_every_process_at_any_moment_and_leaves_no_traceback(
+    data_folder: Path, tmp_path: Path
+) -> None:
+    """Two workers: as they are started, as they import, as they train."""
+    for number in range(10):
+        out = tmp_path / str(number)
+        given = [*PART2, "--iterations", "100000", "--data-dir", str(data_folder), "--out", str(out)]
+        process = subprocess.Popen(command_line(*given), cwd=tmp_path, start_new_session=True, **pipes())
+        wait_for(out / "config.json")
+        time.sleep(number * 0.4)
+        os.killpg(process.pid, signal.SIGINT)
+        said, err = process.communicate(timeout=60)
+        refused(Outcome(process.returncode, said, err), "; to go on: ", code=130)
 
 
 @pytest.mark.slow

@@ -201,6 +201,17 @@ def test_names_are_drawn_as_they_are_and_never_as_formulas(tmp_path: Path, monke
         interval_figure(tmp_path / "intervals.png", [Interval(name, 1.0, note=name, claim=0.0)], name, name)
 
 
+def test_a_long_title_is_broken_and_makes_the_figure_higher(drawn: dict[str, Any]) -> None:
+    title = "Figure 1: a title\nreport recipe, " + ", ".join(f"setting-{n} {n}" for n in range(12))
+    for name, words in {"short": "Figure 1", "long": title}.items():
+        interval_figure(name, [Interval("a", 1.0)], "x", words)
+    lines = drawn["long"].get_suptitle().split("\n")
+    assert lines[0] == "Figure 1: a title"
+    assert " ".join(lines) == title.replace("\n", " ")
+    assert max(map(len, lines)) <= 90
+    assert drawn["long"].get_figheight() > drawn["short"].get_figheight()
+
+
 def test_a_class_without_texts_has_dashes(drawn: dict[str, Any]) -> None:
     confusion_figure("one", [[3, 1], [0, 0]], ["here", "nowhere"])
     assert [text.get_text() for text in drawn["one"].axes[0].texts] == ["75", "25", "-", "-"]

@@ -409,6 +409,7 @@ def _made_up() -> dict[str, Any]:
             "n_truncated": {"train": 12, "test": 7},
         },
         "recipe": "report",
+        "labels": {"classifier": "report recipe, epochs 15", "decoder": "report recipe, iterations 500"},
         "seed": SEEDS[0],
         "seeds": list(SEEDS),
         "vocabulary_size": 5_639,

@@ -16,10 +16,10 @@ Precision = Literal["float32", "bf16"]
 class TrainingConfig:
     """How a model is trained. The defaults are the report's."""
 
-    batch_size: int = 16
-    learning_rate: float = 1e-3
+    batch_size: int = 16  # rows or windows of a step
+    learning_rate: float = 1e-3  # Adam's step size
     weight_decay: float = 0.0  # decoupled (AdamW), on matrices only
-    schedule: Schedule = "constant"  # from the full rate to zero over the run
+    schedule: Schedule = "constant"  # of the learning rate: constant, or from the full rate to zero over the run
     warmup: float = 0.0  # share of the steps in which the rate rises from zero
     beta2: float = 0.999  # Adam's memory of squared gradients
     label_smoothing: float = 0.0  # share of each target that is spread over all classes or words
@@ -27,8 +27,8 @@ class TrainingConfig:
     unigram_bias: bool = False  # decoder: the output bias starts at the log of the Kneser-Ney unigram
     clip: float | None = None  # largest norm of the gradient
     accumulate: int = 1  # parts that a batch is computed in, to save memory: the same mathematics
-    precision: Precision = "float32"
-    compile: bool = False  # torch.compile
+    precision: Precision = "float32"  # of matrix products
+    compile: bool = False  # use torch.compile
 
     def __post_init__(self) -> None:
         check(self, "at least 1", "batch_size", "accumulate")

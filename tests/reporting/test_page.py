@@ -41,6 +41,7 @@ from reporting import documents, page, tables
 from reporting.page import Picture, Section
 from reporting.table import Table, effect, in_markdown, markdown_table, numbers
 from studies import attention, report
+from studies import figures as figures_of
 from studies.results import AblationResults
 from studies.study import Study
 from tokenizer import SPECIAL, Tokenizer
@@ -226,6 +227,7 @@ def test_the_last_section_says_what_was_run_on_what(results: dict[str, Any]) -> 
         ["data", "some/data (SHA-256 of all files: fedcba9876543210\N{HORIZONTAL ELLIPSIS})"],
         ["rows", "2,345 training, 1,200 test; Obama, G. W. Bush, G. H. W. Bush"],
         ["tokens", "train 98,765; hbush 4,321; obama 5,432; wbush 6,543"],
+        ["models", "classifier: report recipe, epochs 15; decoder: report recipe, iterations 500"],
         ["seeds", "4, 5, 6: initialisation, order and dropout vary together, the same for every variant"],
         ["runs", "69 trainings, 1 thread each: 58 minutes in training steps"],  # 13 + 6 + 4 variants of three seeds
         ["machine", "Acme 9000, 6 cores"],
@@ -487,7 +489,8 @@ def test_the_page_is_whole_and_needs_nothing_from_outside(results: dict[str, Any
     assert f"\n\n{comparable}\n\n## Verdicts\n\n" in page.markdown(record(results), sections)
     summary = " ".join(text[text.index('<p class="soft">3 seeds') :].split())
     assert summary.startswith(
-        '<p class="soft">3 seeds, report recipe, 2,345 training and 1,200 test rows, 3 speakers, 69 trainings, one '
+        '<p class="soft">3 seeds, report recipe, epochs 15; report recipe, iterations 500, 2,345 training and 1,200 '
+        "test rows, 3 speakers, 69 trainings, one "
         "thread each.</p>"
     )
 
@@ -832,8 +835,8 @@ def test_every_figure_of_the_page_is_drawn_from_its_own_numbers(
     report.draw(record(results), STUDY, None, here)  # type: ignore[arg-type]
     figures, sentence = here.out / "figures", "These virtues give me an unshakable faith in America"
     assert maps == [
-        (figures, here.out / f"classifier-learned-seed{seed}.safetensors", sentence, 2),
-        (figures, here.out / "decoder-learned-seed4.safetensors", sentence, 6),
+        (figures, here.out / f"classifier-learned-seed{seed}.safetensors", sentence, 2, LABELS["encoder"]),
+        (figures, here.out / "decoder-learned-seed4.safetensors", sentence, 6, LABELS["decoder"]),
     ]
     attention = {f"figure{n}_{kind}_attention_layer{layer}" for n, kind, layer in FIGURES_OF_ATTENTION}
     expected = {name for pictures in PICTURES.values() for name, *_ in pictures} - attention
@@ -848,9 +851,10 @@ def test_every_figure_of_the_page_is_drawn_from_its_own_numbers(
         assert entropies == [pytest.approx([base + mean, base + mean + 0.04]) for mean in (2.2, 1.9, 1.2)]
         assert (figure["row_names"], figure["column_names"]) == (["1", "2", "3"], ["1", "2"])
         assert (figure["row_label"], figure["column_label"]) == ("layer", "head")
-        assert figure["title"] == f"Attention of the {kind} over the test set"
+        assert figure["title"] == f"Attention of the {kind} over the test set\n{LABELS[kind]}"
 
 
+LABELS = {"encoder": "report recipe, epochs 15", "decoder": "report recipe, iterations 500"}
 FIGURES_OF_ATTENTION = [(2, "encoder", 1), (3, "encoder", 3), (6, "decoder", 1), (7, "decoder", 3)]
 
 
@@ -877,9 +881,10 @@ def test_intervals_of_every_change_are_drawn(
     assert lines(changes) == expected
     assert (changes["x_label"], changes["title"]) == (
         "change of perplexity against learned positions (%)",
-        "What positions change",
+        "What positions change\nreport recipe, iterations 500",
     )
-    assert (points["x_label"], points["title"]) == ("difference in test accuracy (points)", "What each variant changes")
+    assert points["x_label"] == "difference in test accuracy (points)"
+    assert points["title"] == "What each variant changes\nreport recipe, epochs 15"
     assert (changes["number"], points["number"]) == ("+.1f", "+.1f")
     assert "reference" not in changes | points
     names = list(TEST_ACCURACY)
@@ -898,10 +903,12 @@ def test_intervals_of_every_change_are_drawn(
 
 
 def test_an_interval_of_a_ratio_is_a_change_in_percent() -> None:
-    ratio = report.interval("x", estimate(0.9, 0.8, 1.1), ratio=True)
+    ratio = figures_of.interval("x", estimate(0.9, 0.8, 1.1), ratio=True)
     assert (ratio.value, ratio.low, ratio.high) == pytest.approx((-10.0, -20.0, 10.0))
-    assert report.interval("x", estimate(0.9, 0.8, 1.1), claim=2.0) == utilities.Interval("x", 0.9, 0.8, 1.1, claim=2.0)
-    alone = report.interval("x", estimate(1.5), ratio=True)
+    assert figures_of.interval("x", estimate(0.9, 0.8, 1.1), claim=2.0) == utilities.Interval(
+        "x", 0.9, 0.8, 1.1, claim=2.0
+    )
+    alone = figures_of.interval("x", estimate(1.5), ratio=True)
     assert alone == utilities.Interval("x", 50.0, None, None)
 
 

@@ -164,7 +164,8 @@ def test_table_1_of_another_number_of_epochs_has_nothing_published_beside_it(res
 
 
 NOTE = (
-    "Test accuracy in percent after the last epoch, on all rows, on those whose text appears in the training file, and "
+    "Report recipe, epochs 15. Test accuracy in percent after the last epoch, on all rows, on those whose text appears "
+    "in the training file, and "
     f"on the others; {OVER_SEEDS}; differences in points, with 95% intervals. Ended at chance: training accuracy "
     "stayed at, or fell back to, the share of the largest class."
 )
@@ -445,7 +446,7 @@ def test_decoders_stand_with_their_change_against_learned_positions(results: dic
     rows.append(["Kneser-Ney trigram", None, "401.7", "299.3", "470.6"])
     rows.append(["trigram with the same <unk> estimate", None, "356.1", "287.9", "428.4"])
     assert rows[2][3] == "-10.0 [-10.2, -9.8] %"
-    note = f"Last iteration; every token scored once; {OVER_SEEDS}."
+    note = f"Report recipe, iterations 500. Last iteration; every token scored once; {OVER_SEEDS}."
     header = ["decoder", "train", *TEXTS]
     compare(tables.decoders(record(results)), "Perplexity by position method", header, rows, note)
 

@@ -49,26 +49,32 @@ def part1() -> dict[str, Any]:
     run = results["classifier"]["alibi"][1]
     del run["epochs"][3:]
     more: dict[str, Any] = {"n_truncated": {"train": 1012, "test": 7}, "block_size": 32, "vocabulary_size": 5_639}
-    more |= {"command": "part1", "recipe": "report", "baselines": results["baselines"], "total_seconds": 45.67}
+    more |= {
+        "command": "part1",
+        "recipe": "report",
+        "label": "report recipe, window 5",
+        "baselines": results["baselines"],
+        "total_seconds": 45.67,
+    }
     return {**run, **more}
 
 
 AUDIT = "python main.py data audit --data-dir 'my data'"
 PART1 = [
-    "Table 1: 401,000 parameters, vocabulary of 5,639 words, seed 5",
+    "Table 1: report recipe, window 5; 401,000 parameters, vocabulary of 5,639 words, seed 5",
     "epoch  train loss  train accuracy %  test accuracy %",
     "----------------------------------------------------",
     "    1      0.8940             92.28            57.08",
     "    2      0.8330             92.68            57.38",
     "    3      0.7720             93.08            57.68",
     "",
-    "test accuracy %              all (1200)  seen (300)  unseen (900)",
-    "-----------------------------------------------------------------",
-    "transformer (report recipe)       61.28       76.58         55.98",
-    "TF-IDF, logistic regression       54.30       66.90         50.20",
-    "TF-IDF, linear SVM                58.30       70.90         54.20",
-    "TF-IDF, naive Bayes               50.30       62.90         46.20",
-    "largest class                     46.30       58.90         42.20",
+    "test accuracy %                        all (1200)  seen (300)  unseen (900)",
+    "---------------------------------------------------------------------------",
+    "transformer (report recipe, window 5)       61.28       76.58         55.98",
+    "TF-IDF, logistic regression                 54.30       66.90         50.20",
+    "TF-IDF, linear SVM                          58.30       70.90         54.20",
+    "TF-IDF, naive Bayes                         50.30       62.90         46.20",
+    "largest class                               46.30       58.90         42.20",
     "(seen: the row's text appears word for word in train_CLS.tsv)",
     "",
     "class          test rows  precision %  recall %   F1 %",
@@ -112,15 +118,18 @@ def test_part_1_says_nothing_of_what_is_not_there(part1: dict[str, Any]) -> None
     part1["test"]["seen"] = {"n": 0, "accuracy": None}
     lines = part1_text(part1, AUDIT).split("\n")
     assert lines[-4:] == ["mean (macro)           -            -         -  58.30", "", *PART1[-2:]]
-    assert "transformer (report recipe)       61.28         -         55.98" in lines
+    assert "transformer (report recipe, window 5)       61.28         -         55.98" in lines
     part1["n_truncated"] = {"train": 0, "test": 2}
     assert "Cut at 32 tokens: 0 training and 2 test rows." in part1_text(part1, AUDIT)
 
 
 def test_part_1_says_what_it_reads_where_that_is_not_words(part1: dict[str, Any]) -> None:
-    text = part1_text(part1 | {"tokenizer": "bpe", "vocabulary_size": 2_000}, AUDIT)
+    part1 |= {"tokenizer": "bpe", "vocabulary_size": 2_000, "label": "report recipe, BPE tokens"}
+    text = part1_text(part1, AUDIT)
     lines, flowing = text.split("\n"), " ".join(text.split())
-    assert lines[0] == "Table 1: 401,000 parameters, vocabulary of 2,000 BPE tokens, seed 5"
+    assert flowing.startswith(
+        "Table 1: report recipe, BPE tokens; 401,000 parameters, vocabulary of 2,000 BPE tokens, seed 5 epoch"
+    )
     assert "transformer (report recipe, BPE tokens)       61.28       76.58         55.98" in lines
     cut = "Cut at 32 tokens: 1,012 training and 7 test rows. A larger --block-size reads more of them."
     assert cut in flowing
@@ -144,6 +153,7 @@ def part2() -> dict[str, Any]:
         "command": "part2",
         "recipe": "report",
         "baselines": {},
+        "label": "report recipe, positions alibi",
         "seed": 6,
         "vocabulary_size": 5_639,
         "protocol": models[0]["protocol"],
@@ -179,8 +189,9 @@ def test_part_2_leads_with_what_compares_where_tokens_are_not_words(
 
 
 PART2 = [
-    "Table 2: perplexity by iteration, hidden size 256, 900,000 parameters,",
-    "vocabulary of 5,639 words, seed 6; non-overlapping windows of 32 tokens",
+    "Table 2: perplexity by iteration, report recipe, positions alibi, hidden size",
+    "256, 900,000 parameters, vocabulary of 5,639 words, seed 6; non-overlapping",
+    "windows of 32 tokens",
     "text      400     500",
     "---------------------",
     "train  180.00  150.00",
@@ -188,8 +199,9 @@ PART2 = [
     "obama  414.00  345.00",
     "wbush  546.00  455.00",
     "",
-    "Table 3: perplexity by iteration, hidden size 100, 895,000 parameters,",
-    "vocabulary of 5,639 words, seed 6; non-overlapping windows of 32 tokens",
+    "Table 3: perplexity by iteration, report recipe, positions alibi, hidden size",
+    "100, 895,000 parameters, vocabulary of 5,639 words, seed 6; non-overlapping",
+    "windows of 32 tokens",
     "text      500",
     "-------------",
     "train  181.20",

@@ -285,6 +285,15 @@ def test_bad_sources_are_user_errors(source: Path, tmp_path: Path) -> None:
     assert not out.exists()
 
 
+def test_a_speaker_is_not_called_as_tables_call_the_training_text(source: Path, tmp_path: Path) -> None:
+    (source / "train").mkdir()
+    (source / "train" / "a.txt").write_text("We rest.")
+    with pytest.raises(UserError) as caught:
+        import_folder(source, tmp_path / "out")
+    assert str(caught.value) == f"{source / 'train'}: tables use the name 'train' already; rename the folder"
+    assert not (tmp_path / "out").exists()
+
+
 def test_names_that_would_share_a_file(source: Path, tmp_path: Path) -> None:
     (source / "Ada-Lovelace").mkdir()
     (source / "Ada-Lovelace" / "a.txt").write_text("We rest.")

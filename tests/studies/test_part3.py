@@ -41,7 +41,7 @@ from dataset import Data, Stream
 from evaluation.perplexity import Protocol, perplexity, token_nats
 from reporting import tables
 from studies import figures, lengths, part3, timing
-from studies.recipes import RECIPES
+from studies.recipes import RECIPES, label_of
 from studies.results import LengthPerplexity, Reading, Timing
 from studies.study import Study, plan
 from tokenizer import SPECIAL, Tokenizer
@@ -491,6 +491,7 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     assert [run.seed for run in done] == [3] * 21 + [4] * 21
     assert len(set(done)) == len(done)
     assert seen == {"checked": done, "split": [3, 4]}
+    assert found.labels == {one.task: label_of("report", one) for one in (STUDY.classifier, STUDY.decoder)}
     names = ["command", "recipe", "seed", "seeds", "vocabulary_size", "class_names", "test_names", "block_size"]
     names += ["halves", "widths", "timing"]
     assert [getattr(found, name) for name in names] == [
@@ -541,7 +542,7 @@ def test_figures_8_to_11_show_what_was_measured(results: dict[str, Any], monkeyp
     check(
         drawn["figure8_test_accuracy_positions.png"],
         [Panel([accuracy(variant, name, "test") for variant, name in names.items()])],
-        *("epoch", "accuracy (%)", "Figure 8: test accuracy by position method"),
+        *("epoch", "accuracy (%)", "Figure 8: test accuracy by position method\nreport recipe, epochs 15"),
     )
     shown = {
         "original": "original",
@@ -554,7 +555,7 @@ def test_figures_8_to_11_show_what_was_measured(results: dict[str, Any], monkeyp
             Panel([accuracy(variant, name, side) for variant, name in shown.items()], title=side)
             for side in ("train", "test")
         ],
-        *("epoch", "accuracy (%)", "Figure 11: original and regularized classifier"),
+        *("epoch", "accuracy (%)", "Figure 11: original and regularized classifier\nreport recipe, epochs 15"),
     )
 
     def perplexity(variant: str, text: str, factor: float = 1.0) -> list[list[float]]:
@@ -574,7 +575,7 @@ def test_figures_8_to_11_show_what_was_measured(results: dict[str, Any], monkeyp
             )
             for text in ("train", *TEXTS)
         ],
-        *("iteration", "perplexity", "Figure 9: perplexity by position method"),
+        *("iteration", "perplexity", "Figure 9: perplexity by position method\nreport recipe, iterations 500"),
         log_y=True,
     )
     check(
@@ -594,7 +595,11 @@ def test_figures_8_to_11_show_what_was_measured(results: dict[str, Any], monkeyp
             )
             for text in TEXTS
         ],
-        *("iteration", "perplexity", "Figure 10: ALiBi trained at 32 tokens, read at other lengths"),
+        *(
+            "iteration",
+            "perplexity",
+            "Figure 10: ALiBi trained at 32 tokens, read at other lengths\nreport recipe, iterations 500",
+        ),
         log_y=True,
     )
 
@@ -629,7 +634,7 @@ def test_figures_8_to_11_show_what_was_measured(results: dict[str, Any], monkeyp
             for sliding in (False, True)
         ],
         *("inference length (tokens)", "change of perplexity against 32 tokens (%)"),
-        "What other inference lengths change",
+        "What other inference lengths change\nreport recipe, iterations 500",
         log_x=True,
     )
 

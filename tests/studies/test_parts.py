@@ -20,7 +20,7 @@ from evaluation.smoothing import unseen_words
 from inference import attention
 from inference.attention import attention_maps
 from studies import figures, opponents, part1, part2
-from studies.recipes import RECIPES, RecipeName, in_words, with_options
+from studies.recipes import RECIPES, RecipeName, in_words, label_of, with_options
 from studies.results import Part1Results, Part2Results, Truncated, perplexities
 from tokenizer import SPECIAL, UNK, Tokenizer
 from training.models import build_classifier, build_decoder
@@ -70,6 +70,7 @@ def test_every_option_reaches_its_setting_and_no_other(command: str, option: str
     before, after = (settings_of(each) for each in (recipe, with_options(recipe_name, task, given)))
     name = {"epochs": "duration", "iterations": "duration"}.get(option, option)
     assert {key for key in after if after[key] != before[key]} == {name}
+    assert f", {words[0][2:]}" in label_of(recipe_name, with_options(recipe_name, task, given))
     assert after[name] == value
 
 
@@ -237,23 +238,29 @@ SENTENCE = "These virtues give me an unshakable faith in America"
 
 def test_part_1_is_one_classifier_with_the_baselines_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
     stage, recipe = Stage(monkeypatch), customise(RECIPES["report"]["classifier"], block_size=16)
-    results = part1.part1("a recipe", recipe, 3, DATA, PLACE)
+    results = part1.part1("report", recipe, 3, DATA, PLACE)
     assert stage.runs == [Run("classifier", recipe, 3)]
     assert results is not None
     assert results.total_seconds >= 0
     expected: dict[str, Any] = msgspec.structs.asdict(record_of(stage.runs[0], identity={}))
-    expected |= {"command": "part1", "recipe": "a recipe", "vocabulary_size": 99, "baselines": BASELINES}
+    expected |= {
+        "command": "part1",
+        "recipe": "report",
+        "label": "report recipe, block-size 16",
+        "vocabulary_size": 99,
+        "baselines": BASELINES,
+    }
     expected |= {"n_truncated": Truncated(12, 7), "block_size": 16, "total_seconds": results.total_seconds}
     assert results == Part1Results(**expected)
     assert stage.written == {"somewhere/results.json": results}
     figures = Path("somewhere/figures")
     assert stage.drawn == [
-        ("classifier", figures, [record_of(stage.runs[0])], BASELINES, ["a", "b"]),
+        ("classifier", figures, [record_of(stage.runs[0])], BASELINES, ["a", "b"], "report recipe, block-size 16"),
         (
             "attention",
             figures,
             (Path("somewhere/classifier.safetensors"), "classifier"),
-            *(SENTENCE, {"first_figure": 2}),
+            *(SENTENCE, {"first_figure": 2, "label": "report recipe, block-size 16"}),
         ),
     ]
 
@@ -264,28 +271,59 @@ def test_part_1_is_one_classifier_with_the_baselines_beside_it(monkeypatch: pyte
 def test_part_2_is_a_decoder_of_each_width(
     n_workers: int, widths: tuple[int, ...], side_by_side: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage, recipe = Stage(monkeypatch), RECIPES["report"]["decoder"]
-    results = part2.part2("a recipe", recipe, widths, 3, DATA, PLACE, n_workers)
+    stage, recipe = Stage(monkeypatch), customise(RECIPES["report"]["decoder"], positions="alibi")
+    results = part2.part2("report", recipe, widths, 3, DATA, PLACE, n_workers)
     assert stage.runs == [Run(f"decoder-ff{width}", customise(recipe, ff_dim=width), 3) for width in widths]
     assert stage.workers == side_by_side
     assert results is not None
     assert results.total_seconds >= 0
     models = [record_of(run, identity={}) for run in stage.runs]
-    expected: dict[str, Any] = {"command": "part2", "recipe": "a recipe", "seed": 3, "vocabulary_size": 99}
+    expected: dict[str, Any] = {
+        "command": "part2",
+        "recipe": "report",
+        "label": "report recipe, positions alibi",
+        "seed": 3,
+        "vocabulary_size": 99,
+    }
     expected |= {"protocol": "that of decoder-ff24", "models": models, "baselines": {"ngram": {"one": 5.0}}}
     expected |= {"ngram_scores": NGRAMS, "unk_rate": {"one": 1.5}, "total_seconds": results.total_seconds}
     assert results == Part2Results(**expected)
     assert stage.written == {"somewhere/results.json": results}
     figures, first = Path("somewhere/figures"), stage.runs[0]
     assert stage.drawn == [
-        ("decoder", figures, [record_of(first)], {"one": 5.0}, "word"),
+        ("decoder", figures, [record_of(first)], {"one": 5.0}, "report recipe, positions alibi", "word"),
         (
             "attention",
             figures,
             (Path("somewhere/decoder-ff24.safetensors"), "decoder"),
-            *(SENTENCE, {"first_figure": 6}),
+            *(SENTENCE, {"first_figure": 6, "label": "report recipe, positions alibi"}),
         ),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "task", "settings", "label"),
+    [
+        ("report", "classifier", {}, "report recipe"),
+        ("best", "decoder", {}, "best recipe"),
+        ("report", "decoder", {"positions": "alibi", "dropout": 0.2}, "report recipe, positions alibi, dropout 0.2"),
+        ("report", "classifier", {"duration": 3, "batch_norm": True}, "report recipe, batch-norm, epochs 3"),
+        (
+            "report",
+            "decoder",
+            {"duration": 10, "learning_rate": 1e-5},
+            "report recipe, learning-rate 1e-05, iterations 10",
+        ),
+        ("best", "decoder", {"clip": None, "shuffled": False}, "best recipe, no clip, no shuffled"),
+        ("best", "classifier", {"dropout": RECIPES["best"]["classifier"].architecture.dropout}, "best recipe"),
+    ],
+)
+def test_a_model_is_called_by_its_recipe_and_what_was_changed(
+    name: str, task: Any, settings: dict[str, Any], label: str
+) -> None:
+    recipe = customise(RECIPES[name][task], **settings)
+    assert label_of(name, recipe) == label
+    assert label_of(name, recipe, "characters") == f"{label}, characters"
 
 
 def test_a_process_that_only_helps_has_no_results(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,11 +407,13 @@ def test_of_many_texts_five_are_shown_from_the_easiest_to_the_hardest() -> None:
 
 def test_figure_1_shows_accuracy_by_epoch_beside_the_baselines(monkeypatch: pytest.MonkeyPatch) -> None:
     results, drawn = record(made_up()), intercept(monkeypatch)
-    figures.draw_classifier(Path("figures"), results.classifier["alibi"], results.baselines, ["a", "b", "c"])
+    figures.draw_classifier(
+        Path("figures"), results.classifier["alibi"], results.baselines, ["a", "b", "c"], "the model"
+    )
     assert sorted(drawn) == ["confusion.png", "figure1_accuracy.png"]
     figure = drawn["figure1_accuracy.png"]
     labels = [figure[name] for name in ("function", "folder", "x_label", "y_label", "title")]
-    title = "Figure 1: accuracy of the classifier"
+    title = "Figure 1: accuracy of the classifier\nthe model"
     assert labels == ["line_figure", Path("figures"), "epoch", "accuracy (%)", title]
     train, test = figure["panels"].lines
     for line, name, last, step, spread in ((train, "train", 98.4, 0.4, 0.52), (test, "test", 61.6, 0.3, 0.32)):
@@ -387,19 +427,19 @@ def test_figure_1_shows_accuracy_by_epoch_beside_the_baselines(monkeypatch: pyte
     confusion = drawn["confusion.png"]
     by_hand = [[3 * (100 * row + 10 * column + 1) + 0 + 1 + 2 for column in range(3)] for row in range(3)]
     assert confusion["counts"].tolist() == by_hand  # all seeds together
-    assert (confusion["class_names"], confusion["title"]) == (["a", "b", "c"], "Test set, last epoch")
+    assert (confusion["class_names"], confusion["title"]) == (["a", "b", "c"], "Test set, last epoch\nthe model")
 
 
 def test_figures_4_and_5_show_perplexity_by_iteration_beside_the_trigram(monkeypatch: pytest.MonkeyPatch) -> None:
     results, drawn = record(made_up()), intercept(monkeypatch)
     runs, ngram = results.decoder["none"], {"hbush": 401.7, "obama": 299.3}
-    figures.draw_decoder(Path("figures"), runs, ngram)
+    figures.draw_decoder(Path("figures"), runs, ngram, "the model", "word")
     assert sorted(drawn) == ["figure4_training_perplexity.png", "figure5_test_perplexity.png", "loss_by_position.png"]
     last = {"train": 146.0, "hbush": 364.8, "obama": 327.7}
     for number, title, texts in ((4, "training", ["train"]), (5, "test", ["hbush", "obama"])):
         figure = drawn[f"figure{number}_{title}_perplexity.png"]
         labels = [figure[name] for name in ("function", "folder", "x_label", "y_label", "title", "log_y")]
-        whole = f"Figure {number}: {title} perplexity of the decoder, hidden size 256"
+        whole = f"Figure {number}: {title} perplexity of the decoder, hidden size 256\nthe model"
         assert labels == ["line_figure", Path("figures"), "iteration", "perplexity", whole, True]
         assert [line.name for line in figure["panels"].lines] == texts
         for line in figure["panels"].lines:
@@ -414,7 +454,7 @@ def test_figures_4_and_5_show_perplexity_by_iteration_beside_the_trigram(monkeyp
     labels = [figure[name] for name in ("function", "folder", "x_label", "y_label", "title")]
     assert labels == [
         *("line_figure", Path("figures"), "place in the window (tokens of context)", "mean loss (nats)"),
-        "Loss by position in the window",
+        "Loss by position in the window\nthe model",
     ]
     assert "log_y" not in figure
     assert [line.name for line in figure["panels"].lines] == ["train", "hbush", "obama"]
@@ -464,3 +504,14 @@ def test_attention_maps_are_of_the_first_and_the_last_layer(
         assert torch.equal(figure["maps"], attention_maps(trained, "give me faith")[0])
         assert len(figure["maps"]) == n_layer
     assert len(checked) == (1 if names else 0)
+
+
+def test_attention_maps_name_their_model_and_what_it_did_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    words, drawn = ["<pad>", "<unk>", "faith", "give", "me"], intercept(monkeypatch)
+    model = build_classifier(ClassifierConfig(n_layer=1, n_embd=8, block_size=4), words, 3)
+    trained = TrainedModel(model.eval(), Tokenizer(words), ["a", "b", "c"])
+    attention.draw_attention(Path("figures"), trained, "give us faith give me", label="report recipe, n-layer 1")
+    (figure,) = drawn.values()
+    assert figure["tokens"] == ["give", "us?", "faith", "give"]
+    note = "read 4 of 5 tokens, 1 unknown"
+    assert figure["title"] == f"attention of the encoder, layer 1\nreport recipe, n-layer 1\n{note}"

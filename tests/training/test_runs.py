@@ -697,6 +697,20 @@ def test_ctrl_c_means_nothing_to_a_worker_that_is_still_importing() -> None:
     assert (process.communicate(), process.returncode) == ((b"there\n", b""), 0)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_waits_until_all_workers_have_been_started(number: signal.Signals) -> None:
+    started = []
+
+    def start() -> None:
+        with workers._ctrl_c_held():
+            signal.getsignal(number)(number, None)  # type: ignore[operator,misc] # as where another thread has taken it
+            started.append("all")
+
+    with pytest.raises(KeyboardInterrupt):
+        start()
+    assert started == ["all"]
+
+
 class Worker:
     """Dies when it is told so for the second time."""
 

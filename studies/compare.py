@@ -1,0 +1,235 @@
+"""Any question about settings: variants of a recipe on paired seeds, which differ in what the question says.
+
+A study is data: a base, what differs from it in each variant, the seeds, the measure. With validation, seed s holds
+fold s of five of the training rows, or of the training text, out of training and measures on it, and the test set has
+no part in it: that is what a choice may rest on.
+"""
+
+import itertools
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import fmean, geometric_mean
+
+import utilities
+from common.files import UserError, write_json
+from dataset import Data, validation_split, validation_text
+from evaluation.statistics import Estimate, paired_difference, paired_ratio
+from studies.figures import interval
+from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, classifier_baselines, language_baselines
+from studies.results import (
+    ComparedVariant,
+    CompareResults,
+    TextScores,
+    classifier_runs,
+    decoder_runs,
+    overall,
+)
+from studies.settings import MEASURES, Score, Value, in_words, read_settings, with_settings
+from studies.workers import perform_all
+from training.machine import distinct_machines
+from training.recipe import Recipe, Run, Task
+from training.records import ClassifierRun, DecoderRun, TrainedRun
+from training.runs import Place, public
+
+N_FOLDS = 5
+HIGHER_IS_BETTER: tuple[Score, ...] = ("accuracy", "macro-f1")
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is compared: the settings of each variant, the first of which the others are compared with."""
+
+    recipe_name: str
+    recipe: Recipe
+    variants: tuple[tuple[tuple[str, Value], ...], ...]  # of each its settings, (name, value)
+    seeds: tuple[int, ...]
+    measure: Score
+    validate: bool = False
+    n_workers: int = 1
+
+    def __post_init__(self) -> None:
+        if len(self.variants) < 2:
+            raise UserError("there is nothing to compare: give --vary name=value,value or --variant 'name=value'")
+        if len(set(self.variants)) < len(self.variants):
+            raise UserError("two variants are the same; leave one out")
+        if self.measure not in MEASURES[self.recipe.task]:
+            shown = ", ".join(MEASURES[self.recipe.task])
+            raise UserError(f"--measure {self.measure} is not of a {self.recipe.task}; choose {shown}")
+
+    def recipes(self) -> dict[str, Recipe]:
+        """The recipe of each variant, by its settings in words; UserError where two are the same recipe."""
+        found = {in_words(dict(given)): with_settings(self.recipe, dict(given)) for given in self.variants}
+        for one, other in itertools.combinations(found, 2):
+            if found[one] == found[other]:
+                raise UserError(f"the variants {one!r} and {other!r} are the same recipe; leave one out")
+        return found
+
+
+def variants_of(
+    task: Task, vary: Sequence[str], base: str | None, others: Sequence[str]
+) -> tuple[tuple[tuple[str, Value], ...], ...]:
+    """The settings of every variant, the base first.
+
+    `vary`: "positions=learned,alibi" makes a variant of each value; several make one of each combination. `base` and
+    `others`: settings in words, "dropout=0.2 norm=pre"; each of the others differs from the base in what it says.
+    """
+    common = read_settings(task, (base or "").split())
+    grid: list[list[dict[str, Value]]] = []
+    for one in vary:
+        name, _, values = one.partition("=")
+        grid.append([read_settings(task, [f"{name}={value}"]) for value in values.split(",")])
+    combined = [dict(itertools.chain.from_iterable(map(dict.items, choice))) for choice in itertools.product(*grid)]
+    given = combined if vary else [{}, *(read_settings(task, words.split()) for words in others)]
+    if vary and others:
+        given += [read_settings(task, words.split()) for words in others]
+    return tuple(tuple({**common, **one}.items()) for one in given)
+
+
+def compare(question: Question, data: Data, place: Place, command_line: str) -> CompareResults:
+    """Train every variant on every seed, compare, draw, and write results.json."""
+    started, task, recipes = time.perf_counter(), question.recipe.task, question.recipes()
+    runs = {
+        (name, seed): Run(
+            f"{file_name(name)}-seed{seed}", recipe, seed, fold=seed % N_FOLDS if question.validate else None
+        )
+        for seed in question.seeds
+        for name, recipe in recipes.items()
+    }
+    records = dict(zip(runs, perform_all(list(runs.values()), data, place, question.n_workers)))
+    found = {name: [public(records[name, seed]) for seed in question.seeds] for name in recipes}
+    values = {name: [value_of(run, question.measure) for run in own] for name, own in found.items()}
+    first, in_points = next(iter(values.values())), question.measure in HIGHER_IS_BETTER
+    results = CompareResults(
+        command="compare",
+        command_line=command_line,
+        task=task,
+        recipe=question.recipe_name,
+        measure=question.measure,
+        unit="points" if in_points else "ratio",
+        on="validation" if question.validate else "test",
+        seeds=list(question.seeds),
+        machines=distinct_machines(records.values()),
+        variants=[
+            ComparedVariant(
+                name=name,
+                settings=dict(given),
+                n_parameters=found[name][0].n_parameters,
+                values=values[name],
+                at_chance=[isinstance(run, ClassifierRun) and not run.trained for run in found[name]],
+                estimate=None if values[name] is first else difference(values[name], first, in_points),
+            )
+            for name, given in zip(recipes, question.variants)
+        ],
+        opponents=opponents(question, data),
+        expected_best=expected_best(list(map(fmean, values.values())), in_points) if question.validate else [],
+        classifier={name: classifier_runs(own) for name, own in found.items()} if task == "classifier" else {},
+        decoder={name: decoder_runs(own) for name, own in found.items()} if task == "decoder" else {},
+        total_seconds=time.perf_counter() - started,
+    )
+    write_json(place.out / "results.json", results)
+    draw(results, place.out / "figures")
+    return results
+
+
+def file_name(variant: str) -> str:
+    """What the files of a variant are called: "positions-alibi-dropout-0.2"."""
+    return re.sub(r"[^\w.]+", "-", variant)
+
+
+def value_of(run: TrainedRun, measure: Score) -> float:
+    """The measure of one run: percent, perplexity or bits per byte over all texts, or seconds."""
+    if measure == "training-time":
+        return run.train_seconds
+    if isinstance(run, ClassifierRun):
+        return overall(run.test) if measure == "accuracy" else run.scores.macro_f1
+    assert isinstance(run, DecoderRun)
+    return of_texts(run.scores, measure)
+
+
+def of_texts(scores: TextScores, measure: Score) -> float:
+    """One number for all texts: the geometric mean of perplexities, the mean of bits per byte."""
+    if measure == "perplexity":
+        return geometric_mean(one.perplexity for one in scores.values())
+    return fmean(one.bits_per_byte for one in scores.values())
+
+
+def difference(ours: Sequence[float], theirs: Sequence[float], in_points: bool) -> Estimate:
+    """How a variant compares with the first, over paired seeds: in points, or as a ratio."""
+    return (paired_difference if in_points else paired_ratio)(ours, theirs)
+
+
+def opponents(question: Question, data: Data) -> dict[str, list[float]]:
+    """The models without a network on the same rows or texts, by name."""
+    if question.measure in ("macro-f1", "training-time"):
+        return {}
+    names = BASELINE_NAMES if question.recipe.task == "classifier" else NGRAM_NAMES
+    folds: list[Data] = [data]
+    if question.validate:
+        split = validation_split if question.recipe.task == "classifier" else validation_text
+        folds = [split(data, seed % N_FOLDS) for seed in question.seeds]
+    found: dict[str, list[float]] = {name: [] for name in names.values()}
+    for fold in folds:
+        if question.recipe.task == "classifier":
+            for key, accuracies in classifier_baselines(fold).items():
+                found[names[key]].append(overall(accuracies))
+        else:
+            for key, scores in language_baselines(fold).items():
+                found[names[key]].append(of_texts(scores, question.measure))
+    return found
+
+
+def expected_best(values: Sequence[float], higher_is_better: bool) -> list[float]:
+    """The best validation value that one may expect of n of these variants, tried at random, for n = 1 .. all of them.
+
+    With replacement: of N values in order the i-th is the best of n with probability (i / N)^n - ((i - 1) / N)^n (Dodge
+    et al. 2019, "Show Your Work", section 3).
+    """
+    order, size = sorted(values, reverse=not higher_is_better), len(values)
+    return [
+        sum(value * ((i / size) ** n - ((i - 1) / size) ** n) for i, value in enumerate(order, start=1))
+        for n in range(1, size + 1)
+    ]
+
+
+def draw(results: CompareResults, figures: Path) -> None:
+    """The forest of differences, and the learning curves."""
+    base, ratio = results.variants[0].name, results.unit == "ratio"
+    utilities.interval_figure(
+        figures / "differences.png",
+        [interval(one.name, one.estimate, ratio) for one in results.variants if one.estimate],
+        f"{'change of' if ratio else 'difference in'} {results.measure} ({'%' if ratio else 'points'})",
+        f"{results.task.capitalize()}, {results.recipe} recipe: against {base}",
+        number="+.1f",
+    )
+    curves = classifier_curves(results.classifier) if results.classifier else decoder_curves(results.decoder)
+    x_label, y_label = ("epoch", "accuracy (%)") if results.classifier else ("iteration", "perplexity")
+    title = f"{results.task.capitalize()}, {results.recipe} recipe"
+    utilities.line_figure(figures / "curves.png", curves, x_label, y_label, title, log_y=not results.classifier)
+
+
+def classifier_curves(variants: Mapping[str, Sequence[ClassifierRun]]) -> list[utilities.Panel]:
+    """Accuracy by epoch, on the rows that are measured."""
+    lines = [
+        utilities.Line(
+            name, [row.epoch for row in own[0].epochs], [[row.test_accuracy for row in run.epochs] for run in own]
+        )
+        for name, own in variants.items()
+    ]
+    return [utilities.Panel(lines)]
+
+
+def decoder_curves(variants: Mapping[str, Sequence[DecoderRun]]) -> list[utilities.Panel]:
+    """Perplexity by iteration, the geometric mean over the texts that are measured."""
+
+    def curve(run: DecoderRun) -> list[float]:
+        texts = [name for name in run.iterations[0].perplexity if name != "train"]
+        return [geometric_mean(row.perplexity[name] for name in texts) for row in run.iterations]
+
+    lines = [
+        utilities.Line(name, [row.iteration for row in own[0].iterations], [curve(run) for run in own])
+        for name, own in variants.items()
+    ]
+    return [utilities.Panel(lines)]

@@ -1,0 +1,132 @@
+"""Every setting of a recipe by its name: what it means, what it may be, and how it is given in words."""
+
+import inspect
+import io
+import itertools
+import tokenize
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from types import NoneType
+from typing import Literal, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from common.files import UserError
+from modules.settings import ClassifierConfig, DecoderConfig, TransformerConfig
+from studies.recipes import DURATIONS, RECIPES
+from training.recipe import OF_THE_OTHER_TASK, Recipe, Task, TrainingConfig, customise
+
+Score = Literal["accuracy", "macro-f1", "perplexity", "bits-per-byte", "training-time"]
+MEASURES: dict[Task, tuple[Score, ...]] = {  # of a task, the first unless told otherwise
+    "classifier": ("accuracy", "macro-f1", "training-time"),
+    "decoder": ("perplexity", "bits-per-byte", "training-time"),
+}
+Value = bool | int | float | str | None
+KINDS = {bool: "true or false", int: "a whole number", float: "a number", NoneType: "none"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting of a task's recipes."""
+
+    name: str  # as people call it
+    field: str  # as the recipe does
+    meaning: str
+    kind: object  # its type
+
+    def choices(self) -> str:
+        """What it may be, in words: "a number or none"."""
+        return " or ".join(
+            ", ".join(get_args(kind)) if get_origin(kind) is Literal else KINDS[kind] for kind in self._kinds()
+        )
+
+    def _kinds(self) -> list[type]:
+        return [self.kind] if get_origin(self.kind) is Literal else list(get_args(self.kind)) or [self.kind]  # type: ignore[list-item]
+
+    def read(self, text: str) -> Value:
+        """The value that `text` stands for; UserError if it is none of `choices`."""
+        if text.lower() == "none" and NoneType in self._kinds():
+            return None
+        for kind in self._kinds():
+            try:
+                found: Value = msgspec.convert(text, kind, strict=False)
+                return found
+            except msgspec.ValidationError:
+                continue
+        raise UserError(f"{self.name}={text}: takes {self.choices()}")
+
+
+def settings(task: Task) -> dict[str, Setting]:
+    """Every setting of a task's recipes; "epochs" or "iterations" is the recipe's duration."""
+    architecture = ClassifierConfig if task == "classifier" else DecoderConfig
+    duration = next(name for name, owner in DURATIONS.items() if owner == task)
+    found = {}
+    for owner in (architecture, TrainingConfig, Recipe):
+        hints, meanings = get_type_hints(owner), _meanings(owner)
+        for field in fields(owner):
+            if field.name not in ("task", "architecture", "training", *OF_THE_OTHER_TASK[task]):
+                name = duration if field.name == "duration" else field.name
+                meaning = "passes over the rows" if name == "epochs" else meanings[field.name]
+                meaning = "training steps" if name == "iterations" else meaning
+                found[name] = Setting(name, field.name, meaning, hints[field.name])
+    return found
+
+
+def _meanings(owner: type) -> dict[str, str]:
+    """The comment of each field of a dataclass and of those that it is made from: at the end of its line, or above."""
+    found = dict(_meanings(TransformerConfig)) if TransformerConfig in owner.__bases__ else {}
+    above: list[str] = []
+    lines = itertools.groupby(
+        tokenize.generate_tokens(io.StringIO(inspect.getsource(owner)).readline), key=lambda token: token.start[0]
+    )
+    for _, tokens in lines:
+        line = [token for token in tokens if token.string.strip()]
+        comments = [token.string.removeprefix("#").strip() for token in line if token.type == tokenize.COMMENT]
+        if len(line) > 1 and line[1].string == ":":
+            found[line[0].string] = " ".join(above + comments)
+        above = above + comments if len(line) == len(comments) and comments else []
+    return found
+
+
+def read_settings(task: Task, words: Sequence[str]) -> dict[str, Value]:
+    """The settings that words such as "drop_path=0" and "norm=pre" give; UserError where one cannot be."""
+    known = settings(task)
+    found: dict[str, Value] = {}
+    for word in words:
+        name, mark, text = word.partition("=")
+        name = name.strip().replace("-", "_")
+        if not mark or not text:
+            raise UserError(f"{word!r} is no setting; write name=value, such as dropout=0.2")
+        if name not in known:
+            raise UserError(f"{name}: {_no_setting(name, task)}")
+        if name in found:
+            raise UserError(f"{name} is given twice, as {found[name]} and {text}; leave one out")
+        found[name] = known[name].read(text.strip())
+    return found
+
+
+def _no_setting(name: str, task: Task) -> str:
+    others: list[Task] = [other for other in RECIPES["report"] if other != task and name in settings(other)]
+    if others:
+        return f"a setting of the {others[0]}, not of the {task}"
+    near = get_close_matches(name, settings(task), n=3, cutoff=0.4)
+    meant = f"did you mean {' or '.join(near)}? " if near else ""
+    return f"the {task} has no such setting; {meant}`python main.py settings` shows all"
+
+
+def with_settings(recipe: Recipe, given: Mapping[str, Value]) -> Recipe:
+    """`recipe` with the settings `given`, as people call them."""
+    return customise(recipe, **{"duration" if name in DURATIONS else name: value for name, value in given.items()})
+
+
+def in_words(given: Mapping[str, Value]) -> str:
+    """Settings as they are given: "positions=alibi dropout=0.2"; nothing is "as it is"."""
+    return " ".join(f"{name}={word(value)}" for name, value in given.items()) or "as it is"
+
+
+def word(value: object) -> str:
+    """A value as it is given."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
