@@ -15,7 +15,7 @@ import torch
 from torch import Generator, Tensor
 
 from common.files import UserError, read_json, read_text, sha256
-from tokenizer import PAD, UNK, Tokenizer, lacks_spaces, normalized, tokenize_all
+from tokenizer import PAD, UNK, WORDS, Tokenization, Tokenizer, lacks_spaces, normalized
 
 CLASSIFICATION = ["train_CLS.tsv", "test_CLS.tsv"]
 TRAIN_TEXT = "train_LM.txt"
@@ -153,9 +153,10 @@ class Corpus:
         folder = str(self.directory.resolve())
         return About(folder, len(self.train), len(self.test), self.class_names, self.fingerprint)
 
-    def vocabulary(self) -> Tokenizer:
-        """The tokenizer with all words of the training files of both tasks."""
-        return Tokenizer.build([segment.text for segment in self.train], self.train_text)
+    def vocabulary(self, tokenization: Tokenization = WORDS) -> Tokenizer:
+        """The tokenizer made from the training files of both tasks, and from nothing else."""
+        rows = [segment.text for segment in self.train]
+        return Tokenizer.build(rows, self.train_text, tokenization=tokenization)
 
 
 def load_corpus(directory: Path | str) -> Corpus:
@@ -284,7 +285,7 @@ class Labelled:
     """Rows for a classifier."""
 
     ids: Tensor  # (N, block size) int64, padded with 0 on the right
-    lengths: Tensor  # (N,) how many of them are words, at least 1
+    lengths: Tensor  # (N,) how many of them are tokens, at least 1
     labels: Tensor  # (N,) indices of classes
     n_truncated: int  # rows that were longer than the block and lost their end
 
@@ -301,13 +302,13 @@ class Stream:
 
     ids: Tensor  # (n tokens,) int64
     n_bytes: int  # of the text in UTF-8, a line break after each line
-    n_unknown_bytes: int  # of the words that became <unk>, and one more for the end of each
+    n_unknown_bytes: int  # that it takes to spell the tokens that became <unk>
 
 
 def encode_segments(
     segments: Sequence[Segment], tokenizer: Tokenizer, labels: Sequence[str], block_size: int
 ) -> Labelled:
-    """Tensors of `segments`, whose labels are in `labels`; texts are cut at `block_size` words, and that is counted."""
+    """Tensors of `segments`, whose labels are in `labels`; rows are cut at `block_size` tokens, and that is counted."""
     rows = tokenizer.encode_all([segment.text for segment in segments])
     lengths = torch.tensor([min(len(row), block_size) for row in rows], dtype=torch.long)
     ids, inside = torch.full((len(rows), block_size), PAD), torch.arange(block_size) < lengths[:, None]
@@ -318,9 +319,9 @@ def encode_segments(
 
 def encode_stream(lines: Sequence[str], tokenizer: Tokenizer) -> Stream:
     """The tokens of all lines, one after the other."""
-    words = [word for line in tokenize_all(lines) for word in line]
-    ids = tokenizer.ids(words)
-    unknown = sum(len(word.encode()) + 1 for word, i in zip(words, ids) if i == UNK)
+    tokens = [token for line in tokenizer.splitter.split_all(lines) for token in line]
+    ids = tokenizer.ids(tokens)
+    unknown = sum(tokenizer.splitter.n_bytes(token) for token, i in zip(tokens, ids) if i == UNK)
     return Stream(torch.tensor(ids), sum(len(line.encode()) + 1 for line in lines), unknown)
 
 
@@ -403,7 +404,7 @@ def window_starts(
 
 @dataclass(frozen=True)
 class Data:
-    """A data folder as tensors, with the vocabulary of its training files."""
+    """A data folder as tensors, with the tokenizer made from its training files."""
 
     corpus: Corpus
     tokenizer: Tokenizer
@@ -414,7 +415,9 @@ class Data:
     test_streams: dict[str, Stream]
 
     def words_of_rows(self) -> Tensor:
-        """(V,) bool: which words stand in the labelled training rows."""
+        """(V,) bool: which tokens would be known without train_LM.txt: those of the labelled rows, and all subwords."""
+        if self.tokenizer.tokenization.kind == "bpe":
+            return torch.ones(len(self.tokenizer), dtype=torch.bool)
         rows = self.tokenizer.encode_all([row.text for row in self.corpus.train])
         known = torch.zeros(len(self.tokenizer), dtype=torch.bool)
         known[torch.tensor([i for row in rows for i in row], dtype=torch.long)] = True
@@ -467,7 +470,7 @@ def validation_text(data: Data, fold: int, n_folds: int = 5) -> Data:
         test_texts={"validation": held_out},
         fingerprint=sha256(f"{data.corpus.fingerprint} text fold {number} of {n_folds}".encode()),
     )
-    return encode(corpus, block_size=data.train.ids.shape[1])
+    return encode(corpus, data.train.ids.shape[1], data.tokenizer.tokenization)
 
 
 def sample(corpus: Corpus, share: int) -> Corpus:
@@ -486,19 +489,20 @@ def sample(corpus: Corpus, share: int) -> Corpus:
     )
 
 
-def load_data(directory: Path | str, block_size: int, share: int = 1) -> Data:
+def load_data(directory: Path | str, block_size: int, share: int = 1, tokenization: Tokenization = WORDS) -> Data:
     """Read a data folder and encode every text once; with `share` above 1 only a sample of it, that part of every
     file."""
     corpus = load_corpus(directory)
-    warn_of_missing_spaces(corpus)
+    if tokenization.kind == "word":
+        warn_of_missing_spaces(corpus)
     if share > 1:
         corpus = sample(corpus, share)
-    return encode(corpus, block_size)
+    return encode(corpus, block_size, tokenization)
 
 
-def encode(corpus: Corpus, block_size: int) -> Data:
-    """Every text of a corpus as tensors, with the vocabulary of its training files."""
-    tokenizer = corpus.vocabulary()
+def encode(corpus: Corpus, block_size: int, tokenization: Tokenization) -> Data:
+    """Every text of a corpus as tensors, with the tokenizer made from its training files."""
+    tokenizer = corpus.vocabulary(tokenization)
     train, test = (encode_segments(rows, tokenizer, corpus.labels, block_size) for rows in (corpus.train, corpus.test))
     streams = {name: encode_stream(lines, tokenizer) for name, lines in corpus.test_texts.items()}
     seen = seen_rows(corpus.train, corpus.test)

@@ -32,6 +32,7 @@ from training.recipe import Precision, Recipe, Schedule, Task
 if TYPE_CHECKING:
     from dataset import Data
     from studies.study import Study
+    from tokenizer import Tokenization
     from training.runs import Place
 
 PURPOSE = "A laboratory of small transformers. `python main.py COMMAND --help` explains each command."
@@ -58,8 +59,14 @@ class Common:
         settings = {"command": type(self).__name__.lower(), **asdict(self), "settings": asdict(recipe)}
         return workplace(
             *(self.data_dir, self.out, recipe.architecture.block_size, self.device, self.threads),
-            *(settings, resume, line(again), share),
+            *(settings, resume, line(again), share, self.tokenization()),
         )
+
+    def tokenization(self) -> "Tokenization":
+        """What texts are cut into."""
+        from tokenizer import WORDS
+
+        return WORDS
 
     def n_at_once(self) -> int:
         """How many runs have the threads that the command gives each for themselves."""
@@ -68,7 +75,21 @@ class Common:
 
 
 @dataclass(frozen=True)
-class Training(Common):
+class Tokenized(Common):
+    """What commands take whose models may read other tokens than words."""
+
+    # what a text is cut into; bpe, subwords learned from the training files, and character take any script
+    tokenizer: Literal["word", "bpe", "character"] = "word"
+    vocabulary_size: Optional[int] = None  # how many tokens bpe has (default: 2000)
+
+    def tokenization(self) -> "Tokenization":
+        from tokenizer import Tokenization
+
+        return Tokenization(self.tokenizer, self.vocabulary_size)
+
+
+@dataclass(frozen=True)
+class Training(Tokenized):
     """What part1 and part2 take besides: a recipe, and settings to use in place of the recipe's."""
 
     # report: as published; best: the strongest that this project knows, within the report's budget
@@ -166,7 +187,7 @@ class Seeds(Common):
 
 
 @dataclass(frozen=True)
-class Explore(Seeds):
+class Explore(Seeds, Tokenized):
     """What part3 and report take besides."""
 
     # report: as published; best: the strongest that this project knows, within the report's budget
@@ -202,7 +223,11 @@ class Part3(Explore):
         study = self.study(self.alibi or both, self.regularize or both)
         with self.at_work(study.classifier, self.resume, replace(self, resume=True)) as (data, place):
             text = part3_text(part3(study, data, place))
-        finish(data, text, self.out, replace(self, seeds=5, resume=False) if self.seeds < 5 else Report(self.data_dir))
+        finish(data, text, self.out, replace(self, seeds=5, resume=False) if self.seeds < 5 else self.report())
+
+    def report(self) -> "Report":
+        """Everything, of the same tokens."""
+        return Report(self.data_dir, tokenizer=self.tokenizer, vocabulary_size=self.vocabulary_size)
 
 
 @hinted(partial(in_words, "classifier"))
@@ -343,6 +368,43 @@ class Compare(Seeds):
             results = compare(question, data, place, line(self))
         more = replace(self, seeds=2 * self.seeds, out=self.out.with_name(f"{self.out.name}-{2 * self.seeds}-seeds"))
         finish(data, compare_text(results), self.out, more)
+
+
+@dataclass(frozen=True)
+class Tokenizers(Seeds):
+    """Words, subwords and characters beside each other: classifier and decoder with each, in bits per byte."""
+
+    out: Path = Path("runs/tokenizers")  # folder for results, weights and figures
+    # report: as published; best: the strongest that this project knows, within the report's budget
+    recipe: RecipeName = "report"
+    task: Optional[Task] = None  # only this one (default: both)
+    sizes: Optional[tuple[int, ...]] = None  # how many tokens bpe has, a model each (default: 2000)
+    # tokens that a model reads at once, a model each (default: as many as the recipe has)
+    block_sizes: Optional[tuple[int, ...]] = None
+    validation: bool = False  # measure on what is held out of the training files, to choose by, and not on the test set
+    # Markdown file that gets the tables, between its two marks: docs/tokenizers.md
+    docs: Optional[Path] = None
+    resume: bool = False  # go on with the interrupted runs in --out
+
+    def run(self) -> None:
+        from reporting import documents, terminal
+        from studies.tokenizers import compare_tokenizers
+        from tokenizer import BPE_SIZE, Tokenization
+
+        recipes = {task: one for task, one in RECIPES[self.recipe].items() if self.task in (None, task)}
+        kinds = [*(Tokenization("bpe", size) for size in self.sizes or (BPE_SIZE,)), Tokenization("character")]
+        recipe = next(iter(recipes.values()))
+        blocks = self.block_sizes or (recipe.architecture.block_size,)
+        if self.docs is not None:
+            around_marks(self.docs, documents.tokenizers_mark(self.validation))
+        seeds, n_workers = self.seeds_and_workers()
+        with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, place):
+            results = compare_tokenizers(
+                *(kinds, blocks, self.recipe, recipes, seeds, self.validation, data, place, line(self), n_workers)
+            )
+        if self.docs is not None:
+            documents.fill_tokenizers(self.docs, results)
+        finish(data, terminal.tokenizers_text(results), self.out, Part1(self.data_dir, tokenizer="bpe"))
 
 
 @dataclass(frozen=True)
@@ -487,8 +549,8 @@ class Audit:
 
 def command_line() -> CommandLine:
     """How the commands are called, and by which words."""
-    trained = (Part1, Part2, Part3, Report, Compare, Ablation, Measure, Classify, Attention, Generate, Settings)
-    commands: dict[str, type[Command]] = {command.__name__.lower(): command for command in trained}
+    trained = (Part1, Part2, Part3, Report, Compare, Ablation, Measure, Tokenizers, Classify, Attention, Generate)
+    commands: dict[str, type[Command]] = {command.__name__.lower(): command for command in (*trained, Settings)}
     commands |= {f"data {command.__name__.lower()}": command for command in (Build, Audit, Import)}
     return CommandLine("python main.py", PURPOSE, commands, ("sentences", "sentence", "prompt"), {"source": "from"})
 

@@ -1,4 +1,5 @@
-"""Text to words to ids: NLTK's word tokenizer, sentence by sentence, and a vocabulary with <pad> 0 and <unk> 1."""
+"""Text to tokens to ids and back. A token is a word (NLTK's word tokenizer, sentence by sentence), a subword or a
+character; whichever it is, id 0 is <pad> and id 1 is <unk>."""
 
 # ruff: noqa: RUF001 (curly quotes and dashes are meant)
 from __future__ import annotations
@@ -11,11 +12,14 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal, Protocol
 
+import msgspec
 import regex
 
-from common.files import UserError, read_json, sha256, write_bytes, write_json
+from common.files import UserError, sha256, write_bytes
 
 PAD, UNK = 0, 1
 SPECIAL = ["<pad>", "<unk>"]
@@ -135,63 +139,284 @@ def detokenize(words: Sequence[str]) -> str:
     return text
 
 
-class Tokenizer:
-    """A vocabulary: ids 0 and 1 are <pad> and <unk>, the words of the training texts follow in sorted order."""
+TokenKind = Literal["word", "bpe", "character"]
+NAMES: dict[TokenKind, str] = {"word": "word", "bpe": "BPE token", "character": "character"}
+BPE_SIZE = 2000  # chosen on text held out of training: docs/tokenizers.md
+LEAST = 5  # times that a subword must stand in the training texts: one that is rarer teaches nothing
+N_BYTES = 256
 
-    def __init__(self, words: Sequence[str]) -> None:
-        """`words` is the whole list, id -> word, beginning with <pad> and <unk>, without repetitions."""
-        self.words = list(words)
+
+@dataclass(frozen=True)
+class Tokenization:
+    """What kind of tokens a text is cut into, as it was asked for."""
+
+    kind: TokenKind = "word"
+    size: int | None = None  # of the vocabulary of "bpe"; the training files decide that of the others
+
+    def __post_init__(self) -> None:
+        if self.kind != "bpe" and self.size is not None:
+            remedy = "leave it out, or choose --tokenizer bpe"
+            raise UserError(f"vocabulary_size does nothing with {self.kind} tokens, which the texts decide; {remedy}")
+        if self.size is not None and self.size < len(SPECIAL) + N_BYTES:
+            least = f"{len(SPECIAL) + N_BYTES}: <pad>, <unk> and the {N_BYTES} bytes"
+            raise UserError(f"vocabulary_size is {self.size}; it must be at least {least}")
+
+    @property
+    def tokens(self) -> str:
+        """What they are called: "words", "BPE tokens", "characters"."""
+        return f"{NAMES[self.kind]}s"
+
+
+WORDS = Tokenization()
+
+
+class Splitter(Protocol):
+    """How text falls into tokens, and tokens become text again."""
+
+    @property
+    def tokenization(self) -> Tokenization:
+        """The choice that this is an instance of."""
+
+    def split(self, text: str) -> list[str]:
+        """The tokens of one text, as they stand in it, known or not."""
+
+    def split_all(self, texts: Sequence[str]) -> list[list[str]]:
+        """The tokens of every text."""
+
+    def join(self, tokens: Sequence[str]) -> str:
+        """The text of `tokens` as people write it."""
+
+    def n_bytes(self, token: str) -> int:
+        """What it takes to spell a token that the vocabulary lacks, its end included if that must be told."""
+
+
+class Words:
+    """NLTK's words. White space is no token, and a word's end is part of its spelling."""
+
+    tokenization = Tokenization("word")
+
+    def split(self, text: str) -> list[str]:
+        return tokenize(text)
+
+    def split_all(self, texts: Sequence[str]) -> list[list[str]]:
+        return tokenize_all(texts)
+
+    def join(self, tokens: Sequence[str]) -> str:
+        return detokenize(tokens)
+
+    def n_bytes(self, token: str) -> int:
+        return len(token.encode()) + 1
+
+
+class Characters:
+    """Unicode characters, white space among them: before a text, too, as between the lines of a longer one."""
+
+    tokenization = Tokenization("character")
+
+    def split(self, text: str) -> list[str]:
+        return list(_with_space(text))
+
+    def split_all(self, texts: Sequence[str]) -> list[list[str]]:
+        return [self.split(text) for text in texts]
+
+    def join(self, tokens: Sequence[str]) -> str:
+        return "".join(tokens).removeprefix(" ")
+
+    def n_bytes(self, token: str) -> int:
+        return len(token.encode())
+
+
+class Subwords:
+    """Byte-pair encoding (Sennrich et al. 2016) over the bytes of UTF-8: any text is made of tokens that are known.
+
+    Tokens are text with the space before it. Where one ends inside a character, its bytes that make none stand as lone
+    surrogates (Python's "surrogateescape"), so that tokens are what they are made of and no two look the same.
+    """
+
+    # Across these no token may reach: a word with the space before it, signs that stand on a letter included; figures;
+    # what else is no space; spaces. At most 64 of them, for learning takes the square of what stands without a space.
+    PIECES = (
+        r"['’](?i:[sdmt]|ll|ve|re)(?![\p{L}\p{M}])"
+        r"| ?[\p{L}\p{M}]{1,64}| ?\p{N}{1,64}| ?[^\s\p{L}\p{M}\p{N}]{1,64}|\s{1,64}(?!\S)|\s{1,64}"
+    )
+
+    def __init__(self, size: int, merges: Sequence[tuple[str, str]]) -> None:
+        """`merges` in the order in which they were learned, in the alphabet of GPT-2, a character a byte; ValueError if
+        one joins what none before it has made."""
+        from tokenizers import Tokenizer as Library
+        from tokenizers import models
+
+        self.size, self.merges, self.tokenization = size, list(merges), Tokenization("bpe", size)
+        ids = {character: number for number, character in enumerate(sorted(byte_alphabet()))}
+        for left, right in self.merges:
+            if left not in ids or right not in ids:
+                raise ValueError(f"a merge joins {left!r} and {right!r}, which are no tokens before it")
+            ids.setdefault(left + right, len(ids))
+        if len(SPECIAL) + len(ids) > size:
+            raise ValueError(f"{len(SPECIAL) + len(ids)} tokens in a vocabulary of {size}")
+        byte = {character: value for value, character in enumerate(byte_alphabet())}
+        self.words = [_as_text(bytes(byte[character] for character in token)) for token in ids]
+        self._library = Library(models.BPE(ids, self.merges))
+        self._library.pre_tokenizer = self._pieces()
+
+    @classmethod
+    def train(cls, texts: Sequence[str], size: int) -> Subwords:
+        """Learn the pairs that `texts`, each read once, have most often, until there are `size` tokens with <pad> and
+        <unk>, or no pair stands there LEAST times."""
+        from tokenizers import Tokenizer as Library
+        from tokenizers import models, trainers
+
+        library = Library(models.BPE())
+        library.pre_tokenizer = cls._pieces()
+        most = N_BYTES + sum(len(_with_space(text).encode()) for text in texts)  # the library reserves memory for all
+        trainer = trainers.BpeTrainer(
+            vocab_size=min(size - len(SPECIAL), most),
+            min_frequency=LEAST,
+            initial_alphabet=byte_alphabet(),
+            show_progress=False,
+        )
+        library.train_from_iterator([_with_space(text) for text in dict.fromkeys(texts)], trainer)
+        merges = json.loads(library.to_str())["model"]["merges"]
+        return cls(size, [(left, right) for left, right in merges])
+
+    @classmethod
+    def _pieces(cls) -> Any:
+        from tokenizers import Regex, pre_tokenizers
+
+        cut = pre_tokenizers.Split(Regex(cls.PIECES), "isolated")
+        return pre_tokenizers.Sequence([cut, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+
+    def split(self, text: str) -> list[str]:
+        return self.split_all([text])[0]
+
+    def split_all(self, texts: Sequence[str]) -> list[list[str]]:
+        texts = [_with_space(text).encode().decode() for text in texts]  # half a character is a UnicodeError
+        found = self._library.encode_batch(texts)
+        return [[self.words[i] for i in one.ids] for one in found]
+
+    def join(self, tokens: Sequence[str]) -> str:
+        return "".join(tokens).encode(errors="surrogateescape").decode(errors="replace").removeprefix(" ")
+
+    def n_bytes(self, token: str) -> int:
+        raise ValueError(f"no token is unknown here, {token!r} neither")
+
+
+def byte_alphabet() -> list[str]:
+    """The character that stands for each byte in the merges of GPT-2 (Radford et al. 2019) and since: itself where it
+    can be seen, and from U+0100 on the others."""
+    seen = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(N_BYTES) if byte not in seen]
+    return [chr(byte if byte in seen else N_BYTES + others.index(byte)) for byte in range(N_BYTES)]
+
+
+def _as_text(data: bytes) -> str:
+    return data.decode(errors="surrogateescape")
+
+
+def _with_space(text: str) -> str:
+    """A text as it stands after another; nothing if it is blank."""
+    text = normalized(text)  # as for words, lines of files are; what a person types may not be
+    return " " + text if text.strip() else ""
+
+
+class Tokenizer:
+    """A vocabulary, and how text falls into its tokens."""
+
+    def __init__(self, words: Sequence[str], splitter: Splitter | None = None) -> None:
+        """`words` is the text of every token, id -> token, beginning with <pad> and <unk>, without repetitions;
+        without a `splitter` they are words."""
+        self.words, self.splitter = list(words), splitter or Words()
         self._ids = {word: i for i, word in enumerate(self.words)}
         if self.words[:2] != SPECIAL or len(self._ids) < len(self.words):
             raise ValueError("a vocabulary begins with <pad> and <unk> and holds every word once")
 
     @classmethod
-    def build(cls, *files: Sequence[str]) -> Tokenizer:
-        """The vocabulary of all words in the texts of `files`: each argument holds the texts of one file."""
-        found = {word for texts in files for words in tokenize_all(texts) for word in words}
-        return cls(SPECIAL + sorted(found.difference(SPECIAL)))
+    def build(cls, *files: Sequence[str], tokenization: Tokenization = WORDS) -> Tokenizer:
+        """The tokenizer of the training texts: each of `files` holds the texts of one file.
+
+        Words and characters are all that stand there, in sorted order; subwords are learned from them.
+        """
+        if tokenization.kind == "bpe":
+            subwords = Subwords.train([text for texts in files for text in texts], tokenization.size or BPE_SIZE)
+            return cls(SPECIAL + subwords.words, subwords)
+        splitter: Splitter = Words() if tokenization.kind == "word" else Characters()
+        found = {token for texts in files for tokens in splitter.split_all(texts) for token in tokens}
+        return cls(SPECIAL + sorted(found.difference(SPECIAL)), splitter)
 
     def __len__(self) -> int:
         return len(self.words)
 
-    def ids(self, words: Iterable[str]) -> list[int]:
-        """Ids of words; a word that the vocabulary lacks is <unk>."""
-        return [self._ids.get(word, UNK) for word in words]
+    @property
+    def tokenization(self) -> Tokenization:
+        return self.splitter.tokenization
+
+    def ids(self, tokens: Iterable[str]) -> list[int]:
+        """Ids of tokens; one that the vocabulary lacks is <unk>."""
+        return [self._ids.get(token, UNK) for token in tokens]
 
     def encode(self, text: str) -> list[int]:
         """Ids of one text. For many texts use `encode_all`."""
-        return self.ids(tokenize(text))
+        return self.ids(self.splitter.split(text))
 
     def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of every text, through the cache of `tokenize_all`."""
-        return [self.ids(words) for words in tokenize_all(texts)]
+        """Ids of every text; those of words through the cache of `tokenize_all`."""
+        return [self.ids(tokens) for tokens in self.splitter.split_all(texts)]
 
     def unknown(self, text: str) -> list[str]:
-        """The words of `text` that the vocabulary lacks, in order: what each <unk> in its ids stands for."""
-        return [word for word in tokenize(text) if self.ids([word]) == [UNK]]
+        """The tokens of `text` that the vocabulary lacks, in order: what each <unk> in its ids stands for."""
+        return [token for token in self.splitter.split(text) if self.ids([token]) == [UNK]]
 
     def tokens(self, ids: Iterable[int], unknown: Iterable[str] = ()) -> list[str]:
-        """The words of `ids`; <pad> is left out, and the first <unk>s are the words `unknown`, marked: "gizmo?"."""
+        """The tokens of `ids`; <pad> is left out, and the first <unk>s are the tokens `unknown`, marked: "gizmo?"."""
         own = iter(unknown)
         found = ((i, next(own, None) if i == UNK else None) for i in ids if i != PAD)
-        return [self.words[i] if word is None else f"{word}?" for i, word in found]
+        return [self.words[i] if token is None else f"{token}?" for i, token in found]
 
     def decode(self, ids: Iterable[int], unknown: Iterable[str] = ()) -> str:
         """The text of `ids` as people write it; <pad> and <unk> as in `tokens`."""
-        return detokenize(self.tokens(ids, unknown))
+        return self.splitter.join(self.tokens(ids, unknown))
 
-    def save(self, path: Path | str) -> None:
-        """Write the vocabulary as JSON."""
-        write_json(path, {"words": self.words})
+    def to_json(self) -> dict[str, Any]:
+        """All of it, for a file of JSON."""
+        if isinstance(self.splitter, Subwords):
+            state: State = SubwordState(size=self.splitter.size, merges=self.splitter.merges)
+        else:
+            state = (WordState if self.tokenization.kind == "word" else CharacterState)(words=self.words)
+        found: dict[str, Any] = msgspec.to_builtins(state)
+        return found
 
     @classmethod
-    def load(cls, path: Path | str) -> Tokenizer:
-        """The vocabulary that `save` wrote; UserError when the file is missing or damaged."""
-        content = read_json(path)
-        words = content.get("words") if isinstance(content, dict) else None
+    def from_json(cls, content: object) -> Tokenizer:
+        """The tokenizer of `to_json`; ValueError where `content` is anything else."""
         try:
-            if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
-                raise ValueError("no list of words")
-            return cls(words)
-        except ValueError as error:
-            raise UserError(f"{path}: not a vocabulary ({error}); train the model again") from error
+            state = msgspec.convert(content, State)
+            if isinstance(state, SubwordState):
+                subwords = Subwords(state.size, state.merges)
+                return cls(SPECIAL + subwords.words, subwords)
+            if isinstance(state, CharacterState) and any(len(word) != 1 for word in state.words[2:]):
+                raise ValueError("a character is one, and no more")
+            return cls(state.words, Words() if isinstance(state, WordState) else Characters())
+        except (msgspec.ValidationError, UserError) as error:
+            raise ValueError(str(error)) from error
+
+
+class WordState(msgspec.Struct, frozen=True, tag_field="kind", tag="word", forbid_unknown_fields=True):
+    """A vocabulary of words as JSON."""
+
+    words: list[str]
+
+
+class CharacterState(msgspec.Struct, frozen=True, tag_field="kind", tag="character", forbid_unknown_fields=True):
+    """A vocabulary of characters as JSON."""
+
+    words: list[str]
+
+
+class SubwordState(msgspec.Struct, frozen=True, tag_field="kind", tag="bpe", forbid_unknown_fields=True):
+    """Byte-pair encoding as JSON: the size that was asked for, and the merges, from which the vocabulary follows."""
+
+    size: int
+    merges: list[tuple[str, str]]
+
+
+State = WordState | CharacterState | SubwordState

@@ -22,7 +22,10 @@ class SpelledEmbedding(nn.Module):
         super().__init__()
         self.words = nn.Embedding(len(words), n_embd)
         self.spellings = nn.Embedding(n_rows, n_embd)
-        grams = [[zlib.crc32(gram.encode()) % n_rows for gram in character_ngrams(word)] for word in words]
+        grams = [
+            [zlib.crc32(gram.encode(errors="surrogateescape")) % n_rows for gram in character_ngrams(word)]
+            for word in words
+        ]
         counts = torch.tensor([len(word) for word in grams])
         scales = counts.clamp(min=1).rsqrt().repeat_interleave(counts)
         self.grams: Tensor

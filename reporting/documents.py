@@ -8,7 +8,7 @@ from reporting import tables
 from reporting.page import COMPARABLE, in_short, training_minutes
 from reporting.table import in_markdown, markdown_tables
 from reporting.wording import duration
-from studies.results import AblationResults, MeasureResults, ReportResults
+from studies.results import AblationResults, MeasureResults, ReportResults, TokenizersResults
 from studies.study import POSITIONS
 
 # In a document; the commands write what stands between them.
@@ -72,6 +72,21 @@ def fill_measurement(path: Path, results: MeasureResults) -> None:
     write_between_marks(path, MEASURE_MARK, "\n".join(lines))
 
 
+def tokenizers_mark(validation: bool) -> str:
+    """The mark in a document for the results of the tokenizers command: on the test set, or by validation."""
+    return "tokenizers-validation" if validation else "tokenizers"
+
+
+def fill_tokenizers(path: Path, results: TokenizersResults) -> None:
+    """Put the results of the tokenizers command between their marks in a document."""
+    lines = [
+        *markdown_tables(tables.tables_of_tokenizers(results)),
+        f"From `{results.command_line}`, which writes this section: {provenance(results)}. "
+        f"SHA-256 of the data files: {results.data.fingerprint[:16]}.",
+    ]
+    write_between_marks(path, tokenizers_mark(results.validation), "\n".join(lines))
+
+
 def log_ablation(path: Path, results: AblationResults) -> None:
     """Add the results of the ablation command to a log, under today's date."""
     n, tasks = results.n_changes, dict.fromkeys(row.task for row in results.rows)
@@ -86,6 +101,9 @@ def log_ablation(path: Path, results: AblationResults) -> None:
     append_text(path, "\n".join(lines + markdown_tables(tables.tables_of_ablation(results))))
 
 
-def provenance(results: ReportResults | AblationResults | MeasureResults) -> str:
-    """The seeds of a command's results, and the commit and machine that made them."""
-    return f"seeds {', '.join(map(str, results.seeds))}; {tables.computed_on(results.machines)}"
+def provenance(results: ReportResults | AblationResults | MeasureResults | TokenizersResults) -> str:
+    """The seeds of a command's results, and the commit and machine that made them; and the tokens, if no words."""
+    kind = ""
+    if isinstance(results, ReportResults) and results.tokenizer != "word":
+        kind = f"{tables.token_of(results)}s; "
+    return f"{kind}seeds {', '.join(map(str, results.seeds))}; {tables.computed_on(results.machines)}"

@@ -191,7 +191,7 @@ def methods(results: ReportResults) -> Section:
             "rows",
             f"{data.rows.train:,} training, {data.rows.test:,} test; {', '.join(data.class_names)}",
         ],
-        ["tokens", "; ".join(f"{name} {n:,}" for name, n in data.tokens.items())],
+        [token_row(results), "; ".join(f"{name} {n:,}" for name, n in data.tokens.items())],
         ["seeds", f"{seeds}: initialisation, order and dropout vary together, the same for every variant"],
         [
             "runs",
@@ -213,6 +213,10 @@ def methods(results: ReportResults) -> Section:
         "is started again.",
     ]
     return Section("How this was made", paragraphs, [Table("What was run", words("", ""), rows)])
+
+
+def token_row(results: ReportResults) -> str:
+    return "tokens" if results.tokenizer == "word" else f"{tables.token_of(results)}s"
 
 
 def training_minutes(results: ReportResults) -> str:
@@ -272,9 +276,11 @@ def markdown(results: ReportResults, sections: Sequence[Section]) -> str:
 
 
 def on_data(results: ReportResults) -> str:
-    """What a command needs, to be run on the same data."""
+    """What a command needs, to be run on the same data, cut into the same tokens."""
     directory = results.data.directory
-    return "" if directory == "speechesdataset" else f" --data-dir {shlex.quote(directory)}"
+    where = "" if directory == "speechesdataset" else f" --data-dir {shlex.quote(directory)}"
+    size = f" --vocabulary-size {results.vocabulary_size}" if results.tokenizer == "bpe" else ""
+    return where + ("" if results.tokenizer == "word" else f" --tokenizer {results.tokenizer}{size}")
 
 
 def quick_warning(results: ReportResults) -> str:

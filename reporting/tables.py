@@ -1,6 +1,6 @@
 """Results of part 3 and of the report command as tables, the same for terminal, Markdown and page."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from statistics import geometric_mean
 
 from dataset import TOGETHER
@@ -16,16 +16,22 @@ from studies.results import (
     Kind,
     MeasuredRow,
     MeasureResults,
+    Part1Results,
+    Part2Results,
+    TokenizersResults,
+    Tokens,
     accuracies,
     last_perplexities,
     perplexities,
 )
 from studies.study import NAMES, POSITIONS, STEEP, STEEPER
+from tokenizer import NAMES as NAMES_OF_TOKENS
 from training.recipe import Task
 from training.records import Group, GroupAccuracy, LanguageScores, Machine
 
 GROUPS: tuple[Group, ...] = ("all", "seen", "unseen")
 MOST_PARTS = 6  # of a claim, that stand in the open
+WITHOUT_UNKNOWN, BITS = "perplexity without <unk>", "bits per byte"
 
 
 def commit(machine: Machine) -> str:
@@ -63,6 +69,40 @@ def mixture(machines: Sequence[Machine]) -> str:
     return (
         f"A mixture: these runs come from different {' and '.join(differing)}, which change results like a seed does."
     )
+
+
+def token_of(results: Part1Results | Part2Results | Exploration) -> str:
+    """What the models of a command read one of at a time."""
+    return NAMES_OF_TOKENS[results.tokenizer]
+
+
+def vocabulary(results: Part1Results | Part2Results | Exploration) -> str:
+    """How many tokens of which kind the models know."""
+    return f"{results.vocabulary_size:,} {token_of(results)}s"
+
+
+def measures_of(results: Part2Results | Exploration) -> dict[str, Callable[[LanguageScores], float | None]]:
+    """What is said of how a text was predicted, what compares best first. No subword is unknown."""
+    measures: dict[str, Callable[[LanguageScores], float | None]] = {
+        "perplexity": lambda scores: scores.perplexity,
+        WITHOUT_UNKNOWN: lambda scores: scores.perplexity_without_unk,
+        BITS: lambda scores: scores.bits_per_byte,
+    }
+    if results.tokenizer == "bpe":
+        del measures[WITHOUT_UNKNOWN]
+    return measures if results.tokenizer == "word" else {BITS: measures[BITS], **measures}
+
+
+def unknown_spelt(results: Part2Results | Exploration) -> str:
+    """What bits per byte pay for an unknown token, "" where none is."""
+    what = {"word": "an unknown word and for its end", "character": "an unknown character"}.get(results.tokenizer)
+    return f"8 bits for each byte of {what}" if what else ""
+
+
+def by_token(results: Part2Results | Exploration) -> str:
+    """What must be said of a perplexity that is not by word."""
+    name = token_of(results)
+    return "" if name == "word" else f" Perplexity is by {name}; those by word do not compare, and bits per byte do."
 
 
 def rate(group: GroupAccuracy) -> str | None:
@@ -129,10 +169,10 @@ def decoders(results: Exploration) -> Table:
         ]
         if all(changes):
             rows.append(["   against learned", *(effect(found[0].estimate, "ratio") for found in changes)])
-    for key, name in NGRAM_NAMES.items():
-        rows.append([name, None, *(number(results.ngram_scores[key][text].perplexity) for text in texts[1:])])
+    for key, scores in results.ngram_scores.items():
+        rows.append([NGRAM_NAMES[key], None, *(number(scores[text].perplexity) for text in texts[1:])])
     note = f"{sentence(results.labels['decoder'])} Last iteration; every token scored once; {of_seeds(results.seeds)}."
-    note += which_texts(results)
+    note += which_texts(results) + by_token(results)
     return Table("Perplexity by position method", words("decoder") + numbers(*texts), rows, note)
 
 
@@ -194,7 +234,7 @@ def lengths(results: Exploration, text: str | None = None) -> Table:
         f"{results.block_size} tokens. Side by side, the first tokens of a window have little context, and a longer "
         "window has fewer of them; sliding by half its length, it scores none of them after the first. "
         f"'{results.block_size - 1} tokens': every layer attends to no more of the past than in training, so what "
-        "changes there is not extrapolation."
+        "changes there is not extrapolation." + by_token(results)
     )
     columns = words("decoder", "protocol", "attends to") + numbers(*(f"{size} tokens" for size in sizes))
     return Table(title, columns, rows, note)
@@ -250,7 +290,7 @@ def table1(results: Exploration) -> Table:
     columns = numbers("epoch", "train loss", "train accuracy %", "test accuracy %")
     columns += numbers(*(f"published {name}" for name in ("loss", "train %", "test %")))
     note = f"{of_seeds(results.seeds).capitalize()}; {runs[0].n_parameters:,} parameters at a vocabulary "
-    note += f"of {results.vocabulary_size:,} words (published: {PUBLISHED['n_parameters']['classifier']:,} at 5,755)."
+    note += f"of {vocabulary(results)} (published: {PUBLISHED['n_parameters']['classifier']:,} at 5,755)."
     return Table("Table 1: the classifier by epoch", columns, rows, note)
 
 
@@ -275,7 +315,8 @@ def table2(results: Exploration) -> Table:
     """Perplexity by iteration at the report's width."""
     runs = results.decoder["learned"]
     iterations = [row.iteration for row in runs[0].iterations]
-    published = PUBLISHED["perplexity"][256] if iterations == [100, 200, 300, 400, 500] else {}
+    as_published = iterations == [100, 200, 300, 400, 500] and results.tokenizer == "word"
+    published = PUBLISHED["perplexity"][256] if as_published else {}
     rows: list[list[str | None]] = []
     for text in ("train", *results.test_names):
         found = [spread([run.iterations[i].perplexity[text] for run in runs]) for i in range(len(iterations))]
@@ -283,7 +324,8 @@ def table2(results: Exploration) -> Table:
         if text in published:
             rows.append(["   published", *(number(value) for value in published[text])])
     note = f"{runs[0].protocol.capitalize()}; {runs[0].n_parameters:,} parameters at a vocabulary of "
-    note += f"{results.vocabulary_size:,} words (published: {PUBLISHED['n_parameters']['decoder 256']:,} at 5,755)."
+    note += f"{vocabulary(results)} (published: {PUBLISHED['n_parameters']['decoder 256']:,} at 5,755)."
+    note += by_token(results)
     title = f"Table 2: perplexity by iteration, hidden size {runs[0].ff_dim}"
     return Table(title, words("text") + numbers(*map(str, iterations)), rows, note)
 
@@ -294,9 +336,8 @@ def table3(results: Exploration) -> Table:
     rows: list[list[str | None]] = []
     for text in ("train", *results.test_names):
         (found,) = results.find(task="decoder", variant=wide, base=narrow, measure="perplexity", text=text)
-        published = [
-            PUBLISHED["perplexity"][size][text][-1] for size in (100, 256) if text in PUBLISHED["perplexity"][size]
-        ]
+        known = [PUBLISHED["perplexity"][size] for size in (100, 256) if results.tokenizer == "word"]
+        published = [by_text[text][-1] for by_text in known if text in by_text]
         rows.append(
             [
                 text,
@@ -308,30 +349,31 @@ def table3(results: Exploration) -> Table:
     columns = words("text")
     columns += numbers("hidden size 100", "hidden size 256", "change", "published, 100", "published change")
     note = f"Last iteration; at width 100 {results.decoder[narrow][0].n_parameters:,} parameters "
-    note += f"(published: {PUBLISHED['n_parameters']['decoder 100']:,} at 5,755 words)."
+    note += f"(published: {PUBLISHED['n_parameters']['decoder 100']:,} at 5,755 words)." + by_token(results)
     return Table("Table 3: perplexity at hidden size 100", columns, rows, note)
 
 
 def table_of_texts(results: Exploration) -> Table:
-    """The decoder beside the n-gram models, in more than one measure: three lines a text."""
+    """The decoder beside the n-gram models, in more than one measure: a line a model for each text."""
+    measures, spelling = measures_of(results), unknown_spelt(results)
 
     def cells(scores: Sequence[LanguageScores]) -> list[str | None]:
-        return [
-            spread([one.perplexity for one in scores]),
-            spread(known) if (known := defined(one.perplexity_without_unk for one in scores)) else None,
-            spread([one.bits_per_byte for one in scores], 3),
-        ]
+        known = {name: defined(map(measure, scores)) for name, measure in measures.items()}
+        return [spread(own, 3 if name == BITS else 1) if own else None for name, own in known.items()]
 
     rows: list[list[str | None]] = []
     for text in results.test_names:
-        unknown = number(results.ngram_scores["ngram"][text].unk_rate, 2)
-        rows.append([f"{text}, decoder", *cells([run.scores[text] for run in results.decoder["learned"]]), unknown])
-        for key, name in NGRAM_NAMES.items():
-            rows.append([f"   {name}", *cells([results.ngram_scores[key][text]]), None])
-    columns = words("text") + numbers("perplexity", "without <unk>", "bits per byte", "<unk>, % of tokens")
-    note = "Trigram: interpolated Kneser-Ney on the same training text and vocabulary, and "
-    note += "the same with our recipe's estimate of <unk>. Bits per byte: with 8 bits for each byte of an unknown "
-    note += "word and for its end."
+        rate = number(results.ngram_scores["ngram"][text].unk_rate, 2)
+        rows.append([f"{text}, decoder", *cells([run.scores[text] for run in results.decoder["learned"]]), rate])
+        for key, scores in results.ngram_scores.items():
+            rows.append([f"   {NGRAM_NAMES[key]}", *cells([scores[text]]), None])
+    columns = words("text") + numbers(*(name.removeprefix("perplexity ") for name in measures), "<unk>, % of tokens")
+    note = "Trigram: interpolated Kneser-Ney on the same training text and vocabulary"
+    if spelling:
+        note += f", and the same with our recipe's estimate of <unk>. Bits per byte: with {spelling}"
+    else:  # nothing is unknown
+        columns, rows = columns[:-1], [row[:-1] for row in rows]
+    note += "." + by_token(results)
     return Table("Beside an n-gram model", columns, rows, note)
 
 
@@ -414,6 +456,61 @@ def tables_of_measurement(results: MeasureResults) -> list[Table]:
     )
     note = " ".join(filter(None, [note + "with 95% intervals.", mixture(results.machines)]))
     return [said, Table("How surprising is it?", columns, rows, note)]
+
+
+def tables_of_tokenizers(results: TokenizersResults) -> list[Table]:
+    """Words, subwords and characters beside each other, for each task that was run."""
+    found = results.rows
+    held_out = "what seed s holds out of the training files, fold s of five"
+    where = held_out if results.validation else "the test set"
+    how = f"{of_seeds(results.seeds).capitalize()}, {results.recipe} recipe, measured on {where}"
+    decoders = [decoders_by_tokens(found, how, mixture(results.machines))] if found[0].bits_per_byte else []
+    return decoders + ([classifiers_by_tokens(found, how)] if found[0].accuracy else [])
+
+
+def decoders_by_tokens(found: Sequence[Tokens], how: str, warning: str) -> Table:
+    """Bits per byte lead, and no perplexity stands here, for those of different tokens do not compare."""
+    rows = [
+        [
+            *named(row),
+            spread(row.bits_per_byte, 3),
+            effect(row.bits_ratio, "ratio") if row.bits_ratio else None,
+            spread(row.trigram, 3),
+            number(row.bytes_per_token, 2),
+        ]
+        for row in found
+    ]
+    columns = words("tokens (vocabulary)")
+    columns += numbers("block", "bits per byte", "against words", "trigram", "bytes a token")
+    note = (
+        "Bits for each byte of all texts together: the bytes are the same however a text is cut, so these compare, and "
+        "perplexities, which are by token, do not. Words pay 8 bits for each byte of one that is unknown and for its "
+        "end, and nothing for the white space between them, which subwords and characters must predict, too. "
+        f"Trigram: Kneser-Ney over the same tokens, told what unknown ones are like. {how}; changes with 95% intervals."
+    )
+    return Table("How surprising is it?", columns, rows, " ".join(filter(None, [note, warning])))
+
+
+def classifiers_by_tokens(found: Sequence[Tokens], how: str) -> Table:
+    """Accuracy by kind of tokens."""
+    rows = [
+        [
+            *named(row),
+            spread(row.accuracy),
+            effect(row.accuracy_difference, "points", bare=True) if row.accuracy_difference else None,
+            number(row.cut),
+        ]
+        for row in found
+    ]
+    columns = words("tokens (vocabulary)")
+    columns += numbers("block", "accuracy, %", "against words, points", "training rows cut, %")
+    note = f"{how}; differences in points, with 95% intervals. A row longer than the block, in tokens, is cut."
+    return Table("Who said it?", columns, rows, note)
+
+
+def named(row: Tokens) -> list[str]:
+    """The first cells of a row: tokens, how many there are, how many are read at once."""
+    return [f"{NAMES_OF_TOKENS[row.kind]}s ({row.vocabulary_size:,})", str(row.block_size)]
 
 
 def in_a_sentence(results: MeasureResults) -> list[str]:

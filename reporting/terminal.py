@@ -1,6 +1,7 @@
 """Runs to the tables and sentences that the terminal shows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dataset import About
@@ -9,9 +10,16 @@ from reporting.table import Item, Table, effect, number, numbers, terminal_text,
 from reporting.wording import duration
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES
 from studies.recipes import RECIPES
-from studies.results import AblationResults, MeasureResults, Part1Results, Part2Results, Part3Results
+from studies.results import (
+    AblationResults,
+    MeasureResults,
+    Part1Results,
+    Part2Results,
+    Part3Results,
+    TokenizersResults,
+)
 from training.machine import distinct_machines
-from training.records import DecoderRun, LanguageScores, Scores
+from training.records import DecoderRun, Scores
 
 
 def data_line(about: About, n_names: int = 5) -> str:
@@ -43,7 +51,8 @@ def part1_text(results: Part1Results, audit: str) -> str:
             "training may succeed."
         )
     if n_cut.train or n_cut.test:
-        lines.append(f"Cut at {block} tokens: {n_cut.train:,} training and {n_cut.test:,} test rows.")
+        more = " A larger --block-size reads more of them." if results.tokenizer != "word" else ""
+        lines.append(f"Cut at {block} tokens: {n_cut.train:,} training and {n_cut.test:,} test rows.{more}")
     lines.append(_times(results.train_seconds, results.total_seconds))
     lines.append(f"Computed on: {tables.computed_on([results.machine])}.")
     return terminal_text(_epochs(results), _accuracies(results), _classes(results.scores), *lines)
@@ -55,13 +64,13 @@ def _times(training: float, total: float) -> str:
 
 
 def _epochs(results: Part1Results) -> Table:
-    title = f"Table 1: {results.n_parameters:,} parameters, vocabulary of {results.vocabulary_size:,} words, "
+    title = f"Table 1: {results.label}; {results.n_parameters:,} parameters, vocabulary of {tables.vocabulary(results)}"
     rows = [
         [str(row.epoch), number(row.train_loss, 4), *_cells([row.train_accuracy, row.test_accuracy])]
         for row in results.epochs
     ]
     columns = numbers("epoch", "train loss", "train accuracy %", "test accuracy %")
-    return Table(f"{title}seed {results.seed}", columns, rows)
+    return Table(f"{title}, seed {results.seed}", columns, rows)
 
 
 def _accuracies(results: Part1Results) -> Table:
@@ -85,29 +94,30 @@ def _classes(scores: Scores) -> Table:
 def part2_text(results: Part2Results) -> str:
     """Tables 2 and 3 of a decoder's runs with the n-gram baseline and the rates of <unk>."""
     names, models, machines = list(results.unk_rate), results.models, distinct_machines(results.models)
-    scored = {f"decoder, hidden size {model.ff_dim}": model.scores for model in models}
-    scored |= {name: results.ngram_scores[key] for key, name in NGRAM_NAMES.items()}
-    measures: dict[str, tuple[Callable[[LanguageScores], float | None], int]] = {  # and its decimals
-        "perplexity": (lambda scores: scores.perplexity, 2),
-        "perplexity without <unk>": (lambda scores: scores.perplexity_without_unk, 2),
-        "bits per byte": (lambda scores: scores.bits_per_byte, 3),
-    }
-    unknown = [["<unk>, % of tokens", *_cells([results.unk_rate[name] for name in names])]]
-    note = "every token of each file is scored once; bits per byte: 8 bits for each byte of an unknown word and its end"
+    read = "" if results.tokenizer == "word" else f", {tables.token_of(results)}s"
+    scored = {f"decoder, hidden size {model.ff_dim}{read}": model.scores for model in models}
+    scored |= {NGRAM_NAMES[key]: scores for key, scores in results.ngram_scores.items()}
+    shown = [
+        Table(
+            "",
+            words(title) + numbers(*names),
+            [
+                [model, *_cells([measure(scores[name]) for name in names], 3 if title == tables.BITS else 2)]
+                for model, scores in scored.items()
+            ],
+        )
+        for title, measure in tables.measures_of(results).items()
+    ]
+    note = "every token of each file is scored once"
+    if spelling := tables.unknown_spelt(results):
+        unknown = [["<unk>, % of tokens", *_cells([results.unk_rate[name] for name in names])]]
+        shown.append(Table("", words("text") + numbers(*names), unknown))
+        note += f"; bits per byte: {spelling}"
+    shown[-1] = replace(shown[-1], note=note)
     return terminal_text(
         *(_iterations(results, model, place) for place, model in enumerate(models, start=2)),
-        *(
-            Table(
-                "",
-                words(title) + numbers(*names),
-                [
-                    [model, *_cells([measure(scores[name]) for name in names], digits)]
-                    for model, scores in scored.items()
-                ],
-            )
-            for title, (measure, digits) in measures.items()
-        ),
-        Table("", words("text") + numbers(*names), unknown, note),
+        *shown,
+        *filter(None, [tables.by_token(results).strip()]),
         _times(sum(model.train_seconds for model in models), results.total_seconds),
         f"Computed on: {tables.computed_on(machines)}.",
         *filter(None, [tables.mixture(machines)]),
@@ -116,8 +126,8 @@ def part2_text(results: Part2Results) -> str:
 
 def _iterations(results: Part2Results, model: DecoderRun, place: int) -> Table:
     """A decoder's perplexity on each text as it trained."""
-    title = f"Table {place}: perplexity by iteration, hidden size {model.ff_dim}, {model.n_parameters:,} "
-    title += f"parameters, vocabulary of {results.vocabulary_size:,} words, seed {results.seed}; "
+    title = f"Table {place}: perplexity by iteration, {results.label}, hidden size {model.ff_dim}, "
+    title += f"{model.n_parameters:,} parameters, vocabulary of {tables.vocabulary(results)}, seed {results.seed}; "
     found = model.iterations
     rows = [[text, *_cells([row.perplexity[text] for row in found])] for text in ("train", *results.unk_rate)]
     columns = words("text") + numbers(*(str(row.iteration) for row in found))
@@ -150,12 +160,17 @@ def ablation_text(results: AblationResults) -> str:
     return terminal_text(*tables.tables_of_ablation(results), _minutes(results))
 
 
+def tokenizers_text(results: TokenizersResults) -> str:
+    """Words, subwords and characters beside each other."""
+    return terminal_text(*tables.tables_of_tokenizers(results), _minutes(results))
+
+
 def measure_text(results: MeasureResults) -> str:
     """Both recipes and their opponents."""
     return terminal_text(*tables.tables_of_measurement(results), *tables.in_a_sentence(results), _minutes(results))
 
 
-def _minutes(results: AblationResults | MeasureResults) -> str:
+def _minutes(results: AblationResults | MeasureResults | TokenizersResults) -> str:
     return f"It took {duration(results.total_seconds)}."
 
 

@@ -13,6 +13,8 @@ from studies.claims import REPORTS_RATE
 from studies.comparisons import defined
 from studies.results import Accuracies, Exploration, LengthPerplexity, Reading, overall, perplexities
 from studies.study import LENGTHS, NAMES, POSITIONS
+from tokenizer import NAMES as NAMES_OF_TOKENS
+from tokenizer import TokenKind
 from training.records import ClassifierRun, DecoderRun
 
 LEVELS = {"tfidf": "TF-IDF", "majority": "largest class"}  # baselines that Figure 1 has room for
@@ -44,8 +46,11 @@ def draw_classifier(
     utilities.confusion_figure(figures / "confusion.png", confusion, class_names, f"Test set, last epoch\n{label}")
 
 
-def draw_decoder(figures: Path, records: Sequence[DecoderRun], ngram: Mapping[str, float], label: str) -> None:
-    """Figures 4 and 5 and the loss by place in the window, of one run or of several seeds; `label` is the model."""
+def draw_decoder(
+    figures: Path, records: Sequence[DecoderRun], ngram: Mapping[str, float], label: str, kind: TokenKind
+) -> None:
+    """Figures 4 and 5 and the loss by place in the window, of one run or of several seeds; `label` is the model, which
+    reads tokens of this `kind`."""
     names, size = few(ngram), records[0].ff_dim
     iterations = [row.iteration for row in records[0].iterations]
     for number, title, shown in ((4, "training", ["train"]), (5, "test", names)):
@@ -65,7 +70,7 @@ def draw_decoder(figures: Path, records: Sequence[DecoderRun], ngram: Mapping[st
                 ],
             ),
             "iteration",
-            "perplexity",
+            perplexity_by(kind),
             f"Figure {number}: {title} perplexity of the decoder, hidden size {size}\n{label}",
             log_y=True,
         )
@@ -79,6 +84,11 @@ def draw_decoder(figures: Path, records: Sequence[DecoderRun], ngram: Mapping[st
         "mean loss (nats)",
         f"Loss by position in the window\n{label}",
     )
+
+
+def perplexity_by(kind: TokenKind) -> str:
+    """The name of an axis: perplexities by other tokens than words are no perplexities by word."""
+    return "perplexity" if kind == "word" else f"perplexity by {NAMES_OF_TOKENS[kind]}"
 
 
 def few(perplexities: Mapping[str, float], most: int = 5) -> list[str]:
@@ -120,7 +130,7 @@ def draw(results: Exploration, figures: Path) -> None:
                 for text in ("train", *texts)
             ],
             "iteration",
-            "perplexity",
+            perplexity_by(results.tokenizer),
             f"Figure 9: perplexity by position method\n{labels['decoder']}",
             log_y=True,
         )
@@ -149,7 +159,7 @@ def draw(results: Exploration, figures: Path) -> None:
                 for text in texts
             ],
             "iteration",
-            "perplexity",
+            perplexity_by(results.tokenizer),
             f"Figure 10: ALiBi trained at {block} tokens, read at other lengths\n{labels['decoder']}",
             log_y=True,
         )

@@ -34,7 +34,7 @@ def measure(seeds: Sequence[int], data: Data, place: Place, command: str, n_work
     decoders: dict[str, list[DecoderRun]] = {}
     for name in RECIPE_NAMES:
         recipes = RECIPES[name]
-        encoded = encode(data.corpus, recipes["classifier"].architecture.block_size)
+        encoded = encode(data.corpus, recipes["classifier"].architecture.block_size, data.tokenizer.tokenization)
         runs = [
             Run(f"{task}-{name}-seed{seed}", recipe, seed, brief=True)
             for task, recipe in recipes.items()

@@ -39,9 +39,12 @@ def baseline_predictions(data: Data) -> dict[str, torch.Tensor]:
 
 def language_baselines(data: Data) -> dict[str, TextScores]:
     """The scores on each test text of an interpolated Kneser-Ney trigram: "ngram", which knows of a word that training
-    lacks only that it is one of the vocabulary, and "ngram_unk", which is told how often such a word is <unk>."""
+    lacks only that it is one of the vocabulary, and "ngram_unk", which is told how often such a word is <unk>; over
+    subwords, of which none is, there is no such model."""
     stream, size = data.train_stream.ids, len(data.tokenizer)
-    bases = {"ngram": None, "ngram_unk": unseen_words(stream, size, data.words_of_rows())}
+    bases: dict[str, torch.Tensor | None] = {"ngram": None}
+    if data.tokenizer.tokenization.kind != "bpe":
+        bases["ngram_unk"] = unseen_words(stream, size, data.words_of_rows())
     models = {name: ngrams.KneserNey.fit(stream, size, base=base) for name, base in bases.items()}
     return {
         name: {

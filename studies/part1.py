@@ -29,9 +29,10 @@ def part1(recipe_name: str, recipe: Recipe, seed: int, data: Data, place: Place)
     results = Part1Results(
         command="part1",
         recipe=recipe_name,
-        label=label_of(recipe_name, recipe),
+        label=label_of(recipe_name, recipe, data.tokenizer.tokenization.tokens),
         **asdict(public(record)),
         vocabulary_size=len(data.tokenizer),
+        tokenizer=data.tokenizer.tokenization.kind,
         baselines=classifier_baselines(data),
         n_truncated=Truncated(train=data.train.n_truncated, test=data.test.n_truncated),
         block_size=recipe.architecture.block_size,

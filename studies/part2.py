@@ -41,9 +41,10 @@ def part2(
     results = Part2Results(
         command="part2",
         recipe=recipe_name,
-        label=label_of(recipe_name, recipe),
+        label=label_of(recipe_name, recipe, data.tokenizer.tokenization.tokens),
         seed=seed,
         vocabulary_size=len(data.tokenizer),
+        tokenizer=data.tokenizer.tokenization.kind,
         protocol=models[0].protocol,
         models=list(map(public, models)),
         baselines=perplexities(ngrams),
@@ -53,7 +54,7 @@ def part2(
     )
     write_json(place.out / "results.json", results)
     figures = place.out / "figures"
-    draw_decoder(figures, models[:1], results.baselines["ngram"], results.label)
+    draw_decoder(figures, models[:1], results.baselines["ngram"], results.label, results.tokenizer)
     trained = load_model(place.weights(runs[0]), "decoder")
     draw_attention(figures, trained, REPORT_SENTENCE, first_figure=6, label=results.label)
     return results

@@ -54,13 +54,15 @@ def explore(command: str, study: Study, data: Data, place: Place) -> Exploration
     for (kind, variant, _), run in runs.items():
         found[kind].setdefault(variant, []).append(public(records[run]))
     validation = {name: classifier_runs(own) for name, own in found["validation"].items()}
+    tokens = data.tokenizer.tokenization.tokens
     results = Exploration(
         command=command,
         recipe=study.recipe_name,
-        labels={one.task: label_of(study.recipe_name, one) for one in (study.classifier, study.decoder)},
+        labels={one.task: label_of(study.recipe_name, one, tokens) for one in (study.classifier, study.decoder)},
         seed=study.seeds[0],
         seeds=list(study.seeds),
         vocabulary_size=len(data.tokenizer),
+        tokenizer=data.tokenizer.tokenization.kind,
         class_names=data.corpus.class_names,
         test_names=list(data.test_streams),
         block_size=study.decoder.architecture.block_size,

@@ -94,9 +94,9 @@ def _word(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def label_of(name: str, recipe: Recipe) -> str:
+def label_of(name: str, recipe: Recipe, tokens: str = "words") -> str:
     """What a model is called where it is shown: the recipe that it started from, and each setting that is another, as
-    the command line calls it: "report recipe, positions alibi, dropout 0.2"."""
+    the command line calls it, and its tokens if they are no words: "report recipe, positions alibi, BPE tokens"."""
     own, duration = settings_of(RECIPES[name][recipe.task]), "epochs" if recipe.task == "classifier" else "iterations"
     changes = []
     for setting, value in settings_of(recipe).items():
@@ -104,4 +104,4 @@ def label_of(name: str, recipe: Recipe) -> str:
             shown = duration if setting == "duration" else setting.replace("_", "-")
             without = value is None or value is False
             changes.append(f"no {shown}" if without else shown if value is True else f"{shown} {value}")
-    return ", ".join([f"{name} recipe", *changes])
+    return ", ".join([f"{name} recipe", *changes, *([] if tokens == "words" else [tokens])])

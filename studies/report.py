@@ -89,7 +89,7 @@ def draw(results: ReportResults, study: Study, data: Data, place: Place) -> None
     figures, classifier, decoder, labels = place.out / "figures", results.classifier, results.decoder, results.labels
     ngram = perplexities(results.ngram_scores)["ngram"]
     draw_classifier(figures, classifier["learned"], results.baselines, results.class_names, labels["classifier"])
-    draw_decoder(figures, decoder["learned"], ngram, labels["decoder"])
+    draw_decoder(figures, decoder["learned"], ngram, labels["decoder"], results.tokenizer)
     draw_part3(results, figures)
     seed = next((n for n, run in enumerate(classifier["learned"]) if run.trained), 0)
     shown_runs: dict[Task, tuple[Mapping[str, Recipe], int, int]] = {

@@ -6,8 +6,10 @@ from typing import Literal
 
 import msgspec
 
+from dataset import About
 from evaluation.statistics import Estimate
 from studies.settings import Score
+from tokenizer import TokenKind
 from training.records import (
     ClassifierRun,
     DecoderRun,
@@ -48,19 +50,21 @@ class Part1Results(ClassifierRun, frozen=True, kw_only=True):
     recipe: str
     label: str  # the recipe, and what is changed in it
     vocabulary_size: int
+    tokenizer: TokenKind = "word"
     baselines: dict[str, Accuracies]
     n_truncated: Truncated
     block_size: int
     total_seconds: float
 
 
-class Part2Results(Results, frozen=True):
+class Part2Results(Results, frozen=True, kw_only=True):
     """Decoders and the n-gram models beside them; `baselines` holds the perplexities of `ngram_scores`."""
 
     recipe: str
     label: str  # the recipe, and what is changed in it
     seed: int
     vocabulary_size: int
+    tokenizer: TokenKind = "word"
     protocol: str
     models: list[DecoderRun]
     baselines: dict[str, dict[str, float]]
@@ -157,6 +161,7 @@ class Exploration(Results, frozen=True, kw_only=True):
     seed: int
     seeds: list[int]
     vocabulary_size: int
+    tokenizer: TokenKind = "word"
     class_names: list[str]
     test_names: list[str]
     block_size: int
@@ -282,6 +287,36 @@ class MeasureResults(Results, frozen=True):
     rows: list[MeasuredRow]
     classifier: dict[str, list[ClassifierRun]]  # by recipe, a run for each seed
     decoder: dict[str, list[DecoderRun]]
+    total_seconds: float
+
+
+# ------------------------------------------------------------------------------------------------------ tokenizers
+class Tokens(Record, frozen=True):
+    """What one kind of tokens reaches, by seed, in the tasks that were run, and how that differs from words in blocks
+    of the same size."""
+
+    kind: TokenKind
+    vocabulary_size: int
+    block_size: int
+    bytes_per_token: float  # of the training text
+    cut: float  # percent of the training rows that are longer than the block
+    accuracy: list[float]  # percent; none where no classifier was trained
+    bits_per_byte: list[float]  # of the decoder, over all texts together
+    trigram: list[float]  # bits per byte; one where there is one text for all seeds
+    accuracy_difference: Estimate | None = None
+    bits_ratio: Estimate | None = None
+
+
+class TokenizersResults(Results, frozen=True):
+    """One recipe with words, subwords and characters."""
+
+    command_line: str
+    recipe: str
+    validation: bool  # measured on what is held out of the training files
+    seeds: list[int]
+    machines: list[Machine]
+    data: About
+    rows: list[Tokens]
     total_seconds: float
 
 

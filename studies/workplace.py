@@ -13,6 +13,7 @@ from common.console import tell
 from common.files import Interrupted, UserError, write_json
 from dataset import Data, load_data
 from speechesdataset.build import ensure_data
+from tokenizer import WORDS, Tokenization
 from training.machine import machine
 from training.processes import first_process_first, pick_device, process
 from training.runs import Place, claim_place, open_place
@@ -29,6 +30,7 @@ def workplace(
     resume: bool | None,
     go_on: str,
     share: int = 1,
+    tokenization: Tokenization = WORDS,
 ) -> Iterator[tuple[Data, Place]]:
     """The data, in blocks of `block_size` tokens, one row in `share`, and the folder for the runs of a command.
 
@@ -42,7 +44,7 @@ def workplace(
     with first_process_first():
         ensure_data(data_dir)
         tell(f"reading {data_dir}")
-        data = load_data(data_dir, block_size, share=share)
+        data = load_data(data_dir, block_size, share, tokenization)
         plain["data"] = asdict(data.corpus.about())
         place = claim_place(out, where) if resume is None else open_place(out, where, plain, resume)
     if resume is None:

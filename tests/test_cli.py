@@ -217,6 +217,30 @@ def test_attention_draws_either_kind_of_model(home: Path) -> None:
         assert (outcome.code, outcome.err) == (0, "read 2 of 2 tokens, 1 unknown: zyzzyva?\n")
 
 
+def test_models_of_text_without_spaces_between_words(tmp_path: Path) -> None:
+    """With subwords or characters they learn what words cannot."""
+    own = ["人民希望和平", "老师喜欢学校"]
+    texts = [(number % 2, f"{own[number % 2]}。今天{number}大家。") for number in range(40)]
+    for name, rows in (("train_CLS.tsv", texts), ("test_CLS.tsv", texts[::3])):
+        (tmp_path / name).write_text("".join(f"{speaker}\t{text}\n" for speaker, text in rows), encoding="utf-8")
+    for name in ("train_LM.txt", "test_LM_甲.txt"):
+        (tmp_path / name).write_text("".join(f"{text}\n" for _, text in texts), encoding="utf-8")
+    where = [*SMALL[:4], "--block-size", "24", "--data-dir", "."]
+    for tokenizer, size in (("bpe", ["--vocabulary-size", "300"]), ("character", [])):
+        chosen = ["--tokenizer", tokenizer, *size, *where]
+        outcome = run(tmp_path, "part1", *chosen, "--epochs", "12", "--out", tokenizer)
+        assert (outcome.code, outcome.err) == (0, "")
+        results = json.loads((tmp_path / tokenizer / "results.json").read_text())
+        assert (results["tokenizer"], results["test"]["all"]["accuracy"]) == (tokenizer, 100)
+        said = run(tmp_path, "classify", texts[0][1], texts[1][1], "--model", f"{tokenizer}/classifier.safetensors")
+        assert [line.split("\t")[0] for line in said.out.splitlines()] == ["0", "1"]
+    outcome = run(tmp_path, "part2", *where, "--tokenizer", "bpe", "--iterations", "20", "--ff-dims", "16")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.index("bits per byte") < outcome.out.index("perplexity  decoder")
+    assert run(tmp_path, "generate", "人民").out.startswith("人民")
+    assert run(tmp_path, "attention", "人民 x", "--model", "runs/part2/decoder-ff16.safetensors").code == 0
+
+
 def test_generate_says_the_same_for_the_same_seed(home: Path) -> None:
     model = ("--model", "runs/part2/decoder-ff24.safetensors", "--n-tokens", 12)
     texts = [run(home, "generate", *prompt, *model) for prompt in (["We hope"], ["We hope"], [], ["hope", "--seed", 1])]
@@ -284,7 +308,10 @@ def refused(outcome: Outcome, complaint: str, code: int = 2) -> None:
         ("data biuld", "no command 'data biuld'; did you mean data build?"),
         ("part1 --epoch 3", "part1 has no --epoch; did you mean --epochs?"),
         ("part1 --alibi", "part1 has no --alibi; it belongs to part3; see python main.py part1 --help"),
-        ("part1 --seeds 3", "one seed, which --seed sets; part3, report, ablation, measure take --seeds"),
+        (
+            "part1 --seeds 3",
+            "one seed, which --seed sets; part3, report, compare, ablation, measure, tokenizers take --seeds",
+        ),
         ("data build --from x", "data build has no --from"),
         ("attention These virtues give", "the sentence needs quotes: python main.py attention 'These virtues give'"),
         ("part9", "part9"),

@@ -19,7 +19,7 @@ import dataset
 from common.files import UserError
 from dataset import Segment
 from speechesdataset.build import ensure_data
-from tokenizer import Tokenizer
+from tokenizer import PAD, UNK, Tokenization, Tokenizer
 
 TRAIN, TEST = "0\tWe work.\n1\tWe rest.\n0\tWe hope.\n", "1\tWe rest.\n0\tWe dream.\n"
 TEXTS = {"train_LM.txt": "We work.\nWe rest.\n", "test_LM_north.txt": "We dream.\n", "test_LM_south.txt": "We sleep.\n"}
@@ -665,3 +665,44 @@ def test_a_sample_is_every_nth_row_of_each_class_and_the_beginning_of_each_text(
     assert data.train_stream.n_bytes == 3 * 8
     assert dataset.load_data(folder, block_size=8, share=2).corpus == dataset.sample(corpus, 2)
     assert dataset.load_data(folder, block_size=8, share=1).corpus == corpus
+
+
+# ---------------------------------------------------------------------------------------------- subwords, characters
+
+
+@pytest.mark.parametrize("kind", ["bpe", "character"])
+def test_a_text_of_subwords_or_characters_is_whole(kind: Any, data_folder: Path) -> None:
+    """Every byte of a text is predicted, the line breaks as spaces; nothing of the tests is in the vocabulary."""
+    data = dataset.load_data(data_folder, block_size=12, tokenization=Tokenization(kind))
+    lines = data.corpus.train_text
+    assert data.tokenizer.decode(data.train_stream.ids.tolist()) == " ".join(lines)
+    assert data.train_stream.n_bytes == len(" ".join(lines).encode()) + 1
+    assert data.train_stream.n_unknown_bytes == 0
+    lengths = [len(data.tokenizer.encode(row.text)) for row in data.corpus.train]
+    assert data.train.lengths.tolist() == [min(12, length) for length in lengths]
+    assert data.train.n_truncated == sum(length > 12 for length in lengths)
+    assert " unheard" not in data.tokenizer.words  # of all test texts
+    assert PAD not in data.test_streams["obama"].ids
+    assert UNK not in data.test_streams["obama"].ids
+
+
+def test_the_bytes_of_unknown_characters_are_counted() -> None:
+    characters = Tokenizer.build(["ab c"], tokenization=Tokenization("character"))
+    stream = dataset.encode_stream(["a人b", "é"], characters)
+    assert stream.ids.tolist() == [2, 3, UNK, 4, 2, UNK]
+    assert (stream.n_unknown_bytes, stream.n_bytes) == (3 + 2, 9)
+
+
+def test_subwords_of_a_fold_are_learned_without_it(data_folder: Path) -> None:
+    data = dataset.load_data(data_folder, block_size=12, tokenization=Tokenization("bpe", 300))
+    split = dataset.validation_text(data, 1)
+    rows = [row.text for row in split.corpus.train]
+    learned = Tokenizer.build(rows, split.corpus.train_text, tokenization=Tokenization("bpe", 300))
+    assert split.tokenizer.to_json() == learned.to_json() != data.tokenizer.to_json()
+    assert dataset.validation_split(data, 1).tokenizer is data.tokenizer
+
+
+def test_no_subword_is_new_to_the_labelled_rows(data_folder: Path) -> None:
+    for kind in ("bpe", "character"):
+        data = dataset.load_data(data_folder, block_size=12, tokenization=Tokenization(kind))
+        assert data.words_of_rows().all() == (kind == "bpe")  # of characters <pad> and <unk> stand nowhere

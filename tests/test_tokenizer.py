@@ -4,10 +4,13 @@
 import hashlib
 import importlib.metadata
 import json
+import pickle
+import re
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -15,7 +18,7 @@ from hypothesis import strategies as st
 
 import tokenizer
 from common.files import UserError
-from tokenizer import PAD, UNK, Tokenizer, detokenize, lacks_spaces, tokenize, tokenize_all
+from tokenizer import PAD, UNK, Tokenization, Tokenizer, detokenize, lacks_spaces, tokenize, tokenize_all
 
 ROOT = Path(__file__).parent.parent
 
@@ -238,44 +241,144 @@ def test_ids_do_not_depend_on_the_process() -> None:
     assert runs[0] == runs[1] == "['<pad>', '<unk>', 'Z', 'a', 'b', 'c', 'd', 'y']\n"
 
 
-def test_save_and_load(tmp_path: Path) -> None:
-    path = tmp_path / "vocabulary.json"
-    Tokenizer.build(["señor, we’re"]).save(path)
+def test_words_travel_as_json() -> None:
     words = ["<pad>", "<unk>", ",", "re", "señor", "we", "’"]
-    assert json.loads(path.read_text(encoding="utf-8")) == {"words": words}
-    loaded = Tokenizer.load(path)
-    assert loaded.words == words
+    vocabulary = Tokenizer.build(["señor, we’re"])
+    assert vocabulary.to_json() == {"kind": "word", "words": words}
+    loaded = through_json(vocabulary)
+    assert (loaded.words, loaded.tokenization) == (words, Tokenization("word"))
     assert loaded.encode("we señor nobody") == [5, 4, UNK]
+
+
+def test_characters() -> None:
+    characters = Tokenizer.build(["abba", "c"], ["a b"], tokenization=Tokenization("character"))
+    assert characters.words == ["<pad>", "<unk>", " ", "a", "b", "c"]
+    assert characters.encode("bad") == [2, 4, 3, UNK]  # white space stands before a text as between two
+    assert characters.decode([PAD, 2, 4, UNK, 3, 2, 2]) == "b<unk>a  "
+    assert characters.encode_all(["", " \t", "a"]) == [[], [], [2, 3]]
+    assert [characters.splitter.n_bytes(one) for one in ("d", "é", "人")] == [1, 2, 3]
+    loaded = through_json(characters)
+    assert (loaded.words, loaded.tokenization) == (characters.words, Tokenization("character"))
+    assert loaded.encode("bad") == [2, 4, 3, UNK]
+
+
+SPEECH = ["We hope, we'll hope.", "The hope of America’s workers: 90 hopes", "हिन्दी में आशा", "人民希望，人民"] * 5
+
+
+@pytest.fixture(scope="module")
+def subwords() -> Tokenizer:
+    texts = [f"{text} {number}" for number, text in enumerate(SPEECH)]
+    return Tokenizer.build(texts[:7], texts[7:], tokenization=Tokenization("bpe", 300))
+
+
+def test_subwords_are_learned_most_frequent_first(subwords: Tokenizer) -> None:
+    """Of "aab" the pair "aa" stands in most texts, then "ab" with the space before it."""
+    texts = ["aa", "aa ab", "aab", "aa c", "aa d", "aa e", "ab f", "ab g", "ab h", "ab i", "c c c"]
+    learned = Tokenizer.build(texts, tokenization=Tokenization("bpe", 300))
+    assert learned.words[:2] == ["<pad>", "<unk>"]
+    assert learned.words[258:] == [" a", " aa", " ab"]  # " c" stands there four times, too few
+    assert [learned.words[i] for i in learned.encode("aab aa c")] == [" aa", "b", " aa", " ", "c"]
+    assert len(Tokenizer.build(texts, tokenization=Tokenization("bpe", 260))) == 260
+    again = Tokenizer.build(texts * 3, texts, tokenization=Tokenization("bpe", 300))
+    assert again.words == learned.words  # a text that stands in two files is read once
+    assert len(subwords) > 260
+
+
+@given(st.text(max_size=40))
+def test_any_text_is_made_of_subwords(subwords: Tokenizer, text: str) -> None:
+    ids = subwords.encode(text)
+    assert PAD not in ids
+    assert UNK not in ids
+    assert subwords.decode(ids) == (text if text.strip() else "")
+    assert "".join(subwords.words[i] for i in ids).encode(errors="surrogateescape").decode() == (
+        f" {text}" if text.strip() else ""
+    )
+
+
+def test_subwords_join_no_two_words_and_part_no_letter_from_its_signs(subwords: Tokenizer) -> None:
+    assert all(" " not in word[1:] for word in subwords.words[2:])
+    pieces = "|".join(re.escape(one) for one in (" America", "’s", " 90", ",", "'ll"))
+    assert re.sub(pieces, "", " America’s 90,'ll") == ""
+    for text, words in (("America’s", [" America", "’s"]), ("we'll 90, हिन्दी", [" we", "'ll", " 90", ",", " हिन्दी"])):
+        found = subwords.splitter._library.pre_tokenizer.pre_tokenize_str(f" {text}")  # type: ignore[attr-defined]
+        assert [f" {text}"[start:end] for _, (start, end) in found] == words
+
+
+def test_subwords_end_inside_a_character_and_say_so(subwords: Tokenizer) -> None:
+    ids = subwords.encode("☃")  # nowhere in the texts: three bytes
+    assert [subwords.words[i] for i in ids] == [" ", "\udce2", "\udc98", "\udc83"]
+    assert subwords.decode(ids) == "☃"
+    assert subwords.decode(ids[:3]) == "\ufffd"
+    with pytest.raises(UnicodeError):
+        subwords.encode("a \udce2")
+
+
+def test_merges_apply_in_the_order_in_which_they_were_learned() -> None:
+    for merges, words in (([["a", "b"], ["b", "c"]], [" ", "ab", "c"]), ([["b", "c"], ["a", "b"]], [" ", "a", "bc"])):
+        loaded = Tokenizer.from_json({"kind": "bpe", "size": 300, "merges": merges})
+        assert [loaded.words[i] for i in loaded.encode("abc")] == words
+
+
+def test_subwords_travel_as_json(subwords: Tokenizer) -> None:
+    content = subwords.to_json()
+    assert content.keys() == {"kind", "size", "merges"}
+    loaded = through_json(subwords)
+    assert (loaded.words, loaded.tokenization) == (subwords.words, Tokenization("bpe", 300))
+    for text in SPEECH:
+        assert loaded.encode(text) == subwords.encode(text)
+    copy = pickle.loads(pickle.dumps(subwords))  # workers get one
+    assert copy.encode(SPEECH[0]) == subwords.encode(SPEECH[0])
+
+
+def through_json(vocabulary: Tokenizer) -> Tokenizer:
+    return Tokenizer.from_json(json.loads(json.dumps(vocabulary.to_json())))
 
 
 @pytest.mark.parametrize(
     ("content", "complaint"),
     [
-        ("[]", "no list of words"),
-        ("{}", "no list of words"),
-        ('{"words": {"<pad>": 0, "<unk>": 1}}', "no list of words"),
-        ('{"words": ["<pad>", "<unk>", 3]}', "no list of words"),
-        ('{"words": ["a", "b"]}', "a vocabulary begins with <pad> and <unk> and holds every word once"),
-        (
-            '{"words": ["<pad>", "<unk>", "a", "a"]}',
-            "a vocabulary begins with <pad> and <unk> and holds every word once",
-        ),
+        ([], "Expected `object`, got `array`"),
+        ({"words": []}, "missing required field `kind`"),
+        ({"kind": "sentence"}, "Invalid value 'sentence'"),
+        ({"kind": "word"}, "missing required field `words`"),
+        ({"kind": "word", "words": {"<pad>": 0, "<unk>": 1}}, "Expected `array`, got `object` - at `$.words`"),
+        ({"kind": "word", "words": ["<pad>", "<unk>", 3]}, "Expected `str`, got `int` - at `$.words[2]`"),
+        ({"kind": "word", "words": ["a", "b"]}, "begins with <pad> and <unk> and holds every word once"),
+        ({"kind": "word", "words": ["<pad>", "<unk>", "a", "a"]}, "begins with <pad> and <unk>"),
+        ({"kind": "word", "words": ["<pad>", "<unk>"], "merges": []}, "unknown field `merges`"),
+        ({"kind": "character", "words": ["<pad>", "<unk>", "ab"]}, "a character is one, and no more"),
+        ({"kind": "character", "words": ["<pad>", "<unk>", ""]}, "a character is one, and no more"),
+        ({"kind": "bpe", "size": 300}, "missing required field `merges`"),
+        ({"kind": "bpe", "size": 300, "merges": [["a"]]}, "Expected `array` of length 2"),
+        ({"kind": "bpe", "size": 300, "merges": [["a", "人"]]}, "a merge joins 'a' and '人', which are no tokens"),
+        ({"kind": "bpe", "size": 300, "merges": [["a", "bc"], ["b", "c"]]}, "a merge joins 'a' and 'bc'"),
+        ({"kind": "bpe", "size": 258, "merges": [["a", "b"]]}, "259 tokens in a vocabulary of 258"),
+        ({"kind": "bpe", "size": 7, "merges": []}, "vocabulary_size is 7; it must be at least 258"),
+        ({"kind": "bpe", "size": 300.5, "merges": []}, "Expected `int`, got `float`"),
     ],
 )
-def test_a_damaged_vocabulary_is_a_user_error(tmp_path: Path, content: str, complaint: str) -> None:
-    path = tmp_path / "vocabulary.json"
-    path.write_text(content)
-    with pytest.raises(UserError) as caught:
-        Tokenizer.load(path)
-    assert str(caught.value) == f"{path}: not a vocabulary ({complaint}); train the model again"
+def test_a_damaged_tokenizer_is_refused(content: object, complaint: str) -> None:
+    with pytest.raises(ValueError, match=re.escape(complaint)):
+        Tokenizer.from_json(content)
 
 
-def test_a_vocabulary_that_is_no_json_or_not_there_is_a_user_error(tmp_path: Path) -> None:
-    path = tmp_path / "vocabulary.json"
-    for _ in range(2):
-        with pytest.raises(UserError, match=r"vocabulary\.json"):
-            Tokenizer.load(path)
-        path.write_text("{")
+@pytest.mark.parametrize(
+    ("kind", "size", "complaint"),
+    [
+        ("word", 300, "vocabulary_size does nothing with word tokens, which the texts decide; leave it out"),
+        ("character", 300, "vocabulary_size does nothing with character tokens"),
+        ("bpe", 257, "vocabulary_size is 257; it must be at least 258: <pad>, <unk> and the 256 bytes"),
+    ],
+)
+def test_a_vocabulary_size_that_cannot_be(kind: Any, size: int, complaint: str) -> None:
+    with pytest.raises(UserError, match=re.escape(complaint)):
+        Tokenization(kind, size)
+
+
+@pytest.mark.parametrize(("size", "n_tokens"), [(258, 258), (10**100, 259)])
+def test_a_vocabulary_is_as_large_as_asked_or_as_the_texts_allow(size: int, n_tokens: int) -> None:
+    texts = [f"h{number}" for number in range(5)]
+    assert len(Tokenizer.build(texts, tokenization=Tokenization("bpe", size))) == n_tokens
 
 
 @pytest.mark.processes
@@ -365,3 +468,12 @@ def test_cache_directory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORATOR_CACHE", "")  # set to nothing is not set
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     assert tokenizer.cache_directory() == Path.home() / ".cache" / "orator"
+
+
+def test_a_text_without_spaces_is_learned_from_in_seconds() -> None:
+    """Were it one piece, that would take the square of its length."""
+    started = time.monotonic()
+    learned = Tokenizer.build(["人民希望" * 50_000], tokenization=Tokenization("bpe", 300))
+    assert time.monotonic() - started < 30
+    assert max(len(word) for word in learned.words) <= 64
+    assert learned.decode(learned.encode("人民希望" * 40)) == "人民希望" * 40

@@ -18,6 +18,7 @@ from utilities import (
     Line,
     Panel,
     _label_ends,
+    _visible,
     attention_figure,
     confusion_figure,
     confusion_matrix,
@@ -105,6 +106,23 @@ def test_attention_of_any_size(tmp_path: Path, n_heads: int, n_tokens: int) -> N
         warnings.simplefilter("error")
         attention_figure(tmp_path / "a.png", maps(3, n_heads, n_tokens + 2), tokens, causal=n_heads == 2)
     assert max(size(tmp_path / "a.png")) <= 6000
+
+
+@pytest.mark.parametrize(
+    ("token", "shown"),
+    [
+        ("hope", "hope"),
+        (" hope", "\u00b7hope"),
+        (" ", "\u00b7"),
+        ("", "(empty)"),
+        ("a\n", "a\\x0a"),
+        ("\udce4\udcba", "\\xe4\\xba"),  # two of the bytes of a character, as subwords have them
+        ("\ud800", "\\xd800"),
+        ("x" * 19, "x" * 17 + "\u2026"),
+    ],
+)
+def test_a_token_on_an_axis_can_be_seen(token: str, shown: str) -> None:
+    assert _visible(token) == shown
 
 
 def test_attention_of_all_layers_is_taller(tmp_path: Path) -> None:

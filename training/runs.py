@@ -15,6 +15,7 @@ from common.checks import first_difference
 from common.files import UserError, read_as, write_json, write_text
 from common.locks import FolderLock
 from dataset import Data, validation_split, validation_text
+from tokenizer import WORDS
 from training.checkpoint import Checkpoints, Measurement
 from training.loop import train
 from training.machine import machine
@@ -145,8 +146,10 @@ def identity_of(run: Run, data: Data, place: Place) -> Any:
     A checkpoint must besides be of this machine, software and code: half a run on each would be nobody's run. Finished
     records of several machines or commits may stand side by side, and what is made of them says so.
     """
+    tokenization = data.tokenizer.tokenization
+    cut = {} if tokenization == WORDS else {"tokenizer": asdict(tokenization)}  # records of words are older than it
     computed = {"threads": torch.get_num_threads(), "processes": process()[1], "device": place.device.type}
-    return json.loads(json.dumps({"run": asdict(run), "data": data.corpus.fingerprint, **computed}))
+    return json.loads(json.dumps({"run": asdict(run), "data": data.corpus.fingerprint, **cut, **computed}))
 
 
 def write_metrics(place: Place, run: Run, history: list[Measurement]) -> None:

@@ -1,4 +1,4 @@
-"""A trained model in one safetensors file: weights, architecture, vocabulary and class names."""
+"""A trained model in one safetensors file: weights, architecture, tokenizer and class names."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ def load_weights(model: nn.Module, tensors: dict[str, Tensor], source: Path) -> 
             tensor.copy_(tensors[name])
 
 
-FORMAT = 3  # of weights files; another number says that the same weights mean something else
+FORMAT = 4  # of weights files; another number says that the same weights mean something else
 
 
 @dataclass
@@ -48,13 +48,13 @@ class TrainedModel:
 
 
 def save_model(path: Path, trained: TrainedModel) -> None:
-    """Weights, architecture, vocabulary and class names in one safetensors file."""
+    """Weights, architecture, tokenizer and class names in one safetensors file."""
     model = trained.model
     description = {
         "format": FORMAT,
         "task": "decoder" if isinstance(model, Decoder) else "classifier",
         "architecture": asdict(model.config),
-        "words": trained.tokenizer.words,
+        "tokenizer": trained.tokenizer.to_json(),
         "class_names": trained.class_names,
     }
     write_tensors(path, weights(model), description)
@@ -73,7 +73,7 @@ def load_model(path: Path, task: Task | None = None) -> TrainedModel:
         raise UserError(f"{path}: of another version of this program; train the model again")
     try:
         config = (ClassifierConfig if found == "classifier" else DecoderConfig)(**description["architecture"])
-        tokenizer, class_names = Tokenizer(description["words"]), description["class_names"]
+        tokenizer, class_names = Tokenizer.from_json(description["tokenizer"]), description["class_names"]
     except (KeyError, TypeError, ValueError, UserError) as error:
         raise UserError(f"{path}: of another version of this program ({error}); train the model again") from error
     model: Classifier | Vote | Decoder

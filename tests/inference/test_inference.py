@@ -16,7 +16,7 @@ from common.randomness import generator
 from inference import attention, classify, generate, sentence
 from inference.generate import Sampling
 from modules.key_value_cache import KeyValueCache
-from tokenizer import SPECIAL, Tokenizer
+from tokenizer import SPECIAL, Tokenization, Tokenizer
 from training.models import build_classifier, build_decoder
 from training.weights import TrainedModel, weights
 from transformer import Classifier, Decoder, TransformerConfig
@@ -80,10 +80,10 @@ def test_a_file_says_what_it_holds(tmp_path: Path) -> None:
         training.weights.save_model(path, trained)
         tensors, description = read_tensors(path)
         assert description == {
-            "format": 3,
+            "format": 4,
             "task": task,
             "architecture": asdict(trained.model.config),
-            "words": TOKENIZER.words,
+            "tokenizer": {"kind": "word", "words": TOKENIZER.words},
             "class_names": names,
         }
         assert tensors.keys() == dict(trained.model.named_parameters()).keys()
@@ -129,17 +129,42 @@ def test_files_that_are_no_such_model_are_refused(tmp_path: Path) -> None:
         ({"format": None}, f"of another version of this program; {again}"),
         ({"architecture": architecture | {"n_head": 3}}, "n_embd 8 is not a multiple of n_head 3"),
         ({"architecture": architecture | {"n_wings": 2}}, "unexpected keyword argument 'n_wings'"),
-        ({"words": ["a"]}, f"of another version of this program .*{again}"),
+        ({"tokenizer": {"kind": "word", "words": ["a"]}}, f"of another version of this program .*{again}"),
+        ({"tokenizer": {"kind": "bpe", "size": 300, "merges": [["a", "bc"]]}}, "a merge joins 'a' and 'bc'"),
+        ({"tokenizer": {"kind": "bpe", "size": 300, "merges": []}}, "weights are not of this architecture"),
         ({"architecture": architecture | {"ff_dim": 9}}, "weights are not of this architecture"),
     ]
     for change, complaint in changes:
         write_tensors(path, tensors, description | change)
         refused_with(complaint)
-    for name in ("architecture", "words", "class_names"):
+    for name in ("architecture", "tokenizer", "class_names"):
         write_tensors(path, tensors, {key: value for key, value in description.items() if key != name})
         refused(f"of another version of this program ('{name}'); {again}")
     write_tensors(path, tensors, description)
     assert training.weights.load_model(path).class_names == ["North", "South", "West"]
+
+
+@pytest.mark.parametrize("kind", ["bpe", "character"])
+def test_a_model_of_subwords_or_characters_is_used_like_one_of_words(kind: Any, tmp_path: Path) -> None:
+    texts = [f"we hope, 人民 {number}" for number in range(9)]
+    tokenizer, path = Tokenizer.build(texts, tokenization=Tokenization(kind)), tmp_path / "model.safetensors"
+    for model in (
+        build_decoder(decoder_of(CONFIG, n_spellings=9), tokenizer.words),
+        build_classifier(classifier_of(CONFIG, phrases=True), tokenizer.words, 3),
+    ):
+        training.weights.save_model(path, TrainedModel(model.eval(), tokenizer, ["North", "South", "West"]))
+        loaded = training.weights.load_model(path)
+        assert loaded.tokenizer.words == tokenizer.words
+        assert loaded.tokenizer.tokenization == tokenizer.tokenization
+        maps, labels = attention.attention_maps(loaded, "we 人")
+        assert labels == ([" we", " 人"] if kind == "bpe" else [" ", "w", "e", " ", "人"])
+        assert maps.shape[2] == len(labels)
+        with pytest.raises(UserError, match="empty"):
+            sentence.read_sentence(loaded, " ")
+        if isinstance(loaded.model, Decoder):
+            made = loaded.tokenizer.decode(generate.generate(loaded, "we hope, 人民", Sampling(8, temperature=5.0)))
+            assert made.startswith("we hope, 人民")
+            assert len(made) > len("we hope, 人民")
 
 
 # ------------------------------------------------------------------------------------------------ classify, attention

@@ -44,6 +44,7 @@ from studies import attention, report
 from studies import figures as figures_of
 from studies.results import AblationResults
 from studies.study import Study
+from tokenizer import SPECIAL, Tokenizer
 from training.models import build_classifier, build_decoder
 from training.recipe import Recipe, Run, TrainingConfig
 from training.runs import Place
@@ -692,7 +693,7 @@ def measured(
 
     monkeypatch.setattr(attention, "load_model", load_model)
     monkeypatch.setattr(attention, "batches", batches)
-    data: Any = SimpleNamespace(corpus=SimpleNamespace(fingerprint="made up"))
+    data: Any = SimpleNamespace(corpus=SimpleNamespace(fingerprint="made up"), tokenizer=Tokenizer(SPECIAL))
     found = attention.attention_over_test(run, data, place)
     monkeypatch.setattr(attention, "batches", None)
     assert attention.attention_over_test(run, data, place) == found  # kept, and found again

@@ -32,7 +32,7 @@ from worlds import (
     typed,
 )
 
-from reporting import table, tables
+from reporting import documents, table, tables
 from reporting.table import Table
 from studies.results import AblationResults, AblationRow, JudgedPart, Judgement
 from training.records import LanguageScores
@@ -311,6 +311,26 @@ def test_a_text_that_the_report_did_not_have_has_nothing_published(results: dict
     assert lincoln[0] == "lincoln"
     assert lincoln[4:] == [None, None]
     assert [row[0] for row in tables.table2(record(results)).rows] == ["train", "   published", "lincoln"]
+
+
+@pytest.mark.parametrize(("kind", "unit"), [("bpe", "BPE token"), ("character", "character")])
+def test_perplexities_by_other_tokens_stand_beside_none_by_word(results: dict[str, Any], kind: str, unit: str) -> None:
+    """And bits per byte, which compare, come first."""
+    results |= {"tokenizer": kind}
+    if kind == "bpe":  # no subword is unknown
+        del results["ngram_scores"]["ngram_unk"]
+    found = record(results)
+    shown = [tables.table2(found), tables.table3(found), tables.table_of_texts(found)]
+    shown += [tables.decoders(found), tables.lengths(found)]
+    for one in shown:
+        assert one.note.endswith(f" Perplexity is by {unit}; those by word do not compare, and bits per byte do.")
+    assert [row[0] for row in shown[0].rows] == ["train", *TEXTS]
+    assert all(row[-2:] == [None, None] for row in shown[1].rows)
+    unknown = ["without <unk>", "<unk>, % of tokens"]
+    assert list(shown[2].header) == ["text", "bits per byte", "perplexity", *(unknown if kind == "character" else [])]
+    assert {len(row) for row in shown[2].rows} == {len(shown[2].header)}
+    assert f"at a vocabulary of 5,639 {unit}s (published" in tables.table1(found).note
+    assert documents.provenance(found).startswith(f"{unit}s; seeds 4, 5, 6; ")
 
 
 def test_the_decoder_stands_beside_the_n_gram_models_in_three_measures(results: dict[str, Any]) -> None:

@@ -123,6 +123,18 @@ def test_part_1_says_nothing_of_what_is_not_there(part1: dict[str, Any]) -> None
     assert "Cut at 32 tokens: 0 training and 2 test rows." in part1_text(part1, AUDIT)
 
 
+def test_part_1_says_what_it_reads_where_that_is_not_words(part1: dict[str, Any]) -> None:
+    part1 |= {"tokenizer": "bpe", "vocabulary_size": 2_000, "label": "report recipe, BPE tokens"}
+    text = part1_text(part1, AUDIT)
+    lines, flowing = text.split("\n"), " ".join(text.split())
+    assert flowing.startswith(
+        "Table 1: report recipe, BPE tokens; 401,000 parameters, vocabulary of 2,000 BPE tokens, seed 5 epoch"
+    )
+    assert "transformer (report recipe, BPE tokens)       61.28       76.58         55.98" in lines
+    cut = "Cut at 32 tokens: 1,012 training and 7 test rows. A larger --block-size reads more of them."
+    assert cut in flowing
+
+
 # -------------------------------------------------------------------------------------------------------------- part 2
 
 
@@ -152,9 +164,34 @@ def part2() -> dict[str, Any]:
     }
 
 
+@pytest.mark.parametrize(
+    ("kind", "unit", "measures"),
+    [
+        ("bpe", "BPE token", ["bits per byte", "perplexity"]),
+        ("character", "character", ["bits per byte", "perplexity", "perplexity without <unk>"]),
+    ],
+)
+def test_part_2_leads_with_what_compares_where_tokens_are_not_words(
+    kind: str, unit: str, measures: list[str], part2: dict[str, Any]
+) -> None:
+    scores = part2["ngram_scores"]
+    part2["ngram_scores"] = scores if kind == "character" else {"ngram": scores["ngram"]}
+    text = part2_text(part2 | {"tokenizer": kind})
+    flowing = " ".join(text.split())
+    assert f"vocabulary of 5,639 {unit}s" in flowing
+    lines = text.split("\n")
+    rows = [place for place, line in enumerate(lines) if line.startswith(f"decoder, hidden size 256, {unit}s  ")]
+    assert [lines[place - 2].split("  ")[0] for place in rows] == measures
+    assert ("<unk>, % of tokens" in text) == (kind == "character")
+    spelt = "; bits per byte: 8 bits for each byte of an unknown character" if kind == "character" else ""
+    assert f"(every token of each file is scored once{spelt})" in flowing
+    assert f"Perplexity is by {unit}; those by word do not compare, and bits per byte do." in flowing
+
+
 PART2 = [
-    "Table 2: perplexity by iteration, hidden size 256, 900,000 parameters,",
-    "vocabulary of 5,639 words, seed 6; non-overlapping windows of 32 tokens",
+    "Table 2: perplexity by iteration, report recipe, positions alibi, hidden size",
+    "256, 900,000 parameters, vocabulary of 5,639 words, seed 6; non-overlapping",
+    "windows of 32 tokens",
     "text      400     500",
     "---------------------",
     "train  180.00  150.00",
@@ -162,8 +199,9 @@ PART2 = [
     "obama  414.00  345.00",
     "wbush  546.00  455.00",
     "",
-    "Table 3: perplexity by iteration, hidden size 100, 895,000 parameters,",
-    "vocabulary of 5,639 words, seed 6; non-overlapping windows of 32 tokens",
+    "Table 3: perplexity by iteration, report recipe, positions alibi, hidden size",
+    "100, 895,000 parameters, vocabulary of 5,639 words, seed 6; non-overlapping",
+    "windows of 32 tokens",
     "text      500",
     "-------------",
     "train  181.20",
@@ -196,7 +234,7 @@ PART2 = [
     "---------------------------------------",
     "<unk>, % of tokens   1.25   2.25   3.25",
     "(every token of each file is scored once; bits per byte: 8 bits for each byte of",
-    "an unknown word and its end)",
+    "an unknown word and for its end)",
     "",
     "Training steps took 1.8 minutes in all; this start of the command, 3.9 minutes.",
     f"{ON}.",

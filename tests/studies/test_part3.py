@@ -44,7 +44,7 @@ from studies import figures, lengths, part3, timing
 from studies.recipes import RECIPES, label_of
 from studies.results import LengthPerplexity, Reading, Timing
 from studies.study import Study, plan
-from tokenizer import Tokenizer
+from tokenizer import SPECIAL, Tokenizer
 from training import loop, tasks
 from training.models import build_decoder
 from training.recipe import Recipe, Run, TrainingConfig, customise
@@ -403,7 +403,8 @@ def test_perplexity_by_length_protocol_and_window(positions: Any, tmp_path: Path
     streams = {
         name: Stream(torch.randint(1, 12, (n,), generator=random), 99, 0) for name, n in (("one", 41), ("two", 30))
     }
-    data: Any = SimpleNamespace(test_streams=streams, corpus=SimpleNamespace(fingerprint="made up"))
+    corpus = SimpleNamespace(fingerprint="made up")
+    data: Any = SimpleNamespace(test_streams=streams, corpus=corpus, tokenizer=Tokenizer(words))
     place = Place(tmp_path, torch.device("cpu"))
     run = Run(
         "decoder-x-seed7",
@@ -434,7 +435,7 @@ def test_perplexity_by_length_protocol_and_window(positions: Any, tmp_path: Path
 
 def replace_nothing(data: Any) -> Any:
     """The same data, with texts that cannot be read."""
-    return SimpleNamespace(test_streams=None, corpus=data.corpus)
+    return SimpleNamespace(test_streams=None, corpus=data.corpus, tokenizer=data.tokenizer)
 
 
 # -------------------------------------------------------------------------------------------------- records to results
@@ -457,7 +458,7 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
         return found
 
     data: Any = SimpleNamespace(
-        tokenizer=[0] * 99,
+        tokenizer=Tokenizer([*SPECIAL, *(f"word{number}" for number in range(97))]),
         corpus=SimpleNamespace(class_names=["a", "b"]),
         test_streams={"one": 1, "two": 2},
         test=SimpleNamespace(labels=torch.tensor([2, 0, 1])),

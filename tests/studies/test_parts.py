@@ -22,7 +22,7 @@ from inference.attention import attention_maps
 from studies import figures, opponents, part1, part2
 from studies.recipes import RECIPES, RecipeName, in_words, label_of, with_options
 from studies.results import Part1Results, Part2Results, Truncated, perplexities
-from tokenizer import UNK, Tokenizer
+from tokenizer import SPECIAL, UNK, Tokenizer
 from training.models import build_classifier, build_decoder
 from training.recipe import Run, Task, customise, settings_of
 from training.records import GroupAccuracy, LanguageScores, TrainedRun
@@ -38,7 +38,7 @@ OPTIONS: dict[str, Any] = {  # a value of each option that is no recipe's
     "iterations": 7,
 }
 COMMANDS: dict[str, type] = {"part1": main.Part1, "part2": main.Part2}
-NOT_OF_A_RECIPE = {"data_dir", "out", "seed", "device", "threads", "recipe", "resume", "ff_dims"}
+NOT_OF_A_RECIPE = {field.name for field in dataclasses.fields(main.Tokenized)} | {"recipe", "resume", "ff_dims"}
 
 
 def options(command: type) -> set[str]:
@@ -208,7 +208,7 @@ class Stage:
                     monkeypatch.setattr(module, name, value)
 
     def perform(self, run: Run, data: Any, place: Place) -> TrainedRun:
-        assert (data.tokenizer, place) == ([0] * 99, PLACE)
+        assert (data, place) == (DATA, PLACE)
         self.runs.append(run)
         return record_of(run)
 
@@ -228,7 +228,7 @@ def record_of(run: Run, **fields: Any) -> TrainedRun:
 BASELINES = {"majority": {"all": GroupAccuracy(9, 50.0)}}
 NGRAMS = {"ngram": {"one": LanguageScores(5.0, 4.0, 1.0, 1.5)}}
 DATA: Any = SimpleNamespace(
-    tokenizer=[0] * 99,
+    tokenizer=Tokenizer([*SPECIAL, *(f"word{number}" for number in range(97))]),
     train=SimpleNamespace(n_truncated=12),
     test=SimpleNamespace(n_truncated=7),
     corpus=SimpleNamespace(class_names=["a", "b"]),
@@ -291,7 +291,7 @@ def test_part_2_is_a_decoder_of_each_width(
     assert stage.written == {"somewhere/results.json": results}
     figures, first = Path("somewhere/figures"), stage.runs[0]
     assert stage.drawn == [
-        ("decoder", figures, [record_of(first)], {"one": 5.0}, "report recipe, positions alibi"),
+        ("decoder", figures, [record_of(first)], {"one": 5.0}, "report recipe, positions alibi", "word"),
         (
             "attention",
             figures,
@@ -321,7 +321,9 @@ def test_part_2_is_a_decoder_of_each_width(
 def test_a_model_is_called_by_its_recipe_and_what_was_changed(
     name: str, task: Any, settings: dict[str, Any], label: str
 ) -> None:
-    assert label_of(name, customise(RECIPES[name][task], **settings)) == label
+    recipe = customise(RECIPES[name][task], **settings)
+    assert label_of(name, recipe) == label
+    assert label_of(name, recipe, "characters") == f"{label}, characters"
 
 
 def test_a_process_that_only_helps_has_no_results(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -431,7 +433,7 @@ def test_figure_1_shows_accuracy_by_epoch_beside_the_baselines(monkeypatch: pyte
 def test_figures_4_and_5_show_perplexity_by_iteration_beside_the_trigram(monkeypatch: pytest.MonkeyPatch) -> None:
     results, drawn = record(made_up()), intercept(monkeypatch)
     runs, ngram = results.decoder["none"], {"hbush": 401.7, "obama": 299.3}
-    figures.draw_decoder(Path("figures"), runs, ngram, "the model")
+    figures.draw_decoder(Path("figures"), runs, ngram, "the model", "word")
     assert sorted(drawn) == ["figure4_training_perplexity.png", "figure5_test_perplexity.png", "loss_by_position.png"]
     last = {"train": 146.0, "hbush": 364.8, "obama": 327.7}
     for number, title, texts in ((4, "training", ["train"]), (5, "test", ["hbush", "obama"])):
