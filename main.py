@@ -55,7 +55,7 @@ class Tokenized(Common):
     tokenizer: Literal["word", "bpe", "character"] = "word"
     """what a text is cut into; bpe, subwords learned from the training files, and character take any script"""
     vocabulary_size: Annotated[
-        int | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="(default: 2000)")
+        int | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="(default: 4000)")
     ] = None
     """how many tokens bpe has"""
 
@@ -223,7 +223,7 @@ class Tokenizers(Seeds):
     task: Optional[Literal["classifier", "decoder"]] = None
     """only this one (default: both)"""
     sizes: Optional[tuple[int, ...]] = None
-    """how many tokens bpe has, a model each (default: 2000)"""
+    """how many tokens bpe has, a model each (default: 4000)"""
     block_sizes: FromRecipe[tuple[int, ...]] = None
     """tokens that a model reads at once, a model each"""
     validation: bool = False
