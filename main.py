@@ -80,7 +80,7 @@ class Tokenized(Common):
 
     # what a text is cut into; bpe, subwords learned from the training files, and character take any script
     tokenizer: Literal["word", "bpe", "character"] = "word"
-    vocabulary_size: Optional[int] = None  # how many tokens bpe has (default: 2000)
+    vocabulary_size: Optional[int] = None  # how many tokens bpe has (default: 4000)
 
     def tokenization(self) -> "Tokenization":
         from tokenizer import Tokenization
@@ -378,7 +378,7 @@ class Tokenizers(Seeds):
     # report: as published; best: the strongest that this project knows, within the report's budget
     recipe: RecipeName = "report"
     task: Optional[Task] = None  # only this one (default: both)
-    sizes: Optional[tuple[int, ...]] = None  # how many tokens bpe has, a model each (default: 2000)
+    sizes: Optional[tuple[int, ...]] = None  # how many tokens bpe has, a model each (default: 4000)
     # tokens that a model reads at once, a model each (default: as many as the recipe has)
     block_sizes: Optional[tuple[int, ...]] = None
     validation: bool = False  # measure on what is held out of the training files, to choose by, and not on the test set

@@ -141,7 +141,7 @@ def detokenize(words: Sequence[str]) -> str:
 
 TokenKind = Literal["word", "bpe", "character"]
 NAMES: dict[TokenKind, str] = {"word": "word", "bpe": "BPE token", "character": "character"}
-BPE_SIZE = 2000  # chosen on text held out of training: docs/tokenizers.md
+BPE_SIZE = 4000  # chosen on text held out of training: docs/tokenizers.md
 LEAST = 5  # times that a subword must stand in the training texts: one that is rarer teaches nothing
 N_BYTES = 256
 
