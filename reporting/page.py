@@ -192,6 +192,7 @@ def methods(results: ReportResults) -> Section:
             f"{data.rows.train:,} training, {data.rows.test:,} test; {', '.join(data.class_names)}",
         ],
         [token_row(results), "; ".join(f"{name} {n:,}" for name, n in data.tokens.items())],
+        ["models", "; ".join(f"{task}: {label}" for task, label in results.labels.items())],
         ["seeds", f"{seeds}: initialisation, order and dropout vary together, the same for every variant"],
         [
             "runs",

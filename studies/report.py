@@ -119,7 +119,11 @@ def draw(results: ReportResults, study: Study, data: Data, place: Place) -> None
     ]
     label = "change of perplexity against learned positions (%)"
     utilities.interval_figure(
-        figures / "changes_perplexity.png", changes, label, "What positions change", number="+.1f"
+        figures / "changes_perplexity.png",
+        changes,
+        label,
+        f"What positions change\n{labels['decoder']}",
+        number="+.1f",
     )
     points = [
         interval(
@@ -131,5 +135,9 @@ def draw(results: ReportResults, study: Study, data: Data, place: Place) -> None
     ]
     label = "difference in test accuracy (points)"
     utilities.interval_figure(
-        figures / "changes_accuracy.png", points, label, "What each variant changes", number="+.1f"
+        figures / "changes_accuracy.png",
+        points,
+        label,
+        f"What each variant changes\n{labels['classifier']}",
+        number="+.1f",
     )
