@@ -26,7 +26,7 @@ from common.environment import rank
 from common.files import UserError, append_text, around_marks, write_json
 from modules.settings import Pooling, PositionMethod
 from studies.recipes import FF_DIMS, RECIPES, RecipeName, in_words, with_options
-from studies.settings import MEASURES, Score
+from studies.settings import MEASURES, Score, Value, read_settings, with_settings
 from training.recipe import Precision, Recipe, Schedule, Task
 
 if TYPE_CHECKING:
@@ -116,6 +116,16 @@ class Training(Tokenized):
     accumulate: FromRecipe[int] = None  # parts in which a batch is computed, to save memory
     precision: FromRecipe[Precision] = None  # bf16: matrix products in bfloat16
     compile: bool = False  # use torch.compile
+    # any other setting, name=value: drop_path=0 n_members=1; `python main.py settings` shows all
+    given: Annotated[Optional[tuple[str, ...]], tyro.conf.arg(name="set")] = None
+
+    def chosen(self, task: Task) -> dict[str, Value]:
+        """What --set gives; UserError for a setting that an option gives, too."""
+        found = read_settings(task, self.given or ())
+        for name in found.keys() & vars(self).keys():
+            if getattr(self, name) not in (None, False):
+                raise UserError(f"{name} is given by --set and by its option; leave one out")
+        return found
 
 
 @hinted(partial(in_words, "classifier"))
@@ -136,7 +146,7 @@ class Part1(Training):
         from studies.part1 import part1
 
         check(self, "at least 1", "epochs")
-        recipe = with_options(self.recipe, "classifier", vars(self))
+        recipe = with_settings(with_options(self.recipe, "classifier", vars(self)), self.chosen("classifier"))
         with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, place):
             results = part1(self.recipe, recipe, self.seed, data, place)
         if results:
@@ -159,7 +169,7 @@ class Part2(Training):
         from studies.part2 import part2
 
         check(self, "at least 1", "iterations")
-        recipe = with_options(self.recipe, "decoder", vars(self))
+        recipe = with_settings(with_options(self.recipe, "decoder", vars(self)), self.chosen("decoder"))
         ff_dims = FF_DIMS[self.recipe] if self.ff_dims is None else self.ff_dims
         with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, place):
             results = part2(self.recipe, recipe, ff_dims, self.seed, data, place, self.n_at_once())
@@ -552,7 +562,9 @@ def command_line() -> CommandLine:
     trained = (Part1, Part2, Part3, Report, Compare, Ablation, Measure, Tokenizers, Classify, Attention, Generate)
     commands: dict[str, type[Command]] = {command.__name__.lower(): command for command in (*trained, Settings)}
     commands |= {f"data {command.__name__.lower()}": command for command in (Build, Audit, Import)}
-    return CommandLine("python main.py", PURPOSE, commands, ("sentences", "sentence", "prompt"), {"source": "from"})
+    return CommandLine(
+        "python main.py", PURPOSE, commands, ("sentences", "sentence", "prompt"), {"source": "from", "given": "set"}
+    )
 
 
 def line(command: Command) -> str:
