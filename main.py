@@ -27,7 +27,7 @@ from common.files import UserError, append_text, around_marks, write_json
 from modules.settings import Pooling, PositionMethod
 from studies.recipes import FF_DIMS, RECIPES, RecipeName, in_words, with_options
 from studies.settings import MEASURES, Score, Value, read_settings, with_settings
-from training.recipe import Precision, Recipe, Schedule, Task
+from training.recipe import Precision, Recipe, Schedule, Task, customise
 
 if TYPE_CHECKING:
     from dataset import Data
@@ -405,6 +405,8 @@ class Tokenizers(Seeds):
         kinds = [*(Tokenization("bpe", size) for size in self.sizes or (BPE_SIZE,)), Tokenization("character")]
         recipe = next(iter(recipes.values()))
         blocks = self.block_sizes or (recipe.architecture.block_size,)
+        for block_size in blocks:
+            customise(recipe, block_size=block_size)  # a bad one is refused now, not after the runs
         if self.docs is not None:
             around_marks(self.docs, documents.tokenizers_mark(self.validation))
         seeds, n_workers = self.seeds_and_workers()

@@ -231,6 +231,7 @@ def test_models_of_text_without_spaces_between_words(tmp_path: Path) -> None:
         chosen = ["--tokenizer", tokenizer, *size, *where]
         outcome = run(tmp_path, "part1", *chosen, "--epochs", "12", "--out", tokenizer)
         assert outcome.code == 0, outcome.err
+        assert "warning" not in outcome.err  # which is for words
         results = json.loads((tmp_path / tokenizer / "results.json").read_text())
         assert (results["tokenizer"], results["test"]["all"]["accuracy"]) == (tokenizer, 100)
         said = run(tmp_path, "classify", texts[0][1], texts[1][1], "--model", f"{tokenizer}/classifier.safetensors")
@@ -331,6 +332,9 @@ def refused(outcome: Outcome, complaint: str, code: int = 2) -> None:
         ("attention", "attention needs a sentence, in quotes"),
         ("generate My fellow", "the prompt needs quotes: python main.py generate 'My fellow'"),
         ("part1 --epochs 0", "epochs is 0; it must be at least 1"),
+        ("tokenizers --block-sizes 32 0", "block_size is 0; it must be at least 1"),
+        ("part1 --tokenizer bpe --vocabulary-size 30", "vocabulary_size is 30; it must be at least 258"),
+        ("part1 --vocabulary-size 300", "vocabulary_size does nothing with word tokens"),
         ("part1 --n-embd -64", "n_embd is -64"),
         ("part1 --n-embd 2000000", "n_embd is 2000000; it must be at most 1,000,000"),
         ("part1 --n-layer 1001", "n_layer is 1001; it must be from 0 to 1000"),

@@ -38,7 +38,12 @@ OPTIONS: dict[str, Any] = {  # a value of each option that is no recipe's
     "iterations": 7,
 }
 COMMANDS: dict[str, type] = {"part1": main.Part1, "part2": main.Part2}
-NOT_OF_A_RECIPE = {field.name for field in dataclasses.fields(main.Tokenized)} | {"recipe", "resume", "ff_dims"}
+NOT_OF_A_RECIPE = {field.name for field in dataclasses.fields(main.Tokenized)} | {
+    "recipe",
+    "given",
+    "resume",
+    "ff_dims",
+}
 
 
 def options(command: type) -> set[str]:
