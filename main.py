@@ -58,8 +58,16 @@ class Common:
         check(self, "from 1 to 1000", "threads")
         settings = {"command": type(self).__name__.lower(), **asdict(self), "settings": asdict(recipe)}
         return workplace(
-            *(self.data_dir, self.out, recipe.architecture.block_size, self.device, self.threads),
-            *(settings, resume, line(again), share, self.tokenization()),
+            self.data_dir,
+            self.out,
+            block_size=recipe.architecture.block_size,
+            device=self.device,
+            threads=self.threads,
+            settings=settings,
+            resume=resume,
+            go_on=line(again),
+            share=share,
+            tokenization=self.tokenization(),
         )
 
     def tokenization(self) -> "Tokenization":
@@ -121,10 +129,12 @@ class Training(Tokenized):
 
     def chosen(self, task: Task) -> dict[str, Value]:
         """What --set gives; UserError for a setting that an option gives, too."""
-        found = read_settings(task, self.given or ())
+        found = read_settings(task, self.given) if self.given else {}
         for name in found.keys() & vars(self).keys():
             if getattr(self, name) not in (None, False):
                 raise UserError(f"{name} is given by --set and by its option; leave one out")
+        if "ff_dim" in found and hasattr(self, "ff_dims"):
+            raise UserError("--set ff_dim does nothing here, where each model has its own; use --ff-dims")
         return found
 
 
@@ -373,8 +383,8 @@ class Compare(Seeds):
         measure = self.measure or MEASURES[self.task][0]
         recipe = RECIPES[self.recipe][self.task]
         question = Question(self.recipe, recipe, variants, seeds, measure, self.validate, n_workers)
-        longest = max(question.recipes().values(), key=lambda one: one.architecture.block_size)
-        with self.at_work(longest, self.resume, replace(self, resume=True)) as (data, place):
+        first = next(iter(question.recipes().values()))
+        with self.at_work(first, self.resume, replace(self, resume=True)) as (data, place):
             results = compare(question, data, place, line(self))
         more = replace(self, seeds=2 * self.seeds, out=self.out.with_name(f"{self.out.name}-{2 * self.seeds}-seeds"))
         finish(data, compare_text(results), self.out, more)

@@ -58,7 +58,7 @@ def interruptible() -> Iterator[None]:
 
 def tell(what: str) -> None:
     """Say on the terminal, if there is one, what takes a while; of several processes only the first does."""
-    if os.environ.get("RANK", "0") == "0" and sys.stderr.isatty():
+    if rank(os.environ) == 0 and sys.stderr.isatty():
         print(what, file=sys.stderr, flush=True)
 
 

@@ -2,12 +2,12 @@
 
 from evaluation.statistics import summary
 from reporting.table import Table, effect, number, numbers, spread, terminal_text, words
-from reporting.tables import computed_on, mixture, of_seeds
-from reporting.wording import duration
+from reporting.tables import made_on, of_seeds
+from reporting.wording import took
 from studies.compare import HIGHER_IS_BETTER
-from studies.recipes import RECIPES
+from studies.recipes import RECIPES, word
 from studies.results import ComparedVariant, CompareResults
-from studies.settings import settings, word
+from studies.settings import settings
 from training.recipe import Task, settings_of
 
 NAMES = {
@@ -22,10 +22,7 @@ NAMES = {
 def compare_text(results: CompareResults) -> str:
     """The table of variants, what a search among them may expect, and what they say in a sentence."""
     tables = [comparison(results), *([search(results)] if results.expected_best else [])]
-    lines = [in_a_sentence(results), f"Computed on: {computed_on(results.machines)}."]
-    return terminal_text(
-        *tables, *lines, *filter(None, [mixture(results.machines)]), f"It took {duration(results.total_seconds)}."
-    )
+    return terminal_text(*tables, in_a_sentence(results), *made_on(results.machines), took(results.total_seconds))
 
 
 def comparison(results: CompareResults) -> Table:
@@ -45,10 +42,8 @@ def comparison(results: CompareResults) -> Table:
         where = "test rows" if is_classifier else "test texts"
     else:
         where = f"folds of the training {'rows' if is_classifier else 'text'}; the test set was not read"
-    note = (
-        f"{results.recipe} recipe; measured on {where}; {of_seeds(results.seeds)}; differences from paired seeds, with "
-    )
-    note += "95% intervals."
+    note = f"{results.recipe} recipe; measured on {where}; {of_seeds(results.seeds)}; differences from paired seeds, "
+    note += "with 95% intervals."
     if not is_classifier and results.measure != "training-time":
         note += " One number for all texts: the geometric mean of perplexities, the mean of bits per byte."
     return Table(f"The {results.task}, by variant", columns, rows, note)

@@ -25,7 +25,7 @@ from reporting.table import (
     terminal_text,
     words,
 )
-from reporting.wording import duration
+from reporting.wording import duration, took
 from studies.comparisons import defined
 from studies.opponents import BASELINE_NAMES
 from studies.published import CLAIMS
@@ -327,5 +327,5 @@ def report_text(results: ReportResults) -> str:
         *(Item(f"{one.id:4} {one.verdict:14} ", one.claim) for one in results.claims),
         "",
         *in_short(results),
-        f"It took {duration(results.total_seconds)}.",
+        took(results.total_seconds),
     )

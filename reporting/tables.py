@@ -71,6 +71,11 @@ def mixture(machines: Sequence[Machine]) -> str:
     )
 
 
+def made_on(machines: Sequence[Machine]) -> list[str]:
+    """What computed the results of a command, and a warning where it was not one and the same."""
+    return [f"Computed on: {computed_on(machines)}.", *filter(None, [mixture(machines)])]
+
+
 def token_of(results: Part1Results | Part2Results | Exploration) -> str:
     """What the models of a command read one of at a time."""
     return NAMES_OF_TOKENS[results.tokenizer]

@@ -7,7 +7,7 @@ from pathlib import Path
 from dataset import About
 from reporting import tables
 from reporting.table import Item, Table, effect, number, numbers, terminal_text, words
-from reporting.wording import duration
+from reporting.wording import duration, took
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES
 from studies.recipes import RECIPES
 from studies.results import (
@@ -54,7 +54,7 @@ def part1_text(results: Part1Results, audit: str) -> str:
         more = " A larger --block-size reads more of them." if results.tokenizer != "word" else ""
         lines.append(f"Cut at {block} tokens: {n_cut.train:,} training and {n_cut.test:,} test rows.{more}")
     lines.append(_times(results.train_seconds, results.total_seconds))
-    lines.append(f"Computed on: {tables.computed_on([results.machine])}.")
+    lines += tables.made_on([results.machine])
     return terminal_text(_epochs(results), _accuracies(results), _classes(results.scores), *lines)
 
 
@@ -119,8 +119,7 @@ def part2_text(results: Part2Results) -> str:
         *shown,
         *filter(None, [tables.by_token(results).strip()]),
         _times(sum(model.train_seconds for model in models), results.total_seconds),
-        f"Computed on: {tables.computed_on(machines)}.",
-        *filter(None, [tables.mixture(machines)]),
+        *tables.made_on(machines),
     )
 
 
@@ -150,28 +149,25 @@ def part3_text(results: Part3Results) -> str:
         *tables.part3(results),
         *verdicts,
         "",
-        f"It took {duration(results.total_seconds)}. Computed on: {tables.computed_on(machines)}.",
+        f"{took(results.total_seconds)} Computed on: {tables.computed_on(machines)}.",
         *filter(None, [tables.mixture(machines)]),
     )
 
 
 def ablation_text(results: AblationResults) -> str:
     """The table of each task."""
-    return terminal_text(*tables.tables_of_ablation(results), _minutes(results))
+    return terminal_text(*tables.tables_of_ablation(results), took(results.total_seconds))
 
 
 def tokenizers_text(results: TokenizersResults) -> str:
     """Words, subwords and characters beside each other."""
-    return terminal_text(*tables.tables_of_tokenizers(results), _minutes(results))
+    return terminal_text(*tables.tables_of_tokenizers(results), took(results.total_seconds))
 
 
 def measure_text(results: MeasureResults) -> str:
     """Both recipes and their opponents."""
-    return terminal_text(*tables.tables_of_measurement(results), *tables.in_a_sentence(results), _minutes(results))
-
-
-def _minutes(results: AblationResults | MeasureResults | TokenizersResults) -> str:
-    return f"It took {duration(results.total_seconds)}."
+    found = tables.tables_of_measurement(results)
+    return terminal_text(*found, *tables.in_a_sentence(results), took(results.total_seconds))
 
 
 def _cells(values: Sequence[float | None], digits: int = 2) -> list[str | None]:

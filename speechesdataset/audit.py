@@ -284,7 +284,7 @@ def _oddities(path: Path) -> list[dict[str, Any]]:
 
 
 def _manifest(directory: Path) -> Manifest:
-    path = directory / "manifest.json"
+    path = directory / MANIFEST
     return read_as(path, Manifest, "build the data anew") if path.is_file() else Manifest({})
 
 

@@ -15,9 +15,9 @@ from statistics import fmean, geometric_mean
 
 import utilities
 from common.files import UserError, write_json
-from dataset import Data, validation_split, validation_text
+from dataset import TRAINING, Data, encode
 from evaluation.statistics import Estimate, paired_difference, paired_ratio
-from studies.figures import interval
+from studies.figures import accuracy_lines, interval
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, classifier_baselines, language_baselines
 from studies.results import (
     ComparedVariant,
@@ -32,9 +32,8 @@ from studies.workers import perform_all
 from training.machine import distinct_machines
 from training.recipe import Recipe, Run, Task
 from training.records import ClassifierRun, DecoderRun, TrainedRun
-from training.runs import Place, public
+from training.runs import Place, held_out, public
 
-N_FOLDS = 5
 HIGHER_IS_BETTER: tuple[Score, ...] = ("accuracy", "macro-f1")
 
 
@@ -77,29 +76,27 @@ def variants_of(
     `others`: settings in words, "dropout=0.2 norm=pre"; each of the others differs from the base in what it says.
     """
     common = read_settings(task, (base or "").split())
-    grid: list[list[dict[str, Value]]] = []
-    for one in vary:
-        name, _, values = one.partition("=")
-        grid.append([read_settings(task, [f"{name}={value}"]) for value in values.split(",")])
-    combined = [dict(itertools.chain.from_iterable(map(dict.items, choice))) for choice in itertools.product(*grid)]
-    given = combined if vary else [{}, *(read_settings(task, words.split()) for words in others)]
-    if vary and others:
-        given += [read_settings(task, words.split()) for words in others]
-    return tuple(tuple({**common, **one}.items()) for one in given)
+    choices = [
+        [f"{name}={value}" for value in values.split(",")] for name, _, values in (one.partition("=") for one in vary)
+    ]
+    given = [*itertools.product(*choices), *(words.split() for words in others)]
+    return tuple(tuple({**common, **read_settings(task, words)}.items()) for words in given)
 
 
 def compare(question: Question, data: Data, place: Place, command_line: str) -> CompareResults:
     """Train every variant on every seed, compare, draw, and write results.json."""
     started, task, recipes = time.perf_counter(), question.recipe.task, question.recipes()
     runs = {
-        (name, seed): Run(
-            f"{file_name(name)}-seed{seed}", recipe, seed, fold=seed % N_FOLDS if question.validate else None
-        )
+        (name, seed): Run(f"{file_name(name)}-seed{seed}", recipe, seed, fold=seed if question.validate else None)
         for seed in question.seeds
         for name, recipe in recipes.items()
     }
-    records = dict(zip(runs, perform_all(list(runs.values()), data, place, question.n_workers)))
-    found = {name: [public(records[name, seed]) for seed in question.seeds] for name in recipes}
+    records: dict[Run, TrainedRun] = {}
+    for size in dict.fromkeys(recipe.architecture.block_size for recipe in recipes.values()):
+        own = [run for run in runs.values() if run.recipe.architecture.block_size == size]
+        encoded = data if data.train.ids.shape[1] == size else encode(data.corpus, size, data.tokenizer.tokenization)
+        records |= zip(own, perform_all(own, encoded, place, question.n_workers))
+    found = {name: [public(records[runs[name, seed]]) for seed in question.seeds] for name in recipes}
     values = {name: [value_of(run, question.measure) for run in own] for name, own in found.items()}
     first, in_points = next(iter(values.values())), question.measure in HIGHER_IS_BETTER
     results = CompareResults(
@@ -165,20 +162,14 @@ def opponents(question: Question, data: Data) -> dict[str, list[float]]:
     """The models without a network on the same rows or texts, by name."""
     if question.measure in ("macro-f1", "training-time"):
         return {}
-    names = BASELINE_NAMES if question.recipe.task == "classifier" else NGRAM_NAMES
-    folds: list[Data] = [data]
+    task, folds = question.recipe.task, [data]
     if question.validate:
-        split = validation_split if question.recipe.task == "classifier" else validation_text
-        folds = [split(data, seed % N_FOLDS) for seed in question.seeds]
-    found: dict[str, list[float]] = {name: [] for name in names.values()}
-    for fold in folds:
-        if question.recipe.task == "classifier":
-            for key, accuracies in classifier_baselines(fold).items():
-                found[names[key]].append(overall(accuracies))
-        else:
-            for key, scores in language_baselines(fold).items():
-                found[names[key]].append(of_texts(scores, question.measure))
-    return found
+        folds = [held_out(data, task, seed) for seed in question.seeds]
+    if task == "classifier":
+        accuracies = [classifier_baselines(fold) for fold in folds]
+        return {name: [overall(one[key]) for one in accuracies] for key, name in BASELINE_NAMES.items()}
+    scores = [language_baselines(fold) for fold in folds]
+    return {NGRAM_NAMES[key]: [of_texts(one[key], question.measure) for one in scores] for key in scores[0]}
 
 
 def expected_best(values: Sequence[float], higher_is_better: bool) -> list[float]:
@@ -204,32 +195,22 @@ def draw(results: CompareResults, figures: Path) -> None:
         f"{results.task.capitalize()}, {results.recipe} recipe: against {base}",
         number="+.1f",
     )
-    curves = classifier_curves(results.classifier) if results.classifier else decoder_curves(results.decoder)
+    lines = accuracy_lines(results.classifier, "test") if results.classifier else perplexity_lines(results.decoder)
     x_label, y_label = ("epoch", "accuracy (%)") if results.classifier else ("iteration", "perplexity")
     title = f"{results.task.capitalize()}, {results.recipe} recipe"
-    utilities.line_figure(figures / "curves.png", curves, x_label, y_label, title, log_y=not results.classifier)
+    utilities.line_figure(
+        figures / "curves.png", utilities.Panel(lines), x_label, y_label, title, log_y=not results.classifier
+    )
 
 
-def classifier_curves(variants: Mapping[str, Sequence[ClassifierRun]]) -> list[utilities.Panel]:
-    """Accuracy by epoch, on the rows that are measured."""
-    lines = [
-        utilities.Line(
-            name, [row.epoch for row in own[0].epochs], [[row.test_accuracy for row in run.epochs] for run in own]
-        )
-        for name, own in variants.items()
-    ]
-    return [utilities.Panel(lines)]
-
-
-def decoder_curves(variants: Mapping[str, Sequence[DecoderRun]]) -> list[utilities.Panel]:
+def perplexity_lines(variants: Mapping[str, Sequence[DecoderRun]]) -> list[utilities.Line]:
     """Perplexity by iteration, the geometric mean over the texts that are measured."""
 
     def curve(run: DecoderRun) -> list[float]:
-        texts = [name for name in run.iterations[0].perplexity if name != "train"]
+        texts = [name for name in run.iterations[0].perplexity if name != TRAINING]
         return [geometric_mean(row.perplexity[name] for name in texts) for row in run.iterations]
 
-    lines = [
+    return [
         utilities.Line(name, [row.iteration for row in own[0].iterations], [curve(run) for run in own])
         for name, own in variants.items()
     ]
-    return [utilities.Panel(lines)]

@@ -217,24 +217,20 @@ def curve(run: ClassifierRun, side: Side) -> list[float]:
     return [row.train_accuracy if side == "train" else row.test_accuracy for row in run.epochs]
 
 
+def accuracy_lines(variants: Mapping[str, Sequence[ClassifierRun]], side: Side) -> list[utilities.Line]:
+    """Accuracy by epoch of each variant, by the name that is shown."""
+    return [
+        utilities.Line(name, [row.epoch for row in runs[0].epochs], [curve(run, side) for run in runs])
+        for name, runs in variants.items()
+    ]
+
+
 def accuracy_figure(
     path: Path, variants: Mapping[str, Sequence[ClassifierRun]], sides: Sequence[Side], title: str
 ) -> None:
     """Accuracy by epoch, mean and range over seeds, a panel for train and for test."""
-    panels = [
-        utilities.Panel(
-            [
-                utilities.Line(
-                    NAMES[name],
-                    [row.epoch for row in records[0].epochs],
-                    [curve(run, side) for run in records],
-                )
-                for name, records in variants.items()
-            ],
-            title=side if len(sides) > 1 else "",
-        )
-        for side in sides
-    ]
+    shown = {NAMES[name]: runs for name, runs in variants.items()}
+    panels = [utilities.Panel(accuracy_lines(shown, side), title=side if len(sides) > 1 else "") for side in sides]
     utilities.line_figure(path, panels, "epoch", "accuracy (%)", title)
 
 

@@ -84,24 +84,30 @@ def in_words(task: Task, option: str) -> str | None:
     else:
         owner, setting = DURATIONS.get(option, task), "duration" if option in DURATIONS else option
         settings = {name: settings_of(recipes[owner]) for name, recipes in RECIPES.items()}
-        found = {name: _word(own[setting]) for name, own in settings.items() if setting in own}
+        found = {name: word(own[setting]) for name, own in settings.items() if setting in own}
     return ", ".join(f"{name} {value}" for name, value in found.items()) or None
 
 
-def _word(value: object) -> str:
-    if value is None:
-        return "none"
+def word(value: object) -> str:
+    """A setting's value as it is given: "none", "true", "0.2"."""
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def duration_of(task: Task) -> str:
+    """What commands call the duration of a task's recipe."""
+    return next(name for name, owner in DURATIONS.items() if owner == task)
 
 
 def label_of(name: str, recipe: Recipe, tokens: str = "words") -> str:
     """What a model is called where it is shown: the recipe that it started from, and each setting that is another, as
     the command line calls it, and its tokens if they are no words: "report recipe, positions alibi, BPE tokens"."""
-    own, duration = settings_of(RECIPES[name][recipe.task]), "epochs" if recipe.task == "classifier" else "iterations"
+    own = settings_of(RECIPES[name][recipe.task])
     changes = []
     for setting, value in settings_of(recipe).items():
         if value != own[setting]:
-            shown = duration if setting == "duration" else setting.replace("_", "-")
+            shown = duration_of(recipe.task) if setting == "duration" else setting.replace("_", "-")
             without = value is None or value is False
             changes.append(f"no {shown}" if without else shown if value is True else f"{shown} {value}")
     return ", ".join([f"{name} recipe", *changes, *([] if tokens == "words" else [tokens])])

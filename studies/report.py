@@ -8,7 +8,7 @@ from msgspec.structs import asdict, replace
 
 import utilities
 from common.files import UserError, read_as, write_json
-from dataset import Data
+from dataset import MANIFEST, Data
 from inference.attention import draw_attention
 from studies.ablation import MEASURES
 from studies.attention import attention_means, attention_of
@@ -76,7 +76,7 @@ def describe(data: Data) -> DataDescription:
     return DataDescription(
         directory=str(corpus.directory),
         fingerprint=corpus.fingerprint,
-        built=(corpus.directory / "manifest.json").exists(),
+        built=(corpus.directory / MANIFEST).exists(),
         class_names=corpus.class_names,
         rows=RowCounts(train=len(corpus.train), test=len(corpus.test), seen=int(data.seen.sum())),
         tokens={name: len(stream.ids) for name, stream in [("train", data.train_stream), *data.test_streams.items()]},

@@ -10,6 +10,7 @@ from dataset import About
 from evaluation.statistics import Estimate
 from studies.settings import Score
 from tokenizer import TokenKind
+from training.recipe import Task
 from training.records import (
     ClassifierRun,
     DecoderRun,
@@ -157,7 +158,7 @@ class Exploration(Results, frozen=True, kw_only=True):
     """The runs of every variant, and what is measured of them."""
 
     recipe: str
-    labels: dict[Literal["classifier", "decoder"], str]  # the recipe, and what is changed in it
+    labels: dict[Task, str]  # the recipe, and what is changed in it
     seed: int
     seeds: list[int]
     vocabulary_size: int
@@ -173,7 +174,7 @@ class Exploration(Results, frozen=True, kw_only=True):
     widths: list[str]  # the variants of the decoder that differ in the size of their feed-forward network, widest first
     baselines: dict[str, Accuracies]
     ngram_scores: dict[str, TextScores]
-    timing: dict[Literal["classifier", "decoder"], Timing]
+    timing: dict[Task, Timing]
     extrapolation: dict[str, list[list[LengthPerplexity]]]  # by variant, a list for each seed
     chosen_rate: str | None  # the variant that validation chooses
     comparisons: list[Comparison]
@@ -224,7 +225,7 @@ class DataDescription(Record, frozen=True):
 class AblationRow(Record, frozen=True):
     """One variant of the best recipe, or one opponent: its measure on each fold, and the effect against the recipe."""
 
-    task: Literal["classifier", "decoder"]
+    task: Task
     variant: str
     measure: str
     values: list[float]
@@ -266,7 +267,7 @@ class MeasuredData(Record, frozen=True):
 class MeasuredRow(Record, frozen=True):
     """What one model reaches in one measure, by seed, and how far the best recipe is from it."""
 
-    task: Literal["classifier", "decoder"]
+    task: Task
     model: str
     name: str
     measure: str  # a group of rows, or a text
@@ -336,7 +337,7 @@ class CompareResults(Results, frozen=True):
     """Variants of a recipe on paired seeds, in one measure, and the models without a network beside them."""
 
     command_line: str
-    task: Literal["classifier", "decoder"]
+    task: Task
     recipe: str
     measure: Score
     unit: Unit

@@ -14,7 +14,7 @@ import msgspec
 
 from common.files import UserError
 from modules.settings import ClassifierConfig, DecoderConfig, TransformerConfig
-from studies.recipes import DURATIONS, RECIPES
+from studies.recipes import DURATIONS, RECIPES, duration_of, word
 from training.recipe import OF_THE_OTHER_TASK, Recipe, Task, TrainingConfig, customise
 
 Score = Literal["accuracy", "macro-f1", "perplexity", "bits-per-byte", "training-time"]
@@ -60,7 +60,7 @@ class Setting:
 def settings(task: Task) -> dict[str, Setting]:
     """Every setting of a task's recipes; "epochs" or "iterations" is the recipe's duration."""
     architecture = ClassifierConfig if task == "classifier" else DecoderConfig
-    duration = next(name for name, owner in DURATIONS.items() if owner == task)
+    duration = duration_of(task)
     found = {}
     for owner in (architecture, TrainingConfig, Recipe):
         hints, meanings = get_type_hints(owner), _meanings(owner)
@@ -93,11 +93,11 @@ def read_settings(task: Task, words: Sequence[str]) -> dict[str, Value]:
     """The settings that words such as "drop_path=0" and "norm=pre" give; UserError where one cannot be."""
     known = settings(task)
     found: dict[str, Value] = {}
-    for word in words:
-        name, mark, text = word.partition("=")
+    for pair in words:
+        name, mark, text = pair.partition("=")
         name = name.strip().replace("-", "_")
         if not mark or not text:
-            raise UserError(f"{word!r} is no setting; write name=value, such as dropout=0.2")
+            raise UserError(f"{pair!r} is no setting; write name=value, such as dropout=0.2")
         if name not in known:
             raise UserError(f"{name}: {_no_setting(name, task)}")
         if name in found:
@@ -123,10 +123,3 @@ def with_settings(recipe: Recipe, given: Mapping[str, Value]) -> Recipe:
 def in_words(given: Mapping[str, Value]) -> str:
     """Settings as they are given: "positions=alibi dropout=0.2"; nothing is "as it is"."""
     return " ".join(f"{name}={word(value)}" for name, value in given.items()) or "as it is"
-
-
-def word(value: object) -> str:
-    """A value as it is given."""
-    if value is None or isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -99,7 +99,7 @@ def perform(run: Run, data: Data, place: Place, told: bool = True) -> TrainedRun
         return finished
     identity = identity_of(run, data, place)
     if run.fold is not None:
-        data = (validation_split if run.recipe.task == "classifier" else validation_text)(data, run.fold)
+        data = held_out(data, run.recipe.task, run.fold)
     task = task_of(run, data, place.device)
     history, seconds = train(
         task,
@@ -126,6 +126,11 @@ def perform(run: Run, data: Data, place: Place, told: bool = True) -> TrainedRun
     write_json(place.record(run), record)
     place.checkpoint(run).unlink(missing_ok=True)
     return record
+
+
+def held_out(data: Data, task: Task, fold: int) -> Data:
+    """`data` to tune a model of this task with: measured on one fold of the training files, without the test set."""
+    return (validation_split if task == "classifier" else validation_text)(data, fold)
 
 
 def recorded(run: Run, data: Data, place: Place) -> TrainedRun | None:

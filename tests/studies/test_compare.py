@@ -7,13 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 from tiny import classifier_of, decoder_of
+from worlds import decoder_run
 
 import main
 from common.files import UserError
 from dataset import Data
 from reporting.comparison import compare_text, comparison, in_a_sentence, verdict
-from studies.compare import Question, compare, expected_best, variants_of
+from studies.compare import Question, compare, expected_best, perplexity_lines, variants_of
 from training.recipe import Recipe, Task, TrainingConfig
+from training.records import Iteration
 from training.runs import Place
 from transformer import TransformerConfig
 
@@ -54,6 +56,34 @@ def test_a_variant_that_is_better_by_construction_comes_out_better(
     turned = replace(question, variants=variants[::-1])
     worse = compare(turned, data, Place(tmp_path, torch.device("cpu")), "the command")  # the same runs
     assert [verdict(one, worse) for one in worse.variants] == [None, "worse"]
+
+
+def test_each_variant_reads_blocks_of_its_own_size(data: Data, tmp_path: Path) -> None:
+    """With learned positions a row that is longer than the table cannot be read at all."""
+    recipe = replace(RECIPES["classifier"], duration=1)
+    for names in (["block_size=8,4"], ["block_size=4,8"]):
+        question = Question("report", recipe, variants_of("classifier", names, None, ()), (0,), "accuracy")
+        results = compare(question, data, Place(tmp_path, torch.device("cpu")), "the command")
+        by_size = {one.settings["block_size"]: one for one in results.variants}
+        assert by_size[8].n_parameters - by_size[4].n_parameters == 4 * 8  # of the position table
+    seeds = compare(replace(question, seeds=(0, 1)), data, Place(tmp_path, torch.device("cpu")), "the command")
+    assert seeds.variants[0].values[0] == results.variants[0].values[0]
+
+
+def test_curves_are_of_what_is_measured_and_runs_at_chance_are_counted(data: Data, tmp_path: Path) -> None:
+    iterations = [Iteration(n, 1.0, {"train": 1000.0, "a": value, "b": 4 * value}) for n, value in ((1, 8.0), (2, 2.0))]
+    (line,) = perplexity_lines({"it": [decoder_run(iterations=iterations)]})
+    assert (line.name, line.x, line.y) == ("it", [1, 2], [pytest.approx([16.0, 4.0])])
+    variants = variants_of("classifier", ["learning_rate=1e-9,1e-2"], None, ())
+    question = Question("report", RECIPES["classifier"], variants, (0, 1), "accuracy")
+    results = compare(question, data, Place(tmp_path, torch.device("cpu")), "the command")
+    assert [one.at_chance for one in results.variants] == [[True, True], [False, False]]
+    assert [row[-1] for row in comparison(results).rows][:3] == ["2 of 2", "0 of 2", None]
+
+
+def test_a_setting_that_varies_twice_is_refused() -> None:
+    with pytest.raises(UserError, match="norm is given twice"):
+        variants_of("decoder", ["norm=post,pre", "norm=none"], None, ())
 
 
 def test_variants_are_values_combinations_or_given_one_by_one() -> None:

@@ -7,8 +7,8 @@ import pytest
 import main
 from common.files import UserError
 from reporting.comparison import settings_text
-from studies.recipes import DURATIONS, RECIPES
-from studies.settings import in_words, read_settings, settings, with_settings, word
+from studies.recipes import DURATIONS, RECIPES, word
+from studies.settings import in_words, read_settings, settings, with_settings
 from training.recipe import OF_THE_OTHER_TASK, Task, settings_of
 
 TASKS: tuple[Task, ...] = ("classifier", "decoder")
@@ -71,6 +71,9 @@ def test_set_and_an_option_are_not_given_both(
     given = ["part1", "--data-dir", str(data_folder), "--dropout", "0.1", "--set", "dropout=0.2"]
     assert main.main(given) == 2
     assert "dropout is given by --set and by its option" in capsys.readouterr().err
+    given = ["part2", "--data-dir", str(data_folder), "--set", "ff_dim=8"]
+    assert main.main(given) == 2
+    assert "--set ff_dim does nothing here, where each model has its own; use --ff-dims" in capsys.readouterr().err
     small = ["--n-embd", "8", "--n-layer", "1", "--epochs", "1", "--set", "head_dim=0", "norm=pre"]
     assert main.main(["part1", "--data-dir", str(data_folder), *small]) == 0
     assert "head-dim 0" in " ".join(capsys.readouterr().out.split())
