@@ -17,6 +17,7 @@ import pytest
 from launch import ROOT, Command, Outcome, group
 
 import main
+from commands import called, parts
 
 pytestmark = pytest.mark.processes
 SMALL = "--n-embd 16 --n-layer 2 --block-size 12 --batch-size 8".split()  # noqa: SIM905
@@ -421,9 +422,9 @@ def wait_for(path: Path) -> None:
     raise AssertionError(f"{path} never came")
 
 
-def command_of(words: list[str]) -> main.Part1:
-    command = main.command_line().parse(words)
-    assert isinstance(command, main.Part1)
+def command_of(words: list[str]) -> parts.Part1:
+    command = called.command_line().parse(words)
+    assert isinstance(command, parts.Part1)
     return command
 
 

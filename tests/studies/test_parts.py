@@ -13,6 +13,7 @@ import torch
 from worlds import classifier_run, decoder_run, intercept, made_up, record, seeds
 
 import main
+from commands import called, options, parts
 from common.files import UserError
 from dataset import Data, load_data
 from evaluation import baselines, ngrams
@@ -37,8 +38,8 @@ OPTIONS: dict[str, Any] = {  # a value of each option that is no recipe's
     **{"epochs": 3, "ff_dim": 24, "alibi_one_sided": True, "pooling": "cls", "batch_norm": True, "by_length": True},
     "iterations": 7,
 }
-COMMANDS: dict[str, type] = {"part1": main.Part1, "part2": main.Part2}
-NOT_OF_A_RECIPE = {field.name for field in dataclasses.fields(main.Tokenized)} | {
+COMMANDS: dict[str, type] = {"part1": parts.Part1, "part2": parts.Part2}
+NOT_OF_A_RECIPE = {field.name for field in dataclasses.fields(options.Tokenized)} | {
     "recipe",
     "given",
     "resume",
@@ -46,18 +47,18 @@ NOT_OF_A_RECIPE = {field.name for field in dataclasses.fields(main.Tokenized)} |
 }
 
 
-def options(command: type) -> set[str]:
+def own_options(command: type) -> set[str]:
     return {field.name for field in dataclasses.fields(command)} - NOT_OF_A_RECIPE
 
 
 def test_every_option_is_tested_below() -> None:
-    assert set().union(*map(options, COMMANDS.values())) == set(OPTIONS)
+    assert set().union(*map(own_options, COMMANDS.values())) == set(OPTIONS)
 
 
 @pytest.mark.parametrize("recipe_name", RECIPES)
 @pytest.mark.parametrize(
     ("command", "option"),
-    [(name, option) for name, command in COMMANDS.items() for option in OPTIONS if option in options(command)],
+    [(name, option) for name, command in COMMANDS.items() for option in OPTIONS if option in own_options(command)],
 )
 def test_every_option_reaches_its_setting_and_no_other(command: str, option: str, recipe_name: RecipeName) -> None:
     task: Task = "classifier" if command == "part1" else "decoder"
@@ -65,7 +66,7 @@ def test_every_option_reaches_its_setting_and_no_other(command: str, option: str
     words = [f"--{option.replace('_', '-')}", *([] if value is True else [str(value)])]
     if option.startswith("alibi"):
         recipe = customise(recipe, positions="alibi")
-    given = vars(main.command_line().parse([command, "--recipe", recipe_name, *words]))
+    given = vars(called.command_line().parse([command, "--recipe", recipe_name, *words]))
     if (option, recipe_name) == ("batch_norm", "best"):
         with pytest.raises(UserError, match="batch_norm stands after the first of two layers"):
             with_options(recipe_name, task, given)
@@ -103,7 +104,7 @@ def test_help_says_the_value_of_every_default(command: str, capsys: pytest.Captu
     task: Task = "classifier" if command == "part1" else "decoder"
     assert main.main([command, "--help"]) == 0
     said = " ".join(capsys.readouterr().out.replace("\u2502", " ").split())
-    for option in options(COMMANDS[command]):
+    for option in own_options(COMMANDS[command]):
         about = said.partition(f"--{option.replace('_', '-')} ")[2].partition(" --")[0]
         name = {"epochs": "duration", "iterations": "duration"}.get(option, option)
         values = [settings_of(RECIPES[recipe][task])[name] for recipe in ("report", "best")]
@@ -116,7 +117,7 @@ def test_help_says_the_value_of_every_default(command: str, capsys: pytest.Captu
 
 def test_zero_and_false_are_told_apart() -> None:
     words = ["part2", "--dropout", "0", "--weight-decay", "0", "--window", "0", "--label-smoothing", "0"]
-    recipe = with_options("best", "decoder", vars(main.command_line().parse(words)))
+    recipe = with_options("best", "decoder", vars(called.command_line().parse(words)))
     expected = {"dropout": 0.0, "weight_decay": 0.0, "window": 0, "label_smoothing": 0.0}
     assert {name: settings_of(recipe)[name] for name in expected} == expected
 

@@ -29,7 +29,7 @@ from launch import server
 from tiny import classifier_of, decoder_of, perform
 from worlds import classifier_run
 
-import main
+from commands import parts
 from common.files import Interrupted, UserError
 from common.randomness import derived_seed
 from dataset import Data
@@ -308,7 +308,7 @@ def test_a_command_computes_with_its_threads_whatever_the_default_was(
     for default, asked in ((1, 1), (3, 1), (1, 3)):
         threads(default)
         out = tmp_path / f"{default} {asked}"
-        command = main.Part1(data_dir=data_folder, out=out, threads=asked, device="cpu")
+        command = parts.Part1(data_dir=data_folder, out=out, threads=asked, device="cpu")
         with command.at_work(CLASSIFIER.recipe, False, command) as (data, place):
             record = perform(CLASSIFIER, data, place)
         assert record["machine"]["threads"] == record["identity"]["threads"] == asked

@@ -1,0 +1,25 @@
+"""How the commands are called, and by which words."""
+
+from common.arguments import Command, CommandLine
+
+PURPOSE = "A laboratory of small transformers. `python main.py COMMAND --help` explains each command."
+
+
+def command_line() -> CommandLine:
+    """Every command, in the order in which they are listed."""
+    from commands.data import Audit, Build, Import
+    from commands.parts import Part1, Part2, Part3, Report
+    from commands.studies import Ablation, Compare, Measure, Settings, Tokenizers
+    from commands.trained import Attention, Classify, Generate
+
+    trained = (Part1, Part2, Part3, Report, Compare, Ablation, Measure, Tokenizers, Classify, Attention, Generate)
+    commands: dict[str, type[Command]] = {command.__name__.lower(): command for command in (*trained, Settings)}
+    commands |= {f"data {command.__name__.lower()}": command for command in (Build, Audit, Import)}
+    return CommandLine(
+        "python main.py", PURPOSE, commands, ("sentences", "sentence", "prompt"), {"source": "from", "given": "set"}
+    )
+
+
+def line(command: Command) -> str:
+    """The line that runs a command, as it would be typed."""
+    return command_line().written(command)

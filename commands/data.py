@@ -1,0 +1,73 @@
+"""Making data folders, and examining them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+
+from commands.options import suggest
+from common.arguments import Optional
+from common.checks import check
+from common.files import write_json
+
+EXIT_LEAKAGE = 3
+
+Split = Literal["stretch", "speech"]
+
+
+@dataclass(frozen=True)
+class Build:
+    """Make a data folder from State of the Union addresses."""
+
+    out: Path = Path("speechesdataset")  # folder for the files; data that are already there are never overwritten
+    # presidents, such as lincoln roosevelt-32 obama; or all (default: obama wbush hbush)
+    speakers: Optional[tuple[str, ...]] = None
+    split: Split = "stretch"  # what goes to the test set whole: stretches of speeches, or speeches
+    seed: int = 0  # seed of the split
+
+    def run(self) -> None:
+        from reporting.audit import files_text
+        from speechesdataset.build import build
+
+        speakers = None if self.speakers is None else list(self.speakers)
+        print(files_text(self.out, build(self.out, speakers, self.split, self.seed)["files"]))
+        suggest(Audit(self.out))
+
+
+@dataclass(frozen=True)
+class Import:
+    """Make a data folder from your own texts: a folder of .txt files, a sub-folder a speaker."""
+
+    source: Annotated[Path, tyro.conf.arg(name="from")]  # folder with a sub-folder of .txt files for each speaker
+    out: Path  # folder for the files; data that are already there are never overwritten
+    split: Split = "stretch"  # what goes to the test set whole: stretches of texts, or texts
+    seed: int = 0  # seed of the split
+
+    def run(self) -> int:
+        from reporting.audit import files_text
+        from speechesdataset.own_texts import import_folder
+
+        print(files_text(self.out, import_folder(self.source, self.out, self.split, self.seed)["files"]))
+        return Audit(self.out, self.out).run()
+
+
+@dataclass(frozen=True)
+class Audit:
+    """Examine a data folder: balance, duplicates, leaks. Exit code 3 if test data appear in the training data."""
+
+    data_dir: Path = Path("speechesdataset")  # folder with the data files
+    out: Path = Path("runs/audit")  # folder for audit.json
+    block_size: int = 32  # tokens at which a model would cut a row
+
+    def run(self) -> int:
+        from commands.parts import Part1
+        from reporting.audit import render
+        from speechesdataset.audit import audit
+
+        check(self, "at least 1", "block_size")
+        findings = audit(self.data_dir, self.block_size)
+        write_json(self.out / "audit.json", findings)
+        print(render(findings))
+        suggest(Part1(self.data_dir))
+        return EXIT_LEAKAGE if findings["has_leakage"] else 0

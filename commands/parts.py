@@ -1,0 +1,165 @@
+"""The three parts of the report, and all of it over several seeds."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from commands.called import line
+from commands.data import Audit
+from commands.options import Seeds, Tokenized, Training, finish, first_words
+from commands.trained import Classify, Generate
+from common.arguments import FromRecipe, Optional, hinted
+from common.checks import check
+from common.files import around_marks
+from modules.settings import Pooling
+from studies.recipes import FF_DIMS, RECIPES, RecipeName, in_words, with_options
+from studies.settings import with_settings
+
+if TYPE_CHECKING:
+    from studies.study import Study
+
+
+@hinted(partial(in_words, "classifier"))
+@dataclass(frozen=True)
+class Part1(Training):
+    """Train the classifier: who said it? Table 1, Figures 1 to 3, baselines."""
+
+    out: Path = Path("runs/part1")  # folder for results, weights and figures
+    epochs: FromRecipe[int] = None  # passes over the training rows
+    ff_dim: FromRecipe[int] = None  # hidden size of the feed-forward network
+    alibi_one_sided: bool = False  # ALiBi: even heads look back only, odd heads ahead only
+    pooling: FromRecipe[Pooling] = None  # mean counts padding, as the report does; the others mask it everywhere
+    batch_norm: bool = False  # batch norm after the first linear layer of the head
+    by_length: bool = False  # batches of rows of like length
+
+    def run(self) -> None:
+        from reporting.terminal import part1_text
+        from studies.part1 import part1
+
+        check(self, "at least 1", "epochs")
+        recipe = with_settings(with_options(self.recipe, "classifier", vars(self)), self.chosen("classifier"))
+        with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, place):
+            results = part1(self.recipe, recipe, self.seed, data, place)
+        if results:
+            text = part1_text(results, line(Audit(self.data_dir)))
+            sentence = first_words(data.corpus.test[0].text, 12)
+            finish(data, text, self.out, Classify((sentence,), self.out / "classifier.safetensors"))
+
+
+@hinted(partial(in_words, "decoder"))
+@dataclass(frozen=True)
+class Part2(Training):
+    """Train the decoder: how surprising is it? Tables 2 and 3, Figures 4 to 7, n-gram baseline."""
+
+    out: Path = Path("runs/part2")  # folder for results, weights and figures
+    iterations: FromRecipe[int] = None  # training steps
+    ff_dims: FromRecipe[tuple[int, ...]] = None  # hidden sizes of the feed-forward network, a model each
+
+    def run(self) -> None:
+        from reporting.terminal import part2_text
+        from studies.part2 import part2
+
+        check(self, "at least 1", "iterations")
+        recipe = with_settings(with_options(self.recipe, "decoder", vars(self)), self.chosen("decoder"))
+        ff_dims = FF_DIMS[self.recipe] if self.ff_dims is None else self.ff_dims
+        with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, place):
+            results = part2(self.recipe, recipe, ff_dims, self.seed, data, place, self.n_at_once())
+        if results:
+            prompt = first_words(data.corpus.train_text[0], 3)
+            finish(
+                data, part2_text(results), self.out, Generate(prompt, self.out / f"decoder-ff{ff_dims[0]}.safetensors")
+            )
+
+
+@dataclass(frozen=True)
+class Explore(Seeds, Tokenized):
+    """What part3 and report take besides."""
+
+    # report: as published; best: the strongest that this project knows, within the report's budget
+    recipe: RecipeName = "report"
+    epochs: FromRecipe[int] = None  # passes over the classifier's training rows
+    iterations: FromRecipe[int] = None  # training steps of the decoder
+
+    def study(self, alibi: bool = True, regularize: bool = True) -> "Study":
+        """What is to be run."""
+        from studies.study import Study
+
+        check(self, "at least 1", "epochs", "iterations")
+        classifier, decoder = (with_options(self.recipe, task, vars(self)) for task in RECIPES[self.recipe])
+        return Study(self.recipe, classifier, decoder, *self.seeds_and_workers(), alibi, regularize)
+
+
+@hinted(partial(in_words, "classifier"))
+@dataclass(frozen=True)
+class Part3(Explore):
+    """The exploration: which differences are real? Without --alibi and --regularize, both halves."""
+
+    out: Path = Path("runs/part3")  # folder for results, weights and figures
+    seeds: int = 1  # paired seeds: --seed, the next one, and so on; 5 tell which differences are real
+    alibi: bool = False  # position methods: Tables 4 and 5, Figures 8 to 10, inference lengths
+    regularize: bool = False  # batch norm and dropout: Figure 11
+    resume: bool = False  # go on with the interrupted runs in --out
+
+    def run(self) -> None:
+        from reporting.terminal import part3_text
+        from studies.part3 import part3
+
+        both = self.alibi == self.regularize
+        study = self.study(self.alibi or both, self.regularize or both)
+        with self.at_work(study.classifier, self.resume, replace(self, resume=True)) as (data, place):
+            text = part3_text(part3(study, data, place))
+        finish(data, text, self.out, replace(self, seeds=5, resume=False) if self.seeds < 5 else self.report())
+
+    def report(self) -> "Report":
+        """Everything, of the same tokens."""
+        return Report(self.data_dir, tokenizer=self.tokenizer, vocabulary_size=self.vocabulary_size)
+
+
+@hinted(partial(in_words, "classifier"))
+@dataclass(frozen=True)
+class Report(Explore):
+    """Everything, over several seeds: a page with a verdict on each of the report's claims. Reuses what --out has."""
+
+    # folder for results, weights and figures; by default, --quick has runs/report-quick
+    out: Path = Path("runs/report")
+    # a small version in under three minutes, to see that everything works; its numbers mean nothing
+    quick: bool = False
+    # Markdown file that gets the tables, between its two marks for results: docs/results.md
+    docs: Optional[Path] = None
+    # results of the best recipe's ablation, for the page (default: runs/ablation/results.json if it is there)
+    ablation: Optional[Path] = None
+
+    def run(self) -> None:
+        from reporting import documents, page
+        from studies.report import read_ablation, report
+        from studies.study import TIMED_SHARE
+
+        if self.docs is not None:
+            around_marks(self.docs, documents.RESULTS_MARK)  # without marks it is refused now, not after the runs
+        ablation = self.ablation or Path("runs/ablation/results.json")
+        ingredients = read_ablation(ablation) if self.ablation or ablation.exists() else None
+        command = self.small() if self.quick else self
+        study = replace(command.study(), ff_dims=FF_DIMS["report"], timed_share=0.3 if self.quick else TIMED_SHARE)
+        with command.at_work(study.classifier, None, self, share=3 if self.quick else 1) as (data, place):
+            results = report(study, data, place, line(self), self.quick, ingredients)
+            page.write_page(results, place.out)
+        if self.docs is not None:
+            documents.fill_results(self.docs, results)
+        text = f"{page.report_text(results)}\nThe page: {command.out / 'report.html'} and {command.out / 'report.md'}"
+        finish(data, text, command.out, self.real() if self.quick else Part1(self.data_dir, recipe="best"))
+
+    def small(self) -> "Report":
+        """What --quick runs."""
+        return replace(
+            self,
+            out=Path("runs/report-quick") if self.out == Report.out else self.out,
+            seeds=min(self.seeds, 2),
+            epochs=2 if self.epochs is None else self.epochs,
+            iterations=50 if self.iterations is None else self.iterations,
+        )
+
+    def real(self) -> "Report":
+        """The report that a quick one is a sketch of, in a folder of its own."""
+        out = self.out if self.out == Report.out else self.out.with_name(f"{self.out.name}-full")
+        return replace(self, quick=False, out=out, seeds=max(self.seeds, Report.seeds), epochs=None, iterations=None)
