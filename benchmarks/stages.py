@@ -25,7 +25,7 @@ FUNCTIONS = {
     ],
     "baselines": [
         "evaluation.baselines:majority",
-        "evaluation.baselines:tfidf",
+        "evaluation.baselines:linear_models",
         "evaluation.ngrams:KneserNey.fit",
         "evaluation.ngrams:KneserNey.log_probabilities",
     ],

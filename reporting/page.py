@@ -27,7 +27,6 @@ from reporting.table import (
 )
 from reporting.wording import duration, took
 from studies.comparisons import defined
-from studies.opponents import BASELINE_NAMES
 from studies.published import CLAIMS
 from studies.results import Kind, ReportResults, accuracies, last_perplexities
 from studies.study import POSITIONS
@@ -232,7 +231,7 @@ def in_short(results: ReportResults) -> list[str]:
     group: Group = "unseen" if 0 < results.data.rows.seen < results.data.rows.test else "all"
     rows = "test rows it has not seen" if group == "unseen" else "test rows"
     ours = summary(accuracies(runs, group)).mean
-    bag = max(*defined(results.baselines[name][group].accuracy for name in BASELINE_NAMES))
+    bag = max(*defined(results.baselines[name][group].accuracy for name in results.baselines))
     stuck = sum(not run.trained for run in runs)
     ngram, decoder = results.ngram_scores["ngram"], results.decoder["learned"]
     wins = [text for text in tests if summary(last_perplexities(decoder, text)).mean < ngram[text].perplexity]
@@ -240,7 +239,7 @@ def in_short(results: ReportResults) -> list[str]:
         f"Of the report's {len(CLAIMS)} claims, {counts[HOLDS]} hold, {counts[FAILS]} do not, and "
         f"{counts[UNCLEAR]} are undecided."
         + (f" {' and '.join(unjudged)}: not of this recipe, which has no place for batch norm." if unjudged else ""),
-        f"The classifier gets {number(ours)}% of the {rows}; the best bag of words gets {number(bag)}%."
+        f"The classifier gets {number(ours)}% of the {rows}; the best model that counts words gets {number(bag)}%."
         + (f" {stuck} of {len(runs)} runs ended at chance." if stuck else ""),
         f"The decoder's perplexity is below a Kneser-Ney trigram's on {len(wins)} of {len(tests)} test texts.",
     ]

@@ -7,7 +7,7 @@ from dataset import TOGETHER
 from reporting.table import Table, change, effect, number, numbers, spread, words
 from studies.comparisons import defined
 from studies.figures import few
-from studies.opponents import BASELINE_NAMES, NGRAM_NAMES
+from studies.opponents import NGRAM_NAMES, by_name
 from studies.published import PUBLISHED
 from studies.results import (
     AblationResults,
@@ -144,8 +144,7 @@ def classifiers(results: Exploration, variants: Sequence[str], title: str) -> Ta
                 f"{at_chance} of {len(runs)}",
             ]
         )
-    for key, name in BASELINE_NAMES.items():
-        found = results.baselines[key]
+    for name, found in by_name(results.baselines).items():
         rows.append([name, *(rate(found[group]) for group in groups), None, None, None, None])
     columns = words("classifier") + numbers(*(f"{group} ({counts[group].n:,})" for group in groups), "training rows")
     columns += numbers(f"against {NAMES[base]}, over seeds", "over test items", "ended at chance")

@@ -8,7 +8,7 @@ from dataset import About
 from reporting import tables
 from reporting.table import Item, Table, effect, number, numbers, terminal_text, words
 from reporting.wording import duration, took
-from studies.opponents import BASELINE_NAMES, NGRAM_NAMES
+from studies.opponents import NGRAM_NAMES, by_name
 from studies.recipes import RECIPES
 from studies.results import (
     AblationResults,
@@ -76,7 +76,7 @@ def _epochs(results: Part1Results) -> Table:
 def _accuracies(results: Part1Results) -> Table:
     models = {
         f"transformer ({results.label})": results.test,
-        **{name: results.baselines[key] for key, name in BASELINE_NAMES.items()},
+        **by_name(results.baselines),
     }
     columns = words("test accuracy %") + numbers(*(f"{group} ({results.test[group].n})" for group in tables.GROUPS))
     rows = [[name, *_cells([found[group].accuracy for group in tables.GROUPS])] for name, found in models.items()]

@@ -1,5 +1,7 @@
 """The models without a network that stand beside every result."""
 
+from collections.abc import Mapping
+
 import msgspec
 import torch
 
@@ -13,26 +15,37 @@ BASELINE_NAMES = {
     "tfidf": "TF-IDF, logistic regression",
     "svm": "TF-IDF, linear SVM",
     "bayes": "TF-IDF, naive Bayes",
+    "characters": "words and characters, linear SVM",
+    "vote": "vote of these four",
+    "kneser_ney": "Kneser-Ney trigram of each class",
+    "delta": "Cosine Delta",
     "majority": "largest class",
 }
 NGRAM_NAMES = {"ngram": "Kneser-Ney trigram", "ngram_unk": "trigram with the same <unk> estimate"}
 
 
 def classifier_baselines(data: Data) -> dict[str, Accuracies]:
-    """Accuracy of the largest class and of TF-IDF with three linear models, all / seen / unseen."""
+    """Accuracy of the models that count words, all / seen / unseen."""
     return {
         name: msgspec.convert(accuracy.accuracy_by_group(predictions, data.test.labels, data.seen), Accuracies)
         for name, predictions in baseline_predictions(data).items()
     }
 
 
+def by_name(baselines: Mapping[str, Accuracies]) -> dict[str, Accuracies]:
+    """The `baselines` by the names that they are shown under, in one order."""
+    return {name: baselines[key] for key, name in BASELINE_NAMES.items() if key in baselines}
+
+
 def baseline_predictions(data: Data) -> dict[str, torch.Tensor]:
-    """The class (N,) that the largest class and TF-IDF with three linear models give to each test row."""
+    """The class (N,) that each of the models that count words gives to each test row."""
     train_texts, test_texts = ([row.text for row in rows] for rows in (data.corpus.train, data.corpus.test))
-    labels = data.train.labels.tolist()
+    rows = train_texts, data.train.labels.tolist(), test_texts
     predictions = {
-        "majority": baselines.majority(labels, test_texts),
-        **baselines.tfidf(train_texts, labels, test_texts),
+        **baselines.linear_models(*rows),
+        "kneser_ney": baselines.kneser_ney_by_class(*rows),
+        "delta": baselines.cosine_delta(*rows),
+        "majority": baselines.majority(rows[1], test_texts),
     }
     return {name: torch.as_tensor(values) for name, values in predictions.items()}
 

@@ -17,7 +17,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation.baselines import WORD_OR_SIGN, majority, tfidf
+from evaluation.baselines import WORD_OR_SIGN, cosine_delta, kneser_ney_by_class, linear_models, majority
 from evaluation.ngrams import KneserNey
 
 
@@ -46,9 +46,9 @@ TOPICS += [f"the {noun} and the {other}" for noun in ("law", "court") for other 
         (["a x", "a x", "b x", "b x"], [0, 0, 1, 1], ["a", "b"], [0, 1]),  # words of one letter
     ],
 )
-def test_tfidf_tells_plain_texts_apart(texts: list[str], labels: list, test: list[str], expected: list) -> None:
-    found = tfidf(texts, labels, test)
-    assert list(found) == ["tfidf", "svm", "bayes"]
+def test_linear_models_tell_plain_texts_apart(texts: list[str], labels: list, test: list[str], expected: list) -> None:
+    found = linear_models(texts, labels, test)
+    assert list(found) == ["tfidf", "svm", "bayes", "characters", "vote"]
     for predictions in found.values():
         assert predictions.tolist() == expected
 
@@ -72,7 +72,7 @@ def weights(train: list[str], test: list[str]) -> tuple[np.ndarray, np.ndarray]:
     return rows(train), rows(test)
 
 
-def test_tfidf_is_three_linear_models_of_words_and_pairs() -> None:
+def test_three_linear_models_see_words_and_pairs() -> None:
     """Classes of 45, 30 and 15 rows that hardly differ, so that every setting shows in some prediction."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.svm import LinearSVC
@@ -84,7 +84,7 @@ def test_tfidf_is_three_linear_models_of_words_and_pairs() -> None:
 
     labels = [0] * 45 + [1] * 30 + [2] * 15
     train, test = [text(label) for label in labels], [text(i % 3) for i in range(600)]
-    found = tfidf(train, labels, test)
+    found = linear_models(train, labels, test)
     x, queries = weights(train, test)
     logistic = LogisticRegression(C=30, class_weight="balanced", max_iter=2000).fit(x, labels)
     assert found["tfidf"].tolist() == logistic.predict(queries).tolist()
@@ -93,7 +93,12 @@ def test_tfidf_is_three_linear_models_of_words_and_pairs() -> None:
     others = np.array([x[np.array(labels) != label].sum(axis=0) + 0.2 for label in range(3)])
     bayes = queries @ -np.log(others / others.sum(axis=1, keepdims=True)).T
     assert found["bayes"].tolist() == bayes.argmax(axis=1).tolist()
-    assert len({tuple(predictions) for predictions in found.values()}) == 3  # and the three differ
+    assert len({tuple(found[name]) for name in ("tfidf", "svm", "bayes")}) == 3  # and the three differ
+    for row, vote in enumerate(found["vote"]):
+        answers = [found[name][row] for name in ("tfidf", "svm", "bayes", "characters")]
+        most = max(map(answers.count, answers))
+        likeliest = {answer for answer in answers if answers.count(answer) == most}
+        assert vote == (answers[-1] if answers[-1] in likeliest else likeliest.pop())
 
 
 def test_kneser_ney_by_hand() -> None:
@@ -134,17 +139,93 @@ def test_linear_models_are_fitted_long_enough_by_one_thread_and_draw_nothing_by_
     monkeypatch.setattr(svm, "LinearSVC", Vectors)
     before = str(np.random.get_state())
     with threadpool_limits(3):
-        tfidf(TOPICS, [0] * 6 + [1] * 6, ["a ship"])
+        linear_models(TOPICS, [0] * 6 + [1] * 6, ["a ship"])
     assert len(n_threads) >= 2
     assert set(n_threads) == {1}
     assert str(np.random.get_state()) == before
 
 
 def test_where_one_label_is_all_there_is_every_model_predicts_it() -> None:
-    found = tfidf(["we hope", "they work"], [3, 3], ["we rest", "hope", "x"])
+    found = linear_models(["we hope", "they work"], [3, 3], ["we rest", "hope", "x"])
     assert {name: labels.tolist() for name, labels in found.items()} == {
-        name: [3, 3, 3] for name in ("tfidf", "svm", "bayes")
+        name: [3, 3, 3] for name in ("tfidf", "svm", "bayes", "characters", "vote")
     }
+
+
+def test_characters_within_words_tell_what_words_do_not() -> None:
+    texts = ["walking", "singing", "hoping", "reading", "walked", "hoped", "seated", "printed"]
+    assert linear_models(texts, [0] * 4 + [1] * 4, ["running", "posted"])["characters"].tolist() == [0, 1]
+
+
+def test_a_class_s_trigrams_decide_by_bayes_rule() -> None:
+    """Against the same model, asked row by row and word by word."""
+    draw = random.Random(1)
+
+    def text(label: int) -> str:
+        return " ".join(draw.choices("abcdE", weights=[3, 2 + label, 2, 3 - label, 1], k=draw.randint(1, 9)))
+
+    labels = [0] * 25 + [1] * 15
+    train, test = [text(label) for label in labels], [text(i % 2) + draw.choice(["", " unheard"]) for i in range(80)]
+    number = {word: i for i, word in enumerate("abcde", start=2)}
+    counts = Counter(word for row in train for word in row.lower().split())
+    likely = [0, list(counts.values()).count(1), *(counts[word] for word in number)]
+    base = [(count + 1) / (sum(likely) + len(likely)) for count in likely]
+    expected = []
+    models = [
+        KneserNey.fit(
+            np.array(
+                [
+                    i
+                    for row, own in zip(train, labels)
+                    if own == label
+                    for i in (0, 0, *(number[word] for word in row.lower().split()))
+                ]
+            ),
+            7,
+            3,
+            np.array(base),
+        )
+        for label in (0, 1)
+    ]
+    for row in test:
+        scores = []
+        for label, model in enumerate(models):
+            score, context = np.log(labels.count(label) / len(labels)), [0, 0]
+            for word in row.lower().split():
+                score += np.log(model.distribution(context)[number.get(word, 1)])
+                context.append(number.get(word, 1))
+            scores.append(score)
+        expected.append(int(scores[1] > scores[0]))
+    assert kneser_ney_by_class(train, labels, test).tolist() == expected
+    assert 10 < sum(expected) < 70
+
+
+def test_cosine_delta_by_its_definition() -> None:
+    train = ["the sea the ship", "the sea of ships", "a law of the land", "a court a law"]
+    labels, test = [4, 4, 2, 2], ["the ship", "a law", "of the sea"]
+    words = sorted({word for row in train for word in row.split()})
+
+    def shares(row: str) -> np.ndarray:
+        counts = np.array([row.split().count(word) for word in words], dtype=float)
+        return counts / counts.sum()
+
+    rows = np.array([shares(row) for row in train])
+    mean, spread = rows.mean(axis=0), rows.std(axis=0)
+    scores = (rows - mean) / spread
+    centres = {label: scores[[own == label for own in labels]].mean(axis=0) for label in (2, 4)}
+
+    def angle(row: str, label: int) -> float:
+        z, centre = (shares(row) - mean) / spread, centres[label]
+        return float(z @ centre / np.linalg.norm(z) / np.linalg.norm(centre))
+
+    assert cosine_delta(train, labels, test).tolist() == [max((2, 4), key=lambda one: angle(row, one)) for row in test]
+    assert cosine_delta(train, labels, test).tolist() == [4, 2, 4]
+
+
+def test_cosine_delta_counts_only_the_most_frequent_words() -> None:
+    train, labels = ["x x x rare", "x x odd x", "y y y rare", "y y y y"], [0, 0, 1, 1]
+    assert cosine_delta(train, labels, ["odd odd odd y"]).tolist() == [0]
+    assert cosine_delta(train, labels, ["odd odd odd y"], n_words=2).tolist() == [1]
 
 
 def distribution(model: KneserNey, context: list[int], unit: int) -> list[float]:

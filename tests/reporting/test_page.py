@@ -264,7 +264,9 @@ def test_a_training_behind_two_names_counts_once(results: dict[str, Any]) -> Non
 
 def test_the_page_says_in_short_how_it_went(results: dict[str, Any]) -> None:
     claims = "Of the report's 13 claims, 12 hold, 1 do not, and 0 are undecided."
-    classifier = "The classifier gets 55.8% of the test rows it has not seen; the best bag of words gets 54.2%."
+    classifier = (
+        "The classifier gets 55.8% of the test rows it has not seen; the best model that counts words gets 54.2%."
+    )
     decoder = "The decoder's perplexity is below a Kneser-Ney trigram's on 2 of 3 test texts."
     control = "Mean change of test perplexity against learned positions: ALiBi -10.0%, no positions at all -4.8%. "
     control += "No positions at all give 48% of ALiBi's gain: that part is not due to ALiBi."
@@ -275,7 +277,7 @@ def test_the_page_says_in_short_how_it_went(results: dict[str, Any]) -> None:
     assert short() == [claims, classifier, decoder, control]
     for seen in (0, 1200):  # no group of rows that were not seen, or no other
         results["data"]["rows"]["seen"] = seen
-        assert short()[1] == "The classifier gets 61.0% of the test rows; the best bag of words gets 58.3%."
+        assert short()[1] == "The classifier gets 61.0% of the test rows; the best model that counts words gets 58.3%."
     results["data"]["rows"]["seen"] = 1
     assert short()[1] == classifier
     results["classifier"]["learned"][1]["trained"] = False
