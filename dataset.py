@@ -9,12 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import torch
 from torch import Generator, Tensor
 
-from common.files import UserError, read_json, read_text, sha256
+from common.files import UserError, read_as, read_text, sha256
+from common.records import Record
 from tokenizer import PAD, UNK, WORDS, Tokenization, Tokenizer, lacks_spaces, normalized
 
 CLASSIFICATION = ["train_CLS.tsv", "test_CLS.tsv"]
@@ -195,13 +196,29 @@ def missing_files(directory: Path) -> list[str]:
     if set(tests) < set(DEFAULT_TESTS):
         tests = DEFAULT_TESTS
     needed = [*CLASSIFICATION, TRAIN_TEXT, *(f"test_LM_{name}.txt" for name in tests)]
-    if (directory / MANIFEST).is_file():
-        manifest = read_json(directory / MANIFEST)
-        files = manifest.get("files") if isinstance(manifest, dict) else None
-        if not isinstance(files, dict):
-            raise UserError(f"{directory / MANIFEST}: no list of files; it is damaged, build the data anew")
-        needed = [*CLASSIFICATION, TRAIN_TEXT, *(name for name in files if name not in (*CLASSIFICATION, TRAIN_TEXT))]
+    if manifest := read_manifest(directory):
+        needed = list(dict.fromkeys([*CLASSIFICATION, TRAIN_TEXT, *manifest.files]))
     return [name for name in needed if not (directory / name).exists()]
+
+
+class MadeSpeaker(Record, frozen=True):
+    """What was left out of a speaker's texts, by reason: how much."""
+
+    name: str
+    left_out: dict[str, int] = msgspec.field(default_factory=dict)
+
+
+class Manifest(Record, frozen=True):
+    """manifest.json, as far as it is read."""
+
+    files: dict[str, str]  # and the SHA-256 of each
+    speakers: list[MadeSpeaker] = msgspec.field(default_factory=list)
+
+
+def read_manifest(directory: Path) -> Manifest | None:
+    """What a folder's manifest says; None if it has none."""
+    path = directory / MANIFEST
+    return read_as(path, Manifest, "it is damaged, build the data anew") if path.is_file() else None
 
 
 def data_files(directory: Path) -> list[str]:
@@ -347,7 +364,7 @@ def distinct(segments: Sequence[Segment]) -> list[Segment]:
     return list(first.values())
 
 
-def folds(labels: Sequence[Any], k: int, seed: int) -> list[list[int]]:
+def folds(labels: Sequence[object], k: int, seed: int) -> list[list[int]]:
     """A random partition of the rows into `k` folds of (nearly) the same size and mix of labels; sorted indices."""
     order = torch.randperm(len(labels), generator=Generator().manual_seed(seed)).tolist()
     by_label = sorted(order, key=lambda i: str(labels[i]))  # stable: random inside a label

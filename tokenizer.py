@@ -14,12 +14,15 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 import regex
 
 from common.files import UserError, sha256, write_bytes
+
+if TYPE_CHECKING:
+    from tokenizers.pre_tokenizers import PreTokenizer
 
 PAD, UNK = 0, 1
 SPECIAL = ["<pad>", "<unk>"]
@@ -280,7 +283,7 @@ class Subwords:
         return cls(size, [(left, right) for left, right in merges])
 
     @classmethod
-    def _pieces(cls) -> Any:
+    def _pieces(cls) -> PreTokenizer:
         from tokenizers import Regex, pre_tokenizers
 
         cut = pre_tokenizers.Split(Regex(cls.PIECES), "isolated")
@@ -376,14 +379,13 @@ class Tokenizer:
         """The text of `ids` as people write it; <pad> and <unk> as in `tokens`."""
         return self.splitter.join(self.tokens(ids, unknown))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """All of it, for a file of JSON."""
         if isinstance(self.splitter, Subwords):
             state: State = SubwordState(size=self.splitter.size, merges=self.splitter.merges)
         else:
             state = (WordState if self.tokenization.kind == "word" else CharacterState)(words=self.words)
-        found: dict[str, Any] = msgspec.to_builtins(state)
-        return found
+        return msgspec.to_builtins(state)
 
     @classmethod
     def from_json(cls, content: object) -> Tokenizer:

@@ -1,16 +1,17 @@
 """`python -m benchmarks`: one table of how fast Orator is here, beside libraries and beside the processor's peak."""
 
-import json
 import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 
 from benchmarks.timing import PRODUCT, Row
+from common.records import Record
+from training.records import Machine
 
 Section = Literal["steps", "options", "processes", "scaling", "growth"]
 SECTIONS: tuple[Section, ...] = ("steps", "options", "processes", "scaling", "growth")
@@ -43,6 +44,13 @@ class Options:
     """Markdown file that gets the table, between its two marks for benchmarks: docs/speed.md"""
 
 
+class Benchmarks(Record, frozen=True):
+    """benchmarks.json."""
+
+    machine: Machine
+    rows: list[Row]
+
+
 def main() -> int:
     if sys.argv[1:2] == ["losses"]:
         from benchmarks import losses
@@ -53,7 +61,7 @@ def main() -> int:
 
     from benchmarks import contenders, growth, processes, profile, timing
     from benchmarks import options as choices
-    from common.files import write_between_marks, write_json
+    from common.files import as_json, write_between_marks, write_json
     from training.machine import machine
     from training.processes import keep_freed_memory
 
@@ -61,7 +69,6 @@ def main() -> int:
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     threads = torch.get_num_threads()
-    result: dict[str, Any] = {"machine": machine()}
     rows: list[Row] = []
     if "steps" in options.sections:
         for task in contenders.TASKS:
@@ -81,27 +88,27 @@ def main() -> int:
             grown = growth.growth(axis, threads)
             growth.growth_figure(options.out / f"growth_{axis}.png", grown)
             rows += grown
-    result["rows"] = [row.to_json() for row in rows]
+    result = Benchmarks(machine(), rows)
     write_json(options.out / "benchmarks.json", result)
-    text = table(result, rows)
+    text = table(result)
     if options.docs is not None:
         write_between_marks(
             options.docs, MARK, f"From `{shlex.join(['python', '-m', 'benchmarks', *sys.argv[1:]])}`: {text}"
         )
-    print(json.dumps(result, indent=2) if options.json else text)
+    print(as_json(result) if options.json else text)
     return 0
 
 
-def table(result: dict[str, Any], rows: Sequence[Row]) -> str:
+def table(result: Benchmarks) -> str:
     """The rows as Markdown tables, under a line that names the machine: one of what is compared, one of each growth."""
-    machine = result["machine"]
+    machine = result.machine
     head = (
-        f"{machine['processor']}, {machine['cores']} cores, {machine['threads']} threads, torch {machine['torch']}, "
-        f"commit {(machine['commit'] or 'unknown')[:10]}; the peak is that of float32 matrix products of {PRODUCT:,} x "
+        f"{machine.processor}, {machine.cores} cores, {machine.threads} threads, torch {machine.torch}, "
+        f"commit {(machine.commit or 'unknown')[:10]}; the peak is that of float32 matrix products of {PRODUCT:,} x "
         f"{PRODUCT:,} in the same run"
     )
     groups: dict[str, list[Row]] = {}
-    for row in rows:
+    for row in result.rows:
         groups.setdefault(row.group, []).append(row)
     compared = [compared_cells(group, found) for group, found in groups.items() if not found[0].size]
     header = ["", "time", "fastest", "times as long as the first", "share of peak"]

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -52,7 +52,7 @@ def token_flops(task: Task, sizes: Sizes, config: TransformerConfig | None = Non
     return c.n_layer * block + (2 * c.n_embd * sizes.vocabulary_size if task == "decoder" else 0)
 
 
-def our_step(task: Task, sizes: Sizes = Sizes(), **settings: Any) -> Step:
+def our_step(task: Task, sizes: Sizes = Sizes(), **settings: object) -> Step:
     """A training step of the product, on made-up data of these sizes, with the report's recipe but for `settings`."""
     settings |= {"block_size": sizes.block_size, "batch_size": sizes.batch_size}
     recipe = customise(RECIPES["report"][task], duration=20 if task == "decoder" else 1, **settings)
@@ -149,7 +149,7 @@ def torch_model(config: Shape, task: Task) -> nn.Module:
 
 def transformers_model(config: Shape, task: Task) -> nn.Module:
     """BERT or GPT-2 from a configuration, without dropout."""
-    library: Any = importlib.import_module("transformers")
+    library = importlib.import_module("transformers")
     library.logging.set_verbosity_error()
     if task == "classifier":
         bert = library.BertConfig(
@@ -184,7 +184,7 @@ def transformers_model(config: Shape, task: Task) -> nn.Module:
 
 
 def x_transformers_model(config: Shape, task: Task) -> nn.Module:
-    library: Any = importlib.import_module("x_transformers")
+    library = importlib.import_module("x_transformers")
     layers = (library.Encoder if task == "classifier" else library.Decoder)(
         dim=config.n_embd,
         depth=config.n_layer,

@@ -12,7 +12,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
 from common.files import UserError, read_json
 
@@ -22,7 +22,7 @@ SHOWN = 3  # differences of a run that are printed
 SAME, DIFFERENT, TROUBLE = 0, 1, 2
 ABSENT = ...  # what stands where one side has a number and the other has none
 
-Numbers = Mapping[str, Any]  # what a run gave: JSON
+Numbers = Mapping[str, object]  # what a run gave: JSON
 
 
 # --------------------------------------------------------------------------------------------------------- differences
@@ -34,14 +34,13 @@ class Difference:
 
     run: str
     place: str
-    before: Any
-    after: Any
+    before: object
+    after: object
 
     @property
     def size(self) -> float | None:
         """How far apart two numbers are; None of anything else."""
-        both = (self.before, self.after)
-        return abs(self.after - self.before) if all(map(is_number, both)) else None
+        return abs(self.after - self.before) if is_number(self.before) and is_number(self.after) else None
 
     def shown(self, names: tuple[str, str] = ("recorded", "found")) -> str:
         sides = (
@@ -52,11 +51,11 @@ class Difference:
         return f"{self.run}: {self.place}: {', '.join(sides)}{size}"
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def flat(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+def flat(value: object, place: str = "") -> Iterator[tuple[str, object]]:
     """Every number, text and truth value in JSON, and the place where it stands, such as "epochs.3.train_loss"."""
     inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
     if inside is None or not value:
@@ -66,7 +65,7 @@ def flat(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
         yield from flat(part, f"{place}.{key}" if place else str(key))
 
 
-def differences(run: str, before: Any, after: Any) -> list[Difference]:
+def differences(run: str, before: object, after: object) -> list[Difference]:
     """Where two outcomes of `run` are not the same to the last bit."""
     old, new = dict(flat(before)), dict(flat(after))
     found = []

@@ -6,7 +6,6 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from benchmarks.contenders import Sizes, Task, token_flops
 from benchmarks.timing import Row, measured_peak
@@ -80,7 +79,7 @@ def run(program: list[str], arguments: list[str], out: Path) -> float:
     return seconds
 
 
-def run_stages(arguments: list[str]) -> tuple[dict[str, Any], float]:
+def run_stages(arguments: list[str]) -> tuple[dict[str, float], float]:
     """Seconds by stage of a watched run, and of that run as a whole."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "stages.json"

@@ -13,7 +13,10 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import TypeVar
+
+Found = TypeVar("Found")
 
 FUNCTIONS = {
     "data": ["dataset:load_data"],
@@ -46,11 +49,11 @@ class Stopwatch:
         self.seconds[self.running[-1]] += now - self.since
         self.since = now
 
-    def around(self, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def around(self, stage: str, function: Callable[..., Found]) -> Callable[..., Found]:
         """`function`, with its time counted for `stage`."""
 
         @functools.wraps(function)
-        def timed(*args: Any, **options: Any) -> Any:
+        def timed(*args: object, **options: object) -> Found:
             if threading.current_thread() is not threading.main_thread():
                 return function(*args, **options)
             self.lap()
@@ -66,10 +69,10 @@ class Stopwatch:
 
 def watch(stopwatch: Stopwatch) -> None:
     """Put the stopwatch round imports and round the functions of every stage."""
-    plain = builtins.__import__
+    plain: Callable[..., ModuleType] = builtins.__import__
     timed = stopwatch.around("imports", plain)
 
-    def timed_import(name: str, *rest: Any, **options: Any) -> Any:
+    def timed_import(name: str, *rest: object, **options: object) -> ModuleType:
         known = name in sys.modules or stopwatch.running[-1] == "imports"
         return (plain if known else timed)(name, *rest, **options)
 
@@ -78,7 +81,7 @@ def watch(stopwatch: Stopwatch) -> None:
         for path in paths:
             module, _, inside = path.partition(":")
             names = inside.split(".")
-            owner: Any = importlib.import_module(module)
+            owner: object = importlib.import_module(module)
             for name in names[:-1]:
                 owner = getattr(owner, name)
             wrapped = stopwatch.around(stage, getattr(owner, names[-1]))

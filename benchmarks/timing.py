@@ -6,20 +6,18 @@ What disturbs a machine for a while (its other users, heat) then disturbs all of
 import random
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
 from statistics import median
-from typing import Any
 
 import torch
 
+from common.records import Record
 from evaluation.statistics import Estimate, paired_ratio
 
 PRODUCT = 1024  # side of the square float32 matrices whose product stands for the machine's peak
 PRODUCT_FLOPS = 2 * PRODUCT**3
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(Record, frozen=True):
     """A line of the table. `against` is how many times as long as `yardstick` this takes (in growth: nothing)."""
 
     group: str
@@ -31,9 +29,6 @@ class Row:
     share_of_peak: float | None = None
     megabytes: float | None = None
     size: int | None = None  # where it grows
-
-    def to_json(self) -> dict[str, Any]:
-        return {key: value for key, value in asdict(self).items() if value not in (None, "")}
 
 
 def interleaved(

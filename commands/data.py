@@ -31,7 +31,7 @@ class Build:
         from speechesdataset.build import build
 
         speakers = None if self.speakers is None else list(self.speakers)
-        print(files_text(self.out, build(self.out, speakers, self.split, self.seed)["files"]))
+        print(files_text(self.out, build(self.out, speakers, self.split, self.seed).files))
         suggest(Audit(self.out))
 
 
@@ -48,7 +48,7 @@ class Import:
         from reporting.audit import files_text
         from speechesdataset.own_texts import import_folder
 
-        print(files_text(self.out, import_folder(self.source, self.out, self.split, self.seed)["files"]))
+        print(files_text(self.out, import_folder(self.source, self.out, self.split, self.seed).files))
         return Audit(self.out, self.out).run()
 
 
@@ -70,4 +70,4 @@ class Audit:
         write_json(self.out / "audit.json", findings)
         print(render(findings))
         suggest(Part1(self.data_dir))
-        return EXIT_LEAKAGE if findings["has_leakage"] else 0
+        return EXIT_LEAKAGE if findings.has_leakage else 0

@@ -66,10 +66,14 @@ def write_text(path: Path | str, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def as_json(value: object) -> str:
+    """`value`, builtins or records, as indented JSON. NaN and infinity are refused: JSON has no word for them."""
+    return json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
 def write_json(path: Path | str, value: object) -> None:
-    """Write `value`, builtins or records, as indented JSON, whole or not at all. NaN and infinity are refused: JSON has
-    no word for them."""
-    write_text(path, json.dumps(msgspec.to_builtins(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Write `value` as JSON, whole or not at all."""
+    write_text(path, as_json(value))
 
 
 def read_text(path: Path | str) -> str:

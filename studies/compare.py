@@ -1,4 +1,4 @@
-"""Any question about settings: variants of a recipe on paired seeds, which differ in what the question says.
+"""A question about settings: variants of a recipe on paired seeds, which differ in what the question says.
 
 A study is data: a base, what differs from it in each variant, the seeds, the measure. With validation, seed s holds
 fold s of five of the training rows, or of the training text, out of training and measures on it, and the test set has

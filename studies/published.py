@@ -1,42 +1,27 @@
 """What the report published: its numbers, its claims, its sentence. Measured on the data of its course."""
 
-from typing import Any
-
 REPORT_SENTENCE = "These virtues give me an unshakable faith in America"
 
-# Numbers of the report, measured on the data of its course.
-PUBLISHED: dict[str, Any] = {
-    "test_accuracy": [
-        33.33,
-        56.8,
-        60.53,
-        78.4,
-        84.4,
-        85.47,
-        84.93,
-        86.67,
-        87.07,
-        87.13,
-        87.73,
-        87.2,
-        86.4,
-        87.87,
-        87.8,
-    ],
-    "train_accuracy": 99.66,
-    "train_loss": [1.0675, 0.0144],  # first and last epoch
-    "n_parameters": {"classifier": 576_339, "decoder 256": 943_611, "decoder 100": 863_115},
-    "perplexity": {
-        256: {
-            "train": [575.3, 382.9, 266.1, 197.4, 154.2],
-            "obama": [693.1, 516.2, 417.7, 363.1, 348.0],
-            "hbush": [721.7, 549.1, 458.2, 430.3, 408.3],
-            "wbush": [808.4, 621.8, 525.0, 483.0, 478.1],
-        },
-        100: {"train": [180.9], "obama": [382.8], "hbush": [417.1], "wbush": [490.9]},  # iteration 500 only
+PUBLISHED_ACCURACY = [  # on the test rows, by epoch
+    *(33.33, 56.8, 60.53, 78.4, 84.4),
+    *(85.47, 84.93, 86.67, 87.07, 87.13),
+    *(87.73, 87.2, 86.4, 87.87, 87.8),
+]
+PUBLISHED_TRAIN_ACCURACY, PUBLISHED_REGULARIZED_ACCURACY = 99.66, 89.67
+PUBLISHED_LOSSES = [1.0675, 0.0144]  # first and last epoch
+PUBLISHED_PARAMETERS = {"classifier": 576_339, "decoder 256": 943_611, "decoder 100": 863_115}
+PUBLISHED_PERPLEXITY = {
+    256: {
+        "train": [575.3, 382.9, 266.1, 197.4, 154.2],
+        "obama": [693.1, 516.2, 417.7, 363.1, 348.0],
+        "hbush": [721.7, 549.1, 458.2, 430.3, 408.3],
+        "wbush": [808.4, 621.8, 525.0, 483.0, 478.1],
     },
-    "seconds": {"classifier": {"learned": 25.31, "alibi": 21.77}, "decoder": {"learned": 35.66, "alibi": 31.55}},
-    "regularized_accuracy": 89.67,
+    100: {"train": [180.9], "obama": [382.8], "hbush": [417.1], "wbush": [490.9]},  # iteration 500 only
+}
+PUBLISHED_SECONDS = {
+    "classifier": {"learned": 25.31, "alibi": 21.77},
+    "decoder": {"learned": 35.66, "alibi": 31.55},
 }
 
 CLAIMS = {

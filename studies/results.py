@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from common.records import Record
 from dataset import About
 from evaluation.statistics import Estimate
 from studies.settings import Score
@@ -18,7 +19,6 @@ from training.records import (
     GroupAccuracy,
     LanguageScores,
     Machine,
-    Record,
     TrainedRun,
 )
 

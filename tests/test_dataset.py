@@ -332,9 +332,9 @@ def test_a_manifest_says_what_belongs(folder: Path) -> None:
     assert dataset.missing_files(folder) == ["train_CLS.tsv", "test_CLS.tsv", "train_LM.txt", "labels.tsv"]
     for damaged in ("[]", "{}", '{"files": ["labels.tsv"]}'):
         manifest.write_text(damaged)
-        assert complaint(lambda: ensure_data(folder)) == (
-            f"{manifest}: no list of files; it is damaged, build the data anew"
-        )
+        complained = complaint(lambda: ensure_data(folder))
+        assert complained.startswith(f"{manifest}: ")
+        assert complained.endswith("; it is damaged, build the data anew")
 
 
 @pytest.fixture

@@ -2,14 +2,12 @@
 
 from typing import Literal
 
-import msgspec
+from msgspec import field
+
+from common.records import Record
 
 # Test rows: every one; those whose text stands in the training rows; the others.
 Group = Literal["all", "seen", "unseen"]
-
-
-class Record(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A thing that is written as JSON. A field that is at its default is left out; unknown keys are ignored."""
 
 
 class Machine(Record, frozen=True):
@@ -34,7 +32,7 @@ class TrainedRun(Record, frozen=True, kw_only=True):
     train_seconds: float
     machine: Machine
     # Settings, data and how it was computed: what another run must agree with. Left out where runs stand side by side.
-    identity: dict[str, object] = {}
+    identity: dict[str, object] = field(default_factory=dict)
 
 
 class Epoch(Record, frozen=True):
@@ -88,7 +86,7 @@ class Iteration(Record, frozen=True):
     iteration: int
     train_loss: float
     perplexity: dict[str, float]
-    perplexity_by_length: dict[str, dict[str, float]] = {}
+    perplexity_by_length: dict[str, dict[str, float]] = field(default_factory=dict)
 
 
 class LanguageScores(Record, frozen=True):

@@ -12,10 +12,11 @@ import torch
 
 import benchmarks.__main__
 from benchmarks import growth, losses, options, profile, stages, timing
-from benchmarks.__main__ import table
+from benchmarks.__main__ import Benchmarks, table
 from benchmarks.contenders import LIBRARIES, TASKS, Shape, Sizes, Task, library_step, our_step, step_flops
 from common.files import UserError
 from evaluation.statistics import Estimate
+from training.records import Machine
 from training.weights import count_parameters
 from transformer import Classifier, ClassifierConfig, Decoder, DecoderConfig
 
@@ -109,7 +110,7 @@ def test_growth_of_every_axis(axis: str, size: int, monkeypatch: pytest.MonkeyPa
 
 
 def test_table() -> None:
-    machine = {"processor": "a processor", "cores": 2, "threads": 1, "torch": "2.13.0", "commit": "0123456789abcdef"}
+    machine = Machine("0123456789abcdef", False, "code", "3.12", "2.13.0", "a processor", 2, threads=1, processes=1)
     ratio = Estimate(1.5, 1.4, 1.6, 0.1, 1.5, 40)
     rows = [
         timing.Row("a step", "Orator", 0.0105, 0.01, share_of_peak=0.5),
@@ -118,7 +119,7 @@ def test_table() -> None:
         timing.Row("length", "encoder", 0.25, megabytes=12.4, size=32),
         timing.Row("length", "decoder", 0.5, megabytes=20.0, size=32),
     ]
-    head, compared, growth_table = table({"machine": machine}, rows).split("\n\n")
+    head, compared, growth_table = table(Benchmarks(machine, rows)).split("\n\n")
     assert "1,024 x 1,024" in head
     lines = compared.splitlines()
     assert len({len(line) for line in lines}) == 1
@@ -132,7 +133,7 @@ def test_table() -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_options_say_when_compiling_pays(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(options, "our_step", lambda task, **settings: our_step(task, SMALL))  # compiling takes a minute
+    monkeypatch.setattr(options, "our_step", lambda task, *_, **settings: our_step(task, SMALL))  # compiling is slow
     *rows, first = options.timed_options(task, rounds=3)
     assert [row.name for row in rows] == ["as it is", "--compile", "--precision bf16"]
     assert "pays" in first.name

@@ -113,7 +113,7 @@ def fragility(run: str, golden: GoldenRun, found: Any) -> int | list[str] | None
     """
 
     def moved(row: Difference) -> bool:
-        return row.size is None or row.size > STEADY * max(1.0, abs(row.before))
+        return row.size is None or not is_number(row.before) or row.size > STEADY * max(1.0, abs(row.before))
 
     rows = [row for shake in SHAKES for row in differences(run, found, golden(shaken=shake)) if moved(row)]
     places = [f"{row.place}." for row in rows]

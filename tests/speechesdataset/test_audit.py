@@ -2,13 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
+import msgspec
 import pytest
+from msgspec.structs import replace
 
-from common.files import UserError
+from common.files import UserError, as_json
 from reporting.audit import render
 from speechesdataset.audit import audit
+from speechesdataset.findings import Findings, GiveAway, Inside, Unknown
 
 NOUNS = [
     "road",
@@ -50,25 +52,21 @@ def write(folder: Path, **changes: str) -> Path:
     return folder
 
 
-def leaking(found: dict[str, Any]) -> dict[tuple[str, str], tuple[int, int]]:
-    return {
-        (row["test"], row["train"]): (row["exact"], row["near"])
-        for row in found["between"]
-        if row["exact"] or row["near"]
-    }
+def leaking(found: Findings) -> dict[tuple[str, str], tuple[int, int]]:
+    return {(row.test, row.train): (row.exact, row.near) for row in found.between if row.exact or row.near}
 
 
 def test_clean_data_are_clean(tmp_path: Path) -> None:
     found = audit(write(tmp_path))
-    assert not found["has_leakage"]
+    assert not found.has_leakage
     assert leaking(found) == {}
-    assert found["leaks"] == found["changed_since_built"] == []
-    assert found["contradictions"]["texts"] == 0
-    assert found["encoding"] == {}
-    assert [(row["name"], row["train"], row["test"]) for row in found["classes"]] == [("n", 60, 20), ("s", 60, 20)]
-    assert found["files"]["test_LM_north.txt"]["lines"] == 20
+    assert found.leaks == found.changed_since_built == []
+    assert found.contradictions.texts == 0
+    assert found.encoding == {}
+    assert [(row.name, row.train, row.test) for row in found.classes] == [("n", 60, 20), ("s", 60, 20)]
+    assert found.files["test_LM_north.txt"].lines == 20
     assert "No leakage" in render(found)
-    json.dumps(found, allow_nan=False)
+    assert msgspec.convert(json.loads(as_json(found)), Findings) == found
 
 
 def test_of_a_folder_that_may_be_half_built_nothing_is_said(tmp_path: Path) -> None:
@@ -79,24 +77,24 @@ def test_of_a_folder_that_may_be_half_built_nothing_is_said(tmp_path: Path) -> N
         text.unlink()
     (folder / "labels.tsv").unlink(missing_ok=True)
     found = audit(folder)
-    assert found["doubt"] == "1 test texts for 2 classes, and no manifest.json: the folder may be half built"
+    assert found.doubt == "1 test texts for 2 classes, and no manifest.json: the folder may be half built"
     assert "No leakage" not in render(found)
-    verdict = f"Nothing is said of leakage: {found['doubt']}; build it anew, or add what is missing"
+    verdict = f"Nothing is said of leakage: {found.doubt}; build it anew, or add what is missing"
     assert " ".join(render(found).split()).endswith(verdict)
     (folder / "labels.tsv").write_text("0\tA\n1\tB\n")
-    assert audit(folder)["doubt"] is None
+    assert audit(folder).doubt is None
 
 
 def test_exact_and_near_copies_are_found_with_their_lines(tmp_path: Path) -> None:
     train = "n\tWe will build a bridge to the north.\r\n\r\nn\tThe harbor is open to all of us.\r\ns\tWe rest.\r\n"
     test = "n\tThe harbor is open\u00a0to all of us.\nn\tBut we will build a bridge to the north!\ns\tSo be it now.\n"
     found = audit(write(tmp_path, train_CLS=train, test_CLS=test, test_LM_south="We sleep.\nwe  rest.\n"))
-    assert found["has_leakage"]
+    assert found.has_leakage
     assert leaking(found)["test_CLS.tsv", "train_CLS.tsv"] == (1, 1)
     assert leaking(found)["test_LM_south.txt", "train_CLS.tsv"] == (0, 1)  # but for the capital
-    (row,) = [row for row in found["between"] if (row["test"], row["train"]) == ("test_CLS.tsv", "train_CLS.tsv")]
-    assert [(example["line"], example["train_line"]) for example in row["examples"]] == [(1, 3), (2, 1)]
-    assert found["leaks"][0].startswith("2 of 3 lines of test_CLS.tsv appear in train_CLS.tsv (1 exactly, 1 nearly)")
+    (row,) = [row for row in found.between if (row.test, row.train) == ("test_CLS.tsv", "train_CLS.tsv")]
+    assert [(example.line, example.train_line) for example in row.examples] == [(1, 3), (2, 1)]
+    assert found.leaks[0].startswith("2 of 3 lines of test_CLS.tsv appear in train_CLS.tsv (1 exactly, 1 nearly)")
     page = render(found)
     assert "test_CLS.tsv:2 But we will build a bridge" in page
     assert "LEAKAGE" in page
@@ -114,37 +112,33 @@ def test_copies_inside_a_file_are_no_leakage(tmp_path: Path) -> None:
     found = audit(
         write(tmp_path, test_LM_north="We sleep well.\nWe sleep well.\nWE SLEEP WELL!\nNot so the others here.")
     )
-    assert found["inside"]["test_LM_north.txt"] == {"exact": 1, "near": 2}
-    assert not found["has_leakage"]
+    assert found.inside["test_LM_north.txt"] == Inside(exact=1, near=2)
+    assert not found.has_leakage
 
 
 def test_contradicting_labels(tmp_path: Path) -> None:
     train = "n\tWe rest.\ns\tWe work.\ns\twe rest\n"
-    found = audit(write(tmp_path, train_CLS=train, test_CLS="n\tWe work!\ns\tSo be it.\n"))["contradictions"]
-    assert (found["texts"], found["rows"]) == (2, 4)
-    assert found["examples"][0]["places"] == ["train_CLS.tsv:1 says n", "train_CLS.tsv:3 says s"]
+    found = audit(write(tmp_path, train_CLS=train, test_CLS="n\tWe work!\ns\tSo be it.\n")).contradictions
+    assert (found.texts, found.rows) == (2, 4)
+    assert found.examples[0].places == ["train_CLS.tsv:1 says n", "train_CLS.tsv:3 says s"]
 
 
 def test_a_character_that_gives_one_class_away(tmp_path: Path) -> None:
     mark = "\u2019"
     train = "".join(f"n\tThe north{mark}s word {i}.\ns\tThe south's word {i}.\n" for i in range(20)) + "s\tWe rest.\n"
     test = f"n\tIt{mark}s ours.\ns\tIt's theirs.\nn\tNothing to see.\ns\tIt{mark}s late.\n"
-    found = audit(write(tmp_path, train_CLS=train, test_CLS=test))["give_aways"]
-    assert found["majority_accuracy"] == 50.0
-    characters = {item["item"]: item for item in found["characters"]["items"]}
-    assert characters[mark] | {"percent_of_class": None} == {
-        "item": mark,
-        "class": "n",
-        "rows": 20,
-        "percent_of_class": None,
-        "codepoint": "U+2019",
-    }
-    only = {item["item"] for item in found["characters"]["items"]}
+    found = audit(write(tmp_path, train_CLS=train, test_CLS=test)).give_aways
+    assert found.majority_accuracy == 50.0
+    characters = {item.item: item for item in found.characters.items}
+    assert replace(characters[mark], percent_of_class=0.0) == GiveAway(
+        item=mark, class_name="n", rows=20, percent_of_class=0.0, codepoint="U+2019"
+    )
+    only = {item.item for item in found.characters.items}
     assert {"'", "u"} <= only
     assert "W" not in only  # one row is not often
     assert "e" not in only  # both classes have it
-    assert {item["item"] for item in found["words"]["items"]} >= {mark, "south"}
-    assert (found["characters"]["test_rows"], found["characters"]["right_where_present"]) == (4, 2)
+    assert {item.item for item in found.words.items} >= {mark, "south"}
+    assert (found.characters.test_rows, found.characters.right_where_present) == (4, 2)
 
 
 def test_unknown_words_and_truncation(tmp_path: Path) -> None:
@@ -158,9 +152,9 @@ def test_unknown_words_and_truncation(tmp_path: Path) -> None:
         ),
         block_size=1,
     )
-    assert found["unknown_words"]["test_LM_north.txt"] == {"unk_percent": 50.0, "only_train_CLS_percent": 25.0}
-    assert found["files"]["test_LM_north.txt"]["truncated"] == 2
-    assert found["files"]["train_CLS.tsv"]["truncated_percent"] == 50.0
+    assert found.unknown_words["test_LM_north.txt"] == Unknown(unk_percent=50.0, only_train_CLS_percent=25.0)
+    assert found.files["test_LM_north.txt"].truncated == 2
+    assert found.files["train_CLS.tsv"].truncated_percent == 50.0
 
 
 @pytest.mark.parametrize(
@@ -180,16 +174,16 @@ def test_unknown_words_and_truncation(tmp_path: Path) -> None:
     ],
 )
 def test_odd_encoding(tmp_path: Path, text: str, oddity: str) -> None:
-    found = audit(write(tmp_path, train_LM=f"All well.\n{text}\n"))["encoding"]
-    (entry,) = found["train_LM.txt"]
-    assert oddity in entry["what"]
-    assert entry["first_line"] in (2, None)
+    encoding = audit(write(tmp_path, train_LM=f"All well.\n{text}\n")).encoding
+    (entry,) = encoding["train_LM.txt"]
+    assert oddity in entry.what
+    assert entry.first_line in (2, None)
 
 
 def test_what_a_spreadsheet_saved_is_odd(tmp_path: Path) -> None:
     rows = 'n\tWe go.\nn\t"We say ""yes"" now."\ns\t"We rest."\n'
-    (entry,) = audit(write(tmp_path, train_CLS=rows))["encoding"]["train_CLS.tsv"]
-    assert (entry["what"], entry["times"], entry["first_line"]) == (
+    (entry,) = audit(write(tmp_path, train_CLS=rows)).encoding["train_CLS.tsv"]
+    assert (entry.what, entry.times, entry.first_line) == (
         "quotation marks round texts, and doubled inside (CSV)",
         1,
         2,
@@ -212,7 +206,7 @@ def test_a_text_of_one_tab_is_empty(tmp_path: Path, name: str) -> None:
         with pytest.raises(UserError, match=rf"{name}\.txt: empty file"):
             audit(write(tmp_path, **{name: content}))
     found = audit(write(tmp_path, **{name: "\t\nWe rest.\n"}))
-    assert found["files"][f"{name}.txt"]["lines"] == 1
+    assert found.files[f"{name}.txt"].lines == 1
 
 
 def test_text_without_spaces_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -225,4 +219,4 @@ def test_text_without_spaces_is_told_of(tmp_path: Path, capsys: pytest.CaptureFi
 def test_files_changed_since_they_were_built(tmp_path: Path) -> None:
     write(tmp_path)
     (tmp_path / "manifest.json").write_text(json.dumps({"files": {"train_LM.txt": "0" * 64}}))
-    assert audit(tmp_path)["changed_since_built"] == ["train_LM.txt"]
+    assert audit(tmp_path).changed_since_built == ["train_LM.txt"]

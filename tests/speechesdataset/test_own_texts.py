@@ -42,11 +42,11 @@ def test_own_texts_become_a_clean_data_folder(source: Path, tmp_path: Path, spli
     corpus = load_corpus(tmp_path / "out")
     assert corpus.class_names == ["Ada Lovelace", "Bob"]
     assert sorted(corpus.test_texts) == ["Ada-Lovelace", "Bob"]
-    assert [counts["test_segments"] for counts in manifest["speakers"]] == [30, 30]
+    assert [counts.test_segments for counts in manifest.speakers] == [30, 30]
     assert len(corpus.test) == 60
     assert all(row.text.startswith(corpus.class_names[int(row.label)][0]) for row in corpus.train + corpus.test)
     assert all(" the " in row.text and row.text.endswith(" again.") for row in corpus.train)  # whole sentences
-    assert not audit(tmp_path / "out")["has_leakage"]
+    assert not audit(tmp_path / "out").has_leakage
     if split == "speech":  # the two documents of a speaker are on different sides
         documents = [{row.text[:2] for row in rows} for rows in (corpus.train, corpus.test)]
         assert not documents[0] & documents[1]
@@ -116,11 +116,11 @@ def texts_of(folder: Path, texts: list[str]) -> Path:
 def test_every_script_has_letters_words_and_sentences(script: str, between: str, tmp_path: Path) -> None:
     texts = [sentences_in(script, seed) for seed in (1, 2)]
     source = texts_of(tmp_path / "texts", [between.join(text) for text in texts])
-    made = import_folder(source, tmp_path / "out")["speakers"]
-    assert [(speaker["sentences"], speaker["usable_sentences"]) for speaker in made] == [(70, 70), (70, 70)]
+    made = import_folder(source, tmp_path / "out").speakers
+    assert [(speaker.sentences, speaker.usable_sentences) for speaker in made] == [(70, 70), (70, 70)]
     corpus = load_corpus(tmp_path / "out")
     assert {row.text for row in corpus.train + corpus.test} <= set(texts[0] + texts[1])  # as they were
-    assert not audit(tmp_path / "out")["has_leakage"]
+    assert not audit(tmp_path / "out").has_leakage
 
 
 def test_text_without_spaces_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -133,8 +133,8 @@ def test_text_without_spaces_is_told_of(tmp_path: Path, capsys: pytest.CaptureFi
 def test_paragraphs_in_capitals_stay(tmp_path: Path) -> None:
     small, large = sentences_in("latin", 1), sentences_in("capitals", 2)
     source = texts_of(tmp_path / "texts", ["\n".join(small + large), "\n\n".join(sentences_in("latin", 3, 140))])
-    made = import_folder(source, tmp_path / "out")["speakers"]
-    assert [(speaker["sentences"], speaker["usable_sentences"]) for speaker in made] == [(140, 140), (140, 140)]
+    made = import_folder(source, tmp_path / "out").speakers
+    assert [(speaker.sentences, speaker.usable_sentences) for speaker in made] == [(140, 140), (140, 140)]
 
 
 def wrapped(text: str, width: int) -> str:
@@ -233,13 +233,13 @@ def test_what_is_left_out_is_counted_by_reason(source: Path, tmp_path: Path) -> 
     numbers = "\n\n-----------\n\n1990 12,000.00 14,500.00 in all\n\n"
     (source / "Bob" / "one.txt").write_text(text("Bone", 60) + numbers + "Well, well.\n\n" * 30)
     manifest = import_folder(source, tmp_path / "out")
-    ada, bob = (speaker["left_out"] for speaker in manifest["speakers"])
+    ada, bob = (speaker.left_out for speaker in manifest.speakers)
     assert ada["files that are not .txt"] == bob["files that are not .txt"] == 1
     assert "paragraphs of figures and signs" not in ada
     assert bob["paragraphs of figures and signs"] == 2
-    for speaker in manifest["speakers"]:  # every sentence is in a file or counted
-        counted = sum(n for reason, n in speaker["left_out"].items() if "sentences" in reason)
-        assert speaker["sentences"] == speaker["train_LM_segments"] + speaker["test_segments"] + counted
+    for speaker in manifest.speakers:  # every sentence is in a file or counted
+        counted = sum(n for reason, n in speaker.left_out.items() if "sentences" in reason)
+        assert speaker.sentences == speaker.train_LM_segments + speaker.test_segments + counted
     page = render(audit(tmp_path / "out"))
     assert "Left out when the data were made\n" in page
     assert "files that are not .txt: Ada Lovelace 1, Bob 1" in page

@@ -9,7 +9,7 @@ import worlds
 from worlds import TEXTS, all_true, interval, judge, judged, seeds, typed
 
 from evaluation.statistics import Estimate
-from studies.published import CLAIMS, PUBLISHED
+from studies.published import CLAIMS, PUBLISHED_ACCURACY, PUBLISHED_PERPLEXITY, PUBLISHED_SECONDS
 
 EPSILON = 1e-6
 REGULARIZED = "batch-norm-dropout-0.2"
@@ -460,8 +460,8 @@ def test_a_decoder_of_one_width_has_nothing_to_say_of_width(results: dict[str, A
 
 
 def test_published_numbers_fit_together() -> None:
-    times = PUBLISHED["seconds"]
+    times = PUBLISHED_SECONDS
     saved = {task: 1 - both["alibi"] / both["learned"] for task, both in times.items()}
     assert saved == {"classifier": pytest.approx(0.14, abs=0.001), "decoder": pytest.approx(0.115, abs=0.001)}
-    assert len(PUBLISHED["test_accuracy"]) == worlds.N_EPOCHS
-    assert all(len(values) == 5 for values in PUBLISHED["perplexity"][256].values())
+    assert len(PUBLISHED_ACCURACY) == worlds.N_EPOCHS
+    assert all(len(values) == 5 for values in PUBLISHED_PERPLEXITY[256].values())
