@@ -125,15 +125,15 @@ def warn(message: str) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
-@dataclass(frozen=True)
-class About:
-    """Which data a result was made from; the fingerprint is a SHA-256 over names and bytes of all files."""
+class About(Record, frozen=True):
+    """Which data a result was made from."""
 
     folder: str
     train_rows: int
     test_rows: int
-    speakers: list[str]
-    fingerprint: str
+    seen_rows: int  # of the test rows: those that stand in the training rows, too
+    class_names: list[str]
+    fingerprint: str  # SHA-256 over names and bytes of all files
 
 
 @dataclass(frozen=True)
@@ -151,8 +151,14 @@ class Corpus:
 
     def about(self) -> About:
         """What a record says of the data that it was made from."""
-        folder = str(self.directory.resolve())
-        return About(folder, len(self.train), len(self.test), self.class_names, self.fingerprint)
+        return About(
+            folder=str(self.directory.resolve()),
+            train_rows=len(self.train),
+            test_rows=len(self.test),
+            seen_rows=int(seen_rows(self.train, self.test).sum()),
+            class_names=self.class_names,
+            fingerprint=self.fingerprint,
+        )
 
     def vocabulary(self, tokenization: Tokenization = WORDS) -> Tokenizer:
         """The tokenizer made from the training files of both tasks, and from nothing else."""

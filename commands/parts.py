@@ -142,12 +142,18 @@ class Report(Explore):
         command = self.small() if self.quick else self
         study = replace(command.study(), ff_dims=FF_DIMS["report"], timed_share=0.3 if self.quick else TIMED_SHARE)
         with command.at_work(study.classifier, None, self, share=3 if self.quick else 1) as (data, place):
-            results = report(study, data, place, line(self), self.quick, ingredients)
+            results = report(study, data, place, line(self), self.related(), self.quick, ingredients)
             page.write_page(results, place.out)
         if self.docs is not None:
             documents.fill_results(self.docs, results)
         text = f"{page.report_text(results)}\nThe page: {command.out / 'report.html'} and {command.out / 'report.md'}"
         finish(data, text, command.out, self.real() if self.quick else Part1(self.data_dir, recipe="best"))
+
+    def related(self) -> dict[str, str]:
+        """The lines that run the whole report, and its parts by themselves, on the same data and tokens."""
+        commands: list[Part1 | Part2 | Part3 | Report] = [Part1(), Part2(), Part3(seeds=self.seeds), self.real()]
+        data = {name: getattr(self, name) for name in ("data_dir", "tokenizer", "vocabulary_size")}
+        return {type(command).__name__.lower(): line(replace(command, **data)) for command in commands}
 
     def small(self) -> "Report":
         """What --quick runs."""

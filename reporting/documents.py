@@ -17,13 +17,13 @@ RESULTS_MARK, ABLATION_MARK, MEASURE_MARK = "results", "ablation", "measure"
 
 def fill_results(path: Path, results: ReportResults) -> None:
     """Put the results of the report command between their marks in a document."""
-    rows = results.data.rows
+    about = results.data
     variants = [name for name in results.classifier if name not in POSITIONS]
     lines = [
         "## Results",
         "",
-        f"From `{results.command_line}`, which writes this section: {provenance(results)}, {rows.train:,} "
-        f"training and {rows.test:,} test rows; {len(results.trainings())} trainings of together "
+        f"From `{results.command_line}`, which writes this section: {provenance(results)}, {about.train_rows:,} "
+        f"training and {about.test_rows:,} test rows; {len(results.trainings())} trainings of together "
         f"{training_minutes(results)}; {duration(results.total_seconds)} in all, or for what an earlier "
         "start had left to do.",
         "",
@@ -61,7 +61,7 @@ def fill_measurement(path: Path, results: MeasureResults) -> None:
     """Put the results of the measure command between their marks in a document."""
     names, data = results.data.class_names, results.data
     lines = [
-        f"{in_markdown(', '.join(names[:-1]))} and {in_markdown(names[-1])}, {data.n_train_rows:,} training rows:",
+        f"{in_markdown(', '.join(names[:-1]))} and {in_markdown(names[-1])}, {data.train_rows:,} training rows:",
         "",
         *(f"- {in_markdown(line)}" for line in tables.in_a_sentence(results)),
         "",

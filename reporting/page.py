@@ -6,7 +6,6 @@ pictures inside, which needs nothing from outside.
 
 import base64
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +24,7 @@ from reporting.table import (
     terminal_text,
     words,
 )
-from reporting.wording import duration, took
+from reporting.wording import duration, from_here, took
 from studies.comparisons import defined
 from studies.published import CLAIMS
 from studies.results import Kind, ReportResults, accuracies, last_perplexities
@@ -84,7 +83,7 @@ def compose(results: ReportResults, figures: Path) -> list[Section]:
     sections = [
         Section(
             "Part 1: the classifier",
-            [shared_rows(results)] if results.data.rows.seen else [],
+            [shared_rows(results)] if results.data.seen_rows else [],
             [tables.table1(results), tables.classifiers(results, ["learned"], "Beside the baselines")],
             [
                 picture(
@@ -171,9 +170,9 @@ def compose(results: ReportResults, figures: Path) -> list[Section]:
 
 
 def shared_rows(results: ReportResults) -> str:
-    rows = results.data.rows
+    data = results.data
     return (
-        f"{rows.seen:,} of the {rows.test:,} test rows appear word for word in the training file: only the "
+        f"{data.seen_rows:,} of the {data.test_rows:,} test rows appear word for word in the training file: only the "
         "column 'unseen' says how well the classifier does on what it has not read."
     )
 
@@ -185,12 +184,12 @@ def methods(results: ReportResults) -> Section:
     rows: list[list[str | None]] = [
         ["command", results.command_line],
         ["commit", ", ".join(dict.fromkeys(map(tables.commit, machines)))],
-        ["data", f"{data.directory} (SHA-256 of all files: {data.fingerprint[:16]}\N{HORIZONTAL ELLIPSIS})"],
+        ["data", f"{from_here(data.folder)} (SHA-256 of all files: {data.fingerprint[:16]}\N{HORIZONTAL ELLIPSIS})"],
         [
             "rows",
-            f"{data.rows.train:,} training, {data.rows.test:,} test; {', '.join(data.class_names)}",
+            f"{data.train_rows:,} training, {data.test_rows:,} test; {', '.join(data.class_names)}",
         ],
-        [token_row(results), "; ".join(f"{name} {n:,}" for name, n in data.tokens.items())],
+        [token_row(results), "; ".join(f"{name} {n:,}" for name, n in results.tokens.items())],
         ["models", "; ".join(f"{task}: {label}" for task, label in results.labels.items())],
         ["seeds", f"{seeds}: initialisation, order and dropout vary together, the same for every variant"],
         [
@@ -202,15 +201,13 @@ def methods(results: ReportResults) -> Section:
         ["software", "; ".join(dict.fromkeys(f"Python {one.python}, PyTorch {one.torch}" for one in machines))],
         ["time", f"{duration(results.total_seconds)}, without what an earlier start had done already"],
     ]
-    n_seeds = len(results.seeds)
     paragraphs = [
         "An interval is a percentile bootstrap over paired seeds, widened for their small number: what other seeds "
         "might have given. 'Over test items' the pairs are the test rows, each with its mean over seeds: what other "
         "rows might have given. A run that ends at chance is counted like every other.",
         "A perplexity scores every token of a file once: nats are summed, divided once and exponentiated last.",
-        f"The parts by themselves: python main.py part1{on_data(results)}; python main.py part2{on_data(results)}; "
-        f"python main.py part3 --seeds {n_seeds}{on_data(results)}. An interrupted report goes on where it was when it "
-        "is started again.",
+        f"The parts by themselves: {'; '.join(results.commands[part] for part in ('part1', 'part2', 'part3'))}. An "
+        "interrupted report goes on where it was when it is started again.",
     ]
     return Section("How this was made", paragraphs, [Table("What was run", words("", ""), rows)])
 
@@ -228,7 +225,7 @@ def in_short(results: ReportResults) -> list[str]:
     unjudged = [name for name in CLAIMS if name not in {one.id for one in results.claims}]
     counts = {name: sum(one.verdict == name for one in results.claims) for name in (HOLDS, FAILS, UNCLEAR)}
     runs, tests = results.classifier["learned"], results.test_names
-    group: Group = "unseen" if 0 < results.data.rows.seen < results.data.rows.test else "all"
+    group: Group = "unseen" if 0 < results.data.seen_rows < results.data.test_rows else "all"
     rows = "test rows it has not seen" if group == "unseen" else "test rows"
     ours = summary(accuracies(runs, group)).mean
     bag = max(*defined(results.baselines[name][group].accuracy for name in results.baselines))
@@ -275,21 +272,13 @@ def markdown(results: ReportResults, sections: Sequence[Section]) -> str:
     return "\n".join(lines)
 
 
-def on_data(results: ReportResults) -> str:
-    """What a command needs, to be run on the same data, cut into the same tokens."""
-    directory = results.data.directory
-    where = "" if directory == "speechesdataset" else f" --data-dir {shlex.quote(directory)}"
-    size = f" --vocabulary-size {results.vocabulary_size}" if results.tokenizer == "bpe" else ""
-    return where + ("" if results.tokenizer == "word" else f" --tokenizer {results.tokenizer}{size}")
-
-
 def quick_warning(results: ReportResults) -> str:
     epochs = len(results.classifier["learned"][0].epochs)
     iterations = results.decoder["learned"][0].iterations[-1].iteration
     return (
         f"This is the quick version: a third of the data, {tables.n_seeds(results.seeds)}, {epochs} "
         f"epoch{'s' if epochs > 1 else ''}, {iterations} iterations. It shows that everything works; its numbers and "
-        f"verdicts mean nothing. The real one: python main.py report{on_data(results)}"
+        f"verdicts mean nothing. The real one: {results.commands['report']}"
     )
 
 

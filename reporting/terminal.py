@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 from dataset import About
 from reporting import tables
 from reporting.table import Item, Table, effect, number, numbers, terminal_text, words
-from reporting.wording import duration, took
+from reporting.wording import duration, from_here, took
 from studies.opponents import NGRAM_NAMES, by_name
 from studies.recipes import RECIPES
 from studies.results import (
@@ -24,12 +23,10 @@ from training.records import DecoderRun, Scores
 
 def data_line(about: About, n_names: int = 5) -> str:
     """What the tables below it are of: the folder, how many rows, and the first `n_names` speakers."""
-    folder = Path(about.folder)
-    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    names, n_rest = about.speakers[:n_names], len(about.speakers) - n_names
+    names, n_rest = about.class_names[:n_names], len(about.class_names) - n_names
     speakers = ", ".join(names) + (f" and {n_rest} more" if n_rest > 0 else "")
     rows = f"{about.train_rows:,} training and {about.test_rows:,} test rows"
-    return terminal_text(f"Data: {shown}, {rows} of {len(about.speakers)} speakers: {speakers}")
+    return terminal_text(f"Data: {from_here(about.folder)}, {rows} of {len(about.class_names)} speakers: {speakers}")
 
 
 def part1_text(results: Part1Results, audit: str) -> str:

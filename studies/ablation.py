@@ -88,6 +88,7 @@ def ablation(
     rows = [row_of(task, name, row, found[WHOLE]) for task, found in values.items() for name, row in found.items()]
     results = AblationResults(
         command="ablation",
+        data=data.corpus.about(),
         command_line=command,
         seeds=list(seeds),
         machines=distinct_machines(records.values()),

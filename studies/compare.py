@@ -101,6 +101,7 @@ def compare(question: Question, data: Data, place: Place, command_line: str) -> 
     first, in_points = next(iter(values.values())), question.measure in HIGHER_IS_BETTER
     results = CompareResults(
         command="compare",
+        data=data.corpus.about(),
         command_line=command_line,
         task=task,
         recipe=question.recipe_name,

@@ -17,7 +17,7 @@ from dataset import TOGETHER, Data, encode
 from evaluation.statistics import Estimate, paired_difference, paired_ratio
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, baseline_predictions, language_baselines
 from studies.recipes import RECIPES
-from studies.results import MeasuredData, MeasuredRow, MeasureResults, classifier_runs, decoder_runs
+from studies.results import MeasuredRow, MeasureResults, classifier_runs, decoder_runs
 from studies.workers import perform_all
 from training.machine import distinct_machines
 from training.recipe import Run, Task
@@ -46,15 +46,10 @@ def measure(seeds: Sequence[int], data: Data, place: Place, command: str, n_work
     every: list[TrainedRun] = [*chain(*classifiers.values()), *chain(*decoders.values())]
     results = MeasureResults(
         command="measure",
+        data=data.corpus.about(),
         command_line=command,
         seeds=list(seeds),
         machines=distinct_machines(every),
-        data=MeasuredData(
-            directory=str(data.corpus.directory),
-            fingerprint=data.corpus.fingerprint,
-            class_names=data.corpus.class_names,
-            n_train_rows=len(data.corpus.train),
-        ),
         rows=[*accuracies(classifiers, data), *perplexities(decoders, data)],
         classifier={name: list(map(public, own)) for name, own in classifiers.items()},
         decoder={name: list(map(public, own)) for name, own in decoders.items()},

@@ -28,6 +28,7 @@ def part1(recipe_name: str, recipe: Recipe, seed: int, data: Data, place: Place)
         return None
     results = Part1Results(
         command="part1",
+        data=data.corpus.about(),
         recipe=recipe_name,
         label=label_of(recipe_name, recipe, data.tokenizer.tokenization.tokens),
         **asdict(public(record)),

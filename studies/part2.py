@@ -40,6 +40,7 @@ def part2(
     ngrams = language_baselines(data)
     results = Part2Results(
         command="part2",
+        data=data.corpus.about(),
         recipe=recipe_name,
         label=label_of(recipe_name, recipe, data.tokenizer.tokenization.tokens),
         seed=seed,

@@ -57,13 +57,13 @@ def explore(command: str, study: Study, data: Data, place: Place) -> Exploration
     tokens = data.tokenizer.tokenization.tokens
     results = Exploration(
         command=command,
+        data=data.corpus.about(),
         recipe=study.recipe_name,
         labels={one.task: label_of(study.recipe_name, one, tokens) for one in (study.classifier, study.decoder)},
         seed=study.seeds[0],
         seeds=list(study.seeds),
         vocabulary_size=len(data.tokenizer),
         tokenizer=data.tokenizer.tokenization.kind,
-        class_names=data.corpus.class_names,
         test_names=list(data.test_streams),
         block_size=study.decoder.architecture.block_size,
         machines=distinct_machines(records.values()),

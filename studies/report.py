@@ -8,7 +8,7 @@ from msgspec.structs import asdict, replace
 
 import utilities
 from common.files import UserError, read_as, write_json
-from dataset import MANIFEST, Data
+from dataset import TRAINING, Data
 from inference.attention import draw_attention
 from studies.ablation import MEASURES
 from studies.attention import attention_means, attention_of
@@ -19,11 +19,8 @@ from studies.part3 import explore
 from studies.published import REPORT_SENTENCE
 from studies.results import (
     AblationResults,
-    DataDescription,
     Kind,
     ReportResults,
-    RowCounts,
-    Truncated,
     perplexities,
 )
 from studies.study import NAMES, Study, plan
@@ -35,11 +32,18 @@ KINDS: tuple[Kind, ...] = ("encoder", "decoder")
 
 
 def report(
-    study: Study, data: Data, place: Place, command_line: str, quick: bool, ablation: AblationResults | None
+    study: Study,
+    data: Data,
+    place: Place,
+    command_line: str,
+    commands: dict[str, str],
+    quick: bool,
+    ablation: AblationResults | None,
 ) -> ReportResults:
     """Run, or reuse, all that the report's page needs; write results.json and draw the figures.
 
-    `ablation`: the results of that command, which the page shows if there are any.
+    `commands` make it and its parts again, by name. `ablation`: the results of that command, which the page shows if
+    there are any.
     """
     started = time.perf_counter()
     found = explore("report", study, data, place)
@@ -47,8 +51,9 @@ def report(
     results = ReportResults(
         **asdict(found),
         command_line=command_line,
+        commands=commands,
         quick=quick,
-        data=describe(data),
+        tokens={name: len(one.ids) for name, one in {TRAINING: data.train_stream, **data.test_streams}.items()},
         claims=judge(found),
         ablation=ablation,
         training_seconds=sum(run.train_seconds for run in found.trainings()),
@@ -70,25 +75,11 @@ def read_ablation(path: Path) -> AblationResults:
     return found
 
 
-def describe(data: Data) -> DataDescription:
-    """What the page says of the data."""
-    corpus = data.corpus
-    return DataDescription(
-        directory=str(corpus.directory),
-        fingerprint=corpus.fingerprint,
-        built=(corpus.directory / MANIFEST).exists(),
-        class_names=corpus.class_names,
-        rows=RowCounts(train=len(corpus.train), test=len(corpus.test), seen=int(data.seen.sum())),
-        tokens={name: len(stream.ids) for name, stream in [("train", data.train_stream), *data.test_streams.items()]},
-        n_truncated=Truncated(data.train.n_truncated, data.test.n_truncated),
-    )
-
-
 def draw(results: ReportResults, study: Study, data: Data, place: Place) -> None:
     """Every figure of the report, over all seeds; attention maps of the first seed that trained."""
     figures, classifier, decoder, labels = place.out / "figures", results.classifier, results.decoder, results.labels
     ngram = perplexities(results.ngram_scores)["ngram"]
-    draw_classifier(figures, classifier["learned"], results.baselines, results.class_names, labels["classifier"])
+    draw_classifier(figures, classifier["learned"], results.baselines, results.data.class_names, labels["classifier"])
     draw_decoder(figures, decoder["learned"], ngram, labels["decoder"], results.tokenizer)
     draw_part3(results, figures)
     seed = next((n for n, run in enumerate(classifier["learned"]) if run.trained), 0)

@@ -34,6 +34,7 @@ class Results(Record, frozen=True):
     """What results.json begins with."""
 
     command: str
+    data: About
 
 
 class Truncated(Record, frozen=True):
@@ -48,6 +49,7 @@ class Part1Results(ClassifierRun, frozen=True, kw_only=True):
     """One classifier and the baselines beside it. Times are in seconds."""
 
     command: str
+    data: About
     recipe: str
     label: str  # the recipe, and what is changed in it
     vocabulary_size: int
@@ -163,7 +165,6 @@ class Exploration(Results, frozen=True, kw_only=True):
     seeds: list[int]
     vocabulary_size: int
     tokenizer: TokenKind = "word"
-    class_names: list[str]
     test_names: list[str]
     block_size: int
     machines: list[Machine]
@@ -202,26 +203,6 @@ class Part3Results(Exploration, frozen=True, kw_only=True):
     total_seconds: float
 
 
-class RowCounts(Record, frozen=True):
-    """Numbers of rows; `seen` of the test rows stand in the training rows."""
-
-    train: int
-    test: int
-    seen: int
-
-
-class DataDescription(Record, frozen=True):
-    """What the report's page says of the data."""
-
-    directory: str
-    fingerprint: str
-    built: bool
-    class_names: list[str]
-    rows: RowCounts
-    tokens: dict[str, int]
-    n_truncated: Truncated
-
-
 class AblationRow(Record, frozen=True):
     """One variant of the best recipe, or one opponent: its measure on each fold, and the effect against the recipe."""
 
@@ -248,22 +229,14 @@ class ReportResults(Part3Results, frozen=True, kw_only=True):
     """All that the report's page is made from."""
 
     command_line: str
+    commands: dict[str, str]  # that make the whole report, and its parts by themselves, of the same data and tokens
     quick: bool
-    data: DataDescription
+    tokens: dict[str, int]  # of each text
     ablation: AblationResults | None
     training_seconds: float
 
 
 # --------------------------------------------------------------------------------------------------------- measure
-class MeasuredData(Record, frozen=True):
-    """The folder that was measured on."""
-
-    directory: str
-    fingerprint: str
-    class_names: list[str]
-    n_train_rows: int
-
-
 class MeasuredRow(Record, frozen=True):
     """What one model reaches in one measure, by seed, and how far the best recipe is from it."""
 
@@ -284,7 +257,6 @@ class MeasureResults(Results, frozen=True):
     command_line: str
     seeds: list[int]
     machines: list[Machine]
-    data: MeasuredData
     rows: list[MeasuredRow]
     classifier: dict[str, list[ClassifierRun]]  # by recipe, a run for each seed
     decoder: dict[str, list[DecoderRun]]
@@ -316,7 +288,6 @@ class TokenizersResults(Results, frozen=True):
     validation: bool  # measured on what is held out of the training files
     seeds: list[int]
     machines: list[Machine]
-    data: About
     rows: list[Tokens]
     total_seconds: float
 

@@ -55,12 +55,12 @@ def compare_tokenizers(
             records += found
     results = TokenizersResults(
         command="tokenizers",
+        data=data.corpus.about(),
         command_line=command,
         recipe=recipe_name,
         validation=validation,
         seeds=list(seeds),
         machines=distinct_machines(records),
-        data=data.corpus.about(),
         rows=rows,
         total_seconds=time.perf_counter() - started,
     )

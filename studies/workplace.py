@@ -3,7 +3,6 @@
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
 from pathlib import Path
 
 import msgspec
@@ -45,7 +44,7 @@ def workplace(
         ensure_data(data_dir)
         tell(f"reading {data_dir}")
         data = load_data(data_dir, block_size, share, tokenization)
-        plain["data"] = asdict(data.corpus.about())
+        plain["data"] = msgspec.to_builtins(data.corpus.about())
         place = claim_place(out, where) if resume is None else open_place(out, where, plain, resume)
     if resume is None:
         plain["machine"] = msgspec.to_builtins(machine())

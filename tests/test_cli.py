@@ -15,9 +15,11 @@ from typing import Any
 
 import pytest
 from launch import ROOT, Command, Outcome, group
+from tiny import data_said
 
 import main
 from commands import called, parts
+from dataset import load_corpus
 
 pytestmark = pytest.mark.processes
 SMALL = "--n-embd 16 --n-layer 2 --block-size 12 --batch-size 8".split()  # noqa: SIM905
@@ -87,6 +89,10 @@ def test_part1_prints_and_writes_what_the_contract_says(home: Path) -> None:
     metrics = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     assert [{key: row[key] for key in epoch} for row, epoch in zip(metrics, results["epochs"])] == results["epochs"]
     assert json.loads((out / "config.json").read_text())["settings"]["architecture"]["n_embd"] == 16
+    about = data_said(out)
+    assert (about["train_rows"], about["test_rows"], about["seen_rows"]) == (60, 24, 6)
+    assert load_corpus(Path(about["folder"])).fingerprint == about["fingerprint"]
+    assert about["class_names"] == ["Obama", "G. W. Bush", "G. H. W. Bush"]
     assert {path.name for path in (out / "figures").iterdir()} == {
         "figure1_accuracy.png",
         "figure2_encoder_attention_layer1.png",
@@ -101,6 +107,7 @@ def test_part2_prints_and_writes_what_the_contract_says(home: Path) -> None:
     out, printed = home / "runs" / "part2", (home / "part2.txt").read_text()
     results = json.loads((out / "results.json").read_text())
     assert results["command"] == "part2"
+    assert data_said(out) == data_said(home / "runs" / "part1")
     assert [model["ff_dim"] for model in results["models"]] == [24, 16]
     for model in results["models"]:
         assert [row["iteration"] for row in model["iterations"]] == [6, 12, 18, 24, 30]
@@ -140,6 +147,7 @@ def test_part3_prints_and_writes_what_the_contract_says(data_folder: Path, tmp_p
     assert outcome.err.splitlines()[-1].startswith("inference lengths: 4 of 4 done")
     results = json.loads((tmp_path / "runs" / "part3" / "results.json").read_text())
     assert (results["command"], results["recipe"], results["seed"]) == ("part3", "report", 0)
+    assert data_said(tmp_path / "runs" / "part3")["folder"] == str(data_folder)
     assert set(results["classifier"]) == {"learned", "alibi", "none"}
     assert set(results["decoder"]) == {"learned", "alibi", "none", "alibi-steep"}
     for (run_of_part1,) in results["classifier"].values():

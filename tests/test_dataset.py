@@ -1,6 +1,7 @@
 """Reading data folders strictly, and turning them into tensors and batches."""
 
 import contextlib
+import dataclasses
 import hashlib
 import shutil
 import unicodedata
@@ -411,8 +412,11 @@ def test_no_other_folder_becomes_a_data_set(
 def test_a_record_says_what_data_it_was_made_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder.parent)
     corpus = dataset.load_corpus(folder.name)
-    sizes = len(corpus.train), len(corpus.test)
-    assert corpus.about() == dataset.About(str(folder), *sizes, corpus.class_names, corpus.fingerprint)
+    row = dataset.Segment(corpus.labels[0], "a new one", 9)
+    corpus = dataclasses.replace(
+        corpus, test=[row, dataclasses.replace(corpus.train[0], text=f" {corpus.train[0].text}  "), row]
+    )
+    assert corpus.about() == dataset.About(str(folder), len(corpus.train), 3, 1, corpus.class_names, corpus.fingerprint)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """For tests: either kind of configuration from the same settings, and the record of a run as its file holds it."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -23,3 +25,10 @@ def decoder_of(config: TransformerConfig, **settings: Any) -> DecoderConfig:
 def perform(run: Run, data: Data, place: runs.Place) -> Any:
     """What the file of the run's record holds."""
     return msgspec.to_builtins(runs.perform(run, data, place))
+
+
+def data_said(out: Path) -> Any:
+    """What config.json and results.json, which say the same, tell of the data of a run."""
+    first, second = (json.loads((out / f"{name}.json").read_text())["data"] for name in ("config", "results"))
+    assert first == second
+    return first

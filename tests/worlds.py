@@ -19,6 +19,7 @@ import msgspec
 import pytest
 
 import utilities
+from dataset import About
 from evaluation.statistics import Estimate
 from studies import claims
 from studies.comparisons import compare as compare_records
@@ -393,27 +394,25 @@ def made_up() -> dict[str, Any]:
     return copy.deepcopy(_made_up())
 
 
+ABOUT = About("some/data", 2345, 1200, 300, CLASSES, "fedcba9876543210" * 4)
+
+
 @functools.cache
 def _made_up() -> dict[str, Any]:
     results: dict[str, Any] = {
         "command": "report",
         "command_line": "python main.py report --seeds 3",
         "quick": False,
-        "data": {
-            "directory": "some/data",
-            "fingerprint": "fedcba9876543210" * 4,
-            "built": True,
-            "class_names": CLASSES,
-            "rows": {"train": 2345, "test": 1200, "seen": 300},
-            "tokens": {"train": 98_765, "hbush": 4_321, "obama": 5_432, "wbush": 6_543},
-            "n_truncated": {"train": 12, "test": 7},
+        "data": msgspec.to_builtins(ABOUT),
+        "commands": {
+            name: f"python main.py {name} --data-dir some/data" for name in ("part1", "part2", "part3", "report")
         },
+        "tokens": {"train": 98_765, "hbush": 4_321, "obama": 5_432, "wbush": 6_543},
         "recipe": "report",
         "labels": {"classifier": "report recipe, epochs 15", "decoder": "report recipe, iterations 500"},
         "seed": SEEDS[0],
         "seeds": list(SEEDS),
         "vocabulary_size": 5_639,
-        "class_names": CLASSES,
         "test_names": list(TEXTS),
         "block_size": 32,
         "machines": [dict(MACHINE)],

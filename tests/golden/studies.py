@@ -26,6 +26,7 @@ from .watch import as_json, undrawn, watched
 
 SEEDS = (0, 1)
 N_CHANGES = 4  # of each recipe in the ablation
+COMMANDS = {name: f"python main.py {name}" for name in ("part1", "part2", "part3", "report")}
 PROVENANCE = "How this was made"  # a section of the page
 BRIEF: dict[Any, dict[str, Any]] = {  # both recipes of the ablation and of the measurement
     "classifier": {"n_embd": 16, "block_size": 12, "batch_size": 32, "learning_rate": 0.01, "duration": 2},
@@ -45,7 +46,7 @@ def exploration_outcome(shaken: int | None = None) -> Any:
     with watched(shaken), undrawn() as pictures, tempfile.TemporaryDirectory() as folder:
         place = Place(Path(folder), torch.device("cpu"))
         found = part3(study, data, place)
-        whole = report(study, data, place, "python main.py report", quick=False, ablation=None)
+        whole = report(study, data, place, "python main.py report", COMMANDS, quick=False, ablation=None)
         sections = [one for one in page.compose(whole, place.out / "figures") if one.title != PROVENANCE]
     numbers = {
         key: value for key, value in numbers_of(msgspec.to_builtins(found)).items() if key != "claims"

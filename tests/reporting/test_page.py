@@ -16,7 +16,6 @@ import pytest
 import torch
 from tiny import classifier_of, decoder_of
 from worlds import (
-    CLASSES,
     MACHINE,
     PERPLEXITY,
     TEST_ACCURACY,
@@ -174,7 +173,7 @@ def test_a_model_of_one_layer_has_one_attention_map(results: dict[str, Any]) -> 
 
 
 def test_what_there_is_nothing_to_say_of_is_left_out(results: dict[str, Any]) -> None:
-    results["data"]["rows"]["seen"] = 0
+    results["data"]["seen_rows"] = 0
     sections = page.compose(record(results), Path("figures"))
     assert sections[0].paragraphs == []
     assert [section.title for section in sections] == list(PICTURES)
@@ -195,6 +194,7 @@ def ablation() -> dict[str, Any]:
     decoder = {"task": "decoder", "measure": "validation perplexity", "unit": "ratio", "estimate": None}
     return {
         "command": "ablation",
+        "data": made_up()["data"],
         "command_line": "python main.py ablation",
         "seeds": [0, 1, 2],
         "machines": [dict(MACHINE)],
@@ -240,7 +240,7 @@ def test_the_last_section_says_what_was_run_on_what(results: dict[str, Any]) -> 
         "rows might have given. A run that ends at chance is counted like every other.",
         "A perplexity scores every token of a file once: nats are summed, divided once and exponentiated last.",
         "The parts by themselves: python main.py part1 --data-dir some/data; python main.py part2 --data-dir some/data;"
-        " python main.py part3 --seeds 3 --data-dir some/data. An interrupted report goes on where it was when it is "
+        " python main.py part3 --data-dir some/data. An interrupted report goes on where it was when it is "
         "started again.",
     ]
     other = MACHINE | {"commit": "fedcba", "processor": "Acme 8000", "torch": "2.5", "threads": 2}
@@ -276,9 +276,9 @@ def test_the_page_says_in_short_how_it_went(results: dict[str, Any]) -> None:
 
     assert short() == [claims, classifier, decoder, control]
     for seen in (0, 1200):  # no group of rows that were not seen, or no other
-        results["data"]["rows"]["seen"] = seen
+        results["data"]["seen_rows"] = seen
         assert short()[1] == "The classifier gets 61.0% of the test rows; the best model that counts words gets 58.3%."
-    results["data"]["rows"]["seen"] = 1
+    results["data"]["seen_rows"] = 1
     assert short()[1] == classifier
     results["classifier"]["learned"][1]["trained"] = False
     assert short()[1] == f"{classifier} 1 of 3 runs ended at chance."
@@ -644,30 +644,6 @@ def test_an_ablation_is_added_to_a_log(n_changes: int, settings: str, tmp_path: 
         "### Ablation of the best classifier\n\n| best classifier | validation accuracy, % | change |\n"
     )
     assert list(markdown_tables(rest)) == ["Ablation of the best classifier", "Ablation of the best decoder"]
-
-
-# ---------------------------------------------------------------------------------------------------------------- data
-
-
-def test_the_data_are_described(data: Data) -> None:
-    assert msgspec.to_builtins(report.describe(data)) == {
-        "directory": str(data.corpus.directory),
-        "fingerprint": data.corpus.fingerprint,
-        "built": False,
-        "class_names": CLASSES,
-        "rows": {"train": 60, "test": 24, "seen": 6},
-        "tokens": {
-            "train": len(data.train_stream.ids),
-            **{name: len(data.test_streams[name].ids) for name in ("hbush", "obama", "wbush")},
-        },
-        "n_truncated": {"train": data.train.n_truncated, "test": data.test.n_truncated},
-    }
-    assert data.train.n_truncated != data.test.n_truncated
-
-
-def test_built_data_have_a_manifest(data: Data, tmp_path: Path) -> None:
-    (tmp_path / "manifest.json").write_text("{}")
-    assert report.describe(replace(data, corpus=replace(data.corpus, directory=tmp_path))).built is True
 
 
 # ----------------------------------------------------------------------------------------------------------- attention

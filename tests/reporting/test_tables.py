@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 from worlds import (
+    ABOUT,
     DISTANCE,
     ENTROPY,
     NGRAM,
@@ -596,7 +597,7 @@ def test_the_rows_of_an_ablation_are_of_its_task() -> None:
         AblationRow("decoder", "no x", "perplexity", [220.0, 222.0, 221.5], "ratio", worse),
         AblationRow("classifier", "no y", "accuracy, %", [60.0, 61.0, 62.0], "points", better),
     ]
-    results = AblationResults("ablation", "", [0, 1, 2], [machine()], 2, rows, 1.0)
+    results = AblationResults("ablation", ABOUT, "", [0, 1, 2], [machine()], 2, rows, 1.0)
     found, other = tables.tables_of_ablation(results)
     compare(
         found,

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from worlds import MACHINE, judge, judged, machine, made_up, record, swapped, typed
+from worlds import ABOUT, MACHINE, judge, judged, machine, made_up, record, swapped, typed
 
 from dataset import About
 from reporting import tables, terminal
@@ -25,12 +25,12 @@ def eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_first_line_names_the_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["Obama", "Bush, G. W.", "c", "d", "e"]
-    about = About(str(tmp_path / "mine"), 2100, 750, names, "f" * 64)
+    about = About(str(tmp_path / "mine"), 2100, 750, 0, names, "f" * 64)
     assert " ".join(terminal.data_line(about).split()) == (
         f"Data: {tmp_path}/mine, 2,100 training and 750 test rows of 5 speakers: Obama, Bush, G. W., c, d, e"
     )
     monkeypatch.chdir(tmp_path)
-    assert " ".join(terminal.data_line(replace(about, speakers=[*names, "f", "g"])).split()) == (
+    assert " ".join(terminal.data_line(replace(about, class_names=[*names, "f", "g"])).split()) == (
         "Data: mine, 2,100 training and 750 test rows of 7 speakers: Obama, Bush, G. W., c, d, e and 2 more"
     )
 
@@ -347,7 +347,7 @@ def test_the_ablation_is_shown_task_by_task_as_far_as_it_went() -> None:
         AblationRow("classifier", "the recipe", "accuracy", values, "points", None),
         AblationRow("decoder", "the recipe", "perplexity", values, "ratio", None),
     ]
-    text = terminal.ablation_text(AblationResults("ablation", "", [0, 1, 2], [machine()], 0, rows, 123.4))
+    text = terminal.ablation_text(AblationResults("ablation", ABOUT, "", [0, 1, 2], [machine()], 0, rows, 123.4))
     assert text.index("Ablation of the best classifier\n") < text.index("Ablation of the best decoder\n")
     assert "the recipe       63.0 ± 1.0       -" in text
     assert text.endswith("\nIt took 2.1 minutes.")

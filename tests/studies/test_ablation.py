@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 import pytest
 import torch
-from tiny import classifier_of, decoder_of, perform
-from worlds import classifier_run, decoder_run
+from tiny import classifier_of, data_said, decoder_of, perform
+from worlds import ABOUT, classifier_run, decoder_run
 
 import main
 from common.files import UserError, write_json
@@ -162,6 +162,7 @@ def test_the_command_makes_a_choice_cheap_and_logs_it(
     assert sorted(path.stem for path in (tmp_path / "runs" / "ablation" / "runs").glob("*seed1.json")) == [
         f"decoder-{name}-seed1" for name in ("a-dropout-of-0-2", "no-weight-decay", "the-recipe")
     ]
+    assert data_said(tmp_path / "runs" / "ablation")["folder"] == str(data_folder)
     assert "best decoder" in capsys.readouterr().out
     assert main.main([*given, "--resume"]) == 0
     first, *sections = log.read_text().split("\n## ")
@@ -207,7 +208,7 @@ def test_bad_use_is_refused_before_anything_runs(
 def results_of(rows: list[AblationRow]) -> AblationResults:
     machine = Machine("0123456789abcdef", True, "c0de", "3.11.9", "2.0", "a processor", 2, 1, 1)
     machines = [machine, msgspec.structs.replace(machine, torch="1.0")]
-    return AblationResults("ablation", "python main.py ablation", [0, 1], machines, 2, rows, 120.0)
+    return AblationResults("ablation", ABOUT, "python main.py ablation", [0, 1], machines, 2, rows, 120.0)
 
 
 def test_the_readme_gets_the_tables(tmp_path: Path) -> None:

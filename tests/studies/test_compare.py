@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import classifier_of, decoder_of
+from tiny import classifier_of, data_said, decoder_of
 from worlds import decoder_run
 
 import main
@@ -137,6 +137,7 @@ def test_the_command(
     said = capsys.readouterr().out
     assert "Next: python main.py compare" in said
     results = json.loads((tmp_path / "runs" / "compare" / "results.json").read_text())
+    assert data_said(tmp_path / "runs" / "compare")["folder"] == str(data_folder)
     assert [one["settings"]["positions"] for one in results["variants"]] == ["learned", "none"]
     assert main.main(["compare", "--vary", "nrom=pre,post"]) == 2
     assert "did you mean norm" in capsys.readouterr().err

@@ -9,11 +9,11 @@ from typing import Any
 import msgspec
 import pytest
 import torch
-from tiny import classifier_of, decoder_of
+from tiny import classifier_of, data_said, decoder_of
 from worlds import classifier_run, decoder_run
 
 import main
-from dataset import Data
+from dataset import About, Data
 from evaluation.statistics import Estimate
 from reporting import documents, tables, terminal
 from reporting.table import in_markdown
@@ -22,7 +22,7 @@ from speechesdataset.presidents import presidents
 from studies import measure
 from studies.measure import TOGETHER, accuracies, perplexities, row_of
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, language_baselines
-from studies.results import MeasuredData, MeasuredRow, MeasureResults
+from studies.results import MeasuredRow, MeasureResults
 from training.recipe import Recipe, Task, TrainingConfig
 from training.records import LanguageScores, Machine
 from training.runs import Place
@@ -158,7 +158,7 @@ def results() -> MeasureResults:
         command_line="python main.py measure --seeds 2",
         seeds=[0, 1],
         machines=[Machine("0123456789abcdef", False, "c0de", "3.11.9", "2.0", "a processor", 2, 1, 1)],
-        data=MeasuredData("data", "f" * 64, ["Ann", "Bob", "Cy"], 1500),
+        data=About("data", 1500, 450, 0, ["Ann", "Bob", "Cy"], "f" * 64),
         rows=[
             classifier("best", [65.0, 67.0]),
             classifier("report", [59.0, 61.0], 6.0),
@@ -253,6 +253,7 @@ def test_the_command(
     (tmp_path / "README.md").write_text("<!-- measure -->\n<!-- /measure -->\n")
     assert main.main(given) == 0
     assert len(list((tmp_path / "runs" / "measure" / "runs").glob("*seed?.json"))) == 2 * 2 * 2
+    assert data_said(tmp_path / "runs" / "measure")["folder"] == str(data_folder)
     out, text = capsys.readouterr().out, (tmp_path / "README.md").read_text()
     (sentence,) = re.findall(r"^- (The best decoder: .*)$", text, flags=re.MULTILINE)
     assert sentence.replace("&lt;", "<") in " ".join(out.split())

@@ -459,7 +459,7 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
 
     data: Any = SimpleNamespace(
         tokenizer=Tokenizer([*SPECIAL, *(f"word{number}" for number in range(97))]),
-        corpus=SimpleNamespace(class_names=["a", "b"]),
+        corpus=SimpleNamespace(about=lambda: "the data"),
         test_streams={"one": 1, "two": 2},
         test=SimpleNamespace(labels=torch.tensor([2, 0, 1])),
     )
@@ -492,10 +492,10 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     assert len(set(done)) == len(done)
     assert seen == {"checked": done, "split": [3, 4]}
     assert found.labels == {one.task: label_of("report", one) for one in (STUDY.classifier, STUDY.decoder)}
-    names = ["command", "recipe", "seed", "seeds", "vocabulary_size", "class_names", "test_names", "block_size"]
+    names = ["command", "recipe", "seed", "seeds", "vocabulary_size", "data", "test_names", "block_size"]
     names += ["halves", "widths", "timing"]
     assert [getattr(found, name) for name in names] == [
-        *("a command", "report", 3, [3, 4], 99, ["a", "b"], ["one", "two"], 8, ["alibi", "regularize"], ["ff8", "ff4"]),
+        *("a command", "report", 3, [3, 4], 99, "the data", ["one", "two"], 8, ["alibi", "regularize"], ["ff8", "ff4"]),
         {"timed": 0},  # before anything trains
     ]
     assert len(found.machines) == len(done)

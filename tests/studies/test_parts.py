@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 import torch
-from worlds import classifier_run, decoder_run, intercept, made_up, record, seeds
+from worlds import ABOUT, classifier_run, decoder_run, intercept, made_up, record, seeds
 
 import main
 from commands import called, options, parts
@@ -237,9 +237,22 @@ DATA: Any = SimpleNamespace(
     tokenizer=Tokenizer([*SPECIAL, *(f"word{number}" for number in range(97))]),
     train=SimpleNamespace(n_truncated=12),
     test=SimpleNamespace(n_truncated=7),
-    corpus=SimpleNamespace(class_names=["a", "b"]),
+    corpus=SimpleNamespace(class_names=["a", "b"], about=lambda: ABOUT),
 )
 SENTENCE = "These virtues give me an unshakable faith in America"
+
+
+def test_a_page_names_the_commands_of_its_parts_as_they_were_asked_for() -> None:
+    typed = ["--data-dir", "some data", "--tokenizer", "bpe", "--vocabulary-size", "9000", "--quick", "--epochs", "1"]
+    command = called.command_line().parse(["report", *typed])
+    assert isinstance(command, parts.Report)
+    data, tokens = "--data-dir 'some data'", "--tokenizer bpe --vocabulary-size 9000"
+    assert command.related() == {
+        "part1": f"python main.py part1 {data} {tokens}",
+        "part2": f"python main.py part2 {data} {tokens}",
+        "part3": f"python main.py part3 {data} {tokens} --seeds 5",
+        "report": f"python main.py report {data} {tokens}",
+    }
 
 
 def test_part_1_is_one_classifier_with_the_baselines_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,6 +264,7 @@ def test_part_1_is_one_classifier_with_the_baselines_beside_it(monkeypatch: pyte
     expected: dict[str, Any] = msgspec.structs.asdict(record_of(stage.runs[0], identity={}))
     expected |= {
         "command": "part1",
+        "data": ABOUT,
         "recipe": "report",
         "label": "report recipe, block-size 16",
         "vocabulary_size": 99,
@@ -286,6 +300,7 @@ def test_part_2_is_a_decoder_of_each_width(
     models = [record_of(run, identity={}) for run in stage.runs]
     expected: dict[str, Any] = {
         "command": "part2",
+        "data": ABOUT,
         "recipe": "report",
         "label": "report recipe, positions alibi",
         "seed": 3,

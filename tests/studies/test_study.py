@@ -13,7 +13,7 @@ import msgspec
 import pytest
 import torch
 from tiny import classifier_of, decoder_of
-from worlds import record, typed
+from worlds import ABOUT, record, typed
 
 import dataset
 import studies.study
@@ -72,13 +72,17 @@ def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(utilities, name, lambda path, *_, **__: write_bytes(path, SMALLEST_PNG))
 
 
+COMMANDS = {name: f"python main.py {name}" for name in ("part1", "part2", "part3", "report")}
+
+
 @pytest.fixture(scope="module")
 def results(data: Data, place: Place) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         draw_nothing(monkeypatch)
         monkeypatch.setattr(studies.study, "RATES", (0.2, 0.3))
         page.write_page(
-            report(STUDY, data, place, "python main.py report --seeds 3", quick=True, ablation=None), place.out
+            report(STUDY, data, place, "python main.py report --seeds 3", COMMANDS, quick=True, ablation=None),
+            place.out,
         )
     return json.loads((place.out / "results.json").read_text())
 
@@ -184,14 +188,16 @@ def test_attention_is_measured_of_the_models_that_were_trained(results: dict[str
 
 
 def test_the_page_is_written_with_what_it_is_about(
-    results: dict[str, Any], shown: dict[str, str], place: Place
+    results: dict[str, Any], shown: dict[str, str], place: Place, data: Data
 ) -> None:
     keys = ("command", "command_line", "quick", "recipe", "seeds", "halves", "ablation", "test_names", "block_size")
     assert [results[key] for key in keys] == [
         *("report", "python main.py report --seeds 3", True, "report", [0, 1, 2], ["alibi", "regularize"], None),
         *(["one", "three", "two"], 8),
     ]
-    assert results["data"]["rows"] == {"train": 60, "test": 30, "seen": 12}
+    assert results["data"] == msgspec.to_builtins(data.corpus.about())
+    assert results["tokens"]["train"] == len(data.train_stream.ids)
+    assert list(results["tokens"]) == ["train", *results["test_names"]]
     kinds = ("classifier", "decoder", "validation")
     distinct = {json.dumps(run) for kind in kinds for runs in results[kind].values() for run in runs}
     assert results["training_seconds"] == pytest.approx(sum(json.loads(run)["train_seconds"] for run in distinct))
@@ -215,8 +221,8 @@ def test_a_second_start_trains_measures_and_times_nothing(
         "studies.attention.batches",
     ):
         monkeypatch.setattr(name, None)
-    ablation = AblationResults("ablation", "", [0], [], 0, [], 1.0)
-    found = report(STUDY, data, place, "another", quick=False, ablation=ablation)
+    ablation = AblationResults("ablation", ABOUT, "", [0], [], 0, [], 1.0)
+    found = report(STUDY, data, place, "another", COMMANDS, quick=False, ablation=ablation)
     page.write_page(found, place.out)
     again = json.loads((place.out / "results.json").read_text())
     changed = {"command_line": "another", "quick": False, "ablation": msgspec.to_builtins(ablation)}

@@ -67,6 +67,7 @@ def test_each_kind_and_block_is_measured_by_its_own_runs(data: Data, tmp_path: P
     assert row.accuracy_difference == paired_difference(row.accuracy, words.accuracy)
     assert row.bits_ratio == paired_ratio(row.bits_per_byte, words.bits_per_byte)
     assert words.bits_ratio is None
+    assert results.data == data.corpus.about()
     written = msgspec.json.decode((tmp_path / "results.json").read_bytes(), type=TokenizersResults)
     assert written == results
 
