@@ -3,7 +3,6 @@
 import contextlib
 import difflib
 import re
-import sys
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -14,6 +13,7 @@ import msgspec
 import torch
 from torch import Generator, Tensor
 
+from common.console import warn
 from common.files import UserError, read_as, read_text, sha256
 from common.records import Record
 from tokenizer import PAD, UNK, WORDS, Tokenization, Tokenizer, lacks_spaces, normalized
@@ -111,18 +111,14 @@ def _warn_of_labels(path: Path, rows: Sequence[Segment]) -> None:
         warn(f"{path}: too few to learn from, one or two rows of {some}; add rows, or delete these")
 
 
-def warn_of_missing_spaces(corpus: "Corpus") -> None:
+def warn_of_missing_spaces(corpus: "Corpus", remedy: str | None = None) -> None:
     """Say on stderr where words will be whole clauses, because their script sets no spaces between words."""
     if lacks_spaces(corpus.train_text):
+        remedy = remedy or "put spaces between the words, or train by part1, part2 or report, which read other tokens"
         warn(
             f"{corpus.directory / TRAIN_TEXT}: text without spaces between words, as in Chinese, Japanese and Thai, is "
-            "cut into whole clauses, and most of them are <unk>; use --tokenizer bpe or --tokenizer character"
+            f"cut into whole clauses, and most of them are <unk>; {remedy}"
         )
-
-
-def warn(message: str) -> None:
-    """Say on stderr what goes on but should be known."""
-    print(f"warning: {message}", file=sys.stderr)
 
 
 class About(Record, frozen=True):
@@ -516,8 +512,6 @@ def load_data(directory: Path | str, block_size: int, share: int = 1, tokenizati
     """Read a data folder and encode every text once; with `share` above 1 only a sample of it, that part of every
     file."""
     corpus = load_corpus(directory)
-    if tokenization.kind == "word":
-        warn_of_missing_spaces(corpus)
     if share > 1:
         corpus = sample(corpus, share)
     return encode(corpus, block_size, tokenization)

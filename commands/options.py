@@ -1,8 +1,9 @@
 """What commands have in common: options, the place where they work, and how they end."""
 
+import contextlib
 import os
 import sys
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,10 +12,10 @@ import tyro
 
 from commands.called import line
 from common.arguments import Command, FromRecipe, Optional
-from common.checks import check
+from common.checks import OtherRun, check
 from common.files import UserError
 from modules.settings import PositionMethod
-from studies.recipes import RecipeName
+from studies.recipes import DURATIONS, RecipeName
 from studies.settings import Value, read_settings
 from training.recipe import Precision, Recipe, Schedule, Task
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from dataset import Data
     from tokenizer import Tokenization
     from training.runs import Place
+
+IN_WORDS = {"data": "the data folder, by its SHA-256,", "processes": "the number of processes"}  # no options
 
 
 @dataclass(frozen=True)
@@ -34,15 +37,16 @@ class Common:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # where to compute; auto takes a GPU if there is one
     threads: int = 1  # processor threads of a run; results are reproducible only with the same number
 
+    @contextlib.contextmanager
     def at_work(
         self, recipe: Recipe, resume: bool | None, again: Command, share: int = 1
-    ) -> AbstractContextManager[tuple["Data", "Place"]]:
+    ) -> Iterator[tuple["Data", "Place"]]:
         """The data and the place of the runs; `again` is the command that goes on if it is interrupted."""
         from studies.workplace import workplace
 
         check(self, "from 1 to 1000", "threads")
         settings = {"command": type(self).__name__.lower(), **asdict(self), "settings": asdict(recipe)}
-        return workplace(
+        place = workplace(
             self.data_dir,
             self.out,
             block_size=recipe.architecture.block_size,
@@ -54,12 +58,23 @@ class Common:
             share=share,
             tokenization=self.tokenization(),
         )
+        try:
+            with place as found:
+                yield found
+        except OtherRun as error:
+            raise UserError(error.calling_it(self.typed(error.name))) from error
 
-    def tokenization(self) -> "Tokenization":
-        """What texts are cut into."""
-        from tokenizer import WORDS
+    def typed(self, setting: str) -> str:
+        """What people type for a setting of a run: an option of this command, or what --set takes if it has that."""
+        if setting in IN_WORDS:
+            return IN_WORDS[setting]
+        names = list(DURATIONS) if setting == "duration" else [setting]
+        options = ["--" + name.replace("_", "-") for name in names if hasattr(self, name)]
+        return " or ".join(options) or (f"--set {setting}" if hasattr(self, "given") else setting)
 
-        return WORDS
+    def tokenization(self) -> "Tokenization | None":
+        """What texts are cut into; None, words, where there is no choice."""
+        return None
 
     def n_at_once(self) -> int:
         """How many runs have the threads that the command gives each for themselves."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Literal
 
 from common.files import UserError
@@ -35,11 +36,26 @@ def check(settings: Any, rule: Rule, *names: str) -> None:
             raise UserError(f"{name} is {value}; it must be at most {LARGEST:,}")
 
 
-def first_difference(there: Any, here: Any, name: str = "it") -> str:
-    """In words, where two JSON values differ first: "threads is 1 there and 2 here"."""
+class OtherRun(UserError):
+    """A file is of a run with other settings: the first that differs, what it is there and here, and what to do."""
+
+    def __init__(self, path: Path, difference: tuple[str, object, object], remedy: str) -> None:
+        super().__init__(path, difference, remedy)  # from which a worker's error is made again
+        self.path, (self.name, *values), self.remedy = path, difference, remedy
+        self.there, self.here = (text if len(text) <= 40 else text[:40] + "..." for text in map(str, values))
+
+    def __str__(self) -> str:
+        return self.calling_it(self.name)
+
+    def calling_it(self, name: str) -> str:
+        """The message, in which the setting has this name."""
+        return f"{self.path}: of another run ({name} is {self.there} there and {self.here} here); {self.remedy}"
+
+
+def first_difference(there: Any, here: Any, name: str = "it") -> tuple[str, object, object]:
+    """Where two JSON values differ first: the name of the setting, and what it is in both."""
     if isinstance(there, dict) and isinstance(here, dict):
         for key in here | there:
             if there.get(key) != here.get(key):
                 return first_difference(there.get(key), here.get(key), key)
-    there, here = (text if len(text) <= 40 else text[:40] + "..." for text in (str(there), str(here)))
-    return f"{name} is {there} there and {here} here"
+    return name, there, here

@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 from common.environment import rank
-from common.files import Interrupted, UserError
+from common.files import Interrupted, OwnError, UserError
 from common.interruption import EXIT_INTERRUPTED, interrupt
 
 EXIT_FAILED, EXIT_BAD_USE = 1, 2
@@ -25,7 +25,7 @@ def answer(work: Callable[[], int]) -> int:
         sys.stdout.flush()  # what cannot be written is known now, not when the interpreter ends
         return code
     except UserError as error:
-        return complain(str(error), EXIT_BAD_USE)
+        return complain(str(error), EXIT_BAD_USE, alone=isinstance(error, OwnError))
     except (Interrupted, KeyboardInterrupt) as error:
         return complain(str(error) or "interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has left, as `head` does
@@ -62,10 +62,16 @@ def tell(what: str) -> None:
         print(what, file=sys.stderr, flush=True)
 
 
-def complain(message: str, code: int) -> int:
-    """Print one line to standard error; returns the exit code."""
+def warn(message: str) -> None:
+    """Say on standard error what goes on but should be known; of several processes only the first does."""
+    if rank(os.environ) == 0:
+        print(f"warning: {message}", file=sys.stderr)
+
+
+def complain(message: str, code: int, alone: bool = False) -> int:
+    """Print one line to standard error, if it is of this process `alone` or this is the first; returns the code."""
     try:
-        silent = rank(os.environ) > 0 and code != EXIT_FAILED  # what all processes say is said once
+        silent = rank(os.environ) > 0 and code != EXIT_FAILED and not alone  # what all processes say is said once
     except UserError:
         silent = False
     if not silent:

@@ -4,10 +4,10 @@ from datetime import date
 from pathlib import Path
 
 from common.files import append_text, write_between_marks
+from common.wording import duration
 from reporting import tables
 from reporting.page import COMPARABLE, in_short, training_minutes
 from reporting.table import in_markdown, markdown_tables
-from reporting.wording import duration
 from studies.results import AblationResults, MeasureResults, ReportResults, TokenizersResults
 from studies.study import POSITIONS
 

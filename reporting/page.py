@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.files import write_text
+from common.wording import duration
 from evaluation.statistics import FAILS, HOLDS, UNCLEAR, summary
 from reporting import tables
 from reporting.table import (
@@ -24,7 +25,7 @@ from reporting.table import (
     terminal_text,
     words,
 )
-from reporting.wording import duration, from_here, took
+from reporting.wording import from_here, took
 from studies.comparisons import defined
 from studies.published import CLAIMS
 from studies.results import Kind, ReportResults, accuracies, last_perplexities
@@ -222,7 +223,6 @@ def training_minutes(results: ReportResults) -> str:
 
 def in_short(results: ReportResults) -> list[str]:
     """What a reader should know after ten seconds."""
-    unjudged = [name for name in CLAIMS if name not in {one.id for one in results.claims}]
     counts = {name: sum(one.verdict == name for one in results.claims) for name in (HOLDS, FAILS, UNCLEAR)}
     runs, tests = results.classifier["learned"], results.test_names
     group: Group = "unseen" if 0 < results.data.seen_rows < results.data.test_rows else "all"
@@ -235,7 +235,7 @@ def in_short(results: ReportResults) -> list[str]:
     lines = [
         f"Of the report's {len(CLAIMS)} claims, {counts[HOLDS]} hold, {counts[FAILS]} do not, and "
         f"{counts[UNCLEAR]} are undecided."
-        + (f" {' and '.join(unjudged)}: not of this recipe, which has no place for batch norm." if unjudged else ""),
+        + "".join(f" {names}: {reason}." for reason, names in unjudged(results).items()),
         f"The classifier gets {number(ours)}% of the {rows}; the best model that counts words gets {number(bag)}%."
         + (f" {stuck} of {len(runs)} runs ended at chance." if stuck else ""),
         f"The decoder's perplexity is below a Kneser-Ney trigram's on {len(wins)} of {len(tests)} test texts.",
@@ -243,6 +243,17 @@ def in_short(results: ReportResults) -> list[str]:
     control = next((one.note for one in results.claims if one.id == "C9"), "")
     mixture = tables.mixture(results.machines)
     return [*lines, *filter(None, [control, mixture])]
+
+
+def unjudged(results: ReportResults) -> dict[str, str]:
+    """The claims without a verdict, "C11 and C12", by the reason."""
+    found: dict[str, list[str]] = {}
+    judged = [one.id for one in results.claims]
+    for name in (name for name in CLAIMS if name not in judged):
+        alone = name == "C4" and len(results.test_names) == 1
+        reason = "there is one test text alone" if alone else "not of this recipe, which has no place for batch norm"
+        found.setdefault(reason, []).append(name)
+    return {reason: " and ".join(names) for reason, names in found.items()}
 
 
 COMPARABLE = (

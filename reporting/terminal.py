@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from common.wording import duration
 from dataset import About
 from reporting import tables
 from reporting.table import Item, Table, effect, number, numbers, terminal_text, words
-from reporting.wording import duration, from_here, took
+from reporting.wording import from_here, took
 from studies.opponents import NGRAM_NAMES, by_name
 from studies.recipes import RECIPES
 from studies.results import (

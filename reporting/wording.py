@@ -1,14 +1,8 @@
-"""Words for numbers and places."""
+"""Words for times and places."""
 
 from pathlib import Path
 
-
-def duration(seconds: float) -> str:
-    """A time in the unit that a person would choose: "3.7 s", "2.1 minutes", "2.5 hours"."""
-    if seconds < 100:
-        return f"{seconds:.1f} s"
-    value, unit = (seconds / 60, "minutes") if seconds < 2 * 3600 else (seconds / 3600, "hours")
-    return f"{round(value, 1):g} {unit}"
+from common.wording import duration
 
 
 def took(seconds: float) -> str:

@@ -4,7 +4,6 @@ Everything is measured by validation: seed s holds fold s of the training rows, 
 and measures on it. The test set has no part in it, so recipes may be chosen here.
 """
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
@@ -15,7 +14,7 @@ from evaluation.statistics import paired_difference, paired_ratio
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, classifier_baselines, language_baselines
 from studies.recipes import FF_DIMS, RECIPES
 from studies.results import AblationResults, AblationRow, overall
-from studies.workers import perform_all
+from studies.workers import file_name, perform_all
 from training.machine import distinct_machines
 from training.recipe import Recipe, Run, Task, customise
 from training.records import ClassifierRun, DecoderRun, TrainedRun
@@ -120,11 +119,6 @@ def variants_of(task: Task) -> dict[str, Recipe]:
     """The recipe as it is, and with each of its changes."""
     recipe = customise(RECIPES["best"][task], **({"ff_dim": FF_DIMS["best"][0]} if task == "decoder" else {}))
     return {WHOLE: recipe} | {name: customise(recipe, **changes) for name, changes in CHANGES[task].items()}
-
-
-def file_name(variant: str) -> str:
-    """What the files of a variant are called: "a-dropout-of-0-2"."""
-    return re.sub(r"\W+", "-", variant)
 
 
 def measure(run: TrainedRun) -> float:

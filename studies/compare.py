@@ -6,7 +6,6 @@ no part in it: that is what a choice may rest on.
 """
 
 import itertools
-import re
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from studies.results import (
     overall,
 )
 from studies.settings import MEASURES, Score, Value, in_words, read_settings, with_settings
-from studies.workers import perform_all
+from studies.workers import file_name, perform_all
 from training.machine import distinct_machines
 from training.recipe import Recipe, Run, Task
 from training.records import ClassifierRun, DecoderRun, TrainedRun
@@ -130,11 +129,6 @@ def compare(question: Question, data: Data, place: Place, command_line: str) -> 
     write_json(place.out / "results.json", results)
     draw(results, place.out / "figures")
     return results
-
-
-def file_name(variant: str) -> str:
-    """What the files of a variant are called: "positions-alibi-dropout-0.2"."""
-    return re.sub(r"[^\w.]+", "-", variant)
 
 
 def value_of(run: TrainedRun, measure: Score) -> float:

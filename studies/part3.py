@@ -19,10 +19,10 @@ from studies.recipes import label_of
 from studies.results import Exploration, Part3Results, classifier_runs, decoder_runs
 from studies.study import Study, best_rate, plan, validated
 from studies.timing import time_variants
-from studies.workers import perform_all
+from studies.workers import all_recorded, perform_all
 from training.machine import distinct_machines
 from training.records import TrainedRun
-from training.runs import Place, public, recorded
+from training.runs import Place, public
 
 
 def part3(study: Study, data: Data, place: Place) -> Part3Results:
@@ -46,10 +46,9 @@ def explore(command: str, study: Study, data: Data, place: Place) -> Exploration
     for seed in study.seeds if study.regularize else ():
         validation_split(data, seed)  # rows that are too few for folds are refused before anything is trained
     distinct = sorted(dict.fromkeys(runs.values()), key=lambda run: run.seed)  # stopped early, whole seeds are done
-    for run in distinct:
-        recorded(run, data, place)  # what is there of other settings is refused before anything is written
+    there = all_recorded(distinct, data, place)
     timing = time_variants(study, data, place) if study.alibi else {}  # while the machine has nothing else to do
-    records = dict(zip(distinct, perform_all(distinct, data, place, study.n_workers)))
+    records = dict(zip(distinct, perform_all(distinct, data, place, study.n_workers, there)))
     found: dict[str, dict[str, list[TrainedRun]]] = {"classifier": {}, "decoder": {}, "validation": {}}
     for (kind, variant, _), run in runs.items():
         found[kind].setdefault(variant, []).append(public(records[run]))

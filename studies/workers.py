@@ -5,9 +5,10 @@ import functools
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, TypeVar
@@ -36,13 +37,25 @@ Item = TypeVar("Item", bound=Named)
 Found = TypeVar("Found")
 
 
-def perform_all(runs: Sequence[Run], data: Data, place: Place, n_workers: int) -> list[TrainedRun]:
-    """The records of `runs`: those that are there, and of the others those that are trained now. Of few runs every
-    measurement is told as it comes, of many only that they are done."""
-    there = {run: record for run in runs if (record := recorded(run, data, place))}
+def file_name(variant: str) -> str:
+    """What the files of a variant's runs are called: "positions-alibi-dropout-0.2"."""
+    return re.sub(r"[^\w.]+", "-", variant)
+
+
+def all_recorded(runs: Iterable[Run], data: Data, place: Place) -> dict[Run, TrainedRun]:
+    """The records that are there; UserError for one that is of other settings, before anything is written."""
+    return {run: record for run in runs if (record := recorded(run, data, place))}
+
+
+def perform_all(
+    runs: Sequence[Run], data: Data, place: Place, n_workers: int, there: Mapping[Run, TrainedRun] | None = None
+) -> list[TrainedRun]:
+    """The records of `runs`: those that are `there`, read here if they are not given, and of the others those that are
+    trained now. Of few runs every measurement is told as it comes, of many only that they are done."""
+    there = dict(all_recorded(runs, data, place) if there is None else there)
     rest = [run for run in runs if run not in there]
     if there:
-        say(f"{place.out}: {len(there)} of {len(runs)} runs are there already")
+        say(f"{place.out}: {len(there)} of {len(runs)} runs are there already", str(place.out))
     job = functools.partial(perform, data=data, place=place, told=len(rest) <= FEW)
     try:
         found = zip(rest, share_out(job, rest, n_workers, "runs"))

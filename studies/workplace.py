@@ -10,7 +10,7 @@ import torch
 
 from common.console import tell
 from common.files import Interrupted, UserError, write_json
-from dataset import Data, load_data
+from dataset import Data, load_data, warn_of_missing_spaces
 from speechesdataset.build import ensure_data
 from tokenizer import WORDS, Tokenization
 from training.machine import machine
@@ -29,12 +29,13 @@ def workplace(
     resume: bool | None,
     go_on: str,
     share: int = 1,
-    tokenization: Tokenization = WORDS,
+    tokenization: Tokenization | None = None,
 ) -> Iterator[tuple[Data, Place]]:
     """The data, in blocks of `block_size` tokens, one row in `share`, and the folder for the runs of a command.
 
     `resume`: False, what the folder holds is set aside; True, its runs are gone on with; None, they are reused where
-    they are of the same settings and refused where they are not. config.json gets the `settings`. Interrupted within
+    they are of the same settings and refused where they are not. config.json gets the `settings`.
+    `tokenization`: None, words, for a command that has no option for it. Interrupted within
     it, the message ends with `go_on`, the command that goes on.
     """
     torch.set_num_threads(threads)  # one, unless told otherwise, so that every machine computes in one way
@@ -43,7 +44,11 @@ def workplace(
     with first_process_first():
         ensure_data(data_dir)
         tell(f"reading {data_dir}")
-        data = load_data(data_dir, block_size, share, tokenization)
+        data = load_data(data_dir, block_size, share, tokenization or WORDS)
+        if data.tokenizer.tokenization == WORDS:
+            warn_of_missing_spaces(
+                data.corpus, "use --tokenizer bpe or --tokenizer character" if tokenization else None
+            )
         plain["data"] = msgspec.to_builtins(data.corpus.about())
         place = claim_place(out, where) if resume is None else open_place(out, where, plain, resume)
     if resume is None:

@@ -6,6 +6,7 @@ import os
 import random
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,8 +134,8 @@ def test_without_a_terminal_every_measurement_is_a_line(home: Path) -> None:
     """In a log, or under nohup, a command shows that it lives, and how long it will."""
     lines = (home / "part1.err").read_text().splitlines()
     assert [line.partition(",")[0] for line in lines] == [f"classifier: epoch {n} of 8" for n in range(1, 9)]
-    assert all("test " in line and len(line) < 80 for line in lines)
-    assert all("; about " in line for line in lines[:-1])
+    assert all("test " in line and len(line) <= 80 for line in lines)
+    assert all(line.endswith(" left") for line in lines[:-1])
     lines = (home / "part2.err").read_text().splitlines()
     for name in ("decoder-ff24", "decoder-ff16"):
         measured = [line.partition(",")[0] for line in lines if line.startswith(name)]
@@ -182,7 +183,9 @@ def test_a_report_goes_on_after_a_kill_and_one_that_is_refused_changes_nothing(
     assert judged == [f"C{number}" for number in range(1, 14)]
     assert "<title>The report, run again</title>" in (page / "report.html").read_text()
     before = {path: path.read_bytes() for path in page.rglob("*") if path.is_file()}
-    refused(run(tmp_path, *given, "--iterations", "6"), "of another run (")
+    refused(
+        run(tmp_path, *given, "--iterations", "6"), "of another run (--epochs or --iterations is 5 there and 6 here)"
+    )
     (tmp_path / "other.json").write_text('{"command": "part1"}')
     refused(run(tmp_path, *given, "--ablation", "other.json"), "not the results of python main.py ablation")
     assert {path: path.read_bytes() for path in page.rglob("*") if path.is_file()} == before
@@ -299,7 +302,7 @@ def test_an_earlier_run_is_set_aside_and_never_written_over(home: Path, data_fol
 
 def complaints(outcome: Outcome) -> list[str]:
     """What stands on standard error besides what is said of runs as they are done."""
-    told = r"[\w -]+: (\d+ of \d+ (done |runs are there already)|(epoch|iteration) \d+ of \d+, )"
+    told = r"[\w .-]+: (\d+ of \d+ (done |runs are there already)|(epoch|iteration) \d+ of \d+, )"
     return [line for line in outcome.err.splitlines() if not re.match(told, line)]
 
 
@@ -370,7 +373,10 @@ def refused(outcome: Outcome, complaint: str, code: int = 2) -> None:
         ("data audit --data-dir {data}x", "{data}x: no such folder; did you mean {data}?"),
         ("part1 --data-dir {data} --out file", "file: cannot be used as a folder"),
         ("part1 --data-dir {data} --out file/below", "cannot be used as a folder"),
-        ("part1 --resume --data-dir {data} --out {home}/runs/part1", "of another run ("),
+        (
+            "part1 --resume --data-dir {data} --out {home}/runs/part1",
+            "of another run (--n-embd is 16 there and 64 here)",
+        ),
         ("part2 --iterations -5", "iterations is -5"),
         ("part3 --seeds 0", "seeds is 0; it must be from 1 to 1000"),
         ("part3 --epochs 0", "epochs is 0"),
@@ -512,3 +518,47 @@ def test_two_processes_train_like_one_and_write_once(data_folder: Path, tmp_path
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     assert one["test"] == two["test"]
     assert {path.name for path in tmp_path.iterdir()} == {"one", "two", ".stdin", ".stdout", ".stderr"}
+
+
+def heard_member(folder: Path, arguments: list[str], of_the_second: list[str]) -> None:
+    """A member whose standard error is a file of its own."""
+    rank = os.environ["RANK"]
+    os.dup2(os.open(folder / f"err{rank}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    member(folder, [*arguments, *(of_the_second if rank == "1" else [])])
+
+
+@pytest.mark.parametrize(
+    ("folder", "of_the_second", "codes", "heard"),
+    [
+        ("nowhere", [], [2, 130], [1, 0]),  # what both have is said once: the second waits for the first
+        ("data", ["--data-dir", "nowhere"], [130, 2], [1, 1]),
+        ("data", ["--data-dir", "."], [130, 2], [1, 1]),
+    ],
+)
+def test_what_one_of_two_processes_alone_cannot_do_is_said_by_it(
+    folder: str, of_the_second: list[str], codes: list[int], heard: list[int], data_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "data").symlink_to(data_folder)
+    assert group(2, heard_member, tmp_path, [*PART1, "--data-dir", folder], of_the_second) == codes
+    lines = [(tmp_path / f"err{rank}").read_text().splitlines() for rank in (0, 1)]
+    assert list(map(len, lines)) == heard
+    last = lines[1] or lines[0]
+    assert last[0].startswith(f"main.py: {(of_the_second or ['', folder])[1]}: no ")
+
+
+def test_two_processes_warn_once(data_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(data_folder, tmp_path / "data")
+    with (tmp_path / "data" / "train_CLS.tsv").open("a", encoding="utf-8") as file:
+        file.write("9\ta rare one\n")
+    assert group(2, heard_member, tmp_path, [*PART1, "--data-dir", "data"], []) == [0, 0]
+    warnings = [(tmp_path / f"err{rank}").read_text().count("warning: ") for rank in (0, 1)]
+    assert warnings == [1, 0]
+
+
+def test_what_two_processes_find_at_the_same_time_is_said_once(data_folder: Path, tmp_path: Path) -> None:
+    arguments = [*PART1, "--batch-norm", "--data-dir", str(data_folder)]
+    assert group(2, heard_member, tmp_path, arguments, []) == [2, 2]
+    first, second = ((tmp_path / f"err{rank}").read_text() for rank in (0, 1))
+    assert first.startswith("main.py: batch norm needs each batch in one piece")
+    assert (first.count("\n"), second) == (1, "")

@@ -221,13 +221,14 @@ def test_quotation_marks_are_part_of_the_text(folder: Path) -> None:
 
 
 def test_text_without_spaces_is_told_of(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    dataset.load_data(folder, 8)
-    assert "--tokenizer" not in capsys.readouterr().err
+    dataset.warn_of_missing_spaces(dataset.load_corpus(folder))
+    assert "without spaces" not in capsys.readouterr().err
     (folder / "train_LM.txt").write_text("和平晚上石头海洋白银看见大门国王晚上春雨。\n")
-    dataset.load_data(folder, 8)
+    dataset.warn_of_missing_spaces(dataset.load_corpus(folder))
     assert capsys.readouterr().err.splitlines()[-1] == (
         f"warning: {folder / 'train_LM.txt'}: text without spaces between words, as in Chinese, Japanese and Thai, is "
-        "cut into whole clauses, and most of them are <unk>; use --tokenizer bpe or --tokenizer character"
+        "cut into whole clauses, and most of them are <unk>; put spaces between the words, or train by part1, "
+        "part2 or report, which read other tokens"
     )
 
 

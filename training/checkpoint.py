@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from common.checks import first_difference
-from common.files import UserError, read_tensors, write_tensors
+from common.checks import OtherRun, first_difference
+from common.files import read_tensors, write_tensors
 from training.processes import process
 from training.weights import load_weights, weights
 
@@ -76,7 +76,7 @@ class Checkpoints:
         tensors, description = read_tensors(self.path)
         if description.get("identity") != self.identity:
             found = first_difference(description.get("identity"), self.identity)
-            raise UserError(f"{self.path}: of another run ({found}); resume with the same, or choose another --out")
+            raise OtherRun(self.path, found, "resume with the same, or choose another --out")
         own = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
         load_weights(model, own, self.path)
         entries: dict[int, dict[str, Tensor]] = {}

@@ -5,13 +5,16 @@ import ctypes
 import gc
 import os
 import signal
+import time
 import traceback
 from collections.abc import Callable, Iterator
 
 import torch
 import torch.distributed
 
-from common.files import Interrupted, UserError
+from common.files import Interrupted, OwnError, UserError
+
+PATIENCE = 3.0  # seconds; the first process may be as far a little later
 
 
 def process() -> tuple[int, int]:
@@ -38,7 +41,9 @@ def processes() -> Iterator[None]:
         yield
         return
     try:
-        torch.distributed.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+        store, rank, world_size = next(iter(torch.distributed.rendezvous("env://")))
+        backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+        torch.distributed.init_process_group(backend, store=store, rank=rank, world_size=world_size)
     except (RuntimeError, ValueError) as error:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise UserError(f"no other processes found at {where} ({_first_line(error)}); start with torchrun") from error
@@ -49,10 +54,28 @@ def processes() -> Iterator[None]:
         while cause is not None:  # its frames hold what was trained, see below
             traceback.clear_frames(cause.__traceback__)
             cause = cause.__cause__
+        if isinstance(error, UserError) and not said_by_the_first(str(error), store, rank):
+            raise OwnError(str(error)) from error
         raise
     finally:
         gc.collect()  # DistributedDataParallel must be gone before the group is: else the two can wait for ever
         torch.distributed.destroy_process_group()
+
+
+def said_by_the_first(message: str, store: torch.distributed.Store, rank: int) -> bool:
+    """Whether the first of the processes ends with the same message, or is gone already; it says its own here."""
+    if rank == 0:
+        store.set("message", message)
+        return True
+    ends = time.monotonic() + PATIENCE
+    try:
+        while not store.check(["message"]):
+            if time.monotonic() > ends:
+                return False
+            time.sleep(0.05)
+        return bool(store.get("message").decode() == message)
+    except RuntimeError:  # it kept the store, and is gone
+        return True
 
 
 @contextlib.contextmanager

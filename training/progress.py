@@ -8,9 +8,15 @@ from typing import Any
 
 from tqdm import tqdm
 
+from common.wording import duration
 
-def say(line: str) -> None:
-    """A line on standard error, above the bar if there is one."""
+WIDTH = 80  # of a line, at most
+
+
+def say(line: str, name: str = "") -> None:
+    """A line on standard error, above the bar if there is one; `name`, that of something in it, gives way where the
+    line is too long."""
+    line = shortened(line.replace(name, shortened(name, WIDTH - len(line) + len(name)), 1), WIDTH)
     if sys.stderr is not None:  # as it is where it was closed
         tqdm.write(line, file=sys.stderr)
 
@@ -26,7 +32,7 @@ class Tally:
         """Another one is done."""
         self.n_done += 1
         left = remaining(self.started, self.n_done, self.total)
-        say(f"{self.label}: {self.n_done} of {self.total} done ({name}){left}")
+        say(f"{self.label}: {self.n_done} of {self.total} done ({name}){left}", name)
 
 
 class Progress:
@@ -53,7 +59,7 @@ class Progress:
     def show(self, measurement: dict[str, Any]) -> None:
         if self.told:
             left = remaining(self.started, self.at - self.first, self.n_steps - self.first)
-            say(f"{self.label}: {in_words(measurement, self.at / self.n_steps)}{left}")
+            say(f"{self.label}: {in_words(measurement, self.at / self.n_steps)}{left}", self.label)
 
 
 def in_words(measurement: dict[str, Any], share: float) -> str:
@@ -65,24 +71,23 @@ def in_words(measurement: dict[str, Any], share: float) -> str:
             words.append(f"{name} {value} of {round(value / share)}")
         elif name == "perplexity":
             tests = [number for text, number in value.items() if text != "train"] or [value["train"]]
-            words.append(f"test perplexity {min(tests):.4g} to {max(tests):.4g}")
+            words.append(f"perplexity {min(tests):.4g} to {max(tests):.4g}")
         elif name.endswith("_accuracy"):
             words.append(f"{name.removesuffix('_accuracy')} {value:.1f}%")
-        elif isinstance(value, float):
+        elif isinstance(value, float) and "perplexity" not in measurement:  # which says it, too
             words.append(f"{name.removeprefix('train_')} {value:.4g}")
     return ", ".join(words)
+
+
+def shortened(name: str, width: int) -> str:
+    """A name in at most so many letters, though not under 8, the middle left out: what tells runs apart stands at both
+    ends."""
+    half = max(8, width) - 3
+    return name if len(name) <= max(8, width) else f"{name[: half - half // 2]}...{name[len(name) - half // 2 :]}"
 
 
 def remaining(started: float, n_done: int, total: int) -> str:
     """How long the rest will take if it goes on as since `started`, a reading of the monotonic clock."""
     if n_done >= total:
         return ""
-    return f"; about {duration((time.monotonic() - started) / n_done * (total - n_done))} left"
-
-
-def duration(seconds: float) -> str:
-    """A time as people say it."""
-    minutes = round(seconds / 60)
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
+    return f"; {duration((time.monotonic() - started) / n_done * (total - n_done))} left"

@@ -11,8 +11,8 @@ from typing import Any, Generic, TypeVar
 import msgspec
 import torch
 
-from common.checks import first_difference
-from common.files import UserError, read_as, write_json, write_text
+from common.checks import OtherRun, first_difference
+from common.files import read_as, write_json, write_text
 from common.locks import FolderLock
 from dataset import Data, validation_split, validation_text
 from tokenizer import WORDS
@@ -141,7 +141,7 @@ def recorded(run: Run, data: Data, place: Place) -> TrainedRun | None:
     path, identity = place.record(run), identity_of(run, data, place)
     record = read_as(path, KINDS[run.recipe.task], "not a whole record of this run; delete it, and it is trained again")
     if record.identity != identity:
-        raise UserError(f"{path}: of another run ({first_difference(record.identity, identity)}); take another --out")
+        raise OtherRun(path, first_difference(record.identity, identity), "take another --out")
     return record
 
 
@@ -152,7 +152,7 @@ def identity_of(run: Run, data: Data, place: Place) -> Any:
     records of several machines or commits may stand side by side, and what is made of them says so.
     """
     tokenization = data.tokenizer.tokenization
-    cut = {} if tokenization == WORDS else {"tokenizer": asdict(tokenization)}  # records of words are older than it
+    cut = {} if tokenization == WORDS else {"tokenizer": tokenization.kind, "vocabulary_size": tokenization.size}
     computed = {"threads": torch.get_num_threads(), "processes": process()[1], "device": place.device.type}
     return json.loads(json.dumps({"run": asdict(run), "data": data.corpus.fingerprint, **cut, **computed}))
 

@@ -1,12 +1,14 @@
 """Settings at the edges of what is right, and differences in words."""
 
 import math
+import pickle
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from common.checks import Rule, check, first_difference
+from common.checks import OtherRun, Rule, check, first_difference
 from common.files import UserError
 
 
@@ -56,7 +58,12 @@ def test_every_name_is_checked_and_the_first_that_is_wrong_is_named() -> None:
     ],
 )
 def test_a_difference_in_words(there: Any, here: Any, words: str) -> None:
-    assert first_difference(there, here) == words
+    assert str(OtherRun(Path("a"), first_difference(there, here), "do it")) == f"a: of another run ({words}); do it"
+
+
+def test_a_difference_can_be_called_as_people_call_it_even_if_a_worker_found_it() -> None:
+    error = pickle.loads(pickle.dumps(OtherRun(Path("a"), ("n_layer", 4, 2), "take another")))
+    assert error.calling_it("--n-layer") == "a: of another run (--n-layer is 4 there and 2 here); take another"
 
 
 @pytest.mark.parametrize(("rule", "least"), [("from 0 to 1000", 0), ("from 1 to 1000", 1)])

@@ -92,6 +92,12 @@ def test_the_environment_is_examined(trained: Path) -> None:
     assert err.startswith("main.py: the environment is not torchrun's: WORLD_SIZE is 'abc'")
 
 
+def test_nothing_is_imported_before_ctrl_c_is_answered_but_what_answers_it() -> None:
+    script = "import sys; before = {*sys.modules}; import common.interruption; print(*sorted({*sys.modules} - before))"
+    found = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert {*found.split()} <= {"common", "common.interruption", "types"}
+
+
 @pytest.mark.parametrize("stub", ["tyro", "torch"])  # what main.py imports at once, and what its commands import
 def test_ctrl_c_while_modules_are_imported_ends_at_once_in_one_line(stub: str, tmp_path: Path) -> None:
     (tmp_path / f"{stub}.py").write_text(STUB)

@@ -22,7 +22,7 @@ from .watch import as_json, watched
 
 N_LOSSES = 20
 POSITIONS = ("learned", "sinusoidal", "alibi", "rope", "t5", "none")
-NOT_NUMBERS = {"identity", "machine", "machines", "total_seconds"}  # where and when a record was made
+NOT_NUMBERS = {"data", "identity", "machine", "machines", "total_seconds"}  # of where and when a record was made
 
 TINY = {  # dozens of variants of the report's recipe, in seconds; smooth, for a ReLU turns rounding into other steps
     **{"n_embd": 16, "n_layer": 2, "block_size": 12, "ff_dim": 32, "activation": "gelu"},

@@ -295,6 +295,11 @@ def test_the_page_says_in_short_how_it_went(results: dict[str, Any]) -> None:
         short()[1],
         decoder,
     ]
+    fewer = [one for one in bare if one["id"] != "C4"]
+    assert page.unjudged(record(results | {"claims": fewer, "test_names": ["obama"]})) == {
+        "there is one test text alone": "C4",
+        "not of this recipe, which has no place for batch norm": "C9 and C11 and C12",
+    }
     for text, value in (("hbush", 380.0), ("obama", 346.0), ("wbush", 400.0)):  # 380.0 is not below 380.0
         results["ngram_scores"]["ngram"][text]["perplexity"] = value
     assert short()[2] == "The decoder's perplexity is below a Kneser-Ney trigram's on 1 of 3 test texts."

@@ -1,12 +1,12 @@
 """What the terminal shows, to the letter, of a made-up record."""
 
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 from worlds import ABOUT, MACHINE, judge, judged, machine, made_up, record, swapped, typed
 
 from dataset import About
@@ -51,6 +51,7 @@ def part1() -> dict[str, Any]:
     more: dict[str, Any] = {"n_truncated": {"train": 1012, "test": 7}, "block_size": 32, "vocabulary_size": 5_639}
     more |= {
         "command": "part1",
+        "data": results["data"],
         "recipe": "report",
         "label": "report recipe, window 5",
         "baselines": results["baselines"],
@@ -152,6 +153,7 @@ def part2() -> dict[str, Any]:
     texts = results["ngram_scores"]["ngram"]
     return {
         "command": "part2",
+        "data": results["data"],
         "recipe": "report",
         "baselines": {},
         "label": "report recipe, positions alibi",

@@ -213,7 +213,7 @@ def test_text_without_spaces_is_told_of(tmp_path: Path, capsys: pytest.CaptureFi
     audit(write(tmp_path))
     assert capsys.readouterr().err == ""
     audit(write(tmp_path, train_LM="和平晚上石头海洋白银看见大门国王晚上春雨。\n"))
-    assert "--tokenizer" in capsys.readouterr().err
+    assert "put spaces between the words" in capsys.readouterr().err
 
 
 def test_files_changed_since_they_were_built(tmp_path: Path) -> None:

@@ -160,7 +160,7 @@ def test_the_command_makes_a_choice_cheap_and_logs_it(
     given += ["--seeds", "2", "--data-dir", str(data_folder), "--log", str(log)]
     assert main.main(given) == 0
     assert sorted(path.stem for path in (tmp_path / "runs" / "ablation" / "runs").glob("*seed1.json")) == [
-        f"decoder-{name}-seed1" for name in ("a-dropout-of-0-2", "no-weight-decay", "the-recipe")
+        f"decoder-{name}-seed1" for name in ("a-dropout-of-0.2", "no-weight-decay", "the-recipe")
     ]
     assert data_said(tmp_path / "runs" / "ablation")["folder"] == str(data_folder)
     assert "best decoder" in capsys.readouterr().out

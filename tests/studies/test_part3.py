@@ -445,7 +445,10 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     done: list[Run] = []
     named: dict[str, str] = {}  # of the code of its machine, which stays in a public record, the run
 
-    def perform_all(wanted: list[Run], data: Any, place: str, n_workers: int) -> list[TrainedRun]:
+    there: Any = {"what": "is there"}
+
+    def perform_all(wanted: list[Run], data: Any, place: str, n_workers: int, known: Any) -> list[TrainedRun]:
+        assert known is there  # no record is read twice
         assert (place, n_workers) == ("place", 7)
         done.extend(wanted)
         of_task = {"classifier": classifier_run, "decoder": decoder_run}
@@ -465,7 +468,7 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     )
     seen: dict[str, Any] = {}
     monkeypatch.setattr(part3, "perform_all", perform_all)
-    monkeypatch.setattr(part3, "recorded", lambda run, given, place: seen.setdefault("checked", []).append(run))
+    monkeypatch.setattr(part3, "all_recorded", lambda runs, *_: seen.update(checked=list(runs)) or there)
     monkeypatch.setattr(part3, "validation_split", lambda given, seed: seen.setdefault("split", []).append(seed))
     monkeypatch.setattr(part3, "time_variants", lambda study, given, place: {"timed": len(done)})
     monkeypatch.setattr(part3, "extrapolate", lambda runs, given, place, n: {"read": [list(runs), place, n]})

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +15,7 @@ from worlds import ABOUT, classifier_run, decoder_run, intercept, made_up, recor
 
 import main
 from commands import called, options, parts
+from common.checks import OtherRun
 from common.files import UserError
 from dataset import Data, load_data
 from evaluation import baselines, ngrams
@@ -240,6 +242,47 @@ DATA: Any = SimpleNamespace(
     corpus=SimpleNamespace(class_names=["a", "b"], about=lambda: ABOUT),
 )
 SENTENCE = "These virtues give me an unshakable faith in America"
+
+
+@pytest.mark.parametrize(
+    ("command", "setting", "typed"),
+    [
+        (parts.Part1(), "n_layer", "--n-layer"),
+        (parts.Part1(), "drop_path", "--set drop_path"),
+        (parts.Part1(), "duration", "--epochs"),
+        (parts.Part2(), "duration", "--iterations"),
+        (parts.Part3(), "seed", "--seed"),
+        (parts.Part3(), "n_layer", "n_layer"),
+        (parts.Part3(), "duration", "--epochs or --iterations"),
+        (parts.Part2(), "data", "the data folder, by its SHA-256,"),
+    ],
+)
+def test_a_setting_of_another_run_is_called_as_people_type_it(
+    command: options.Common, setting: str, typed: str, data: Data, tmp_path: Path
+) -> None:
+    command = replace(command, out=tmp_path, data_dir=data.corpus.directory)
+    refusal = re.escape(f"a: of another run ({typed} is 1 there and 2 here); do it")
+    with (
+        pytest.raises(UserError, match=refusal),
+        command.at_work(RECIPES["report"]["classifier"], False, parts.Part1()),
+    ):
+        raise OtherRun(Path("a"), (setting, 1, 2), "do it")
+
+
+@pytest.mark.parametrize("command", [parts.Part1(), parts.Part3(), options.Seeds()])
+def test_the_tokens_to_choose_are_named_where_they_can_be(
+    command: options.Common, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [f"{label}\t我们今天看见大门和国王{'春夏秋冬'[label]}雨\n" for label in (0, 1, 2) * 3]
+    files = {"train_CLS.tsv": rows, "test_CLS.tsv": rows, "train_LM.txt": rows, "test_LM_a.txt": rows}
+    for name, lines in files.items():
+        (tmp_path / name).write_text("".join(lines if name.endswith("tsv") else [line[2:] for line in lines]))
+    command = replace(command, out=tmp_path / "out", data_dir=tmp_path)
+    with command.at_work(RECIPES["report"]["classifier"], False, parts.Part1()):
+        said = capsys.readouterr().err
+    assert said.count("text without spaces between words") == 1
+    assert ("--tokenizer" in said) == isinstance(command, options.Tokenized)
+    assert ("put spaces between the words" in said) != isinstance(command, options.Tokenized)
 
 
 def test_a_page_names_the_commands_of_its_parts_as_they_were_asked_for() -> None:

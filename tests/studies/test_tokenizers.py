@@ -83,8 +83,8 @@ def test_a_run_of_other_tokens_is_another_run(data: Data, tmp_path: Path) -> Non
     run = Run("decoder", RECIPES["decoder"], 0)
     perform(run, encode(data.corpus, 8, Tokenization("bpe", 300)), place)
     for other, difference in (
-        (Tokenization("bpe", 280), "size is 300 there and 280 here"),
-        (Tokenization("character"), "kind is bpe there and character here"),
+        (Tokenization("bpe", 280), "vocabulary_size is 300 there and 280 here"),
+        (Tokenization("character"), "tokenizer is bpe there and character here"),
         (WORDS, "tokenizer is"),
     ):
         with pytest.raises(UserError, match=difference):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from training import progress
-from training.progress import Progress, Tally, duration, in_words
+from training.progress import Progress, Tally, in_words
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def test_a_line_for_each_thing_that_is_done(clock: SimpleNamespace, capsys: pyte
         tally.done(name)
     assert capsys.readouterr() == (
         "",
-        "runs: 1 of 3 done (a); about 2 min left\nruns: 2 of 3 done (b); about 60 s left\nruns: 3 of 3 done (c)\n",
+        "runs: 1 of 3 done (a); 2 minutes left\nruns: 2 of 3 done (b); 60.0 s left\nruns: 3 of 3 done (c)\n",
     )
 
 
@@ -41,7 +41,7 @@ def test_a_line_for_each_measurement(
             bar.step()
         clock.now += 3
         bar.show(EPOCH)
-    line = "classifier: epoch 2 of 4, loss 1.023, train 55.2%, test 51.3%; about 6 s left\n"
+    line = "classifier: epoch 2 of 4, loss 1.023, train 55.2%, test 51.3%; 6.0 s left\n"
     assert capsys.readouterr() == ("", line if shown and told else "")
 
 
@@ -52,21 +52,45 @@ def test_a_line_for_each_measurement(
         (
             {"iteration": 100, "train_loss": 5.0, "perplexity": {"train": 310.04, "a": 422.5, "b": 401.0}, "more": {}},
             0.2,
-            "iteration 100 of 500, loss 5, test perplexity 401 to 422.5",
+            "iteration 100 of 500, perplexity 401 to 422.5",
         ),
-        ({"iteration": 1, "perplexity": {"train": 310.04}}, 1.0, "iteration 1 of 1, test perplexity 310 to 310"),
+        ({"iteration": 1, "perplexity": {"train": 310.04}}, 1.0, "iteration 1 of 1, perplexity 310 to 310"),
     ],
 )
 def test_a_measurement_in_words(measurement: dict[str, Any], share: float, expected: str) -> None:
     assert in_words(measurement, share) == expected
 
 
+@pytest.mark.parametrize("name", ["validation-batch-norm-dropout-0.5-seed0", "x" * 90, "decoder"])
+def test_no_line_is_wider_than_a_terminal(
+    name: str, clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bar, tally = Progress(name, 500, 0, shown=True), Tally("inference lengths", 1000)
+    bar.at, clock.now = 400, 20_000
+    tally.n_done = 100
+    bar.show({"iteration": 400, "train_loss": 12.345678, "perplexity": {"train": 1, "a": 1234.5, "b": 9876.5}})
+    tally.done(name)
+    progress.say(f"{name * 3}: 3 of 4 runs are there already", name * 3)
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 3
+    assert max(map(len, lines)) <= 80
+    assert all(line.endswith(("left", "already")) for line in lines)
+    assert all(name[:2] in line and name[-2:] in line for line in lines)
+    assert ": iteration 400 of 500, " in lines[0]
+    assert lines[1].startswith("inference lengths: 101 of 1000 done (")
+
+
 @pytest.mark.parametrize(
-    ("seconds", "said"),
-    [(0.2, "0 s"), (99.4, "99 s"), (100, "2 min"), (5900, "98 min"), (6000, "1 h 40 min"), (86400, "24 h 0 min")],
+    ("name", "width", "shown"),
+    [
+        ("a" * 8, 8, "a" * 8),
+        ("abcdefghijk", 10, "abcd...ijk"),
+        ("abcdefghijk", 11, "abcdefghijk"),
+        ("abcdefghi", 1, "abc...hi"),
+    ],
 )
-def test_times_as_people_say_them(seconds: float, said: str) -> None:
-    assert duration(seconds) == said
+def test_of_a_long_name_both_ends_stay(name: str, width: int, shown: str) -> None:
+    assert progress.shortened(name, width) == shown
 
 
 def test_only_the_first_process_that_is_no_worker_has_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1032,7 +1032,8 @@ def test_an_error_of_waiting_for_another_process_is_an_interruption(monkeypatch:
 @pytest.fixture
 def group_events(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     events: list[Any] = []
-    monkeypatch.setattr(torch.distributed, "init_process_group", events.append)
+    monkeypatch.setattr(torch.distributed, "rendezvous", lambda _: iter([(None, 0, 2)]))
+    monkeypatch.setattr(torch.distributed, "init_process_group", lambda backend, **_: events.append(backend))
     monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: events.append("gone"))
     return events
 
