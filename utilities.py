@@ -1,9 +1,11 @@
-"""Pictures: the sanity check and the statistics of attention, and every figure as a function from plain data to a PNG.
+"""Pictures: every figure as a function from plain data to a PNG, and the colours that they share.
 
 Four drawers make them all: `line_figure` (curves, scaling), `attention_figure` (maps over tokens), `grid_figure`
 (numbers by row and column: confusion, heads) and `interval_figure` (differences with their intervals). They keep no
 state and do not touch pyplot, so that a thread may draw while a model trains; the same data gives the same bytes.
 """
+
+from __future__ import annotations
 
 import io
 import textwrap
@@ -11,15 +13,25 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from common.files import write_bytes
 
-# Okabe and Ito (2008): colours that stay apart for every kind of colour vision (yellow, faint on white, left out).
+if TYPE_CHECKING:  # matplotlib is imported only to draw
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+    from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
+    from numpy.typing import ArrayLike
+
+# Okabe and Ito (2008): colours that stay apart for every kind of colour vision (yellow, faint on white, left out). A
+# colour has a marker of its own, for who sees none.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = range(len(COLORS))
+MARKERS = ("o", "s", "^", "D", "v", "P", "*")
 INK, GREY, PALE = "#333333", "#777777", "#E6E6E6"
 RESOLUTION = 150  # dots per inch of a picture of ordinary size
 
@@ -31,7 +43,7 @@ class Line:
 
     name: str
     x: Sequence[float]
-    y: Any
+    y: Sequence[float | None] | Sequence[Sequence[float]] | np.ndarray
     color: int | None = None  # index into COLORS; by default the place in the panel
     dashed: bool = False
 
@@ -63,13 +75,11 @@ def line_figure(
     title: str = "",
     log_x: bool = False,
     log_y: bool = False,
-    band: str = "range",
-    y_limits: tuple[float, float] | None = None,
 ) -> None:
     """Draw curves to a PNG at `path`, one pair of axes a panel, each curve labelled at its end.
 
-    band: what the shade around the mean of several runs shows, "range" (smallest to largest) or "sd" (one standard
-    deviation, n - 1). Panels with the same y label share their y axis.
+    Of several runs the mean is drawn, shaded from the smallest to the largest. Panels with the same y label share their
+    y axis.
     """
     panels = [panels] if isinstance(panels, Panel) else list(panels)
     columns = 2 if len(panels) == 4 else min(len(panels), 3)
@@ -85,10 +95,8 @@ def line_figure(
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
     grid = grid[: len(panels)]
-    ends = [_draw_lines(axes, panel, band) for axes, panel in zip(grid, panels, strict=True)]
+    ends = [_draw_lines(axes, panel) for axes, panel in zip(grid, panels, strict=True)]
     for number, (axes, panel) in enumerate(zip(grid, panels, strict=True)):
-        if y_limits:
-            axes.set_ylim(*y_limits)
         for axis, is_log in ((axes.xaxis, log_x), (axes.yaxis, log_y)):
             _scale(axis, is_log, [float(x) for line in panel.lines for x in line.x] if axis is axes.xaxis else [])
         axes.set_xlabel(x_label)
@@ -103,11 +111,12 @@ def line_figure(
     _save(figure, path)
 
 
-def _draw_lines(axes: Any, panel: Panel, band: str) -> list[tuple[float, str, str]]:
+def _draw_lines(axes: Axes, panel: Panel) -> list[tuple[float, str, str]]:
     """Draw a panel's curves and baselines; return (last y, name, colour) of each, for its label."""
     ends = []
     for place, line in enumerate(panel.lines):
-        color = COLORS[(place if line.color is None else line.color) % len(COLORS)]
+        kind = (place if line.color is None else line.color) % len(COLORS)
+        color = COLORS[kind]
         x, runs = np.asarray(line.x, dtype=float), np.atleast_2d(np.asarray(line.y, dtype=float))  # (n,), (runs, n)
         if not x.size or np.isnan(runs).all():
             continue
@@ -115,11 +124,10 @@ def _draw_lines(axes: Any, panel: Panel, band: str) -> list[tuple[float, str, st
             warnings.simplefilter("ignore", RuntimeWarning)  # a column of gaps has no mean, and stays a gap
             mean = np.nanmean(runs, axis=0)
             if len(runs) > 1:
-                sd = np.nanstd(runs, axis=0, ddof=1)
-                low, high = (mean - sd, mean + sd) if band == "sd" else (np.nanmin(runs, 0), np.nanmax(runs, 0))
-                axes.fill_between(x, low, high, color=color, alpha=0.15, linewidth=0)
-        marker = {"marker": "o", "markersize": 3.5} if len(x) <= 20 else {}
-        axes.plot(x, mean, color=color, linewidth=1.8, linestyle=(0, (4, 2)) if line.dashed else "-", **marker)
+                axes.fill_between(x, np.nanmin(runs, 0), np.nanmax(runs, 0), color=color, alpha=0.15, linewidth=0)
+        style = (0, (4, 2)) if line.dashed else "-"
+        every = max(1, len(x) // 10)  # point has a marker
+        axes.plot(x, mean, color=color, linewidth=1.8, linestyle=style, marker=MARKERS[kind], ms=4.5, markevery=every)
         ends.append((float(mean[~np.isnan(mean)][-1]), line.name, color))
     for level in panel.levels:
         color = GREY if level.color is None else COLORS[level.color % len(COLORS)]
@@ -128,7 +136,7 @@ def _draw_lines(axes: Any, panel: Panel, band: str) -> list[tuple[float, str, st
     return ends
 
 
-def _label_ends(axes: Any, ends: list[tuple[float, str, str]], gap: float = 0.055) -> None:
+def _label_ends(axes: Axes, ends: list[tuple[float, str, str]], gap: float = 0.055) -> None:
     """Write each curve's name at the right edge, at the height where it ends, pushed apart where names would touch."""
     if not ends:
         return
@@ -142,10 +150,18 @@ def _label_ends(axes: Any, ends: list[tuple[float, str, str]], gap: float = 0.05
     heights = (upwards + downwards) / 2 + steps  # both keep the gap, and so does their mean, which moves names least
     heights = np.minimum(np.maximum(heights, steps), 1 - steps[::-1])  # and none above or below the axes
     for height, (_, name, color) in zip(heights, ends, strict=True):
-        axes.text(1.02, height, name, color=color, fontsize=9, va="center", transform=axes.transAxes)
+        axes.text(1.02, height, name, color=_darker(color), fontsize=9, va="center", transform=axes.transAxes)
 
 
-def _scale(axis: Any, is_log: bool, points: Sequence[float]) -> None:
+def _darker(color: str) -> tuple[float, float, float]:
+    """A colour in which words can be read on white."""
+    from matplotlib.colors import to_rgb
+
+    red, green, blue = (0.7 * part for part in to_rgb(color))
+    return red, green, blue
+
+
+def _scale(axis: Axis, is_log: bool, points: Sequence[float]) -> None:
     """Ticks that a person would choose: whole numbers where the points are whole, plain figures on a log axis."""
     from matplotlib import ticker
 
@@ -198,15 +214,16 @@ def attention_figure(
     all_maps = np.concatenate([weights[..., :n_tokens], on_padding], axis=-1)
     n_layers, n_heads = all_maps.shape[:2]
     layers = sorted({0, n_layers - 1}) if layers is None else list(layers)
-    columns = min(n_heads, 4)
+    columns = min(n_heads, 4 if n_tokens <= 16 else 2)
     bands = -(-n_heads // columns)  # rows of pictures that a layer needs
-    # A cell as large as its word is high, within what a page can hold.
-    words, cell = [_visible(token) for token in tokens], min(0.22, 9 / max(n_tokens, 1))
+    # Words as large as a cell is high: two maps of 32 of them fill a projector's screen, and can be read there.
+    words, cell = [_visible(token) for token in tokens], min(0.28, 8 / max(n_tokens, 1))  # inches
     places = [*words, *([f"padding ({n_padding})"] if n_padding else [])]
-    side, size = max(1.6, cell * len(places)), min(9.0, 60 * cell)
-    margin = 0.6 + min(1.6, max((len(word) for word in places), default=0) * size * 0.0085)
+    side, size = max(1.6, cell * len(places)), min(13.0, 55 * cell)
+    margin = 0.4 + min(2.0, max((len(word) for word in places), default=0) * size * 0.0085)
     rows = len(layers) * bands
-    figure = _figure(columns * (side + 0.15) + margin + 1.0, rows * (side + 0.4) + margin + 0.5, title)
+    figure = _figure(columns * (side + 0.15) + margin + 1.4, rows * (side + 0.4) + margin + 0.3, title)
+    figure.set_layout_engine("compressed")  # no gaps between squares
     grid = figure.subplots(rows, columns, squeeze=False)
     picture = None
     for row, layer in enumerate(layers):
@@ -221,9 +238,9 @@ def attention_figure(
             picture = axes.imshow(shown, cmap="viridis", vmin=0, vmax=largest, interpolation="nearest", aspect="equal")
             for row_of_map, weight in enumerate(on_padding[layer, head, :, 0] if n_padding else ()):
                 color = INK if weight > largest / 2 else "white"
-                number = {"ha": "center", "va": "center", "fontsize": size * 0.6, "color": color}
+                number = {"ha": "center", "va": "center", "fontsize": size * 0.65, "color": color}
                 axes.text(n_tokens, row_of_map, f"{weight:.2f}".lstrip("0"), **number)
-            axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=10, color=INK)
+            axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=max(size, 10), color=INK)
             axes.set_xticks([])  # words stand at the left and at the foot of the whole only: they take longest to draw
             axes.set_yticks([])
             if head % columns == 0:
@@ -234,11 +251,11 @@ def attention_figure(
             for spine in axes.spines.values():
                 spine.set_visible(False)
     together = f"; last column: the {n_padding} places of padding together" if n_padding else ""
-    figure.supxlabel(f"token looked at{together}", fontsize=10, color=INK)
-    figure.supylabel("token that looks", fontsize=10, color=INK)
+    figure.supxlabel(f"token looked at{together}", fontsize=max(size, 10), color=INK)
+    figure.supylabel("token that looks", fontsize=max(size, 10), color=INK)
     if picture is not None:
         mark, above = "even, last row" if causal else "even", float(on_padding.max(initial=0)) > largest
-        _color_bar(figure, picture, grid, "attention weight", even, mark, above)
+        _color_bar(figure, picture, grid, even, mark, above)
     _save(figure, path)
 
 
@@ -257,7 +274,7 @@ def _visible(token: str, longest: int = 18) -> str:
 # --- numbers in a grid ------------------------------------------------------------------------------------------------
 def grid_figure(
     path: Path | str,
-    grids: Mapping[str, Any],
+    grids: Mapping[str, ArrayLike],
     row_names: Sequence[str],
     column_names: Sequence[str],
     row_label: str,
@@ -295,14 +312,8 @@ def grid_figure(
     _save(figure, path)
 
 
-def confusion_matrix(targets: Sequence[int], predictions: Sequence[int], n_classes: int) -> np.ndarray:
-    """Counts (K, K): row the true class, column the predicted one."""
-    pairs = np.asarray(targets, dtype=np.int64) * n_classes + np.asarray(predictions, dtype=np.int64)
-    return np.bincount(pairs, minlength=n_classes * n_classes).reshape(n_classes, n_classes)
-
-
 def confusion_figure(
-    path: Path | str, counts: Any, class_names: Sequence[str], title: str = "", most: int = 15
+    path: Path | str, counts: ArrayLike, class_names: Sequence[str], title: str = "", most: int = 15
 ) -> None:
     """Draw a confusion matrix (K, K) of counts, as percent of each true class, to a PNG at `path`.
 
@@ -333,8 +344,8 @@ class Interval:
     value: float
     low: float | None = None
     high: float | None = None
-    note: str = ""  # stands at the right, a verdict for one
-    claim: float | None = None  # what someone else published, drawn as a hollow diamond
+    claim: float | None = None  # what someone else published, drawn as a cross
+    color: int = BLUE  # index into COLORS
 
 
 def interval_figure(
@@ -342,47 +353,49 @@ def interval_figure(
     intervals: Sequence[Interval],
     x_label: str,
     title: str = "",
-    reference: float = 0.0,
     number: str = "+.2f",
 ) -> None:
-    """Draw estimates with their intervals, one a line, against a vertical line at `reference` (no effect), to a PNG.
+    """Draw estimates with their intervals, one a line, against a vertical line at 0 (no effect), to a PNG.
 
-    Blue when the whole interval lies on one side of the reference, grey when it does not or when there is none.
+    Filled when the whole interval lies on one side of 0; hollow and pale when it does not, or when there is none.
     """
     figure = _figure(9.0, 1.3 + 0.36 * len(intervals), title)
     axes = figure.subplots()
-    axes.axvline(reference, color=INK, linewidth=1)
+    axes.axvline(0, color=INK, linewidth=1)
     texts = []
     for row, interval in enumerate(intervals):
         low, high = interval.low, interval.high
         texts.append(format(interval.value, number))
-        color = GREY
+        kind = interval.color % len(COLORS)
+        color, clear = COLORS[kind], False
         if low is not None and high is not None:
-            color = COLORS[0] if low > reference or high < reference else GREY
-            axes.plot([low, high], [row, row], color=color, linewidth=2.2, solid_capstyle="butt")
+            clear = low > 0 or high < 0
+            axes.plot([low, high], [row, row], color=color, lw=2.4, alpha=1 if clear else 0.45, solid_capstyle="butt")
             texts[-1] += f"  [{low:{number}}, {high:{number}}]"
-        axes.plot(interval.value, row, "o", color=color, markersize=6)
+        face = color if clear else "white"
+        axes.plot(interval.value, row, MARKERS[kind], color=color, markerfacecolor=face, markersize=6.5)
         if interval.claim is not None:
-            axes.plot(interval.claim, row, "D", markerfacecolor="none", markeredgecolor=COLORS[1], markersize=7)
-    longest = max((len(text) for text in texts), default=0)
-    for row, (interval, text) in enumerate(zip(intervals, texts, strict=True)):
-        for points, words in ((8, text.replace("-", "\N{MINUS SIGN}")), (18 + 5.4 * longest, interval.note)):
-            place = {"xycoords": axes.get_yaxis_transform(), "textcoords": "offset points", "annotation_clip": False}
-            axes.annotate(words, (1, row), (points, 0), va="center", fontsize=9, color=INK, **place)
+            axes.plot(interval.claim, row, "x", color=INK, markersize=7, markeredgewidth=1.8)
+    for row, text in enumerate(texts):
+        words = text.replace("-", "\N{MINUS SIGN}")
+        beside = axes.annotate(
+            words, (1, row), (8, 0), axes.get_yaxis_transform(), "offset points", annotation_clip=False
+        )
+        beside.set(va="center", fontsize=9, color=INK)
     axes.set_yticks(range(len(intervals)), [interval.name for interval in intervals])
     axes.set_ylim(len(intervals) - 0.4, -0.6)
     axes.grid(axis="x", color=PALE, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.set_xlabel(x_label)
     if any(interval.claim is not None for interval in intervals):
-        axes.plot([], [], "D", markerfacecolor="none", markeredgecolor=COLORS[1], markersize=7, label="published")
+        axes.plot([], [], "x", color=INK, markersize=7, markeredgewidth=1.8, label="published")
         figure.legend(loc="outside lower right", frameon=False, fontsize=9)
     _open_frame(axes, left=False)
     _save(figure, path)
 
 
 # --- what all pictures share ------------------------------------------------------------------------------------------
-def _figure(width: float, height: float, title: str) -> Any:
+def _figure(width: float, height: float, title: str) -> Figure:
     """An empty figure of `width` x `height` inches that arranges itself; it is higher by what a long title needs."""
     from matplotlib.figure import Figure
 
@@ -393,7 +406,7 @@ def _figure(width: float, height: float, title: str) -> Any:
     return figure
 
 
-def _open_frame(axes: Any, left: bool = True) -> None:
+def _open_frame(axes: Axes, left: bool = True) -> None:
     for side in ("top", "right", "left", "bottom"):
         axes.spines[side].set_visible(side == "bottom" or (side == "left" and left))
         axes.spines[side].set_color(GREY)
@@ -402,20 +415,20 @@ def _open_frame(axes: Any, left: bool = True) -> None:
     axes.yaxis.label.set_color(INK)
 
 
-def _color_bar(figure: Any, picture: Any, grid: Any, label: str, at: float, mark: str, above: bool) -> None:
+def _color_bar(figure: Figure, picture: AxesImage, grid: np.ndarray, at: float, mark: str, above: bool) -> None:
     """The colours of `picture`, with a `mark` at a value; `above`: some of what is drawn lies above the scale."""
-    length = min(3.5, 0.6 * figure.get_figheight())  # inches, however tall the figure
+    length = min(4.5, 0.6 * figure.get_figheight())  # inches, however tall the figure
     shrink, extend = length / figure.get_figheight(), "max" if above else "neither"
     bar = figure.colorbar(picture, ax=grid, shrink=shrink, aspect=20, pad=0.02, extend=extend)
-    bar.set_label(label, color=INK)
+    bar.set_label("attention weight", color=INK, fontsize=11)
     bar.outline.set_visible(False)
-    bar.ax.tick_params(colors=INK, labelsize=9)
+    bar.ax.tick_params(colors=INK, labelsize=11)
     bar.ax.axhline(at, color="white", linewidth=2)
-    place = {"xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
-    bar.ax.annotate(mark, (0, at), (-3, 0), ha="right", va="center", fontsize=8, color=INK, **place)
+    beside = bar.ax.annotate(mark, (0, at), (-3, 0), ("axes fraction", "data"), "offset points")
+    beside.set(ha="right", va="center", fontsize=10, color=INK)
 
 
-def _save(figure: Any, path: Path | str) -> None:
+def _save(figure: Figure, path: Path | str) -> None:
     """Write the PNG whole or not at all; no software name or date in it, and no picture larger than a page can show.
 
     No text in it is a formula: a dollar sign in a name is a dollar sign.

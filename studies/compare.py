@@ -185,7 +185,11 @@ def draw(results: CompareResults, figures: Path) -> None:
     base, ratio = results.variants[0].name, results.unit == "ratio"
     utilities.interval_figure(
         figures / "differences.png",
-        [interval(one.name, one.estimate, ratio) for one in results.variants if one.estimate],
+        [
+            interval(one.name, one.estimate, ratio, color=place)  # that of its curve
+            for place, one in enumerate(results.variants)
+            if one.estimate
+        ],
         f"{'change of' if ratio else 'difference in'} {results.measure} ({'%' if ratio else 'points'})",
         f"{results.task.capitalize()}, {results.recipe} recipe: against {base}",
         number="+.1f",

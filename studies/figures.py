@@ -1,8 +1,13 @@
-"""Figures 1, 4, 5 and 8 to 11, and those of the loss by position and of other lengths, from records."""
+"""Figures 1, 4, 5 and 8 to 11, and those of the loss by position and of other lengths, from records.
+
+A variant has one colour, and a text has one, in every figure: `VARIANTS` and `color_of_text`.
+"""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from math import exp
 from pathlib import Path
-from statistics import geometric_mean
+from statistics import fmean, geometric_mean
 from typing import Literal
 
 import torch
@@ -12,12 +17,23 @@ from evaluation.statistics import Estimate
 from studies.claims import REPORTS_RATE
 from studies.comparisons import defined
 from studies.results import Accuracies, Exploration, LengthPerplexity, Reading, overall, perplexities
-from studies.study import LENGTHS, NAMES, POSITIONS
+from studies.study import DROPOUT, LENGTHS, NAMES, POSITIONS, RATES, STEEP
 from tokenizer import NAMES as NAMES_OF_TOKENS
 from tokenizer import TokenKind
 from training.records import ClassifierRun, DecoderRun
 
 LEVELS = {"tfidf": "TF-IDF", "majority": "largest class"}  # baselines that Figure 1 has room for
+RATE_COLORS = dict(zip(RATES, (utilities.ORANGE, utilities.SKY, utilities.PURPLE, utilities.BLACK)))
+VARIANTS = {  # learned positions and the original classifier are the same model
+    "learned": utilities.BLUE,
+    "original": utilities.BLUE,
+    "alibi": utilities.VERMILION,
+    "none": utilities.GREEN,
+    STEEP: utilities.PURPLE,
+    "batch-norm": utilities.BLACK,
+    **{name: RATE_COLORS[rate] for name, rate in DROPOUT.items()},
+}
+TEXT_COLORS = (utilities.BLACK, utilities.ORANGE, utilities.SKY, utilities.PURPLE, utilities.GREEN, utilities.VERMILION)
 
 Side = Literal["train", "test"]
 SIDES: tuple[Side, Side] = ("train", "test")
@@ -35,7 +51,12 @@ def draw_classifier(
     utilities.line_figure(
         figures / "figure1_accuracy.png",
         utilities.Panel(
-            [utilities.Line(side, epochs, [curve(run, side) for run in records]) for side in SIDES],
+            [
+                utilities.Line(
+                    side, epochs, [curve(run, side) for run in records], VARIANTS["original"], side == "train"
+                )
+                for side in SIDES
+            ],
             [utilities.Level(name, overall(baselines[key])) for key, name in LEVELS.items()],
         ),
         "epoch",
@@ -49,8 +70,7 @@ def draw_classifier(
 def draw_decoder(
     figures: Path, records: Sequence[DecoderRun], ngram: Mapping[str, float], label: str, kind: TokenKind
 ) -> None:
-    """Figures 4 and 5 and the loss by place in the window, of one run or of several seeds; `label` is the model, which
-    reads tokens of this `kind`."""
+    """Figures 4 and 5, of one run or of several seeds; `label` is the model, which reads tokens of this `kind`."""
     names, size = few(ngram), records[0].ff_dim
     iterations = [row.iteration for row in records[0].iterations]
     for number, title, shown in ((4, "training", ["train"]), (5, "test", names)):
@@ -59,13 +79,16 @@ def draw_decoder(
             utilities.Panel(
                 [
                     utilities.Line(
-                        name, iterations, [[row.perplexity[name] for row in run.iterations] for run in records]
+                        name,
+                        iterations,
+                        [[row.perplexity[name] for row in run.iterations] for run in records],
+                        color_of_text(name, names),
                     )
                     for name in shown
                 ],
                 [
-                    utilities.Level(f"trigram, {name}", ngram[name], color)
-                    for color, name in enumerate(shown)
+                    utilities.Level(f"trigram, {name}", ngram[name], color_of_text(name, names))
+                    for name in shown
                     if name in ngram
                 ],
             ),
@@ -74,21 +97,16 @@ def draw_decoder(
             f"Figure {number}: {title} perplexity of the decoder, hidden size {size}\n{label}",
             log_y=True,
         )
-    places = list(range(1, len(records[0].nats_by_place["train"]) + 1))
-    utilities.line_figure(
-        figures / "loss_by_position.png",
-        utilities.Panel(
-            [utilities.Line(name, places, [run.nats_by_place[name] for run in records]) for name in ("train", *names)]
-        ),
-        "place in the window (tokens of context)",
-        "mean loss (nats)",
-        f"Loss by position in the window\n{label}",
-    )
 
 
 def perplexity_by(kind: TokenKind) -> str:
     """The name of an axis: perplexities by other tokens than words are no perplexities by word."""
     return "perplexity" if kind == "word" else f"perplexity by {NAMES_OF_TOKENS[kind]}"
+
+
+def color_of_text(name: str, shown: Sequence[str]) -> int:
+    """The colour of the training text, or of one of the test texts that figures show."""
+    return TEXT_COLORS[["train", *shown].index(name)]
 
 
 def few(perplexities: Mapping[str, float], most: int = 5) -> list[str]:
@@ -101,7 +119,7 @@ def few(perplexities: Mapping[str, float], most: int = 5) -> list[str]:
 
 
 def draw(results: Exploration, figures: Path) -> None:
-    """Figures 8 to 11 and that of inference lengths, as far as the study went."""
+    """Figures 8 to 11 and those of inference lengths and of the loss by position, as far as the study went."""
     classifier, decoder, labels = results.classifier, results.decoder, results.labels
     if "alibi" in results.halves:
         accuracy_figure(
@@ -121,6 +139,7 @@ def draw(results: Exploration, figures: Path) -> None:
                             NAMES[name],
                             iterations,
                             [[row.perplexity[text] for row in run.iterations] for run in decoder[name]],
+                            VARIANTS[name],
                             dashed=name == "none",  # the control, which else would hide ALiBi
                         )
                         for name in POSITIONS
@@ -141,28 +160,23 @@ def draw(results: Exploration, figures: Path) -> None:
                 utilities.Panel(
                     [
                         utilities.Line(
-                            f"{length} tokens",
+                            text,
                             iterations,
-                            [
-                                [
-                                    row.perplexity_by_length.get(str(length), row.perplexity)[text]
-                                    for row in run.iterations
-                                ]
-                                for run in decoder["alibi"]
-                            ],
-                            dashed=length > block,
+                            [change_with_length(run, text, multiple * block) for run in decoder["alibi"]],
+                            color_of_text(text, texts),
                         )
-                        for length in (multiple * block for multiple in LENGTHS)
+                        for text in texts
                     ],
-                    title=text,
+                    [utilities.Level(f"{block} tokens", 0.0)],
+                    title=f"{multiple * block} tokens",
                 )
-                for text in texts
+                for multiple in LENGTHS[1:]
             ],
             "iteration",
-            perplexity_by(results.tokenizer),
+            f"change of perplexity against {block} tokens (%)",
             f"Figure 10: ALiBi trained at {block} tokens, read at other lengths\n{labels['decoder']}",
-            log_y=True,
         )
+        place_figure(figures / "loss_by_position.png", decoder, texts, labels["decoder"])
         length_figure(figures / "inference_length.png", results.extrapolation, block, labels["decoder"])
     if "regularize" in results.halves:
         accuracy_figure(
@@ -175,6 +189,46 @@ def draw(results: Exploration, figures: Path) -> None:
             ["train", "test"],
             f"Figure 11: original and regularized classifier\n{labels['classifier']}",
         )
+
+
+def change_with_length(run: DecoderRun, text: str, length: int) -> list[float]:
+    """By iteration, how the perplexity of a text changes when it is read at this length, in percent."""
+    found = [(row.perplexity_by_length[str(length)][text], row.perplexity[text]) for row in run.iterations]
+    return [100 * (ours / theirs - 1) for ours, theirs in found]
+
+
+def place_figure(path: Path, decoders: Mapping[str, Sequence[DecoderRun]], texts: Sequence[str], model: str) -> None:
+    """What the other position methods change at each place in the window, against learned positions of the same seed.
+
+    The tokens at a place are the same for all variants, so that their difference shows what their losses, which depend
+    far more on which tokens happen to stand there, do not. Places are taken together by doubling: 1, 2, 3-4, 5-8 ...
+    """
+
+    def changes(ours: DecoderRun, theirs: DecoderRun, text: str) -> list[float]:
+        nats = [mine - other for mine, other in zip(ours.nats_by_place[text], theirs.nats_by_place[text])]
+        return [100 * (exp(fmean(nats[first:last])) - 1) for first, last in pairwise([0, *ends])]
+
+    block = len(decoders["learned"][0].nats_by_place["train"])
+    ends = [*(2**power for power in range(block.bit_length()) if 2**power < block), block]
+    panels = [
+        utilities.Panel(
+            [
+                utilities.Line(
+                    NAMES[name],
+                    ends,
+                    [changes(*pair, text) for pair in zip(decoders[name], decoders["learned"])],
+                    VARIANTS[name],
+                    dashed=name == "none",
+                )
+                for name in POSITIONS[1:]
+            ],
+            [utilities.Level(NAMES["learned"], 0.0, VARIANTS["learned"])],
+            title=text,
+        )
+        for text in ("train", *texts)
+    ]
+    title = f"Loss by place in the window, against learned positions\n{model}"
+    utilities.line_figure(path, panels, "place in the window (up to)", "change of perplexity (%)", title, log_x=True)
 
 
 def length_figure(
@@ -195,10 +249,10 @@ def length_figure(
                     NAMES[name] + (f", {window} tokens" if window is not None else ""),
                     sizes,
                     [changes(rows, Reading(sliding, window)) for rows in extrapolation[name]],
-                    color,
+                    VARIANTS[name],
                     dashed=window is not None,
                 )
-                for color, name in enumerate(variants)
+                for name in variants
                 for window in (None, block_size - 1)
             ],
             title="sliding by half" if sliding else "windows side by side",
@@ -218,9 +272,14 @@ def curve(run: ClassifierRun, side: Side) -> list[float]:
 
 
 def accuracy_lines(variants: Mapping[str, Sequence[ClassifierRun]], side: Side) -> list[utilities.Line]:
-    """Accuracy by epoch of each variant, by the name that is shown."""
+    """Accuracy by epoch of each variant; one that has no name of its own is shown as it is called."""
     return [
-        utilities.Line(name, [row.epoch for row in runs[0].epochs], [curve(run, side) for run in runs])
+        utilities.Line(
+            NAMES.get(name, name),
+            [row.epoch for row in runs[0].epochs],
+            [curve(run, side) for run in runs],
+            VARIANTS.get(name),
+        )
         for name, runs in variants.items()
     ]
 
@@ -229,14 +288,15 @@ def accuracy_figure(
     path: Path, variants: Mapping[str, Sequence[ClassifierRun]], sides: Sequence[Side], title: str
 ) -> None:
     """Accuracy by epoch, mean and range over seeds, a panel for train and for test."""
-    shown = {NAMES[name]: runs for name, runs in variants.items()}
-    panels = [utilities.Panel(accuracy_lines(shown, side), title=side if len(sides) > 1 else "") for side in sides]
+    panels = [utilities.Panel(accuracy_lines(variants, side), title=side if len(sides) > 1 else "") for side in sides]
     utilities.line_figure(path, panels, "epoch", "accuracy (%)", title)
 
 
-def interval(name: str, estimate: Estimate, ratio: bool = False, claim: float | None = None) -> utilities.Interval:
+def interval(
+    name: str, estimate: Estimate, ratio: bool = False, claim: float | None = None, color: int = utilities.BLUE
+) -> utilities.Interval:
     """A line of an interval figure; a ratio as a change in percent."""
     ends = (estimate.mean, estimate.low, estimate.high)
     mean, low, high = (100 * (end - 1) if ratio and end is not None else end for end in ends)
     assert mean is not None
-    return utilities.Interval(name, mean, low, high, claim=claim)
+    return utilities.Interval(name, mean, low, high, claim, color)

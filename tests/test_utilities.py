@@ -13,6 +13,8 @@ import torch
 import utilities
 from evaluation.attention import attention_statistics, check_attention
 from utilities import (
+    COLORS,
+    MARKERS,
     Interval,
     Level,
     Line,
@@ -21,7 +23,6 @@ from utilities import (
     _visible,
     attention_figure,
     confusion_figure,
-    confusion_matrix,
     grid_figure,
     interval_figure,
     line_figure,
@@ -140,6 +141,20 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return figures
 
 
+def test_32_words_can_be_read_on_a_projector(drawn: dict[str, Any]) -> None:
+    """Two maps beside each other, in the shape of a screen, and letters of at least 1/110 of its width."""
+    tokens = ["word"] * 32
+    attention_figure("wide", maps(1, 2, 32), tokens)
+    width, height = drawn["wide"].get_size_inches()
+    assert 1.5 < width / height < 2
+    axes = drawn["wide"].axes[0]
+    sizes = [text.get_fontsize() / 72 for text in (*axes.get_yticklabels(), *axes.get_xticklabels(), axes.title)]
+    assert len(sizes) == 65
+    assert min(sizes) > width / 110
+    attention_figure("many", maps(1, 8, 32), tokens)
+    assert drawn["many"].get_size_inches()[0] == width  # more heads stand below
+
+
 def pictures(figure: Any) -> list[Any]:
     return [axes.images[0] for axes in figure.axes if axes.images]
 
@@ -198,7 +213,7 @@ def test_names_are_drawn_as_they_are_and_never_as_formulas(tmp_path: Path, monke
         attention_figure(tmp_path / "maps.png", maps(1, 1, n + 1), HOSTILE, name)
         grid_figure(tmp_path / "grid.png", {name: np.eye(n)}, HOSTILE, HOSTILE, name, name, name)
         confusion_figure(tmp_path / "confusion.png", np.eye(n), HOSTILE, name)
-        interval_figure(tmp_path / "intervals.png", [Interval(name, 1.0, note=name, claim=0.0)], name, name)
+        interval_figure(tmp_path / "intervals.png", [Interval(name, 1.0, claim=0.0)], name, name)
 
 
 def test_a_long_title_is_broken_and_makes_the_figure_higher(drawn: dict[str, Any]) -> None:
@@ -228,12 +243,24 @@ def test_lines_with_runs_gaps_and_levels(tmp_path: Path) -> None:
     panel = Panel(lines, [Level("TF-IDF, $5", 90.0), Level("majority", 42.8, color=1)], "a title")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for band in ("range", "sd"):
-            line_figure(tmp_path / f"{band}.png", panel, "epoch", "accuracy, %", band=band)
-    line_figure(tmp_path / "again.png", panel, "epoch", "accuracy, %")
-    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "range.png").read_bytes()
-    assert (tmp_path / "again.png").read_bytes() != (tmp_path / "sd.png").read_bytes()
+        for name in ("once", "again"):
+            line_figure(tmp_path / f"{name}.png", panel, "epoch", "accuracy, %")
+    assert (tmp_path / "again.png").read_bytes() == (tmp_path / "once.png").read_bytes()
     assert b"matplotlib" not in (tmp_path / "again.png").read_bytes()
+
+
+def test_a_colour_has_a_marker_and_words_in_it_are_darker(drawn: dict[str, Any]) -> None:
+    from matplotlib.colors import to_rgb
+
+    x = list(range(32))
+    lines = [Line(str(color), x, [float(color)] * 32, color) for color in reversed(range(len(COLORS)))]
+    line_figure("all", Panel(lines, [Level("level", 2.5, color=1)]), "x", "y")
+    axes = drawn["all"].axes[0]
+    found = {line.get_ydata()[0]: (line.get_color(), line.get_marker()) for line in axes.lines}
+    assert [found[color] for color in range(len(COLORS))] == list(zip(COLORS, MARKERS))
+    assert len(set(MARKERS)) == len(COLORS)
+    words = {text.get_text(): to_rgb(text.get_color()) for text in axes.texts}
+    assert words["1"] == words["level"] == pytest.approx([0.7 * part for part in to_rgb(COLORS[1])])
 
 
 @pytest.mark.parametrize("n_panels", [1, 2, 3, 4, 5])
@@ -256,9 +283,12 @@ def test_names_at_the_ends_keep_apart_and_stay_near() -> None:
 
 
 def test_confusion_counts_and_others(tmp_path: Path) -> None:
-    counts = confusion_matrix([0, 0, 1, 2], [0, 1, 1, 0], 3)
-    assert counts.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 0]]
-    confusion_figure(tmp_path / "3.png", counts, ["Obama", "G. W. Bush", "G. H. W. Bush"], "Who is taken for whom")
+    confusion_figure(
+        tmp_path / "3.png",
+        [[1, 1, 0], [0, 1, 0], [1, 0, 0]],
+        ["Obama", "G. W. Bush", "G. H. W. Bush"],
+        "Who is taken for whom",
+    )
     many = np.diag(np.arange(1, 46))
     confusion_figure(tmp_path / "45.png", many, [f"president {i}" for i in range(45)])
     confusion_figure(tmp_path / "15.png", many[:15, :15], [f"president {i}" for i in range(15)])
@@ -270,7 +300,7 @@ def test_grids_and_intervals(tmp_path: Path) -> None:
         tmp_path / "zero.png", {"distance": np.zeros((4, 2)), "entropy": -np.ones((4, 2))}, "1234", "12", "l", "h"
     )
     intervals = [
-        Interval("ALiBi $-$ learned", -0.4, -1.2, 0.3, "cannot tell", claim=0.0),
+        Interval("ALiBi $-$ learned", -0.4, -1.2, 0.3, claim=0.0),
         Interval("one seed", 1.0),
     ]
     with warnings.catch_warnings():
@@ -278,6 +308,29 @@ def test_grids_and_intervals(tmp_path: Path) -> None:
         interval_figure(tmp_path / "forest.png", intervals, "difference, points", "Differences")
         interval_figure(tmp_path / "none.png", [], "difference, points")
     assert size(tmp_path / "forest.png")[1] > size(tmp_path / "none.png")[1]
+
+
+def test_what_the_interval_clears_is_filled_and_each_has_its_colour(drawn: dict[str, Any]) -> None:
+    intervals = [
+        Interval("clear", -2.0, -3.0, -1.0, color=2),
+        Interval("unclear", 2.0, -1.0, 5.0, color=4 + len(COLORS)),
+        Interval("alone", 1.0, claim=3.0),
+    ]
+    interval_figure("forest", intervals, "points")
+    axes = drawn["forest"].axes[0]
+    points = {tuple(line.get_ydata()): line for line in axes.lines if len(line.get_xdata()) == 1}
+    assert [(points[row,].get_color(), points[row,].get_marker()) for row in range(2)] == [
+        (COLORS[2], MARKERS[2]),
+        (COLORS[4], MARKERS[4]),
+    ]
+    faces = [line.get_markerfacecolor() for line in axes.lines if line.get_marker() in MARKERS]
+    assert faces == [COLORS[2], "white", "white"]
+    assert [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "x" and len(line.get_xdata())] == [3.0]
+    assert [text.get_text() for text in axes.texts] == [
+        "\N{MINUS SIGN}2.00  [\N{MINUS SIGN}3.00, \N{MINUS SIGN}1.00]",
+        "+2.00  [\N{MINUS SIGN}1.00, +5.00]",
+        "+1.00",
+    ]
 
 
 @pytest.mark.processes

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 from tiny import classifier_of, data_said, decoder_of
-from worlds import decoder_run
+from worlds import decoder_run, intercept
 
 import main
 from common.files import UserError
 from dataset import Data
 from reporting.comparison import compare_text, comparison, in_a_sentence, verdict
-from studies.compare import Question, compare, expected_best, perplexity_lines, variants_of
+from studies.compare import Question, compare, draw, expected_best, perplexity_lines, variants_of
 from training.recipe import Recipe, Task, TrainingConfig
 from training.records import Iteration
 from training.runs import Place
@@ -30,7 +30,7 @@ BETTER: dict[Task, str] = {"classifier": "learning_rate=1e-9,1e-2", "decoder": "
 @pytest.mark.parametrize("validate", [False, True])
 @pytest.mark.parametrize("task", RECIPES)
 def test_a_variant_that_is_better_by_construction_comes_out_better(
-    task: Task, validate: bool, data: Data, tmp_path: Path
+    task: Task, validate: bool, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variants = variants_of(task, [BETTER[task]], None, ())
     question = Question(
@@ -56,6 +56,11 @@ def test_a_variant_that_is_better_by_construction_comes_out_better(
     turned = replace(question, variants=variants[::-1])
     worse = compare(turned, data, Place(tmp_path, torch.device("cpu")), "the command")  # the same runs
     assert [verdict(one, worse) for one in worse.variants] == [None, "worse"]
+    drawn = intercept(monkeypatch)
+    draw(results, tmp_path)
+    curves, (point,) = drawn["curves.png"]["panels"].lines, drawn["differences.png"]["intervals"]
+    assert (point.name, point.color) == (curves[1].name, 1)  # the second of the curves, which are coloured by place
+    assert {line.color for line in curves} == {None}
 
 
 def test_each_variant_reads_blocks_of_its_own_size(data: Data, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@ what was measured."""
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import exp
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -37,6 +38,7 @@ from worlds import (
 import studies.comparisons
 import studies.results
 import studies.study
+import utilities
 from dataset import Data, Stream
 from evaluation.perplexity import Protocol, perplexity, token_nats
 from reporting import tables
@@ -52,7 +54,7 @@ from training.records import ClassifierRun, DecoderRun, Epoch, GroupAccuracy, It
 from training.runs import Place
 from training.weights import TrainedModel, save_model
 from transformer import TransformerConfig
-from utilities import Line, Panel
+from utilities import Level, Line, Panel
 
 TINY = TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8)
 STUDY = Study(
@@ -521,6 +523,14 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
 # -------------------------------------------------------------------------------------------------------------- figures
 
 
+VARIANT_COLORS = {  # in every figure
+    **{"learned": utilities.BLUE, "original": utilities.BLUE, "alibi": utilities.VERMILION, "none": utilities.GREEN},
+    **{"alibi-steep": utilities.PURPLE, "batch-norm-dropout-0.2": utilities.ORANGE},
+    "batch-norm-dropout-0.3": utilities.SKY,
+}
+TEXT_COLORS = {"hbush": utilities.ORANGE, "obama": utilities.SKY, "wbush": utilities.PURPLE}
+
+
 def test_figures_8_to_11_show_what_was_measured(results: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = intercept(monkeypatch)
     figures.draw(record(results), Path("figures"))
@@ -530,6 +540,7 @@ def test_figures_8_to_11_show_what_was_measured(results: dict[str, Any], monkeyp
         "figure8_test_accuracy_positions.png",
         "figure9_perplexity_positions.png",
         "inference_length.png",
+        "loss_by_position.png",
     ]
     assert all(figure["folder"] == Path("figures") for figure in drawn.values())
     assert all(figure["function"] == "line_figure" for figure in drawn.values())
@@ -539,7 +550,7 @@ def test_figures_8_to_11_show_what_was_measured(results: dict[str, Any], monkeyp
         last, step = {"test": (TEST_ACCURACY, 0.3), "train": (TRAIN_ACCURACY, 0.4)}[side]
         spread = 0.3 + 0.02 * places.index(variant) + (0.2 if side == "train" else 0.0)
         values = [seeds(last[variant] - step * (N_EPOCHS - epoch), spread) for epoch in epochs]
-        return Line(name, epochs, [list(run) for run in zip(*values)])
+        return Line(name, epochs, [list(run) for run in zip(*values)], VARIANT_COLORS[variant])
 
     names = {"learned": "learned positions", "alibi": "ALiBi", "none": "no positions"}
     check(
@@ -561,9 +572,9 @@ def test_figures_8_to_11_show_what_was_measured(results: dict[str, Any], monkeyp
         *("epoch", "accuracy (%)", "Figure 11: original and regularized classifier\nreport recipe, epochs 15"),
     )
 
-    def perplexity(variant: str, text: str, factor: float = 1.0) -> list[list[float]]:
+    def perplexity(variant: str, text: str) -> list[list[float]]:
         relative = 0.004 + 0.001 * list(PERPLEXITY).index(variant)
-        means = [factor * PERPLEXITY[variant][text] * (1 + (500 - iteration) / 500) for iteration in ITERATIONS]
+        means = [PERPLEXITY[variant][text] * (1 + (500 - iteration) / 500) for iteration in ITERATIONS]
         return [list(run) for run in zip(*(seeds(mean, relative * mean) for mean in means))]
 
     check(
@@ -571,7 +582,7 @@ def test_figures_8_to_11_show_what_was_measured(results: dict[str, Any], monkeyp
         [
             Panel(
                 [
-                    Line(name, ITERATIONS, perplexity(variant, text), dashed=variant == "none")
+                    Line(name, ITERATIONS, perplexity(variant, text), VARIANT_COLORS[variant], variant == "none")
                     for variant, name in names.items()
                 ],
                 title=text,
@@ -581,29 +592,44 @@ def test_figures_8_to_11_show_what_was_measured(results: dict[str, Any], monkeyp
         *("iteration", "perplexity", "Figure 9: perplexity by position method\nreport recipe, iterations 500"),
         log_y=True,
     )
+    longer = [length for length in LENGTHS if length > 32]
     check(
         drawn["figure10_inference_length.png"],
         [
             Panel(
+                [Line(text, ITERATIONS, [[length / 100] * 5] * 3, TEXT_COLORS[text]) for text in TEXTS],
+                [Level("32 tokens", 0.0)],
+                title=f"{length} tokens",
+            )
+            for length in longer
+        ],
+        *("iteration", "change of perplexity against 32 tokens (%)"),
+        "Figure 10: ALiBi trained at 32 tokens, read at other lengths\nreport recipe, iterations 500",
+    )
+    # Places 1, 2, 3 and 4 together, 5: worlds.py makes a variant's gain grow from place to place.
+    gains = [0.01, 0.02, 0.035, 0.05]
+    check(
+        drawn["loss_by_position.png"],
+        [
+            Panel(
                 [
                     Line(
-                        f"{length} tokens",
-                        ITERATIONS,
-                        perplexity("alibi", text, 1 + length / 10_000 if length > 32 else 1.0),
-                        dashed=length > 32,
+                        names[variant],
+                        [1, 2, 4, 5],
+                        [[100 * (exp(-number * gain) - 1) for gain in gains]] * 3,
+                        VARIANT_COLORS[variant],
+                        dashed=variant == "none",
                     )
-                    for length in LENGTHS
+                    for number, variant in enumerate(("alibi", "none"), start=1)
                 ],
+                [Level("learned positions", 0.0, VARIANT_COLORS["learned"])],
                 title=text,
             )
-            for text in TEXTS
+            for text in ("train", *TEXTS)
         ],
-        *(
-            "iteration",
-            "perplexity",
-            "Figure 10: ALiBi trained at 32 tokens, read at other lengths\nreport recipe, iterations 500",
-        ),
-        log_y=True,
+        *("place in the window (up to)", "change of perplexity (%)"),
+        "Loss by place in the window, against learned positions\nreport recipe, iterations 500",
+        log_x=True,
     )
 
     def changes(variant: str, place: int, sliding: bool, window: int | None) -> list[list[float]]:
@@ -626,7 +652,7 @@ def test_figures_8_to_11_show_what_was_measured(results: dict[str, Any], monkeyp
                         name if window is None else f"{name}, 31 tokens",
                         LENGTHS,
                         changes(variant, place, sliding, window),
-                        place - 1,
+                        VARIANT_COLORS[variant],
                         dashed=window is not None,
                     )
                     for place, (variant, name) in enumerate(read.items(), start=1)
@@ -666,7 +692,7 @@ def test_figures_of_a_half_are_those_of_that_half(results: dict[str, Any], monke
     drawn.clear()
     figures.draw(record(results | {"halves": ["alibi"]}), Path("figures"))
     assert "figure11_regularization.png" not in drawn
-    assert len(drawn) == 4
+    assert len(drawn) == 5
     drawn.clear()
     classifier = {"original": results["classifier"]["original"], "dropout-0.3": results["classifier"]["dropout-0.3"]}
     bare = {"halves": ["regularize"], "chosen_rate": "dropout-0.3", "classifier": classifier}  # no place for batch norm

@@ -14,6 +14,7 @@ import torch
 from worlds import ABOUT, classifier_run, decoder_run, intercept, made_up, record, seeds
 
 import main
+import utilities
 from commands import called, options, parts
 from common.checks import OtherRun
 from common.files import UserError
@@ -483,7 +484,8 @@ def test_figure_1_shows_accuracy_by_epoch_beside_the_baselines(monkeypatch: pyte
     assert labels == ["line_figure", Path("figures"), "epoch", "accuracy (%)", title]
     train, test = figure["panels"].lines
     for line, name, last, step, spread in ((train, "train", 98.4, 0.4, 0.52), (test, "test", 61.6, 0.3, 0.32)):
-        assert (line.name, line.x) == (name, list(range(1, 16)))
+        assert (line.name, line.x, line.color) == (name, list(range(1, 16)), utilities.BLUE)
+        assert line.dashed == (name == "train")
         values = [seeds(last - step * (15 - epoch), spread) for epoch in range(1, 16)]
         assert [list(run) for run in zip(*line.y)] == [pytest.approx(value) for value in values]
     assert [(level.name, level.value, level.color) for level in figure["panels"].levels] == [
@@ -496,11 +498,14 @@ def test_figure_1_shows_accuracy_by_epoch_beside_the_baselines(monkeypatch: pyte
     assert (confusion["class_names"], confusion["title"]) == (["a", "b", "c"], "Test set, last epoch\nthe model")
 
 
+COLORS = {"train": utilities.BLACK, "hbush": utilities.ORANGE, "obama": utilities.SKY}  # of texts, in every figure
+
+
 def test_figures_4_and_5_show_perplexity_by_iteration_beside_the_trigram(monkeypatch: pytest.MonkeyPatch) -> None:
     results, drawn = record(made_up()), intercept(monkeypatch)
     runs, ngram = results.decoder["none"], {"hbush": 401.7, "obama": 299.3}
     figures.draw_decoder(Path("figures"), runs, ngram, "the model", "word")
-    assert sorted(drawn) == ["figure4_training_perplexity.png", "figure5_test_perplexity.png", "loss_by_position.png"]
+    assert sorted(drawn) == ["figure4_training_perplexity.png", "figure5_test_perplexity.png"]
     last = {"train": 146.0, "hbush": 364.8, "obama": 327.7}
     for number, title, texts in ((4, "training", ["train"]), (5, "test", ["hbush", "obama"])):
         figure = drawn[f"figure{number}_{title}_perplexity.png"]
@@ -508,26 +513,15 @@ def test_figures_4_and_5_show_perplexity_by_iteration_beside_the_trigram(monkeyp
         whole = f"Figure {number}: {title} perplexity of the decoder, hidden size 256\nthe model"
         assert labels == ["line_figure", Path("figures"), "iteration", "perplexity", whole, True]
         assert [line.name for line in figure["panels"].lines] == texts
+        assert [line.color for line in figure["panels"].lines] == [COLORS[name] for name in texts]
         for line in figure["panels"].lines:
             assert line.x == [100, 200, 300, 400, 500]
             means = [last[line.name] * factor for factor in (1.8, 1.6, 1.4, 1.2, 1.0)]
             values = [seeds(mean, 0.006 * mean) for mean in means]
             assert [list(run) for run in zip(*line.y)] == [pytest.approx(value) for value in values]
         levels = [(level.name, level.value, level.color) for level in figure["panels"].levels]
-        trigram = [("trigram, hbush", 401.7, 0), ("trigram, obama", 299.3, 1)]
+        trigram = [(f"trigram, {name}", ngram[name], COLORS[name]) for name in ngram]
         assert levels == ([] if number == 4 else trigram)
-    figure = drawn["loss_by_position.png"]
-    labels = [figure[name] for name in ("function", "folder", "x_label", "y_label", "title")]
-    assert labels == [
-        *("line_figure", Path("figures"), "place in the window (tokens of context)", "mean loss (nats)"),
-        "Loss by position in the window\nthe model",
-    ]
-    assert "log_y" not in figure
-    assert [line.name for line in figure["panels"].lines] == ["train", "hbush", "obama"]
-    for place, line in enumerate(figure["panels"].lines):
-        assert line.x == [1, 2, 3]
-        losses = [[7 - column - place / 10 - 0.02 - s / 1000 for column in range(3)] for s in range(3)]
-        assert line.y == [pytest.approx(loss) for loss in losses]
 
 
 @pytest.mark.parametrize(
