@@ -7,6 +7,10 @@ from math import inf, sqrt
 import numpy as np
 
 HOLDS, FAILS, UNCLEAR = "holds", "does not hold", "cannot tell"
+HOW_JUDGED = (  # belongs to the rule of every verdict
+    f"A claim {HOLDS} where what it says is so of the whole 95% interval, and {FAILS} where it is so of no part of it; "
+    f"otherwise, and without an interval, the runs {UNCLEAR}."
+)
 
 
 @dataclass(frozen=True)
@@ -92,10 +96,7 @@ def verdict(estimate: Estimate, above: float = -inf, below: float = inf, what: s
         claim = f"is below {below:g}"
     else:
         claim = f"is above {above:g}" if below == inf else f"lies between {above:g} and {below:g}"
-    rule = (
-        f"The claim is that {what} {claim}. It {HOLDS} where that is so of the whole 95% interval, it {FAILS} where it "
-        f"is so of no part of it; otherwise, and without an interval, the runs {UNCLEAR}."
-    )
+    rule = f"The claim is that {what} {claim}."
     if estimate.low is None or estimate.high is None:
         return Verdict(UNCLEAR, rule)
     if estimate.low > above and estimate.high < below:

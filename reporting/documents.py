@@ -6,7 +6,7 @@ from pathlib import Path
 from common.files import append_text, write_between_marks
 from common.wording import duration
 from reporting import tables
-from reporting.page import COMPARABLE, in_short, training_minutes
+from reporting.page import comparable, in_short, training_minutes
 from reporting.table import in_markdown, markdown_tables
 from studies.results import AblationResults, MeasureResults, ReportResults, TokenizersResults
 from studies.study import POSITIONS
@@ -29,7 +29,7 @@ def fill_results(path: Path, results: ReportResults) -> None:
         "",
         *(f"- {in_markdown(line)}" for line in in_short(results)),
         "",
-        COMPARABLE,
+        comparable(results),
         "",
     ]
     shown = [

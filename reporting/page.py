@@ -12,7 +12,7 @@ from pathlib import Path
 
 from common.files import write_text
 from common.wording import duration
-from evaluation.statistics import FAILS, HOLDS, UNCLEAR, summary
+from evaluation.statistics import FAILS, HOLDS, HOW_JUDGED, UNCLEAR, summary
 from reporting import tables
 from reporting.table import (
     Item,
@@ -27,11 +27,12 @@ from reporting.table import (
 )
 from reporting.wording import from_here, took
 from studies.comparisons import defined
-from studies.published import CLAIMS
+from studies.published import CLAIMS, THE_REPORT, claims_on, on_reports_speakers
 from studies.results import Kind, ReportResults, accuracies, last_perplexities
 from studies.study import POSITIONS
 from training.records import Group
 
+HOLLOW = "hollow where the interval reaches 0"
 SYMBOLS = {HOLDS: "\N{CHECK MARK}", FAILS: "\N{MULTIPLICATION SIGN}", UNCLEAR: "?"}
 
 
@@ -67,6 +68,7 @@ def compose(results: ReportResults, figures: Path) -> list[Section]:
     """The sections below the verdicts."""
     variants = [name for name in results.classifier if name not in POSITIONS]
     texts = tables.shown_texts(results)[1:]
+    cross = "; cross: as published" if on_reports_speakers(results) else ""
 
     def picture(name: str, caption: str, wide: bool = False) -> Picture:
         return Picture(figures / f"{name}.png", caption, wide)
@@ -108,7 +110,6 @@ def compose(results: ReportResults, figures: Path) -> list[Section]:
                 picture(
                     "attention_decoder", "Mean attention distance and entropy by layer and head, over the test texts."
                 ),
-                picture("loss_by_position", "Loss by place in the window: what more context is worth."),
             ],
             [tables.table_of_attention(results, "decoder")],
         ),
@@ -128,7 +129,16 @@ def compose(results: ReportResults, figures: Path) -> list[Section]:
                     "figure9_perplexity_positions", "Figure 9. Train and test perplexity by position method.", wide=True
                 ),
                 picture(
-                    "figure10_inference_length", "Figure 10. ALiBi: test perplexity by inference length.", wide=True
+                    "figure10_inference_length",
+                    "Figure 10. ALiBi: how test perplexity by iteration changes with the inference length; shaded from "
+                    "the lowest to the highest seed.",
+                    wide=True,
+                ),
+                picture(
+                    "loss_by_position",
+                    "What the other position methods change at each place in the window, against learned positions of "
+                    "the same seed: what more context is worth to each.",
+                    wide=True,
                 ),
                 picture(
                     "inference_length",
@@ -138,7 +148,7 @@ def compose(results: ReportResults, figures: Path) -> list[Section]:
                 ),
                 picture(
                     "changes_perplexity",
-                    "Change of perplexity against learned positions, with 95% intervals.",
+                    f"Change of perplexity against learned positions, with 95% intervals; {HOLLOW}.",
                     wide=True,
                 ),
             ],
@@ -156,7 +166,7 @@ def compose(results: ReportResults, figures: Path) -> list[Section]:
                 ),
                 picture(
                     "changes_accuracy",
-                    "Difference in test accuracy, with 95% intervals; hollow: as published.",
+                    f"Difference in test accuracy, with 95% intervals; {HOLLOW}{cross}.",
                     wide=True,
                 ),
                 picture("confusion", "Confusion matrix of the original classifier, all seeds together."),
@@ -223,6 +233,7 @@ def training_minutes(results: ReportResults) -> str:
 
 def in_short(results: ReportResults) -> list[str]:
     """What a reader should know after ten seconds."""
+    claims = claims_on(results)
     counts = {name: sum(one.verdict == name for one in results.claims) for name in (HOLDS, FAILS, UNCLEAR)}
     runs, tests = results.classifier["learned"], results.test_names
     group: Group = "unseen" if 0 < results.data.seen_rows < results.data.test_rows else "all"
@@ -232,43 +243,67 @@ def in_short(results: ReportResults) -> list[str]:
     stuck = sum(not run.trained for run in runs)
     ngram, decoder = results.ngram_scores["ngram"], results.decoder["learned"]
     wins = [text for text in tests if summary(last_perplexities(decoder, text)).mean < ngram[text].perplexity]
+    which = f"report's {len(claims)} claims"
+    if len(claims) < len(CLAIMS):
+        which = f"{len(claims)} claims that can be judged on these texts"
+    verdicts = f"Of the {which}, {counts[HOLDS]} hold, {counts[FAILS]} do not, and {counts[UNCLEAR]} are undecided."
+    verdicts += "".join(f" {names}: {reason}." for reason, names in unjudged(results).items())
     lines = [
-        f"Of the report's {len(CLAIMS)} claims, {counts[HOLDS]} hold, {counts[FAILS]} do not, and "
-        f"{counts[UNCLEAR]} are undecided."
-        + "".join(f" {names}: {reason}." for reason, names in unjudged(results).items()),
         f"The classifier gets {number(ours)}% of the {rows}; the best model that counts words gets {number(bag)}%."
         + (f" {stuck} of {len(runs)} runs ended at chance." if stuck else ""),
         f"The decoder's perplexity is below a Kneser-Ney trigram's on {len(wins)} of {len(tests)} test texts.",
     ]
     control = next((one.note for one in results.claims if one.id == "C9"), "")
     mixture = tables.mixture(results.machines)
-    return [*lines, *filter(None, [control, mixture])]
+    if results.quick:
+        return [*lines, *filter(None, [mixture])]
+    return [verdicts, *lines, *filter(None, [control, mixture])]
 
 
 def unjudged(results: ReportResults) -> dict[str, str]:
     """The claims without a verdict, "C11 and C12", by the reason."""
     found: dict[str, list[str]] = {}
     judged = [one.id for one in results.claims]
-    for name in (name for name in CLAIMS if name not in judged):
+    for name in (name for name in claims_on(results) if name not in judged):
         alone = name == "C4" and len(results.test_names) == 1
         reason = "there is one test text alone" if alone else "not of this recipe, which has no place for batch norm"
         found.setdefault(reason, []).append(name)
     return {reason: " and ".join(names) for reason, names in found.items()}
 
 
-COMPARABLE = (
-    "Published numbers were measured on the data of the report's course. On other data their levels do not compare "
-    "with ours; what a change of the model does to them may."
-)
+def comparable(results: ReportResults) -> str:
+    """What the published numbers are to these data."""
+    if on_reports_speakers(results):
+        return (
+            "Published numbers were measured on the data of the report's course. On other data their levels do not "
+            "compare with ours; what a change of the model does to them may."
+        )
+    *others, last = [name for name in CLAIMS if name not in claims_on(results)]
+    return (
+        "These are not the report's texts: nothing that it published stands beside the results, and the claims that "
+        f"quote a size measured on its own data ({', '.join(others)} and {last}) are not judged."
+    )
+
+
+def how_judged(results: ReportResults) -> str:
+    """What makes a verdict, or why the quick report has none."""
+    if not results.quick:
+        return HOW_JUDGED
+    epochs = len(results.classifier["learned"][0].epochs)
+    return (
+        "The report's claims are not judged here: models that have read a third of the data for "
+        f"{epochs} epoch{'s' if epochs > 1 else ''} say nothing about them."
+    )
 
 
 def markdown(results: ReportResults, sections: Sequence[Section]) -> str:
     """The page as Markdown; pictures stand in figures/ beside it."""
-    lines = ["# The report, run again", ""]
+    lines = ["# The report, run again", "", THE_REPORT, ""]
     lines += [f"**{quick_warning(results)}**", ""] if results.quick else []
-    lines += [*(f"- {in_markdown(line)}" for line in in_short(results)), "", COMPARABLE, "", "## Verdicts", ""]
-    lines += [markdown_table(tables.verdicts(results.claims)), ""]
-    for one in results.claims:
+    lines += [*(f"- {in_markdown(line)}" for line in in_short(results)), "", comparable(results), "", "## Verdicts", ""]
+    lines += [how_judged(results), ""]
+    lines += [] if results.quick else [markdown_table(tables.verdicts(results.claims)), ""]
+    for one in () if results.quick else results.claims:
         lines += [
             f"**{one.id}: {one.verdict}.** {in_markdown(' '.join(filter(None, [one.note, one.rule])))}",
             "",
@@ -288,8 +323,8 @@ def quick_warning(results: ReportResults) -> str:
     iterations = results.decoder["learned"][0].iterations[-1].iteration
     return (
         f"This is the quick version: a third of the data, {tables.n_seeds(results.seeds)}, {epochs} "
-        f"epoch{'s' if epochs > 1 else ''}, {iterations} iterations. It shows that everything works; its numbers and "
-        f"verdicts mean nothing. The real one: {results.commands['report']}"
+        f"epoch{'s' if epochs > 1 else ''}, {iterations} iterations. It shows that everything works; its numbers mean "
+        f"nothing, and it judges no claim. The real one: {results.commands['report']}"
     )
 
 
@@ -307,8 +342,10 @@ def html(results: ReportResults, sections: Sequence[Section]) -> str:
     return environment.get_template("report.html").render(
         results=results,
         sections=sections,
+        the_report=THE_REPORT,
         in_short=in_short(results),
-        comparable=COMPARABLE,
+        comparable=comparable(results),
+        how_judged=how_judged(results),
         warning=quick_warning(results) if results.quick else "",
         n_trainings=len(results.trainings()),
         symbols=SYMBOLS,
@@ -323,8 +360,8 @@ def report_text(results: ReportResults) -> str:
     """What the command prints."""
     return terminal_text(
         *([quick_warning(results), ""] if results.quick else []),
-        *(Item(f"{one.id:4} {one.verdict:14} ", one.claim) for one in results.claims),
-        "",
+        *(Item(f"{one.id:4} {one.verdict:14} ", one.claim) for one in results.claims if not results.quick),
+        *([] if results.quick else [""]),
         *in_short(results),
         took(results.total_seconds),
     )

@@ -6,7 +6,7 @@ Names that people choose stand in cells and headers: text is text in every form,
 import re
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from rich import box
@@ -55,6 +55,13 @@ def words(*names: str) -> list[Column]:
 def numbers(*names: str) -> list[Column]:
     """Columns of numbers."""
     return [Column(name, "right") for name in names]
+
+
+def filled(table: Table) -> Table:
+    """`table` without the columns in which nothing stands."""
+    kept = [place for place in range(len(table.columns)) if any(row[place] is not None for row in table.rows)]
+    rows = [[row[place] for place in kept] for row in table.rows]
+    return replace(table, columns=[table.columns[place] for place in kept], rows=rows)
 
 
 def number(value: float, digits: int = 1, sign: bool = False) -> str:

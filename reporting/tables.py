@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import geometric_mean
 
 from dataset import TOGETHER
-from reporting.table import Table, change, effect, number, numbers, spread, words
+from reporting.table import Table, change, effect, filled, number, numbers, spread, words
 from studies.comparisons import defined
 from studies.figures import few
 from studies.opponents import NGRAM_NAMES, by_name
@@ -16,6 +16,7 @@ from studies.published import (
     PUBLISHED_REGULARIZED_ACCURACY,
     PUBLISHED_SECONDS,
     PUBLISHED_TRAIN_ACCURACY,
+    on_reports_speakers,
 )
 from studies.results import (
     AblationResults,
@@ -163,7 +164,7 @@ def classifiers(results: Exploration, variants: Sequence[str], title: str) -> Ta
     note += ", on those whose text appears in the training file, and on the others" if "seen" in groups else ""
     note += f"; {of_seeds(results.seeds)}; differences in points, with 95% intervals. Ended "
     note += "at chance: training accuracy stayed at, or fell back to, the share of the largest class."
-    if base == "original":
+    if base == "original" and on_reports_speakers(results):
         note += f" Published: original {PUBLISHED_ACCURACY[-1]}, batch norm + dropout 0.2 "
         note += f"{PUBLISHED_REGULARIZED_ACCURACY}."
     return Table(title, columns, rows, note)
@@ -192,7 +193,7 @@ def times(results: Exploration, task: Task) -> Table:
     """Tables 4 and 5: training time."""
     timed = results.timing[task]
     scale = timed.n_steps_of_a_training / timed.n_steps
-    published = PUBLISHED_SECONDS[task]
+    published = PUBLISHED_SECONDS[task] if on_reports_speakers(results) else {}
     rows: list[list[str | None]] = []
     for name in POSITIONS:
         seconds = sorted(timed.seconds[name])
@@ -205,7 +206,7 @@ def times(results: Exploration, task: Task) -> Table:
                 number(scale * seconds[len(seconds) // 2], 1),
                 effect(ratio[0].estimate, "ratio") if ratio else None,
                 number(published[name], 2) if name in published else None,
-                None if name != "alibi" else change(published[name] / published["learned"]),
+                change(published[name] / published["learned"]) if name == "alibi" and published else None,
             ]
         )
     columns = words("positions") + numbers("median, s", "minimum, s", "a whole training, s", "change")
@@ -216,7 +217,8 @@ def times(results: Exploration, task: Task) -> Table:
         f"{timed.n_steps_of_a_training:,} steps of a training, and 'a whole training' is the median scaled up. "
         "Training steps only: evaluation is outside the timer."
     )
-    return Table(f"Table {4 if task == 'classifier' else 5}: training time of the {task}", columns, rows, note)
+    title = f"Table {4 if task == 'classifier' else 5}: training time of the {task}"
+    return filled(Table(title, columns, rows, note))
 
 
 def lengths(results: Exploration, text: str | None = None) -> Table:
@@ -282,7 +284,8 @@ def validation(results: Exploration) -> Table:
 def table1(results: Exploration) -> Table:
     """The classifier by epoch."""
     runs = results.classifier["learned"]
-    published = PUBLISHED_ACCURACY if len(runs[0].epochs) == len(PUBLISHED_ACCURACY) else []
+    is_whole = len(runs[0].epochs) == len(PUBLISHED_ACCURACY)
+    published = PUBLISHED_ACCURACY if is_whole and on_reports_speakers(results) else []
     losses = dict(zip((0, len(published) - 1), PUBLISHED_LOSSES)) if published else {}
     rows = []
     for epoch in range(len(runs[0].epochs)):
@@ -302,8 +305,15 @@ def table1(results: Exploration) -> Table:
     columns = numbers("epoch", "train loss", "train accuracy %", "test accuracy %")
     columns += numbers(*(f"published {name}" for name in ("loss", "train %", "test %")))
     note = f"{of_seeds(results.seeds).capitalize()}; {runs[0].n_parameters:,} parameters at a vocabulary "
-    note += f"of {vocabulary(results)} (published: {PUBLISHED_PARAMETERS['classifier']:,} at 5,755)."
-    return Table("Table 1: the classifier by epoch", columns, rows, note)
+    note += f"of {vocabulary(results)}{published_size(results, 'classifier')}."
+    return filled(Table("Table 1: the classifier by epoch", columns, rows, note))
+
+
+def published_size(results: Exploration, model: str) -> str:
+    """The published number of parameters of a model, where it may stand beside ours."""
+    if not on_reports_speakers(results):
+        return ""
+    return f" (published: {PUBLISHED_PARAMETERS[model]:,} at 5,755 words)"
 
 
 def table_by_class(results: Exploration) -> Table:
@@ -327,8 +337,7 @@ def table2(results: Exploration) -> Table:
     """Perplexity by iteration at the report's width."""
     runs = results.decoder["learned"]
     iterations = [row.iteration for row in runs[0].iterations]
-    as_published = iterations == [100, 200, 300, 400, 500] and results.tokenizer == "word"
-    published = PUBLISHED_PERPLEXITY[256] if as_published else {}
+    published = PUBLISHED_PERPLEXITY[256] if as_published(results) else {}
     rows: list[list[str | None]] = []
     for text in ("train", *results.test_names):
         found = [spread([run.iterations[i].perplexity[text] for run in runs]) for i in range(len(iterations))]
@@ -336,10 +345,16 @@ def table2(results: Exploration) -> Table:
         if text in published:
             rows.append(["   published", *(number(value) for value in published[text])])
     note = f"{runs[0].protocol.capitalize()}; {runs[0].n_parameters:,} parameters at a vocabulary of "
-    note += f"{vocabulary(results)} (published: {PUBLISHED_PARAMETERS['decoder 256']:,} at 5,755)."
-    note += by_token(results)
+    note += f"{vocabulary(results)}{published_size(results, 'decoder 256')}." + by_token(results)
     title = f"Table 2: perplexity by iteration, hidden size {runs[0].ff_dim}"
     return Table(title, words("text") + numbers(*map(str, iterations)), rows, note)
+
+
+def as_published(results: Exploration) -> bool:
+    """Whether the decoder was measured as the report's was, so that its perplexities may stand beside ours."""
+    iterations = [row.iteration for row in results.decoder["learned"][0].iterations]
+    is_whole = iterations == [100, 200, 300, 400, 500] and results.tokenizer == "word"
+    return is_whole and on_reports_speakers(results)
 
 
 def table3(results: Exploration) -> Table:
@@ -348,7 +363,7 @@ def table3(results: Exploration) -> Table:
     rows: list[list[str | None]] = []
     for text in ("train", *results.test_names):
         (found,) = results.find(task="decoder", variant=wide, base=narrow, measure="perplexity", text=text)
-        known = [PUBLISHED_PERPLEXITY[size] for size in (100, 256) if results.tokenizer == "word"]
+        known = [PUBLISHED_PERPLEXITY[size] for size in (100, 256) if as_published(results)]
         published = [by_text[text][-1] for by_text in known if text in by_text]
         rows.append(
             [
@@ -360,9 +375,9 @@ def table3(results: Exploration) -> Table:
         )
     columns = words("text")
     columns += numbers("hidden size 100", "hidden size 256", "change", "published, 100", "published change")
-    note = f"Last iteration; at width 100 {results.decoder[narrow][0].n_parameters:,} parameters "
-    note += f"(published: {PUBLISHED_PARAMETERS['decoder 100']:,} at 5,755 words)." + by_token(results)
-    return Table("Table 3: perplexity at hidden size 100", columns, rows, note)
+    note = f"Last iteration; at width 100 {results.decoder[narrow][0].n_parameters:,} parameters"
+    note += f"{published_size(results, 'decoder 100')}." + by_token(results)
+    return filled(Table("Table 3: perplexity at hidden size 100", columns, rows, note))
 
 
 def table_of_texts(results: Exploration) -> Table:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from math import exp, inf
 
 from evaluation.statistics import UNCLEAR, Estimate, all_of, paired_difference, paired_ratio, summary, verdict
-from studies.published import CLAIMS
+from studies.published import claims_on
 from studies.results import SIDE_BY_SIDE, Exploration, JudgedPart, Judgement, Kind
 from studies.study import DROPOUT
 
@@ -41,7 +41,7 @@ class Part:
 def judge(results: Exploration) -> list[Judgement]:
     """A judgement of every claim on which `results` (of part3 or report) have something to say."""
     judgements = []
-    for name, text in CLAIMS.items():
+    for name, text in claims_on(results).items():
         parts = list(EVIDENCE[name](results))
         if not parts:
             continue

@@ -1,5 +1,13 @@
 """What the report published: its numbers, its claims, its sentence. Measured on the data of its course."""
 
+from dataset import DEFAULT_NAMES, DEFAULT_TESTS
+from studies.results import Exploration
+
+THE_REPORT = (
+    'The report is a course report: "Programming Assignment 2", CSE 256, UC San Diego. Its encoder and '
+    "classifier tell which of three presidents said something, its decoder predicts each next word of what they said, "
+    "and it tries ALiBi and regularization on both."
+)
 REPORT_SENTENCE = "These virtues give me an unshakable faith in America"
 
 PUBLISHED_ACCURACY = [  # on the test rows, by epoch
@@ -39,3 +47,26 @@ CLAIMS = {
     "C12": "Batch norm and dropout raise test accuracy by 2 points",
     "C13": "0.2 is the best dropout rate of 0.2 .. 0.5",
 }
+
+SIZED = ("C7", "C8", "C12")  # quote a size that was measured on the report's data
+ON_OTHER_TEXTS = {  # in other words, since there may be more of them or fewer
+    "C3": "A wider feed-forward layer lowers every perplexity",
+    "C4": "The test texts differ in perplexity",
+}
+
+
+def on_reports_speakers(results: Exploration) -> bool:
+    """Whether the data are of the report's speakers, so that what it published may stand beside the results.
+
+    They are told by the names of the classes and of the test texts, which the course's own data and those that are
+    built have, and other people's texts have not. A fingerprint knows one edition of the files, and neither the third
+    of them that --quick reads, nor a fold, nor the course's data with other line ends.
+    """
+    return results.data.class_names == DEFAULT_NAMES and set(results.test_names) == set(DEFAULT_TESTS)
+
+
+def claims_on(results: Exploration) -> dict[str, str]:
+    """The claims that can be put to the data: on other people's texts, those that quote no size of the report's."""
+    if on_reports_speakers(results):
+        return CLAIMS
+    return {name: ON_OTHER_TEXTS.get(name, text) for name, text in CLAIMS.items() if name not in SIZED}

@@ -13,10 +13,10 @@ from inference.attention import draw_attention
 from studies.ablation import MEASURES
 from studies.attention import attention_means, attention_of
 from studies.claims import REPORTS_RATE, judge
+from studies.figures import VARIANTS, draw_classifier, draw_decoder, few, interval
 from studies.figures import draw as draw_part3
-from studies.figures import draw_classifier, draw_decoder, few, interval
 from studies.part3 import explore
-from studies.published import REPORT_SENTENCE
+from studies.published import REPORT_SENTENCE, on_reports_speakers
 from studies.results import (
     AblationResults,
     Kind,
@@ -104,7 +104,7 @@ def draw(results: ReportResults, study: Study, data: Data, place: Place) -> None
         )
     shown = ["train", *few(ngram)]
     changes = [
-        interval(f"{NAMES[row.variant]}, {row.text}", row.estimate, ratio=True)
+        interval(f"{NAMES[row.variant]}, {row.text}", row.estimate, ratio=True, color=VARIANTS[row.variant])
         for row in results.find(task="decoder", base="learned", measure="perplexity")
         if row.text in shown
     ]
@@ -116,11 +116,13 @@ def draw(results: ReportResults, study: Study, data: Data, place: Place) -> None
         f"What positions change\n{labels['decoder']}",
         number="+.1f",
     )
+    published = {(REPORTS_RATE, "original"): 2.0} if on_reports_speakers(results) else {}
     points = [
         interval(
             NAMES[row.variant] + ("" if row.base == "original" else f" (against {NAMES[row.base]})"),
             row.estimate,
-            claim=2.0 if (row.variant, row.base) == (REPORTS_RATE, "original") else None,
+            claim=published.get((row.variant, row.base)),
+            color=VARIANTS[row.variant],
         )
         for row in results.find(measure="test accuracy", rows="all")
     ]

@@ -26,6 +26,7 @@ from worlds import (
     judge,
     judged,
     made_up,
+    of_others,
     record,
     seeds,
     swapped,
@@ -41,6 +42,7 @@ from reporting.page import Picture, Section
 from reporting.table import Table, effect, in_markdown, markdown_table, numbers
 from studies import attention, report
 from studies import figures as figures_of
+from studies.published import THE_REPORT
 from studies.results import AblationResults
 from studies.study import Study
 from tokenizer import SPECIAL, Tokenizer
@@ -130,23 +132,42 @@ PICTURES = {
         ("figure6_decoder_attention_layer1", "Figure 6. Decoder attention, layer 1, one seed.", False),
         ("figure7_decoder_attention_layer3", "Figure 7. Decoder attention, layer 3, one seed.", False),
         ("attention_decoder", "Mean attention distance and entropy by layer and head, over the test texts.", False),
-        ("loss_by_position", "Loss by place in the window: what more context is worth.", False),
     ],
     "Part 3: positions": [
         ("figure8_test_accuracy_positions", "Figure 8. Test accuracy by epoch and position method.", False),
         ("figure9_perplexity_positions", "Figure 9. Train and test perplexity by position method.", True),
-        ("figure10_inference_length", "Figure 10. ALiBi: test perplexity by inference length.", True),
+        (
+            "figure10_inference_length",
+            "Figure 10. ALiBi: how test perplexity by iteration changes with the inference length; shaded from the "
+            "lowest to the highest seed.",
+            True,
+        ),
+        (
+            "loss_by_position",
+            "What the other position methods change at each place in the window, against learned positions of the same "
+            "seed: what more context is worth to each.",
+            True,
+        ),
         (
             "inference_length",
             "Change of mean test perplexity with inference length: mean over seeds, shaded from lowest to highest; "
             "dashed: with the control's window.",
             True,
         ),
-        ("changes_perplexity", "Change of perplexity against learned positions, with 95% intervals.", True),
+        (
+            "changes_perplexity",
+            "Change of perplexity against learned positions, with 95% intervals; hollow where the interval reaches 0.",
+            True,
+        ),
     ],
     "Part 3: regularization": [
         ("figure11_regularization", "Figure 11. Accuracy of the original and the regularized classifier.", True),
-        ("changes_accuracy", "Difference in test accuracy, with 95% intervals; hollow: as published.", True),
+        (
+            "changes_accuracy",
+            "Difference in test accuracy, with 95% intervals; hollow where the interval reaches 0; cross: as "
+            "published.",
+            True,
+        ),
         ("confusion", "Confusion matrix of the original classifier, all seeds together.", False),
     ],
     "How this was made": [],
@@ -298,7 +319,7 @@ def test_the_page_says_in_short_how_it_went(results: dict[str, Any]) -> None:
     fewer = [one for one in bare if one["id"] != "C4"]
     assert page.unjudged(record(results | {"claims": fewer, "test_names": ["obama"]})) == {
         "there is one test text alone": "C4",
-        "not of this recipe, which has no place for batch norm": "C9 and C11 and C12",
+        "not of this recipe, which has no place for batch norm": "C9 and C11",
     }
     for text, value in (("hbush", 380.0), ("obama", 346.0), ("wbush", 400.0)):  # 380.0 is not below 380.0
         results["ngram_scores"]["ngram"][text]["perplexity"] = value
@@ -308,17 +329,63 @@ def test_the_page_says_in_short_how_it_went(results: dict[str, Any]) -> None:
 def test_a_quick_report_warns_that_its_numbers_mean_nothing(results: dict[str, Any]) -> None:
     assert page.quick_warning(record(results)) == (
         "This is the quick version: a third of the data, 3 seeds, 15 epochs, 500 iterations. It shows that everything "
-        "works; its numbers and verdicts mean nothing. The real one: python main.py report --data-dir some/data"
+        "works; its numbers mean nothing, and it judges no claim. The real one: python main.py report "
+        "--data-dir some/data"
     )
     del results["classifier"]["learned"][0]["epochs"][1:]
     assert "3 seeds, 1 epoch, 500 iterations" in page.quick_warning(record(results))
     warning = page.quick_warning(record(results))
     assert f"\n\n**{warning}**\n\n" in page.markdown(record(results | {"quick": True}), [])
     assert f'<p class="warning">{warning}</p>' in page.html(record(results | {"quick": True}), [])
-    shown = page.report_text(record(results | {"quick": True})).split("\nC1   holds          The classifier")[0]
-    assert (shown[-1], " ".join(shown.split())) == ("\n", warning)
+    shown = page.report_text(record(results | {"quick": True}))
+    assert " ".join(shown.split()).startswith(f"{warning} The classifier gets")
     for text in (page.markdown(record(results), []), page.html(record(results), []), page.report_text(record(results))):
         assert "quick version" not in text
+
+
+def test_a_quick_report_judges_nothing_and_says_why(results: dict[str, Any]) -> None:
+    quick = record(results | {"quick": True})
+    why = "The report's claims are not judged here: models that have read a third of the data for 15 epochs "
+    why += "say nothing about them."
+    texts = [page.markdown(quick, []), page.html(quick, []), page.report_text(quick)]
+    assert [html.unescape(text).count(why) for text in texts] == [1, 1, 0]
+    for text in texts:
+        body = text.split("</style>")[-1]
+        for word in ("holds", "does not hold", "cannot tell", "undecided", "the rule", "badge", page.SYMBOLS["holds"]):
+            assert word not in body, word
+    reader = Reader(texts[1])
+    assert [(one["id"], one["claim"]) for one in reader.claims] == [(c["id"], c["claim"]) for c in results["claims"]]
+    assert all(one["parts"] for one in reader.claims)  # what would be judged stands there
+
+
+def test_what_every_rule_says_is_said_once(results: dict[str, Any]) -> None:
+    how = "A claim holds where what it says is so of the whole 95% interval, and does not hold where it is so of "
+    how += "no part of it; otherwise, and without an interval, the runs cannot tell."
+    for text in (page.markdown(record(results), []), page.html(record(results), [])):
+        assert text.count(how) == 1
+        assert text.count("95% interval, and") == 1
+
+
+def test_the_page_says_which_report_is_meant(results: dict[str, Any]) -> None:
+    for text in (page.markdown(record(results), []), page.html(record(results), [])):
+        assert 'a course report: "Programming Assignment 2", CSE 256, UC San Diego' in html.unescape(text)
+
+
+def test_on_other_people_s_texts_no_size_of_the_report_s_is_judged_or_shown(results: dict[str, Any]) -> None:
+    given = of_others(results)
+    others = record(given | {"claims": judge(given)})
+    assert [one.id for one in others.claims] == ["C1", "C2", "C3", "C4", "C5", "C6", "C9", "C10", "C11", "C13"]
+    assert [one.claim for one in others.claims][2:4] == [
+        "A wider feed-forward layer lowers every perplexity",
+        "The test texts differ in perplexity",
+    ]
+    assert page.in_short(others)[0].startswith("Of the 10 claims that can be judged on these texts, ")
+    sections = page.compose(others, Path("figures"))
+    text = page.markdown(others, sections)
+    assert "the claims that quote a size measured on its own data (C7, C8 and C12) are not judged." in text
+    for word in ("14%", "11.5%", "89.67", "as published.", "ublished numbers", "| published"):
+        assert word not in text, word
+    assert "ublished numbers" in page.markdown(record(results), [])
 
 
 def test_the_command_prints_verdicts_and_what_to_know(results: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -502,6 +569,12 @@ def test_the_page_is_whole_and_needs_nothing_from_outside(results: dict[str, Any
     )
 
 
+def test_every_table_scrolls_in_a_box_of_its_own(results: dict[str, Any], figures: Path) -> None:
+    text = page.html(record(results), page.compose(record(results), figures))
+    assert text.count("<table") == text.count('<div class="scroll"><table') > 10
+    assert re.search(r"\.scroll \{[^}]*max-width: 100%; overflow-x: auto", text)
+
+
 def test_sections_follow_each_other_in_markdown(results: dict[str, Any]) -> None:
     sections = [
         Section(
@@ -517,7 +590,7 @@ def test_sections_follow_each_other_in_markdown(results: dict[str, Any]) -> None
         "## One\n\nA paragraph.\n\nAnother.\n\n### T\n\n| a |\n|---:|\n| 1 |\n\n![Words.](figures/y.png)\n\nWords.\n\n"
         "## Two\n\n### U\n\n| b |\n|---:|\n| 2 |\n\nA note.\n"
     )
-    assert text.startswith(f"# The report, run again\n\n- {page.in_short(record(results))[0]}\n- ")
+    assert text.startswith(f"# The report, run again\n\n{THE_REPORT}\n\n- {page.in_short(record(results))[0]}\n- ")
 
 
 def test_a_claim_of_many_parts_shows_six_and_folds_the_others(results: dict[str, Any]) -> None:
@@ -843,7 +916,7 @@ FIGURES_OF_ATTENTION = [(2, "encoder", 1), (3, "encoder", 3), (6, "decoder", 1),
 
 def lines(figure: dict[str, Any]) -> list[tuple[Any, ...]]:
     assert figure["function"] == "interval_figure"
-    return [(one.name, one.value, one.low, one.high, one.claim) for one in figure["intervals"]]
+    return [(one.name, one.value, one.low, one.high, one.claim, one.color) for one in figure["intervals"]]
 
 
 def test_intervals_of_every_change_are_drawn(
@@ -859,7 +932,9 @@ def test_intervals_of_every_change_are_drawn(
             a, b = PERPLEXITY[variant][text], PERPLEXITY["learned"][text]
             ratios = [x / y for x, y in zip(seeds(a, (0.004 + 0.001 * place) * a), seeds(b, 0.004 * b))]
             ends = [100 * (exp(end) - 1) for end in interval([log(ratio) for ratio in ratios])]
-            expected.append((f"{name}, {text}", *(pytest.approx(end) for end in ends), None))
+            expected.append(
+                (f"{name}, {text}", *(pytest.approx(end) for end in ends), None, figures_of.VARIANTS[variant])
+            )
     changes, points = drawn["changes_perplexity.png"], drawn["changes_accuracy.png"]
     assert lines(changes) == expected
     assert (changes["x_label"], changes["title"]) == (
@@ -869,7 +944,6 @@ def test_intervals_of_every_change_are_drawn(
     assert points["x_label"] == "difference in test accuracy (points)"
     assert points["title"] == "What each variant changes\nreport recipe, epochs 15"
     assert (changes["number"], points["number"]) == ("+.1f", "+.1f")
-    assert "reference" not in changes | points
     names = list(TEST_ACCURACY)
     pairs = [("alibi", "learned"), ("none", "learned"), ("alibi", "none")]
     pairs += [(name, "original") for name in names[4:]]
@@ -881,8 +955,11 @@ def test_intervals_of_every_change_are_drawn(
         name = shown.get(variant, variant.replace("batch-norm-", "batch norm + ").replace("-", " "))
         name += "" if base == "original" else f" (against {shown[base]})"
         claim = 2.0 if variant == "batch-norm-dropout-0.2" else None
-        expected.append((name, *(pytest.approx(end) for end in points_of), claim))
+        expected.append((name, *(pytest.approx(end) for end in points_of), claim, figures_of.VARIANTS[variant]))
     assert lines(points) == expected
+    drawn.clear()
+    report.draw(record(of_others(results)), STUDY, None, here)  # type: ignore[arg-type]
+    assert {one.claim for one in drawn["changes_accuracy.png"]["intervals"]} == {None}
 
 
 def test_an_interval_of_a_ratio_is_a_change_in_percent() -> None:

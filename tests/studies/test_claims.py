@@ -132,7 +132,7 @@ def test_every_claim_is_judged_by_what_it_is_about(results: dict[str, Any]) -> N
         assert one["verdict"] == "holds", one
         found = [(part["label"], part["what"], typed(part["unit"]), part["verdict"]) for part in one["parts"]]
         assert found == [(label, what, unit, "holds") for label, what, _, unit in PARTS[one["id"]]]
-        claims = [f"The claim is that {what} {place}. It holds where" for _, what, place, _ in PARTS[one["id"]]]
+        claims = [f"The claim is that {what} {place}." for _, what, place, _ in PARTS[one["id"]]]
         assert all(text in one["rule"] for text in claims), one["rule"]
         several = f"The claim holds when each of its {len(claims)} parts does"
         assert one["rule"].startswith(several if len(claims) > 1 else claims[0])
