@@ -12,6 +12,7 @@ recipe needs (word vectors that words share, a vote of classifiers) and what is 
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from common.randomness import generator
 from modules.cross_entropy import LinearCrossEntropy, linear_nats
 from modules.dropout import Dropout, drop
+from modules.edit import Edit, edited
 from modules.key_value_cache import Extend, KeyValueCache
 from modules.normalization import BatchNorm
 from modules.residual import Branch
@@ -38,21 +40,20 @@ def attention(
     v: Tensor,  # (B, H, S, D)
     bias: Tensor | None = None,  # broadcasts to (B, H, T, S)
     dropout: float = 0.0,
-    return_weights: bool = False,
-) -> tuple[Tensor, Tensor | None]:
+    edit: Edit | None = None,  # sees and may change the weights, before dropout, and the output
+) -> Tensor:
     """Scaled dot-product attention: softmax(q k^T / sqrt(D) + bias) v (Vaswani et al. 2017, section 3.2.1).
 
-    Returns the output (B, H, T, D) and, if asked, the weights (B, H, T, S) before dropout. Where neither weights nor
-    dropout are asked for, PyTorch's kernel computes the same formula and need not hold the T x S weights of every head
-    in memory; the tests hold the two paths equal, forward and backward.
+    Where nobody asks for the weights and there is no dropout, PyTorch's kernel computes the same formula and need not
+    hold the T x S weights of every head in memory; the tests hold the two paths equal, forward and backward.
     """
-    if not return_weights and dropout == 0:
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias), None
+    if edit is None and dropout == 0:
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
     scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))  # (B, H, T, S)
     if bias is not None:
         scores = scores + bias
-    weights = scores.softmax(dim=-1)  # (B, H, T, S)
-    return drop(weights, dropout) @ v, weights if return_weights else None  # (B, H, T, D)
+    weights = edited(edit, "weights", scores.softmax(dim=-1))  # (B, H, T, S)
+    return edited(edit, "heads", drop(weights, dropout) @ v)  # (B, H, T, D)
 
 
 # ---------------------------------------------------------------------------------------------------------- positions
@@ -266,17 +267,17 @@ class SelfAttention(nn.Module):
         self,
         x: Tensor,  # (B, T, C)
         bias: Tensor | None,
-        rotation: tuple[Tensor, Tensor] | None,
-        extend: Extend | None,
-        return_weights: bool,
-    ) -> tuple[Tensor, Tensor | None]:
+        rotation: tuple[Tensor, Tensor] | None = None,
+        extend: Extend | None = None,
+        edit: Edit | None = None,
+    ) -> Tensor:
         q, k, v = self.qkv(x).unflatten(-1, (3, self.n_head, -1)).permute(2, 0, 3, 1, 4)  # each (B, H, T, D)
         if rotation is not None:
             q, k = rotate(q, rotation), rotate(k, rotation)
         if extend is not None:
             k, v = extend(k, v)  # (B, H, S, D)
-        output, weights = attention(q, k, v, bias, self.dropout if self.training else 0.0, return_weights)
-        return self.projection(output.transpose(1, 2).flatten(2)), weights  # (B, T, C)
+        heads = attention(q, k, v, bias, self.dropout if self.training else 0.0, edit)  # (B, H, T, D)
+        return self.projection(heads.transpose(1, 2).flatten(2))  # (B, T, C)
 
 
 class Block(nn.Module):
@@ -304,18 +305,16 @@ class Block(nn.Module):
         bias: Tensor | None,
         rotation: tuple[Tensor, Tensor] | None = None,
         extend: Extend | None = None,
-        return_weights: bool = False,
-    ) -> tuple[Tensor, Tensor | None]:
-        attended, weights = self.attention(
-            self.norm1(x) if self.norm_first else x, bias, rotation, extend, return_weights
-        )
-        x = x + self.branch1(attended)
+        edit: Edit | None = None,
+    ) -> Tensor:
+        x = x + self.branch1(self.attention(self.norm1(x) if self.norm_first else x, bias, rotation, extend, edit))
         if not self.norm_first:
             x = self.norm1(x)
         if self.feed_forward is None:
-            return x, weights
-        x = x + self.branch2(self.feed_forward(self.norm2(x) if self.norm_first else x))
-        return (x if self.norm_first else self.norm2(x)), weights
+            return x
+        update = self.feed_forward(self.norm2(x) if self.norm_first else x)  # (B, T, C)
+        x = x + self.branch2(edited(edit, "feed-forward", update))
+        return x if self.norm_first else self.norm2(x)
 
 
 def layer_norm(config: TransformerConfig) -> nn.Module:
@@ -343,9 +342,9 @@ class Transformer(nn.Module):
         cache: KeyValueCache | None = None,
         window: int | None = None,  # in place of the configuration's
         table: Tensor | None = None,  # (V, C) the word vectors, if they are at hand
-        return_attention: bool = False,
-    ) -> tuple[Tensor, list[Tensor]]:
-        """The vectors (B, T, C) after the last block and, if asked, each layer's attention weights (B, H, T, S)."""
+        edit: Edit | None = None,
+    ) -> Tensor:
+        """The vectors (B, T, C) after the last block; `edit` sees, and may change, what stands at places on the way."""
         n_tokens, start = ids.size(1), cache.length if cache else 0
         window = self.config.window if window is None else window
         places = torch.arange(start, start + n_tokens, device=ids.device)  # (T,)
@@ -353,18 +352,15 @@ class Transformer(nn.Module):
         vectors = self.positions.vectors(places)
         if vectors is not None:
             x = torch.add(vectors, x, alpha=self.positions.embedding_scale)
-        x = self.dropout(x)
+        x = edited(edit, "embedding", self.dropout(x))
         rotation = self.positions.rotation(places)
         bias = attention_bias(self.positions, start, n_tokens, self.causal, window, lengths, ids.device)
-        maps = []
         for layer, block in enumerate(self.blocks):
             extend = None if cache is None else cache.layer(layer)
-            x, weights = block(x, bias, rotation, extend, return_attention)
-            if weights is not None:
-                maps.append(weights)
+            x = block(x, bias, rotation, extend, None if edit is None else partial(edit, layer=layer))
         if cache is not None:
             cache.length += n_tokens
-        return self.final_norm(x), maps
+        return self.final_norm(x)
 
 
 # -------------------------------------------------------------------------------------------------------- the models
@@ -375,11 +371,9 @@ class Encoder(Transformer):
 
     causal = False
 
-    def forward(
-        self, ids: Tensor, lengths: Tensor | None = None, return_attention: bool = False
-    ) -> tuple[Tensor, list[Tensor]]:
-        """ids (B, T) -> vectors (B, T, C), and the attention maps if asked: a list over layers of (B, H, T, T)."""
-        return self.hidden(ids, lengths, return_attention=return_attention)
+    def forward(self, ids: Tensor, lengths: Tensor | None = None, edit: Edit | None = None) -> Tensor:
+        """ids (B, T) -> vectors (B, T, C)."""
+        return self.hidden(ids, lengths, edit=edit)
 
 
 class Decoder(Transformer):
@@ -400,13 +394,10 @@ class Decoder(Transformer):
         self.head = OutputLayer(vocabulary_size, config.n_embd, config.tied)
         initialise(self, seed)
 
-    def forward(
-        self, ids: Tensor, cache: KeyValueCache | None = None, return_attention: bool = False
-    ) -> tuple[Tensor, list[Tensor]]:
-        """ids (B, T) -> logits of the next token (B, T, V), and the attention maps if asked."""
+    def forward(self, ids: Tensor, cache: KeyValueCache | None = None, edit: Edit | None = None) -> Tensor:
+        """ids (B, T) -> logits of the next token (B, T, V)."""
         table = self.embedding.weight
-        hidden, maps = self.hidden(ids, cache=cache, table=table, return_attention=return_attention)
-        return F.linear(hidden, *self.head(table)), maps
+        return F.linear(self.hidden(ids, cache=cache, table=table, edit=edit), *self.head(table))
 
     def loss(self, ids: Tensor, targets: Tensor, prior: Tensor | None = None, share: Tensor | None = None) -> Tensor:
         """Mean cross entropy of the `targets` (B, T) that follow the tokens `ids` (B, T), in nats.
@@ -414,16 +405,16 @@ class Decoder(Transformer):
         Smoothed, if given: `share` (B, T) of each target's probability is spread over the vocabulary as `prior` (V,).
         """
         table = self.embedding.weight
-        vectors = self.hidden(ids, table=table)[0].flatten(0, 1).float()  # (B T, C)
+        vectors = self.hidden(ids, table=table).flatten(0, 1).float()  # (B T, C)
         share = None if share is None else share.reshape(-1, 1)  # (B T, 1)
         with torch.autocast(ids.device.type, enabled=False):
             return LinearCrossEntropy.apply(vectors, *self.head(table), targets.reshape(-1, 1), prior, share)
 
-    def nats(self, ids: Tensor, targets: Tensor, window: int | None = None) -> Tensor:
+    def nats(self, ids: Tensor, targets: Tensor, window: int | None = None, edit: Edit | None = None) -> Tensor:
         """-log p of each of the `targets` (B, S) that follow the last S of the tokens `ids` (B, T), S <= T: (B, S),
         without gradients. `window`: attend only to tokens at most so many places away."""
         table = self.embedding.weight
-        hidden = self.hidden(ids, window=window, table=table)[0][:, -targets.size(1) :]  # (B, S, C)
+        hidden = self.hidden(ids, window=window, table=table, edit=edit)[:, -targets.size(1) :]  # (B, S, C)
         weight, bias = self.head(table)
         return linear_nats(hidden.flatten(0, 1), weight, bias, targets.flatten()).view_as(targets)
 
@@ -481,16 +472,16 @@ class Classifier(nn.Module):
         """Whether padding changes nothing, so that a batch may be cut at its longest row."""
         return self.config.pooling != "mean"
 
-    def forward(self, ids: Tensor, lengths: Tensor, return_attention: bool = False) -> tuple[Tensor, list[Tensor]]:
-        """ids (B, T) padded with 0, lengths (B,) -> logits (B, K), and the attention maps if asked."""
+    def forward(self, ids: Tensor, lengths: Tensor, edit: Edit | None = None) -> Tensor:
+        """ids (B, T) padded with 0, lengths (B,) -> logits (B, K)."""
         if self.config.pooling == "cls":
             ids, lengths = F.pad(ids, (1, 0), value=self.cls), lengths + 1
-        hidden, maps = self.encoder(ids, lengths if self.masks_padding else None, return_attention)  # (B, T, C)
-        return self.head(self.pool(hidden, lengths)), maps
+        hidden = self.encoder(ids, lengths if self.masks_padding else None, edit)  # (B, T, C)
+        return self.head(self.pool(hidden, lengths))
 
     def loss(self, ids: Tensor, lengths: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
         """Mean cross entropy of the `labels` (B,), in nats; `smoothing` of each is spread over all classes."""
-        return F.cross_entropy(self(ids, lengths)[0].float(), labels, label_smoothing=smoothing)
+        return F.cross_entropy(self(ids, lengths).float(), labels, label_smoothing=smoothing)
 
     def pool(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         """Vectors (B, T, C) -> one vector a row (B, C), or (B, 2 C) for mean and maximum."""

@@ -285,19 +285,21 @@ def grid_figure(
     """Draw arrays (rows, columns), side by side and each with its title, colour and number in every cell, to a PNG.
 
     One use is attention statistics by layer and head: {"mean distance, tokens": (L, H), "entropy, nats": (L, H)}. What
-    is not a number stands as a dash on white.
+    is not a number stands as a dash on white. Where there are numbers below zero these are red and the others blue.
     """
     cell = 0.62 if max(len(format(float(v), number)) for grid in grids.values() for v in np.ravel(grid)) < 6 else 0.75
-    height, width = max(len(row_names) * cell, 1.2), max(len(column_names) * cell, 1.8)
+    row_height = cell if len(row_names) <= 12 else cell / 2
+    height, width = max(len(row_names) * row_height, 1.2), max(len(column_names) * cell, 1.8)
     names = max(len(str(name)) for name in (*row_names, *column_names)) * 0.075
     slanted = any(len(str(name)) > 7 for name in column_names)
     figure = _figure(len(grids) * width + names + 1.2, height + 1.3 + (names if slanted else 0.2), title)
     for axes, (name, values) in zip(figure.subplots(1, len(grids), squeeze=False)[0], grids.items(), strict=True):
         values = np.asarray(values, dtype=float)
-        low, high = min(float(np.nanmin(values)), 0.0), float(np.nanmax(values))
-        axes.imshow(values, cmap="Blues", vmin=low, vmax=high if high > low else low + 1, aspect="auto")
+        signed, largest = bool(np.nanmin(values) < 0), float(np.nanmax(np.abs(values))) or 1.0
+        colors, low = ("RdBu", -largest) if signed else ("Blues", 0.0)
+        axes.imshow(values, cmap=colors, vmin=low, vmax=largest, aspect="auto")
         for (row, column), value in np.ndenumerate(values):
-            color = "white" if value > low + 0.55 * (high - low) else INK
+            color = "white" if abs(value) > (0.6 if signed else 0.55) * largest else INK
             shown = "-" if np.isnan(value) else format(value, number)
             axes.text(column, row, shown, ha="center", va="center", fontsize=9, color=color)
         slant = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
@@ -429,10 +431,11 @@ def _color_bar(figure: Figure, picture: AxesImage, grid: np.ndarray, at: float, 
 
 
 def _save(figure: Figure, path: Path | str) -> None:
-    """Write the PNG whole or not at all; no software name or date in it, and no picture larger than a page can show.
+    """Write the PNG, or SVG, whole or not at all; no software name or date in it, and none larger than a page can show.
 
     No text in it is a formula: a dollar sign in a name is a dollar sign.
     """
+    from matplotlib import rc_context
     from matplotlib.text import Text
 
     for text in figure.findobj(Text):
@@ -440,7 +443,9 @@ def _save(figure: Figure, path: Path | str) -> None:
     inches = figure.get_size_inches()
     resolution = min(RESOLUTION, int(6000 / max(inches)))
     buffer = io.BytesIO()
-    with warnings.catch_warnings():
+    kind = Path(path).suffix[1:]
+    with warnings.catch_warnings(), rc_context({"svg.hashsalt": "the same names in the same picture"}):
         warnings.filterwarnings("ignore", message="Glyph")  # a script that the font lacks shows as boxes
-        figure.savefig(buffer, format="png", dpi=resolution, metadata={"Software": None})
+        nameless = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
+        figure.savefig(buffer, format=kind, dpi=resolution, metadata=nameless)
     write_bytes(path, buffer.getvalue())

@@ -65,6 +65,7 @@ AXES: dict[str, tuple[str, Sequence[int], Callable[[], dict[str, Callable[[int],
 
 def reading(n_tokens: int, maps: bool) -> Step:
     """A forward pass over 16 rows, with the attention maps or without."""
+    from modules.edit import Record
     from transformer import Encoder, TransformerConfig
 
     encoder = Encoder(TransformerConfig(block_size=n_tokens), torch.nn.Embedding(5755, 64)).eval()
@@ -72,7 +73,7 @@ def reading(n_tokens: int, maps: bool) -> Step:
 
     @torch.no_grad()
     def step() -> None:
-        encoder(ids, return_attention=maps)
+        encoder(ids, edit=Record("weights") if maps else None)
 
     return step
 

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from dataset import Labelled
+from modules.edit import Edit
 from modules.vote import Vote
 from transformer import Classifier
 
@@ -14,14 +15,16 @@ PLATEAU_MARGIN = 5.0  # points
 
 
 @torch.inference_mode()
-def class_probabilities(model: Classifier | Vote, data: Labelled, batch_size: int = 64) -> Tensor:
+def class_probabilities(
+    model: Classifier | Vote, data: Labelled, batch_size: int = 64, edit: Edit | None = None
+) -> Tensor:
     """The probabilities (N, K) that the model, in eval mode, gives to each row of `data`."""
     training, device = model.training, next(model.parameters()).device
     model.eval()
     rows = []
     for items in torch.arange(len(data.labels)).split(batch_size):
         ids, lengths, _ = data.batch(items, cut=model.masks_padding)
-        rows.append(model(ids.to(device), lengths.to(device))[0].float().softmax(dim=-1).cpu())
+        rows.append(model(ids.to(device), lengths.to(device), edit).float().softmax(dim=-1).cpu())
     model.train(training)
     return torch.cat(rows)
 

@@ -1,9 +1,24 @@
-"""Where attention goes, in numbers; and a check that maps are maps."""
+"""Where attention goes: maps, a check that they are maps, and what they say in numbers."""
 
 import torch
+from torch import Tensor
+
+from modules.edit import Record
+from modules.vote import Vote
+from transformer import Classifier, Decoder
 
 
-# --- attention: check and statistics ----------------------------------------------------------------------------------
+@torch.no_grad()
+def attention_maps(model: Classifier | Vote | Decoder, ids: Tensor, lengths: Tensor) -> Tensor:
+    """The attention weights (L, B, H, T, T) as the model reads `ids` (B, T); of a vote, those of the first."""
+    record = Record("weights")
+    if isinstance(model, Decoder):
+        model.hidden(ids, edit=record)
+    else:
+        model(ids, lengths, edit=record)
+    return torch.stack(record.layers)
+
+
 def check_attention(weights: torch.Tensor, tolerance: float = 1e-4) -> None:
     """Raise ValueError where a row of attention weights (..., T, T) is no probability distribution.
 

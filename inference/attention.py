@@ -1,53 +1,83 @@
 """Where a trained model looks in one sentence."""
 
+import io
+from collections.abc import Sequence
 from pathlib import Path
 
-import torch
+import numpy as np
 from torch import Tensor
 
 import utilities
+from common.files import UserError, write_bytes
 from evaluation import attention
 from inference.sentence import read_sentence
 from training.weights import TrainedModel
 from transformer import Decoder
 
 
-@torch.no_grad()
 def attention_maps(trained: TrainedModel, text: str) -> tuple[Tensor, list[str]]:
     """The attention weights (L, H, T, S) on one sentence, and its T tokens: the rows of padding are left out.
 
     S is T, but an encoder that does not mask padding attends to it: then S is the block, so that rows sum to 1.
     """
     sentence = read_sentence(trained, text)
+    maps = attention.attention_maps(trained.model, sentence.ids, sentence.lengths)[:, 0]  # (L, H, S, S)
     words = sentence.tokens
-    if not isinstance(trained.model, Decoder):
-        _, maps = trained.model(sentence.ids, sentence.lengths, return_attention=True)
-    else:
-        _, maps = trained.model(sentence.ids, return_attention=True)
-    stacked = torch.cat(maps)  # (L, H, S, S)
     if not isinstance(trained.model, Decoder) and trained.model.config.pooling == "cls":
         words = ["<cls>", *words]
-    return stacked[:, :, : len(words)], words
+    return maps[:, :, : len(words)], words
+
+
+def chosen_layers(given: Sequence[str] | None, n_layer: int) -> list[int]:
+    """Layers counted from 0, of the numbers from 1 that somebody gives, or "all"; by default the first and the last."""
+    if given is None:
+        return sorted({0, n_layer - 1})
+    if list(given) == ["all"]:
+        return list(range(n_layer))
+    for one in given:
+        if not (one.isascii() and one.isdigit() and 1 <= int(one[:9]) <= n_layer):
+            raise UserError(f"--layers takes numbers from 1 to {n_layer}, or all, not {one[:40]!r}")
+    return sorted({int(one) - 1 for one in given})
 
 
 def draw_attention(
-    figures: Path, trained: TrainedModel, sentence: str, first_figure: int | None = None, label: str = ""
+    figures: Path,
+    trained: TrainedModel,
+    sentence: str,
+    first_figure: int | None = None,
+    label: str = "",
+    layers: Sequence[int] | None = None,
+    suffixes: Sequence[str] = (".png",),
 ) -> list[Path]:
-    """Check and draw the attention of the first and the last layer, if any, on `sentence`; returns the files.
+    """Check and draw the attention of some `layers`, counted from 0, on `sentence`; returns the files.
 
-    In the titles stand the `label` of the model, if it has one, and what it did not read or does not know.
+    Without `layers`, the first and the last, if any. Each picture is drawn once for each of the `suffixes`. In the
+    titles stand the `label` of the model, if it has one, and what it did not read or does not know.
     """
     if trained.model.config.n_layer == 0:
         return []
     maps, words = attention_maps(trained, sentence)
     attention.check_attention(maps)
-    note = read_sentence(trained, sentence).note.partition(":")[0]  # the unknown words are on the axes
+    read = read_sentence(trained, sentence)
+    notes = [read.note.partition(":")[0]]  # the unknown words are on the axes
+    if read.not_read:
+        notes.append(f"past the block: {' '.join(read.not_read[:10])}{' ...' * (len(read.not_read) > 10)}")
     kind = "decoder" if isinstance(trained.model, Decoder) else "encoder"
     paths = []
-    for number, layer in enumerate(sorted({0, len(maps) - 1})):
+    for number, layer in enumerate(chosen_layers(None, len(maps)) if layers is None else layers):
         prefix = f"figure{first_figure + number}_" if first_figure else ""
         title = f"Figure {first_figure + number}: " if first_figure else ""
-        paths.append(figures / f"{prefix}{kind}_attention_layer{layer + 1}.png")
-        title += "\n".join(filter(None, [f"attention of the {kind}, layer {layer + 1}", label, note]))
-        utilities.attention_figure(paths[-1], maps, words, title, layers=[layer], causal=kind == "decoder")
+        title += "\n".join(filter(None, [f"attention of the {kind}, layer {layer + 1}", label, *notes]))
+        for suffix in suffixes:
+            paths.append(figures / f"{prefix}{kind}_attention_layer{layer + 1}{suffix}")
+            utilities.attention_figure(paths[-1], maps, words, title, layers=[layer], causal=kind == "decoder")
     return paths
+
+
+def write_maps(path: Path, trained: TrainedModel, text: str) -> None:
+    """The attention weights (layer, head, word that looks, place looked at) of one sentence as numbers (NumPy's npz),
+    with the words that were read and those past the block; places after the last word are padding."""
+    maps, words = attention_maps(trained, text)
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, weights=maps.numpy(), words=words, not_read=read_sentence(trained, text).not_read)
+    write_bytes(path, buffer.getvalue())

@@ -47,10 +47,10 @@ def generate(trained: TrainedModel, prompt: str, sampling: Sampling) -> list[int
     for _ in range(sampling.n_tokens):
         context = ids if limit is None else ids[-limit:]
         if sampling.use_cache and len(context) == len(ids):
-            logits = model(torch.tensor([ids[n_read:]]), cache)[0][0, -1]
+            logits = model(torch.tensor([ids[n_read:]]), cache)[0, -1]
             n_read = len(ids)
         else:
-            logits = model(torch.tensor([context]))[0][0, -1]
+            logits = model(torch.tensor([context]))[0, -1]
         ids.append(draw(logits, sampling, random))
     return ids[1:]
 

@@ -19,6 +19,7 @@ class Sentence:
     ids: Tensor  # (1, T); for a classifier that does not mask padding T is the block, as in training
     lengths: Tensor  # (1,) how many of them are tokens of the text
     tokens: list[str]  # these, as they were written; what the vocabulary lacks is marked: "gizmo?"
+    not_read: list[str]  # those past the block
     note: str  # what was not read, and how much of it was unknown; nothing where all was read and known
 
 
@@ -31,8 +32,10 @@ def read_sentence(trained: TrainedModel, text: str) -> Sentence:
     ids = all_ids[: config.block_size]
     is_alone = isinstance(trained.model, Decoder) or trained.model.masks_padding
     padded = ids if is_alone else ids + [PAD] * (config.block_size - len(ids))
-    tokens = tokenizer.tokens(ids, tokenizer.unknown(text))
-    return Sentence(torch.tensor([padded]), torch.tensor([len(ids)]), tokens, note_of(len(all_ids), ids, tokens))
+    every = tokenizer.tokens(all_ids, tokenizer.unknown(text))
+    tokens, not_read = every[: len(ids)], every[len(ids) :]
+    note = note_of(len(all_ids), ids, tokens)
+    return Sentence(torch.tensor([padded]), torch.tensor([len(ids)]), tokens, not_read, note)
 
 
 def note_of(n_tokens: int, ids: Sequence[int], tokens: Sequence[str], most: int = 5) -> str:

@@ -1,15 +1,18 @@
 """Classifiers that vote."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from modules.edit import Edit
+
 
 class Vote(nn.Module):
     """Classifiers that start from different weights, learn each on its own, and vote: their probabilities are averaged
-    (Hansen and Salamon 1990). The attention maps are those of the first."""
+    (Hansen and Salamon 1990)."""
 
     def __init__(self, members: Sequence[nn.Module]) -> None:
         super().__init__()
@@ -21,10 +24,11 @@ class Vote(nn.Module):
         """Whether padding changes nothing, so that a batch may be cut at its longest row."""
         return bool(self.members[0].masks_padding)
 
-    def forward(self, ids: Tensor, lengths: Tensor, return_attention: bool = False) -> tuple[Tensor, list[Tensor]]:
-        """ids (B, T) padded with 0, lengths (B,) -> logits (B, K), and the attention maps if asked."""
-        logits, maps = zip(*(member(ids, lengths, return_attention) for member in self.members))
-        return torch.stack(logits).float().softmax(dim=-1).mean(dim=0).log(), maps[0]
+    def forward(self, ids: Tensor, lengths: Tensor, edit: Edit | None = None) -> Tensor:
+        """ids (B, T) padded with 0, lengths (B,) -> logits (B, K)."""
+        edits = (None if edit is None else partial(edit, member=number) for number in range(len(self.members)))
+        logits = [member(ids, lengths, own) for member, own in zip(self.members, edits)]
+        return torch.stack(logits).float().softmax(dim=-1).mean(dim=0).log()
 
     def loss(self, ids: Tensor, lengths: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
         """The mean of the members' losses."""

@@ -66,14 +66,15 @@ def batches(
     if not isinstance(model, Decoder):
         for items in torch.arange(len(data.test.labels)).split(batch_size):
             ids, lengths, _ = data.test.batch(items, cut=model.masks_padding)
-            maps = torch.stack(model(ids, lengths, return_attention=True)[1])
+            maps = attention.attention_maps(model, ids, lengths)
             yield maps, lengths + maps.shape[-1] - ids.shape[1]  # one more where <cls> was put in front
         return
     for stream in data.test_streams.values():
         width = min(model.config.block_size, len(stream.ids))
         windows = stream.ids[: len(stream.ids) // width * width].view(-1, width)
         for ids in windows.split(batch_size):
-            yield torch.stack(model.hidden(ids, return_attention=True)[1]), torch.full((len(ids),), width)
+            lengths = torch.full((len(ids),), width)
+            yield attention.attention_maps(model, ids, lengths), lengths
 
 
 def attention_means(seeds: Sequence[AttentionStatistics]) -> AttentionStatistics:

@@ -18,6 +18,7 @@ from common.files import UserError
 from common.randomness import derived_seed, generator
 from modules.cross_entropy import ROWS, LinearCrossEntropy
 from modules.dropout import Dropout, drop
+from modules.edit import Record
 from modules.key_value_cache import KeyValueCache
 from modules.normalization import BatchNorm
 from modules.residual import Branch
@@ -59,7 +60,7 @@ TINY = EitherConfig(n_embd=16, n_head=2, n_layer=2, block_size=8, ff_dim=24, hea
 WORDS = ["<pad>", "<unk>", "Of", "The", "hope", "of", "the", *(f"word{i}" for i in range(7, 23))]
 CPU = torch.device("cpu")
 every_position_method = pytest.mark.parametrize("positions", POSITIONS)
-both_paths = pytest.mark.parametrize("return_attention", [False, True], ids=["kernel", "explicit"])
+both_paths = pytest.mark.parametrize("is_explicit", [False, True], ids=["kernel", "explicit"])
 both_directions = pytest.mark.parametrize("causal", [False, True], ids=["encoder", "decoder"])
 
 
@@ -348,15 +349,15 @@ def test_a_model_is_the_slow_one_on_both_paths_forward_and_backward(kind: str, s
             expected = slow.classify(ids.tolist(), lengths.tolist(), training)
         towards = random(*expected.shape, seed=7)
         expected_gradients = torch.autograd.grad((expected * towards).sum(), model.parameters())
-        for return_attention in (False, True):
-            logits, maps = model(*inputs, return_attention=return_attention)
+        record = Record("weights")
+        for edit in (None, record):
+            logits = model(*inputs, edit=edit)
             torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
             found = torch.autograd.grad((logits * towards).sum(), model.parameters())
             largest = max(gradient.abs().max().item() for gradient in expected_gradients)
             torch.testing.assert_close(found, expected_gradients, rtol=1e-3, atol=1e-4 * largest)
-            assert len(maps) == (config.n_layer if return_attention else 0)
-        for layer, heads in enumerate(slow.maps):  # of the last row
-            torch.testing.assert_close(maps[layer][-1], torch.stack([torch.stack(head) for head in heads]))
+        for weights, heads in zip(record.layers, slow.maps, strict=True):  # of the last row
+            torch.testing.assert_close(weights[-1], torch.stack([torch.stack(head) for head in heads]))
 
 
 # ---------------------------------------------------------------------------------------------------------- attention
@@ -364,19 +365,20 @@ def test_a_model_is_the_slow_one_on_both_paths_forward_and_backward(kind: str, s
 
 @both_directions
 @both_paths
-def test_attention_is_that_of_pytorch(causal: bool, return_attention: bool) -> None:
+def test_attention_is_that_of_pytorch(causal: bool, is_explicit: bool) -> None:
     own, x = shaken(SelfAttention(replace(TINY, n_head=4))), random(3, 8, 16).requires_grad_()
     reference = nn.MultiheadAttention(16, 4, batch_first=True)
     with torch.no_grad():
         reference.in_proj_weight.copy_(own.qkv.weight)
         reference.out_proj.load_state_dict(own.projection.state_dict())
     bias = attention_bias(NoPositions(TINY, causal), 0, 8, causal, None, None, CPU)
-    output, weights = own(x, bias, None, None, return_attention)
+    record = Record("weights")
+    output = own(x, bias, edit=record if is_explicit else None)
     mask = torch.ones(8, 8).triu(1).bool() if causal else None
     expected, expected_weights = reference(x, x, x, attn_mask=mask, average_attn_weights=False)
     torch.testing.assert_close(output, expected)
-    if return_attention:
-        torch.testing.assert_close(weights, expected_weights)
+    if is_explicit:
+        torch.testing.assert_close(record.layers, [expected_weights])
     ours = torch.autograd.grad(output.square().sum(), [x, own.qkv.weight, own.projection.weight])
     theirs = [x, reference.in_proj_weight, reference.out_proj.weight]
     torch.testing.assert_close(ours, torch.autograd.grad(expected.square().sum(), theirs), rtol=1e-4, atol=1e-4)
@@ -400,23 +402,20 @@ def test_a_block_is_that_of_pytorch(norm: Any, activation: Any) -> None:
         (own.norm2, reference.norm2),
     ]:
         theirs.load_state_dict(ours.state_dict())
-    torch.testing.assert_close(own(x, None)[0], reference(x))
+    torch.testing.assert_close(own(x, None), reference(x))
 
 
 def test_the_softmax_of_two_scores_by_hand() -> None:
     q, k = torch.tensor([[[[2.0, 0.0, 0.0, 0.0]]]]), torch.tensor([[[[math.log(3), 5.0, 5.0, 5.0], [0.0] * 4]]])
     v, bias = torch.tensor([[[[8.0], [4.0]]]]), torch.tensor([0.0, math.log(2)])
-    for return_weights in (False, True):  # scores log(3) and 0: shares 3/4 and 1/4; with the bias, 3/5 and 2/5
-        output, weights = attention(q, k, v, return_weights=return_weights)
-        assert output.item() == pytest.approx(7)
-        assert (weights is None) == (not return_weights)
-        output, weights = attention(q, k, v, bias[None, None, None], return_weights=return_weights)
-        assert output.item() == pytest.approx(0.6 * 8 + 0.4 * 4)
-    assert weights is not None
-    assert weights.flatten().tolist() == pytest.approx([0.6, 0.4])
+    record = Record("weights")
+    for edit in (None, record):  # scores log(3) and 0: shares 3/4 and 1/4; with the bias, 3/5 and 2/5
+        assert attention(q, k, v, edit=edit).item() == pytest.approx(7)
+        assert attention(q, k, v, bias[None, None, None], edit=edit).item() == pytest.approx(0.6 * 8 + 0.4 * 4)
+    assert torch.stack(record.layers).flatten().tolist() == pytest.approx([0.75, 0.25, 0.6, 0.4])
 
 
-def test_weights_are_given_only_when_they_are_asked_for_and_else_the_kernel_of_pytorch_computes(
+def test_where_nobody_edits_the_kernel_of_pytorch_computes(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls, kernel = [], F.scaled_dot_product_attention
@@ -427,38 +426,97 @@ def test_weights_are_given_only_when_they_are_asked_for_and_else_the_kernel_of_p
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", counted)
     q, k, v = random(3, 1, 2, 5, 4)
-    assert attention(q, k, v)[1] is None
-    assert attention(q, k, v, dropout=0.5)[1] is None
+    attention(q, k, v)
     assert len(calls) == 1
-    assert attention(q, k, v, return_weights=True)[1] is not None
+    attention(q, k, v, dropout=0.5)
+    attention(q, k, v, edit=Record("heads"))
     (ids, lengths), config = batch(), replace(TINY, n_layer=1)
     assert len(calls) == 1
-    assert Block(TINY)(random(3, 6, 16), None)[1] is None
+    Block(TINY)(random(3, 6, 16), None)
     encoder = Encoder(config, nn.Embedding(23, 16))
-    assert encoder(ids)[1] == encoder.hidden(ids)[1] == decoder(config)(ids)[1] == []
-    assert classifier(config)(ids, lengths)[1] == classifier(replace(config, n_members=2))(ids, lengths)[1] == []
+    for reads in (encoder, encoder.hidden, decoder(config)):
+        reads(ids)
+    for model in (classifier(config), classifier(replace(config, n_members=2))):
+        model(ids, lengths)
     assert len(calls) == 8
 
 
-@pytest.mark.parametrize("return_weights", [False, True])
-def test_dropout_is_of_the_attention_weights_and_the_maps_show_them_before_it(return_weights: bool) -> None:
+def test_dropout_is_of_the_attention_weights_and_the_maps_show_them_before_it() -> None:
     q, k, v = random(3, 2, 2, 5, 4)
-    _, before = attention(q, k, v, return_weights=True)
-    assert before is not None
-    torch.manual_seed(3)
-    output, weights = attention(q, k, v, dropout=0.4, return_weights=return_weights)
-    torch.manual_seed(3)
-    torch.testing.assert_close(output, drop(before, 0.4) @ v)
-    assert weights is None or torch.equal(weights, before)
-    assert (weights is not None) == return_weights
+    record = Record("weights")
+    attention(q, k, v, edit=record)
+    for edit in (None, record):
+        torch.manual_seed(3)
+        output = attention(q, k, v, dropout=0.4, edit=edit)
+        torch.manual_seed(3)
+        torch.testing.assert_close(output, drop(record.layers[0], 0.4) @ v)
+    assert torch.equal(*record.layers)
 
 
 def test_what_is_masked_has_no_weight_however_high_its_score_and_a_row_of_nothing_is_uniform() -> None:
     q, k, v = torch.full((1, 1, 1, 4), 1e4), random(1, 1, 3, 4).abs(), torch.tensor([[[[1.0], [2.0], [6.0]]]])
     bias = torch.tensor([[[[MASKED, 0.0, MASKED]]]])
-    for return_weights in (False, True):
-        assert attention(q, k, v, bias, return_weights=return_weights)[0].item() == 2
-        assert attention(q, k, v, torch.full((1, 1, 1, 3), MASKED), return_weights=return_weights)[0].item() == 3
+    for edit in (None, Record("weights")):
+        assert attention(q, k, v, bias, edit=edit).item() == 2
+        assert attention(q, k, v, torch.full((1, 1, 1, 3), MASKED), edit=edit).item() == 3
+
+
+# -------------------------------------------------------------------------------------------------------------- edits
+
+
+def test_an_edit_is_given_every_place_in_order() -> None:
+    found: list[tuple[Any, ...]] = []
+
+    def edit(place: Any, x: Tensor, /, layer: int | None = None, member: int = 0) -> Tensor:
+        found.append((member, layer, place, tuple(x.shape)))
+        return x
+
+    ids, lengths = batch()
+    layers = [
+        (0, layer, *one)
+        for layer in range(2)
+        for one in (("weights", (3, 2, 6, 6)), ("heads", (3, 2, 6, 8)), ("feed-forward", (3, 6, 16)))
+    ]
+    every = [(0, None, "embedding", (3, 6, 16)), *layers]
+    for reads in (decoder(TINY), decoder(TINY).hidden, Encoder(TINY, nn.Embedding(23, 16))):
+        found.clear()
+        reads(ids, edit=edit)
+        assert found == every
+    found.clear()
+    classifier(TINY)(ids, lengths, edit)
+    assert found == every
+    found.clear()
+    classifier(replace(TINY, n_members=3))(ids, lengths, edit)
+    assert found == [(member, *one[1:]) for member in range(3) for one in every]
+    found.clear()
+    decoder(TINY).nats(ids, ids, edit=edit)
+    assert found == every
+    found.clear()
+    decoder(replace(TINY, ff_dim=0, n_layer=1))(ids, edit=edit)
+    assert [place for _, _, place, _ in found] == ["embedding", "weights", "heads"]
+
+
+@pytest.mark.parametrize("place", ["embedding", "weights", "heads", "feed-forward"])
+def test_the_forward_pass_goes_on_with_what_an_edit_says(place: Any) -> None:
+    """Zeros in the second layer: as if what made them had no weights."""
+    model, (ids, lengths) = shaken(classifier(replace(TINY, pooling="masked-mean"))), batch()
+
+    def edit(here: Any, x: Tensor, /, layer: int | None = None, member: int = 0) -> Tensor:
+        return torch.zeros_like(x) if here == place and layer in (1, None) else x
+
+    edited, plain = model(ids, lengths, edit), model(ids, lengths)
+    assert not torch.allclose(edited, plain, atol=1e-3)
+    block: Any = model.encoder.blocks[1]
+    with torch.no_grad():
+        if place == "embedding":
+            model.encoder.embedding.weight.zero_()
+            model.encoder.positions.table.weight.zero_()
+        elif place == "feed-forward":
+            block.feed_forward[3].weight.zero_()
+            block.feed_forward[3].bias.zero_()
+        else:
+            block.attention.qkv.weight[32:].zero_()  # values
+    torch.testing.assert_close(model(ids, lengths), edited)
 
 
 # --------------------------------------------------------------------------------------------------- dropout, branches
@@ -551,7 +609,7 @@ def test_dropout_reaches_each_of_its_places_with_masks_that_differ(
     for number, (mask, _) in enumerate(calls):
         assert not any(torch.equal(mask, other) for other, _ in calls[:number])
     calls.clear()
-    model.eval()(*inputs, return_attention=True)
+    model.eval()(*inputs, edit=Record("weights"))
     assert {rate for _, rate in calls} == {0.0}  # the explicit path, without dropout
 
 
@@ -562,21 +620,21 @@ def test_where_all_is_dropped_the_residual_stream_goes_through(monkeypatch: pyte
     for norm in ("none", "pre", "post"):
         block = shaken(Block(replace(TINY, dropout=0.1, norm=norm))).train()
         expected = block.norm2(block.norm1(x)) if norm == "post" else x
-        assert torch.equal(block(x, None)[0], expected)
+        assert torch.equal(block(x, None), expected)
     for head_dim in (0, 12):
         model: Any = shaken(classifier(replace(TINY, dropout=0.1, head_dim=head_dim))).train()
-        assert torch.equal(model(*batch())[0], model.head[-1].bias.expand(3, 3))
+        assert torch.equal(model(*batch()), model.head[-1].bias.expand(3, 3))
 
 
 def test_only_the_dropped_part_of_the_feed_forward_network_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     block, x = shaken(Block(replace(TINY, norm="none"))), random(3, 5, 16)
-    attended = x + block.attention(x, None, None, None, False)[0]
+    attended = x + block.attention(x, None)
     hidden = block.feed_forward[0](attended).relu()
     monkeypatch.setattr(
         modules.dropout, "drop", lambda x, rate: x * (torch.arange(x.size(-1)) % 2) if x.size(-1) == 24 else x
     )
     hidden[..., ::2] = 0.0
-    torch.testing.assert_close(block.train()(x, None)[0], attended + block.feed_forward[3](hidden))
+    torch.testing.assert_close(block.train()(x, None), attended + block.feed_forward[3](hidden))
 
 
 def test_a_branch_scales_each_channel_from_where_the_configuration_starts_it() -> None:
@@ -623,9 +681,9 @@ def test_each_branch_of_each_block_skips_rows_of_its_own() -> None:
 def test_without_dropout_training_draws_no_random_number() -> None:
     for model, inputs in ((decoder(TINY), batch()[:1]), (classifier(TINY), batch())):
         state = torch.get_rng_state()
-        trained = model.train()(*inputs)[0]
+        trained = model.train()(*inputs)
         assert torch.equal(torch.get_rng_state(), state)
-        assert torch.equal(model.eval()(*inputs)[0], trained)
+        assert torch.equal(model.eval()(*inputs), trained)
 
 
 # -------------------------------------------------------------------------------------------------- who sees whom
@@ -663,7 +721,7 @@ def test_the_bias_of_tokens_that_follow_a_cache_and_of_padding_by_hand() -> None
 @pytest.mark.parametrize("window", [None, 2])
 @every_position_method
 def test_the_decoder_is_causal_by_gradient_and_the_encoder_sees_both_sides(
-    positions: Any, window: int | None, return_attention: bool
+    positions: Any, window: int | None, is_explicit: bool
 ) -> None:
     ids = torch.randint(2, 23, (2, 8), generator=torch.Generator().manual_seed(1))
     for kind in (Decoder, Encoder):
@@ -671,7 +729,7 @@ def test_the_decoder_is_causal_by_gradient_and_the_encoder_sees_both_sides(
         model = shaken(decoder(config) if kind is Decoder else Encoder(config, nn.Embedding(23, 16)))
         embedded: list[Tensor] = []
         model.blocks[0].register_forward_pre_hook(lambda _block, inputs, kept=embedded: kept.append(inputs[0]))
-        output = model(ids, return_attention=return_attention)[0]
+        output = model(ids, edit=Record("weights") if is_explicit else None)
         reach = 8 if window is None else 2 * 2  # a window of 2 in each of 2 layers
         for place in range(8):
             (gradient,) = torch.autograd.grad(output[:, place].square().sum(), embedded[0], retain_graph=True)
@@ -686,23 +744,23 @@ def test_the_decoder_is_causal_by_gradient_and_the_encoder_sees_both_sides(
 def test_padding_and_the_rest_of_the_batch_change_nothing(pooling: Any, settings: dict[str, Any]) -> None:
     model, (ids, lengths) = shaken(classifier(replace(TINY, pooling=pooling, **settings), WORDS)), batch()
     assert model.masks_padding
-    together = model(ids, lengths)[0]
+    together = model(ids, lengths)
     for row, length in enumerate(lengths.tolist()):
-        alone = model(ids[row : row + 1, :length], torch.tensor([length]))[0]
+        alone = model(ids[row : row + 1, :length], torch.tensor([length]))
         torch.testing.assert_close(alone[0], together[row], rtol=1e-4, atol=1e-5)
 
 
 def test_a_row_as_long_as_the_block_has_room_for_cls() -> None:
     model = classifier(replace(TINY, pooling="cls"))
-    assert model(torch.full((1, 8), 5), torch.tensor([8]))[0].isfinite().all()
+    assert model(torch.full((1, 8), 5), torch.tensor([8])).isfinite().all()
     assert model.encoder.positions.table.num_embeddings == 9
 
 
 def test_padding_counts_in_the_report_classifier() -> None:
     model, (ids, lengths) = shaken(classifier(TINY)), batch()
     assert not model.masks_padding
-    assert torch.equal(model(ids, lengths)[0], model(ids, torch.tensor([6, 6, 6]))[0])
-    assert not torch.allclose(model(ids[2:, :1], lengths[2:])[0], model(ids[2:], lengths[2:])[0], atol=1e-3)
+    assert torch.equal(model(ids, lengths), model(ids, torch.tensor([6, 6, 6])))
+    assert not torch.allclose(model(ids[2:, :1], lengths[2:]), model(ids[2:], lengths[2:]), atol=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -717,11 +775,11 @@ def test_padding_counts_in_the_report_classifier() -> None:
 def test_all_that_a_model_computes_is_on_the_device_of_its_input(settings: dict[str, Any]) -> None:
     ids, lengths = (tensor.to("meta") for tensor in batch())  # a device that refuses to meet another
     reads = decoder(replace(TINY, **settings), WORDS).to("meta")
-    for output in (reads(ids)[0], reads(ids, return_attention=True)[0]):
+    for output in (reads(ids), reads(ids, edit=Record("weights"))):
         assert (output.shape, output.device.type) == ((3, 6, 23), "meta")
     for pooling in ("mean", "masked-mean", "cls", "mean-max"):
         model = classifier(replace(TINY, pooling=pooling, **settings), WORDS).to("meta")
-        for output in (model(ids, lengths)[0], model(ids, lengths, return_attention=True)[0]):
+        for output in (model(ids, lengths), model(ids, lengths, edit=Record("weights"))):
             assert (output.shape, output.device.type) == ((3, 3), "meta")
 
 
@@ -732,8 +790,8 @@ def test_a_key_value_cache_changes_nothing(positions: Any, window: int | None, r
     n_tokens = 8 if positions == "learned" else 20  # past the block, where the table of learned positions ends
     model = shaken(decoder(replace(TINY, positions=positions, window=window)))
     ids, cache = torch.randint(2, 23, (2, n_tokens), generator=torch.Generator().manual_seed(1)), KeyValueCache()
-    pieces = [model(piece, cache)[0] for piece in ids.split(read, dim=1)]
-    torch.testing.assert_close(torch.cat(pieces, dim=1), model(ids)[0], rtol=1e-4, atol=1e-5)
+    pieces = [model(piece, cache) for piece in ids.split(read, dim=1)]
+    torch.testing.assert_close(torch.cat(pieces, dim=1), model(ids), rtol=1e-4, atol=1e-5)
     assert cache.length == n_tokens
     assert [(k.shape, v.shape) for k, v in cache.layers] == [((2, 2, n_tokens, 8),) * 2] * 2
 
@@ -854,7 +912,7 @@ def test_only_an_encoder_without_positions_is_permutation_equivariant(positions:
         batch()[0],
         torch.tensor([3, 1, 0, 2, 5, 4]),
     )
-    equivariant = torch.allclose(encoder(ids[:, order])[0], encoder(ids)[0][:, order], atol=1e-5)
+    equivariant = torch.allclose(encoder(ids[:, order]), encoder(ids)[:, order], atol=1e-5)
     assert equivariant == (positions == "none")
 
 
@@ -866,7 +924,7 @@ def test_learned_positions_past_their_table_are_refused() -> None:
     model, cache = decoder(TINY), KeyValueCache()
     with pytest.raises(ValueError, match=f"^{complaint}$"):
         model(torch.ones(1, 9, dtype=torch.long))
-    assert model(torch.ones(1, 8, dtype=torch.long), cache)[0].isfinite().all()
+    assert model(torch.ones(1, 8, dtype=torch.long), cache).isfinite().all()
     with pytest.raises(ValueError, match=f"^{complaint}$"):
         model(torch.ones(1, 1, dtype=torch.long), cache)
 
@@ -979,7 +1037,7 @@ def test_pooling_by_hand() -> None:
 def test_the_loss_of_a_classifier_spreads_a_share_of_each_label_over_all_classes(smoothing: float) -> None:
     (ids, lengths), labels = batch(), torch.tensor([2, 0, 1])
     model = shaken(classifier(replace(TINY, pooling="mean-max")))
-    log_p = model(ids, lengths)[0].log_softmax(dim=-1)
+    log_p = model(ids, lengths).log_softmax(dim=-1)
     shares = torch.full((3, 3), smoothing / 3)
     shares[[0, 1, 2], labels] += 1 - smoothing
     torch.testing.assert_close(model.loss(ids, lengths, labels, smoothing), -(shares * log_p).sum(dim=-1).mean())
@@ -1005,7 +1063,7 @@ def test_the_loss_of_a_decoder_is_cross_entropy_forward_and_backward(
         if fused:
             loss = model.loss(ids, targets, prior, share) if smoothed else model.loss(ids, targets)
         else:
-            loss = -(target * model(ids)[0].log_softmax(dim=-1)).sum() / targets.numel()
+            loss = -(target * model(ids).log_softmax(dim=-1)).sum() / targets.numel()
         (3 * loss).backward()
         found.append((loss, gradients(model)))
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-5)
@@ -1015,7 +1073,7 @@ def test_the_loss_of_a_decoder_is_of_full_precision_under_autocast() -> None:
     ids, targets = torch.randint(2, 23, (2, 3, 8), generator=torch.Generator().manual_seed(3))
     prior, share, model = random(23).softmax(dim=0), random(3, 8).sigmoid(), shaken(decoder(TINY))
     with torch.autocast("cpu", torch.bfloat16):
-        hidden = model.hidden(ids)[0].float()
+        hidden = model.hidden(ids).float()
         loss = model.loss(ids, targets, prior, share)
     assert loss.dtype == torch.float32
     log_p = F.linear(hidden, *model.head(model.embedding.weight)).log_softmax(dim=-1)
@@ -1040,7 +1098,7 @@ def test_nats_are_of_the_last_tokens_of_each_row(n_scored: int, tied: bool) -> N
     ids, targets = torch.randint(2, 23, (2, 2 * ROWS // n_scored + 3, 8), generator=torch.Generator().manual_seed(3))
     targets = targets[:, :n_scored]
     model = shaken(decoder(replace(TINY, tied=tied)))
-    expected = -model(ids)[0].log_softmax(dim=-1)[:, 8 - n_scored :].gather(-1, targets[..., None])[..., 0]
+    expected = -model(ids).log_softmax(dim=-1)[:, 8 - n_scored :].gather(-1, targets[..., None])[..., 0]
     torch.testing.assert_close(model.nats(ids, targets), expected)
 
 
@@ -1065,12 +1123,9 @@ def test_an_ensemble_averages_the_probabilities_of_classifiers_that_learn_each_o
     config = replace(TINY, n_members=3, pooling="masked-mean")
     model: Any = shaken(classifier(config)).eval()
     (ids, lengths), labels = batch(), torch.tensor([0, 1, 2])
-    members = [member(ids, lengths)[0].softmax(dim=-1) for member in model.members]
+    members = [member(ids, lengths).softmax(dim=-1) for member in model.members]
     assert not torch.allclose(members[0], members[1], atol=0.01)
-    logits, maps = model(ids, lengths, return_attention=True)
-    torch.testing.assert_close(logits.exp(), sum(members) / 3)
-    torch.testing.assert_close(maps, model.members[0](ids, lengths, return_attention=True)[1])
-    assert model(ids, lengths)[1] == []
+    torch.testing.assert_close(model(ids, lengths).exp(), sum(members) / 3)
     assert model.masks_padding
     loss = model.loss(ids, lengths, labels, 0.1)
     loss.backward()

@@ -14,6 +14,7 @@ from common.files import UserError
 from dataset import Data, Labelled, Stream
 from evaluation import accuracy, perplexity
 from evaluation.perplexity import Protocol
+from modules.edit import Edit
 from tokenizer import UNK
 from transformer import Classifier, Decoder, DecoderConfig, LearnedPositions, TransformerConfig
 
@@ -42,7 +43,7 @@ def one_by_one(model: Decoder, ids: Tensor, protocol: Protocol) -> list[float]:
             start = max(0, math.ceil((place + 1 - length) / stride)) * stride
             start = max(0, min(start, len(ids) - length))
         context = torch.cat([torch.tensor([0]), ids])[start : place + 1]  # from the token before the window
-        nats.append(-model(context[None])[0][0, -1].log_softmax(dim=-1)[ids[place]].item())
+        nats.append(-model(context[None])[0, -1].log_softmax(dim=-1)[ids[place]].item())
     return nats
 
 
@@ -94,7 +95,7 @@ class Echo(Decoder):
         super().__init__(decoder_of(CONFIG), 11)
         self.shapes: list[tuple[int, int]] = []
 
-    def nats(self, ids: Tensor, targets: Tensor, window: int | None = None) -> Tensor:
+    def nats(self, ids: Tensor, targets: Tensor, window: int | None = None, edit: Edit | None = None) -> Tensor:
         assert not self.training
         assert torch.is_inference_mode_enabled()
         self.shapes.append((len(ids), ids.shape[1]))
@@ -151,7 +152,7 @@ class Elsewhere(Echo):
         super().__init__()
         self.to("meta")
 
-    def nats(self, ids: Tensor, targets: Tensor, window: int | None = None) -> Tensor:
+    def nats(self, ids: Tensor, targets: Tensor, window: int | None = None, edit: Edit | None = None) -> Tensor:
         assert ids.device.type == targets.device.type == "meta"
         self.shapes.append((len(ids), ids.shape[1]))
         return torch.zeros(targets.shape)
@@ -366,9 +367,9 @@ def test_a_class_without_rows_lowers_macro_f1_only_where_it_is_claimed() -> None
 
 
 class ElsewhereClassifier(Classifier):
-    def forward(self, ids: Tensor, lengths: Tensor, return_attention: bool = False) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, ids: Tensor, lengths: Tensor, edit: Edit | None = None) -> Tensor:
         assert ids.device.type == lengths.device.type == "meta"
-        return torch.zeros(len(ids), 3) + len(ids) * torch.tensor([0, 1, 2]), []
+        return torch.zeros(len(ids), 3) + len(ids) * torch.tensor([0, 1, 2])
 
 
 def test_rows_go_to_the_model_s_device_64_at_a_time() -> None:
@@ -388,11 +389,11 @@ class Table(Classifier):
         super().__init__(classifier_of(CONFIG, pooling=pooling), 11, 3)
         self.given: list[tuple[list, list]] = []
 
-    def forward(self, ids: Tensor, lengths: Tensor, return_attention: bool = False) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, ids: Tensor, lengths: Tensor, edit: Edit | None = None) -> Tensor:
         assert not self.training
         assert torch.is_inference_mode_enabled()
         self.given.append((ids.tolist(), lengths.tolist()))
-        return self.odds[ids[:, 0] - 2].log().bfloat16(), []  # as under autocast
+        return self.odds[ids[:, 0] - 2].log().bfloat16()  # as under autocast
 
 
 @pytest.mark.parametrize("training", [False, True])

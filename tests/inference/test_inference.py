@@ -15,6 +15,7 @@ from common.files import UserError, read_tensors, write_tensors
 from common.randomness import generator
 from inference import attention, classify, generate, sentence
 from inference.generate import Sampling
+from modules.edit import Edit, Record
 from modules.key_value_cache import KeyValueCache
 from tokenizer import SPECIAL, Tokenization, Tokenizer
 from training.models import build_classifier, build_decoder
@@ -209,9 +210,9 @@ class Stub(Classifier):
         super().__init__(classifier_of(CONFIG), len(TOKENIZER), 3)
         self.asked: list[Any] = []
 
-    def forward(self, ids: Tensor, lengths: Tensor, return_attention: bool = False) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, ids: Tensor, lengths: Tensor, edit: Edit | None = None) -> Tensor:
         self.asked += [ids.tolist(), lengths.tolist(), torch.is_grad_enabled()]
-        return torch.tensor([[0.0, math.log(2), math.log(5)]]), []
+        return torch.tensor([[0.0, math.log(2), math.log(5)]])
 
 
 def test_the_probabilities_of_a_sentence_by_hand() -> None:
@@ -252,14 +253,13 @@ def test_attention_maps_of_a_sentence(task: str, pooling: Any, shape: tuple[int,
     torch.testing.assert_close(maps.sum(dim=-1), torch.ones(shape[:-1]))
     assert not maps.requires_grad
     padded = torch.tensor([ids("we <unk> hope") + [0] * (shape[-1] - 3)])
+    record = Record("weights")
     if isinstance(trained.model, Classifier):
-        expected = trained.model(padded[:, :3] if shape[-1] < 6 else padded, torch.tensor([3]), return_attention=True)[
-            1
-        ]
+        trained.model(padded[:, :3] if shape[-1] < 6 else padded, torch.tensor([3]), edit=record)
     else:
-        expected = trained.model(padded, return_attention=True)[1]
-    for layer in range(2):
-        torch.testing.assert_close(maps[layer], expected[layer][0][:, : len(words)])
+        trained.model(padded, edit=record)
+    for own, expected in zip(maps, record.layers, strict=True):
+        torch.testing.assert_close(own, expected[0, :, : len(words)])
 
 
 # --------------------------------------------------------------------------------------------------------- generation
@@ -288,7 +288,7 @@ def test_the_likeliest_tokens_by_hand_and_past_the_block_of_learned_positions(po
     trained, text = decoder(positions=positions), [0, *ids("My fellow")]
     model: Any = trained.model
     for _ in range(10):  # a text begins after a <pad>; learned positions see the last block of six
-        logits = model(torch.tensor([text[-6:] if positions == "learned" else text]))[0][0, -1]
+        logits = model(torch.tensor([text[-6:] if positions == "learned" else text]))[0, -1]
         text.append(2 + int(logits[2:].argmax()))
     for use_cache in (True, False):
         sampling = Sampling(10, temperature=0.0, use_cache=use_cache)
@@ -349,12 +349,10 @@ def test_a_seed_decides_the_text() -> None:
 class Fixed(Decoder):
     """A decoder that gives every next token the same logits."""
 
-    def forward(
-        self, ids: Tensor, cache: KeyValueCache | None = None, return_attention: bool = False
-    ) -> tuple[Tensor, list[Tensor]]:
+    def forward(self, ids: Tensor, cache: KeyValueCache | None = None, edit: Edit | None = None) -> Tensor:
         logits = torch.full((len(TOKENIZER),), -torch.inf)
         logits[:6] = torch.tensor([9.0, 9.0, 4.0, 2.0, 1.0, 1.0]).log()
-        return logits.expand(1, ids.size(1), -1), []
+        return logits.expand(1, ids.size(1), -1)
 
 
 def test_the_tokens_of_a_text_are_drawn_one_after_the_other_from_one_generator() -> None:

@@ -37,6 +37,7 @@ import utilities
 from common.files import UserError
 from dataset import Data
 from evaluation.statistics import Estimate
+from modules.edit import Record
 from reporting import documents, page, tables
 from reporting.page import Picture, Section
 from reporting.table import Table, effect, in_markdown, markdown_table, numbers
@@ -816,8 +817,9 @@ def test_attention_of_a_classifier_is_measured_on_every_test_row(pooling: Any, e
     for maps, lengths in found:
         for place, length in enumerate(lengths.tolist()):
             ids, true, _ = data.test.batch(torch.tensor([row]), cut=pooling != "mean")
-            with torch.no_grad():
-                alone = torch.cat(model(ids, true, return_attention=True)[1])  # (L, H, T, T)
+            record = Record("weights")
+            model(ids, true, edit=record)
+            alone = torch.cat(record.layers)  # (L, H, T, T)
             size = 8 if pooling == "mean" else length
             torch.testing.assert_close(maps[:, place, :, :size, :size], alone, rtol=1e-4, atol=1e-6)
             row += 1
@@ -837,9 +839,9 @@ def test_attention_of_a_decoder_is_measured_on_windows_of_every_test_text(data: 
     assert max(len(lengths) for _, lengths in found) == 2
     single = [maps[:, place] for maps, lengths in found for place in range(len(lengths))]
     for maps, window in zip(single, windows, strict=True):
-        with torch.no_grad():
-            expected = torch.cat(model.hidden(window[None], return_attention=True)[1])
-        torch.testing.assert_close(maps, expected, rtol=1e-4, atol=1e-6)
+        record = Record("weights")
+        model.hidden(window[None], edit=record)
+        torch.testing.assert_close(maps, torch.cat(record.layers), rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -199,7 +199,7 @@ def test_a_classifier_learns_the_labels_of_the_rows_it_is_given(
 def test_the_loss_of_a_classifier_is_the_cross_entropy_by_hand(smoothing: float, small: Data) -> None:
     work = classifier(small, label_smoothing=smoothing)
     rows, labels = small.train.ids[[1, 8, 3]], [0, 1, 0]
-    logs = work.model(rows, torch.tensor([2, 2, 4]))[0].log_softmax(dim=-1)
+    logs = work.model(rows, torch.tensor([2, 2, 4])).log_softmax(dim=-1)
     expected = -sum(
         (1 - smoothing) * row[label] + smoothing / 2 * (row[0] + row[1]) for row, label in zip(logs, labels)
     )
@@ -216,7 +216,7 @@ def test_a_decoder_predicts_the_next_token_at_every_place_of_its_windows(small: 
 def test_the_loss_of_a_decoder_is_the_cross_entropy_by_hand(smoothing: Any, small: Data) -> None:
     settings = {} if smoothing == "none" else {"smoothing": smoothing, "label_smoothing": 0.4}
     work = decoder(small, **settings)
-    logs = work.model(torch.tensor([[0, 2, 3, 2], [2, 3, 2, 4]]))[0].log_softmax(dim=-1)
+    logs = work.model(torch.tensor([[0, 2, 3, 2], [2, 3, 2, 4]])).log_softmax(dim=-1)
     prior, share = {
         "none": (torch.zeros(7), torch.zeros(7)),
         "uniform": (torch.full((7,), 1 / 7), torch.full((7,), 0.4)),
@@ -431,7 +431,7 @@ def test_a_decoder_learns_what_comes_next_and_no_more(language: Data, tmp_path: 
     assert perplexities["backwards"] > 50
     assert perplexities["copied"] > 50
     a, b, c, d = language.tokenizer.ids(["a", "b", "c", "d"])
-    logits = load_model(place.weights(run), "decoder").model(torch.tensor([[0, a, b, c], [a, b, d, a]]))[0]
+    logits = load_model(place.weights(run), "decoder").model(torch.tensor([[0, a, b, c], [a, b, d, a]]))
     likely = logits.softmax(dim=-1)
     assert likely[0, 0, a] > 0.9
     assert likely[0, 1, b] > 0.95

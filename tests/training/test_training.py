@@ -28,6 +28,7 @@ import training.optimizer
 import training.weights
 from common.files import Interrupted, UserError, read_json, read_tensors, write_json, write_tensors
 from common.randomness import derived_seed
+from modules.edit import Record
 from training import loop, processes, progress
 from training.loop import WithLoss, training_step
 from training.optimizer import make_optimizer, rate_factor
@@ -1156,8 +1157,8 @@ def test_twenty_steps_on_the_fast_path_end_like_twenty_on_the_plain_one(task: st
     def plain(model: Any, items: Tensor) -> Tensor:
         step = items[0]
         if task == "classifier":
-            return F.cross_entropy(model(ids[step][:, :8], lengths, return_attention=True)[0], labels[step])
-        logits = model(ids[step][:, :8], return_attention=True)[0]
+            return F.cross_entropy(model(ids[step][:, :8], lengths, edit=Record("weights")), labels[step])
+        logits = model(ids[step][:, :8], edit=Record("weights"))
         return F.cross_entropy(logits.flatten(0, 1), ids[step][:, 1:].flatten())
 
     ends = []
