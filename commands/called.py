@@ -10,14 +10,14 @@ def command_line() -> CommandLine:
     from commands.data import Audit, Build, Import
     from commands.parts import Part1, Part2, Part3, Report
     from commands.studies import Ablation, Compare, Measure, Settings, Tokenizers
-    from commands.trained import Attention, Classify, Generate
+    from commands.trained import Attention, Classify, Explain, Generate, Knockouts, Score
 
-    trained = (Part1, Part2, Part3, Report, Compare, Ablation, Measure, Tokenizers, Classify, Attention, Generate)
-    commands: dict[str, type[Command]] = {command.__name__.lower(): command for command in (*trained, Settings)}
+    trained = (Part1, Part2, Part3, Report, Compare, Ablation, Measure, Tokenizers)
+    used = (Classify, Explain, Attention, Knockouts, Score, Generate)
+    commands: dict[str, type[Command]] = {one.__name__.lower(): one for one in (*trained, *used, Settings)}
     commands |= {f"data {command.__name__.lower()}": command for command in (Build, Audit, Import)}
-    return CommandLine(
-        "python main.py", PURPOSE, commands, ("sentences", "sentence", "prompt"), {"source": "from", "given": "set"}
-    )
+    free = ("sentences", "sentence", "prompt", "text")
+    return CommandLine("python main.py", PURPOSE, commands, free, {"source": "from", "given": "set"})
 
 
 def line(command: Command) -> str:

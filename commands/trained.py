@@ -3,13 +3,18 @@
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
-from commands.options import suggest
+from commands.options import first_words, suggest
 from common import console
 from common.arguments import Optional
-from common.files import UserError
+from common.files import UserError, as_json, write_json
+from studies.published import REPORT_SENTENCE
+
+if TYPE_CHECKING:
+    from training.weights import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -31,29 +36,134 @@ class Classify:
             note = read_sentence(trained, sentence).note
             print(ranked[0][0], shares, sentence.strip(), *filter(None, [note]), sep="\t", flush=True)
         if sentence:
-            suggest(Attention(sentence.strip(), self.model))
+            suggest(Explain(sentence.strip(), self.model))
+
+
+@dataclass(frozen=True)
+class Explain:
+    """Which words made the decision: what each adds to the probability of each speaker, by two methods."""
+
+    sentence: tyro.conf.Positional[Optional[str]] = None  # in quotes
+    model: Path = Path("runs/part1/classifier.safetensors")  # weights of a classifier
+    out: Path = Path("runs/explain")  # folder for the picture
+    json: bool = False  # print numbers for a program, and nothing else
+    # instead of a sentence, all test rows: are the words that the methods name those that decide?
+    faithfulness: bool = False
+    data_dir: Path = Path("speechesdataset")  # folder with the test rows that --faithfulness reads
+
+    def run(self) -> None:
+        from inference.explain import explain
+        from reporting import explain as reporting
+        from training.weights import load_model
+
+        if self.faithfulness == (self.sentence is not None):
+            raise UserError("explain takes a sentence, in quotes, or --faithfulness, which takes all test rows")
+        trained = load_model(self.model, "classifier")
+        if self.sentence is None:
+            self.test(trained)
+            return
+        found = explain(trained, self.sentence)
+        if self.json:
+            print(as_json(reporting.in_numbers(found)), end="")
+            return
+        if found.note:
+            print(found.note, file=sys.stderr)
+        reporting.print_explanation(found)
+        reporting.draw_explanation(self.out / "explanation.png", found)
+        print(f"Picture: {self.out / 'explanation.png'}")
+        suggest(Attention(self.sentence, self.model))
+
+    def test(self, trained: "TrainedModel") -> None:
+        """What --faithfulness does."""
+        from reporting.knockouts import draw_faithfulness, faithfulness_text
+        from studies.faithfulness import faithfulness
+        from studies.workplace import data_of
+
+        found = faithfulness(trained, data_of(trained, self.data_dir))
+        write_json(self.out / "faithfulness.json", found)
+        if self.json:
+            print(as_json(found), end="")
+            return
+        print(faithfulness_text(found))
+        draw_faithfulness(self.out / "faithfulness.png", found)
+        print(f"Results: {self.out / 'faithfulness.json'}; picture: {self.out / 'faithfulness.png'}")
+        suggest(Knockouts(self.model, self.data_dir))
+
+
+@dataclass(frozen=True)
+class Knockouts:
+    """What a trained model loses on the test set without each head, feed-forward network and layer, and positions."""
+
+    model: Path = Path("runs/part1/classifier.safetensors")  # weights of a classifier or a decoder
+    data_dir: Path = Path("speechesdataset")  # folder with the data that the model was trained on
+    out: Path = Path("runs/knockouts")  # folder for results and picture
+
+    def run(self) -> None:
+        from reporting.knockouts import draw_knockouts, knockouts_text
+        from studies.knockouts import knock_out
+        from studies.workplace import data_of
+        from training.weights import load_model
+
+        trained = load_model(self.model)
+        if not trained.model.config.n_layer:
+            raise UserError(f"{self.model}: has nothing to knock out; train a model with at least one layer")
+        found = knock_out(trained, data_of(trained, self.data_dir))
+        write_json(self.out / f"{found.task}.json", found)
+        draw_knockouts(self.out / f"{found.task}.png", found)
+        print(knockouts_text(found))
+        print(f"Results: {self.out / f'{found.task}.json'}; picture: {self.out / f'{found.task}.png'}")
+        suggest(Attention(REPORT_SENTENCE, self.model, layers=("all",)))
+
+
+@dataclass(frozen=True)
+class Score:
+    """How surprising is each word of a text? To a decoder and a trigram. Without a text, reads standard input."""
+
+    text: tyro.conf.Positional[Optional[str]] = None  # in quotes, or the name of a file
+    model: Optional[Path] = None  # weights of a decoder (default: the newest in runs/part2)
+    data_dir: Path = Path("speechesdataset")  # folder with the data that it was trained on, which the trigram counts
+    json: bool = False  # print numbers for a program, and nothing else
+
+    def run(self) -> None:
+        from inference.generate import newest_decoder
+        from inference.score import lines_of, score, scorers
+        from reporting.score import print_score
+        from studies.workplace import data_of
+        from training.weights import load_model
+
+        lines = list(console.lines_of_standard_input()) if self.text is None else lines_of(self.text)
+        trained = load_model(self.model or newest_decoder(Path("runs/part2")), "decoder")
+        found = score(lines, trained, scorers(trained, data_of(trained, self.data_dir).train_stream.ids))
+        if self.json:
+            print(as_json(found), end="")
+            return
+        print_score(found, trained.tokenizer.tokenization.kind)
+        suggest(Generate(first_words(lines[0], 8), self.model))
 
 
 @dataclass(frozen=True)
 class Attention:
-    """Draw where a trained model looks in a sentence: first and last layer, every head."""
+    """Draw where a trained model looks in a sentence, every head, and write the weights as numbers."""
 
     sentence: tyro.conf.Positional[str]  # in quotes
     model: Path = Path("runs/part1/classifier.safetensors")  # weights of a classifier or a decoder
-    out: Path = Path("runs/attention")  # folder for the figures
+    out: Path = Path("runs/attention")  # folder for the figures (PNG and SVG) and the numbers (NumPy's npz)
+    layers: Optional[tuple[str, ...]] = None  # numbers of layers, from 1, or all (default: the first and the last)
 
     def run(self) -> None:
-        from inference.attention import draw_attention
+        from inference.attention import chosen_layers, draw_attention, write_maps
         from inference.sentence import read_sentence
         from training.weights import load_model
 
         trained = load_model(self.model)
-        paths = draw_attention(self.out, trained, self.sentence)
-        if not paths:
+        if not trained.model.config.n_layer:
             raise UserError(f"{self.model}: has no attention to draw; train a model with at least one layer")
+        layers = chosen_layers(self.layers, trained.model.config.n_layer)
+        paths = draw_attention(self.out, trained, self.sentence, layers=layers, suffixes=(".png", ".svg"))
+        write_maps(self.out / "attention.npz", trained, self.sentence)
         if note := read_sentence(trained, self.sentence).note:
             print(note, file=sys.stderr)
-        print(*paths, sep="\n")
+        print(*paths, self.out / "attention.npz", sep="\n")
         is_classifier = bool(trained.class_names)
         suggest(Classify((self.sentence,), self.model) if is_classifier else Generate(self.sentence, self.model))
 

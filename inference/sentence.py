@@ -1,5 +1,6 @@
 """What a trained model reads of a text that someone wrote."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -47,3 +48,8 @@ def note_of(n_tokens: int, ids: Sequence[int], tokens: Sequence[str], most: int 
     different = list(dict.fromkeys(unknown))
     names = ", ".join(different[:most]) + (" and others" if len(different) > most else "")
     return f"read {len(ids)} of {n_tokens} tokens, {len(unknown)} unknown" + (f": {names}" if names else "")
+
+
+def shown(tokens: Sequence[str]) -> list[str]:
+    """Tokens as they can be printed: of half a character its bytes, which Python keeps as U+DC80 to U+DCFF."""
+    return [re.sub("[\udc80-\udcff]", lambda half: f"\\x{ord(half[0]) - 0xDC00:02x}", token) for token in tokens]

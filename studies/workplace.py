@@ -16,6 +16,7 @@ from tokenizer import WORDS, Tokenization
 from training.machine import machine
 from training.processes import first_process_first, pick_device, process
 from training.runs import Place, claim_place, open_place
+from training.weights import TrainedModel
 
 
 @contextlib.contextmanager
@@ -68,3 +69,15 @@ def paired_seeds(first: int, n: int) -> tuple[int, ...]:
     if process()[1] > 1:
         raise UserError("runs of several models share the cores by --workers; start them without torchrun")
     return tuple(range(first, first + n))
+
+
+def data_of(trained: TrainedModel, data_dir: Path) -> Data:
+    """The data folder that a model was trained on, as the model reads it; UserError if it was trained on another."""
+    torch.set_num_threads(1)  # small batches: more threads only wait for each other
+    ensure_data(data_dir)
+    tell(f"reading {data_dir}")
+    data = load_data(data_dir, trained.model.config.block_size, tokenization=trained.tokenizer.tokenization)
+    is_of_them = data.tokenizer.words == trained.tokenizer.words
+    if not is_of_them or (trained.class_names and trained.class_names != data.corpus.class_names):
+        raise UserError(f"{data_dir}: not the data that this model was trained on; name their folder by --data-dir")
+    return data

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from launch import ROOT, Command, Outcome, group
 from tiny import data_said
@@ -224,10 +225,84 @@ def test_attention_draws_either_kind_of_model(home: Path) -> None:
     for model, kind in (("part1/classifier", "encoder"), ("part2/decoder-ff16", "decoder")):
         outcome = run(home, "attention", "we hope for jobs", "--model", f"runs/{model}.safetensors", "--out", kind)
         assert (outcome.code, outcome.err) == (0, "")
-        assert outcome.out.split() == [f"{kind}/{kind}_attention_layer{layer}.png" for layer in (1, 2)]
-        assert all((home / path).read_bytes()[:4] == b"\x89PNG" for path in outcome.out.split())
+        *pictures, numbers = (home / path for path in outcome.out.split())
+        names = [f"{kind}_attention_layer{layer}.{suffix}" for layer in (1, 2) for suffix in ("png", "svg")]
+        assert [path.name for path in pictures] == names
+        assert all(path.read_bytes()[:4] in (b"\x89PNG", b"<?xm") for path in pictures)
+        with np.load(numbers) as found:
+            assert found["weights"].shape == (2, 2, 4, 12 if kind == "encoder" else 4)
+            assert found["words"].tolist() == ["we", "hope", "for", "jobs"]
+            assert found["not_read"].tolist() == []
+            assert found["weights"].sum(axis=-1) == pytest.approx(1.0)
         outcome = run(home, "attention", "we zyzzyva", "--model", f"runs/{model}.safetensors", "--out", kind)
         assert (outcome.code, outcome.err) == (0, "read 2 of 2 tokens, 1 unknown: zyzzyva?\n")
+
+
+def test_attention_draws_the_layers_that_are_asked_for(home: Path) -> None:
+    for given, drawn in ((["2"], [2]), (["2", "1", "2"], [1, 2]), (["all"], [1, 2])):
+        outcome = run(home, "attention", "we hope " * 7, "--layers", *given, "--out", "asked")
+        assert outcome.err == "read 12 of 14 tokens, 0 unknown\n"
+        assert outcome.out.split()[0:-1:2] == [f"asked/encoder_attention_layer{layer}.png" for layer in drawn]
+    with np.load(home / "asked" / "attention.npz") as found:
+        assert found["not_read"].tolist() == ["we", "hope"]
+    for given in (["3"], ["all", "1"]):
+        refused(run(home, "attention", "we", "--layers", *given), "--layers takes numbers from 1 to 2, or all, not '")
+
+
+def test_explain_names_every_word_with_numbers_and_draws_them(home: Path) -> None:
+    outcome = run(home, "explain", "we hope zyzzyva")
+    assert (outcome.code, outcome.err) == (0, "read 3 of 3 tokens, 1 unknown: zyzzyva?\n")
+    assert outcome.out.count("we hope zyzzyva?") == 3
+    assert sum(line.split()[:1] == ["zyzzyva?"] for line in outcome.out.splitlines()) == 2
+    assert (home / "runs" / "explain" / "explanation.png").read_bytes()[:4] == b"\x89PNG"
+    outcome = run(home, "explain", "we hope zyzzyva", "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert np.array(json.loads(outcome.out)["integrated_gradients"]).shape == (3, 3)
+    both = "explain takes a sentence, in quotes, or --faithfulness, which takes all test rows"
+    refused(run(home, "explain"), both)
+    refused(run(home, "explain", "we hope", "--faithfulness"), both)
+    refused(run(home, "explain", " "), "the sentence is empty; give at least one word")
+    refused(run(home, "explain", "we", "--model", "runs/part2/decoder-ff16.safetensors"), "not a classifier")
+
+
+def test_explanations_are_tested_over_the_test_rows(home: Path, data_folder: Path) -> None:
+    given = ["explain", "--faithfulness", "--data-dir", data_folder]
+    outcome = run(home, *given)
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "How much further than without random words" in outcome.out
+    found = json.loads((home / "runs" / "explain" / "faithfulness.json").read_text())
+    assert found["n_rows"] == {"1": 24, "2": 24, "3": 24, "5": 24}
+    assert json.loads(run(home, *given, "--json").out) == found
+    assert (home / "runs" / "explain" / "faithfulness.png").exists()
+
+
+def test_knockouts_of_either_kind_of_model(home: Path, data_folder: Path, tmp_path: Path) -> None:
+    for model, kind in (("part1/classifier", "classifier"), ("part2/decoder-ff16", "decoder")):
+        given = ["knockouts", "--model", f"runs/{model}.safetensors"]
+        outcome = run(home, *given, "--data-dir", data_folder)
+        assert (outcome.code, outcome.err) == (0, "")
+        assert "layer 2, head 1" in outcome.out
+        assert len(json.loads((home / "runs" / "knockouts" / f"{kind}.json").read_text())["without"]) == 11
+        assert (home / "runs" / "knockouts" / f"{kind}.png").exists()
+    for name in ("train_CLS.tsv", "test_CLS.tsv", "train_LM.txt", *(f"test_LM_{name}.txt" for name in NAMES)):
+        (tmp_path / name).write_text((data_folder / name).read_text().replace("hope", "hopes"))
+    refused(run(home, *given, "--data-dir", tmp_path), "not the data that this model was trained on; name their folder")
+
+
+def test_score_takes_a_text_a_file_or_standard_input(home: Path, data_folder: Path) -> None:
+    given = ["score", "--data-dir", data_folder, "--model", "runs/part2/decoder-ff24.safetensors"]
+    path = data_folder / "test_LM_obama.txt"
+    outcome = run(home, *given, path, "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    decoder, trigram = (one["whole"] for one in json.loads(outcome.out)["scored"])
+    results = json.loads((home / "runs" / "part2" / "results.json").read_text())
+    assert decoder == pytest.approx(results["models"][0]["scores"]["obama"])
+    assert trigram == pytest.approx(results["ngram_scores"]["ngram"]["obama"])
+    assert run(home, *given, "--json", stdin=path.read_bytes()).out == outcome.out
+    shown = run(home, *given, "we hope zyzzyva").out
+    assert shown.splitlines()[:2] == ["decoder: we hope zyzzyva?", "trigram: we hope zyzzyva?"]
+    refused(run(home, *given, "spech.txt"), "spech.txt: no such file of text; give one, or a text in quotes")
+    refused(run(home, *given, stdin=b"\n"), "the text is empty; give at least one word")
 
 
 def test_models_of_text_without_spaces_between_words(tmp_path: Path) -> None:

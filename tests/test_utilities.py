@@ -295,6 +295,25 @@ def test_confusion_counts_and_others(tmp_path: Path) -> None:
     assert size(tmp_path / "45.png")[0] == pytest.approx(size(tmp_path / "15.png")[0], rel=0.1)
 
 
+def test_numbers_below_zero_have_colours_of_their_own_and_zero_is_pale_between(drawn: dict[str, Any]) -> None:
+    grid_figure("one", {"signed": [[-4.0, 0.0, 2.0]], "unsigned": [[0.0, 1.0, 4.0]]}, "r", "abc", "", "")
+    signed, unsigned = (axes.images[0] for axes in drawn["one"].axes)
+    red, pale, blue = (signed.cmap(signed.norm(value))[:3] for value in (-4.0, 0.0, 4.0))
+    assert red[0] > red[2]
+    assert blue[2] > blue[0]
+    assert min(pale) > 0.9
+    assert (signed.get_clim(), unsigned.get_clim()) == ((-4, 4), (0, 4))
+
+
+def test_a_picture_is_of_the_kind_that_its_name_says_and_the_same_each_time(tmp_path: Path) -> None:
+    for name in ("one.svg", "two.svg"):
+        attention_figure(tmp_path / name, maps(1, 2, 5), "abcde", "title")
+    assert (tmp_path / "one.svg").read_bytes() == (tmp_path / "two.svg").read_bytes()
+    text = (tmp_path / "one.svg").read_text()
+    assert "<svg" in text
+    assert "Matplotlib" not in text.partition("<defs>")[0]
+
+
 def test_grids_and_intervals(tmp_path: Path) -> None:
     grid_figure(
         tmp_path / "zero.png", {"distance": np.zeros((4, 2)), "entropy": -np.ones((4, 2))}, "1234", "12", "l", "h"

@@ -9,6 +9,7 @@ import pytest
 import torch
 from tiny import classifier_of, decoder_of
 from torch import Tensor
+from worlds import intercept
 
 import training.weights
 from common.files import UserError, read_tensors, write_tensors
@@ -260,6 +261,31 @@ def test_attention_maps_of_a_sentence(task: str, pooling: Any, shape: tuple[int,
         trained.model(padded, edit=record)
     for own, expected in zip(maps, record.layers, strict=True):
         torch.testing.assert_close(own, expected[0, :, : len(words)])
+
+
+def test_a_picture_of_attention_says_what_lay_past_the_block(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    caught = intercept(monkeypatch)
+    paths = attention.draw_attention(tmp_path, classifier(), f"{LONG} {LONG}", layers=[1], suffixes=(".png", ".svg"))
+    assert [path.name for path in paths] == [f"encoder_attention_layer2.{suffix}" for suffix in ("png", "svg")]
+    assert caught["encoder_attention_layer2.svg"]["layers"] == [1]
+    title = "attention of the encoder, layer 2\nread 6 of 34 tokens, 0 unknown\n"
+    assert (
+        caught["encoder_attention_layer2.png"]["title"]
+        == title + "past the block: day in America and hope for the day of America ..."
+    )
+    (path,) = attention.draw_attention(tmp_path / "other", classifier(n_layer=1), "we hope")
+    assert path.name == "encoder_attention_layer1.png"
+    assert caught["encoder_attention_layer1.png"]["title"] == "attention of the encoder, layer 1"
+
+
+def test_layers_are_chosen_by_their_numbers() -> None:
+    assert attention.chosen_layers(None, 4) == [0, 3]
+    assert attention.chosen_layers(None, 1) == [0]
+    assert attention.chosen_layers(("all",), 3) == [0, 1, 2]
+    assert attention.chosen_layers(("3", "1", "3"), 4) == [0, 2]
+    for wrong in (("0",), ("5",), ("1", "two"), ("all", "1"), ("9" * 5000,), ("-1",), ("\N{SUPERSCRIPT TWO}",)):
+        with pytest.raises(UserError, match=r"^--layers takes numbers from 1 to 4, or all, not '"):
+            attention.chosen_layers(wrong, 4)
 
 
 # --------------------------------------------------------------------------------------------------------- generation

@@ -1,0 +1,115 @@
+"""Which words made the decision: what each adds to the probability of each speaker."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from evaluation.attention import attention_maps
+from inference.sentence import read_sentence, shown
+from modules.edit import Place
+from modules.vote import Vote
+from tokenizer import PAD
+from training.weights import TrainedModel
+from transformer import Classifier, Decoder
+
+STEPS = 256  # points on the way from no words to the words
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """One sentence, its probabilities, and what each word adds to them."""
+
+    words: list[str]  # T of them, as they were written; what the vocabulary lacks is marked: "gizmo?"
+    note: str  # what was not read, as in `Sentence`
+    class_names: list[str]  # K of them
+    probabilities: Tensor  # (K,)
+    leave_one_out: Tensor  # (T, K) by how much the probability falls if the word is deleted
+    gradients: Tensor  # (T, K) integrated gradients: they sum to how far the words move the probability
+    attention: Tensor | None  # (T,) share of all attention; None where no layer attends
+
+
+def explain(trained: TrainedModel, text: str) -> Explanation:
+    """What each word of a sentence adds to the probability of each class."""
+    model = trained.model
+    assert not isinstance(model, Decoder)
+    sentence = read_sentence(trained, text)
+    ids = sentence.ids[0, : len(sentence.tokens)]
+    return Explanation(
+        shown(sentence.tokens),
+        sentence.note,
+        trained.class_names,
+        probabilities(model, [ids])[0],
+        leave_one_out(model, ids),
+        integrated_gradients(model, ids, range(len(trained.class_names))),
+        attention_received(model, ids) if model.config.n_layer else None,
+    )
+
+
+def padded(model: Classifier | Vote, texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Ids (B, T) of texts (n tokens,) and their lengths (B,), as the model reads them; no text is one <pad>."""
+    lengths = [max(len(text), 1) for text in texts]
+    width = max(lengths) if model.masks_padding else model.config.block_size
+    ids = torch.full((len(texts), width), PAD)
+    for row, text in zip(ids, texts):
+        row[: len(text)] = text
+    return ids, torch.tensor(lengths)
+
+
+@torch.no_grad()
+def probabilities(model: Classifier | Vote, texts: Sequence[Tensor]) -> Tensor:
+    """The probability (B, K) of each class for each of the texts (n tokens,)."""
+    return model(*padded(model, texts)).softmax(dim=-1)
+
+
+def leave_one_out(model: Classifier | Vote, ids: Tensor) -> Tensor:
+    """By how much each class's probability falls (T, K) if one of the words `ids` (T,) is deleted."""
+    whole, *others = probabilities(model, [ids, *(without(ids, [place]) for place in range(len(ids)))])
+    return whole - torch.stack(others)
+
+
+def without(ids: Tensor, places: Sequence[int]) -> Tensor:
+    """The words `ids` (T,) but for those at some places."""
+    kept = torch.ones(len(ids), dtype=torch.bool)
+    kept[list(places)] = False
+    return ids[kept]
+
+
+def integrated_gradients(model: Classifier | Vote, ids: Tensor, classes: Sequence[int], steps: int = STEPS) -> Tensor:
+    """What each of the words `ids` (T,) adds to the probability of each of the `classes`: (T, K) (Sundararajan et al.
+    2017).
+
+    The gradient at the embedding, averaged over `steps` points on the straight way from as many <pad> to the words, in
+    the direction of that way. Over the words it sums to the difference between the probabilities at both ends.
+    """
+    rows, lengths = padded(model, [torch.full_like(ids, PAD), ids])
+    shares = (torch.arange(steps) + 0.5) / steps  # of the way: the middles of as many parts
+    ways: dict[int, Tensor] = {}  # of each member of a vote, from <pad> to the words: (T, C)
+    points: dict[int, Tensor] = {}  # on it: (steps, T, C)
+
+    def between(place: Place, x: Tensor, /, layer: int | None = None, member: int = 0) -> Tensor:
+        if place != "embedding":
+            return x
+        start, end = x.detach()[[0, -1]]
+        ways[member] = end - start
+        points[member] = (start + shares[:, None, None] * ways[member]).requires_grad_()
+        return points[member]
+
+    batch = rows[[0] * (steps - 1) + [1]]  # the first and the last are read; then points stand in the place of all
+    found = model(batch, lengths[:1].expand(steps), edit=between).softmax(dim=-1)  # (steps, K)
+    columns = []
+    for mean in found[:, classes].mean(dim=0):
+        gradients = torch.autograd.grad(mean, list(points.values()), retain_graph=True)
+        parts = [(own.sum(dim=0) * ways[member]).sum(dim=-1) for member, own in zip(points, gradients)]  # each (T,)
+        columns.append(torch.stack(parts).sum(dim=0))
+    n_before = ways[0].size(0) - rows.size(1)  # <cls>, where it was put in front
+    return torch.stack(columns, dim=1)[n_before : n_before + len(ids)]
+
+
+def attention_received(model: Classifier | Vote, ids: Tensor) -> Tensor:
+    """The share (T,) of all attention, over layers, heads and places that look, that each of the words gets."""
+    row, lengths = padded(model, [ids])
+    maps = attention_maps(model, row, lengths)[:, 0]  # (L, H, S, S)
+    n_before = maps.size(-1) - row.size(1)
+    return maps.mean(dim=(0, 1, 2))[n_before : n_before + len(ids)]

@@ -1,0 +1,36 @@
+"""Words on the terminal, tinted by a number each. Where there is no colour they are words, and the numbers stand in a
+table."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+
+from reporting.table import in_one_line, terminal_width
+
+Colour = tuple[int, int, int]
+FOR, AGAINST = (0x56, 0xB4, 0xE9), (0xE6, 0x9F, 0x00)  # sky blue and orange of Okabe and Ito (2008)
+
+
+def tinted(words: Sequence[str], values: Sequence[float], largest: float, between: str = " ") -> Text:
+    """The words one after the other; from 0 to `largest` they turn blue, down to -`largest` orange."""
+    text = Text()
+    for number, (word, value) in enumerate(zip(words, values, strict=True)):
+        share = min(abs(value) / largest, 1.0) if largest else 0.0
+        text.append(between if number else "")
+        text.append(in_one_line(word), _style(FOR if value > 0 else AGAINST, share))
+    return text
+
+
+def show(text: Text) -> None:
+    """Print it as wide as the terminal, in as many colours as that has."""
+    Console(width=terminal_width(), highlight=False).print(text, soft_wrap=False)
+
+
+def _style(colour: Colour, share: float) -> Style | None:
+    """Black on a colour that is paler the smaller its share; none where it would not be seen."""
+    if share < 0.05:
+        return None
+    red, green, blue = (round(255 + share * (part - 255)) for part in colour)
+    return Style(color="#000000", bgcolor=f"#{red:02x}{green:02x}{blue:02x}")

@@ -1,0 +1,87 @@
+"""A text that is scored is read as part 2 reads its test texts, and every token has its own number."""
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+from tiny import decoder_of
+
+from common.files import UserError
+from dataset import Data, encode_stream
+from evaluation.perplexity import Protocol, token_nats
+from inference.score import Scorer, lines_of, score, scorers
+from studies.opponents import language_baselines
+from studies.recipes import RECIPES
+from tokenizer import Tokenization, Tokenizer
+from training.models import build_decoder
+from training.recipe import Run, customise
+from training.records import LanguageScores
+from training.tasks import DecoderTask
+from training.weights import TrainedModel
+from transformer import TransformerConfig
+
+CONFIG = TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8)
+
+
+def trained_on(data: Data) -> TrainedModel:
+    return TrainedModel(build_decoder(decoder_of(CONFIG), data.tokenizer.words).eval(), data.tokenizer, [])
+
+
+def test_the_totals_of_a_test_text_are_those_of_part_2(data: Data, data_folder: Path) -> None:
+    recipe = customise(RECIPES["report"]["decoder"], n_embd=8, n_layer=1, block_size=8, ff_dim=8)
+    task = DecoderTask(Run("decoder", recipe, 0), data, torch.device("cpu"))
+    of_part2 = task.summarise([])
+    trained = TrainedModel(task.model.eval(), data.tokenizer, [])
+    for name in data.test_streams:
+        lines = lines_of(str(data_folder / f"test_LM_{name}.txt"))
+        decoder, trigram = (found := score(lines, trained, scorers(trained, data.train_stream.ids))).scored
+        assert found.protocol == of_part2["protocol"]
+        assert decoder.whole == LanguageScores(**of_part2["scores"][name])
+        assert trigram.whole == language_baselines(data)["ngram"][name]
+        for one in (decoder, trigram):
+            assert len(one.nats) == len(found.tokens) == len(data.test_streams[name].ids)
+            assert one.whole.perplexity == pytest.approx(math.exp(sum(one.nats) / len(one.nats)))
+
+
+def test_each_token_has_the_nats_of_its_place_and_is_shown_as_it_was_written(data: Data) -> None:
+    trained = trained_on(data)
+    found = score(["we zyzzyva", "hope quux ."], trained, scorers(trained, data.train_stream.ids))
+    assert found.tokens == ["we", "zyzzyva?", "hope", "quux?", "."]
+    ids = torch.tensor(data.tokenizer.ids(["we", "zyzzyva", "hope", "quux", "."]))
+    assert found.scored[0].nats == token_nats(trained.model, ids, Protocol(8)).tolist()  # type: ignore[arg-type]
+    assert [one.name for one in found.scored] == ["decoder", "trigram"]
+    assert found.scored[0].whole.unk_rate == 40
+
+
+def test_half_a_character_is_shown_by_its_bytes() -> None:
+    texts = [f"we hope {number}" for number in range(9)]
+    tokenizer = Tokenizer.build(texts, tokenization=Tokenization("bpe"))
+    trained = TrainedModel(build_decoder(decoder_of(CONFIG), tokenizer.words).eval(), tokenizer, [])
+    found = score(["we 人"], trained, scorers(trained, encode_stream(texts, tokenizer).ids))
+    assert "".join(found.tokens) == r" we \xe4\xba\xba"
+
+
+def test_whoever_is_asked_scores(data: Data) -> None:
+    coin = Scorer("coin", lambda ids: torch.full((len(ids),), math.log(2)))
+    (only,) = score(["we hope"], trained_on(data), [coin]).scored
+    assert (only.name, only.whole.perplexity) == ("coin", pytest.approx(2))
+    assert only.whole.bits_per_byte == pytest.approx(2 / len("we hope\n"))
+
+
+def test_a_text_is_itself_or_the_file_of_that_name(tmp_path: Path) -> None:
+    path = tmp_path / "speech.txt"
+    path.write_text("we hope\n\n the day \n")
+    assert lines_of(str(path)) == ["we hope", "the day"]
+    assert lines_of("we hope\n\n the day \n") == ["we hope", "the day"]
+    assert lines_of("speech.txt is a file") == ["speech.txt is a file"]
+    assert lines_of("we " * 5000) == ["we " * 4999 + "we"]  # too long for a name
+    for wrong in (str(tmp_path), str(tmp_path / "spech.txt")):
+        with pytest.raises(UserError, match=r"no such file of text; give one, or a text in quotes$"):
+            lines_of(wrong)
+
+
+@pytest.mark.parametrize("lines", [[], [""], [" "]])
+def test_a_text_without_words_is_refused(data: Data, lines: list[str]) -> None:
+    with pytest.raises(UserError, match=r"^the text is empty; give at least one word$"):
+        score(lines, trained_on(data), [])
