@@ -322,6 +322,7 @@ class Stream:
     ids: Tensor  # (n tokens,) int64
     n_bytes: int  # of the text in UTF-8, a line break after each line
     n_unknown_bytes: int  # that it takes to spell the tokens that became <unk>
+    line_lengths: tuple[int, ...] = ()  # how many tokens each line is
 
 
 def encode_segments(
@@ -338,10 +339,12 @@ def encode_segments(
 
 def encode_stream(lines: Sequence[str], tokenizer: Tokenizer) -> Stream:
     """The tokens of all lines, one after the other."""
-    tokens = [token for line in tokenizer.splitter.split_all(lines) for token in line]
+    split = tokenizer.splitter.split_all(lines)
+    tokens = [token for line in split for token in line]
     ids = tokenizer.ids(tokens)
     unknown = sum(tokenizer.splitter.n_bytes(token) for token, i in zip(tokens, ids) if i == UNK)
-    return Stream(torch.tensor(ids), sum(len(line.encode()) + 1 for line in lines), unknown)
+    n_bytes = sum(len(line.encode()) + 1 for line in lines)
+    return Stream(torch.tensor(ids), n_bytes, unknown, tuple(map(len, split)))
 
 
 def same_text(text: str) -> str:
@@ -379,6 +382,21 @@ def folds_of_lines(n_lines: int, k: int, seed: int) -> list[list[int]]:
     stretches = torch.arange(n_lines).split(max(1, min(STRETCH, n_lines // k)))
     order = torch.randperm(len(stretches), generator=Generator().manual_seed(seed)).tolist()
     return [sorted(line for i in order[start::k] for line in stretches[i].tolist()) for start in range(k)]
+
+
+def stretches(labels: Sequence[object], size: int = STRETCH) -> list[int]:
+    """Of each row the number of its stretch: at most `size` rows of a file that follow each other and have one label.
+
+    Test rows stand in the order in which they were said, so that these are neighbours, which are alike; of rows in
+    random order most are a stretch of their own.
+    """
+    found: list[int] = []
+    length = 0
+    for place, label in enumerate(labels):
+        goes_on = place > 0 and label == labels[place - 1] and length < size
+        length = length + 1 if goes_on else 1
+        found.append((found[-1] + (not goes_on)) if found else 0)
+    return found
 
 
 def epoch_batches(

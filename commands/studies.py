@@ -28,6 +28,8 @@ class Compare(Seeds):
     measure: Optional[Score] = None  # what is compared (default: accuracy of a classifier, perplexity of a decoder)
     # measure on folds of the training rows or text and leave the test set unread: for whoever chooses settings
     validate: bool = False
+    # where --seeds cannot tell, train twice as many, and so on up to this number; the intervals pay for the looks
+    until_told: Optional[int] = None
     resume: bool = False  # go on with the interrupted runs in --out
 
     def run(self) -> None:
@@ -38,7 +40,7 @@ class Compare(Seeds):
         variants = variants_of(self.task, self.vary or (), self.base, self.variant or ())
         measure = self.measure or MEASURES[self.task][0]
         recipe = RECIPES[self.recipe][self.task]
-        question = Question(self.recipe, recipe, variants, seeds, measure, self.validate, n_workers)
+        question = Question(self.recipe, recipe, variants, seeds, measure, self.validate, n_workers, self.until_told)
         first = next(iter(question.recipes().values()))
         with self.at_work(first, self.resume, replace(self, resume=True)) as (data, place):
             results = compare(question, data, place, line(self))

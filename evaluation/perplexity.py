@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from common.checks import check
-from dataset import Stream
+from dataset import STRETCH, Stream
 from modules.edit import Edit
 from tokenizer import PAD, UNK
 from transformer import Decoder
 
+MOST_STRETCHES = 100  # of a text, in a record
 BITS_TO_SPELL_A_BYTE = 8.0  # the stated cost of an unknown word: 8 bits for each byte of it and 8 for its end
 
 
@@ -101,3 +102,11 @@ def nats_by_place(nats: Tensor, length: int) -> list[float]:
     places = torch.arange(len(nats)) % length
     sums = torch.zeros(length, dtype=torch.float64).index_add(0, places, nats)
     return (sums / torch.bincount(places, minlength=length).clamp(min=1)).tolist()
+
+
+def sums_by_stretch(values: Tensor, stream: Stream) -> list[float]:
+    """`values` (N,) of the tokens of a text, summed over stretches of neighbouring lines: at most MOST_STRETCHES."""
+    size = max(STRETCH, -(-len(stream.line_lengths) // MOST_STRETCHES))
+    ends = torch.tensor(stream.line_lengths, dtype=torch.long).cumsum(0).tolist()
+    chosen = [*ends[size - 1 :: size], *ends[-1:]]
+    return [float(part.sum()) for part in values.tensor_split(list(dict.fromkeys(chosen))) if len(part)]

@@ -33,7 +33,7 @@ def fill_results(path: Path, results: ReportResults) -> None:
         "",
     ]
     shown = [
-        tables.verdicts(results.claims),
+        tables.verdicts(results),
         tables.classifiers(results, POSITIONS, "Classifier by position method"),
         tables.classifiers(results, variants, "Classifier by regularization"),
         tables.decoders(results),

@@ -213,9 +213,10 @@ def methods(results: ReportResults) -> Section:
         ["time", f"{duration(results.total_seconds)}, without what an earlier start had done already"],
     ]
     paragraphs = [
-        "An interval is a percentile bootstrap over paired seeds, widened for their small number: what other seeds "
-        "might have given. 'Over test items' the pairs are the test rows, each with its mean over seeds: what other "
-        "rows might have given. A run that ends at chance is counted like every other.",
+        "An interval is Student's t over paired seeds, and says what other seeds might have given; of accuracies and "
+        "test perplexities it says what other seeds and other test rows might have given at once, the two sources of "
+        "chance crossed. Rows are taken by stretches of neighbours, which are alike. Folds share training rows, which "
+        "makes theirs wider (Nadeau and Bengio 2003).",
         "A perplexity scores every token of a file once: nats are summed, divided once and exponentiated last.",
         f"The parts by themselves: {'; '.join(results.commands[part] for part in ('part1', 'part2', 'part3'))}. An "
         "interrupted report goes on where it was when it is started again.",
@@ -302,7 +303,8 @@ def markdown(results: ReportResults, sections: Sequence[Section]) -> str:
     lines += [f"**{quick_warning(results)}**", ""] if results.quick else []
     lines += [*(f"- {in_markdown(line)}" for line in in_short(results)), "", comparable(results), "", "## Verdicts", ""]
     lines += [how_judged(results), ""]
-    lines += [] if results.quick else [markdown_table(tables.verdicts(results.claims)), ""]
+    if not results.quick:
+        lines += [markdown_table(tables.verdicts(results)), "", in_markdown(tables.note_of_verdicts(results)), ""]
     for one in () if results.quick else results.claims:
         lines += [
             f"**{one.id}: {one.verdict}.** {in_markdown(' '.join(filter(None, [one.note, one.rule])))}",
@@ -350,6 +352,9 @@ def html(results: ReportResults, sections: Sequence[Section]) -> str:
         n_trainings=len(results.trainings()),
         symbols=SYMBOLS,
         most_parts=tables.MOST_PARTS,
+        behind=tables.behind,
+        to_tell=tables.to_tell,
+        note_of_verdicts=tables.note_of_verdicts(results),
         effect=effect,
         picture=lambda path: base64.b64encode(path.read_bytes()).decode(),
         identifier=lambda title: re.sub(r"\W+", "-", title.lower()).strip("-"),

@@ -78,16 +78,19 @@ def spread(values: Sequence[float], digits: int = 1) -> str:
 
 def effect(estimate: Estimate, unit: str, bare: bool = False) -> str:
     """An effect with its interval, if any; a ratio as the change in percent. `bare`: the unit stands elsewhere."""
+    found = f" [{', '.join(ends(estimate, unit))}]" if estimate.low is not None else ""
+    return f"{_shown(estimate.mean, unit)}{found}" + ("" if bare else " %" if unit == "ratio" else f" {unit}")
 
-    def shown(value: float) -> str:
-        if unit == "ratio":
-            return number(100 * (value - 1), 1, sign=True)
-        return number(value, 1 if unit in ("points", "%") else 2, sign=unit in ("points", "tokens"))
 
-    ends = ""
-    if estimate.low is not None and estimate.high is not None:
-        ends = f" [{shown(estimate.low)}, {shown(estimate.high)}]"
-    return f"{shown(estimate.mean)}{ends}" + ("" if bare else " %" if unit == "ratio" else f" {unit}")
+def ends(estimate: Estimate, unit: str) -> list[str]:
+    """The ends of an interval, none where there is none."""
+    return [_shown(value, unit) for value in (estimate.low, estimate.high) if value is not None]
+
+
+def _shown(value: float, unit: str) -> str:
+    if unit == "ratio":
+        return number(100 * (value - 1), 1, sign=True)
+    return number(value, 1 if unit in ("points", "%") else 2, sign=unit in ("points", "tokens"))
 
 
 def change(ratio: float) -> str:

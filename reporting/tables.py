@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import geometric_mean
 
 from dataset import TOGETHER
-from reporting.table import Table, change, effect, filled, number, numbers, spread, words
-from studies.comparisons import defined
+from evaluation.statistics import UNCLEAR, by_chance, interquartile_mean
+from reporting.table import Table, change, effect, ends, filled, number, numbers, spread, words
+from reporting.wording import duration
+from studies.comparisons import defined, share_at_chance
 from studies.figures import few
 from studies.opponents import NGRAM_NAMES, by_name
 from studies.published import (
@@ -21,12 +23,14 @@ from studies.published import (
 from studies.results import (
     AblationResults,
     Exploration,
+    JudgedPart,
     Judgement,
     Kind,
     MeasuredRow,
     MeasureResults,
     Part1Results,
     Part2Results,
+    Part3Results,
     TokenizersResults,
     Tokens,
     accuracies,
@@ -36,7 +40,7 @@ from studies.results import (
 from studies.study import NAMES, POSITIONS, STEEP, STEEPER
 from tokenizer import NAMES as NAMES_OF_TOKENS
 from training.recipe import Task
-from training.records import Group, GroupAccuracy, LanguageScores, Machine
+from training.records import ClassifierRun, Group, GroupAccuracy, LanguageScores, Machine
 
 GROUPS: tuple[Group, ...] = ("all", "seen", "unseen")
 MOST_PARTS = 6  # of a claim, that stand in the open
@@ -124,14 +128,49 @@ def rate(group: GroupAccuracy) -> str | None:
     return None if group.accuracy is None else number(group.accuracy)
 
 
-def verdicts(judgements: Sequence[Judgement]) -> Table:
+def verdicts(results: Part3Results) -> Table:
     """What we say of each claim, and the measurement behind it."""
-    rows = []
-    for one in judgements:
-        found = [f"{part.label} {effect(part.estimate, part.unit)}" for part in one.parts]
+    rows: list[list[str | None]] = []
+    for one in results.claims:
+        found = [f"{part.label} {effect(part.estimate, part.unit)}{behind(part)}" for part in one.parts]
         more = [f"and {len(found) - MOST_PARTS} more"] if len(found) > MOST_PARTS else []
-        rows.append([one.id, one.claim, one.verdict, "; ".join(found[:MOST_PARTS] + more)])
-    return Table("Verdicts", words("", "claim", "verdict", "measured, with 95% intervals"), rows)
+        rows.append([one.id, one.claim, one.verdict, "; ".join(found[:MOST_PARTS] + more), to_tell(one)])
+    columns = words("", "claim", "verdict", "measured, with 95% intervals", "what would tell")
+    return Table("Verdicts", columns, rows, note_of_verdicts(results))
+
+
+def behind(part: JudgedPart) -> str:
+    """The intervals that stand behind one for both sources of chance: how far each of them alone reaches."""
+    alone = [
+        f"{name} [{', '.join(ends(one, part.unit))}]"
+        for name, one in (("seeds", part.seeds), ("rows", part.items))
+        if one and one.low is not None
+    ]
+    return f" ({', '.join(alone)})" if len(alone) > 1 else ""
+
+
+def to_tell(judgement: Judgement) -> str | None:
+    """What would give a verdict where there is none yet."""
+    if judgement.verdict != UNCLEAR or not judgement.parts:
+        return None
+    if judgement.seeds_needed is None or judgement.minutes is None:
+        return "not seeds" if judgement.parts[0].estimate.n > 1 else "more than one seed"
+    return f"about {judgement.seeds_needed} seeds: {duration(60 * judgement.minutes)} more"
+
+
+def note_of_verdicts(results: Part3Results) -> str:
+    """How to read the verdicts: on what they were found, what the intervals are of, how often they err."""
+    processors = " and ".join(dict.fromkeys(one.processor for one in results.machines))
+    return (
+        f"Found on {processors}; another processor rounds differently, which is like other seeds. Intervals of "
+        "accuracies and test perplexities are for other seeds and other test rows at once, rows by stretches of "
+        "neighbours; in brackets, for either alone. Accuracies are of the seeds on which both variants trained. If "
+        f"nothing were as it is claimed, some of the {len(results.claims)} claims would hold by chance in up to "
+        f"{by_chance(len(results.claims)):.0f}% of studies. What would tell: the seeds, of which as many are there as "
+        "were run, with which 80 of 100 studies give a verdict if mean and spread are as seen, and the minutes of "
+        "training on one core that the others take; 'not seeds': the test rows are too few, or the effect lies at the "
+        "edge."
+    )
 
 
 def classifiers(results: Exploration, variants: Sequence[str], title: str) -> Table:
@@ -142,32 +181,41 @@ def classifiers(results: Exploration, variants: Sequence[str], title: str) -> Ta
     for name in variants:
         runs = results.classifier[name]
         difference = results.find(task="classifier", variant=name, base=base, measure="test accuracy", rows="all")
-        at_chance = sum(not run.trained for run in runs)
+        sources = [difference[0].estimate, difference[0].seeds, difference[0].items] if difference else [None] * 3
         rows.append(
             [
                 NAMES[name],
                 *(spread(accuracies(runs, group)) for group in groups),
                 spread([run.epochs[-1].train_accuracy for run in runs]),
-                effect(difference[0].estimate, "points", bare=True) if difference else None,
-                effect(difference[0].items, "points", bare=True) if difference and difference[0].items else None,
-                f"{at_chance} of {len(runs)}",
+                number(interquartile_mean(accuracies(runs))),
+                *(effect(one, "points", bare=True) if one else None for one in sources),
+                at_chance(runs),
             ]
         )
     for name, found in by_name(results.baselines).items():
-        rows.append([name, *(rate(found[group]) for group in groups), None, None, None, None])
-    columns = words("classifier") + numbers(*(f"{group} ({counts[group].n:,})" for group in groups), "training rows")
-    columns += numbers(f"against {NAMES[base]}, over seeds", "over test items", "ended at chance")
+        rows.append([name, *(rate(found[group]) for group in groups), *[None] * 6])
+    columns = words("classifier") + numbers(*(f"{group} ({counts[group].n:,})" for group in groups))
+    columns += numbers("training rows", "all, middle half of the seeds", f"against {NAMES[base]}")
+    columns += numbers("for other seeds alone", "for other rows alone", "ended at chance, %")
     if len(variants) == 1:  # nothing to compare
-        columns = [*columns[:-3], columns[-1]]
-        rows = [[*row[:-3], row[-1]] for row in rows]
+        columns = [*columns[:-4], columns[-1]]
+        rows = [[*row[:-4], row[-1]] for row in rows]
     note = f"{sentence(results.labels['classifier'])} Test accuracy in percent after the last epoch, on all rows"
     note += ", on those whose text appears in the training file, and on the others" if "seen" in groups else ""
-    note += f"; {of_seeds(results.seeds)}; differences in points, with 95% intervals. Ended "
-    note += "at chance: training accuracy stayed at, or fell back to, the share of the largest class."
+    note += f"; {of_seeds(results.seeds)}; differences in points, with 95% intervals, on "
+    note += "seeds on which both trained. Middle half: the mean of all rows without the best and the worst quarter of "
+    note += "the seeds. Ended at chance: training accuracy stayed at, or fell back to, the share of the largest class; "
+    note += "a share with Wilson's interval."
     if base == "original" and on_reports_speakers(results):
         note += f" Published: original {PUBLISHED_ACCURACY[-1]}, batch norm + dropout 0.2 "
         note += f"{PUBLISHED_REGULARIZED_ACCURACY}."
     return Table(title, columns, rows, note)
+
+
+def at_chance(runs: Sequence[ClassifierRun]) -> str:
+    """How many runs know their largest class alone, and the share of all such runs in which that can be, in percent."""
+    share = share_at_chance(runs)
+    return f"{sum(not run.trained for run in runs)} of {len(runs)} [{', '.join(ends(share, '%'))}]"
 
 
 def decoders(results: Exploration) -> Table:

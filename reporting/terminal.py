@@ -137,6 +137,7 @@ def part3_text(results: Part3Results) -> str:
     for one in results.claims:
         verdicts.append(Item(f"{one.id:4} {one.verdict.upper():14}  ", one.claim))
         verdicts += [Item(" " * 7, f"{part.label}  {effect(part.estimate, part.unit)}") for part in one.parts]
+        verdicts += [Item(" " * 7, f"what would tell: {more}")] if (more := tables.to_tell(one)) else []
         verdicts += [Item(" " * 7, one.note)] if one.note else []
     if len(results.seeds) == 1:
         verdicts.append(

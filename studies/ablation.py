@@ -10,7 +10,7 @@ from difflib import get_close_matches
 
 from common.files import UserError, write_json
 from dataset import Data, validation_split, validation_text
-from evaluation.statistics import paired_difference, paired_ratio
+from evaluation.statistics import SHARED_BY_FOLDS, paired_difference, paired_ratio
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, classifier_baselines, language_baselines
 from studies.recipes import FF_DIMS, RECIPES
 from studies.results import AblationResults, AblationRow, overall
@@ -150,5 +150,5 @@ def row_of(task: Task, name: str, values: Sequence[float], whole: Sequence[float
         measure=MEASURES[task],
         values=list(values),
         unit="points" if task == "classifier" else "ratio",
-        estimate=None if name == WHOLE else compare(values, whole),
+        estimate=None if name == WHOLE else compare(values, whole, shared=SHARED_BY_FOLDS),
     )

@@ -1,34 +1,48 @@
 """What our runs say of each of the report's claims: holds, does not hold, or cannot tell.
 
-A claim is cut into parts that can be measured; each part is an effect over paired seeds with a 95% interval and a range
-in which the claim says it lies. The rule that makes a verdict of them is `statistics.verdict`, and is printed with it.
+A claim is cut into parts that can be measured; each part is an effect with a 95% interval and a range in which the
+claim says it lies. The rule that makes a verdict of them is `statistics.verdict`, and is printed with it.
 """
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import exp, inf
 
-from evaluation.statistics import UNCLEAR, Estimate, all_of, paired_difference, paired_ratio, summary, verdict
+from evaluation.crossed import crossed
+from evaluation.statistics import (
+    ONE_SIDED,
+    UNCLEAR,
+    Estimate,
+    all_of,
+    of_several,
+    paired_difference,
+    paired_ratio,
+    seeds_needed,
+    summary,
+    verdict,
+)
+from studies.comparisons import both_trained, nats_of_two_texts, share_at_chance
 from studies.published import claims_on
-from studies.results import SIDE_BY_SIDE, Exploration, JudgedPart, Judgement, Kind
+from studies.results import SIDE_BY_SIDE, Comparison, Exploration, JudgedPart, Judgement, Kind, last_perplexities
 from studies.study import DROPOUT
+from training.records import TrainedRun
 
 NEARS_100, AS_IT_IS, LOCAL, FEW, SAME_PERPLEXITY = 95.0, 2.0, 0.75, 0.5, 0.02
 AROUND = (0.5, 1.5)  # "by 14%": from half of what was published to one and a half times that
 REPORTS_RATE = "batch-norm-dropout-0.2"
 COMPARED = {  # the classifiers whose accuracy a claim is about
-    "C1": ("learned",),
-    "C6": ("learned", "alibi"),
-    "C11": ("original", REPORTS_RATE),
-    "C12": ("original", REPORTS_RATE),
+    "C1": ("learned", "learned"),
+    "C6": ("alibi", "learned"),
+    "C11": (REPORTS_RATE, "original"),
+    "C12": (REPORTS_RATE, "original"),
 }
 
 
 @dataclass(frozen=True)
 class Part:
-    """One measurable part of a claim: an effect, and the range in which the claim says that it lies."""
+    """One measurable part of a claim: an effect, and the range in which, or outside which, the claim says it lies."""
 
     label: str  # a few words, where there is no room for `what`
     what: str
@@ -36,33 +50,83 @@ class Part:
     estimate: Estimate
     above: float = -inf
     below: float = inf
+    outside: bool = False
+    seeds: Estimate | None = None  # behind an estimate for other seeds and items at once: either alone
+    items: Estimate | None = None
+
+    def is_denied(self) -> bool:
+        """Whether the effect, as it was seen, is not what the claim says."""
+        return (self.above < self.estimate.mean < self.below) == self.outside
 
 
 def judge(results: Exploration) -> list[Judgement]:
     """A judgement of every claim on which `results` (of part3 or report) have something to say."""
-    judgements = []
-    for name, text in claims_on(results).items():
-        parts = list(EVIDENCE[name](results))
-        if not parts:
-            continue
-        verdicts = [verdict(part.estimate, part.above, part.below, part.what) for part in parts]
-        whole = verdicts[0] if len(verdicts) == 1 else all_of(verdicts)
-        note = NOTES.get(name, lambda _: "")(results)
-        if any(never_trained(results, variant) for variant in COMPARED.get(name, ())):
-            whole = replace(whole, verdict=UNCLEAR)
-            note += "; a variant of which no run trained says nothing about accuracy"
-        rows = [
-            JudgedPart(part.label, part.what, part.unit, part.estimate, one.verdict)
+    evidence = {name: list(EVIDENCE[name](results)) for name in claims_on(results)}
+    return [judgement(results, name, parts) for name, parts in evidence.items() if parts]
+
+
+def judgement(results: Exploration, name: str, parts: Sequence[Part]) -> Judgement:
+    """What the parts of a claim say of it, and what would say more."""
+    verdicts = of_several([verdict(one.estimate, one.above, one.below, one.what, one.outside) for one in parts])
+    whole = verdicts[0] if len(verdicts) == 1 else all_of(verdicts)
+    note, needed = NOTES.get(name, lambda _: "")(results), None
+    if not trained(results, name):
+        whole = replace(whole, verdict=UNCLEAR)
+        note += "; without a seed on which these trained, nothing is said about accuracy"
+    elif whole.verdict == UNCLEAR:
+        needed = enough([part for part, one in zip(parts, verdicts) if one.verdict == UNCLEAR], len(parts))
+    return Judgement(
+        id=name,
+        claim=claims_on(results)[name],
+        verdict=whole.verdict,
+        rule=whole.rule,
+        note=note,
+        parts=[
+            JudgedPart(part.label, part.what, part.unit, part.estimate, one.verdict, part.seeds, part.items)
             for part, one in zip(parts, verdicts)
-        ]
-        judgements.append(Judgement(name, text, whole.verdict, whole.rule, note, rows))
-    return judgements
+        ],
+        seeds_needed=needed,
+        minutes=(needed - parts[0].estimate.n) * seconds_of_a_seed(results, name) / 60 if needed else None,
+    )
 
 
-def never_trained(results: Exploration, variant: str) -> bool:
-    """Whether all runs of the variant ended at chance."""
-    runs = results.classifier.get(variant, [])
-    return bool(runs) and not any(run.trained for run in runs)
+def trained(results: Exploration, name: str) -> bool:
+    """Whether there is a seed on which the classifiers trained whose accuracy the claim is about."""
+    if name not in COMPARED:
+        return True
+    return both_trained(*(results.classifier.get(variant, []) for variant in COMPARED[name])) is not None
+
+
+# -------------------------------------------------------------------------------------------------------------- power
+def enough(undecided: Sequence[Part], n_parts: int) -> int | None:
+    """With about how many seeds a claim would be told of which these parts are undecided: if one of them seems not to
+    be so, when that is sure, and else when all are. None: not in any number that can be trained."""
+    denied = [
+        seeds_needed(part.estimate, part.above, part.below, ONE_SIDED / n_parts)
+        for part in undecided
+        if part.is_denied()
+    ]
+    if denied:
+        return min((n for n in denied if n), default=None)
+    found = [seeds_needed(part.estimate, part.above, part.below) for part in undecided]
+    known = [n for n in found if n]
+    return max(known) if len(known) == len(found) else None
+
+
+def seconds_of_a_seed(results: Exploration, name: str) -> float:
+    """How long the variants that a claim is about train for one seed, or for one round where it is about time."""
+    runs: dict[str, Mapping[str, Sequence[TrainedRun]]] = {
+        "classifier": results.classifier,
+        "decoder": results.decoder,
+        "validation": results.validation,
+    }
+    seconds = {
+        kind: {variant: [run.train_seconds for run in own] for variant, own in variants.items()}
+        for kind, variants in runs.items()
+    }
+    seconds |= {f"{task} rounds": timed.seconds for task, timed in results.timing.items()}
+    kind, variants = TRAINED[name]
+    return sum(mean(seconds[kind][variant]) for variant in variants or seconds[kind])
 
 
 # ------------------------------------------------------------------------------------------------------- the evidence
@@ -71,8 +135,14 @@ def level(values: Sequence[float]) -> Estimate:
     return paired_difference(values, [0.0] * len(values))
 
 
+def part_of(row: Comparison, label: str, what: str, above: float = -inf, below: float = inf) -> Part:
+    """A comparison as a part of a claim."""
+    return Part(label, what, row.unit, row.estimate, above, below, seeds=row.seeds, items=row.items)
+
+
 def reaches_accuracy(results: Exploration) -> Iterator[Part]:
-    histories = [run.epochs for run in results.classifier.get("learned", [])]
+    runs = results.classifier.get("learned", [])
+    histories = [run.epochs for run in runs if run.trained] or [run.epochs for run in runs]
     if histories and results.attention:
         last = [rows[-1].train_accuracy for rows in histories]
         what = "training accuracy after the last epoch, in percent,"
@@ -122,37 +192,37 @@ def wider(results: Exploration) -> Iterator[Part]:
     for row in results.find(task="decoder", variant=wide, base=narrow, measure="perplexity"):
         sizes = (f"hidden size {results.decoder[name][0].ff_dim}" for name in (wide, narrow))
         what = f"perplexity, {row.text}: {' / '.join(sizes)}"
-        yield Part(row.text or "", what, "ratio", row.estimate, below=1)
+        yield part_of(row, row.text or "", what, below=1)
 
 
 def texts_differ(results: Exploration) -> Iterator[Part]:
-    """Neighbours in the order of their means, so that K texts need K - 1 comparisons."""
-    runs = [run.iterations[-1].perplexity for run in results.decoder.get("learned", [])]
-    if runs and results.attention:
-        order = sorted(results.test_names, key=lambda name: summary([run[name] for run in runs]).mean)
-        for low, high in itertools.pairwise(order):
-            ratio = paired_ratio([run[high] for run in runs], [run[low] for run in runs])
-            what = f"perplexity on {high} / perplexity on {low}"
-            yield Part(f"{high} against {low}", what, "ratio", ratio, above=1)
+    """Every pair of texts: their lines are other lines, and are as much of a chance as seeds are."""
+    runs = results.decoder.get("learned", [])
+    for one, other in itertools.combinations(results.test_names, 2) if runs and results.attention else ():
+        ratio = paired_ratio(last_perplexities(runs, one), last_perplexities(runs, other))
+        found = crossed(ratio, nats_of_two_texts(runs, one, other))
+        label, what = f"{one} against {other}", f"perplexity on {one} / perplexity on {other}"
+        near = (1 / (1 + SAME_PERPLEXITY), 1 + SAME_PERPLEXITY)
+        yield Part(label, what, "ratio", found.both, *near, outside=True, seeds=found.seeds, items=found.items)
 
 
 def accuracy_stays(results: Exploration) -> Iterator[Part]:
     for row in results.find(task="classifier", variant="alibi", base="learned", measure="test accuracy", rows="all"):
         what = "test accuracy with ALiBi less that with learned positions, in points,"
-        yield Part("test accuracy", what, "points", row.estimate, -AS_IT_IS, AS_IT_IS)
+        yield part_of(row, "test accuracy", what, -AS_IT_IS, AS_IT_IS)
 
 
 def trains_faster(results: Exploration, task: str, saved: float) -> Iterator[Part]:
     for row in results.find(task=task, variant="alibi", base="learned", measure="training time"):
         what = f"{task}: training time with ALiBi / with learned positions"
         least, most = (round(1 - share * saved, 4) for share in AROUND)
-        yield Part("training time", what, "ratio", row.estimate, above=most, below=least)
+        yield part_of(row, "training time", what, above=most, below=least)
 
 
 def perplexity_falls(results: Exploration) -> Iterator[Part]:
     for row in results.find(task="decoder", variant="alibi", base="learned", measure="perplexity"):
         what = f"perplexity, {row.text}: ALiBi / learned positions"
-        yield Part(row.text or "", what, "ratio", row.estimate, below=1)
+        yield part_of(row, row.text or "", what, below=1)
 
 
 def same_at_any_length(results: Exploration) -> Iterator[Part]:
@@ -162,13 +232,13 @@ def same_at_any_length(results: Exploration) -> Iterator[Part]:
         if length is not None and length <= 4 * block:
             what = f"perplexity on {row.text}: read at {length} tokens / at {block}"
             near = (1 - SAME_PERPLEXITY, 1 + SAME_PERPLEXITY)
-            yield Part(f"{row.text}, {length} tokens", what, "ratio", row.estimate, *near)
+            yield part_of(row, f"{row.text}, {length} tokens", what, *near)
 
 
 def gap_narrows(results: Exploration) -> Iterator[Part]:
     for row in results.find(task="classifier", variant=REPORTS_RATE, base="original", measure="train - test accuracy"):
         what = "training less test accuracy, in points: regularized less original"
-        yield Part("gap", what, "points", row.estimate, below=0)
+        yield part_of(row, "gap", what, below=0)
 
 
 def accuracy_rises(results: Exploration) -> Iterator[Part]:
@@ -176,14 +246,14 @@ def accuracy_rises(results: Exploration) -> Iterator[Part]:
         task="classifier", variant=REPORTS_RATE, base="original", measure="test accuracy", rows="all"
     ):
         what = "test accuracy, regularized less original, in points,"
-        yield Part("test accuracy", what, "points", row.estimate, *(share * 2 for share in AROUND))
+        yield part_of(row, "test accuracy", what, *(share * 2 for share in AROUND))
 
 
 def smallest_rate_is_best(results: Exploration) -> Iterator[Part]:
     for row in results.find(measure="validation accuracy"):
         smallest, other = (DROPOUT[name] for name in (row.variant, row.base))
         what = f"validation accuracy, in points: dropout {smallest} less dropout {other}"
-        yield Part(f"against {other}", what, "points", row.estimate, above=0)
+        yield part_of(row, f"against {other}", what, above=0)
 
 
 EVIDENCE: dict[str, Callable[[Exploration], Iterator[Part]]] = {
@@ -202,17 +272,38 @@ EVIDENCE: dict[str, Callable[[Exploration], Iterator[Part]]] = {
     "C13": smallest_rate_is_best,
 }
 
+TRAINED: dict[str, tuple[str, tuple[str, ...]]] = {  # what more seeds of a claim would train; (): all of its kind
+    **dict.fromkeys(("C1", "C2"), ("classifier", ("learned",))),
+    "C3": ("decoder", ("ff256", "ff100")),
+    **dict.fromkeys(("C4", "C5"), ("decoder", ("learned",))),
+    "C6": ("classifier", ("alibi", "learned")),
+    "C7": ("classifier rounds", ("alibi", "learned")),
+    "C8": ("decoder rounds", ("alibi", "learned")),
+    "C9": ("decoder", ("alibi", "learned")),
+    "C10": ("decoder", ("alibi",)),
+    **dict.fromkeys(("C11", "C12"), ("classifier", (REPORTS_RATE, "original"))),
+    "C13": ("validation", ()),
+}
+
 
 # ------------------------------------------------------------------------------------- what to know besides a verdict
 def plateau_note(results: Exploration, name: str) -> str:
-    """How many runs ended at chance, with the largest class alone: an interval over few seeds may miss them."""
+    """How many runs ended at chance, with the largest class alone: the verdict is about the others."""
+    variant, base = COMPARED[name]
     found = []
-    for variant in COMPARED[name]:
-        runs = results.classifier.get(variant, [])
+    for one in dict.fromkeys((base, variant)):
+        runs = results.classifier.get(one, [])
         at_chance = sum(not run.trained for run in runs)
         if at_chance:
-            found.append(f"{at_chance} of {len(runs)} runs ({variant}) ended at chance and are counted as they are")
-    return "; ".join(found)
+            share = in_brackets(share_at_chance(runs))
+            found.append(f"{at_chance} of {len(runs)} runs ({one}) ended at chance, {share} %, and are left out")
+    differences = results.find(task="classifier", variant=variant, base=base, measure="runs at chance")
+    return "; ".join([*found, *(f"a difference of {in_brackets(row.estimate)} points" for row in differences if found)])
+
+
+def in_brackets(estimate: Estimate) -> str:
+    """An effect with its interval, for a sentence."""
+    return f"{estimate.mean:.0f} [{estimate.low:.0f}, {estimate.high:.0f}]".replace("-", "\N{MINUS SIGN}")
 
 
 def control_note(results: Exploration) -> str:

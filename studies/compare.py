@@ -15,11 +15,23 @@ from statistics import fmean, geometric_mean
 import utilities
 from common.files import UserError, write_json
 from dataset import TRAINING, Data, encode
-from evaluation.statistics import Estimate, paired_difference, paired_ratio
+from evaluation.crossed import Effect, Items, crossed
+from evaluation.looks import confidence_of_looks, looks_until
+from evaluation.statistics import (
+    SHARED_BY_FOLDS,
+    UNCLEAR,
+    Estimate,
+    difference_of_shares,
+    paired_difference,
+    paired_ratio,
+    seeds_needed,
+)
+from studies.comparisons import Rows, hits_by_stretch, nats_by_stretch, rows_of, share_at_chance
 from studies.figures import accuracy_lines, interval
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, classifier_baselines, language_baselines
 from studies.results import (
     ComparedVariant,
+    ComparedVerdict,
     CompareResults,
     TextScores,
     classifier_runs,
@@ -47,6 +59,12 @@ class Question:
     measure: Score
     validate: bool = False
     n_workers: int = 1
+    until_told: int | None = None  # seeds are added up to so many where these cannot tell
+
+    @property
+    def in_points(self) -> bool:
+        """Whether the measure is in percent, of which more is better; of others less is."""
+        return self.measure in HIGHER_IS_BETTER
 
     def __post_init__(self) -> None:
         if len(self.variants) < 2:
@@ -56,6 +74,8 @@ class Question:
         if self.measure not in MEASURES[self.recipe.task]:
             shown = ", ".join(MEASURES[self.recipe.task])
             raise UserError(f"--measure {self.measure} is not of a {self.recipe.task}; choose {shown}")
+        if self.until_told is not None and self.until_told < len(self.seeds):
+            raise UserError(f"--until-told {self.until_told}: fewer than --seeds {len(self.seeds)}; give more")
 
     def recipes(self) -> dict[str, Recipe]:
         """The recipe of each variant, by its settings in words; UserError where two are the same recipe."""
@@ -84,20 +104,10 @@ def variants_of(
 
 def compare(question: Question, data: Data, place: Place, command_line: str) -> CompareResults:
     """Train every variant on every seed, compare, draw, and write results.json."""
-    started, task, recipes = time.perf_counter(), question.recipe.task, question.recipes()
-    runs = {
-        (name, seed): Run(f"{file_name(name)}-seed{seed}", recipe, seed, fold=seed if question.validate else None)
-        for seed in question.seeds
-        for name, recipe in recipes.items()
-    }
-    records: dict[Run, TrainedRun] = {}
-    for size in dict.fromkeys(recipe.architecture.block_size for recipe in recipes.values()):
-        own = [run for run in runs.values() if run.recipe.architecture.block_size == size]
-        encoded = data if data.train.ids.shape[1] == size else encode(data.corpus, size, data.tokenizer.tokenization)
-        records |= zip(own, perform_all(own, encoded, place, question.n_workers))
-    found = {name: [public(records[runs[name, seed]]) for seed in question.seeds] for name in recipes}
-    values = {name: [value_of(run, question.measure) for run in own] for name, own in found.items()}
-    first, in_points = next(iter(values.values())), question.measure in HIGHER_IS_BETTER
+    started, task = time.perf_counter(), question.recipe.task
+    looks = looks_until(question.until_told, len(question.seeds)) if question.until_told else [len(question.seeds)]
+    runs, variants = look(question, looks, data, place)
+    means = [fmean(one.values) for one in variants]
     results = CompareResults(
         command="compare",
         data=data.corpus.about(),
@@ -105,30 +115,139 @@ def compare(question: Question, data: Data, place: Place, command_line: str) -> 
         task=task,
         recipe=question.recipe_name,
         measure=question.measure,
-        unit="points" if in_points else "ratio",
+        unit="points" if question.in_points else "ratio",
         on="validation" if question.validate else "test",
-        seeds=list(question.seeds),
-        machines=distinct_machines(records.values()),
-        variants=[
-            ComparedVariant(
-                name=name,
-                settings=dict(given),
-                n_parameters=found[name][0].n_parameters,
-                values=values[name],
-                at_chance=[isinstance(run, ClassifierRun) and not run.trained for run in found[name]],
-                estimate=None if values[name] is first else difference(values[name], first, in_points),
-            )
-            for name, given in zip(recipes, question.variants)
-        ],
+        seeds=[run.seed for run in runs[variants[0].name]],
+        looks=looks,
+        confidence=confidence_of_looks(looks),
+        machines=distinct_machines(run for own in runs.values() for run in own),
+        variants=variants,
         opponents=opponents(question, data),
-        expected_best=expected_best(list(map(fmean, values.values())), in_points) if question.validate else [],
-        classifier={name: classifier_runs(own) for name, own in found.items()} if task == "classifier" else {},
-        decoder={name: decoder_runs(own) for name, own in found.items()} if task == "decoder" else {},
+        expected_best=expected_best(means, question.in_points) if question.validate else [],
+        classifier={name: classifier_runs(own) for name, own in runs.items()} if task == "classifier" else {},
+        decoder={name: decoder_runs(own) for name, own in runs.items()} if task == "decoder" else {},
         total_seconds=time.perf_counter() - started,
     )
     write_json(place.out / "results.json", results)
     draw(results, place.out / "figures")
     return results
+
+
+def look(
+    question: Question, looks: Sequence[int], data: Data, place: Place
+) -> tuple[dict[str, list[TrainedRun]], list[ComparedVariant]]:
+    """The runs of every variant by name, and what they say. It is looked at with as many seeds as `looks` say, but no
+    more are trained of a variant that is told from the first one."""
+    recipes, confidence = question.recipes(), confidence_of_looks(looks)
+    test = rows_of(data) if question.recipe.task == "classifier" and not question.validate else None
+    runs: dict[str, list[TrainedRun]] = {}
+    variants: dict[str, ComparedVariant] = {}
+    first, *undecided = recipes
+    for n_seeds in looks:
+        seeds = range(question.seeds[0], question.seeds[0] + n_seeds)
+        runs |= train(question, {name: recipes[name] for name in (first, *undecided)}, seeds, data, place)
+        for name, settings in zip(recipes, question.variants):
+            if name in (first, *undecided):
+                against = runs[first] if name != first else None
+                variants[name] = compared(question, name, dict(settings), runs[name], against, test, confidence)
+        undecided = [name for name in undecided if variants[name].verdict == UNCLEAR]
+        if not undecided:
+            break
+    return {name: list(map(public, own)) for name, own in runs.items()}, list(variants.values())
+
+
+def train(
+    question: Question, recipes: Mapping[str, Recipe], seeds: Sequence[int], data: Data, place: Place
+) -> dict[str, list[TrainedRun]]:
+    """The run of every seed with each of the recipes; those that are there are not trained again."""
+    runs = {
+        (name, seed): Run(f"{file_name(name)}-seed{seed}", recipe, seed, fold=seed if question.validate else None)
+        for seed in seeds
+        for name, recipe in recipes.items()
+    }
+    records: dict[Run, TrainedRun] = {}
+    for size in dict.fromkeys(recipe.architecture.block_size for recipe in recipes.values()):
+        own = [run for run in runs.values() if run.recipe.architecture.block_size == size]
+        encoded = data if data.train.ids.shape[1] == size else encode(data.corpus, size, data.tokenizer.tokenization)
+        records |= zip(own, perform_all(own, encoded, place, question.n_workers))
+    return {name: [records[runs[name, seed]] for seed in seeds] for name in recipes}
+
+
+def compared(
+    question: Question,
+    name: str,
+    settings: Mapping[str, Value],
+    runs: Sequence[TrainedRun],
+    against: Sequence[TrainedRun] | None,
+    test: Rows | None,
+    confidence: float,
+) -> ComparedVariant:
+    """A variant beside the first one, whose runs are `against`; None: it is the first one itself. Classifiers of which
+    too few trained on the same seeds are told apart by how many trained."""
+    effect = effect_of(question, runs, against, test, confidence) if against else None
+    verdict: ComparedVerdict | None = None
+    needed = None
+    if against:
+        verdict = verdict_of(question, effect.both) if effect else "cannot tell"
+        if question.in_points and (effect is None or effect.both.low is None):
+            verdict = verdict_of(question, chance_of_training(runs, against, confidence))
+    if effect and verdict == UNCLEAR:
+        none = 0.0 if question.in_points else 1.0
+        needed = seeds_needed(effect.both, above=none, level=(1 - confidence) / 2)
+    return ComparedVariant(
+        name=name,
+        settings=dict(settings),
+        n_parameters=runs[0].n_parameters,
+        values=[value_of(run, question.measure) for run in runs],
+        at_chance=[isinstance(run, ClassifierRun) and not run.trained for run in runs],
+        train_seconds=fmean(run.train_seconds for run in runs),
+        estimate=effect.both if effect else None,
+        seeds=effect.seeds if effect else None,
+        items=effect.items if effect else None,
+        verdict=verdict,
+        seeds_needed=needed,
+    )
+
+
+def effect_of(
+    question: Question,
+    runs: Sequence[TrainedRun],
+    against: Sequence[TrainedRun],
+    test: Rows | None,
+    confidence: float,
+) -> Effect | None:
+    """How a variant compares with the first, in points, or as a ratio; None where there is no seed on which both
+    trained. For other test rows, or lines, too, where the measure is a mean over them and they are not folds."""
+    measure, pairs = question.measure, list(zip(runs, against))
+    if measure != "training-time":
+        pairs = [pair for pair in pairs if all(not isinstance(run, ClassifierRun) or run.trained for run in pair)]
+    if not pairs:
+        return None
+    ours, theirs = [run for run, _ in pairs], [run for _, run in pairs]
+    values = [[value_of(run, measure) for run in own] for own in (ours, theirs)]
+    shared = SHARED_BY_FOLDS if question.validate and measure != "training-time" else 0.0
+    found = (paired_difference if question.in_points else paired_ratio)(values[0], values[1], shared, confidence)
+    items: list[Items] = []
+    if measure == "accuracy" and test:
+        items = hits_by_stretch(classifier_runs(ours), classifier_runs(theirs), test, "all")
+    elif measure == "perplexity" and not question.validate:
+        decoders = decoder_runs(ours)
+        items = nats_by_stretch(decoders, decoder_runs(theirs), list(decoders[0].scores))
+    return crossed(found, items, confidence)
+
+
+def chance_of_training(runs: Sequence[TrainedRun], against: Sequence[TrainedRun], confidence: float) -> Estimate:
+    """By how many points a variant trains oftener than the first."""
+    ours, theirs = (share_at_chance(classifier_runs(own), confidence) for own in (runs, against))
+    return difference_of_shares(theirs, ours)
+
+
+def verdict_of(question: Question, estimate: Estimate) -> ComparedVerdict:
+    """Better or worse where the whole interval says so."""
+    none = 1.0 if estimate.ratio else 0.0
+    if estimate.low is None or estimate.high is None or estimate.low <= none <= estimate.high:
+        return "cannot tell"
+    return "better" if (estimate.low > none) == question.in_points else "worse"
 
 
 def value_of(run: TrainedRun, measure: Score) -> float:
@@ -146,11 +265,6 @@ def of_texts(scores: TextScores, measure: Score) -> float:
     if measure == "perplexity":
         return geometric_mean(one.perplexity for one in scores.values())
     return fmean(one.bits_per_byte for one in scores.values())
-
-
-def difference(ours: Sequence[float], theirs: Sequence[float], in_points: bool) -> Estimate:
-    """How a variant compares with the first, over paired seeds: in points, or as a ratio."""
-    return (paired_difference if in_points else paired_ratio)(ours, theirs)
 
 
 def opponents(question: Question, data: Data) -> dict[str, list[float]]:

@@ -1,33 +1,61 @@
 """Every paired difference of a study, with its interval."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-import torch
+import numpy as np
 
-from evaluation.statistics import Estimate, paired_difference, paired_ratio
-from studies.results import Comparison, Exploration, LengthPerplexity, accuracies, last_perplexities
+from dataset import Data, stretches
+from evaluation.crossed import Effect, Items, by_stretch, crossed
+from evaluation.statistics import (
+    CONFIDENCE,
+    SHARED_BY_FOLDS,
+    Estimate,
+    difference_of_shares,
+    paired_difference,
+    paired_ratio,
+    share_of,
+)
+from studies.results import Comparison, Exploration, LengthPerplexity, Measure, Unit, accuracies, last_perplexities
 from studies.study import DROPOUT, STEEP
-from training.records import ClassifierRun, Group
+from training.recipe import Task
+from training.records import ClassifierRun, DecoderRun, Group
 
 POSITION_PAIRS = (("alibi", "learned"), ("none", "learned"), ("alibi", "none"))  # which, against which
 
 
-def compare(found: Exploration, labels: Sequence[int]) -> list[Comparison]:
-    """Every paired difference: what is measured, of which variant against which, with its 95% interval over seeds.
+@dataclass(frozen=True)
+class Rows:
+    """What is known of the test rows."""
 
-    Accuracies: in points, with their own interval over the test rows, whose `labels` (N,) are given. Perplexities and
-    times: as ratios.
+    labels: Sequence[int]
+    stretches: Sequence[int]  # neighbours have the same number
+    seen: Sequence[bool]
+
+
+def rows_of(data: Data) -> Rows:
+    """The test rows of some data."""
+    labels = data.test.labels.tolist()
+    return Rows(labels, stretches(labels), data.seen.tolist())
+
+
+def compare(found: Exploration, test: Rows) -> list[Comparison]:
+    """Every paired difference: what is measured, of which variant against which, with its 95% interval.
+
+    Accuracies: in points, on the test rows that are given. Perplexities and times: as ratios.
     """
     regularized = [(name, "original") for name in found.classifier if name == "batch-norm" or name in DROPOUT]
     widths = [(wide, narrow) for wide in found.widths[:1] for narrow in found.widths[1:]]
     rates = [(smallest, other) for smallest in list(found.validation)[:1] for other in list(found.validation)[1:]]
     rows: list[Comparison] = []
     for variant, base in present([*POSITION_PAIRS, *regularized], found.classifier):
-        rows += compare_classifiers(variant, base, found.classifier[variant], found.classifier[base], labels)
+        rows += compare_classifiers(variant, base, found.classifier[variant], found.classifier[base], test)
     for variant, base in present([*POSITION_PAIRS, (STEEP, "alibi"), *widths], found.decoder):
         for text in ("train", *found.test_names):
-            ratio = paired_ratio(*(last_perplexities(found.decoder[name], text) for name in (variant, base)))
-            rows.append(Comparison("decoder", variant, base, "perplexity", "ratio", ratio, text=text))
+            ours, theirs = (found.decoder[name] for name in (variant, base))
+            ratio = paired_ratio(last_perplexities(ours, text), last_perplexities(theirs, text))
+            effect = crossed(ratio, nats_by_stretch(ours, theirs, [text]))
+            rows.append(comparison("decoder", variant, base, "perplexity", "ratio", effect, text=text))
     for task, timed in found.timing.items():
         for variant, base in POSITION_PAIRS:
             ratio = paired_ratio(timed.seconds[variant], timed.seconds[base])
@@ -35,9 +63,25 @@ def compare(found: Exploration, labels: Sequence[int]) -> list[Comparison]:
     if "alibi" in found.extrapolation:
         rows += compare_lengths("alibi", found.extrapolation["alibi"], found.block_size)
     for variant, base in rates:
-        difference = paired_difference(*(accuracies(found.validation[name]) for name in (variant, base)))
+        on_folds, others = (accuracies(found.validation[name]) for name in (variant, base))
+        difference = paired_difference(on_folds, others, shared=SHARED_BY_FOLDS)
         rows.append(Comparison("validation", variant, base, "validation accuracy", "points", difference))
     return rows
+
+
+def comparison(
+    task: Task,
+    variant: str,
+    base: str,
+    measure: Measure,
+    unit: Unit,
+    effect: Effect,
+    rows: Group | None = None,
+    text: str | None = None,
+) -> Comparison:
+    """An effect, and the two that stand behind it."""
+    known = (task, variant, base, measure, unit, effect.both, rows, text)
+    return Comparison(*known, seeds=effect.seeds, items=effect.items)
 
 
 def present(pairs: Iterable[tuple[str, str]], names: Collection[str]) -> Iterator[tuple[str, str]]:
@@ -46,24 +90,84 @@ def present(pairs: Iterable[tuple[str, str]], names: Collection[str]) -> Iterato
 
 
 def compare_classifiers(
-    variant: str, base: str, ours: Sequence[ClassifierRun], theirs: Sequence[ClassifierRun], labels: Sequence[int]
+    variant: str, base: str, ours: Sequence[ClassifierRun], theirs: Sequence[ClassifierRun], rows: Rows
 ) -> Iterator[Comparison]:
-    """Accuracy on all and on unseen rows, and the gap between training and test accuracy."""
+    """Accuracy on all and on unseen rows, the gap between training and test accuracy, and how many do not train."""
 
     def gap(runs: Sequence[ClassifierRun]) -> list[float]:
         return [run.epochs[-1].train_accuracy - run.epochs[-1].test_accuracy for run in runs]
 
-    def hits(runs: Sequence[ClassifierRun]) -> list[float]:  # each row's share of runs that got it right, in percent
-        right = torch.tensor([run.predictions for run in runs]) == torch.tensor(labels)
-        return [100 * share for share in right.double().mean(dim=0).tolist()]
-
-    groups: dict[Group, Estimate | None] = {"all": paired_difference(hits(ours), hits(theirs)), "unseen": None}
-    for group, items in groups.items():
+    names: tuple[Task, str, str] = ("classifier", variant, base)
+    pairs = both_trained(ours, theirs) or (ours, theirs)
+    groups: tuple[Group, ...] = ("all", "unseen")
+    for group in groups:
         if ours[0].test[group].n:
-            difference = paired_difference(accuracies(ours, group), accuracies(theirs, group))
-            yield Comparison("classifier", variant, base, "test accuracy", "points", difference, group, items=items)
-    difference = paired_difference(gap(ours), gap(theirs))
-    yield Comparison("classifier", variant, base, "train - test accuracy", "points", difference)
+            yield comparison(*names, "test accuracy", "points", effect_on_accuracy(*pairs, rows, group), rows=group)
+    narrower = crossed(paired_difference(gap(pairs[0]), gap(pairs[1])), hits_by_stretch(*pairs, rows, "all"))
+    yield comparison(*names, "train - test accuracy", "points", narrower)
+    failed = difference_of_shares(share_at_chance(ours), share_at_chance(theirs))
+    yield Comparison(*names, "runs at chance", "points", failed)
+
+
+def both_trained(
+    ours: Sequence[ClassifierRun], theirs: Sequence[ClassifierRun]
+) -> tuple[list[ClassifierRun], list[ClassifierRun]] | None:
+    """The runs of the seeds on which both trained; None where there are none."""
+    pairs = [pair for pair in zip(ours, theirs) if all(run.trained for run in pair)]
+    return ([one for one, _ in pairs], [other for _, other in pairs]) if pairs else None
+
+
+def share_at_chance(runs: Sequence[ClassifierRun], confidence: float = CONFIDENCE) -> Estimate:
+    """The share of runs that know their largest class alone, in percent."""
+    return share_of(sum(not run.trained for run in runs), len(runs), confidence)
+
+
+def effect_on_accuracy(
+    ours: Sequence[ClassifierRun],
+    theirs: Sequence[ClassifierRun],
+    rows: Rows,
+    group: Group = "all",
+    confidence: float = CONFIDENCE,
+) -> Effect:
+    """How much higher our accuracy on a group of test rows is, in points."""
+    difference = paired_difference(accuracies(ours, group), accuracies(theirs, group), confidence=confidence)
+    return crossed(difference, hits_by_stretch(ours, theirs, rows, group), confidence)
+
+
+def hits_by_stretch(
+    ours: Sequence[ClassifierRun], theirs: Sequence[ClassifierRun], rows: Rows, group: Group
+) -> list[Items]:
+    """By how many points each run of ours is right oftener than theirs, by stretch of test rows."""
+    inside = np.array([group == "all" or (group == "seen") == seen for seen in rows.seen])
+    hits, others = (np.array([run.predictions for run in runs]) == np.array(rows.labels) for runs in (ours, theirs))
+    differences = 100.0 * hits[:, inside] - 100.0 * others[:, inside]
+    return [by_stretch(differences, np.array(rows.stretches)[inside], np.array(rows.labels)[inside])]
+
+
+def nats_by_stretch(ours: Sequence[DecoderRun], theirs: Sequence[DecoderRun], texts: Sequence[str]) -> list[Items]:
+    """How many nats more each run of ours takes than theirs, by stretch of each text, by the number of texts."""
+    if not know_stretches([*ours, *theirs], texts):
+        return []
+    tokens = ours[0].stretch_tokens
+    return [Items((nats(ours, text) - nats(theirs, text)) / len(texts), np.array(tokens[text])) for text in texts]
+
+
+def nats_of_two_texts(runs: Sequence[DecoderRun], text: str, other: str) -> list[Items]:
+    """The nats of each run by stretch of a text, and those of another one, which count against them."""
+    if not know_stretches(runs, [text, other]):
+        return []
+    tokens = runs[0].stretch_tokens
+    return [Items(sign * nats(runs, name), np.array(tokens[name])) for sign, name in ((1, text), (-1, other))]
+
+
+def nats(runs: Sequence[DecoderRun], text: str) -> np.ndarray:
+    """By run and stretch of a text."""
+    return np.array([run.stretch_nats[text] for run in runs])
+
+
+def know_stretches(runs: Sequence[DecoderRun], texts: Sequence[str]) -> bool:
+    """Whether the records hold the stretches of all texts: they do not of the training text, nor of old runs."""
+    return all(text in run.stretch_nats for run in runs for text in texts)
 
 
 def compare_lengths(variant: str, seeds: Sequence[Sequence[LengthPerplexity]], block_size: int) -> Iterator[Comparison]:

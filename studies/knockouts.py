@@ -69,8 +69,8 @@ def knock_out(trained: TrainedModel, data: Data) -> KnockOuts:
     for part in parts(model):
         reduced, edit = (without_positions(model), None) if part.layer is None else (model, replaced(part, means))
         rest = scores(reduced, data, edit)
-        pair = (rest, whole) if is_decoder else (whole, rest)
-        cost = paired_difference(*(values.tolist() for values in pair))
+        more, less = (rest, whole) if is_decoder else (whole, rest)
+        cost = paired_difference(more.tolist(), less.tolist())
         found.append(KnockOut(part, in_all(rest, is_decoder), ratio(cost) if is_decoder else cost))
     return KnockOuts("decoder" if is_decoder else "classifier", len(whole), in_all(whole, is_decoder), found)
 

@@ -13,7 +13,8 @@ import torch
 from msgspec.structs import replace
 
 from common.files import write_json
-from dataset import TOGETHER, Data, encode
+from dataset import TOGETHER, Data, encode, stretches
+from evaluation.crossed import by_stretch, crossed
 from evaluation.statistics import Estimate, paired_difference, paired_ratio
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, baseline_predictions, language_baselines
 from studies.recipes import RECIPES
@@ -60,9 +61,10 @@ def measure(seeds: Sequence[int], data: Data, place: Place, command: str, n_work
 
 
 def accuracies(runs: Mapping[str, Sequence[ClassifierRun]], data: Data) -> list[MeasuredRow]:
-    """The accuracy of every classifier on all, seen and unseen test rows, and how much higher the best recipe's is:
-    over seeds, and over rows (each with its mean over seeds)."""
+    """The accuracy of every classifier on all, seen and unseen test rows, and how much higher the best recipe's is, for
+    other seeds and for other rows."""
     labels, seen, opponents = data.test.labels, data.seen, baseline_predictions(data)
+    neighbours = torch.tensor(stretches(labels.tolist()))
     groups = {"all": torch.ones_like(seen), "seen": seen, "unseen": ~seen}
     if not seen.any() or seen.all():
         del groups["seen"], groups["unseen"]
@@ -73,11 +75,11 @@ def accuracies(runs: Mapping[str, Sequence[ClassifierRun]], data: Data) -> list[
     for model, theirs in hits.items():
         for group, members in groups.items():
             ours, other = hits["best"][:, members], theirs[:, members].expand(len(hits["best"]), -1)
-            over_seeds, over_items = (
-                paired_difference(ours.mean(dim=mean).tolist(), other.mean(dim=mean).tolist()) for mean in (1, 0)
-            )
+            over_seeds = paired_difference(ours.mean(dim=1).tolist(), other.mean(dim=1).tolist())
+            differences = (ours - other).numpy(), neighbours[members].numpy(), labels[members].numpy()
+            items = crossed(over_seeds, [by_stretch(*differences)]).items
             row = row_of("classifier", model, group, theirs[:, members].mean(dim=1).tolist(), over_seeds)
-            rows.append(replace(row, n=int(members.sum()), items=None if model == "best" else over_items))
+            rows.append(replace(row, n=int(members.sum()), items=None if model == "best" else items))
     return rows
 
 

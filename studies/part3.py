@@ -11,7 +11,7 @@ from msgspec.structs import asdict, replace
 from common.files import write_json
 from dataset import Data, validation_split
 from studies.claims import judge
-from studies.comparisons import compare
+from studies.comparisons import compare, rows_of
 from studies.figures import draw
 from studies.lengths import extrapolate
 from studies.opponents import classifier_baselines, language_baselines
@@ -78,4 +78,4 @@ def explore(command: str, study: Study, data: Data, place: Place) -> Exploration
         chosen_rate=best_rate(validation),
         comparisons=[],
     )
-    return replace(results, comparisons=compare(results, data.test.labels.tolist()))
+    return replace(results, comparisons=compare(results, rows_of(data)))

@@ -22,7 +22,14 @@ from training.records import (
     TrainedRun,
 )
 
-Measure = Literal["test accuracy", "validation accuracy", "train - test accuracy", "perplexity", "training time"]
+Measure = Literal[
+    "test accuracy",
+    "validation accuracy",
+    "train - test accuracy",
+    "runs at chance",
+    "perplexity",
+    "training time",
+]
 Unit = Literal["points", "ratio"]
 Half = Literal["alibi", "regularize"]  # of the exploration: positions, regularization
 Kind = Literal["encoder", "decoder"]
@@ -88,19 +95,21 @@ SIDE_BY_SIDE = Reading(sliding=False, window=None)
 
 
 class Comparison(Record, frozen=True):
-    """A paired effect over seeds: what is measured, of which variant against which."""
+    """A paired effect: what is measured, of which variant against which. Of accuracies over the seeds on which both
+    trained; of runs at chance over all."""
 
     task: Literal["classifier", "decoder", "validation"]
     variant: str
     base: str
     measure: Measure
     unit: Unit
-    estimate: Estimate
+    estimate: Estimate  # for other seeds and, where the records have what it takes, other test rows or lines at once
     rows: Group | None = None  # of an accuracy
     text: str | None = None  # of a perplexity
     length: int | None = None  # tokens at inference, where another than in training is compared with that of training
     protocol: Reading | None = None  # of such a length
-    items: Estimate | None = None  # the same effect over the test rows, each with its mean over seeds
+    seeds: Estimate | None = None  # where it was for both: the same effect for other seeds alone
+    items: Estimate | None = None  # and for other test rows or lines alone
 
 
 class Timing(Record, frozen=True):
@@ -143,6 +152,8 @@ class JudgedPart(Record, frozen=True):
     unit: str  # "ratio", or what stands after the number
     estimate: Estimate
     verdict: str
+    seeds: Estimate | None = None  # where that is for both: for other seeds alone
+    items: Estimate | None = None  # and for other test rows or lines alone
 
 
 class Judgement(Record, frozen=True):
@@ -154,6 +165,8 @@ class Judgement(Record, frozen=True):
     rule: str
     note: str
     parts: list[JudgedPart]
+    seeds_needed: int | None = None  # that would tell what these cannot, in 80 of 100 studies; None: not 1,000
+    minutes: float | None = None  # of training that those beyond the ones that are there would take
 
 
 class Exploration(Results, frozen=True, kw_only=True):
@@ -293,15 +306,23 @@ class TokenizersResults(Results, frozen=True):
 
 
 # --------------------------------------------------------------------------------------------------------- compare
+ComparedVerdict = Literal["better", "worse", "cannot tell"]
+
+
 class ComparedVariant(Record, frozen=True):
-    """One variant on every seed, and how far it is from the first one."""
+    """One variant on its seeds, and how far it is from the first one."""
 
     name: str  # its settings, as they are given
     settings: dict[str, bool | int | float | str | None]  # what differs from the recipe
     n_parameters: int
     values: list[float]  # of the measure, by seed
     at_chance: list[bool]  # of a classifier, by seed: whether the run knew its largest class alone
-    estimate: Estimate | None  # None: the first variant itself
+    train_seconds: float  # of a seed
+    estimate: Estimate | None  # over seeds on which both trained; None: the first variant itself, or there are none
+    seeds: Estimate | None  # where the estimate is for other seeds and test rows or lines at once: for seeds alone
+    items: Estimate | None  # and for rows or lines alone
+    verdict: ComparedVerdict | None  # None: the first variant itself
+    seeds_needed: int | None  # that would tell what these cannot
 
 
 class CompareResults(Results, frozen=True):
@@ -313,7 +334,9 @@ class CompareResults(Results, frozen=True):
     measure: Score
     unit: Unit
     on: Literal["test", "validation"]  # the rows or texts that everything is measured on
-    seeds: list[int]
+    seeds: list[int]  # of the first variant; the others may have needed fewer
+    looks: list[int]  # the numbers of seeds at which verdicts were given, or could have been
+    confidence: float  # of the intervals: more than 95% where there are several looks
     machines: list[Machine]
     variants: list[ComparedVariant]
     opponents: dict[str, list[float]]  # by name, one value; in validation one for each seed's fold

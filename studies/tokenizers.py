@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from common.files import write_json
 from dataset import Data, Stream, encode, validation_text
-from evaluation.statistics import paired_difference, paired_ratio
+from evaluation.statistics import SHARED_BY_FOLDS, paired_difference, paired_ratio
 from studies.opponents import language_baselines
 from studies.results import TextScores, TokenizersResults, Tokens, accuracies
 from studies.workers import perform_all
@@ -51,7 +51,7 @@ def compare_tokenizers(
             texts = [validation_text(encoded, seed) for seed in seeds] if validation else [encoded]
             row = measured(encoded, found, texts)
             words = words or row
-            rows.append(row if row is words else compared(row, words))
+            rows.append(row if row is words else compared(row, words, SHARED_BY_FOLDS if validation else 0.0))
             records += found
     results = TokenizersResults(
         command="tokenizers",
@@ -114,10 +114,10 @@ def together(scores: TextScores, streams: Mapping[str, Stream]) -> float:
     return bits / sum(stream.n_bytes for stream in streams.values())
 
 
-def compared(row: Tokens, words: Tokens) -> Tokens:
-    """`row` with how far it is from `words`, over paired seeds."""
+def compared(row: Tokens, words: Tokens, shared: float) -> Tokens:
+    """`row` with how far it is from `words`, over paired seeds; folds have rows `shared`."""
     return replace(
         row,
-        accuracy_difference=paired_difference(row.accuracy, words.accuracy) if row.accuracy else None,
-        bits_ratio=paired_ratio(row.bits_per_byte, words.bits_per_byte) if row.bits_per_byte else None,
+        accuracy_difference=paired_difference(row.accuracy, words.accuracy, shared) if row.accuracy else None,
+        bits_ratio=paired_ratio(row.bits_per_byte, words.bits_per_byte, shared) if row.bits_per_byte else None,
     )

@@ -711,3 +711,18 @@ def test_no_subword_is_new_to_the_labelled_rows(data_folder: Path) -> None:
     for kind in ("bpe", "character"):
         data = dataset.load_data(data_folder, block_size=12, tokenization=Tokenization(kind))
         assert data.words_of_rows().all() == (kind == "bpe")  # of characters <pad> and <unk> stand nowhere
+
+
+def test_neighbours_of_one_label_are_a_stretch() -> None:
+    assert dataset.stretches([]) == []
+    assert dataset.stretches([0, 0, 1, 1, 1, 0]) == [0, 0, 1, 1, 1, 2]
+    assert dataset.stretches([0] * 5 + [1], size=2) == [0, 0, 1, 1, 2, 3]
+    assert dataset.stretches(["a"] * 25) == [0] * 10 + [1] * 10 + [2] * 5
+    assert dataset.stretches([0, 1] * 3) == list(range(6))  # in random order there are no neighbours
+
+
+def test_a_stream_knows_how_long_its_lines_are() -> None:
+    tokenizer = Tokenizer.build(["a b c", "d"], ["e"])
+    stream = dataset.encode_stream(["a b c", "d", "e a"], tokenizer)
+    assert stream.line_lengths == (3, 1, 2)
+    assert len(stream.ids) == 6

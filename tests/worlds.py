@@ -22,6 +22,7 @@ import utilities
 from dataset import About
 from evaluation.statistics import Estimate
 from studies import claims
+from studies.comparisons import Rows
 from studies.comparisons import compare as compare_records
 from studies.results import ReportResults
 from training.records import ClassifierRun, DecoderRun, Machine
@@ -32,7 +33,13 @@ CLASSES = ["Obama", "G. W. Bush", "G. H. W. Bush"]
 RATES = (0.2, 0.3, 0.4, 0.5)
 N_EPOCHS = 15
 ITERATIONS = (100, 200, 300, 400, 500)
-LABELS = [0, 1, 2]  # of the test rows, as far as a single row matters
+LABELS = [0, 1, 2, 0, 1, 2]  # of the test rows, as far as a single row matters
+ROWS = Rows(LABELS, stretches=[0, 1, 2, 3, 4, 5], seen=[False] * 6)
+WILSON = 1.959963984540**2 / (3 + 1.959963984540**2)  # the most that none of three may be a share of: 56.1%
+AT_CHANCE = {  # no run of any variant, by Newcombe's method
+    **{"mean": 0.0, "low": -100 * WILSON, "high": 100 * WILSON, "sd": None, "median": 0.0, "n": 3},
+    **{"error": None, "df": None, "ratio": False},
+}
 
 TEST_ACCURACY = {  # after the last epoch, the mean over seeds
     **{"learned": 61.0, "alibi": 61.6, "none": 52.3, "original": 60.2, "batch-norm": 63.1},
@@ -78,13 +85,12 @@ def seeds(mean: float, spread: float) -> list[float]:
     return [mean + spread, mean - spread, mean]
 
 
-def interval(differences: Sequence[float]) -> tuple[float, float, float]:
-    """Mean and 95% interval of three paired differences: the bootstrap of three values reaches the least and the
-    greatest (one resample in 27 is all the same), and is widened by sqrt(3 / 2) times the quantiles' ratio of Student's
-    t with two degrees of freedom and the normal, 4.302652729911 / 1.959963984540."""
+def interval(differences: Sequence[float], shared: float = 0.0) -> tuple[float, float, float]:
+    """Mean and 95% interval of three paired differences, by Student's t with two degrees of freedom; or of three folds
+    of which each has a quarter as many rows as it was trained on."""
     mean = sum(differences) / 3
-    stretch = 1.5**0.5 * 4.302652729911 / 1.959963984540
-    return mean, mean + stretch * (min(differences) - mean), mean + stretch * (max(differences) - mean)
+    half = 4.302652729911 * stdev(differences) * (1 / 3 + shared) ** 0.5
+    return mean, mean - half, mean + half
 
 
 def number(value: float, digits: int = 1, sign: bool = False) -> str:
@@ -154,9 +160,10 @@ def classifier(variant: str, number: int) -> list[dict[str, Any]]:
     ]
 
 
-def n_right(number: int) -> tuple[int, int, int]:
-    """How many of the three seeds of a variant are right about each of the three rows of LABELS."""
-    return (number % 4, number // 4, (3 * number + 1) % 4)
+def n_right(number: int) -> list[int]:
+    """How many of the three seeds of a variant are right about each of the rows of LABELS: as many of each, so
+    that other rows would change nothing, and an interval for seeds and rows is that for seeds."""
+    return [number % 4] * len(LABELS)
 
 
 def predictions(number: int, s: int) -> list[int]:
@@ -306,20 +313,21 @@ def baseline(number: int) -> dict[str, Any]:
 # -------------------------------------------------------------------------------------------- what follows from records
 
 
-def difference(variant: Sequence[float], base: Sequence[float]) -> dict[str, Any]:
+def difference(variant: Sequence[float], base: Sequence[float], shared: float = 0.0) -> dict[str, Any]:
     """The estimate of a difference between three pairs."""
-    return _estimate([a - b for a, b in zip(variant, base, strict=True)])
+    return _estimate([a - b for a, b in zip(variant, base, strict=True)], shared)
 
 
 def ratio(variant: Sequence[float], base: Sequence[float]) -> dict[str, Any]:
     """The estimate of a ratio of three pairs; its spread is that of the logarithms."""
     found = _estimate([log(a / b) for a, b in zip(variant, base, strict=True)])
-    return found | {key: exp(found[key]) for key in ("mean", "low", "high", "median")}
+    return found | {key: exp(found[key]) for key in ("mean", "low", "high", "median")} | {"ratio": True}
 
 
-def _estimate(values: Sequence[float]) -> dict[str, Any]:
-    mean, low, high = interval(values)
-    return {"mean": mean, "low": low, "high": high, "sd": stdev(values), "median": median(values), "n": 3}
+def _estimate(values: Sequence[float], shared: float = 0.0) -> dict[str, Any]:
+    mean, low, high = interval(values, shared)
+    known = {"mean": mean, "low": low, "high": high, "sd": stdev(values), "median": median(values), "n": 3}
+    return known | {"error": stdev(values) * (1 / 3 + shared) ** 0.5, "df": 2.0, "ratio": False}
 
 
 def comparisons(results: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -327,7 +335,7 @@ def comparisons(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
 
     def add(task: str, variant: str, base: str, measure: str, estimate: dict[str, Any], **more: Any) -> None:
-        unit = "points" if "accuracy" in measure else "ratio"
+        unit = "ratio" if measure in ("perplexity", "training time") else "points"
         names = {"task": task, "variant": variant, "base": base, "measure": measure, "unit": unit}
         rows.append({**names, "estimate": estimate, **more})
 
@@ -339,13 +347,16 @@ def comparisons(results: Mapping[str, Any]) -> list[dict[str, Any]]:
     for a, b in pairs(results["classifier"], *positions, *((kind, "original") for kind in kinds)):
         runs = [results["classifier"][name] for name in (a, b)]
         for group in ("all", "unseen"):
-            found = difference(*([run["test"][group]["accuracy"] for run in records] for records in runs))
-            add("classifier", a, b, "test accuracy", found, rows=group, **(items(*runs) if group == "all" else {}))
-        gaps = [
+            ours, theirs = ([run["test"][group]["accuracy"] for run in records] for records in runs)
+            found = difference(ours, theirs)
+            add("classifier", a, b, "test accuracy", found, rows=group, seeds=found, items=for_other_rows(found))
+        ours, theirs = (
             [run["epochs"][-1]["train_accuracy"] - run["epochs"][-1]["test_accuracy"] for run in records]
             for records in runs
-        ]
-        add("classifier", a, b, "train - test accuracy", difference(*gaps))
+        )
+        found = difference(ours, theirs)
+        add("classifier", a, b, "train - test accuracy", found, seeds=found, items=for_other_rows(found))
+        add("classifier", a, b, "runs at chance", AT_CHANCE)
     for a, b in pairs(results["decoder"], *positions, ("alibi-steep", "alibi"), ("ff256", "ff100")):
         for text in ("train", *TEXTS):
             values = [
@@ -366,8 +377,8 @@ def comparisons(results: Mapping[str, Any]) -> list[dict[str, Any]]:
             add("decoder", "alibi", "alibi", "perplexity", ratio(*values), **how)
     for rate in RATES[1:] if results["validation"] else ():
         a, b = (f"batch-norm-dropout-{one}" for one in (0.2, rate))
-        values = [[run["test"]["all"]["accuracy"] for run in results["validation"][name]] for name in (a, b)]
-        add("validation", a, b, "validation accuracy", difference(*values))
+        ours, theirs = ([run["test"]["all"]["accuracy"] for run in results["validation"][name]] for name in (a, b))
+        add("validation", a, b, "validation accuracy", difference(ours, theirs, shared=0.25))
     return rows
 
 
@@ -376,14 +387,11 @@ def which(row: Mapping[str, Any]) -> tuple[bool, int, int | None]:
     return row["sliding"], row["length"], row["window"]
 
 
-def items(variant: Sequence[Mapping[str, Any]], base: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """How far two variants are apart row by row."""
-    right = [
-        [[answer == label for answer, label in zip(run["predictions"], LABELS)] for run in records]
-        for records in (variant, base)
-    ]
-    shares = [[100 * sum(row) / len(records) for row in zip(*records)] for records in right]
-    return {"items": difference(*shares)}
+def for_other_rows(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The same effect of the rows of LABELS, which are stretches of their own and all alike."""
+    mean = found["mean"]
+    ends = {"mean": mean, "low": mean, "high": mean, "sd": None, "median": mean, "n": 6}
+    return ends | {"error": 0.0, "df": 3.0, "ratio": False}
 
 
 # -------------------------------------------------------------------------------------------------------- whole records
@@ -488,9 +496,9 @@ def decoder_run(**fields: Any) -> DecoderRun:
     return msgspec.structs.replace(record(_made_up()).decoder["learned"][0], **fields)
 
 
-def compare(results: Mapping[str, Any], labels: Sequence[int]) -> list[dict[str, Any]]:
+def compare(results: Mapping[str, Any], rows: Rows = ROWS) -> list[dict[str, Any]]:
     """The comparisons that our programs make of `results`."""
-    return [msgspec.to_builtins(row) for row in compare_records(record({**results, "comparisons": []}), labels)]
+    return [msgspec.to_builtins(row) for row in compare_records(record({**results, "comparisons": []}), rows)]
 
 
 def judge(results: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -500,7 +508,7 @@ def judge(results: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def judged(results: dict[str, Any]) -> dict[str, Any]:
     """`results` with the comparisons and verdicts that our programs make of its records."""
-    results["comparisons"] = compare(results, LABELS)
+    results["comparisons"] = compare(results)
     results["claims"] = judge(results)
     return results
 

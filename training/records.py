@@ -106,3 +106,6 @@ class DecoderRun(TrainedRun, frozen=True, kw_only=True):
     protocol: str
     scores: dict[str, LanguageScores]
     nats_by_place: dict[str, list[float]]
+    # Of each test text, over stretches of neighbouring lines.
+    stretch_nats: dict[str, list[float]] = field(default_factory=dict)
+    stretch_tokens: dict[str, list[float]] = field(default_factory=dict)

@@ -136,15 +136,17 @@ class DecoderTask:
 
     def summarise(self, history: list[Measurement]) -> dict[str, Any]:
         nats = self.latest or self.token_nats()  # none where a run was resumed after its last measurement
-        length = self.protocol.length
+        length, tests = self.protocol.length, self.data.test_streams
         return {
             "ff_dim": self.model.config.ff_dim,
             "iterations": history,
             "protocol": str(self.protocol),
-            "scores": {
-                name: perplexity.language_scores(nats[name], stream) for name, stream in self.data.test_streams.items()
-            },
+            "scores": {name: perplexity.language_scores(nats[name], stream) for name, stream in tests.items()},
             "nats_by_place": {name: perplexity.nats_by_place(values, length) for name, values in nats.items()},
+            "stretch_nats": {name: perplexity.sums_by_stretch(nats[name], stream) for name, stream in tests.items()},
+            "stretch_tokens": {
+                name: perplexity.sums_by_stretch(torch.ones(len(stream.ids)), stream) for name, stream in tests.items()
+            },
         }
 
 

@@ -424,3 +424,16 @@ def test_class_probabilities_do_not_depend_on_the_batch(pooling: Any, data: Data
     assert together.shape == (len(rows.labels), 3)
     torch.testing.assert_close(together.sum(dim=1), torch.ones(len(rows.labels)))
     torch.testing.assert_close(accuracy.class_probabilities(model, rows, batch_size=1), together, rtol=1e-4, atol=1e-6)
+
+
+def test_sums_over_stretches_of_ten_lines_and_of_no_more_than_a_hundred() -> None:
+    lengths = (2, *(1,) * 22)
+    stream = Stream(torch.arange(24), 0, 0, lengths)
+    values = torch.arange(24.0)
+    assert perplexity.sums_by_stretch(values, stream) == [sum(range(11)), sum(range(11, 21)), sum(range(21, 24))]
+    many = Stream(torch.arange(2001), 0, 0, (1,) * 2001)
+    found = perplexity.sums_by_stretch(torch.ones(2001), many)
+    assert found == [21.0] * 95 + [6.0]  # 21 lines each, so that there are at most 100
+    whole = Stream(torch.arange(20), 0, 0, (1,) * 20)
+    assert perplexity.sums_by_stretch(torch.ones(20), whole) == [10.0, 10.0]
+    assert perplexity.sums_by_stretch(torch.ones(3), Stream(torch.arange(3), 0, 0)) == [3.0]  # of lines unknown: one

@@ -1,12 +1,12 @@
 """Intervals cover what they claim to cover, tests agree with exact sums, and verdicts follow their rule."""
 
-import itertools
 import json
 from dataclasses import asdict
-from math import inf, log, nan, sqrt
+from math import exp, inf, log, nan, sqrt
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from evaluation.statistics import (
     FAILS,
@@ -15,8 +15,14 @@ from evaluation.statistics import (
     Estimate,
     Verdict,
     all_of,
+    by_chance,
+    difference_of_shares,
+    interquartile_mean,
+    of_several,
     paired_difference,
     paired_ratio,
+    seeds_needed,
+    share_of,
     summary,
     verdict,
 )
@@ -34,58 +40,84 @@ def test_summary() -> None:
     json.dumps(asdict(values), allow_nan=False)
 
 
-# Student's t for 95% with 1, 2, 4 and 19 degrees of freedom, and the normal's z, from a printed table
-T1, T2, T4, T19, Z = 12.7062, 4.302653, 2.776445, 2.093024, 1.959964
+# Student's t for 95% with 1, 2 and 3 degrees of freedom, from a printed table
+T1, T2, T3 = 12.7062, 4.302653, 3.182446
 
 
 @pytest.mark.parametrize(
-    ("a", "b", "mean", "median", "sd", "low", "high"),
+    ("a", "b", "mean", "median", "sd", "half"),
     [
-        # Of two or three values, more than 2.5% of all resamples repeat the smallest, and as many the largest: the
-        # percentiles are these two, and the distances from the mean are stretched by sqrt(n / (n - 1)) t / z.
-        ([5, 9], [4, 6], 2, 2, sqrt(2), 2 - sqrt(2) * T1 / Z, 2 + sqrt(2) * T1 / Z),
-        ([6, 9, 9], [6, 8, 1], 3, 1, sqrt(19), 3 - 3 * sqrt(3 / 2) * T2 / Z, 3 + 5 * sqrt(3 / 2) * T2 / Z),
+        ([5, 9], [4, 6], 2, 2, sqrt(2), T1),
+        ([6, 9, 9], [6, 8, 1], 3, 1, sqrt(19), T2 * sqrt(19 / 3)),
     ],
 )
 def test_interval_of_few_pairs_by_hand(
-    a: list[float], b: list[float], mean: float, median: float, sd: float, low: float, high: float
+    a: list[float], b: list[float], mean: float, median: float, sd: float, half: float
 ) -> None:
-    n = len(a)
-    expected = [mean, low, high, sd, median, n]
+    n, low, high, error = len(a), mean - half, mean + half, sd / sqrt(len(a))
+    expected = [mean, low, high, sd, median, n, error, n - 1, False]
     assert list(asdict(paired_difference(a, b)).values()) == pytest.approx(expected, rel=1e-4)
     # the other way round, all turns round with it: what was better by so much is worse by so much
-    expected = [-mean, -high, -low, sd, -median, n]
+    expected = [-mean, -high, -low, sd, -median, n, error, n - 1, False]
     assert list(asdict(paired_difference(b, a)).values()) == pytest.approx(expected, rel=1e-4)
     # the same of times that the factors 2^(a - b) lie between, over logarithms
-    expected = [2**mean, 2**low, 2**high, log(2) * sd, 2**median, n]
+    expected = [2**mean, 2**low, 2**high, log(2) * sd, 2**median, n, log(2) * error, n - 1, True]
     a, b = [2**x for x in a], [2**x for x in b]
     there, back = paired_ratio(a, b), paired_ratio(b, a)
     assert list(asdict(there).values()) == pytest.approx(expected, rel=2e-3)
-    expected = [2**-mean, 2**-high, 2**-low, log(2) * sd, 2**-median, n]
+    expected = [2**-mean, 2**-high, 2**-low, log(2) * sd, 2**-median, n, log(2) * error, n - 1, True]
     assert list(asdict(back).values()) == pytest.approx(expected, rel=2e-3)
 
 
-def test_interval_of_five_pairs_is_the_bootstrap_of_all_resamples_stretched() -> None:
-    differences = np.array([0.0, 1.0, 2.0, 4.0, 13.0])
-    means = np.array([np.mean(resample) for resample in itertools.product(differences, repeat=5)])  # 5^5
-    low, high = np.percentile(means, [2.5, 97.5])
-    stretch = sqrt(5 / 4) * T4 / Z
-    for seeds in ([0.0] * 5, [60.0, -20.0, 35.0, 90.0, 10.0]):  # the seeds' own differences cancel
-        found = paired_difference([*(seeds + differences)], seeds)
-        assert (found.mean, found.median, found.n) == (4, 2, 5)
-        assert found.sd == pytest.approx(sqrt((16 + 9 + 4 + 0 + 81) / 4))
-        assert found.low == pytest.approx(4 + stretch * (low - 4), abs=0.2)
-        assert found.high == pytest.approx(4 + stretch * (high - 4), abs=0.4)
-
-
-def test_interval_is_drawn_the_same_way_every_time() -> None:
+@pytest.mark.parametrize("confidence", [0.95, 0.99])
+def test_interval_is_that_of_the_paired_t_test(confidence: float) -> None:
     a, b = [float(i) ** 0.5 for i in range(20)], [float(i) ** 0.4 for i in range(20)]
-    values = np.array(a) - np.array(b)
-    means = values[np.random.default_rng(0).integers(0, 20, (9999, 20))].mean(axis=1)
-    expected = values.mean() + sqrt(20 / 19) * T19 / Z * (np.percentile(means, [2.5, 97.5]) - values.mean())
-    found = paired_difference(a, b)
-    assert [found.low, found.high] == pytest.approx(expected.tolist(), rel=1e-5)
-    assert found == paired_difference(a, b)
+    found, expected = (
+        paired_difference(a, b, confidence=confidence),
+        stats.ttest_rel(a, b).confidence_interval(confidence),
+    )
+    assert [found.low, found.high] == pytest.approx([expected.low, expected.high])
+    ratio = paired_ratio(np.exp(a).tolist(), np.exp(b).tolist(), confidence=confidence)
+    assert [ratio.low, ratio.high] == pytest.approx([exp(expected.low), exp(expected.high)])
+
+
+def test_folds_share_rows_and_are_worth_less_than_as_many_samples() -> None:
+    a, b = [1.0, 3.0, 2.0, 6.0], [0.0] * 4
+    alone, folds = paired_difference(a, b), paired_difference(a, b, shared=0.25)
+    assert alone.high is not None
+    assert folds.high is not None
+    assert folds.high == pytest.approx(3 + T3 * sqrt(14 / 3) * sqrt(1 / 4 + 1 / 4), rel=1e-6)
+    assert folds.high - 3 == pytest.approx(sqrt(2) * (alone.high - 3))
+    ratio = paired_ratio(np.exp(a).tolist(), np.exp(b).tolist(), shared=0.25)
+    assert ratio.high == pytest.approx(exp(folds.high))
+    # what two folds share of their training rows, they share of their luck: a fifth, of five
+    generator, covered = np.random.default_rng(0), {0.0: 0, 0.25: 0}
+    for _ in range(1000):
+        values = generator.normal(0, sqrt(0.2)) + generator.normal(0, sqrt(0.8), 5)
+        for shared in covered:
+            found = paired_difference(values.tolist(), [0.0] * 5, shared)
+            assert found.low is not None
+            assert found.high is not None
+            covered[shared] += found.low <= 0 <= found.high
+    assert 0.93 <= covered[0.25] / 1000 <= 0.97
+    assert covered[0.0] / 1000 <= 0.88
+
+
+def test_interquartile_mean() -> None:
+    assert interquartile_mean([60.0, 33.0, 61.0, 62.0, 90.0]) == pytest.approx(61)
+    assert interquartile_mean([1.0, 3.0]) == 2
+
+
+def test_a_share_has_wilsons_interval_and_a_difference_of_shares_newcombes() -> None:
+    """The examples of Newcombe 1998: 81 of 263 in the first paper, 56 of 70 less 48 of 80 in the second."""
+    found = share_of(81, 263)
+    assert [found.mean, found.low, found.high] == pytest.approx([30.80, 25.53, 36.62], abs=0.01)
+    found = difference_of_shares(share_of(56, 70), share_of(48, 80))
+    assert [found.mean, found.low, found.high] == pytest.approx([20.0, 5.24, 33.39], abs=0.01)
+    found = difference_of_shares(share_of(0, 5), share_of(5, 5))
+    assert (found.mean, found.low) == (-100, -100)
+    assert found.high is not None
+    assert -60 < found.high < 0
 
 
 def test_interval_covers_the_true_difference_about_95_times_in_100() -> None:
@@ -97,25 +129,29 @@ def test_interval_covers_the_true_difference_about_95_times_in_100() -> None:
         assert interval.low is not None
         assert interval.high is not None
         covered += interval.low <= 1 <= interval.high
-    assert 0.91 <= covered / 300 <= 0.99  # four standard errors; the plain percentile bootstrap has 0.84
+    assert 0.91 <= covered / 300 <= 0.99  # four standard errors; with the normal's quantile it is 0.88
+
+
+NOTHING = {"error": None, "df": None, "ratio": False}
 
 
 def test_one_pair_and_equal_differences() -> None:
     one = paired_difference([2.0], [5.0])
-    assert asdict(one) == {"mean": -3.0, "low": None, "high": None, "sd": None, "median": -3.0, "n": 1}
+    assert asdict(one) == {"mean": -3.0, "low": None, "high": None, "sd": None, "median": -3.0, "n": 1} | NOTHING
     assert verdict(one, below=0).verdict == UNCLEAR
     same = paired_difference([2.0, 3.0, 4.0], [1.0, 2.0, 3.0])
-    assert asdict(same) == {"mean": 1.0, "low": 1.0, "high": 1.0, "sd": 0.0, "median": 1.0, "n": 3}
+    known = {"error": 0.0, "df": 2, "ratio": False}
+    assert asdict(same) == {"mean": 1.0, "low": 1.0, "high": 1.0, "sd": 0.0, "median": 1.0, "n": 3} | known
     assert verdict(same, above=0).verdict == HOLDS
     two = paired_difference([2.0, 3.0], [1.0, 2.0])  # accuracies of few rows are often the same
-    assert asdict(two) == {"mean": 1.0, "low": None, "high": None, "sd": 0.0, "median": 1.0, "n": 2}
+    assert asdict(two) == {"mean": 1.0, "low": None, "high": None, "sd": 0.0, "median": 1.0, "n": 2} | NOTHING
 
 
 def test_ratios_by_hand() -> None:
     one = paired_ratio([3.0], [2.0])
-    assert list(asdict(one).values()) == [pytest.approx(1.5), None, None, None, pytest.approx(1.5), 1]
+    assert list(asdict(one).values()) == [pytest.approx(1.5), None, None, None, pytest.approx(1.5), 1, None, None, True]
     same = paired_ratio([2.0, 4.0, 8.0], [8.0, 16.0, 32.0])
-    assert list(asdict(same).values()) == pytest.approx([0.25, 0.25, 0.25, 0, 0.25, 3])
+    assert list(asdict(same).values()) == pytest.approx([0.25, 0.25, 0.25, 0, 0.25, 3, 0, 2, True])
     assert paired_ratio([1, 1, 1, 16], [1, 1, 1, 1]).mean == pytest.approx(2)  # the geometric mean, not 4.75
 
 
@@ -172,8 +208,121 @@ def test_the_rule_of_a_verdict_in_words(above: float, below: float, claim: str) 
         rule = verdict(estimate(low, 0.95), above, below, "ALiBi's gain").rule
         assert rule == f"The claim is that ALiBi's gain {claim}."
     assert verdict(estimate(0, 1), above, below).rule.startswith(f"The claim is that the difference {claim}.")
-    unbounded = {name: bound for name, bound in (("above", above), ("below", below)) if abs(bound) < inf}
-    assert verdict(estimate(0, 1), what="it", **unbounded) == verdict(estimate(0, 1), above, below, "it")
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "expected"),
+    [
+        (1.1, 1.3, HOLDS), (1.0, 1.3, HOLDS), (-1.3, -1.0, HOLDS), (-0.9, 0.9, FAILS),
+        (0.9, 1.1, UNCLEAR), (-1.0, 0.9, UNCLEAR), (-2.0, 2.0, UNCLEAR),
+    ],
+)  # fmt: skip
+def test_what_differs_lies_outside_a_range(low: float, high: float, expected: str) -> None:
+    found = verdict(estimate(low, high), -1, 1, outside=True)
+    assert found.verdict == expected
+    assert found.rule.startswith("The claim is that the difference does not lie between -1 and 1.")
+
+
+def around(mean: float, error: float = 1.0, ratio: bool = False) -> Estimate:
+    """Nine pairs with this mean and standard error."""
+    values = np.array([-1, 1, -1, 1, -1, 1, -1, 1, 0]) * error * 3 + mean
+    return paired_ratio(np.exp(values), [1.0] * 9) if ratio else paired_difference(values, [0.0] * 9)
+
+
+@pytest.mark.parametrize("ratio", [False, True])
+def test_how_sure_it_is_that_a_claim_is_not_so(ratio: bool) -> None:
+    def edge(value: float) -> float:
+        return exp(value) if ratio else value
+
+    below = stats.t.sf(2, 8)
+    for above, under, outside, p in (
+        (2, inf, False, below), (-2, inf, False, 1 - below), (-inf, -2, False, below), (-inf, 2, False, 1 - below),
+        (2, 5, False, below), (-5, -2, False, below), (-2, 5, True, below), (-5, 2, True, below),
+    ):  # fmt: skip
+        low = edge(above) if above > -inf else above
+        found = verdict(around(0, ratio=ratio), low, edge(under), outside=outside)
+        assert found.p == pytest.approx(p), (above, under, outside)
+    assert verdict(around(0, error=0.0), above=1).p == 0
+    assert verdict(around(0, error=0.0), above=-1).p == 1
+    assert verdict(around(0, error=0.0), above=0).p == 0
+    assert verdict(around(0, error=0.0), below=0).p == 0
+    assert verdict(around(0, error=0.0), -1, 0, outside=True).p == 1
+    assert verdict(paired_difference([1.0], [0.0]), above=2).p == 1
+
+
+def test_a_part_fails_only_by_holms_rule() -> None:
+    def parts(*ps: float) -> list[str]:
+        found = [Verdict(FAILS if p <= 0.025 else UNCLEAR, "a rule", p) for p in ps]
+        return [one.verdict for one in of_several(found)]
+
+    assert parts(0.02) == [FAILS]
+    assert parts(0.025) == [FAILS]
+    assert parts(0.02, 0.9) == [UNCLEAR, UNCLEAR]
+    assert parts(0.9, 0.0125) == [UNCLEAR, FAILS]
+    assert parts(0.02, 0.01) == [FAILS, FAILS]  # the second need not be as sure
+    assert parts(0.02, 0.013) == [UNCLEAR, UNCLEAR]
+    assert parts(0.008, 0.02, 0.012) == [FAILS, FAILS, FAILS]
+    assert parts(0.008, 0.02, 0.02) == [FAILS, UNCLEAR, UNCLEAR]
+    kept = [Verdict(HOLDS, "a rule", 1.0), Verdict(UNCLEAR, "a rule", 0.001)]
+    assert of_several(kept) == kept
+    assert of_several([]) == []
+
+
+def test_claims_of_four_parts_without_an_effect_fail_as_rarely_as_others() -> None:
+    generator, alone, together = np.random.default_rng(0), 0, 0
+    for _ in range(1000):
+        values = generator.normal(1, 0.01, (4, 5))
+        found = [verdict(paired_ratio(row, [1.0] * 5), below=1) for row in values]
+        alone += FAILS in {one.verdict for one in found}
+        together += FAILS in {one.verdict for one in of_several(found)}
+    assert alone / 1000 >= 0.07
+    assert together / 1000 <= 0.04
+
+
+def test_of_13_claims_at_the_edge_some_hold_by_chance() -> None:
+    generator, n_claims, some = np.random.default_rng(0), 13, 0
+    for study in generator.normal(0, 1, (300, n_claims, 5)):
+        some += HOLDS in {verdict(paired_difference(row, [0.0] * 5), above=0).verdict for row in study}
+    assert by_chance(n_claims) == pytest.approx(28.05, abs=0.01)
+    assert 100 * some / 300 == pytest.approx(by_chance(n_claims), abs=8)  # three standard errors
+
+
+# -------------------------------------------------------------------------------------------------------------- power
+
+
+@pytest.mark.parametrize(("above", "below"), [(0.0, inf), (-inf, 0.0), (-1.0, 1.0), (0.5, 2.0)])
+def test_so_many_seeds_tell_in_80_of_100_studies(above: float, below: float) -> None:
+    """With mean 0.4 and standard deviation 0.8 the claim holds or fails, as the mean lies inside or outside."""
+    found = paired_difference(0.4 + 0.8 * np.array([-1.0, 0.0, 1.0]), [0.0] * 3)
+    n = seeds_needed(found, above, below)
+    assert n is not None
+    inside, generator, told = above < 0.4 < below, np.random.default_rng(0), {n: 0, n // 2: 0}
+    for size in told:
+        for row in generator.normal(0.4, 0.8, (1000, size)):
+            one = verdict(paired_difference(row, [0.0] * size), above, below).verdict
+            told[size] += one == (HOLDS if inside else FAILS)
+    assert told[n] / 1000 == pytest.approx(0.8, abs=0.04)
+    assert told[n // 2] / 1000 < 0.65
+
+
+def test_seeds_that_are_needed_by_hand() -> None:
+    values, none = [1.0, 3.0, 2.0], [0.0] * 3
+    found = paired_difference(values, none)  # half a standard deviation from 1.5: 34 pairs, as in every power table
+    assert seeds_needed(found, above=1.5) == 34
+    assert seeds_needed(found, below=1.5) == 34
+    assert seeds_needed(found, below=2.5) == 34
+    assert seeds_needed(found, above=1.5, level=0.0125) == 41
+    assert seeds_needed(found, above=1.5, below=100) == 34
+    assert seeds_needed(found, above=1.5, below=2.5) == 44  # both ends must be told
+    assert seeds_needed(paired_ratio(np.exp(values), np.exp(none)), above=exp(1.5)) == 34
+    assert seeds_needed(found, above=2.0) is None  # at the edge
+    assert seeds_needed(found, above=1.95) is None  # a thousand are not enough
+    assert seeds_needed(found, above=-100.0) == 4  # one more is the least
+    assert seeds_needed(paired_difference([1.0], [0.0]), above=0) is None
+    assert seeds_needed(paired_difference([1.0] * 3, none), above=0) is None
+    folds = paired_difference(values, none, shared=0.25)  # the error does not fall below half a standard deviation
+    assert seeds_needed(folds, above=1.5) is None
+    assert seeds_needed(folds, above=0.0) is not None
 
 
 @pytest.mark.parametrize(
@@ -195,7 +344,8 @@ def test_a_claim_of_several_parts(parts: list[str], expected: str) -> None:
 def test_the_rule_of_several_parts_says_each_part_s_once() -> None:
     parts = [Verdict(HOLDS, "One."), Verdict(FAILS, "Two."), Verdict(HOLDS, "One.")]
     assert all_of(parts).rule == (
-        "The claim holds when each of its 3 parts does, and does not hold when one does not. One. Two."
+        "The claim holds when each of its 3 parts does, and does not hold when one does not, which must be surer the "
+        "more parts there are (Holm). One. Two."
     )
 
 

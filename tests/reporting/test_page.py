@@ -14,6 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 import torch
+from markupsafe import escape
 from tiny import classifier_of, decoder_of
 from worlds import (
     MACHINE,
@@ -36,7 +37,6 @@ from worlds import (
 import utilities
 from common.files import UserError
 from dataset import Data
-from evaluation.statistics import Estimate
 from modules.edit import Record
 from reporting import documents, page, tables
 from reporting.page import Picture, Section
@@ -44,7 +44,7 @@ from reporting.table import Table, effect, in_markdown, markdown_table, numbers
 from studies import attention, report
 from studies import figures as figures_of
 from studies.published import THE_REPORT
-from studies.results import AblationResults
+from studies.results import AblationResults, JudgedPart
 from studies.study import Study
 from tokenizer import SPECIAL, Tokenizer
 from training.models import build_classifier, build_decoder
@@ -257,9 +257,10 @@ def test_the_last_section_says_what_was_run_on_what(results: dict[str, Any]) -> 
         ["time", "90.5 minutes, without what an earlier start had done already"],
     ]
     assert section.paragraphs == [
-        "An interval is a percentile bootstrap over paired seeds, widened for their small number: what other seeds "
-        "might have given. 'Over test items' the pairs are the test rows, each with its mean over seeds: what other "
-        "rows might have given. A run that ends at chance is counted like every other.",
+        "An interval is Student's t over paired seeds, and says what other seeds might have given; of accuracies and "
+        "test perplexities it says what other seeds and other test rows might have given at once, the two sources of "
+        "chance crossed. Rows are taken by stretches of neighbours, which are alike. Folds share training rows, which "
+        "makes theirs wider (Nadeau and Bengio 2003).",
         "A perplexity scores every token of a file once: nats are summed, divided once and exponentiated last.",
         "The parts by themselves: python main.py part1 --data-dir some/data; python main.py part2 --data-dir some/data;"
         " python main.py part3 --data-dir some/data. An interrupted report goes on where it was when it is "
@@ -521,12 +522,18 @@ def test_every_verdict_stands_in_markdown_and_in_html_with_its_measurements_and_
         assert (shown["id"], shown["claim"]) == (one["id"], one["claim"])
         assert shown["badge"] == f"{symbols[one['verdict']]} {one['verdict']}"
         assert shown.get("note", "") == one["note"]
-        found = [f"{part['label']} {effect(Estimate(**part['estimate']), part['unit'])}" for part in one["parts"]]
+        parts = msgspec.convert(one["parts"], list[JudgedPart])
+        found = [f"{part.label} {effect(part.estimate, part.unit)}" for part in parts]
         assert shown["parts"] == found
+        found = [f"{text}{tables.behind(part)}" for text, part in zip(found, parts)]
         note = f"{one['note']} " if one["note"] else ""
         assert f"\n\n**{one['id']}: {one['verdict']}.** {note}{one['rule']}\n" in text
         assert f"| {one['id']} | {one['claim']} | {one['verdict']} | {'; '.join(found)} |" in text
     html = page.html(record(results), [])
+    assert html.count("What would tell: not seeds") == 1
+    assert html.count('<span class="soft"> (seeds [') == 3  # of C6, C11 and C12
+    assert html.count(escape(tables.note_of_verdicts(record(results)))) == 1
+    assert text.count(in_markdown(tables.note_of_verdicts(record(results)))) == 1
     assert [html.count(f'class="badge {verdict}"') for verdict in symbols] == [11, 1, 1]
     assert html.count("<details><summary>the rule</summary>") == 13
 
@@ -619,14 +626,14 @@ def test_the_page_shows_a_better_variant_as_better_and_with_the_two_swapped_as_w
             times = [rows for title, rows in found.items() if title.startswith(("Table 4", "Table 5"))]
             rows = [accuracies[2], *perplexities[2:4], *(rows[2] for rows in times)]
             assert [row[0].strip() for row in rows] == ["ALiBi", "ALiBi", "against learned", "ALiBi", "ALiBi"]
-            shown = (rows[0][1], rows[0][5], rows[1][3], rows[2][3], rows[3][4], rows[4][4])
+            shown = (rows[0][1], rows[0][6], rows[1][3], rows[2][3], rows[3][4], rows[4][4])
             both.append([typed(cell) for cell in shown])
         return both
 
-    here = ["61.6 ± 0.3", "+0.6 [+0.5, +0.7]", "310.5 ± 1.6", "-10.0 [-10.2, -9.8] %"]
-    here += ["-14.0 [-16.7, -11.1] %", "-11.6 [-12.5, -11.1] %"]
-    there = ["61.0 ± 0.3", "-0.6 [-0.7, -0.5]", "345.0 ± 1.4", "+11.1 [+10.8, +11.4] %"]  # 345 / 310.5 is 1.111
-    there += ["+16.2 [+12.5, +20.1] %", "+13.1 [+12.5, +14.3] %"]
+    here = ["61.6 ± 0.3", "+0.6 [+0.6, +0.6]", "310.5 ± 1.6", "-10.0 [-10.2, -9.8] %"]
+    here += ["-14.0 [-16.5, -11.3] %", "-11.6 [-12.4, -10.8] %"]
+    there = ["61.0 ± 0.3", "-0.6 [-0.6, -0.6]", "345.0 ± 1.4", "+11.1 [+10.8, +11.4] %"]  # 345 / 310.5 is 1.111
+    there += ["+16.2 [+12.8, +19.8] %", "+13.1 [+12.1, +14.1] %"]
     assert cells(better) == [here, here]
     assert cells(worse) == [there, there]
     verdicts = {
@@ -656,7 +663,7 @@ def test_readme_gets_the_tables_between_its_marks(results: dict[str, Any], tmp_p
     assert text.endswith("\n<!-- /results -->\nafter\n")
     assert "\n\n" + "\n".join(f"- {line}" for line in page.in_short(record(results))) + "\n\nPublished numbers" in text
     shown = [
-        tables.verdicts(record(results).claims),
+        tables.verdicts(record(results)),
         tables.classifiers(record(results), ["learned", "alibi", "none"], "Classifier by position method"),
         tables.classifiers(record(results), list(TEST_ACCURACY)[3:], "Classifier by regularization"),
         tables.decoders(record(results)),

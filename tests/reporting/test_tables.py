@@ -9,6 +9,7 @@ from worlds import (
     ABOUT,
     DISTANCE,
     ENTROPY,
+    MACHINE,
     NGRAM,
     PADDING,
     PERPLEXITY,
@@ -23,7 +24,6 @@ from worlds import (
     judge,
     machine,
     made_up,
-    n_right,
     number,
     of_others,
     percent,
@@ -34,6 +34,7 @@ from worlds import (
     typed,
 )
 
+from evaluation.statistics import Estimate
 from reporting import documents, table, tables
 from reporting.table import Table
 from studies.results import AblationResults, AblationRow, Exploration, JudgedPart, Judgement
@@ -170,25 +171,30 @@ def test_table_1_of_another_number_of_epochs_has_nothing_published_beside_it(res
 NOTE = (
     "Report recipe, epochs 15. Test accuracy in percent after the last epoch, on all rows, on those whose text appears "
     "in the training file, and "
-    f"on the others; {OVER_SEEDS}; differences in points, with 95% intervals. Ended at chance: training accuracy "
-    "stayed at, or fell back to, the share of the largest class."
+    f"on the others; {OVER_SEEDS}; differences in points, with 95% intervals, on seeds on which both trained. Middle "
+    "half: the mean of all rows without the best and the worst quarter of the seeds. Ended at chance: training "
+    "accuracy stayed at, or fell back to, the share of the largest class; a share with Wilson's interval."
 )
 
 
+MIDDLE, NONE_AT_CHANCE = "all, middle half of the seeds", "0 of 3 [0.0, 56.1]"
+
+
 def accuracies(variant: str) -> list[str | None]:
-    """A variant's accuracies on all, seen, unseen and training rows."""
+    """A variant's accuracies on all, seen, unseen and training rows, and over the middle half of three seeds: all."""
     place = list(TEST_ACCURACY).index(variant)
     sd, test = 0.3 + 0.02 * place, TEST_ACCURACY[variant]
     groups = [spread(test, sd), spread(test + 15.4, sd + 0.1), spread(test - 5.2, sd + 0.1)]
-    return [*groups, spread(TRAIN_ACCURACY[variant], sd + 0.2)]
+    return [*groups, spread(TRAIN_ACCURACY[variant], sd + 0.2), f"{test:.1f}"]
 
 
 def difference(variant: str, base: str) -> list[str | None]:
-    """How far a variant is from another over seeds, and over test items."""
+    """How far a variant is from another for other seeds and rows, for other seeds, and for other rows, which are
+    alike."""
     places = [list(TEST_ACCURACY).index(name) for name in (variant, base)]
     values = [seeds(TEST_ACCURACY[name], 0.3 + 0.02 * place) for name, place in zip((variant, base), places)]
-    shares = [[100 * n / 3 for n in n_right(place)] for place in places]
-    return [points(*values), points(*shares)]
+    mean = number(TEST_ACCURACY[variant] - TEST_ACCURACY[base], sign=True)
+    return [points(*values), points(*values), f"{mean} [{mean}, {mean}]"]
 
 
 BASELINES: list[list[str | None]] = [
@@ -211,22 +217,23 @@ def test_classifiers_stand_with_their_difference_from_the_first_and_the_baseline
 ) -> None:
     first, *others = names
     results["classifier"][others[0]][1]["trained"] = False
-    rows: list[list[str | None]] = [[names[first], *accuracies(first), None, None, "0 of 3"]]
+    rows: list[list[str | None]] = [[names[first], *accuracies(first), None, None, None, NONE_AT_CHANCE]]
     for place, name in enumerate(others):
-        rows.append([names[name], *accuracies(name), *difference(name, first), f"{1 if place == 0 else 0} of 3"])
-    rows += [[*row, None, None, None, None] for row in BASELINES]
-    header = ["classifier", "all (1,200)", "seen (300)", "unseen (900)", "training rows"]
-    header += [f"against {names[first]}, over seeds", "over test items", "ended at chance"]
+        failed = NONE_AT_CHANCE if place else "1 of 3 [6.1, 79.2]"
+        rows.append([names[name], *accuracies(name), *difference(name, first), failed])
+    rows += [[*row, *[None] * 6] for row in BASELINES]
+    header = ["classifier", "all (1,200)", "seen (300)", "unseen (900)", "training rows", MIDDLE]
+    header += [f"against {names[first]}", "for other seeds alone", "for other rows alone", "ended at chance, %"]
     found = tables.classifiers(record(results), list(names), "A title")
     compare(found, "A title", header, rows, NOTE + published)
-    assert found.rows[1][5] == {"alibi": "+0.6 [+0.5, +0.7]", "batch-norm": "+2.9 [+2.8, +3.0]"}[others[0]]
+    assert found.rows[1][6] == {"alibi": "+0.6 [+0.6, +0.6]", "batch-norm": "+2.9 [+2.9, +2.9]"}[others[0]]
     assert len({row[1] for row in found.rows}) == len(found.rows)  # a wrong row would show
 
 
 def test_one_classifier_alone_has_no_differences(results: dict[str, Any]) -> None:
-    rows: list[list[str | None]] = [["learned positions", *accuracies("learned"), "0 of 3"]]
-    rows += [[*row, None, None] for row in BASELINES]
-    header = ["classifier", "all (1,200)", "seen (300)", "unseen (900)", "training rows", "ended at chance"]
+    rows: list[list[str | None]] = [["learned positions", *accuracies("learned"), NONE_AT_CHANCE]]
+    rows += [[*row, None, None, None] for row in BASELINES]
+    header = ["classifier", "all (1,200)", "seen (300)", "unseen (900)", "training rows", MIDDLE, "ended at chance, %"]
     compare(tables.classifiers(record(results), ["learned"], "Alone"), "Alone", header, rows, NOTE)
 
 
@@ -240,7 +247,7 @@ def test_groups_of_rows_that_are_none_or_all_have_no_column(
     for run in results["classifier"]["learned"]:
         run["test"]["seen"]["n"], run["test"]["unseen"]["n"] = n_seen, 1200 - n_seen
     table = tables.classifiers(record(results), ["learned"], "")
-    assert list(table.header) == ["classifier", *groups, "training rows", "ended at chance"]
+    assert list(table.header) == ["classifier", *groups, "training rows", MIDDLE, "ended at chance, %"]
     assert ("on those whose text appears in the training file" in table.note) == (n_seen > 0)
 
 
@@ -295,7 +302,7 @@ def test_table_3_says_what_width_changes(results: dict[str, Any]) -> None:
         narrow, wide = PERPLEXITY["ff100"][text], PERPLEXITY["ff256"][text]
         change = percent(seeds(wide, 0.008 * wide), seeds(narrow, 0.009 * narrow))
         rows.append([text, spread(narrow, 0.009 * narrow), spread(wide, 0.008 * wide), change, *published[text]])
-    assert rows[0][:4] == ["train", "181.2 ± 1.6", "151.0 ± 1.2", "-16.7 [-16.9, -16.4] %"]
+    assert rows[0][:4] == ["train", "181.2 ± 1.6", "151.0 ± 1.2", "-16.7 [-16.9, -16.5] %"]
     header = ["text", "hidden size 100", "hidden size 256", "change", "published, 100", "published change"]
     note = "Last iteration; at width 100 895,000 parameters (published: 863,115 at 5,755 words)."
     compare(tables.table3(record(results)), "Table 3: perplexity at hidden size 100", header, rows, note)
@@ -566,30 +573,47 @@ def test_part_3_has_the_tables_of_the_halves_that_were_run(results: dict[str, An
 
 
 def test_verdicts_stand_with_what_was_measured(results: dict[str, Any]) -> None:
-    table = tables.verdicts(record(results | {"claims": judge(results)}).claims)
+    table = tables.verdicts(record(results | {"claims": judge(results)}))
     found = {row[0]: row for row in cells(table)}
     assert list(found) == [f"C{n}" for n in range(1, 14)]
     assert found["C7"] == [
         *("C7", "ALiBi shortens the classifier's training by 14%", "holds"),
-        "training time -14.0 [-16.7, -11.1] %",
+        *("training time -14.0 [-16.5, -11.3] %", None),
     ]
-    assert found["C13"][2:] == [
+    assert found["C6"][3] == "test accuracy +0.6 [+0.6, +0.6] points (seeds [+0.6, +0.6], rows [+0.6, +0.6])"
+    assert found["C13"][2:4] == [
         "does not hold",
-        "against 0.3 -2.2 [-2.5, -1.9] points; against 0.4 -1.5 [-2.0, -1.0] points; "
-        "against 0.5 +1.9 [+1.1, +2.7] points",
+        "against 0.3 -2.2 [-2.5, -1.9] points; against 0.4 -1.5 [-2.2, -0.8] points; "
+        "against 0.5 +1.9 [+0.9, +2.9] points",
     ]
-    assert (table.title, table.note) == ("Verdicts", "")
-    assert list(table.header) == ["", "claim", "verdict", "measured, with 95% intervals"]
+    assert table.title == "Verdicts"
+    assert list(table.header) == ["", "claim", "verdict", "measured, with 95% intervals", "what would tell"]
+    assert table.note.startswith("Found on Acme 9000; another processor")
+    assert "some of the 13 claims would hold by chance in up to 28% of studies" in table.note
+    mixed = record(results | {"claims": [], "machines": [MACHINE, MACHINE | {"processor": "Acme 8000"}, MACHINE]})
+    assert tables.note_of_verdicts(mixed).startswith("Found on Acme 9000 and Acme 8000;")
 
 
-def test_of_a_claim_in_many_parts_six_stand_in_the_open() -> None:
+def test_what_would_tell_stands_beside_what_these_cannot() -> None:
+    def judgement(verdict: str, n: int, *found: Any) -> Judgement:
+        part = JudgedPart("", "", "points", Estimate(0.0, -1.0, 1.0, 1.0, 0.0, n), verdict)
+        return Judgement("C0", "much", verdict, "", "", [part], *found)
+
+    assert tables.to_tell(judgement("cannot tell", 5, 12, 35.4)) == "about 12 seeds: 35.4 minutes more"
+    assert tables.to_tell(judgement("cannot tell", 5)) == "not seeds"
+    assert tables.to_tell(judgement("cannot tell", 1)) == "more than one seed"
+    assert tables.to_tell(judgement("holds", 5, 12, 35.4)) is None
+
+
+def test_of_a_claim_in_many_parts_six_stand_in_the_open(results: dict[str, Any]) -> None:
     parts = [JudgedPart(f"part {n}", "", "points", estimate(float(n)), "cannot tell") for n in range(9)]
     for n_parts, end in (
         (9, "part 5 +5.0 points; and 3 more"),
         (7, "part 5 +5.0 points; and 1 more"),
         (6, "part 5 +5.0 points"),
     ):
-        (row,) = tables.verdicts([Judgement("C0", "much", "cannot tell", "", "", parts[:n_parts])]).rows
+        claims = [Judgement("C0", "much", "cannot tell", "", "", parts[:n_parts])]
+        (row,) = tables.verdicts(msgspec.structs.replace(record(results), claims=claims)).rows
         assert row[:3] == ["C0", "much", "cannot tell"]
         assert str(row[3]).startswith("part 0 +0.0 points; part 1 +1.0 points; ")
         assert str(row[3]).endswith(end)

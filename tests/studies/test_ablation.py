@@ -247,9 +247,12 @@ def test_results_that_were_measured_otherwise_are_refused(tmp_path: Path) -> Non
 def test_a_row_says_how_far_a_variant_is_from_the_recipe() -> None:
     """In points for accuracies, as a ratio for perplexities; with all pairs alike the interval is a point."""
     row = ablation.row_of("classifier", "no x", [57.0, 61.0, 60.0], [60.0, 64.0, 63.0])
-    estimate = Estimate(-3.0, -3.0, -3.0, 0.0, -3.0, 3)
+    estimate = Estimate(-3.0, -3.0, -3.0, 0.0, -3.0, 3, error=0.0, df=2)
     values = [57.0, 61.0, 60.0]
     assert row == AblationRow("classifier", "no x", "validation accuracy, %", values, "points", estimate)
+    row = ablation.row_of("classifier", "no x", [57.0, 61.0], [60.0, 65.0])
+    assert row.estimate is not None
+    assert row.estimate.error == pytest.approx(0.5 * 3**0.5 * 2**-0.5)  # 1/2 + 1/4 of the variance
     row = ablation.row_of("decoder", "no y", [400.0, 200.0, 100.0], [200.0, 100.0, 50.0])
     assert (row.measure, row.unit, row.values) == ("validation perplexity", "ratio", [400.0, 200.0, 100.0])
     assert (row.task, row.variant) == ("decoder", "no y")

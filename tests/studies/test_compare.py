@@ -1,21 +1,40 @@
 """A comparison: what is better by construction comes out better, and validation leaves the test set alone."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
+from math import log
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from tiny import classifier_of, data_said, decoder_of
-from worlds import decoder_run, intercept
+from worlds import classifier_run, decoder_run, intercept
 
 import main
 from common.files import UserError
 from dataset import Data
-from reporting.comparison import compare_text, comparison, in_a_sentence, verdict
-from studies.compare import Question, compare, draw, expected_best, perplexity_lines, variants_of
-from training.recipe import Recipe, Task, TrainingConfig
-from training.records import Iteration
+from evaluation.crossed import crossed
+from evaluation.looks import confidence_of_looks
+from evaluation.statistics import Estimate, paired_difference, paired_ratio, seeds_needed
+from reporting.comparison import compare_text, comparison, in_a_sentence, to_tell
+from studies import compare as compare_module
+from studies.compare import (
+    Question,
+    compare,
+    compared,
+    draw,
+    effect_of,
+    expected_best,
+    perplexity_lines,
+    variants_of,
+    verdict_of,
+)
+from studies.comparisons import Rows, hits_by_stretch
+from studies.settings import Score
+from training.recipe import Recipe, Run, Task, TrainingConfig
+from training.records import ClassifierRun, DecoderRun, GroupAccuracy, Iteration, LanguageScores, TrainedRun
 from training.runs import Place
 from transformer import TransformerConfig
 
@@ -33,9 +52,9 @@ def test_a_variant_that_is_better_by_construction_comes_out_better(
     task: Task, validate: bool, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     variants = variants_of(task, [BETTER[task]], None, ())
-    question = Question(
-        "report", RECIPES[task], variants, (0, 1, 2), "accuracy" if task == "classifier" else "perplexity", validate
-    )
+    seeds = (0, 1, 2, 3, 4) if validate else (0, 1, 2)  # folds share rows, and are worth less
+    measure: Score = "accuracy" if task == "classifier" else "perplexity"
+    question = Question("report", RECIPES[task], variants, seeds, measure, validate)
     if validate:  # nothing of the test set may be needed
         broken = replace(data.test, labels=torch.full_like(data.test.labels, -1)) if task == "classifier" else data.test
         data = replace(data, test=broken, test_streams={} if task == "decoder" else data.test_streams)
@@ -44,10 +63,10 @@ def test_a_variant_that_is_better_by_construction_comes_out_better(
     names = ["learning_rate=1e-09", "learning_rate=0.01"] if task == "classifier" else BETTER["decoder"].split(",")
     assert base.name == names[0]
     assert base.estimate is None
-    assert [verdict(one, results) for one in (base, better)] == [None, "better"]
-    assert len(better.values) == 3
+    assert [one.verdict for one in (base, better)] == [None, "better"]
+    assert len(better.values) == len(seeds)
     assert results.on == ("validation" if validate else "test")
-    assert all(len(found) == (3 if validate else 1) for found in results.opponents.values())
+    assert all(len(found) == (5 if validate else 1) for found in results.opponents.values())
     assert len(results.expected_best) == (2 if validate else 0)
     assert in_a_sentence(results) == f"Better than {base.name}: {better.name}. Best on average: {better.name}."
     assert [row[0] for row in comparison(results).rows] == [base.name, better.name, *results.opponents]
@@ -55,11 +74,12 @@ def test_a_variant_that_is_better_by_construction_comes_out_better(
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"differences.png", "curves.png"}
     turned = replace(question, variants=variants[::-1])
     worse = compare(turned, data, Place(tmp_path, torch.device("cpu")), "the command")  # the same runs
-    assert [verdict(one, worse) for one in worse.variants] == [None, "worse"]
+    assert [one.verdict for one in worse.variants] == [None, "worse"]
     drawn = intercept(monkeypatch)
     draw(results, tmp_path)
-    curves, (point,) = drawn["curves.png"]["panels"].lines, drawn["differences.png"]["intervals"]
-    assert (point.name, point.color) == (curves[1].name, 1)  # the second of the curves, which are coloured by place
+    curves, points = drawn["curves.png"]["panels"].lines, drawn["differences.png"]["intervals"]
+    if better.estimate:  # the second of the curves, which are coloured by place
+        assert [(point.name, point.color) for point in points] == [(curves[1].name, 1)]
     assert {line.color for line in curves} == {None}
 
 
@@ -83,7 +103,157 @@ def test_curves_are_of_what_is_measured_and_runs_at_chance_are_counted(data: Dat
     question = Question("report", RECIPES["classifier"], variants, (0, 1), "accuracy")
     results = compare(question, data, Place(tmp_path, torch.device("cpu")), "the command")
     assert [one.at_chance for one in results.variants] == [[True, True], [False, False]]
-    assert [row[-1] for row in comparison(results).rows][:3] == ["2 of 2", "0 of 2", None]
+    assert [row[-1] for row in comparison(results).rows][:3] == ["2 of 2 [34.2, 100.0]", "0 of 2 [0.0, 65.8]", None]
+    assert results.variants[1].estimate is None  # there is no seed on which both trained, and no accuracy to compare
+    assert results.variants[1].verdict == "better"
+    one = compare(replace(question, seeds=(0,)), data, Place(tmp_path, torch.device("cpu")), "the command")
+    assert one.variants[1].verdict == "cannot tell"  # by one run each
+    assert to_tell(one.variants[1]) == "more than one seed"
+
+
+def asked(measure: Score, validate: bool = False, until_told: int | None = None, seeds: int = 3) -> Question:
+    task: Task = "decoder" if measure in ("perplexity", "bits-per-byte") else "classifier"
+    variants = variants_of(task, ["n_layer=1,2"], None, ())
+    return Question("report", RECIPES[task], variants, tuple(range(seeds)), measure, validate, 1, until_told)
+
+
+def classifiers(*accuracies: float | None) -> list[ClassifierRun]:
+    """A run for each; None: one at chance."""
+    return [
+        classifier_run(
+            trained=one is not None,
+            test={"all": GroupAccuracy(4, one or 25.0)},
+            predictions=[1] * 4 if one is None else [int(100 * row >= 4 * one) for row in range(4)],
+        )
+        for one in accuracies
+    ]
+
+
+def test_accuracy_is_compared_where_both_trained_over_seeds_and_rows() -> None:
+    ours, theirs = classifiers(75.0, None, 100.0, 75.0), classifiers(50.0, 75.0, 50.0, None)
+    test = Rows([0] * 4, [0, 0, 1, 1], [False] * 4)
+    question = asked("accuracy")
+    found = effect_of(question, ours, theirs, test, 0.95)
+    assert found is not None
+    assert (found.both.mean, found.both.n) == (37.5, 2)
+    assert found.seeds == paired_difference([75.0, 100.0], [50.0, 50.0])
+    assert found.items is not None
+    assert found.both.error is not None
+    assert found.seeds is not None
+    assert found.both.error == crossed(found.seeds, hits_by_stretch(ours[::2], theirs[::2], test, "all")).both.error
+    assert effect_of(question, classifiers(None, 75.0), classifiers(75.0, None), test, 0.95) is None
+    folds = effect_of(asked("accuracy", validate=True), ours, theirs, None, 0.95)
+    assert folds is not None
+    assert folds.both == paired_difference([75.0, 100.0], [50.0, 50.0], shared=0.25)
+    time = effect_of(asked("training-time"), ours, theirs, test, 0.99)
+    assert time is not None
+    assert (time.both.n, time.both.mean) == (4, 1)  # whether they trained or not
+
+
+def test_perplexity_is_compared_over_seeds_and_lines() -> None:
+    def decoders(*perplexities: float) -> list[DecoderRun]:
+        scores = [{text: LanguageScores(one * (1 + place), None, 1.0, 0.0) for place, text in enumerate("ab")}
+                  for one in perplexities]  # fmt: skip
+        nats = [
+            {text: [10 * log(one), 20 * log(one) + place] for place, text in enumerate("ab")} for one in perplexities
+        ]
+        tokens = {text: [10.0, 20.0] for text in "ab"}
+        return [decoder_run(scores=one, stretch_nats=other, stretch_tokens=tokens) for one, other in zip(scores, nats)]
+
+    ours, theirs = decoders(2.0, 3.0, 4.0), decoders(4.0, 7.0, 6.0)
+    found = effect_of(asked("perplexity"), ours, theirs, None, 0.95)
+    assert found is not None
+    assert found.seeds is not None
+    assert found.seeds.low == pytest.approx(paired_ratio([2.0, 3.0, 4.0], [4.0, 7.0, 6.0]).low)
+    assert found.items is not None
+    assert found.items.n == 4  # stretches of both texts
+    folds = effect_of(asked("perplexity", validate=True), ours, theirs, None, 0.95)
+    assert folds is not None
+    assert folds.items is None
+    assert folds.both.error == pytest.approx(found.seeds.error * (7 / 4) ** 0.5)
+    bits = effect_of(asked("bits-per-byte"), ours, theirs, None, 0.95)
+    assert bits is not None
+    assert bits.items is None
+    surer = effect_of(asked("perplexity"), ours, theirs, None, 0.99)
+    assert surer is not None
+    assert surer.both.high is not None
+    assert found.both.high is not None
+    assert surer.both.high > found.both.high
+    assert verdict_of(asked("perplexity"), found.both) == "cannot tell" if found.both.high > 1 else "better"
+
+
+@pytest.mark.parametrize(
+    ("measure", "low", "high", "expected"),
+    [
+        ("accuracy", 0.1, 1.0, "better"), ("accuracy", -1.0, -0.1, "worse"), ("accuracy", 0.0, 1.0, "cannot tell"),
+        ("perplexity", 0.8, 0.9, "better"), ("perplexity", 1.1, 1.2, "worse"), ("perplexity", 0.9, 1.0, "cannot tell"),
+        ("training-time", 0.8, 0.9, "better"), ("macro-f1", None, None, "cannot tell"),
+    ],
+)  # fmt: skip
+def test_a_variant_is_better_or_worse_where_the_whole_interval_is(
+    measure: Score, low: float | None, high: float | None, expected: str
+) -> None:
+    question = asked(measure)
+    mean = 1.0 if low is None or high is None else (low + high) / 2
+    assert verdict_of(question, Estimate(mean, low, high, None, mean, 3, ratio=not question.in_points)) == expected
+
+
+def test_until_told_trains_more_seeds_of_what_is_undecided(
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A variant that is better by construction is told at the first look, one that changes nothing at none."""
+    trained: list[str] = []
+    perform_all = compare_module.perform_all
+
+    def counted(runs: Sequence[Run], *rest: Any) -> list[TrainedRun]:
+        trained.extend(run.name for run in runs if run.name not in trained)
+        return perform_all(runs, *rest)
+
+    monkeypatch.setattr(compare_module, "perform_all", counted)
+    variants = variants_of("decoder", (), None, ("unigram_bias=true", "beta2=0.9"))  # the rate is next to nothing
+    question = Question("report", RECIPES["decoder"], variants, tuple(range(3, 8)), "perplexity", until_told=12)
+    results = compare(question, data, Place(tmp_path, torch.device("cpu")), "the command")
+    assert [len(one.values) for one in results.variants] == [12, 5, 12]
+    assert [one.verdict for one in results.variants] == [None, "better", "cannot tell"]
+    assert results.seeds == list(range(3, 15))
+    assert results.looks == [5, 10, 12]
+    assert results.confidence == confidence_of_looks([5, 10, 12]) > 0.96
+    assert len(trained) == 12 + 5 + 12
+    assert [row[2] for row in comparison(results).rows[:3]] == ["12", "5", "12"]
+    assert "They pay for looks at 5, 10, 12 seeds" in comparison(results).note
+    told = compare(replace(question, variants=variants[:2]), data, Place(tmp_path, torch.device("cpu")), "the command")
+    assert [len(one.values) for one in told.variants] == [5, 5]
+
+
+def test_until_told_is_no_fewer_than_the_first_seeds() -> None:
+    with pytest.raises(UserError, match="--until-told 2: fewer than --seeds 3; give more"):
+        asked("accuracy", until_told=2)
+
+
+def test_where_too_few_trained_together_it_is_told_how_many_train() -> None:
+    question, test = asked("accuracy"), Rows([0] * 4, [0, 0, 1, 1], [False] * 4)
+    base = classifiers(75.0, 50.0, 75.0, 75.0, 50.0)
+    for variant, expected in (
+        (classifiers(None, None, None, None, None), "worse"),
+        (classifiers(None, None, 100.0, None, None), "worse"),  # one pair has no interval
+        (classifiers(None, None, 100.0, 100.0, 75.0), "cannot tell"),
+    ):
+        assert compared(question, "it", {}, variant, base, test, 0.95).verdict == expected
+        turned = {"worse": "better"}.get(expected, expected)
+        assert compared(question, "it", {}, base, variant, test, 0.95).verdict == turned
+    assert compared(question, "it", {}, base[:1], base[:1], test, 0.95).verdict == "cannot tell"
+
+
+def test_what_would_tell_of_a_variant_and_what_it_costs() -> None:
+    question, values = asked("training-time"), [1.0, 1.2, 1.1]
+    runs, base = ([classifier_run(train_seconds=60 * one) for one in own] for own in (values, [1.0, 1.3, 1.3]))
+    one = compared(question, "it", {}, runs, base, None, 0.95)
+    assert one.verdict == "cannot tell"
+    assert one.estimate is not None
+    assert one.seeds_needed == seeds_needed(one.estimate, above=1.0)
+    assert one.seeds_needed is not None
+    assert to_tell(one) == f"about {one.seeds_needed} seeds: {(one.seeds_needed - 3) * 1.1:.1f} minutes more"
+    assert compared(question, "it", {}, runs, None, None, 0.95).verdict is None
 
 
 def test_a_setting_that_varies_twice_is_refused() -> None:

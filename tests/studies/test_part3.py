@@ -15,10 +15,10 @@ from tiny import classifier_of, decoder_of
 from torch import Tensor
 from worlds import (
     ITERATIONS,
-    LABELS,
     LENGTHS,
     N_EPOCHS,
     PERPLEXITY,
+    ROWS,
     TEST_ACCURACY,
     TEXTS,
     TRAIN_ACCURACY,
@@ -43,6 +43,7 @@ from dataset import Data, Stream
 from evaluation.perplexity import Protocol, perplexity, token_nats
 from reporting import tables
 from studies import figures, lengths, part3, timing
+from studies.comparisons import Rows
 from studies.recipes import RECIPES, label_of
 from studies.results import LengthPerplexity, Reading, Timing
 from studies.study import Study, plan
@@ -194,7 +195,7 @@ def same(found: Any, expected: Any) -> bool:
 )
 def test_every_comparison_is_of_its_variant_against_its_base(results: dict[str, Any], missing: dict[str, Any]) -> None:
     results |= missing
-    found, expected = compare(results, LABELS), comparisons(results)
+    found, expected = compare(results), comparisons(results)
     assert len(found) == len(expected)
     for row, other in zip(found, expected):
         assert same(row, other), (row, other)
@@ -204,7 +205,7 @@ def test_a_width_is_compared_with_each_narrower_one(results: dict[str, Any]) -> 
     decoder = results["decoder"]
     decoder["ff64"] = decoder["ff100"]
     results["widths"].append("ff64")
-    pairs = dict.fromkeys((row["variant"], row["base"]) for row in compare(results, LABELS))
+    pairs = dict.fromkeys((row["variant"], row["base"]) for row in compare(results))
     assert [pair for pair in pairs if pair[0].startswith("ff")] == [("ff256", "ff100"), ("ff256", "ff64")]
 
 
@@ -212,8 +213,10 @@ def test_rows_that_are_all_seen_give_no_comparison_of_unseen_ones(results: dict[
     for run in results["classifier"]["alibi"]:
         run["test"]["unseen"] = {"n": 0, "accuracy": None}
     runs = record(results).classifier
-    rows = [*studies.comparisons.compare_classifiers("alibi", "learned", runs["alibi"], runs["learned"], LABELS)]
-    assert [(row.measure, row.rows) for row in rows] == [("test accuracy", "all"), ("train - test accuracy", None)]
+    rows = [*studies.comparisons.compare_classifiers("alibi", "learned", runs["alibi"], runs["learned"], ROWS)]
+    assert [(row.measure, row.rows) for row in rows] == [
+        ("test accuracy", "all"), ("train - test accuracy", None), ("runs at chance", None),
+    ]  # fmt: skip
     assert rows[0].items is not None
 
 
@@ -235,11 +238,11 @@ def test_with_two_variants_swapped_every_effect_turns_round(results: dict[str, A
     checked = 0
     for (task, variant, base, measure, of), effect in before.items():
         if (variant, base) == ("alibi", "learned"):
-            turned = -effect if "accuracy" in measure else 1 / effect
+            turned = 1 / effect if measure in ("perplexity", "training time") else -effect
             assert after[task, variant, base, measure, of] == pytest.approx(turned)
             assert effect > 0 if (measure, of) == ("test accuracy", "all") else effect < 1
             checked += 1
-    assert checked == 3 + 4 + 2  # accuracies, perplexities, times
+    assert checked == 3 + 1 + 4 + 2  # accuracies, runs at chance, perplexities, times
 
 
 def key(row: dict[str, Any]) -> tuple[str, str, str, str, str | None]:
@@ -330,7 +333,7 @@ def test_a_variant_whose_steps_are_slower_comes_out_slower_in_its_own_row(
         cost = COST[task][name] * n_steps
         assert timed.seconds[name] == pytest.approx([cost * (1 + 0.1 * number) for number in range(1, 6)])
     results["timing"] = {task: msgspec.to_builtins(timed)}
-    results["comparisons"] = compare(results, LABELS)
+    results["comparisons"] = compare(results)
     table = tables.times(record(results), task)
     for row, (median, least, whole, change) in zip(table.rows, rows.values()):
         assert row[1:4] == [f"{median:.2f}", f"{least:.2f}", f"{whole:.1f}"]
@@ -467,6 +470,7 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
         corpus=SimpleNamespace(about=lambda: "the data"),
         test_streams={"one": 1, "two": 2},
         test=SimpleNamespace(labels=torch.tensor([2, 0, 1])),
+        seen=torch.zeros(3, dtype=torch.bool),
     )
     seen: dict[str, Any] = {}
     monkeypatch.setattr(part3, "perform_all", perform_all)
@@ -507,7 +511,7 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     assert found.baselines == {"majority": "half"}
     assert found.ngram_scores == {"ngram": "scores"}
     assert found.chosen_rate == ("best of", [f"batch-norm-dropout-{rate}" for rate in RATES])
-    assert found.comparisons == [([], [3, 4], [2, 0, 1])]
+    assert found.comparisons == [([], [3, 4], Rows([2, 0, 1], stretches=[0, 1, 2], seen=[False] * 3))]
     everything = plan("classifier", kinds["classifier"], (3, 4)) | plan("decoder", kinds["decoder"], (3, 4))
     everything |= plan("validation", kinds["validation"], (3, 4))
     assert found.extrapolation == {"read": [list(everything), "place", 7]}
@@ -711,12 +715,12 @@ def test_what_is_compared_is_the_end_of_a_run_and_not_its_beginning(results: dic
         return decoder_run(iterations=[Iteration(n, 0.0, found) for n, found in enumerate(perplexities)])
 
     a, b = [classifier(10, 90), classifier(10, 92)], [classifier(70, 60), classifier(70, 61)]
-    gap = list(studies.comparisons.compare_classifiers("alibi", "learned", a, b, LABELS))[-1]
+    gap = list(studies.comparisons.compare_classifiers("alibi", "learned", a, b, ROWS))[-2]
     assert gap.measure == "train - test accuracy"
     assert gap.estimate.mean == (40 + 42) / 2 - (10 + 11) / 2
     empty: Any = {name: {} for name in ("classifier", "timing", "extrapolation", "validation")}
     decoders = {"alibi": [decoder(400, 50)] * 3, "learned": [decoder(200, 100)] * 3}
     found = msgspec.structs.replace(record(results), **empty, decoder=decoders, test_names=["a"])
-    row = studies.comparisons.compare(found, [])[-1]
+    row = studies.comparisons.compare(found, ROWS)[-1]
     assert (row.variant, row.base, row.measure, row.text) == ("alibi", "learned", "perplexity", "a")
     assert row.estimate.mean == pytest.approx(0.5)

@@ -21,6 +21,7 @@ import utilities
 from common.files import write_bytes
 from dataset import Data
 from reporting import page, terminal
+from studies.published import CLAIMS, SIZED
 from studies.report import report
 from studies.results import AblationResults
 from studies.study import Study
@@ -112,14 +113,15 @@ def test_a_model_that_cannot_know_the_order_comes_out_worse(results: dict[str, A
     }
     loss = found["none", "learned", "test accuracy", "all"]
     assert (loss["mean"], loss["low"], loss["high"]) == (-50.0, -50.0, -50.0)
-    cells = ["no positions", *["50.0 ± 0.0"] * 4, "-50.0 [-50.0, -50.0]"]
+    cells = ["no positions", *["50.0 ± 0.0"] * 4, "50.0"]
+    lost, failed = r"-50\.0 \[.*\]", r"3 of 3 \[43\.9, 100\.0\]"
     for medium, row in (
-        ("terminal", r" {2,}".join(map(re.escape, cells[:5]))),
-        ("terminal", r" {2,}".join(map(re.escape, cells[::5])) + r" {2,}-50\.0 \[.*\] {2,}3 of 3"),
-        ("md", re.escape(f"| {' | '.join(cells)} |") + r" -50\.0 \[.*\] \| 3 of 3 \|"),
+        ("terminal", r" {2,}".join(map(re.escape, cells[:4])) + ".*"),
+        ("terminal", r"no positions .*" + failed),
+        ("md", re.escape(f"| {' | '.join(cells)} |") + rf" {lost} \| {failed} \|"),
         (
             "html",
-            re.escape('<tr><td class="left">' + '</td><td class="right">'.join(cells)) + r"</td>.*3 of 3</td></tr>",
+            re.escape('<tr><td class="left">' + '</td><td class="right">'.join(cells)) + rf"</td>.*{failed}</td></tr>",
         ),
     ):
         assert re.search(rf"^{row}$", typed(shown[medium]), flags=re.MULTILINE), medium
@@ -128,13 +130,11 @@ def test_a_model_that_cannot_know_the_order_comes_out_worse(results: dict[str, A
 
 def test_what_the_runs_learned_is_what_the_verdicts_say(results: dict[str, Any], shown: dict[str, str]) -> None:
     claims = {one["id"]: one for one in results["claims"]}
-    assert list(claims) == [f"C{n}" for n in range(1, 14)]
+    assert list(claims) == [name for name in CLAIMS if name not in SIZED]  # the texts are not the report's
     assert claims["C1"]["verdict"] == "holds"
     (accuracy, change) = (part["estimate"] for part in claims["C1"]["parts"])
     assert (accuracy["mean"], change["mean"]) == (100.0, 0.0)
-    text = claims["C1"]["claim"]
-    assert f"\n**C1: holds.** {claims['C1']['rule']}" in shown["md"]
-    assert re.search(rf">C1</span>\s*<span class=\"claim\">{text}</span>\s*<span class=\"badge holds\">", shown["html"])
+    assert "**C1: holds.**" not in shown["md"]  # of the quick version, whose verdicts mean nothing
     assert "of 3 runs (" not in claims["C1"]["note"]
 
 

@@ -472,6 +472,11 @@ def test_perplexities_are_those_of_the_texts_and_lengths_they_are_named_after(
     assert record["scores"]["two"]["bits_per_byte"] == pytest.approx(2 * math.log2(34) / 4)
     assert record["nats_by_place"]["train"] == pytest.approx([math.log(14)] * 4)
     assert list(record["nats_by_place"]) == ["train", "one", "two"]
+    assert record["stretch_tokens"] == {"one": [4], "two": [2]}  # of at most ten lines
+    assert record["stretch_nats"] == {
+        "one": [pytest.approx(4 * math.log(24))],
+        "two": [pytest.approx(2 * math.log(34))],
+    }
 
 
 def decoder_measured(data: Data) -> Any:
