@@ -11,7 +11,6 @@ from commands.options import first_words, suggest
 from common import console
 from common.arguments import Optional
 from common.files import UserError, as_json, write_json
-from studies.published import REPORT_SENTENCE
 
 if TYPE_CHECKING:
     from training.weights import TrainedModel
@@ -101,6 +100,7 @@ class Knockouts:
     def run(self) -> None:
         from reporting.knockouts import draw_knockouts, knockouts_text
         from studies.knockouts import knock_out
+        from studies.published import REPORT_SENTENCE
         from studies.workplace import data_of
         from training.weights import load_model
 

@@ -127,7 +127,7 @@ def test_text_without_spaces_is_told_of(tmp_path: Path, capsys: pytest.CaptureFi
     source = texts_of(tmp_path / "texts", ["".join(sentences_in("chinese", seed)) for seed in (1, 2)])
     import_folder(source, tmp_path / "out")
     audit(tmp_path / "out")
-    assert "--tokenizer" in capsys.readouterr().err
+    assert "put spaces between the words" in capsys.readouterr().err
 
 
 def test_paragraphs_in_capitals_stay(tmp_path: Path) -> None:

@@ -574,4 +574,4 @@ def test_attention_maps_name_their_model_and_what_it_did_not_read(monkeypatch: p
     (figure,) = drawn.values()
     assert figure["tokens"] == ["give", "us?", "faith", "give"]
     note = "read 4 of 5 tokens, 1 unknown"
-    assert figure["title"] == f"attention of the encoder, layer 1\nreport recipe, n-layer 1\n{note}"
+    assert figure["title"] == f"attention of the encoder, layer 1\nreport recipe, n-layer 1\n{note}\npast the block: me"
