@@ -200,7 +200,8 @@ def missing_files(directory: Path) -> list[str]:
     needed = [*CLASSIFICATION, TRAIN_TEXT, *(f"test_LM_{name}.txt" for name in tests)]
     if manifest := read_manifest(directory):
         needed = list(dict.fromkeys([*CLASSIFICATION, TRAIN_TEXT, *manifest.files]))
-    return [name for name in needed if not (directory / name).exists()]
+    present = {path.name for path in directory.glob("*") if path.exists()}  # a manifest may name what no file can be
+    return [name for name in needed if name not in present]
 
 
 class MadeSpeaker(Record, frozen=True):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeGuard
 
-from common.files import UserError, read_json
+from common.files import UserError, read_as
 
 ROOT = Path(__file__).parent.parent
 RUNNER = ["-m", "tests.golden", "--to"]  # and a file: what a commit needs to be compared
@@ -121,7 +121,7 @@ def compare(names: tuple[str, str], root: Path) -> int:
                 last = (errors.strip().splitlines() or [f"exit code {code}"])[-1]
                 command = f"python {' '.join(RUNNER)} FILE"
                 raise UserError(f"{name}: its golden runs failed ({last}); {command} there shows why")
-        before, after = (read_json(file) for file in files)
+        before, after = (read_as(file, dict) for file in files)
     return tell(names, before, after)
 
 

@@ -9,7 +9,7 @@ from statistics import median
 
 from benchmarks.contenders import Sizes, Task, token_flops
 from benchmarks.timing import Row, measured_peak
-from common.files import read_json
+from common.files import read_as
 from dataset import Data, load_data
 from evaluation.statistics import paired_ratio
 from speechesdataset.build import ensure_data
@@ -64,7 +64,7 @@ def training_seconds(program: list[str], arguments: list[str]) -> float:
     """What a command says that its training steps took."""
     with tempfile.TemporaryDirectory() as folder:
         run(program, arguments, Path(folder) / "out")
-        results = read_json(Path(folder) / "out" / "results.json")
+        results = read_as(Path(folder) / "out" / "results.json", dict)
     return float((results["models"][0] if "models" in results else results)["train_seconds"])
 
 
@@ -84,7 +84,7 @@ def run_stages(arguments: list[str]) -> tuple[dict[str, float], float]:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "stages.json"
         seconds = run(["-m", "benchmarks.stages", str(file)], arguments, Path(folder) / "out")
-        return read_json(file), seconds
+        return read_as(file, dict), seconds
 
 
 def part_flops(task: Task, data: Data) -> float:

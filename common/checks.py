@@ -3,7 +3,7 @@
 import math
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from common.files import UserError
 
@@ -23,17 +23,18 @@ _HOLDS: dict[Rule, Callable[[float], bool]] = {
 }
 
 
-def check(settings: Any, rule: Rule, *names: str) -> None:
+def check(settings: object, rule: Rule, *names: str) -> None:
     """UserError for the first of these attributes of `settings` that breaks `rule`, or is infinite or no number.
 
     None stands for "not set" and is always right.
     """
     for name in names:
         value = getattr(settings, name)
-        if value is not None and not (math.isfinite(value) and _HOLDS[rule](value)):
-            raise UserError(f"{name} is {value}; it must be {rule}")
-        if isinstance(value, int) and value > LARGEST:
-            raise UserError(f"{name} is {value}; it must be at most {LARGEST:,}")
+        is_whole = isinstance(value, int)  # and may have too many digits for a float
+        if value is not None and not ((is_whole or math.isfinite(value)) and _HOLDS[rule](value)):
+            raise UserError(f"{name} is {shortened(value)}; it must be {rule}")
+        if is_whole and value > LARGEST:
+            raise UserError(f"{name} is {shortened(value)}; it must be at most {LARGEST:,}")
 
 
 class OtherRun(UserError):
@@ -42,7 +43,7 @@ class OtherRun(UserError):
     def __init__(self, path: Path, difference: tuple[str, object, object], remedy: str) -> None:
         super().__init__(path, difference, remedy)  # from which a worker's error is made again
         self.path, (self.name, *values), self.remedy = path, difference, remedy
-        self.there, self.here = (text if len(text) <= 40 else text[:40] + "..." for text in map(str, values))
+        self.there, self.here = map(shortened, values)
 
     def __str__(self) -> str:
         return self.calling_it(self.name)
@@ -52,10 +53,16 @@ class OtherRun(UserError):
         return f"{self.path}: of another run ({name} is {self.there} there and {self.here} here); {self.remedy}"
 
 
-def first_difference(there: Any, here: Any, name: str = "it") -> tuple[str, object, object]:
+def first_difference(there: object, here: object, name: str = "it") -> tuple[str, object, object]:
     """Where two JSON values differ first: the name of the setting, and what it is in both."""
     if isinstance(there, dict) and isinstance(here, dict):
         for key in here | there:
             if there.get(key) != here.get(key):
                 return first_difference(there.get(key), here.get(key), key)
     return name, there, here
+
+
+def shortened(value: object, longest: int = 40) -> str:
+    """A value in words, without what is past `longest` characters."""
+    text = str(value)
+    return text if len(text) <= longest else text[:longest] + "..."

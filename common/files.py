@@ -4,14 +4,20 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
 Kind = TypeVar("Kind")
+
+DAMAGED = "the file is damaged, make it anew"
 
 
 class UserError(Exception):
@@ -76,8 +82,13 @@ def as_json(value: object) -> str:
 
 
 def write_json(path: Path | str, value: object) -> None:
-    """Write `value` as JSON, whole or not at all."""
-    write_text(path, as_json(value))
+    """Write `value` as JSON, whole or not at all; UserError, and no file, for NaN and infinity."""
+    try:
+        text = as_json(value)
+    except ValueError as error:
+        what = "a number in it is not finite (NaN or infinity)"
+        raise UserError(f"{path}: not written, for {what}; the model it is of has diverged, train it anew") from error
+    write_text(path, text)
 
 
 def read_text(path: Path | str) -> str:
@@ -94,29 +105,43 @@ def read_text(path: Path | str) -> str:
         raise UserError(f"{path}:{line}: not UTF-8 (byte 0x{data[error.start]:02x}); save the file as UTF-8") from error
 
 
-def read_json(path: Path | str) -> Any:
-    """The value of a JSON file; UserError when it is missing or damaged, or holds NaN or infinity."""
-
-    def refuse(word: str) -> NoReturn:
-        raise UserError(f"{path}: holds {word}, which is not a number; the file is damaged, make it anew")
-
-    try:
-        return json.loads(read_text(path), parse_constant=refuse)
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"{path}:{error.lineno}: not valid JSON ({error.msg}); the file is damaged, make it anew"
-        ) from error
-
-
-def read_as(path: Path | str, kind: type[Kind], hint: str) -> Kind:
+def read_as(path: Path | str, kind: type[Kind], hint: str = DAMAGED) -> Kind:
     """The value of a JSON file as a `kind`; UserError with the place in the file where it is anything else, and `hint`.
 
     Keys that `kind` does not know are ignored: a later version may write more.
     """
+    return from_json(read_text(path), kind, path, hint)
+
+
+def from_json(text: str, kind: type[Kind], source: Path | str, hint: str = DAMAGED) -> Kind:
+    """The value of the JSON `text`, which stands in the file `source`, as a `kind`; UserError as in `read_as`.
+
+    NaN, infinity and numbers without end are refused as what JSON does not know, and so is what is nested more deeply
+    than can be read.
+    """
+    with refused(source, hint):
+        try:
+            return msgspec.json.decode(text, type=kind)
+        except msgspec.ValidationError:
+            raise
+        except msgspec.DecodeError as error:
+            reason, place = str(error).removeprefix("JSON is malformed: "), re.search(r" \(byte (\d+)\)$", str(error))
+            before = text.encode()[: int(place[1])] if place else text.encode()
+            reason = reason.removesuffix(place[0]) if place else "it ends too early"
+            line = before.count(b"\n") + 1
+            raise UserError(f"line {line} is not valid JSON ({reason})") from error
+
+
+@contextlib.contextmanager
+def refused(source: Path | str, hint: str = DAMAGED) -> Iterator[None]:
+    """Within it, content of the file `source` that is not what it should be becomes UserError, which names the file and
+    ends with `hint`."""
     try:
-        return msgspec.convert(read_json(path), kind)
-    except msgspec.ValidationError as error:
-        raise UserError(f"{path}: {error}; {hint}") from error
+        yield
+    except (msgspec.ValidationError, ValueError, UserError) as error:
+        raise UserError(f"{source}: {error}; {hint}") from error
+    except RecursionError as error:
+        raise UserError(f"{source}: nested too deeply to be read; {hint}") from error
 
 
 def around_marks(path: Path | str, name: str) -> tuple[str, str]:
@@ -145,19 +170,25 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def write_tensors(path: Path | str, tensors: dict[str, Any], description: dict[str, Any]) -> None:
-    """Write named tensors and a JSON description as one safetensors file with a checksum, whole or not at all."""
+def write_tensors(path: Path | str, tensors: Mapping[str, "Tensor"], description: object) -> None:
+    """Write named tensors and a description, builtins or a record, as one safetensors file with a checksum, whole or
+    not at all."""
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(description)  # in its own order, which a resumed run goes on with
+    text = json.dumps(
+        msgspec.to_builtins(description), allow_nan=False
+    )  # in its own order, which a resumed run goes on with
     checksum = sha256(text.encode() + save(tensors))
     # One entry, for safetensors writes several in an order that changes, and the same model must be the same bytes.
     write_bytes(path, save(tensors, metadata={"description": checksum + text}))
 
 
-def read_tensors(path: Path | str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The tensors and the description of a file of `write_tensors`; UserError when it is missing, cut or altered."""
+def read_tensors(
+    path: Path | str, kind: type[Kind], hint: str = "delete it and train again"
+) -> tuple[dict[str, "Tensor"], Kind]:
+    """The tensors and the description, a `kind`, of a file of `write_tensors`; UserError with `hint` when it is
+    missing, cut or altered, or holds NaN or infinity."""
     from safetensors import SafetensorError, safe_open
     from safetensors.torch import save
 
@@ -169,10 +200,13 @@ def read_tensors(path: Path | str) -> tuple[dict[str, Any], dict[str, Any]]:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: cut short or not a safetensors file ({error}); delete it and train again") from error
+        raise UserError(f"{path}: cut short or not a safetensors file ({error}); {hint}") from error
     if "description" not in metadata:
         raise UserError(f"{path}: not written by this program; name a file that a command here made")
     checksum, text = metadata["description"][:64], metadata["description"][64:]
     if sha256(text.encode() + save(tensors)) != checksum:
-        raise UserError(f"{path}: altered since it was written (checksum differs); delete it and train again")
-    return tensors, json.loads(text)
+        raise UserError(f"{path}: altered since it was written (checksum differs); {hint}")
+    for name, tensor in tensors.items():
+        if not (tensor.is_complex() or tensor.double().isfinite().all()):
+            raise UserError(f"{path}: {name} holds numbers that are not finite (NaN or infinity); {hint}")
+    return tensors, from_json(text, kind, path, hint)

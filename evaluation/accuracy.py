@@ -1,12 +1,12 @@
 """How often a classifier is right: over all, seen and unseen rows, and by class."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from dataset import Labelled
+from evaluation.records import ClassScores, Group, GroupAccuracy, Scores
 from modules.edit import Edit
 from modules.vote import Vote
 from transformer import Classifier
@@ -45,22 +45,21 @@ def is_above_plateau(train_accuracy: float, labels: Tensor) -> bool:
     return train_accuracy > largest + min(PLATEAU_MARGIN, (100 - largest) / 10)
 
 
-def accuracy_by_group(predictions: Tensor, labels: Tensor, seen: Tensor) -> dict[str, dict[str, Any]]:
+def accuracy_by_group(predictions: Tensor, labels: Tensor, seen: Tensor) -> dict[Group, GroupAccuracy]:
     """n and accuracy, in percent, of all rows, of those whose text stands in the training rows, and of the others.
 
     All arguments are (N,). The accuracy of no rows is None.
     """
-    groups = {"all": torch.ones_like(seen), "seen": seen, "unseen": ~seen}
+    groups: dict[Group, Tensor] = {"all": torch.ones_like(seen), "seen": seen, "unseen": ~seen}
     return {
-        name: {
-            "n": int(group.sum()),
-            "accuracy": accuracy(predictions[group], labels[group]) if group.any() else None,
-        }
+        name: GroupAccuracy(
+            n=int(group.sum()), accuracy=accuracy(predictions[group], labels[group]) if group.any() else None
+        )
         for name, group in groups.items()
     }
 
 
-def scores_by_class(predictions: Tensor, labels: Tensor, class_names: Sequence[str]) -> dict[str, Any]:
+def scores_by_class(predictions: Tensor, labels: Tensor, class_names: Sequence[str]) -> Scores:
     """Precision, recall and F1 of each class, in percent, macro-F1, and the confusion matrix (true class by row).
 
     predictions and labels: (N,). scikit-learn's: a class with rows that is never claimed has a precision of 0; macro-F1
@@ -78,11 +77,11 @@ def scores_by_class(predictions: Tensor, labels: Tensor, class_names: Sequence[s
         name: [100 * float(value) if defined else None for value, defined in zip(values, is_defined[name])]
         for name, values in zip(is_defined, found)
     }
-    return {
-        "classes": [
-            {"name": name, "n": int(confusion[i].sum()), **{score: values[i] for score, values in scores.items()}}
+    return Scores(
+        classes=[
+            ClassScores(name=name, n=int(confusion[i].sum()), **{score: values[i] for score, values in scores.items()})
             for i, name in enumerate(class_names)
         ],
-        "macro_f1": 100 * float(f1_score(*answers, average="macro", zero_division=0)),
-        "confusion": confusion.tolist(),
-    }
+        macro_f1=100 * float(f1_score(*answers, average="macro", zero_division=0)),
+        confusion=confusion.tolist(),
+    )

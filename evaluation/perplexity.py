@@ -9,6 +9,7 @@ from torch import Tensor
 
 from common.checks import check
 from dataset import STRETCH, Stream
+from evaluation.records import LanguageScores
 from modules.edit import Edit
 from tokenizer import PAD, UNK
 from transformer import Decoder
@@ -80,7 +81,7 @@ def perplexity(nats: Tensor | np.ndarray) -> float:
     return math.exp(min(float(nats.sum()) / len(nats), 700.0))
 
 
-def language_scores(nats: Tensor | np.ndarray, stream: Stream) -> dict[str, float | None]:
+def language_scores(nats: Tensor | np.ndarray, stream: Stream) -> LanguageScores:
     """What is said of one text: perplexity, the same without the <unk> targets, bits per byte, the share of <unk>.
 
     Bits per byte count, for every <unk>, also the spelling of the word it stands for (BITS_TO_SPELL_A_BYTE), and are
@@ -89,12 +90,12 @@ def language_scores(nats: Tensor | np.ndarray, stream: Stream) -> dict[str, floa
     nats = torch.as_tensor(nats)
     known = stream.ids != UNK
     spelling = BITS_TO_SPELL_A_BYTE * stream.n_unknown_bytes
-    return {
-        "perplexity": perplexity(nats),
-        "perplexity_without_unk": perplexity(nats[known]) if known.any() else None,
-        "bits_per_byte": (float(nats.sum()) / math.log(2) + spelling) / stream.n_bytes,
-        "unk_rate": 100 * (~known).double().mean().item(),
-    }
+    return LanguageScores(
+        perplexity=perplexity(nats),
+        perplexity_without_unk=perplexity(nats[known]) if known.any() else None,
+        bits_per_byte=(float(nats.sum()) / math.log(2) + spelling) / stream.n_bytes,
+        unk_rate=100 * (~known).double().mean().item(),
+    )
 
 
 def nats_by_place(nats: Tensor, length: int) -> list[float]:

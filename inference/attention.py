@@ -10,7 +10,7 @@ from torch import Tensor
 import utilities
 from common.files import UserError, write_bytes
 from evaluation import attention
-from inference.sentence import read_sentence
+from inference.sentence import finite, read_sentence
 from training.weights import TrainedModel
 from transformer import Decoder
 
@@ -21,7 +21,7 @@ def attention_maps(trained: TrainedModel, text: str) -> tuple[Tensor, list[str]]
     S is T, but an encoder that does not mask padding attends to it: then S is the block, so that rows sum to 1.
     """
     sentence = read_sentence(trained, text)
-    maps = attention.attention_maps(trained.model, sentence.ids, sentence.lengths)[:, 0]  # (L, H, S, S)
+    maps = finite(attention.attention_maps(trained.model, sentence.ids, sentence.lengths)[:, 0])  # (L, H, S, S)
     words = sentence.tokens
     if not isinstance(trained.model, Decoder) and trained.model.config.pooling == "cls":
         words = ["<cls>", *words]

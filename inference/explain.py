@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from evaluation.attention import attention_maps
-from inference.sentence import read_sentence, shown
+from inference.sentence import finite, read_sentence, shown
 from modules.edit import Place
 from modules.vote import Vote
 from tokenizer import PAD
@@ -60,7 +60,7 @@ def padded(model: Classifier | Vote, texts: Sequence[Tensor]) -> tuple[Tensor, T
 @torch.no_grad()
 def probabilities(model: Classifier | Vote, texts: Sequence[Tensor]) -> Tensor:
     """The probability (B, K) of each class for each of the texts (n tokens,)."""
-    return model(*padded(model, texts)).softmax(dim=-1)
+    return finite(model(*padded(model, texts))).softmax(dim=-1)
 
 
 def leave_one_out(model: Classifier | Vote, ids: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from common.checks import check
 from common.randomness import generator
-from inference.sentence import note_of
+from inference.sentence import finite, note_of
 from tokenizer import PAD, UNK
 from training.weights import TrainedModel
 from transformer import Decoder, KeyValueCache
@@ -51,7 +51,7 @@ def generate(trained: TrainedModel, prompt: str, sampling: Sampling) -> list[int
             n_read = len(ids)
         else:
             logits = model(torch.tensor([context]))[0, -1]
-        ids.append(draw(logits, sampling, random))
+        ids.append(draw(finite(logits), sampling, random))
     return ids[1:]
 
 

@@ -13,7 +13,7 @@ from common.files import UserError
 from dataset import encode_stream, read_lines
 from evaluation.ngrams import KneserNey
 from evaluation.perplexity import Protocol, language_scores, token_nats
-from inference.sentence import shown
+from inference.sentence import finite, shown
 from tokenizer import Tokenizer, normalized
 from training.records import LanguageScores
 from training.weights import TrainedModel
@@ -76,7 +76,6 @@ def score(lines: Sequence[str], trained: TrainedModel, asked: Sequence[Scorer]) 
     tokens = tokenizer.tokens(stream.ids.tolist(), [token for line in lines for token in tokenizer.unknown(line)])
     scored = []
     for scorer in asked:
-        nats = scorer.nats(stream.ids)
-        whole = msgspec.convert(language_scores(nats, stream), LanguageScores)
-        scored.append(Scored(scorer.name, nats.tolist(), whole))
+        nats = finite(scorer.nats(stream.ids))
+        scored.append(Scored(scorer.name, nats.tolist(), language_scores(nats, stream)))
     return ScoredText(str(Protocol(trained.model.config.block_size)), shown(tokens), scored)

@@ -39,6 +39,13 @@ def read_sentence(trained: TrainedModel, text: str) -> Sentence:
     return Sentence(torch.tensor([padded]), torch.tensor([len(ids)]), tokens, not_read, note)
 
 
+def finite(numbers: Tensor) -> Tensor:
+    """What a model computes; UserError where a number is not finite, as with weights that are too large."""
+    if not numbers.isfinite().all():
+        raise UserError("the model's numbers overflow (NaN or infinity); train it again, with a lower --learning-rate")
+    return numbers
+
+
 def note_of(n_tokens: int, ids: Sequence[int], tokens: Sequence[str], most: int = 5) -> str:
     """That of a text of `n_tokens` only `ids` were read, or that some of these, which are the `tokens`, are unknown:
     "read 32 of 41 tokens, 2 unknown: gizmo?, gadget?"; nothing where all were read and known."""

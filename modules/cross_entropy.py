@@ -4,11 +4,10 @@ The output layer is most of a small language model's work, and its logits are la
 for a few rows at a time and turned at once into what is wanted of them.
 """
 
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import BackwardCFunction
 
 ROWS = 64  # logits of so many tokens at a time stay in the processor's cache
 
@@ -28,7 +27,7 @@ class LinearCrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any,
+        ctx: BackwardCFunction,
         x: Tensor,  # (N, C)
         weight: Tensor,  # (V, C)
         bias: Tensor,  # (V,)
@@ -63,5 +62,5 @@ class LinearCrossEntropy(torch.autograd.Function):
         return total / n
 
     @staticmethod
-    def backward(ctx: Any, scale: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: BackwardCFunction, scale: Tensor) -> tuple[Tensor | None, ...]:
         return *(scale * gradient for gradient in ctx.saved_tensors), None, None, None

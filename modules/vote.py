@@ -2,22 +2,25 @@
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from modules.edit import Edit
 
+if TYPE_CHECKING:
+    from transformer import Classifier
+
 
 class Vote(nn.Module):
     """Classifiers that start from different weights, learn each on its own, and vote: their probabilities are averaged
     (Hansen and Salamon 1990)."""
 
-    def __init__(self, members: Sequence[nn.Module]) -> None:
+    def __init__(self, members: Sequence["Classifier"]) -> None:
         super().__init__()
         self.members = nn.ModuleList(members)
-        self.config: Any = members[0].config
+        self.config = members[0].config
 
     @property
     def masks_padding(self) -> bool:

@@ -26,12 +26,12 @@ class SpelledEmbedding(nn.Module):
             [zlib.crc32(gram.encode(errors="surrogateescape")) % n_rows for gram in character_ngrams(word)]
             for word in words
         ]
-        counts = torch.tensor([len(word) for word in grams])
+        counts = torch.tensor([len(word) for word in grams], device="cpu")  # also of a model without memory ("meta")
         scales = counts.clamp(min=1).rsqrt().repeat_interleave(counts)
         self.grams: Tensor
         self.offsets: Tensor
         self.scales: Tensor
-        self.register_buffer("grams", torch.tensor([i for word in grams for i in word]), persistent=False)
+        self.register_buffer("grams", torch.tensor([i for word in grams for i in word], device="cpu"), persistent=False)
         self.register_buffer("offsets", counts.cumsum(0) - counts, persistent=False)
         self.register_buffer("scales", scales, persistent=False)
 
@@ -81,7 +81,8 @@ class PhraseEmbedding(nn.Module):
 def lower_forms(words: Sequence[str]) -> Tensor:
     """The number (V,) of each word's lower-case form. <cls> stands where else there is padding, and counts as it."""
     forms: dict[str, int] = {}
-    return torch.tensor([forms.setdefault("<pad>" if word == CLS else word.lower(), len(forms)) for word in words])
+    found = [forms.setdefault("<pad>" if word == CLS else word.lower(), len(forms)) for word in words]
+    return torch.tensor(found, device="cpu")  # whose size is asked for, also of a model without memory ("meta")
 
 
 def pair_keys(lower: Tensor, n_forms: int) -> Tensor:
@@ -101,4 +102,4 @@ def character_ngrams(word: str) -> list[str]:
         return []
     marked = f"<{word.lower()}>"
     grams = [marked[start : start + n] for n in (3, 4, 5) for start in range(len(marked) - n + 1)]
-    return grams + ["^" + word[0]] if word[0].isupper() else grams
+    return grams + ["^" + word[0]] if word[:1].isupper() else grams

@@ -56,7 +56,16 @@ def attention_over_test(run: Run, data: Data, place: Place) -> AttentionStatisti
         return AttentionStatistics(**{name: (values / n_tokens).tolist() for name, values in sums.items()})
 
     path = place.out / "runs" / f"{run.name}.attention.json"
-    return remembered(path, AttentionStatistics, identity_of(run, data, place), compute)
+    config = run.recipe.architecture
+    size = [config.n_head] * config.n_layer  # of each statistic
+    names = AttentionStatistics.__struct_fields__
+    return remembered(
+        path,
+        AttentionStatistics,
+        identity_of(run, data, place),
+        compute,
+        lambda found: all([len(layer) for layer in getattr(found, name)] == size for name in names),
+    )
 
 
 def batches(

@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping
 
-import msgspec
 import torch
 
 from dataset import Data
 from evaluation import accuracy, baselines, ngrams, perplexity
 from evaluation.smoothing import unseen_words
 from studies.results import Accuracies, TextScores
-from training.records import LanguageScores
 
 BASELINE_NAMES = {
     "tfidf": "TF-IDF, logistic regression",
@@ -27,7 +25,7 @@ NGRAM_NAMES = {"ngram": "Kneser-Ney trigram", "ngram_unk": "trigram with the sam
 def classifier_baselines(data: Data) -> dict[str, Accuracies]:
     """Accuracy of the models that count words, all / seen / unseen."""
     return {
-        name: msgspec.convert(accuracy.accuracy_by_group(predictions, data.test.labels, data.seen), Accuracies)
+        name: accuracy.accuracy_by_group(predictions, data.test.labels, data.seen)
         for name, predictions in baseline_predictions(data).items()
     }
 
@@ -61,9 +59,7 @@ def language_baselines(data: Data) -> dict[str, TextScores]:
     models = {name: ngrams.KneserNey.fit(stream, size, base=base) for name, base in bases.items()}
     return {
         name: {
-            text: msgspec.convert(
-                perplexity.language_scores(-model.log_probabilities(test.ids.numpy()), test), LanguageScores
-            )
+            text: perplexity.language_scores(-model.log_probabilities(test.ids.numpy()), test)
             for text, test in data.test_streams.items()
         }
         for name, model in models.items()

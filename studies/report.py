@@ -7,7 +7,7 @@ from pathlib import Path
 from msgspec.structs import asdict, replace
 
 import utilities
-from common.files import UserError, read_as, write_json
+from common.files import UserError, read_as, refused, write_json
 from dataset import TRAINING, Data
 from inference.attention import draw_attention
 from studies.ablation import MEASURES
@@ -70,6 +70,10 @@ def read_ablation(path: Path) -> AblationResults:
     found = read_as(path, AblationResults, hint)
     if found.command != "ablation":
         raise UserError(f"{path}: {hint}")
+    with refused(path, hint):
+        for row in found.rows:
+            if len(row.values) != len(found.seeds) or not row.values:
+                raise ValueError(f"{len(row.values)} values of {row.variant!r} for {len(found.seeds)} seeds")
     if any(row.measure != MEASURES[row.task] for row in found.rows):
         raise UserError(f"{path}: of an earlier version, which measured otherwise; run python main.py ablation again")
     return found

@@ -6,21 +6,14 @@ from typing import Literal
 
 import msgspec
 
-from common.records import Record
+from common.records import Count, Positive, Record
 from dataset import About
+from evaluation.records import Group, GroupAccuracy, LanguageScores
 from evaluation.statistics import Estimate
 from studies.settings import Score
 from tokenizer import TokenKind
 from training.recipe import Task
-from training.records import (
-    ClassifierRun,
-    DecoderRun,
-    Group,
-    GroupAccuracy,
-    LanguageScores,
-    Machine,
-    TrainedRun,
-)
+from training.records import ClassifierRun, DecoderRun, Machine, TrainedRun
 
 Measure = Literal[
     "test accuracy",
@@ -115,10 +108,10 @@ class Comparison(Record, frozen=True):
 class Timing(Record, frozen=True):
     """Seconds of each timed run, by variant."""
 
-    n_steps: int
-    n_steps_of_a_training: int
-    threads: int
-    seconds: dict[str, list[float]]
+    n_steps: Count
+    n_steps_of_a_training: Count
+    threads: Count
+    seconds: dict[str, list[Positive]]
 
 
 class LengthPerplexity(Record, frozen=True):
@@ -127,7 +120,7 @@ class LengthPerplexity(Record, frozen=True):
     length: int
     sliding: bool
     window: int | None
-    perplexity: dict[str, float | None]
+    perplexity: dict[str, Positive | None]
 
     @property
     def reading(self) -> Reading:

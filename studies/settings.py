@@ -15,14 +15,13 @@ import msgspec
 from common.files import UserError
 from modules.settings import ClassifierConfig, DecoderConfig, TransformerConfig
 from studies.recipes import DURATIONS, RECIPES, duration_of, word
-from training.recipe import OF_THE_OTHER_TASK, Recipe, Task, TrainingConfig, customise
+from training.recipe import OF_THE_OTHER_TASK, Recipe, Task, TrainingConfig, Value, customise
 
 Score = Literal["accuracy", "macro-f1", "perplexity", "bits-per-byte", "training-time"]
 MEASURES: dict[Task, tuple[Score, ...]] = {  # of a task, the first unless told otherwise
     "classifier": ("accuracy", "macro-f1", "training-time"),
     "decoder": ("perplexity", "bits-per-byte", "training-time"),
 }
-Value = bool | int | float | str | None
 KINDS = {bool: "true or false", int: "a whole number", float: "a number", NoneType: "none"}
 
 

@@ -41,6 +41,11 @@ def time_variants(study: Study, data: Data, place: Place) -> dict[Task, Timing]:
         dict[Task, Timing],
         description,
         lambda: {task: time_task(row, study, data, place) for task, row in recipes.items()},
+        lambda found: (
+            found.keys() == recipes.keys()
+            and all(timed.seconds.keys() == recipes[task].keys() for task, timed in found.items())
+            and all(len(times) == TIMED_ROUNDS for timed in found.values() for times in timed.seconds.values())
+        ),
     )
 
 

@@ -332,11 +332,14 @@ def test_a_manifest_says_what_belongs(folder: Path) -> None:
     for name in ("train_CLS.tsv", "test_CLS.tsv", "train_LM.txt"):  # these always belong, and are named once
         (folder / name).unlink()
     assert dataset.missing_files(folder) == ["train_CLS.tsv", "test_CLS.tsv", "train_LM.txt", "labels.tsv"]
-    for damaged in ("[]", "{}", '{"files": ["labels.tsv"]}'):
+    for damaged, reason in (
+        ("[]", "Expected `object`, got `array`"),
+        ("{}", "Object missing required field `files`"),
+        ('{"files": ["labels.tsv"]}', "Expected `object`, got `array` - at `$.files`"),
+    ):
         manifest.write_text(damaged)
-        complained = complaint(lambda: ensure_data(folder))
-        assert complained.startswith(f"{manifest}: ")
-        assert complained.endswith("; it is damaged, build the data anew")
+        expected = f"{manifest}: {reason}; it is damaged, build the data anew"
+        assert complaint(lambda: ensure_data(folder)) == expected
 
 
 @pytest.fixture

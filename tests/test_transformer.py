@@ -1156,7 +1156,8 @@ def test_the_first_of_an_ensemble_is_the_classifier_of_its_seed_and_the_others_a
     pair = classifier(replace(TINY, n_members=2))
     assert type(pair) is Vote
     torch.testing.assert_close(pair.members[0].state_dict(), classifier(TINY).state_dict(), rtol=0, atol=0)
-    torch.testing.assert_close(classifier(pair.config).state_dict(), pair.state_dict(), rtol=0, atol=0)
+    same: Any = pair.config
+    torch.testing.assert_close(classifier(same).state_dict(), pair.state_dict(), rtol=0, atol=0)
     torch.testing.assert_close(classifier(TINY).state_dict(), classifier(TINY).state_dict(), rtol=0, atol=0)
 
 

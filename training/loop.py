@@ -10,35 +10,37 @@ import contextlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
 from common.files import Interrupted, UserError
 from common.randomness import derived_seed
-from training.checkpoint import Checkpoints, Measurement, State
+from training.checkpoint import Checkpoints, State
 from training.optimizer import make_optimizer, set_learning_rate
 from training.processes import others_alive, process, stop_signals, sum_over_processes
 from training.progress import Progress
 from training.recipe import TrainingConfig
+from training.records import Measurement
 
 
 class Task(Protocol):
     """What is learned, as far as the loop knows it."""
 
-    model: Any  # nn.Module
     plan: Sequence[Tensor]  # the items of each step, (batch size,) indices
     evaluate_at: Sequence[int]  # numbers of the steps after which the model is measured
 
-    def loss(self, model: Any, items: Tensor) -> Tensor:
-        """Mean loss over `items` (n,), in nats."""
+    @property
+    def model(self) -> nn.Module:
+        """What learns."""
+
+    def loss(self, items: Tensor) -> Tensor:
+        """The model's mean loss over `items` (n,), in nats."""
 
     def evaluate(self, step: int, train_loss: float) -> Measurement:
         """Measure the model after `step`, in eval mode; `train_loss` is the mean since the last measurement."""
-
-    def summarise(self, history: list[Measurement]) -> dict[str, Any]:
-        """What is said of the trained model and its measurements."""
 
 
 def train(
@@ -59,7 +61,9 @@ def train(
     """
     rank, world_size = process()
     optimizer, n_steps = make_optimizer(task.model, config), len(task.plan)
-    state = checkpoints.restore(task.model, optimizer) if checkpoints else State()
+    state = State[Measurement]()
+    if checkpoints:
+        state = checkpoints.restore(task.model, optimizer, n_steps, task.evaluate_at)
     model = callable_for_loss(task, config, world_size)
     with Progress(label, n_steps, state.step, rank == 0, told) as progress, stop_signals() as stopped:
         while state.step < n_steps:
@@ -128,12 +132,12 @@ def compiler_failures() -> Iterator[None]:
 class WithLoss(nn.Module):
     """A model that is called for its loss: what torch.compile and DistributedDataParallel wrap."""
 
-    def __init__(self, model: nn.Module, loss: Callable[[Any, Tensor], Tensor]) -> None:
+    def __init__(self, model: nn.Module, loss: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.model, self.loss = model, loss
 
     def forward(self, items: Tensor) -> Tensor:
-        return self.loss(self.model, items)
+        return self.loss(items)
 
 
 def training_step(
@@ -174,7 +178,7 @@ def training_step(
 def check_finite(value: float | Measurement, step: int) -> None:
     """UserError if `value` has a number in it that is infinite or none."""
     try:
-        json.dumps(value, allow_nan=False)
+        json.dumps(msgspec.to_builtins(value), allow_nan=False)
     except ValueError:
         raise UserError(
             f"training diverged at step {step}: no finite loss; lower --learning-rate or set --clip"

@@ -4,11 +4,11 @@ steps of a training where there is a terminal. A log gets the lines, too: there 
 import multiprocessing
 import sys
 import time
-from typing import Any
 
 from tqdm import tqdm
 
 from common.wording import duration
+from training.records import Epoch, Measurement
 
 WIDTH = 80  # of a line, at most
 
@@ -56,27 +56,21 @@ class Progress:
         self.at += 1
         self.bar.update()
 
-    def show(self, measurement: dict[str, Any]) -> None:
+    def show(self, measurement: Measurement) -> None:
         if self.told:
             left = remaining(self.started, self.at - self.first, self.n_steps - self.first)
             say(f"{self.label}: {in_words(measurement, self.at / self.n_steps)}{left}", self.label)
 
 
-def in_words(measurement: dict[str, Any], share: float) -> str:
-    """A measurement in short, for narrow terminals, made when `share` of the training was over; a whole number in it
-    counts epochs or iterations."""
-    words = []
-    for name, value in measurement.items():
-        if isinstance(value, int):
-            words.append(f"{name} {value} of {round(value / share)}")
-        elif name == "perplexity":
-            tests = [number for text, number in value.items() if text != "train"] or [value["train"]]
-            words.append(f"perplexity {min(tests):.4g} to {max(tests):.4g}")
-        elif name.endswith("_accuracy"):
-            words.append(f"{name.removesuffix('_accuracy')} {value:.1f}%")
-        elif isinstance(value, float) and "perplexity" not in measurement:  # which says it, too
-            words.append(f"{name.removeprefix('train_')} {value:.4g}")
-    return ", ".join(words)
+def in_words(measurement: Measurement, share: float) -> str:
+    """A measurement in short, for narrow terminals, made when `share` of the training was over."""
+    if isinstance(measurement, Epoch):
+        accuracies = f"train {measurement.train_accuracy:.1f}%, test {measurement.test_accuracy:.1f}%"
+        loss, number = f"loss {measurement.train_loss:.4g}", measurement.epoch
+        return f"epoch {number} of {round(number / share)}, {loss}, {accuracies}"
+    known, number = measurement.perplexity, measurement.iteration
+    tests = [value for text, value in known.items() if text != "train"] or [known["train"]]
+    return f"iteration {number} of {round(number / share)}, perplexity {min(tests):.4g} to {max(tests):.4g}"
 
 
 def shortened(name: str, width: int) -> str:

@@ -10,6 +10,7 @@ from modules.settings import ClassifierConfig, DecoderConfig
 Task = Literal["classifier", "decoder"]
 Schedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["float32", "bf16"]
+Value = bool | int | float | str | None  # of a setting
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Recipe:
                 raise does_nothing(name, found[name], self.task)
 
 
-def settings_of(recipe: Recipe) -> dict[str, Any]:
+def settings_of(recipe: Recipe) -> dict[str, Value]:
     """Every setting of a recipe by its name, wherever in it."""
     own = {name: value for name, value in vars(recipe).items() if name not in ("architecture", "training")}
     return {**vars(recipe.architecture), **vars(recipe.training), **own}
@@ -91,7 +92,7 @@ class Run:
 def customise(recipe: Recipe, **settings: Any) -> Recipe:
     """`recipe` with other settings, each put where it belongs; UserError if they are wrong or do not fit together."""
     if settings.get("n_layer") == 0:  # what only layers use goes with them
-        without: dict[str, Any] = {"drop_path": 0.0, "layer_scale": None, "window": None, "alibi_slope_scale": 1.0}
+        without: dict[str, Value] = {"drop_path": 0.0, "layer_scale": None, "window": None, "alibi_slope_scale": 1.0}
         if recipe.architecture.positions not in ("learned", "sinusoidal"):
             without["positions"] = "none"
         settings = {**without, **settings}

@@ -3,30 +3,32 @@
 import itertools
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 import msgspec
 import torch
 
 from common.checks import OtherRun, first_difference
-from common.files import read_as, write_json, write_text
+from common.files import UserError, read_as, refused, write_json, write_text
 from common.locks import FolderLock
 from dataset import Data, validation_split, validation_text
 from tokenizer import WORDS
-from training.checkpoint import Checkpoints, Measurement
+from training.agreement import check_record
+from training.checkpoint import Checkpoints
 from training.loop import train
 from training.machine import machine
 from training.processes import process
 from training.recipe import Run, Task
-from training.records import ClassifierRun, DecoderRun, TrainedRun
+from training.records import ClassifierRun, DecoderRun, Measurement, TrainedRun
 from training.tasks import task_of
 from training.weights import TrainedModel, count_parameters, save_model
 
 KINDS: dict[Task, type[ClassifierRun] | type[DecoderRun]] = {"classifier": ClassifierRun, "decoder": DecoderRun}
-
+TRAIN_AGAIN = "not a whole record of this run; delete it, and it is trained again"
+MAKE_AGAIN = "not whole; delete it, and it is made again"
 
 Kind = TypeVar("Kind")
 Trained = TypeVar("Trained", bound=TrainedRun)
@@ -67,7 +69,7 @@ def claim_place(out: Path, device: torch.device) -> Place:
     return Place(out, device, FolderLock(out) if process()[0] == 0 else None)
 
 
-def open_place(out: Path, device: torch.device, settings: dict[str, Any], resume: bool) -> Place:
+def open_place(out: Path, device: torch.device, settings: Mapping[str, object], resume: bool) -> Place:
     """A folder for new runs, or, to resume, the folder with its unfinished ones; config.json says what is run there.
 
     Runs that a folder already holds are never written over: without `resume` the whole folder is set aside under the
@@ -105,24 +107,24 @@ def perform(run: Run, data: Data, place: Place, told: bool = True) -> TrainedRun
         task,
         run.recipe.training,
         run.seed,
-        Checkpoints(place.checkpoint(run), {**identity, "machine": msgspec.to_builtins(machine())}),
+        Checkpoints(place.checkpoint(run), {**identity, "machine": msgspec.to_builtins(machine())}, task.measures),
         on_measurement=lambda history: write_metrics(place, run, history),
         label=run.name,
         told=told,
     )
     if process()[0]:
         return None
-    found = {
-        "seed": run.seed,
-        "n_parameters": count_parameters(task.model),
-        "train_seconds": seconds,
-        **task.summarise(history),
-        "machine": msgspec.to_builtins(machine()),
-        "identity": identity,
-    }
-    record = msgspec.convert(found, KINDS[run.recipe.task])
+    about = TrainedRun(
+        seed=run.seed,
+        n_parameters=count_parameters(task.model),
+        train_seconds=seconds,
+        machine=machine(),
+        identity=identity,
+    )
+    record = task.summarise(history, about)
     if run.fold is None and not run.brief:
-        save_model(place.weights(run), TrainedModel(task.model, data.tokenizer, data.corpus.class_names))
+        class_names = data.corpus.class_names if isinstance(record, ClassifierRun) else []
+        save_model(place.weights(run), TrainedModel(task.model, data.tokenizer, class_names))
     write_json(place.record(run), record)
     place.checkpoint(run).unlink(missing_ok=True)
     return record
@@ -134,18 +136,20 @@ def held_out(data: Data, task: Task, fold: int) -> Data:
 
 
 def recorded(run: Run, data: Data, place: Place) -> TrainedRun | None:
-    """The record of `run`, None if it is not finished; UserError if what is there is damaged, or of other settings or
-    data."""
+    """The record of `run`, None if it is not finished; UserError if what is there is damaged, does not agree with
+    itself, or is of other settings or data."""
     if not place.record(run).exists():
         return None
     path, identity = place.record(run), identity_of(run, data, place)
-    record = read_as(path, KINDS[run.recipe.task], "not a whole record of this run; delete it, and it is trained again")
+    record = read_as(path, KINDS[run.recipe.task], TRAIN_AGAIN)
     if record.identity != identity:
         raise OtherRun(path, first_difference(record.identity, identity), "take another --out")
+    with refused(path, TRAIN_AGAIN):
+        check_record(record, run, data)
     return record
 
 
-def identity_of(run: Run, data: Data, place: Place) -> Any:
+def identity_of(run: Run, data: Data, place: Place) -> dict[str, object]:
     """What a record must agree with to be of this run on these data, computed as the command asks.
 
     A checkpoint must besides be of this machine, software and code: half a run on each would be nobody's run. Finished
@@ -154,12 +158,17 @@ def identity_of(run: Run, data: Data, place: Place) -> Any:
     tokenization = data.tokenizer.tokenization
     cut = {} if tokenization == WORDS else {"tokenizer": tokenization.kind, "vocabulary_size": tokenization.size}
     computed = {"threads": torch.get_num_threads(), "processes": process()[1], "device": place.device.type}
-    return json.loads(json.dumps({"run": asdict(run), "data": data.corpus.fingerprint, **cut, **computed}))
+    return in_json({"run": asdict(run), "data": data.corpus.fingerprint, **cut, **computed})
+
+
+def in_json(identity: Mapping[str, object]) -> dict[str, object]:
+    """What will be read back of it: tuples are lists."""
+    return dict(json.loads(json.dumps(identity)))
 
 
 def write_metrics(place: Place, run: Run, history: list[Measurement]) -> None:
     """Write the measurements of `run`, one a line, and metrics.jsonl with those of every run in this place."""
-    lines = [json.dumps({"model": run.name, "seed": run.seed, **row}) + "\n" for row in history]
+    lines = [json.dumps({"model": run.name, "seed": run.seed, **msgspec.to_builtins(row)}) + "\n" for row in history]
     write_text(place.out / "runs" / f"{run.name}.metrics.jsonl", "".join(lines))
     collect_metrics(place)
 
@@ -170,15 +179,24 @@ def collect_metrics(place: Place) -> None:
     write_text(place.out / "metrics.jsonl", "".join(part.read_text(encoding="utf-8") for part in parts))
 
 
-def remembered(path: Path, kind: type[Kind], identity: object, compute: Callable[[], Kind]) -> Kind:
-    """What `path` holds, if it was computed for the same `identity`; else compute and write it."""
-    identity = json.loads(json.dumps(identity))
+def remembered(
+    path: Path,
+    kind: type[Kind],
+    identity: Mapping[str, object],
+    compute: Callable[[], Kind],
+    is_whole: Callable[[Kind], bool],
+) -> Kind:
+    """What `path` holds, if it was computed for the same `identity`; else compute and write it. UserError where it is
+    damaged, or not `is_whole`."""
+    plain = in_json(identity)
     if path.exists():
-        kept = read_as(path, Remembered[kind], "not whole; delete it, and it is made again")  # type: ignore[valid-type]
-        if kept.identity == identity:
+        kept = read_as(path, Remembered[kind], MAKE_AGAIN)  # type: ignore[valid-type]
+        if kept.identity == plain:
+            if not is_whole(kept.value):
+                raise UserError(f"{path}: {MAKE_AGAIN}")
             return kept.value
     value = compute()
-    write_json(path, {"value": value, "identity": identity})
+    write_json(path, {"value": value, "identity": plain})
     return value
 
 

@@ -1,9 +1,9 @@
 """The two tasks, classifier and decoder: what the loop needs of each, from the same recipe to a record."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
+from msgspec.structs import asdict
 from torch import Tensor
 
 from common.randomness import generator
@@ -11,14 +11,12 @@ from dataset import Data, Labelled, epoch_batches, window_starts
 from evaluation import accuracy, perplexity
 from evaluation.perplexity import Protocol
 from evaluation.smoothing import Smoothing, kneser_ney, uniform
-from modules.vote import Vote
 from modules.word_vectors import word_pairs
 from tokenizer import PAD
-from training.checkpoint import Measurement
-from training.loop import Task
 from training.models import NO_PAIRS, build_classifier, build_decoder
 from training.recipe import Run, TrainingConfig
-from transformer import Classifier, ClassifierConfig, Decoder, DecoderConfig
+from training.records import ClassifierRun, DecoderRun, Epoch, Iteration, Measurement, TrainedRun
+from transformer import ClassifierConfig, DecoderConfig
 
 MEASUREMENTS_PER_DECODER = 5  # every 100 of 500 iterations
 DISCOUNT = 0.65  # of the Kneser-Ney unigram, where label smoothing does not give one
@@ -26,6 +24,8 @@ DISCOUNT = 0.65  # of the Kneser-Ney unigram, where label smoothing does not giv
 
 class ClassifierTask:
     """What the loop needs to train a classifier: the model, the plan, the loss, the measurements of Table 1."""
+
+    measures = Epoch
 
     def __init__(self, run: Run, data: Data, device: torch.device) -> None:
         recipe = run.recipe
@@ -45,38 +45,43 @@ class ClassifierTask:
         ends = range(self.steps_per_epoch, len(self.plan) + 1, self.steps_per_epoch)
         self.evaluate_at: Sequence[int] = ends[-1:] if run.brief else ends
 
-    def loss(self, model: Classifier | Vote, items: Tensor) -> Tensor:
+    def loss(self, items: Tensor) -> Tensor:
         ids, lengths, labels = self.data.train.batch(items, cut=self.model.masks_padding)
-        return model.loss(ids.to(self.device), lengths.to(self.device), labels.to(self.device), self.smoothing)
+        return self.model.loss(ids.to(self.device), lengths.to(self.device), labels.to(self.device), self.smoothing)
 
-    def evaluate(self, step: int, train_loss: float) -> Measurement:
+    def evaluate(self, step: int, train_loss: float) -> Epoch:
         train_labels, test_labels = self.data.train.labels, self.data.test.labels
-        return {
-            "epoch": step // self.steps_per_epoch,
-            "train_loss": train_loss,
-            "train_accuracy": accuracy.accuracy(self.predict(self.data.train), train_labels),
-            "test_accuracy": accuracy.accuracy(self.predict(self.data.test), test_labels),
-        }
+        return Epoch(
+            epoch=step // self.steps_per_epoch,
+            train_loss=train_loss,
+            train_accuracy=accuracy.accuracy(self.predict(self.data.train), train_labels),
+            test_accuracy=accuracy.accuracy(self.predict(self.data.test), test_labels),
+        )
 
     def predict(self, data: Labelled) -> Tensor:
         return accuracy.class_probabilities(self.model, data).argmax(dim=-1)
 
-    def summarise(self, history: list[Measurement]) -> dict[str, Any]:
+    def summarise(self, history: Sequence[Measurement], about: TrainedRun) -> ClassifierRun:
+        """The record of the trained model and its measurements, `about` a run."""
         predictions, test = self.predict(self.data.test), self.data.test
-        accuracies, labels = [row["train_accuracy"] for row in history], self.data.train.labels
+        epochs, labels = [row for row in history if isinstance(row, Epoch)], self.data.train.labels
+        accuracies = [row.train_accuracy for row in epochs]
         trained, once = (accuracy.is_above_plateau(value, labels) for value in (accuracies[-1], max(accuracies)))
-        return {
-            "epochs": history,
-            "test": accuracy.accuracy_by_group(predictions, test.labels, self.data.seen),
-            "scores": accuracy.scores_by_class(predictions, test.labels, self.data.corpus.class_names),
-            "trained": trained,
-            "fell_back": once and not trained,
-            "predictions": predictions.tolist(),
-        }
+        return ClassifierRun(
+            **asdict(about),
+            epochs=epochs,
+            test=accuracy.accuracy_by_group(predictions, test.labels, self.data.seen),
+            scores=accuracy.scores_by_class(predictions, test.labels, self.data.corpus.class_names),
+            trained=trained,
+            fell_back=once and not trained,
+            predictions=predictions.tolist(),
+        )
 
 
 class DecoderTask:
     """What the loop needs to train a decoder: the model, the plan, the loss, the measurements of Table 2."""
+
+    measures = Iteration
 
     def __init__(self, run: Run, data: Data, device: torch.device) -> None:
         recipe, config = run.recipe, run.recipe.architecture
@@ -108,15 +113,15 @@ class DecoderTask:
             return None
         return smoothing if training.smoothing == "kneser-ney" else uniform(share, size)
 
-    def loss(self, model: Decoder, starts: Tensor) -> Tensor:
+    def loss(self, starts: Tensor) -> Tensor:
         windows = self.text[starts[:, None] + torch.arange(self.protocol.length + 1)]  # (B, T + 1)
         inputs, targets = windows[:, :-1].to(self.device), windows[:, 1:].to(self.device)
         if self.smoothing is None:
-            return model.loss(inputs, targets)
+            return self.model.loss(inputs, targets)
         share = self.smoothing.share[windows[:, :-1]].to(self.device)
-        return model.loss(inputs, targets, self.smoothing.prior.to(self.device), share)
+        return self.model.loss(inputs, targets, self.smoothing.prior.to(self.device), share)
 
-    def evaluate(self, step: int, train_loss: float) -> Measurement:
+    def evaluate(self, step: int, train_loss: float) -> Iteration:
         self.latest = self.token_nats()
         perplexities = {name: perplexity.perplexity(nats) for name, nats in self.latest.items()}
         others = {
@@ -126,30 +131,31 @@ class DecoderTask:
             }
             for length in self.lengths
         }
-        row = {"iteration": step, "train_loss": train_loss, "perplexity": perplexities}
-        return row | ({"perplexity_by_length": others} if others else {})
+        return Iteration(iteration=step, train_loss=train_loss, perplexity=perplexities, perplexity_by_length=others)
 
     def token_nats(self) -> dict[str, Tensor]:
         """-log p of every token of each text, by name."""
         streams = {"train": self.data.train_stream, **self.data.test_streams}
         return {name: perplexity.token_nats(self.model, stream.ids, self.protocol) for name, stream in streams.items()}
 
-    def summarise(self, history: list[Measurement]) -> dict[str, Any]:
+    def summarise(self, history: Sequence[Measurement], about: TrainedRun) -> DecoderRun:
+        """The record of the trained model and its measurements, `about` a run."""
         nats = self.latest or self.token_nats()  # none where a run was resumed after its last measurement
         length, tests = self.protocol.length, self.data.test_streams
-        return {
-            "ff_dim": self.model.config.ff_dim,
-            "iterations": history,
-            "protocol": str(self.protocol),
-            "scores": {name: perplexity.language_scores(nats[name], stream) for name, stream in tests.items()},
-            "nats_by_place": {name: perplexity.nats_by_place(values, length) for name, values in nats.items()},
-            "stretch_nats": {name: perplexity.sums_by_stretch(nats[name], stream) for name, stream in tests.items()},
-            "stretch_tokens": {
+        return DecoderRun(
+            **asdict(about),
+            ff_dim=self.model.config.ff_dim,
+            iterations=[row for row in history if isinstance(row, Iteration)],
+            protocol=str(self.protocol),
+            scores={name: perplexity.language_scores(nats[name], stream) for name, stream in tests.items()},
+            nats_by_place={name: perplexity.nats_by_place(values, length) for name, values in nats.items()},
+            stretch_nats={name: perplexity.sums_by_stretch(nats[name], stream) for name, stream in tests.items()},
+            stretch_tokens={
                 name: perplexity.sums_by_stretch(torch.ones(len(stream.ids)), stream) for name, stream in tests.items()
             },
-        }
+        )
 
 
-def task_of(run: Run, data: Data, device: torch.device) -> Task:
+def task_of(run: Run, data: Data, device: torch.device) -> ClassifierTask | DecoderTask:
     """The task that a run's recipe names."""
     return (ClassifierTask if run.recipe.task == "classifier" else DecoderTask)(run, data, device)

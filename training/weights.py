@@ -1,16 +1,19 @@
 """A trained model in one safetensors file: weights, architecture, tokenizer and class names."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
 
+import msgspec
 import torch
 from torch import Tensor, nn
 
-from common.files import UserError, read_tensors, write_tensors
+from common.files import UserError, read_tensors, refused, write_tensors
 from modules.vote import Vote
-from tokenizer import Tokenizer
+from tokenizer import SPECIAL, Tokenizer
 from training.models import NO_PAIRS, build_classifier, build_decoder
-from training.recipe import Task
+from training.recipe import Task, Value
 from transformer import Classifier, ClassifierConfig, Decoder, DecoderConfig
 
 
@@ -25,17 +28,23 @@ def count_parameters(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def load_weights(model: nn.Module, tensors: dict[str, Tensor], source: Path) -> None:
-    """Put `tensors` into `model`, all of them or none; UserError naming `source` if they are another model's."""
-    own = weights(model)
-    if {name: tensor.shape for name, tensor in own.items()} != {name: tensor.shape for name, tensor in tensors.items()}:
+def check_weights(model: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
+    """UserError naming `source` if `tensors` are another model's. `model` may be one that has no memory ("meta")."""
+    own, found = ({name: (one.shape, one.dtype) for name, one in of.items()} for of in (weights(model), tensors))
+    if own != found:
         raise UserError(f"{source}: its weights are not of this architecture; use the settings it was trained with")
+
+
+def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
+    """Put `tensors` into `model`, all of them or none; UserError as in `check_weights`."""
+    check_weights(model, tensors, source)
     with torch.no_grad():
-        for name, tensor in own.items():
+        for name, tensor in weights(model).items():
             tensor.copy_(tensors[name])
 
 
-FORMAT = 4  # of weights files; another number says that the same weights mean something else
+FORMAT: Literal[4] = 4  # of weights files; another number says that the same weights mean something else
+AGAIN = "of another version of this program, or damaged; train the model again"
 
 
 @dataclass
@@ -47,17 +56,22 @@ class TrainedModel:
     class_names: list[str]  # of a classifier
 
 
+class Description(msgspec.Struct, forbid_unknown_fields=True):
+    """What stands beside the weights."""
+
+    format: Literal[4]
+    task: Task
+    architecture: dict[str, Value]
+    tokenizer: dict[str, object]
+    class_names: list[str]
+
+
 def save_model(path: Path, trained: TrainedModel) -> None:
     """Weights, architecture, tokenizer and class names in one safetensors file."""
     model = trained.model
-    description = {
-        "format": FORMAT,
-        "task": "decoder" if isinstance(model, Decoder) else "classifier",
-        "architecture": asdict(model.config),
-        "tokenizer": trained.tokenizer.to_json(),
-        "class_names": trained.class_names,
-    }
-    write_tensors(path, weights(model), description)
+    task: Task = "decoder" if isinstance(model, Decoder) else "classifier"
+    content = trained.tokenizer.to_json()
+    write_tensors(path, weights(model), Description(FORMAT, task, vars(model.config), content, trained.class_names))
 
 
 def load_model(path: Path, task: Task | None = None) -> TrainedModel:
@@ -65,22 +79,43 @@ def load_model(path: Path, task: Task | None = None) -> TrainedModel:
     remedy = "`python main.py part1` trains a classifier, part2 a decoder, and --model names its file"
     if not path.is_file():
         raise UserError(f"{path}: no such model; {remedy}")
-    tensors, description = read_tensors(path)
-    found = description.get("task")
-    if found not in ((task,) if task else ("classifier", "decoder")):
-        raise UserError(f"{path}: not a {task or 'model'}; {remedy}")
-    if description.get("format") != FORMAT:
-        raise UserError(f"{path}: of another version of this program; train the model again")
-    try:
-        config = (ClassifierConfig if found == "classifier" else DecoderConfig)(**description["architecture"])
-        tokenizer, class_names = Tokenizer.from_json(description["tokenizer"]), description["class_names"]
-    except (KeyError, TypeError, ValueError, UserError) as error:
-        raise UserError(f"{path}: of another version of this program ({error}); train the model again") from error
-    model: Classifier | Vote | Decoder
-    if isinstance(config, ClassifierConfig):
-        pairs = next((tensor for name, tensor in tensors.items() if name.endswith("embedding.pairs")), NO_PAIRS)
-        model = build_classifier(config, tokenizer.words, len(class_names), pairs=pairs)
-    else:
-        model = build_decoder(config, tokenizer.words)
-    load_weights(model, tensors, path)
-    return TrainedModel(model.eval(), tokenizer, class_names)
+    tensors, found = read_tensors(path, Description, AGAIN)
+    if task not in (None, found.task):
+        raise UserError(f"{path}: not a {task}; {remedy}")
+    with refused(path, AGAIN):
+        config, tokenizer = architecture_of(found), Tokenizer.from_json(found.tokenizer)
+        pairs = pairs_of(tensors)
+        if len(tokenizer) <= len(SPECIAL):
+            raise UserError("a vocabulary without words")
+        if (n_blocks := config.n_layer * getattr(config, "n_members", 1)) > len(tensors):
+            raise UserError(f"{n_blocks:,} layers and {len(tensors):,} weights")
+
+    def build() -> Classifier | Vote | Decoder:
+        if isinstance(config, ClassifierConfig):
+            return build_classifier(config, tokenizer.words, len(found.class_names), pairs=pairs)
+        return build_decoder(config, tokenizer.words)
+
+    with torch.device("meta"):  # sizes that the file does not have are refused before they take memory
+        check_weights(build(), tensors, path)
+    load_weights(model := build(), tensors, path)
+    return TrainedModel(model.eval(), tokenizer, found.class_names)
+
+
+def architecture_of(found: Description) -> ClassifierConfig | DecoderConfig:
+    """The configuration, which names all its settings: none is taken from a default, which may be another by now."""
+    kind: type[ClassifierConfig | DecoderConfig] = ClassifierConfig if found.task == "classifier" else DecoderConfig
+    if found.task == "classifier" and not found.class_names:
+        raise UserError("a classifier without classes")
+    if different := found.architecture.keys() ^ {field.name for field in fields(kind)}:
+        raise UserError(f"the settings differ in {', '.join(sorted(different)[:5])}")
+    return msgspec.convert(found.architecture, kind)
+
+
+def pairs_of(tensors: Mapping[str, Tensor]) -> Tensor:
+    """The keys of `word_pairs`, which every member of a vote holds; none in a model without them."""
+    found = [tensor for name, tensor in tensors.items() if name.endswith("embedding.pairs")] or [NO_PAIRS]
+    first = found[0]
+    is_sorted = first.dtype == torch.long and first.dim() == 1 and bool((first.diff() > 0).all())
+    if not is_sorted or not all(first.equal(other) for other in found):
+        raise UserError("pairs of words are not in order")
+    return first

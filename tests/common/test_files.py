@@ -16,7 +16,6 @@ from common.files import (
     UserError,
     around_marks,
     read_as,
-    read_json,
     read_tensors,
     read_text,
     sha256,
@@ -26,6 +25,7 @@ from common.files import (
     write_tensors,
     write_text,
 )
+from modules.settings import TransformerConfig
 
 
 def complaint(function: Any, *arguments: Any) -> str:
@@ -123,9 +123,9 @@ def test_text_and_json_are_written_in_utf_8(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_numbers_that_json_does_not_know_are_refused_and_the_old_file_stays(value: float, tmp_path: Path) -> None:
     write_json(tmp_path / "json", 1)
-    with pytest.raises(ValueError, match="not JSON compliant"):
-        write_json(tmp_path / "json", [value])
-    assert read_json(tmp_path / "json") == 1
+    what = "a number in it is not finite (NaN or infinity); the model it is of has diverged, train it anew"
+    assert complaint(write_json, tmp_path / "json", [value]) == f"{tmp_path / 'json'}: not written, for {what}"
+    assert read_as(tmp_path / "json", int) == 1
 
 
 # ------------------------------------------------------------------------------------------------------------- reading
@@ -151,21 +151,44 @@ def test_a_file_that_cannot_be_read_says_why(tmp_path: Path) -> None:
         assert complaint(read_text, path) == expected
 
 
-def test_damaged_json_is_named_with_its_line(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("text", "complaint_"),
+    [
+        ('{"a": 1,\n\n"b" 2}', "line 3 is not valid JSON (expected ':')"),
+        ('{"ä": 1,\n"b": [1, NaN]}', "line 2 is not valid JSON (invalid character)"),
+        ('{"a": Infinity}', "line 1 is not valid JSON (invalid character)"),
+        ('{"a":\n-Infinity}', "line 2 is not valid JSON (invalid character)"),
+        ('{"a": 1e999}', "Number out of range - at `$[...]`"),
+        (f'{{"a": {"9" * 10_000}}}', "Integer value out of range - at `$[...]`"),
+        ('{"a": 1,\n', "line 2 is not valid JSON (it ends too early)"),
+        ("", "line 1 is not valid JSON (it ends too early)"),
+        ('{"a": 1} x', "line 1 is not valid JSON (trailing characters)"),
+        ("[" * 100_000, "nested too deeply to be read"),
+        ('{"a":' * 100_000, "nested too deeply to be read"),
+    ],
+    ids=lambda text: text[:20],
+)
+def test_damaged_json_is_refused_in_one_line_that_says_where(text: str, complaint_: str, tmp_path: Path) -> None:
     path = tmp_path / "json"
-    path.write_text('{"a": 1,\n\n"b" 2}')
-    expected = f"{path}:3: not valid JSON (Expecting ':' delimiter); the file is damaged, make it anew"
-    assert complaint(read_json, path) == expected
+    path.write_text(text, encoding="utf-8")
+    assert complaint(read_as, path, object) == f"{path}: {complaint_}; the file is damaged, make it anew"
+
+
+def test_json_is_read_without_its_byte_order_mark(tmp_path: Path) -> None:
+    path = tmp_path / "json"
     path.write_text('\ufeff{"a": [1, 2.5, "x"]}', encoding="utf-8")
-    assert read_json(path) == {"a": [1, 2.5, "x"]}
+    assert read_as(path, object) == {"a": [1, 2.5, "x"]}
 
 
-@pytest.mark.parametrize("word", ["NaN", "Infinity", "-Infinity"])
-def test_what_is_not_a_number_is_refused(word: str, tmp_path: Path) -> None:
+def test_settings_that_do_not_fit_together_are_named_with_their_file(tmp_path: Path) -> None:
     path = tmp_path / "json"
-    path.write_text(f'{{"a": [1, {word}]}}')
-    expected = f"{path}: holds {word}, which is not a number; the file is damaged, make it anew"
-    assert complaint(read_json, path) == expected
+    for text, found in (
+        ('{"n_embd": 3}', "n_embd 3 is not a multiple of n_head 2"),
+        (f'{{"n_embd": 1{"0" * 99}}}', "n_"),
+    ):
+        path.write_text(text)
+        assert complaint(read_as, path, TransformerConfig, "train again").startswith(f"{path}: {found}")
+        assert len(complaint(read_as, path, TransformerConfig, "train again")) < len(str(path)) + 200
 
 
 def test_json_of_another_kind_is_named_with_the_place_in_it(tmp_path: Path) -> None:
@@ -228,7 +251,7 @@ def test_tensors_and_their_description_come_back_as_they_were(tmp_path: Path) ->
         "half": torch.tensor(0.1, dtype=torch.bfloat16),
     }
     write_tensors(str(path), tensors, {"words": ["naïve", "b"], "step": 3})
-    found, description = read_tensors(str(path))
+    found, description = read_tensors(str(path), dict)
     assert description == {"words": ["naïve", "b"], "step": 3}
     assert found.keys() == tensors.keys()
     for name, tensor in tensors.items():
@@ -246,26 +269,46 @@ def test_the_same_model_is_the_same_bytes(tmp_path: Path) -> None:
 def test_a_description_keeps_its_order(tmp_path: Path) -> None:
     """What a resumed run writes of its measurements is in the order of one that never stopped."""
     write_tensors(tmp_path / "a", {}, {"step": 3, "history": [{"epoch": 1, "accuracy": 2.0}]})
-    _, description = read_tensors(tmp_path / "a")
+    _, description = read_tensors(tmp_path / "a", dict)
     assert json.dumps(description) == '{"step": 3, "history": [{"epoch": 1, "accuracy": 2.0}]}'
 
 
 def test_tensors_that_are_missing_foreign_or_altered_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "weights"
     for place in (path, tmp_path):
-        assert complaint(read_tensors, place) == f"{place}: no such file; train a model first, or name the file of one"
+        assert (
+            complaint(read_tensors, place, dict)
+            == f"{place}: no such file; train a model first, or name the file of one"
+        )
     save_file({"a": torch.ones(2)}, path, metadata={"format": "pt"})
     foreign = f"{path}: not written by this program; name a file that a command here made"
-    assert complaint(read_tensors, path) == foreign
+    assert complaint(read_tensors, path, dict) == foreign
     save_file({"a": torch.ones(2)}, path)
-    assert complaint(read_tensors, path) == foreign
+    assert complaint(read_tensors, path, dict) == foreign
     write_tensors(path, {"a": torch.ones(2)}, {"words": ["first"]})
     whole = path.read_bytes()
     altered = f"{path}: altered since it was written (checksum differs); delete it and train again"
     for old, new in ((b"first", b"third"), (torch.ones(2).numpy().tobytes(), torch.zeros(2).numpy().tobytes())):
         assert whole.count(old) == 1
         path.write_bytes(whole.replace(old, new))
-        assert complaint(read_tensors, path) == altered
+        assert complaint(read_tensors, path, dict) == altered
     path.write_bytes(whole[:-1])
-    assert complaint(read_tensors, path).startswith(f"{path}: cut short or not a safetensors file (")
-    assert complaint(read_tensors, path).endswith("); delete it and train again")
+    assert complaint(read_tensors, path, dict).startswith(f"{path}: cut short or not a safetensors file (")
+    assert complaint(read_tensors, path, dict).endswith("); delete it and train again")
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
+def test_tensors_that_are_not_finite_are_refused_by_name(value: float, dtype: torch.dtype, tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    tensors = {"a": torch.ones(2), "b.bias": torch.tensor([[1, 2], [value, 4]], dtype=dtype)}
+    write_tensors(path, tensors, {})
+    expected = f"{path}: b.bias holds numbers that are not finite (NaN or infinity); train anew"
+    assert complaint(read_tensors, path, dict, "train anew") == expected
+
+
+def test_a_description_of_another_kind_is_refused_with_the_place_in_it(tmp_path: Path) -> None:
+    path = tmp_path / "weights"
+    write_tensors(path, {}, {"step": "three"})
+    expected = f"{path}: Expected `int`, got `str` - at `$[...]`; delete it and train again"
+    assert complaint(read_tensors, path, dict[str, int]) == expected

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 import torch
 
 from benchmarks.losses import Difference, differences, is_number
-from common.files import read_json, write_text
+from common.files import read_as, write_text
 from training.machine import processor_name
 
 from . import made_up
@@ -138,17 +138,17 @@ def units(study: Any, depth: int = 3, place: str = "") -> Iterator[str]:
 def read_records(folder: Path) -> dict[str, Any]:
     """What was recorded, by run."""
     paths = [path for path in sorted(folder.glob("*.json")) if path.stem not in (ABOUT, FRAGILE)]
-    return {run: record for path in paths for run, record in read_json(path).items()}
+    return {run: record for path in paths for run, record in read_as(path, dict).items()}
 
 
 def read_about(folder: Path) -> dict[str, Any]:
     """Why and in which environment it was recorded."""
-    return dict(read_json(folder / f"{ABOUT}.json"))
+    return read_as(folder / f"{ABOUT}.json", dict)
 
 
 def read_fragile(folder: Path) -> dict[str, Any]:
     """What is fragile, by run."""
-    return dict(read_json(folder / f"{FRAGILE}.json"))
+    return read_as(folder / f"{FRAGILE}.json", dict)
 
 
 def write_records(folder: Path, found: Mapping[str, Any], fragile: Mapping[str, Any], about: Mapping[str, Any]) -> None:

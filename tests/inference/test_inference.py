@@ -14,7 +14,7 @@ from worlds import intercept
 import training.weights
 from common.files import UserError, read_tensors, write_tensors
 from common.randomness import generator
-from inference import attention, classify, generate, sentence
+from inference import attention, classify, explain, generate, score, sentence
 from inference.generate import Sampling
 from modules.edit import Edit, Record
 from modules.key_value_cache import KeyValueCache
@@ -80,7 +80,7 @@ def test_a_file_says_what_it_holds(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     for trained, task, names in ((classifier(), "classifier", ["North", "South", "West"]), (decoder(), "decoder", [])):
         training.weights.save_model(path, trained)
-        tensors, description = read_tensors(path)
+        tensors, description = read_tensors(path, dict)
         assert description == {
             "format": 4,
             "task": task,
@@ -101,7 +101,7 @@ def test_files_that_are_no_such_model_are_refused(tmp_path: Path) -> None:
         assert str(caught.value) == f"{path}: {complaint}"
 
     def refused_with(complaint: str) -> None:
-        with pytest.raises(UserError, match=complaint) as caught:
+        with pytest.raises(UserError, match=complaint.replace("$", r"\$").replace("[0]", r"\[0\]")) as caught:
             training.weights.load_model(path)
         assert str(caught.value).startswith(f"{path}: ")
         assert "\n" not in str(caught.value)
@@ -121,17 +121,37 @@ def test_files_that_are_no_such_model_are_refused(tmp_path: Path) -> None:
     path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
     refused_with("altered since it was written")
     path.write_bytes(whole)
-    tensors, description = read_tensors(path)
+    tensors, description = read_tensors(path, dict)
     architecture: Any = description["architecture"]
-    again = "train the model again"
+    again = "of another version of this program, or damaged; train the model again"
     changes: list[tuple[dict[str, Any], str]] = [
-        ({"task": None}, f"not a model; {remedy}"),
-        ({"task": "poet"}, f"not a model; {remedy}"),
-        ({"format": 1}, f"of another version of this program; {again}"),
-        ({"format": None}, f"of another version of this program; {again}"),
+        ({"task": None}, f"Expected `str`, got `null` - at `$.task`; {again}"),
+        ({"task": "poet"}, f"Invalid enum value 'poet' - at `$.task`; {again}"),
+        ({"format": 1}, f"Invalid enum value 1 - at `$.format`; {again}"),
+        ({"format": None}, f"Expected `int`, got `null` - at `$.format`; {again}"),
+        ({"class_names": [["a"], ["b"], ["c"]]}, f"Expected `str`, got `array` - at `$.class_names[0]`; {again}"),
+        ({"class_names": []}, f"a classifier without classes; {again}"),
+        ({"class_names": ["North", "South"]}, "weights are not of this architecture"),
+        ({"architecture": architecture | {"n_embd": "8"}}, f"Expected `int`, got `str` - at `$.n_embd`; {again}"),
+        ({"architecture": architecture | {"n_embd": 10**99}}, "n_embd is 1000000.*; it must be at most 1,000,000"),
+        ({"architecture": architecture | {"n_embd": 10**400}}, "n_embd is 1000000.*; it must be at most 1,000,000"),
+        ({"architecture": architecture | {"n_embd": 10**6}}, "weights are not of this architecture"),  # 12 TB
+        ({"architecture": architecture | {"block_size": 10**6, "n_embd": 10**6}}, "not of this architecture"),
+        ({"architecture": architecture | {"n_layer": 10**9}}, "n_layer is 1000000000; it must be from 0 to 1000"),
+        ({"architecture": architecture | {"n_layer": 1000, "n_members": 1000}}, "1,000,000 layers and 28 weights"),
+        ({"architecture": architecture | {"norm": ["post"]}}, f"Expected .*, got `array` .*; {again}"),
+        ({"architecture": architecture | {"norm": "past"}}, f"Invalid enum value 'past' - at `$.norm`; {again}"),
+        ({"architecture": {"n_embd": 8}}, f"the settings differ in activation, .*; {again}"),
+        (
+            {"tokenizer": {"kind": "word", "words": TOKENIZER.words[:-1] + [3]}},
+            f"got `int` - at `$.words.15.`; {again}",
+        ),
+        ({"tokenizer": {"kind": "word", "words": TOKENIZER.words[:-1] + ["a"]}}, f"holds every word once; {again}"),
+        ({"tokenizer": {"kind": "word", "words": SPECIAL}}, f"a vocabulary without words; {again}"),
+        ({"more": 1}, f"Object contains unknown field `more`; {again}"),
         ({"architecture": architecture | {"n_head": 3}}, "n_embd 8 is not a multiple of n_head 3"),
-        ({"architecture": architecture | {"n_wings": 2}}, "unexpected keyword argument 'n_wings'"),
-        ({"tokenizer": {"kind": "word", "words": ["a"]}}, f"of another version of this program .*{again}"),
+        ({"architecture": architecture | {"n_wings": 2}}, f"the settings differ in n_wings; {again}"),
+        ({"tokenizer": {"kind": "word", "words": ["a"]}}, f"begins with <pad> and <unk> .*{again}"),
         ({"tokenizer": {"kind": "bpe", "size": 300, "merges": [["a", "bc"]]}}, "a merge joins 'a' and 'bc'"),
         ({"tokenizer": {"kind": "bpe", "size": 300, "merges": []}}, "weights are not of this architecture"),
         ({"architecture": architecture | {"ff_dim": 9}}, "weights are not of this architecture"),
@@ -141,9 +161,62 @@ def test_files_that_are_no_such_model_are_refused(tmp_path: Path) -> None:
         refused_with(complaint)
     for name in ("architecture", "tokenizer", "class_names"):
         write_tensors(path, tensors, {key: value for key, value in description.items() if key != name})
-        refused(f"of another version of this program ('{name}'); {again}")
+        refused(f"Object missing required field `{name}`; {again}")
+    for name, tensor in tensors.items():
+        for wrong in (tensor[None], tensor.double(), tensor.long(), tensor[:-1]):
+            write_tensors(path, tensors | {name: wrong}, description)
+            refused_with("its weights are not of this architecture; use the settings it was trained with")
+        write_tensors(path, tensors | {name: torch.full_like(tensor, math.nan)}, description)
+        refused_with(f"{name} holds numbers that are not finite .*; {again}")
     write_tensors(path, tensors, description)
     assert training.weights.load_model(path).class_names == ["North", "South", "West"]
+
+
+def test_a_vocabulary_may_hold_an_empty_word(tmp_path: Path) -> None:
+    path = tmp_path / "model.safetensors"
+    words = Tokenizer([*SPECIAL, "", "we"])
+    model = build_classifier(classifier_of(CONFIG, n_spellings=9), words.words, 2)
+    training.weights.save_model(path, TrainedModel(model, words, ["North", "South"]))
+    assert training.weights.load_model(path).tokenizer.words == words.words
+
+
+def test_pairs_of_words_are_in_order_and_the_same_in_every_member(tmp_path: Path) -> None:
+    path, pairs = tmp_path / "model.safetensors", torch.tensor([3, 5, 9])
+    config = classifier_of(CONFIG, phrases=True, n_members=2)
+    model = build_classifier(config, TOKENIZER.words, 3, pairs=pairs)
+    training.weights.save_model(path, TrainedModel(model, TOKENIZER, ["North", "South", "West"]))
+    tensors, description = read_tensors(path, dict)
+    names = [name for name in tensors if name.endswith("pairs")]
+    assert len(names) == 2
+    for changed in (
+        {names[0]: torch.tensor([5, 3, 9])},
+        {names[1]: torch.tensor([3, 5, 8])},
+        {name: torch.tensor([3, 5, 5]) for name in names},
+        {name: torch.tensor([3.0, 5.0, 9.0]) for name in names},
+        {name: torch.tensor([[3, 5, 9]]) for name in names},
+        {name: torch.tensor(3) for name in names},
+    ):
+        write_tensors(path, tensors | changed, description)
+        with pytest.raises(UserError, match="pairs of words are not in order; of another version"):
+            training.weights.load_model(path)
+
+
+@torch.no_grad()
+def test_weights_that_are_too_large_to_compute_with_are_told_of() -> None:
+    complaint = "the model's numbers overflow .NaN or infinity.; train it again, with a lower --learning-rate"
+    for trained in (classifier(), decoder()):
+        for parameter in trained.model.parameters():
+            parameter.fill_(1e38)
+        uses: list[Any] = [lambda trained=trained: attention.attention_maps(trained, LONG)]
+        if trained.class_names:
+            uses.append(lambda trained=trained: classify.classify(trained, LONG))
+            uses.append(lambda trained=trained: explain.explain(trained, LONG))
+        else:
+            uses.append(lambda trained=trained: generate.generate(trained, "we", Sampling(3)))
+            uses.append(lambda trained=trained: score.score([LONG], trained, score.scorers(trained, torch.arange(9))))
+        for use in uses:
+            with pytest.raises(UserError, match=complaint):
+                use()
 
 
 @pytest.mark.parametrize("kind", ["bpe", "character"])
@@ -376,7 +449,7 @@ class Fixed(Decoder):
     """A decoder that gives every next token the same logits."""
 
     def forward(self, ids: Tensor, cache: KeyValueCache | None = None, edit: Edit | None = None) -> Tensor:
-        logits = torch.full((len(TOKENIZER),), -torch.inf)
+        logits = torch.full((len(TOKENIZER),), -1e9)
         logits[:6] = torch.tensor([9.0, 9.0, 4.0, 2.0, 1.0, 1.0]).log()
         return logits.expand(1, ids.size(1), -1)
 

@@ -14,9 +14,10 @@ from inference.score import Scorer, lines_of, score, scorers
 from studies.opponents import language_baselines
 from studies.recipes import RECIPES
 from tokenizer import Tokenization, Tokenizer
+from training.machine import machine
 from training.models import build_decoder
 from training.recipe import Run, customise
-from training.records import LanguageScores
+from training.records import TrainedRun
 from training.tasks import DecoderTask
 from training.weights import TrainedModel
 from transformer import TransformerConfig
@@ -31,13 +32,14 @@ def trained_on(data: Data) -> TrainedModel:
 def test_the_totals_of_a_test_text_are_those_of_part_2(data: Data, data_folder: Path) -> None:
     recipe = customise(RECIPES["report"]["decoder"], n_embd=8, n_layer=1, block_size=8, ff_dim=8)
     task = DecoderTask(Run("decoder", recipe, 0), data, torch.device("cpu"))
-    of_part2 = task.summarise([])
+    about = TrainedRun(seed=0, n_parameters=0, train_seconds=0.0, machine=machine())
+    of_part2 = task.summarise([], about)
     trained = TrainedModel(task.model.eval(), data.tokenizer, [])
     for name in data.test_streams:
         lines = lines_of(str(data_folder / f"test_LM_{name}.txt"))
         decoder, trigram = (found := score(lines, trained, scorers(trained, data.train_stream.ids))).scored
-        assert found.protocol == of_part2["protocol"]
-        assert decoder.whole == LanguageScores(**of_part2["scores"][name])
+        assert found.protocol == of_part2.protocol
+        assert decoder.whole == of_part2.scores[name]
         assert trigram.whole == language_baselines(data)["ngram"][name]
         for one in (decoder, trigram):
             assert len(one.nats) == len(found.tokens) == len(data.test_streams[name].ids)

@@ -48,7 +48,7 @@ from studies.results import AblationResults, JudgedPart
 from studies.study import Study
 from tokenizer import SPECIAL, Tokenizer
 from training.models import build_classifier, build_decoder
-from training.recipe import Recipe, Run, TrainingConfig
+from training.recipe import Recipe, Run, TrainingConfig, customise
 from training.runs import Place
 from transformer import TransformerConfig
 
@@ -696,7 +696,14 @@ def test_the_ablation_gets_a_section_of_the_readme(tmp_path: Path) -> None:
 
 def test_another_file_is_not_taken_for_an_ablation(tmp_path: Path) -> None:
     path = tmp_path / "results.json"
-    for content in ({"command": "report"}, {}, ["ablation"], ablation() | {"command": "measure"}):
+    for content in (
+        {"command": "report"},
+        {},
+        ["ablation"],
+        ablation() | {"command": "measure"},
+        ablation() | {"seeds": [0, 1]},  # fewer than values
+        ablation() | {"rows": [ablation()["rows"][0] | {"values": []}], "seeds": []},
+    ):
         path.write_text(json.dumps(content))
         with pytest.raises(UserError) as complaint:
             report.read_ablation(path)
@@ -744,7 +751,8 @@ def measured(
     maps: list[tuple[torch.Tensor, torch.Tensor]], task: Any, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, Any]:
     """What is measured of these attention maps (L, B, H, T, T) and lengths (B,), a batch after the other."""
-    run = Run("a run", getattr(STUDY, task), 4)
+    n_layers, _, n_heads = maps[0][0].shape[:3]
+    run = Run("a run", customise(getattr(STUDY, task), n_layer=n_layers, n_head=n_heads, n_embd=4 * n_heads), 4)
     model = object()
 
     def load_model(path: Path, wanted: str) -> Any:
@@ -761,6 +769,13 @@ def measured(
     found = attention.attention_over_test(run, data, place)
     monkeypatch.setattr(attention, "batches", None)
     assert attention.attention_over_test(run, data, place) == found  # kept, and found again
+    path = place.out / "runs" / "a run.attention.json"
+    for changes in ({"padding": found.padding[1:]}, {"entropy": [[*layer, 1.0] for layer in found.entropy]}):
+        kept = json.loads(path.read_text())
+        path.write_text(json.dumps(kept | {"value": kept["value"] | changes}))
+        with pytest.raises(UserError, match=r"a run.attention.json: not whole; delete it, and it is made again"):
+            attention.attention_over_test(run, data, place)
+        path.write_text(json.dumps(kept))
     statistics: dict[str, Any] = msgspec.to_builtins(found)
     return statistics
 

@@ -1,6 +1,7 @@
 """The study: its runs differ in what they say, its comparisons have the planted direction and size, its figures show
 what was measured."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from math import exp
@@ -39,6 +40,7 @@ import studies.comparisons
 import studies.results
 import studies.study
 import utilities
+from common.files import UserError
 from dataset import Data, Stream
 from evaluation.perplexity import Protocol, perplexity, token_nats
 from reporting import tables
@@ -288,11 +290,11 @@ class Clock:
         return make
 
     def slowed(self, task: str, loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        def take_time(work: Any, model: Any, items: Tensor) -> Tensor:
+        def take_time(work: Any, items: Tensor) -> Tensor:
             round_number = (len(self.timed) - 1) // 3  # from 0, the warm-up
-            self.now += COST[task][model.config.positions] * (1 + 0.1 * round_number)
+            self.now += COST[task][work.model.config.positions] * (1 + 0.1 * round_number)
             self.steps[-1] += 1
-            return loss(work, model, items)
+            return loss(work, items)
 
         return take_time
 
@@ -351,11 +353,14 @@ def test_times_are_kept_for_the_same_recipes_data_and_machine(
             name: name for name in ("learned", "alibi", "none")
         }
         timed.append(next(iter(recipes.values())).task)
-        return Timing(len(timed), 9, 1, {timed[-1]: [study.timed_share]})
+        return Timing(len(timed), 9, 1, seconds(study.timed_share))
+
+    def seconds(one: float) -> dict[str, list[float]]:
+        return dict.fromkeys(("learned", "alibi", "none"), [one] * 5)
 
     monkeypatch.setattr(timing, "time_task", time_task)
     found = timing.time_variants(STUDY, data, place)
-    assert {task: one.seconds for task, one in found.items()} == {task: {task: [0.5]} for task in found}
+    assert {task: one.seconds for task, one in found.items()} == dict.fromkeys(("classifier", "decoder"), seconds(0.5))
     assert timing.time_variants(STUDY, data, place) == found
     assert timed == ["classifier", "decoder"]
     for study in (
@@ -364,7 +369,7 @@ def test_times_are_kept_for_the_same_recipes_data_and_machine(
         replace(STUDY, classifier=replace(STUDY.classifier, duration=8)),
     ):
         timed.clear()
-        assert timing.time_variants(study, data, place)["decoder"].seconds == {"decoder": [study.timed_share]}
+        assert timing.time_variants(study, data, place)["decoder"].seconds == seconds(study.timed_share)
         assert timed == ["classifier", "decoder"]
     for owner, name, value in (
         (timing, "processor_name", lambda: "Acme"),
@@ -438,9 +443,54 @@ def test_perplexity_by_length_protocol_and_window(positions: Any, tmp_path: Path
     assert (tmp_path / "runs" / "decoder-x-seed7.lengths.json").exists()
 
 
+def test_times_and_perplexities_that_are_not_whole_are_refused(data: Data, tmp_path: Path) -> None:
+    place, run = Place(tmp_path, torch.device("cpu")), Run("decoder", STUDY.decoder, 0)
+    decoder = build_decoder(STUDY.decoder.architecture, data.tokenizer.words)  # type: ignore[arg-type]
+    save_model(place.weights(run), TrainedModel(decoder, data.tokenizer, []))
+    study = replace(STUDY, timed_share=0.001)
+
+    def refused(name: str, again: Callable[[], object], damage: Callable[[Any], object]) -> None:
+        path = tmp_path / "runs" / f"{name}.json"
+        before = path.read_text()
+        found = json.loads(before)
+        damage(found["value"])
+        path.write_text(json.dumps(found))
+        with pytest.raises(UserError, match=f"{name}.json: .*not whole; delete it, and it is made again"):
+            again()
+        path.write_text(before)
+
+    def time() -> object:
+        return timing.time_variants(study, data, place)
+
+    def read() -> object:
+        return lengths.perplexity_by_length(run, data, place)
+
+    time()
+    read()
+    for damage in (
+        lambda value: value.pop("decoder"),
+        lambda value: value["decoder"]["seconds"].pop("alibi"),
+        lambda value: value["decoder"]["seconds"].update(more=[1.0] * 5),
+        lambda value: value["classifier"]["seconds"]["none"].pop(),
+        lambda value: value["classifier"]["seconds"]["none"].__setitem__(0, 0.0),
+        lambda value: value["classifier"]["seconds"]["none"].__setitem__(0, "1"),
+    ):
+        refused("timing", time, damage)
+    for damage in (
+        lambda value: value.pop(),
+        lambda value: value.reverse(),
+        lambda value: value[0].update(length=3),
+        lambda value: value[0]["perplexity"].popitem(),
+        lambda value: value[0]["perplexity"].update(more=1.0),
+        lambda value: value[0]["perplexity"].update(dict.fromkeys(value[0]["perplexity"])),
+        lambda value: value[0]["perplexity"].update(dict.fromkeys(value[0]["perplexity"], -1.0)),
+    ):
+        refused("decoder.lengths", read, damage)
+
+
 def replace_nothing(data: Any) -> Any:
     """The same data, with texts that cannot be read."""
-    return SimpleNamespace(test_streams=None, corpus=data.corpus, tokenizer=data.tokenizer)
+    return SimpleNamespace(test_streams=dict.fromkeys(data.test_streams), corpus=data.corpus, tokenizer=data.tokenizer)
 
 
 # -------------------------------------------------------------------------------------------------- records to results

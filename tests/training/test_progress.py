@@ -2,12 +2,12 @@
 
 import multiprocessing
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
 from training import progress
 from training.progress import Progress, Tally, in_words
+from training.records import Epoch, Iteration, Measurement
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def test_a_line_for_each_thing_that_is_done(clock: SimpleNamespace, capsys: pyte
     )
 
 
-EPOCH = {"epoch": 2, "train_loss": 1.02345, "train_accuracy": 55.25, "test_accuracy": 51.333}
+EPOCH = Epoch(epoch=2, train_loss=1.02345, train_accuracy=55.25, test_accuracy=51.333)
 
 
 @pytest.mark.parametrize(("shown", "told"), [(True, True), (True, False), (False, True)])
@@ -50,14 +50,18 @@ def test_a_line_for_each_measurement(
     [
         (EPOCH, 1.0, "epoch 2 of 2, loss 1.023, train 55.2%, test 51.3%"),
         (
-            {"iteration": 100, "train_loss": 5.0, "perplexity": {"train": 310.04, "a": 422.5, "b": 401.0}, "more": {}},
+            Iteration(iteration=100, train_loss=5.0, perplexity={"train": 310.04, "a": 422.5, "b": 401.0}),
             0.2,
             "iteration 100 of 500, perplexity 401 to 422.5",
         ),
-        ({"iteration": 1, "perplexity": {"train": 310.04}}, 1.0, "iteration 1 of 1, perplexity 310 to 310"),
+        (
+            Iteration(iteration=1, train_loss=5.123, perplexity={"train": 310.04}),
+            1.0,
+            "iteration 1 of 1, perplexity 310 to 310",
+        ),
     ],
 )
-def test_a_measurement_in_words(measurement: dict[str, Any], share: float, expected: str) -> None:
+def test_a_measurement_in_words(measurement: Measurement, share: float, expected: str) -> None:
     assert in_words(measurement, share) == expected
 
 
@@ -68,7 +72,8 @@ def test_no_line_is_wider_than_a_terminal(
     bar, tally = Progress(name, 500, 0, shown=True), Tally("inference lengths", 1000)
     bar.at, clock.now = 400, 20_000
     tally.n_done = 100
-    bar.show({"iteration": 400, "train_loss": 12.345678, "perplexity": {"train": 1, "a": 1234.5, "b": 9876.5}})
+    known = {"train": 1.0, "a": 1234.5, "b": 9876.5}
+    bar.show(Iteration(iteration=400, train_loss=12.345678, perplexity=known))
     tally.done(name)
     progress.say(f"{name * 3}: 3 of 4 runs are there already", name * 3)
     lines = capsys.readouterr().err.splitlines()

@@ -40,7 +40,7 @@ from training import machine, runs
 from training.loop import train
 from training.processes import stop_signals
 from training.recipe import Recipe, Run, TrainingConfig
-from training.records import ClassifierRun, DecoderRun, Machine
+from training.records import ClassifierRun, DecoderRun, Epoch, Machine
 from training.runs import Place, claim_place, identity_of, open_place, remembered
 from training.weights import load_model
 from transformer import ClassifierConfig, TransformerConfig
@@ -112,7 +112,7 @@ def test_a_record_of_other_data_or_no_record_is_refused(data: Data, place: Place
         (CLASSIFIER, {"n_parameters": 1.5}, "Expected `int`, got `float` - at `$.n_parameters`"),
         (CLASSIFIER, {"machine": None}, "Expected `object`, got `null` - at `$.machine`"),
         (DECODER, {"nats_by_place": {"train": [1.0, None]}}, "Expected `float`, got `null`"),
-        (DECODER, {"train_seconds": float("nan")}, "holds NaN, which is not a number"),
+        (DECODER, {"train_seconds": float("nan")}, "is not valid JSON (invalid character)"),
     ],
     ids=str,
 )
@@ -127,6 +127,51 @@ def test_a_damaged_record_is_refused_in_one_line_that_says_where(
     assert str(refused.value).startswith(f"{path}: ")
     assert complaint in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+GROUPS = ("unseen", "seen", "all")
+LIED: dict[str, Callable[[Any], object]] = {  # about what a record holds, in itself well formed
+    "epochs": lambda record: record["epochs"].pop(),
+    "epochs ": lambda record: record["epochs"].reverse(),
+    "groups of test rows": lambda record: record["test"].pop("seen"),
+    "numbers of test rows": lambda record: record["test"]["seen"].update(n=7),
+    "numbers of test rows ": lambda record: [record["test"][name].update(n=9 * k) for k, name in enumerate(GROUPS)],
+    "accuracies of groups": lambda record: record["test"]["seen"].update(accuracy=None),
+    "predictions": lambda record: record["predictions"].pop(),
+    "predictions ": lambda record: record["predictions"].__setitem__(0, 3),
+    "classes": lambda record: record["scores"]["classes"].reverse(),
+    "confusions": lambda record: record["scores"]["confusion"].pop(),
+    "confusions ": lambda record: record["scores"]["confusion"][0].append(0),
+    "confusions  ": lambda record: record["scores"]["classes"][0].update(n=0),
+    "iterations": lambda record: record["iterations"].pop(),
+    "iterations ": lambda record: record["iterations"].insert(0, record["iterations"][0]),
+    "texts": lambda record: record["scores"].popitem(),
+    "texts ": lambda record: record["iterations"][0]["perplexity"].pop("train"),
+    "inference lengths": lambda record: record["iterations"][0].update(perplexity_by_length={"16": {"obama": 2.0}}),
+    "places": lambda record: record["nats_by_place"].popitem(),
+    "places ": lambda record: record["nats_by_place"]["train"].pop(),
+    "feed-forward sizes": lambda record: record.update(ff_dim=9),
+}
+OF_DECODER = ("iterations", "texts", "inference", "places", "feed")
+
+
+@pytest.mark.parametrize("what", LIED)
+def test_a_record_that_disagrees_with_itself_or_with_its_run_is_refused(what: str, data: Data, place: Place) -> None:
+    run = DECODER if what.startswith(OF_DECODER) else CLASSIFIER
+    record = perform(run, data, place)
+    LIED[what](record)
+    place.record(run).write_text(json.dumps(record))
+    with pytest.raises(UserError) as refused:
+        perform(run, data, place)
+    hint = "not a whole record of this run; delete it, and it is trained again"
+    expected = f"its {what.strip()} cannot be those of this run; {hint}"
+    assert str(refused.value) == f"{place.record(run)}: {expected}"
+
+
+def test_a_record_of_a_fold_agrees_with_itself(data: Data, place: Place) -> None:
+    for run in (CLASSIFIER, DECODER):
+        own = replace(run, name=f"{run.name}-fold", fold=1, brief=True)
+        assert perform(own, data, place) == perform(own, data, place)
 
 
 @pytest.mark.parametrize("run", [CLASSIFIER, DECODER], ids=lambda run: run.name)
@@ -172,7 +217,7 @@ def names_of(settings: Any) -> list[str]:
 
 
 def test_whatever_is_set_is_part_of_what_a_run_is(data: Data, place: Place) -> None:
-    identity = identity_of(CLASSIFIER, data, place)
+    identity: dict[str, Any] = identity_of(CLASSIFIER, data, place)
     recipe = CLASSIFIER.recipe
     recipes = [
         *(changed(recipe, name) for name in names_of(Recipe) if name not in ("architecture", "training")),
@@ -259,7 +304,9 @@ def test_half_a_run_of_another_machine_is_refused_and_what_differs_is_named(
         monkeypatch.setattr(runs, "machine", lambda: msgspec.structs.replace(there, **{key: "another"}))
     values = (str(getattr(one, key)) for one in (there, runs.machine()))
     was, now = (text if len(text) <= 40 else text[:40] + "..." for text in values)
-    expected = f"of another run ({key} is {was} there and {now} here); resume with the same, or choose another --out"
+    expected = (
+        f"of another run ({key} is {was} there and {now} here); repeat the command as it was, or take another --out"
+    )
     assert complaint(CLASSIFIER, data, half_done) == f"{half_done.checkpoint(CLASSIFIER)}: {expected}"
 
 
@@ -406,11 +453,19 @@ def test_processes_other_than_the_first_write_nothing(
     assert list(place.out.iterdir()) == []
 
 
+def epoch(number: int) -> Epoch:
+    return Epoch(epoch=number, train_loss=1.0, train_accuracy=2.0, test_accuracy=3.0)
+
+
 def test_the_measurements_of_all_runs_stand_in_one_file(place: Place) -> None:
     for name, seed in (("b", 1), ("a", 2)):
-        runs.write_metrics(place, replace(CLASSIFIER, name=name, seed=seed), [{"epoch": 1}, {"epoch": 2}])
+        runs.write_metrics(place, replace(CLASSIFIER, name=name, seed=seed), [epoch(1), epoch(2)])
     lines = {
-        name: f'{{"model": "{name}", "seed": {seed}, "epoch": 1}}\n{{"model": "{name}", "seed": {seed}, "epoch": 2}}\n'
+        name: "".join(
+            f'{{"model": "{name}", "seed": {seed}, "epoch": {number}, "train_loss": 1.0, "train_accuracy": 2.0, '
+            '"test_accuracy": 3.0}\n'
+            for number in (1, 2)
+        )
         for name, seed in (("a", 2), ("b", 1))
     }
     assert (place.out / "metrics.jsonl").read_text() == lines["a"] + lines["b"]
@@ -884,7 +939,8 @@ def test_ctrl_c_stops_the_workers_and_they_take_up_nothing_else(
 def test_what_was_computed_for_something_else_is_computed_anew(tmp_path: Path) -> None:
     path, values = tmp_path / "value.json", iter("abc")
     found = [
-        remembered(path, str, identity, lambda: next(values)) for identity in ({"n": (1, 2)}, {"n": [1, 2]}, {"n": [3]})
+        remembered(path, str, identity, lambda: next(values), str.islower)
+        for identity in ({"n": (1, 2)}, {"n": [1, 2]}, {"n": [3]})
     ]
     assert found == ["a", "a", "b"]  # the first two are the same in JSON
     assert json.loads(path.read_text()) == {"value": "b", "identity": {"n": [3]}}

@@ -128,9 +128,9 @@ class Trial:
         train(task, self.recipe.training, 0)
         return weights(self.work.model)
 
-    def loss(self, model: Any, items: Tensor) -> Tensor:
+    def loss(self, items: Tensor) -> Tensor:
         self.n_losses += 1
-        return self.work.loss(model, items)
+        return self.work.loss(items)
 
 
 def alike(first: Weights, second: Weights) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 from tiny import classifier_of, decoder_of, perform
@@ -16,7 +17,9 @@ from common.randomness import generator
 from dataset import Data, epoch_batches, load_data, same_text, window_starts
 from evaluation import accuracy, perplexity
 from evaluation.perplexity import Protocol
+from training.machine import machine
 from training.recipe import Recipe, Run, TrainingConfig, customise
+from training.records import Epoch, TrainedRun
 from training.runs import Place
 from training.tasks import DISCOUNT, ClassifierTask, DecoderTask
 from training.weights import load_model
@@ -24,6 +27,7 @@ from transformer import PhraseEmbedding, TransformerConfig
 
 CPU = torch.device("cpu")
 TINY = TransformerConfig(n_embd=8, n_layer=1, block_size=4, ff_dim=8, initialisation="pytorch")
+ABOUT = TrainedRun(seed=7, n_parameters=11, train_seconds=1.5, machine=machine())
 WORDS = ["<pad>", "<unk>", "a", "b", "c", "d", "e"]  # sorted, so a is 2 and e is 6
 
 
@@ -73,11 +77,11 @@ def decoder(data: Data, device: torch.device = CPU, **settings: Any) -> DecoderT
     return DecoderTask(run_of("decoder", **settings), data, device)
 
 
-class Asked:
-    """Stands for a model, and gives back what it is asked the loss of."""
-
-    def loss(self, *arguments: Any) -> Any:
-        return arguments
+def asked(work: Any, items: Tensor) -> Any:
+    """What the model of `work` is asked the loss of."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(work.model, "loss", lambda *arguments: arguments)
+        return work.loss(items)
 
 
 WORKS: list[Callable[..., Any]] = [classifier, decoder]
@@ -189,10 +193,10 @@ def test_a_classifier_learns_the_labels_of_the_rows_it_is_given(
     pooling: Any, ids: list[list[int]], small: Data
 ) -> None:
     work = classifier(small, architecture=classifier_of(TINY, pooling=pooling), label_smoothing=0.25)
-    found = work.loss(Asked(), torch.tensor([2, 0]))  # type: ignore[arg-type]
+    found = asked(work, torch.tensor([2, 0]))
     assert [value.tolist() for value in found[:3]] == [ids, [3, 1], [0, 0]]
     assert found[3] == 0.25
-    assert work.loss(Asked(), torch.tensor([7]))[2].tolist() == [1]  # type: ignore[arg-type]
+    assert asked(work, torch.tensor([7]))[2].tolist() == [1]
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.3])
@@ -203,11 +207,11 @@ def test_the_loss_of_a_classifier_is_the_cross_entropy_by_hand(smoothing: float,
     expected = -sum(
         (1 - smoothing) * row[label] + smoothing / 2 * (row[0] + row[1]) for row, label in zip(logs, labels)
     )
-    assert work.loss(work.model, torch.tensor([1, 8, 3])).item() == pytest.approx(expected.item() / 3, rel=1e-6)
+    assert work.loss(torch.tensor([1, 8, 3])).item() == pytest.approx(expected.item() / 3, rel=1e-6)
 
 
 def test_a_decoder_predicts_the_next_token_at_every_place_of_its_windows(small: Data) -> None:
-    inputs, targets = decoder(small).loss(Asked(), torch.tensor([0, 2]))  # type: ignore[arg-type]
+    inputs, targets = asked(decoder(small), torch.tensor([0, 2]))
     assert inputs.tolist() == [[0, 2, 3, 2], [3, 2, 4, 2]]
     assert targets.tolist() == [[2, 3, 2, 4], [2, 4, 2, 3]]
 
@@ -226,7 +230,7 @@ def test_the_loss_of_a_decoder_is_the_cross_entropy_by_hand(smoothing: Any, smal
     for row, words, targets in zip(logs, ([0, 2, 3, 2], [2, 3, 2, 4]), ([2, 3, 2, 4], [3, 2, 4, 2])):
         for log, word, target in zip(row, words, targets):
             expected -= ((1 - share[word]) * log[target] + share[word] * (prior * log).sum()).item() / 8
-    assert work.loss(work.model, torch.tensor([0, 1])).item() == pytest.approx(expected, rel=1e-5)
+    assert work.loss(torch.tensor([0, 1])).item() == pytest.approx(expected, rel=1e-5)
 
 
 def unigram_by_hand(discount: float) -> Tensor:
@@ -284,8 +288,8 @@ def test_model_and_rows_go_to_the_device_of_the_run(work: Callable[..., Any], sm
     settings = {} if work is classifier else {"smoothing": "kneser-ney", "label_smoothing": 0.1}
     found = work(small, torch.device("meta"), **settings)
     assert {parameter.device.type for parameter in found.model.parameters()} == {"meta"}
-    asked = found.loss(Asked(), torch.tensor([0, 1]))
-    assert {value.device.type for value in asked if isinstance(value, Tensor)} == {"meta"}
+    given = asked(found, torch.tensor([0, 1]))
+    assert {value.device.type for value in given if isinstance(value, Tensor)} == {"meta"}
 
 
 # ----------------------------------------------------------------------------------------------------------- the models
@@ -354,7 +358,7 @@ def test_a_row_of_measurements_by_hand(small: Data, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(accuracy, "class_probabilities", probabilities)
     expected = {"train_accuracy": 60.0, "test_accuracy": 100.0}  # 5 of class 0, and row 9; 9 of class 0, and row 9
-    assert work.evaluate(6, 0.5) == {"epoch": 2, "train_loss": 0.5, **expected}
+    assert work.evaluate(6, 0.5) == Epoch(epoch=2, train_loss=0.5, **expected)
 
 
 @pytest.mark.parametrize(
@@ -371,10 +375,11 @@ def test_a_row_of_measurements_by_hand(small: Data, monkeypatch: pytest.MonkeyPa
 def test_a_run_is_judged_by_its_training_rows_at_its_end(
     accuracies: list[float], trained: bool, fell_back: bool, small: Data
 ) -> None:
-    history = [{"train_accuracy": value, "test_accuracy": 150 - value} for value in accuracies]
-    record = classifier(small).summarise(history)
-    assert (record["trained"], record["fell_back"]) == (trained, fell_back)
-    assert record["epochs"] == history
+    history = [Epoch(epoch=1, train_loss=1.0, train_accuracy=value, test_accuracy=3.0) for value in accuracies]
+    record = classifier(small).summarise(history, ABOUT)
+    assert (record.trained, record.fell_back) == (trained, fell_back)
+    assert record.epochs == history
+    assert (record.seed, record.n_parameters, record.machine) == (ABOUT.seed, ABOUT.n_parameters, ABOUT.machine)
 
 
 def test_a_fold_is_left_out_of_training_and_measured(
@@ -456,14 +461,15 @@ def test_perplexities_are_those_of_the_texts_and_lengths_they_are_named_after(
         return torch.full((len(ids),), math.log(size), dtype=torch.float64)
 
     monkeypatch.setattr(perplexity, "token_nats", nats)
-    row = work.evaluate(4, 0.5)
+    measured = work.evaluate(4, 0.5)
+    row = msgspec.to_builtins(measured)
     assert (row["iteration"], row["train_loss"]) == (4, 0.5)
     assert row["perplexity"] == pytest.approx({"train": 14, "one": 24, "two": 34})
     assert list(row["perplexity_by_length"]) == ["2", "3"]
     assert row["perplexity_by_length"]["2"] == pytest.approx({"one": 22, "two": 32})
     assert row["perplexity_by_length"]["3"] == pytest.approx({"one": 23, "two": 33})
-    assert "perplexity_by_length" not in decoder_measured(small)
-    record = work.summarise([row])
+    assert "perplexity_by_length" not in msgspec.to_builtins(decoder_measured(small))
+    record = msgspec.to_builtins(work.summarise([measured], ABOUT))
     assert record["iterations"] == [row]
     assert record["ff_dim"] == 8
     assert record["protocol"] == "non-overlapping windows of 4 tokens"
@@ -490,9 +496,9 @@ def test_a_decoder_resumed_after_its_last_measurement_is_measured_again(
 ) -> None:
     work, again = decoder(small), decoder(small)
     work.evaluate(3, 0.5)
-    assert again.summarise([]) == work.summarise([])
+    assert again.summarise([], ABOUT) == work.summarise([], ABOUT)
     monkeypatch.setattr(perplexity, "token_nats", None)
-    work.summarise([])  # not measured twice
+    work.summarise([], ABOUT)  # not measured twice
 
 
 # ---------------------------------------------------------------------------------------------------------- the recipes

@@ -12,10 +12,12 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 import torch
 import torch.nn.functional as F
@@ -26,13 +28,14 @@ from tqdm import tqdm
 import training.checkpoint
 import training.optimizer
 import training.weights
-from common.files import Interrupted, UserError, read_json, read_tensors, write_json, write_tensors
+from common.files import Interrupted, UserError, read_as, read_tensors, write_json, write_tensors
 from common.randomness import derived_seed
 from modules.edit import Record
 from training import loop, processes, progress
 from training.loop import WithLoss, training_step
 from training.optimizer import make_optimizer, rate_factor
 from training.recipe import TrainingConfig
+from training.records import Epoch
 from training.weights import weights
 from transformer import Classifier, ClassifierConfig, Decoder, DecoderConfig
 
@@ -65,12 +68,14 @@ def train(
     evaluate: Callable[[int, float], dict[str, Any]],
     checkpoint: Path | None = None,
     identity: Any = None,
+    kind: Any = dict,
     **more: Any,
 ) -> tuple[list[Any], float]:
-    """`loop.train` for a task made of these parts."""
-    task: Any = SimpleNamespace(model=model, plan=plan, loss=loss, evaluate_at=evaluate_at, evaluate=evaluate)
-    checkpoints = None if checkpoint is None else training.checkpoint.Checkpoints(checkpoint, identity)
-    return loop.train(task, config, seed, checkpoints, **more)
+    """`loop.train` for a task made of these parts, whose measurements are of this kind."""
+    own = partial(loss, model)
+    task: Any = SimpleNamespace(model=model, plan=plan, loss=own, evaluate_at=evaluate_at, evaluate=evaluate)
+    checkpoints = None if checkpoint is None else training.checkpoint.Checkpoints(checkpoint, identity, kind)
+    return loop.train(task, config, seed, checkpoints, **{"told": kind is not dict, **more})
 
 
 def mean_loss(_step: int, mean: float) -> dict[str, float]:
@@ -159,7 +164,7 @@ def test_a_batch_in_parts_is_the_whole_batch(accumulate: int) -> None:
 
 
 def model_with_loss(model: nn.Module) -> nn.Module:
-    return loop.WithLoss(model, squared_error)
+    return loop.WithLoss(model, partial(squared_error, model))
 
 
 def steps_by_hand(
@@ -495,9 +500,9 @@ def timed(
         wait(1e5)
         return {}
 
-    def write_tensors(path: Path, tensors: Any, description: dict[str, Any]) -> None:
+    def write_tensors(path: Path, tensors: Any, description: Any) -> None:
         wait(saving)
-        saved.append(description["state"]["step"])
+        saved.append(description.state.step)
 
     monkeypatch.setattr(training.checkpoint, "write_tensors", write_tensors)
     _, seconds = train(
@@ -590,12 +595,13 @@ def test_the_bar_begins_where_the_run_does_and_its_numbers_stand_above_it(
 ) -> None:
     bars = bars_of_training(monkeypatch)
 
-    def measure(step: int, mean: float) -> dict[str, Any]:
-        return {"step": step, "loss": 2 / 3, "more": {"loss": 1.0}}
+    def measure(step: int, mean: float) -> Any:
+        return Epoch(epoch=step, train_loss=2 / 3, train_accuracy=50.0, test_accuracy=40.0)
 
     def run(n_steps: int) -> None:
         plan = [torch.arange(2)] * n_steps
-        train(network(), plan, squared_error, TrainingConfig(), 0, [3, 5], measure, tmp_path / "c", label="a run")
+        config, more = TrainingConfig(), {"kind": Epoch, "label": "a run"}
+        train(network(), plan, squared_error, config, 0, [3, 5], measure, tmp_path / "c", **more)
 
     run(3)
     run(5)
@@ -606,8 +612,8 @@ def test_the_bar_begins_where_the_run_does_and_its_numbers_stand_above_it(
     ]
     assert [bar.n_updates for bar in bars] == [3, 2]
     assert capsys.readouterr().err.splitlines() == [
-        "a run: step 3 of 3, loss 0.6667",
-        "a run: step 5 of 5, loss 0.6667",
+        "a run: epoch 3 of 3, loss 0.6667, train 50.0%, test 40.0%",
+        "a run: epoch 5 of 5, loss 0.6667, train 50.0%, test 40.0%",
     ]
 
 
@@ -725,7 +731,7 @@ def test_what_an_interrupted_step_leaves_is_saved_as_it_was_before(
 
     with pytest.raises(Interrupted, match="another process died"):
         fit(tmp_path / "checkpoint", interfere=interfere)
-    assert read_tensors(tmp_path / "checkpoint")[1]["state"]["step"] == 5
+    assert read_tensors(tmp_path / "checkpoint", dict)[1]["state"]["step"] == 5
     assert_same_bits(fit(tmp_path / "checkpoint", network(seed=99)), fit())
 
 
@@ -745,7 +751,7 @@ def test_a_run_that_diverges_says_at_which_step_and_leaves_its_last_good_checkpo
         train(network(), plan, loss, TrainingConfig(), 0, [2, 4], measure, tmp_path / "checkpoint")
     remedy = "lower --learning-rate or set --clip"
     assert str(caught.value) == f"training diverged at step {step}: no finite loss; {remedy}"
-    assert read_tensors(tmp_path / "checkpoint")[1]["state"]["step"] == 2
+    assert read_tensors(tmp_path / "checkpoint", dict)[1]["state"]["step"] == 2
 
 
 def test_batch_norm_is_not_computed_in_parts() -> None:
@@ -794,19 +800,89 @@ def test_a_foreign_file_is_refused(checkpoint: Path, content: bytes) -> None:
 def test_a_checkpoint_of_another_run_or_architecture_is_refused(checkpoint: Path) -> None:
     assert_refused(checkpoint, "of another run .it is this run there and another run here", identity="another run")
     assert_refused(checkpoint, "weights are not of this architecture", model=nn.Linear(4, 1))
-    tensors, description = read_tensors(checkpoint)
+    tensors, description = read_tensors(checkpoint, dict)
     write_tensors(checkpoint, {name: value for name, value in tensors.items() if name != "model.0.bias"}, description)
     assert_refused(checkpoint, "weights are not of this architecture")
 
 
 def test_the_complaints_about_checkpoints_say_what_to_do(checkpoint: Path) -> None:
     for model, identity, complaint in (
-        (network(), "other", "of another run (it is this run there and other here); resume with the same, or choose"),
+        (
+            network(),
+            "other",
+            "of another run (it is this run there and other here); repeat the command as it was, or take another --out",
+        ),
         (nn.Linear(4, 1), "this run", "its weights are not of this architecture; use the settings it was trained with"),
     ):
         with pytest.raises(UserError) as caught:
             fit(checkpoint, model, identity=identity)
-        assert str(caught.value).removesuffix(" another --out") == f"{checkpoint}: {complaint}"
+        assert str(caught.value) == f"{checkpoint}: {complaint}"
+
+
+ENTRY = "optimizer.2.exp_avg"
+
+
+@pytest.mark.parametrize(
+    ("changes", "removed", "complaint"),
+    [
+        ({}, "model.0.bias", "its weights are not of this architecture"),
+        ({"model.0.bias": torch.full((8,), math.nan)}, None, "model.0.bias holds numbers that are not finite"),
+        ({"model.0.bias": torch.zeros(8, dtype=torch.int64)}, None, "its weights are not of this architecture"),
+        ({}, ENTRY, f"{ENTRY} is missing"),
+        ({"optimizer.9.step": torch.tensor(1.0)}, None, "optimizer.9.step is of no parameter"),
+        ({"optimizer.x": torch.tensor(1.0)}, None, "optimizer.x is of no parameter"),
+        ({"more": torch.tensor(1.0)}, None, "more is of no parameter"),
+        ({ENTRY: torch.zeros(4)}, None, f"{ENTRY} is not what Adam remembers"),
+        ({ENTRY: torch.zeros(8, dtype=torch.int32)}, None, f"{ENTRY} is not what Adam remembers"),
+        ({"optimizer.2.exp_avg_sq": torch.full((8,), -1.0)}, None, "optimizer.2.exp_avg_sq is not what Adam remembers"),
+        ({"optimizer.2.step": torch.tensor(-1.0)}, None, "optimizer.2.step is not what Adam remembers"),
+        ({ENTRY: torch.full((8,), math.inf)}, None, f"{ENTRY} holds numbers that are not finite"),
+    ],
+)
+def test_a_checkpoint_of_other_tensors_is_refused(
+    changes: dict[str, Tensor], removed: str | None, complaint: str, checkpoint: Path
+) -> None:
+    tensors, description = read_tensors(checkpoint, dict)
+    changed = {name: tensor for name, tensor in {**tensors, **changes}.items() if name != removed}
+    write_tensors(checkpoint, changed, description)
+    assert_refused(checkpoint, complaint)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"step": "12"}, r"Expected `int`, got `str` - at `\$.state.step`"),
+        ({"step": -1}, r"Expected `int` >= 0 - at `\$.state.step`"),
+        ({"step": 10**99}, r"at `\$.state.step`"),
+        ({"step": 13}, "13 steps where there are 12 at step 13 of 12"),
+        ({"step": 3}, "1 measurements where there are 0 at step 3 of 12"),
+        ({"step": 8}, "1 measurements where there are 2 at step 8 of 12"),
+        ({"step": 7}, "0 losses since the last measurement where there are 3 at step 7 of 12"),
+        ({"loss_count": 2}, "2 losses since the last measurement where there are 0 at step 4 of 12"),
+        ({"loss_sum": None}, r"Expected `float`, got `null` - at `\$.state.loss_sum`"),
+        ({"seconds": -1.0}, r"Expected `float` >= 0.0 - at `\$.state.seconds`"),
+        ({"history": []}, "0 measurements where there are 1 at step 4 of 12"),
+        ({"history": [1, 2, 3]}, r"Expected `object`, got `int` - at `\$.state.history\[0\]`"),
+    ],
+    ids=str,
+)
+def test_a_checkpoint_whose_state_cannot_be_is_refused(
+    changes: dict[str, Any], complaint: str, checkpoint: Path
+) -> None:
+    tensors, description = read_tensors(checkpoint, dict)  # of whichever step was saved last
+    state = description["state"] | {"step": 4, "loss_count": 0, "history": description["state"]["history"][:1]}
+    write_tensors(checkpoint, tensors, description | {"state": state | changes})
+    assert_refused(checkpoint, f"{complaint}; delete it, and the run begins anew")
+
+
+def test_a_run_interrupted_in_its_first_step_goes_on(tmp_path: Path) -> None:
+    def interfere(where: str, at: int) -> None:
+        if (where, at) == ("step", 1):
+            raise Interrupted("another process died")
+
+    with pytest.raises(Interrupted):
+        fit(tmp_path / "checkpoint", interfere=interfere)
+    assert_same_bits(fit(tmp_path / "checkpoint", network(seed=99)), fit())
 
 
 class Shared(nn.Module):
@@ -841,12 +917,13 @@ def test_what_a_model_has_learned_is_each_parameter_once_and_the_buffers_it_keep
 def test_a_checkpoint_brings_back_weights_optimizer_and_state(tmp_path: Path) -> None:
     models = [network(0).double(), network(1).double()]
     optimizers = [make_optimizer(model, TrainingConfig()) for model in models]
-    step = [WithLoss(model, squared_error) for model in models]
+    step = [WithLoss(model, partial(squared_error, model)) for model in models]
     training_step(step[0], optimizers[0], torch.arange(5), TrainingConfig())
+    kind: Any = dict
     state: dict[str, Any] = {"step": 3, "loss_sum": 0.5, "loss_count": 2, "seconds": 1.25, "history": [{"epoch": 1}]}
-    checkpoints = training.checkpoint.Checkpoints(tmp_path / "c", {"seed": 1})
+    checkpoints = training.checkpoint.Checkpoints(tmp_path / "c", {"seed": 1}, kind)
     checkpoints.save(models[0], optimizers[0], training.checkpoint.State(**state))
-    assert vars(checkpoints.restore(models[1], optimizers[1])) == state
+    assert msgspec.to_builtins(checkpoints.restore(models[1], optimizers[1], 5, [1])) == state
     assert_same_bits(weights(models[1]), weights(models[0]))
     for key in ("step", "exp_avg", "exp_avg_sq"):
         found, expected = (
@@ -1112,7 +1189,7 @@ def test_the_c_library_is_told_to_keep_what_is_freed(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(("batch_size", "accumulate"), [(BATCH, 1), (BATCH, 2), (1, 1)])
 def test_two_processes_give_the_numbers_of_one(batch_size: int, accumulate: int, tmp_path: Path) -> None:
     assert group(2, member, tmp_path, batch_size, accumulate) == [0, 0]
-    found, history = read_tensors(tmp_path / "weights")[0], read_json(tmp_path / "history")
+    found, history = read_tensors(tmp_path / "weights", dict)[0], read_as(tmp_path / "history", list)
     torch.testing.assert_close((found, history), alone(batch_size=batch_size), rtol=1e-4, atol=1e-6)
 
 
@@ -1122,7 +1199,7 @@ def test_trouble_in_one_process_ends_all_with_a_checkpoint_that_one_process_resu
     trouble: str, codes: list[int], tmp_path: Path
 ) -> None:
     assert group(2, member, tmp_path, BATCH, 1, trouble) == codes
-    step = read_tensors(tmp_path / "checkpoint")[1]["state"]["step"]
+    step = read_tensors(tmp_path / "checkpoint", dict)[1]["state"]["step"]
     assert step == 5 + (trouble == "signal")  # in the middle of an epoch, with a mean loss half gathered
     resumed = fit(tmp_path / "checkpoint", network(seed=99, dropout=0.0))
     torch.testing.assert_close(resumed, alone(), rtol=1e-4, atol=1e-6)
@@ -1137,7 +1214,7 @@ def test_two_processes_resume_what_one_began(tmp_path: Path) -> None:
     with contextlib.suppress(Interrupted):
         fit(tmp_path / "checkpoint", network(dropout=0.0), interfere=interfere)
     assert group(2, member, tmp_path, BATCH, 1) == [0, 0]
-    found, history = read_tensors(tmp_path / "weights")[0], read_json(tmp_path / "history")
+    found, history = read_tensors(tmp_path / "weights", dict)[0], read_as(tmp_path / "history", list)
     torch.testing.assert_close((found, history), alone(), rtol=1e-4, atol=1e-6)
 
 
@@ -1172,7 +1249,7 @@ def test_twenty_steps_on_the_fast_path_end_like_twenty_on_the_plain_one(task: st
         optimizer = make_optimizer(model, TrainingConfig())
         optimizer.param_groups[0]["fused"] = optimizer.param_groups[1]["fused"] = fused
         values = [
-            training_step(WithLoss(model, loss), optimizer, torch.tensor([step]), TrainingConfig())[0]
+            training_step(WithLoss(model, partial(loss, model)), optimizer, torch.tensor([step]), TrainingConfig())[0]
             for step in range(20)
         ]
         ends.append((values, list(model.parameters())))

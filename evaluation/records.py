@@ -1,0 +1,42 @@
+"""What is found of one model: how often it is right, and how surprising texts are to it."""
+
+from typing import Literal
+
+from common.records import Count, Percent, Positive, Record
+
+# Test rows: every one; those whose text stands in the training rows; the others.
+Group = Literal["all", "seen", "unseen"]
+
+
+class GroupAccuracy(Record, frozen=True):
+    """How many rows a group has, and the accuracy on them in percent: None if it has none."""
+
+    n: Count
+    accuracy: Percent | None
+
+
+class ClassScores(Record, frozen=True):
+    """How well one class is recognised, in percent, and its number of test rows; None: of no rows."""
+
+    name: str
+    n: Count
+    precision: Percent | None
+    recall: Percent | None
+    f1: Percent | None
+
+
+class Scores(Record, frozen=True):
+    """Every class, and the confusion matrix (true class by row)."""
+
+    classes: list[ClassScores]
+    macro_f1: Percent
+    confusion: list[list[Count]]
+
+
+class LanguageScores(Record, frozen=True):
+    """What is said of one text; the share of <unk> in percent of its tokens."""
+
+    perplexity: Positive
+    perplexity_without_unk: Positive | None
+    bits_per_byte: float
+    unk_rate: Percent
