@@ -1,7 +1,7 @@
 """Results of part 3 and of the report command as tables, the same for terminal, Markdown and page."""
 
 from collections.abc import Callable, Mapping, Sequence
-from statistics import geometric_mean
+from statistics import geometric_mean, median
 
 from dataset import TOGETHER
 from evaluation.statistics import UNCLEAR, by_chance, interquartile_mean
@@ -240,30 +240,30 @@ def decoders(results: Exploration) -> Table:
 def times(results: Exploration, task: Task) -> Table:
     """Tables 4 and 5: training time."""
     timed = results.timing[task]
-    scale = timed.n_steps_of_a_training / timed.n_steps
     published = PUBLISHED_SECONDS[task] if on_reports_speakers(results) else {}
     rows: list[list[str | None]] = []
     for name in POSITIONS:
-        seconds = sorted(timed.seconds[name])
-        ratio = results.find(task=task, variant=name, base="learned", measure="training time")
+        step = median(timed.seconds[name])
+        changes = [
+            results.find(task=task, variant=name, base="learned", measure=measure)
+            for measure in ("training time", "processor time")
+        ]
         rows.append(
             [
                 NAMES[name],
-                number(seconds[len(seconds) // 2], 2),
-                number(seconds[0], 2),
-                number(scale * seconds[len(seconds) // 2], 1),
-                effect(ratio[0].estimate, "ratio") if ratio else None,
+                number(1000 * step, 2),
+                number(timed.n_steps_of_a_training * step, 1),
+                *(effect(found[0].estimate, "ratio") if found else None for found in changes),
                 number(published[name], 2) if name in published else None,
                 change(published[name] / published["learned"]) if name == "alibi" and published else None,
             ]
         )
-    columns = words("positions") + numbers("median, s", "minimum, s", "a whole training, s", "change")
+    columns = words("positions") + numbers("a step, ms", "a training, s", "change", "of processor time")
     columns += numbers("published, s", "published change")
     note = (
-        f"{len(timed.seconds[POSITIONS[0]])} runs each after a warm-up, interleaved in random order, on "
-        f"{timed.threads} thread{'s' if timed.threads > 1 else ''}; a run is {timed.n_steps:,} of the "
-        f"{timed.n_steps_of_a_training:,} steps of a training, and 'a whole training' is the median scaled up. "
-        "Training steps only: evaluation is outside the timer."
+        f"{timed.n_steps:,} steps of each, in turns and random order in one process, on {timed.threads} "
+        f"thread{'s' if timed.threads > 1 else ''}; medians of 10 steps, paired. A training has "
+        f"{timed.n_steps_of_a_training:,} steps. Training steps only: evaluation is outside the timer."
     )
     title = f"Table {4 if task == 'classifier' else 5}: training time of the {task}"
     return filled(Table(title, columns, rows, note))

@@ -57,9 +57,15 @@ def compare(found: Exploration, test: Rows) -> list[Comparison]:
             effect = crossed(ratio, nats_by_stretch(ours, theirs, [text]))
             rows.append(comparison("decoder", variant, base, "perplexity", "ratio", effect, text=text))
     for task, timed in found.timing.items():
+        measures: dict[Measure, dict[str, list[float]]] = {
+            "training time": timed.seconds,
+            "processor time": timed.processor_seconds,  # none in earlier results
+        }
         for variant, base in POSITION_PAIRS:
-            ratio = paired_ratio(timed.seconds[variant], timed.seconds[base])
-            rows.append(Comparison(task, variant, base, "training time", "ratio", ratio))
+            for measure, seconds in measures.items():
+                if seconds:
+                    ratio = paired_ratio(seconds[variant], seconds[base])
+                    rows.append(Comparison(task, variant, base, measure, "ratio", ratio))
     if "alibi" in found.extrapolation:
         rows += compare_lengths("alibi", found.extrapolation["alibi"], found.block_size)
     for variant, base in rates:

@@ -22,6 +22,7 @@ Measure = Literal[
     "runs at chance",
     "perplexity",
     "training time",
+    "processor time",
 ]
 Unit = Literal["points", "ratio"]
 Half = Literal["alibi", "regularize"]  # of the exploration: positions, regularization
@@ -106,12 +107,13 @@ class Comparison(Record, frozen=True):
 
 
 class Timing(Record, frozen=True):
-    """Seconds of each timed run, by variant."""
+    """Seconds of a training step, by variant, the median of each block of steps: by the clock, and of the processor."""
 
-    n_steps: Count
+    n_steps: Count  # of each variant
     n_steps_of_a_training: Count
     threads: Count
     seconds: dict[str, list[Positive]]
+    processor_seconds: dict[str, list[Positive]]
 
 
 class LengthPerplexity(Record, frozen=True):

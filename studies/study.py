@@ -12,7 +12,7 @@ from training.records import ClassifierRun
 POSITIONS = ("learned", "alibi", "none")
 STEEP, STEEPER = "alibi-steep", 8.0  # every slope 8 times as steep: 1/2 and 1/32 at two heads
 RATES = (0.2, 0.3, 0.4, 0.5)  # of dropout
-TIMED_SHARE = 0.1  # of a training, that a timed run lasts
+TIMED_SHARE = 1.0  # of a training, that is timed
 LENGTHS = (1, 2, 4, 8)  # tokens at inference, as multiples of the block: 32, 64, 128 and 256
 
 DROPOUT = {f"{both}dropout-{rate}": rate for both in ("", "batch-norm-") for rate in RATES}  # the rate of each variant
@@ -43,7 +43,7 @@ class Study:
     alibi: bool = True
     regularize: bool = True
     ff_dims: tuple[int, ...] = ()  # the decoder with learned positions at these widths, too
-    timed_share: float = TIMED_SHARE  # of a training, that a timed run lasts
+    timed_share: float = TIMED_SHARE  # of a training, that is timed with each variant
 
     def halves(self) -> list[Half]:
         """Of the exploration, those that are run."""

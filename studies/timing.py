@@ -1,30 +1,35 @@
 """Training time by position method, fairly: Tables 4 and 5."""
 
+import itertools
 import random
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
+from statistics import median
 
 import torch
+from tqdm import trange
 
 from dataset import Data
 from studies.results import Timing
 from studies.study import POSITIONS, Study
-from training.loop import train
+from training.loop import callable_for_loss, prepare_step, training_step
 from training.machine import processor_name
-from training.progress import Tally
+from training.optimizer import make_optimizer
+from training.progress import say
 from training.recipe import Recipe, Run, Task, customise
 from training.runs import Place, remembered
-from training.tasks import task_of
+from training.tasks import ClassifierTask, DecoderTask, task_of
 
-TIMED_ROUNDS, WARM_UP_STEPS = 5, 10
+BLOCK, WARM_UP_STEPS = 10, 20  # steps
 
 
 def time_variants(study: Study, data: Data, place: Place) -> dict[Task, Timing]:
     """Tables 4 and 5: seconds of training steps alone, for each position method.
 
-    After a warm-up, TIMED_ROUNDS rounds; a round times every variant once, in random order, on fresh weights and the
-    round's own batches, so that whatever else slows the machine slows all of them. A timed run is a part of a training
-    (`timed_share`), step by step the same as training itself; nothing is evaluated.
+    All variants are in training at once, in one process, on the same batches: they take turns step by step, in random
+    order, so that whatever else slows the machine slows all of them. Of every BLOCK steps of a variant the median
+    counts, which a pause of the machine does not move. A step is that of training itself; nothing is evaluated.
     """
     recipes: dict[Task, dict[str, Recipe]] = {
         "classifier": {name: customise(study.classifier, positions=name) for name in POSITIONS},
@@ -43,26 +48,51 @@ def time_variants(study: Study, data: Data, place: Place) -> dict[Task, Timing]:
         lambda: {task: time_task(row, study, data, place) for task, row in recipes.items()},
         lambda found: (
             found.keys() == recipes.keys()
-            and all(timed.seconds.keys() == recipes[task].keys() for task, timed in found.items())
-            and all(len(times) == TIMED_ROUNDS for timed in found.values() for times in timed.seconds.values())
+            and all(
+                times.keys() == recipes[task].keys() and len({len(blocks) for blocks in times.values()}) == 1
+                for task, timed in found.items()
+                for times in (timed.seconds, timed.processor_seconds)
+            )
         ),
     )
 
 
 def time_task(recipes: Mapping[str, Recipe], study: Study, data: Data, place: Place) -> Timing:
     """Time the variants of one task."""
-    shuffle = random.Random(0)
-    seconds: dict[str, list[float]] = {name: [] for name in recipes}
-    n_steps = total = 0
-    tally = Tally("timing rounds", TIMED_ROUNDS + 1)
-    for round_number in range(-1, TIMED_ROUNDS):  # round -1 is the warm-up
-        for name in shuffle.sample(list(recipes), len(recipes)):
-            run = Run(f"timing {name}", recipes[name], seed=round_number)
-            task = task_of(run, data, place.device)
-            total, n_steps = len(task.plan), max(1, round(study.timed_share * len(task.plan)))
-            task.plan, task.evaluate_at = task.plan[: WARM_UP_STEPS if round_number < 0 else n_steps], ()
-            _, spent = train(task, run.recipe.training, run.seed, label=run.name)
-            if round_number >= 0:
-                seconds[name].append(spent)
-        tally.done("warm-up" if round_number < 0 else " and ".join(recipes))
-    return Timing(n_steps=n_steps, n_steps_of_a_training=total, threads=torch.get_num_threads(), seconds=seconds)
+    shuffle, names = random.Random(0), list(recipes)
+    runs = [Run(f"timing {name}", recipe, seed=0) for name, recipe in recipes.items()]
+    tasks = [task_of(run, data, place.device) for run in runs]
+    steps = {name: endless_training(run, task) for name, run, task in zip(names, runs, tasks)}
+    total = len(tasks[0].plan)
+    n_blocks = max(2, round(study.timed_share * total / BLOCK))
+    for name in names * WARM_UP_STEPS:
+        next(steps[name])
+    seconds, processor_seconds = ({name: list[float]() for name in names} for _ in range(2))
+    say(f"timing {n_blocks * BLOCK:,} steps with each of {', '.join(names)}")
+    for _ in trange(n_blocks, desc="timing", leave=False, disable=None):
+        spent = {name: list[tuple[float, float]]() for name in names}
+        for _ in range(BLOCK):
+            for name in shuffle.sample(names, len(names)):
+                wall, processor = time.perf_counter(), time.process_time()
+                next(steps[name])
+                spent[name].append((time.perf_counter() - wall, time.process_time() - processor))
+        for name, pairs in spent.items():
+            for kept, values in zip((seconds, processor_seconds), zip(*pairs)):
+                kept[name].append(median(values))
+    return Timing(
+        n_steps=n_blocks * BLOCK,
+        n_steps_of_a_training=total,
+        threads=torch.get_num_threads(),
+        seconds=seconds,
+        processor_seconds=processor_seconds,
+    )
+
+
+def endless_training(run: Run, task: ClassifierTask | DecoderTask) -> Iterator[None]:
+    """Every next() is one step of a training that begins anew after its last one."""
+    config, n_steps = run.recipe.training, len(task.plan)
+    optimizer, model = make_optimizer(task.model, config), callable_for_loss(task, config, world_size=1)
+    for step in itertools.cycle(range(n_steps)):
+        prepare_step(optimizer, config, run.seed, step, n_steps)
+        training_step(model, optimizer, task.plan[step], config)
+        yield

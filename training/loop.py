@@ -68,10 +68,9 @@ def train(
     with Progress(label, n_steps, state.step, rank == 0, told) as progress, stop_signals() as stopped:
         while state.step < n_steps:
             started = time.perf_counter()
-            torch.manual_seed(derived_seed(seed, "dropout", state.step, rank))
-            set_learning_rate(optimizer, config, state.step, n_steps)
             try:
                 with others_alive(), compiler_failures():
+                    prepare_step(optimizer, config, seed, state.step, n_steps, rank)
                     items = task.plan[state.step]
                     loss, stop = training_step(model, optimizer, items, config, rank, world_size, stopped)
             except Interrupted:
@@ -98,6 +97,14 @@ def train(
                 raise Interrupted(f"stopped at step {state.step} of {n_steps}")
     task.model.eval()
     return state.history, state.seconds
+
+
+def prepare_step(
+    optimizer: torch.optim.Optimizer, config: TrainingConfig, seed: int, step: int, n_steps: int, rank: int = 0
+) -> None:
+    """What chance and the schedule have in store for a step, from its number alone."""
+    torch.manual_seed(derived_seed(seed, "dropout", step, rank))
+    set_learning_rate(optimizer, config, step, n_steps)
 
 
 def callable_for_loss(task: Task, config: TrainingConfig, world_size: int) -> nn.Module:

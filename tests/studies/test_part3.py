@@ -50,7 +50,7 @@ from studies.recipes import RECIPES, label_of
 from studies.results import LengthPerplexity, Reading, Timing
 from studies.study import Study, plan
 from tokenizer import SPECIAL, Tokenizer
-from training import loop, tasks
+from training import tasks
 from training.models import build_decoder
 from training.recipe import Recipe, Run, TrainingConfig, customise
 from training.records import ClassifierRun, DecoderRun, Epoch, GroupAccuracy, Iteration, TrainedRun
@@ -240,11 +240,11 @@ def test_with_two_variants_swapped_every_effect_turns_round(results: dict[str, A
     checked = 0
     for (task, variant, base, measure, of), effect in before.items():
         if (variant, base) == ("alibi", "learned"):
-            turned = 1 / effect if measure in ("perplexity", "training time") else -effect
+            turned = 1 / effect if measure in ("perplexity", "training time", "processor time") else -effect
             assert after[task, variant, base, measure, of] == pytest.approx(turned)
             assert effect > 0 if (measure, of) == ("test accuracy", "all") else effect < 1
             checked += 1
-    assert checked == 3 + 1 + 4 + 2  # accuracies, runs at chance, perplexities, times
+    assert checked == 3 + 1 + 4 + 4  # accuracies, runs at chance, perplexities, times of clock and processor
 
 
 def key(row: dict[str, Any]) -> tuple[str, str, str, str, str | None]:
@@ -261,85 +261,65 @@ COST = {  # of a step, in seconds
 
 
 class Clock:
-    """Time passes only in the loss of a training step, and as long as the positions of its model say."""
+    """Time passes only in the loss of a training step, as long as the positions of its model say; of a processor half
+    of it."""
 
     def __init__(self) -> None:
         self.now = 0.0
-        self.timed: list[str] = []  # positions, one entry a run
-        self.plans: list[tuple[int, ...]] = []  # of each run, the first batch
-        self.steps: list[int] = []
+        self.steps: list[tuple[str, tuple[int, ...]]] = []  # of each, positions and batch
 
     def read(self) -> float:
         return self.now
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=self.read, monotonic=self.read))
+        clock = SimpleNamespace(perf_counter=self.read, process_time=lambda: self.now / 2)
+        monkeypatch.setattr(timing, "time", clock)
         for task, kind in (("classifier", tasks.ClassifierTask), ("decoder", tasks.DecoderTask)):
             monkeypatch.setattr(kind, "loss", self.slowed(task, kind.loss))
-            monkeypatch.setattr(kind, "evaluate", None)  # a timed run measures nothing
-            monkeypatch.setattr(kind, "__init__", self.counted(kind.__init__))
-
-    def counted(self, build: Callable[..., None]) -> Callable[..., None]:
-        def make(work: Any, run: Run, *others: Any) -> None:
-            build(work, run, *others)
-            self.now += 1000.0  # what is made before the training is not timed
-            self.timed.append(work.model.config.positions)
-            self.plans.append(tuple(torch.as_tensor(work.plan[0]).flatten().tolist()))
-            self.steps.append(0)
-
-        return make
+            monkeypatch.setattr(kind, "evaluate", None)  # what is timed measures nothing
 
     def slowed(self, task: str, loss: Callable[..., Tensor]) -> Callable[..., Tensor]:
         def take_time(work: Any, items: Tensor) -> Tensor:
-            round_number = (len(self.timed) - 1) // 3  # from 0, the warm-up
-            self.now += COST[task][work.model.config.positions] * (1 + 0.1 * round_number)
-            self.steps[-1] += 1
+            positions, done = work.model.config.positions, len(self.steps)
+            paused = 500.0 if done % 37 == 5 else 0.0  # the machine does something else
+            self.now += COST[task][positions] * (1 + 0.1 * (done // 30)) + paused  # slower and slower
+            self.steps.append((positions, tuple(items.flatten().tolist())))
             return loss(work, items)
 
         return take_time
 
 
 @pytest.mark.parametrize(
-    ("task", "n_steps", "total", "rows"),
-    [
-        (  # 60 rows by 30 for 3 epochs; the third of five rounds is the median, and it is 1.3 times as slow
-            *("classifier", 3, 6),
-            {"learned": (15.6, 13.2, 31.2, ""), "alibi": (11.7, 9.9, 23.4, "-25.0"), "none": (7.8, 6.6, 15.6, "-50.0")},
-        ),
-        (
-            *("decoder", 4, 9),
-            {
-                "learned": (26.0, 22.0, 58.5, ""),
-                "alibi": (20.8, 17.6, 46.8, "-20.0"),
-                "none": (31.2, 26.4, 70.2, "+20.0"),
-            },
-        ),
-    ],
+    ("task", "total", "changes"), [("classifier", 6, ("-25.0", "-50.0")), ("decoder", 9, ("-20.0", "+20.0"))]
 )
 def test_a_variant_whose_steps_are_slower_comes_out_slower_in_its_own_row(
-    task: Any, n_steps: int, total: int, rows: Any, data: Data, results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    task: Any, total: int, changes: Any, data: Data, results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, place = Clock(), Place(Path("nowhere"), torch.device("cpu"))
+    clock, place, names = Clock(), Place(Path("nowhere"), torch.device("cpu")), ("learned", "alibi", "none")
     clock.install(monkeypatch)
-    variants = {name: customise(getattr(STUDY, task), positions=name) for name in rows}
-    timed = timing.time_task(variants, STUDY, data, place)
-    assert (timed.n_steps, timed.n_steps_of_a_training, timed.threads) == (n_steps, total, 1)
-    by_round = [clock.timed[start : start + 3] for start in range(0, len(clock.timed), 3)]
-    assert [sorted(once) for once in by_round] == [sorted(rows)] * 6  # each variant once a round, the warm-up's too
-    assert len(set(map(tuple, by_round))) > 2  # in an order that changes
-    plans = [set(clock.plans[start : start + 3]) for start in range(0, len(clock.plans), 3)]
-    assert [len(once) for once in plans] == [1] * 6  # all variants of a round see its batches
-    assert len(set.union(*plans)) == 6  # and each round has its own
-    assert clock.steps == [min(10, total)] * 3 + [n_steps] * 15
-    for name in rows:
-        cost = COST[task][name] * n_steps
-        assert timed.seconds[name] == pytest.approx([cost * (1 + 0.1 * number) for number in range(1, 6)])
+    variants = {name: customise(getattr(STUDY, task), positions=name) for name in names}
+    timed = timing.time_task(variants, replace(STUDY, timed_share=40 / total), data, place)
+    assert (timed.n_steps, timed.n_steps_of_a_training, timed.threads) == (40, total, 1)
+    turns = [clock.steps[start : start + 3] for start in range(60, len(clock.steps), 3)]  # after 20 warm-up steps each
+    assert len(turns) == 40
+    assert all(sorted(name for name, _ in turn) == sorted(names) for turn in turns)  # each variant once a turn
+    assert len({tuple(name for name, _ in turn) for turn in turns}) > 3  # in an order that changes
+    assert all(len({batch for _, batch in turn}) == 1 for turn in turns)  # on the same batch
+    plan = [turn[0][1] for turn in turns]
+    assert plan[0] == plan[total] == turns[2 * total][0][1]  # the plan begins anew
+    assert len(set(plan)) == total
+    for name in names:
+        slower = [1 + 0.1 * ((60 + 30 * block) // 30) for block in range(4)]
+        expected = pytest.approx([COST[task][name] * factor for factor in slower])
+        assert timed.seconds[name] == expected  # the pauses are in no median
+        assert [2 * seconds for seconds in timed.processor_seconds[name]] == expected
     results["timing"] = {task: msgspec.to_builtins(timed)}
     results["comparisons"] = compare(results)
     table = tables.times(record(results), task)
-    for row, (median, least, whole, change) in zip(table.rows, rows.values()):
-        assert row[1:4] == [f"{median:.2f}", f"{least:.2f}", f"{whole:.1f}"]
-        assert typed(row[4] or "") == (f"{change} [{change}, {change}] %" if change else "")
+    step = COST[task]["learned"] * 1.35
+    assert table.rows[0][1:3] == [f"{1000 * step:,.2f}", f"{total * step:.1f}"]
+    for row, change in zip(table.rows[1:], changes):
+        assert [typed(cell or "") for cell in row[3:5]] == [f"{change} [{change}, {change}] %"] * 2
 
 
 def test_times_are_kept_for_the_same_recipes_data_and_machine(
@@ -353,7 +333,7 @@ def test_times_are_kept_for_the_same_recipes_data_and_machine(
             name: name for name in ("learned", "alibi", "none")
         }
         timed.append(next(iter(recipes.values())).task)
-        return Timing(len(timed), 9, 1, seconds(study.timed_share))
+        return Timing(len(timed), 9, 1, seconds(study.timed_share), seconds(study.timed_share))
 
     def seconds(one: float) -> dict[str, list[float]]:
         return dict.fromkeys(("learned", "alibi", "none"), [one] * 5)
