@@ -3,11 +3,15 @@
 A transformer that loses to it has not earned its keep, so it is printed beside it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+
+from common.files import UserError
+
+PARTS = {"keys": np.int64, "share": np.float64, "backoff": np.float64}  # of each order's table
 
 
 @dataclass(frozen=True)
@@ -62,6 +66,36 @@ class KneserNey:
         levels = [_discounted(keys[k], counts[k], keys[k] // vocabulary_size, n_contexts[k]) for k in range(order)]
         even = np.full(vocabulary_size, 1 / vocabulary_size)
         return cls(order, levels, even if base is None else np.asarray(base, dtype=float))
+
+    @classmethod
+    def from_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> "KneserNey":
+        """The model that `tensors` says; UserError where they cannot be of one."""
+        found = {name: tensor.numpy() for name, tensor in tensors.items()}
+        order = (len(found) - 1) // 3
+        wanted = {"base": np.float64} | {
+            f"{name}.{k}": kind for k in range(1, order + 1) for name, kind in PARTS.items()
+        }
+        if order < 1 or {name: array.dtype for name, array in found.items()} != wanted:
+            raise UserError("the tables of the n-gram model are not complete")
+        base, n_contexts, levels = found["base"], 1, []
+        for k in range(1, order + 1):
+            keys, share, backoff = (found[f"{name}.{k}"] for name in PARTS)
+            inside = keys.ndim == 1 and len(keys) > 0 and keys[0] >= 0 and keys[-1] < n_contexts * len(base)
+            if not inside or (np.diff(keys) <= 0).any() or share.shape != keys.shape or backoff.shape != (n_contexts,):
+                raise UserError(f"the {k}-grams of the n-gram model are not in order")
+            levels.append(_Level(keys, share, backoff))
+            n_contexts = len(keys)
+        weights = [base, *(array for level in levels for array in (level.share, level.backoff))]
+        if base.ndim != 1 or not all(np.isfinite(array).all() and (array >= 0).all() for array in weights):
+            raise UserError("the n-gram model has numbers that are no probabilities")
+        return cls(order, levels, base)
+
+    def tensors(self) -> dict[str, torch.Tensor]:
+        """All that was counted, by name, for a file."""
+        found = {"base": self._base}
+        for k, level in enumerate(self._levels, start=1):
+            found |= {f"{name}.{k}": getattr(level, name) for name in PARTS}
+        return {name: torch.tensor(array) for name, array in found.items()}
 
     def log_probabilities(self, stream: torch.Tensor | np.ndarray) -> np.ndarray:
         """ln P of every token of a stream (n_tokens,), in nats; the first ones have less context."""

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from common.checks import check
 from common.randomness import generator
+from evaluation.mixture import mixed
 from inference.sentence import finite, note_of
 from tokenizer import PAD, UNK
 from training.weights import TrainedModel
@@ -51,7 +52,11 @@ def generate(trained: TrainedModel, prompt: str, sampling: Sampling) -> list[int
             n_read = len(ids)
         else:
             logits = model(torch.tensor([context]))[0, -1]
-        ids.append(draw(finite(logits), sampling, random))
+        logits = finite(logits)
+        if trained.ngrams:
+            counted = torch.from_numpy(trained.ngrams.distribution(ids[1:])).log()
+            logits = mixed(logits.log_softmax(dim=-1), counted, model.config.ngram_share)
+        ids.append(draw(logits, sampling, random))
     return ids[1:]
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from common.files import UserError
 from dataset import encode_stream, read_lines
+from evaluation.mixture import predicted_nats
 from evaluation.ngrams import KneserNey
 from evaluation.perplexity import Protocol, language_scores, token_nats
 from inference.sentence import finite, shown
@@ -45,14 +46,18 @@ class ScoredText(msgspec.Struct, frozen=True):
 
 
 def scorers(trained: TrainedModel, training_text: Tensor) -> list[Scorer]:
-    """The decoder, and a trigram that counted the tokens (N,) of its training text."""
+    """The decoder, with n-grams beside it where it was trained so, and then the network alone; and a trigram that
+    counted the tokens (N,) of its training text."""
     model = trained.model
     assert isinstance(model, Decoder)
-    trigram = KneserNey.fit(training_text, len(trained.tokenizer))
-    return [
-        Scorer("decoder", lambda ids: token_nats(model, ids, Protocol(model.config.block_size))),
+    trigram, protocol = KneserNey.fit(training_text, len(trained.tokenizer)), Protocol(model.config.block_size)
+    found = [
+        Scorer("decoder", lambda ids: predicted_nats(model, trained.ngrams, ids, protocol)),
         Scorer("trigram", lambda ids: -torch.from_numpy(trigram.log_probabilities(ids))),
     ]
+    if trained.ngrams:
+        found.insert(1, Scorer("network alone", lambda ids: token_nats(model, ids, protocol)))
+    return found
 
 
 def lines_of(text: str) -> list[str]:

@@ -60,6 +60,12 @@ class DecoderConfig(TransformerConfig):
     """The decoder's architecture."""
 
     tied: bool = False  # the output layer's weight is the token embedding
+    # of each probability, that a Kneser-Ney trigram of the training text has beside the network
+    ngram_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check(self, "from 0 to below 1", "ngram_share")
 
 
 def check_architecture(config: TransformerConfig) -> None:

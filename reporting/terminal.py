@@ -16,6 +16,7 @@ from studies.results import (
     Part1Results,
     Part2Results,
     Part3Results,
+    TextScores,
     TokenizersResults,
 )
 from training.machine import distinct_machines
@@ -93,7 +94,11 @@ def part2_text(results: Part2Results) -> str:
     """Tables 2 and 3 of a decoder's runs with the n-gram baseline and the rates of <unk>."""
     names, models, machines = list(results.unk_rate), results.models, distinct_machines(results.models)
     read = "" if results.tokenizer == "word" else f", {tables.token_of(results)}s"
-    scored = {f"decoder, hidden size {model.ff_dim}{read}": model.scores for model in models}
+    scored: dict[str, TextScores] = {}
+    for model in models:
+        name = f"hidden size {model.ff_dim}{read}"
+        beside = {f"decoder with a trigram, {name}": model.scores, f"decoder alone, {name}": model.network}
+        scored |= beside if model.network else {f"decoder, {name}": model.scores}
     scored |= {NGRAM_NAMES[key]: scores for key, scores in results.ngram_scores.items()}
     shown = [
         Table(

@@ -39,6 +39,7 @@ CHANGES: dict[Task, dict[str, dict[str, object]]] = {  # what stands in place of
         "width 64": {"n_embd": 64},
     },
     "decoder": {
+        "no trigram beside it": {"ngram_share": 0.0},
         "no spelling of words": {"n_spellings": 0},
         "output bias at 0": {"unigram_bias": False},
         "no smoothing of targets": {"label_smoothing": 0.0, "smoothing": "uniform"},

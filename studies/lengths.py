@@ -5,7 +5,8 @@ import itertools
 from collections.abc import Mapping
 
 from dataset import Data
-from evaluation.perplexity import Protocol, perplexity, token_nats
+from evaluation.mixture import predicted_nats
+from evaluation.perplexity import Protocol, perplexity
 from studies.results import LengthPerplexity
 from studies.study import POSITIONS, STEEP, lengths
 from studies.workers import share_out
@@ -39,7 +40,8 @@ def perplexity_by_length(run: Run, data: Data, place: Place) -> list[LengthPerpl
     """
 
     def compute() -> list[LengthPerplexity]:
-        model = load_model(place.weights(run), "decoder").model.to(place.device)
+        trained = load_model(place.weights(run), "decoder")
+        model = trained.model.to(place.device)
         assert isinstance(model, Decoder)
         config = model.config
         rows: list[LengthPerplexity] = []
@@ -48,7 +50,9 @@ def perplexity_by_length(run: Run, data: Data, place: Place) -> list[LengthPerpl
             undefined = config.positions == "learned" and length > config.block_size
             protocol = Protocol(length, max(1, length // 2) if sliding else None)
             return {
-                name: None if undefined else perplexity(token_nats(model, text.ids, protocol, window=window))
+                name: None
+                if undefined
+                else perplexity(predicted_nats(model, trained.ngrams, text.ids, protocol, window))
                 for name, text in data.test_streams.items()
             }
 

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import torch
 
 from dataset import Data
-from evaluation import accuracy, baselines, ngrams, perplexity
-from evaluation.smoothing import unseen_words
+from evaluation import accuracy, baselines, perplexity
+from evaluation.mixture import told_ngrams
+from evaluation.ngrams import KneserNey
 from studies.results import Accuracies, TextScores
 
 BASELINE_NAMES = {
@@ -19,7 +20,11 @@ BASELINE_NAMES = {
     "delta": "Cosine Delta",
     "majority": "largest class",
 }
-NGRAM_NAMES = {"ngram": "Kneser-Ney trigram", "ngram_unk": "trigram with the same <unk> estimate"}
+NGRAM_NAMES = {
+    "ngram": "Kneser-Ney trigram",
+    "ngram_unk": "trigram with the same <unk> estimate",
+    "ngram_5": "5-gram with the same <unk> estimate",
+}
 
 
 def classifier_baselines(data: Data) -> dict[str, Accuracies]:
@@ -51,12 +56,11 @@ def baseline_predictions(data: Data) -> dict[str, torch.Tensor]:
 def language_baselines(data: Data) -> dict[str, TextScores]:
     """The scores on each test text of an interpolated Kneser-Ney trigram: "ngram", which knows of a word that training
     lacks only that it is one of the vocabulary, and "ngram_unk", which is told how often such a word is <unk>; over
-    subwords, of which none is, there is no such model."""
-    stream, size = data.train_stream.ids, len(data.tokenizer)
-    bases: dict[str, torch.Tensor | None] = {"ngram": None}
+    subwords, of which none is, there is no such model. And "ngram_5", told as well, which looks two words further."""
+    models = {"ngram": KneserNey.fit(data.train_stream.ids, len(data.tokenizer))}
     if data.tokenizer.tokenization.kind != "bpe":
-        bases["ngram_unk"] = unseen_words(stream, size, data.words_of_rows())
-    models = {name: ngrams.KneserNey.fit(stream, size, base=base) for name, base in bases.items()}
+        models["ngram_unk"] = told_ngrams(data)
+    models["ngram_5"] = told_ngrams(data, order=5)
     return {
         name: {
             text: perplexity.language_scores(-model.log_probabilities(test.ids.numpy()), test)

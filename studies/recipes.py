@@ -44,6 +44,7 @@ RECIPES: dict[str, dict[Task, Recipe]] = {
                 norm="pre",
                 tied=True,
                 n_spellings=4096,
+                ngram_share=0.5,
             ),
             TrainingConfig(
                 learning_rate=2e-3,

@@ -9,6 +9,7 @@ from torch import Tensor
 from common.randomness import generator
 from dataset import Data, Labelled, epoch_batches, window_starts
 from evaluation import accuracy, perplexity
+from evaluation.mixture import predicted_nats, told_ngrams
 from evaluation.perplexity import Protocol
 from evaluation.smoothing import Smoothing, kneser_ney, uniform
 from modules.word_vectors import word_pairs
@@ -24,6 +25,8 @@ DISCOUNT = 0.65  # of the Kneser-Ney unigram, where label smoothing does not giv
 
 class ClassifierTask:
     """What the loop needs to train a classifier: the model, the plan, the loss, the measurements of Table 1."""
+
+    ngrams = None  # none predicts beside it
 
     measures = Epoch
 
@@ -98,6 +101,7 @@ class DecoderTask:
         )
         every = max(1, recipe.duration // (1 if run.brief else MEASUREMENTS_PER_DECODER))
         self.evaluate_at: Sequence[int] = sorted({*range(every, recipe.duration + 1, every), recipe.duration})
+        self.ngrams = told_ngrams(data) if config.ngram_share else None  # that predict beside the network
         self.latest: dict[str, Tensor] | None = None  # the nats of the last measurement, kept for the summary
 
     def prepare_smoothing(self, training: TrainingConfig) -> Smoothing | None:
@@ -126,7 +130,7 @@ class DecoderTask:
         perplexities = {name: perplexity.perplexity(nats) for name, nats in self.latest.items()}
         others = {
             str(length): {
-                name: perplexity.perplexity(perplexity.token_nats(self.model, stream.ids, Protocol(length)))
+                name: perplexity.perplexity(predicted_nats(self.model, self.ngrams, stream.ids, Protocol(length)))
                 for name, stream in self.data.test_streams.items()
             }
             for length in self.lengths
@@ -136,7 +140,9 @@ class DecoderTask:
     def token_nats(self) -> dict[str, Tensor]:
         """-log p of every token of each text, by name."""
         streams = {"train": self.data.train_stream, **self.data.test_streams}
-        return {name: perplexity.token_nats(self.model, stream.ids, self.protocol) for name, stream in streams.items()}
+        return {
+            name: predicted_nats(self.model, self.ngrams, stream.ids, self.protocol) for name, stream in streams.items()
+        }
 
     def summarise(self, history: Sequence[Measurement], about: TrainedRun) -> DecoderRun:
         """The record of the trained model and its measurements, `about` a run."""
@@ -148,6 +154,10 @@ class DecoderTask:
             iterations=[row for row in history if isinstance(row, Iteration)],
             protocol=str(self.protocol),
             scores={name: perplexity.language_scores(nats[name], stream) for name, stream in tests.items()},
+            network={
+                name: perplexity.language_scores(perplexity.token_nats(self.model, stream.ids, self.protocol), stream)
+                for name, stream in (tests if self.ngrams else {}).items()
+            },
             nats_by_place={name: perplexity.nats_by_place(values, length) for name, values in nats.items()},
             stretch_nats={name: perplexity.sums_by_stretch(nats[name], stream) for name, stream in tests.items()},
             stretch_tokens={

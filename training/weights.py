@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from common.files import UserError, read_tensors, refused, write_tensors
+from evaluation.ngrams import KneserNey
 from modules.vote import Vote
 from tokenizer import SPECIAL, Tokenizer
 from training.models import NO_PAIRS, build_classifier, build_decoder
@@ -44,6 +45,7 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], source: Path) 
 
 
 FORMAT: Literal[4] = 4  # of weights files; another number says that the same weights mean something else
+NGRAMS = "ngrams."  # before the names of their tables
 AGAIN = "of another version of this program, or damaged; train the model again"
 
 
@@ -54,6 +56,7 @@ class TrainedModel:
     model: Classifier | Vote | Decoder
     tokenizer: Tokenizer
     class_names: list[str]  # of a classifier
+    ngrams: KneserNey | None = None  # that predict beside a decoder, as far as its ngram_share says
 
 
 class Description(msgspec.Struct, forbid_unknown_fields=True):
@@ -71,7 +74,9 @@ def save_model(path: Path, trained: TrainedModel) -> None:
     model = trained.model
     task: Task = "decoder" if isinstance(model, Decoder) else "classifier"
     content = trained.tokenizer.to_json()
-    write_tensors(path, weights(model), Description(FORMAT, task, vars(model.config), content, trained.class_names))
+    counts = trained.ngrams.tensors() if trained.ngrams else {}
+    tensors = weights(model) | {f"{NGRAMS}{name}": tensor for name, tensor in counts.items()}
+    write_tensors(path, tensors, Description(FORMAT, task, vars(model.config), content, trained.class_names))
 
 
 def load_model(path: Path, task: Task | None = None) -> TrainedModel:
@@ -84,7 +89,7 @@ def load_model(path: Path, task: Task | None = None) -> TrainedModel:
         raise UserError(f"{path}: not a {task}; {remedy}")
     with refused(path, AGAIN):
         config, tokenizer = architecture_of(found), Tokenizer.from_json(found.tokenizer)
-        pairs = pairs_of(tensors)
+        pairs, ngrams = pairs_of(tensors), ngrams_of(tensors, config, len(tokenizer))
         if len(tokenizer) <= len(SPECIAL):
             raise UserError("a vocabulary without words")
         if (n_blocks := config.n_layer * getattr(config, "n_members", 1)) > len(tensors):
@@ -98,7 +103,7 @@ def load_model(path: Path, task: Task | None = None) -> TrainedModel:
     with torch.device("meta"):  # sizes that the file does not have are refused before they take memory
         check_weights(build(), tensors, path)
     load_weights(model := build(), tensors, path)
-    return TrainedModel(model.eval(), tokenizer, found.class_names)
+    return TrainedModel(model.eval(), tokenizer, found.class_names, ngrams)
 
 
 def architecture_of(found: Description) -> ClassifierConfig | DecoderConfig:
@@ -109,6 +114,21 @@ def architecture_of(found: Description) -> ClassifierConfig | DecoderConfig:
     if different := found.architecture.keys() ^ {field.name for field in fields(kind)}:
         raise UserError(f"the settings differ in {', '.join(sorted(different)[:5])}")
     return msgspec.convert(found.architecture, kind)
+
+
+def ngrams_of(
+    tensors: dict[str, Tensor], config: ClassifierConfig | DecoderConfig, vocabulary_size: int
+) -> KneserNey | None:
+    """The n-gram model that a decoder's configuration asks for, taken out of `tensors`; None if it asks for none."""
+    counts = {name.removeprefix(NGRAMS): tensors.pop(name) for name in list(tensors) if name.startswith(NGRAMS)}
+    if not (isinstance(config, DecoderConfig) and config.ngram_share):
+        if counts:
+            raise UserError("an n-gram model that has no share in the predictions")
+        return None
+    ngrams = KneserNey.from_tensors(counts)
+    if ngrams.vocabulary_size != vocabulary_size:
+        raise UserError("an n-gram model of another vocabulary")
+    return ngrams
 
 
 def pairs_of(tensors: Mapping[str, Tensor]) -> Tensor:

@@ -431,8 +431,8 @@ def test_trigrams_are_fitted_to_the_training_text_and_one_is_told_of_unknown_wor
     found = opponents.language_baselines(data)
     stream, size = data.train_stream.ids, len(data.tokenizer)
     told = unseen_words(stream, size, data.words_of_rows())
-    for name, base in (("ngram", None), ("ngram_unk", told)):
-        model = ngrams.KneserNey.fit(stream, size, order=3, base=base)
+    for name, order, base in (("ngram", 3, None), ("ngram_unk", 3, told), ("ngram_5", 5, told)):
+        model = ngrams.KneserNey.fit(stream, size, order, base)
         assert list(found[name]) == ["hbush", "obama", "wbush"]
         for text, scores in found[name].items():
             ids = data.test_streams[text].ids
@@ -440,7 +440,7 @@ def test_trigrams_are_fitted_to_the_training_text_and_one_is_told_of_unknown_wor
             n_unknown = int((ids == UNK).sum())
             assert scores.unk_rate == pytest.approx(100 * n_unknown / len(ids))
             assert n_unknown == 5  # one a line
-    assert len({scores.perplexity for texts in found.values() for scores in texts.values()}) == 6
+    assert len({scores.perplexity for texts in found.values() for scores in texts.values()}) == 9
     by_text = perplexities(found)
     assert by_text == {name: {text: row.perplexity for text, row in rows.items()} for name, rows in found.items()}
 

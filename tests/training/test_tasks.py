@@ -15,7 +15,7 @@ from torch import Tensor
 from common.files import UserError
 from common.randomness import generator
 from dataset import Data, epoch_batches, load_data, same_text, window_starts
-from evaluation import accuracy, perplexity
+from evaluation import accuracy, mixture
 from evaluation.perplexity import Protocol
 from training.machine import machine
 from training.recipe import Recipe, Run, TrainingConfig, customise
@@ -453,14 +453,14 @@ def test_perplexities_are_those_of_the_texts_and_lengths_they_are_named_after(
     work = decoder(small, duration=10, lengths=(2, 3))
     sizes = {6: "train", 4: "one", 2: "two"}
 
-    def nats(model: Any, ids: Tensor, protocol: Protocol) -> Tensor:
+    def nats(model: Any, ids: Tensor, protocol: Protocol, window: None) -> Tensor:
         """log of: 10 for train, 20 for one, 30 for two, and as many more as the windows are long."""
         assert model is work.model
         assert protocol.stride is None
         size = {"train": 10, "one": 20, "two": 30}[sizes[len(ids)]] + protocol.length
         return torch.full((len(ids),), math.log(size), dtype=torch.float64)
 
-    monkeypatch.setattr(perplexity, "token_nats", nats)
+    monkeypatch.setattr(mixture, "token_nats", nats)
     measured = work.evaluate(4, 0.5)
     row = msgspec.to_builtins(measured)
     assert (row["iteration"], row["train_loss"]) == (4, 0.5)
@@ -487,7 +487,7 @@ def test_perplexities_are_those_of_the_texts_and_lengths_they_are_named_after(
 
 def decoder_measured(data: Data) -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(perplexity, "token_nats", lambda model, ids, protocol: torch.ones(len(ids)))
+        patch.setattr(mixture, "token_nats", lambda model, ids, protocol, window: torch.ones(len(ids)))
         return decoder(data).evaluate(1, 0.0)
 
 
@@ -497,7 +497,7 @@ def test_a_decoder_resumed_after_its_last_measurement_is_measured_again(
     work, again = decoder(small), decoder(small)
     work.evaluate(3, 0.5)
     assert again.summarise([], ABOUT) == work.summarise([], ABOUT)
-    monkeypatch.setattr(perplexity, "token_nats", None)
+    monkeypatch.setattr(mixture, "token_nats", None)
     work.summarise([], ABOUT)  # not measured twice
 
 

@@ -1,0 +1,166 @@
+"""A decoder with a trigram beside it: what each probability is, in training, in a file, and when it goes on."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tiny import decoder_of, perform
+
+from common.files import UserError, read_tensors
+from dataset import Data, load_data
+from evaluation.mixture import mixed, told_ngrams
+from evaluation.ngrams import KneserNey
+from evaluation.smoothing import unseen_words
+from inference.generate import Sampling, generate
+from tokenizer import Tokenization
+from training.recipe import Recipe, Run, TrainingConfig
+from training.runs import Place
+from training.weights import TrainedModel, load_model, save_model
+from transformer import TransformerConfig
+
+TEXT = ["we hope and work", "we work and hope for a day", "they hope for work", "a day of hope"]
+CONFIG = TransformerConfig(n_embd=8, n_layer=1, block_size=4, ff_dim=8, initialisation="pytorch")
+SHARE = 0.3
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Data:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for name, lines in (("train_CLS.tsv", ["0\twe hope", "1\tthey rest"]), ("test_CLS.tsv", ["0\twork", "1\trest"])):
+        (folder / name).write_text("".join(f"{line}\n" for line in lines))
+    for name, lines in (("train_LM.txt", TEXT * 3), ("test_LM_one.txt", ["they work and rest for a year", "we hope"])):
+        (folder / name).write_text("".join(f"{line}\n" for line in lines))
+    return load_data(folder, CONFIG.block_size)
+
+
+def recipe(**settings: Any) -> Recipe:
+    return Recipe("decoder", decoder_of(CONFIG, **settings), TrainingConfig(batch_size=2), duration=5)
+
+
+def trained(data: Data, out: Path, share: float = SHARE) -> TrainedModel:
+    place, run = Place(out, torch.device("cpu")), Run("mixture", recipe(ngram_share=share), seed=0)
+    perform(run, data, place)
+    return load_model(place.weights(run), "decoder")
+
+
+def test_probabilities_are_averaged() -> None:
+    network, ngrams = torch.tensor([0.2, 0.8]).log(), np.log([0.6, 0.4])
+    found = mixed(network, ngrams, 0.25)
+    assert found.dtype == torch.float64
+    assert found.exp().tolist() == pytest.approx([0.75 * 0.2 + 0.25 * 0.6, 0.75 * 0.8 + 0.25 * 0.4])
+
+
+def test_the_ngrams_are_those_of_the_training_text_and_told_of_unknown_words(data: Data) -> None:
+    stream, size = data.train_stream.ids, len(data.tokenizer)
+    expected = KneserNey.fit(stream, size, 3, unseen_words(stream, size, data.words_of_rows()))
+    for context in ([], stream[:1].tolist(), stream[:2].tolist()):
+        np.testing.assert_array_equal(told_ngrams(data).distribution(context), expected.distribution(context))
+    assert told_ngrams(data, order=5).order == 5
+    subwords = load_data(data.corpus.directory, CONFIG.block_size, tokenization=Tokenization("bpe", 280))
+    uniform = KneserNey.fit(subwords.train_stream.ids, len(subwords.tokenizer))
+    np.testing.assert_array_equal(told_ngrams(subwords).distribution([]), uniform.distribution([]))
+
+
+def test_the_record_scores_the_mixture_and_beside_it_the_network(data: Data, tmp_path: Path) -> None:
+    place = Place(tmp_path / "out", torch.device("cpu"))
+    run, alone = (Run(f"share {share}", recipe(ngram_share=share), seed=0) for share in (SHARE, 0.0))
+    record, other = perform(run, data, place), perform(alone, data, place)
+    assert record["network"] == other["scores"]  # the same network: counting is no part of the training
+    assert "network" not in other
+    losses = [[row["train_loss"] for row in one["iterations"]] for one in (record, other)]
+    assert losses[0] == losses[1]
+    assert record["iterations"][-1]["perplexity"]["one"] == record["scores"]["one"]["perplexity"]
+    model, stream = load_model(place.weights(run)), data.test_streams["one"].ids
+    assert model.ngrams is not None
+    nats, counted = [], told_ngrams(data).log_probabilities(stream)
+    for start in range(0, len(stream), CONFIG.block_size):
+        before = torch.cat([torch.tensor([0]), stream])[start : start + CONFIG.block_size]
+        logits = model.model(before[None])[0].log_softmax(dim=-1)
+        targets = stream[start : start + CONFIG.block_size]
+        nats += logits[torch.arange(len(targets)), targets].tolist()
+    likely = (1 - SHARE) * np.exp(nats) + SHARE * np.exp(counted)
+    assert record["scores"]["one"]["perplexity"] == pytest.approx(math.exp(-np.log(likely).mean()), rel=1e-5)
+    assert record["scores"]["one"]["perplexity"] != record["network"]["one"]["perplexity"]
+
+
+def test_the_mixture_sums_to_one_after_any_context(data: Data, tmp_path: Path) -> None:
+    model = trained(data, tmp_path)
+    assert model.ngrams is not None
+    for n in range(CONFIG.block_size):
+        ids = data.test_streams["one"].ids[:n].tolist()
+        network = model.model(torch.tensor([[0, *ids]]))[0, -1].detach().log_softmax(dim=-1)
+        both = mixed(network, torch.from_numpy(model.ngrams.distribution(ids)).log(), SHARE)
+        assert float(both.exp().sum()) == pytest.approx(1, abs=1e-6)
+
+
+def test_a_text_goes_on_by_the_mixture(data: Data, tmp_path: Path) -> None:
+    """The network is made sure of one word; only the n-grams know what follows "we hope and"."""
+    model = trained(data, tmp_path, share=0.9)
+    words = data.tokenizer.words
+    with torch.no_grad():
+        model.model.head.bias.fill_(0.0)[words.index("rest")] = 100.0  # type: ignore[union-attr, operator]
+    greedy = Sampling(n_tokens=2, temperature=0)
+    assert [words[i] for i in generate(model, "we hope and", greedy)[-2:]] == ["work", "we"]
+    for use_cache in (True, False):
+        alone = generate(replace(model, ngrams=None), "we hope and", replace(greedy, use_cache=use_cache))
+        assert [words[i] for i in alone[-2:]] == ["rest", "rest"]
+
+
+def test_a_file_holds_the_counts(data: Data, tmp_path: Path) -> None:
+    model = trained(data, tmp_path)
+    path = tmp_path / "again.safetensors"
+    save_model(path, model)
+    again = load_model(path)
+    assert again.ngrams is not None
+    stream = data.test_streams["one"].ids
+    counted = told_ngrams(data).log_probabilities(stream)
+    np.testing.assert_array_equal(again.ngrams.log_probabilities(stream), counted)
+    assert (again.ngrams.order, again.ngrams.vocabulary_size) == (3, len(data.tokenizer))
+
+
+def tables(**changes: torch.Tensor | None) -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor | None] = {**KneserNey.fit(np.array([0, 1, 0, 2, 0, 1]), 4, 2).tensors(), **changes}
+    return {name: tensor for name, tensor in found.items() if tensor is not None}
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"base": None}, "not complete"),
+        ({"keys.2": None}, "not complete"),
+        ({"keys.2": None, "share.2": None, "backoff.2": None, "keys.1": None}, "not complete"),
+        ({"keys.1": torch.tensor([0.0, 1.0, 2.0])}, "not complete"),
+        ({"keys.1": torch.tensor([0, 2, 1])}, "the 1-grams of the n-gram model are not in order"),
+        ({"keys.1": torch.tensor([0, 1, 4])}, "the 1-grams of the n-gram model are not in order"),
+        ({"keys.2": torch.tensor([-1, 2, 4, 8])}, "the 2-grams of the n-gram model are not in order"),
+        ({"keys.2": torch.tensor([1, 2, 4, 12])}, "the 2-grams of the n-gram model are not in order"),
+        ({"share.2": torch.ones(3, dtype=torch.float64)}, "the 2-grams of the n-gram model are not in order"),
+        ({"backoff.2": torch.ones(4, dtype=torch.float64)}, "the 2-grams of the n-gram model are not in order"),
+        ({"share.1": torch.tensor([0.1, math.nan, 0.1], dtype=torch.float64)}, "no probabilities"),
+        ({"base": torch.tensor([0.5, -0.5, 0.5, 0.5], dtype=torch.float64)}, "no probabilities"),
+    ],
+)
+def test_tables_that_are_of_no_model_are_refused(changes: dict[str, Any], complaint: str) -> None:
+    assert KneserNey.from_tensors(tables()).order == 2
+    with pytest.raises(UserError, match=complaint):
+        KneserNey.from_tensors(tables(**changes))
+
+
+def test_a_file_whose_share_and_counts_disagree_is_refused(data: Data, tmp_path: Path) -> None:
+    model, path = trained(data, tmp_path), tmp_path / "other.safetensors"
+    save_model(path, replace(model, ngrams=None))
+    with pytest.raises(UserError, match="not complete"):
+        load_model(path)
+    plain = trained(data, tmp_path / "plain", share=0.0)
+    save_model(path, replace(plain, ngrams=model.ngrams))
+    with pytest.raises(UserError, match="no share in the predictions"):
+        load_model(path)
+    save_model(path, replace(model, ngrams=KneserNey.fit(np.array([0, 1, 0]), 4)))
+    with pytest.raises(UserError, match="another vocabulary"):
+        load_model(path)
+    assert any(name.startswith("ngrams.") for name in read_tensors(tmp_path / "mixture.safetensors", object)[0])
