@@ -13,7 +13,7 @@ from tqdm import trange
 from dataset import Data
 from studies.results import Timing
 from studies.study import POSITIONS, Study
-from training.loop import callable_for_loss, prepare_step, training_step
+from training import loop
 from training.machine import processor_name
 from training.optimizer import make_optimizer
 from training.progress import say
@@ -91,8 +91,8 @@ def time_task(recipes: Mapping[str, Recipe], study: Study, data: Data, place: Pl
 def endless_training(run: Run, task: ClassifierTask | DecoderTask) -> Iterator[None]:
     """Every next() is one step of a training that begins anew after its last one."""
     config, n_steps = run.recipe.training, len(task.plan)
-    optimizer, model = make_optimizer(task.model, config), callable_for_loss(task, config, world_size=1)
+    optimizer, model = make_optimizer(task.model, config), loop.callable_for_loss(task, config, world_size=1)
     for step in itertools.cycle(range(n_steps)):
-        prepare_step(optimizer, config, run.seed, step, n_steps)
-        training_step(model, optimizer, task.plan[step], config)
+        loop.prepare_step(optimizer, config, run.seed, step, n_steps)
+        loop.training_step(model, optimizer, task.plan[step], config)
         yield

@@ -44,7 +44,11 @@ def watched(shaken: int | None = None) -> Iterator[list[float]]:
 
     torch.set_num_threads(1)
     try:
-        with mock.patch.object(loop, "training_step", step), mock.patch("time.perf_counter", clock):
+        with (
+            mock.patch.object(loop, "training_step", step),
+            mock.patch("time.perf_counter", clock),
+            mock.patch("time.process_time", clock),
+        ):
             yield losses
     finally:
         torch.set_num_threads(n_threads)

@@ -216,7 +216,7 @@ def test_a_second_start_trains_measures_and_times_nothing(
     monkeypatch.setattr(studies.study, "RATES", (0.2, 0.3))
     for name in (
         "training.runs.train",
-        "studies.timing.training_step",
+        "studies.timing.loop",
         "studies.lengths.perplexity",
         "studies.attention.batches",
     ):
