@@ -3,7 +3,9 @@
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+import tyro
 
 from commands.called import line
 from commands.data import Audit
@@ -127,6 +129,8 @@ class Report(Explore):
     quick: bool = False
     # Markdown file that gets the tables, between its two marks for results: docs/results.md
     docs: Optional[Path] = None
+    # results.json of this command, of an earlier version, too: compared, judged and shown anew; nothing is trained
+    source: Annotated[Optional[Path], tyro.conf.arg(name="from")] = None
     # results of the best recipe's ablation, for the page (default: runs/ablation/results.json if it is there)
     ablation: Optional[Path] = None
 
@@ -136,7 +140,10 @@ class Report(Explore):
         from studies.study import TIMED_SHARE
 
         if self.docs is not None:
-            around_marks(self.docs, documents.RESULTS_MARK)  # without marks it is refused now, not after the runs
+            mark = documents.RESULTS_MARK if self.source is None else documents.AGAIN_MARK
+            around_marks(self.docs, mark)  # without marks it is refused now, not after the runs
+        if self.source is not None:
+            return self.show(self.source)
         ablation = self.ablation or Path("runs/ablation/results.json")
         ingredients = read_ablation(ablation) if self.ablation or ablation.exists() else None
         command = self.small() if self.quick else self
@@ -148,6 +155,21 @@ class Report(Explore):
             documents.fill_results(self.docs, results)
         text = f"{page.report_text(results)}\nThe page: {command.out / 'report.html'} and {command.out / 'report.md'}"
         finish(data, text, command.out, self.real() if self.quick else Part1(self.data_dir, recipe="best"))
+
+    def show(self, source: Path) -> None:
+        """Judge and show the results in `source`."""
+        from reporting import documents, page
+        from studies.earlier import read_report
+        from studies.report import draw
+
+        results = read_report(source)
+        out = Path("runs/report-again") if self.out == Report.out else self.out
+        draw(results, out / "figures")
+        page.write_page(results, out)
+        if self.docs is not None:
+            documents.fill_results(self.docs, results, documents.AGAIN_MARK)
+        print(page.report_text(results))
+        print(f"The page: {out / 'report.html'} and {out / 'report.md'}")
 
     def related(self) -> dict[str, str]:
         """The lines that run the whole report, and its parts by themselves, on the same data and tokens."""

@@ -13,16 +13,18 @@ from studies.study import POSITIONS
 
 # In a document; the commands write what stands between them.
 RESULTS_MARK, ABLATION_MARK, MEASURE_MARK = "results", "ablation", "measure"
+AGAIN_MARK = "results-from"  # of results that were there, on other data, beside those of the report command
 
 
-def fill_results(path: Path, results: ReportResults) -> None:
+def fill_results(path: Path, results: ReportResults, mark: str = RESULTS_MARK) -> None:
     """Put the results of the report command between their marks in a document."""
-    about = results.data
+    about, own = results.data, mark == RESULTS_MARK
     variants = [name for name in results.classifier if name not in POSITIONS]
     lines = [
-        "## Results",
+        "## Results" if own else f"## Results on {in_markdown(about.folder)}",
         "",
-        f"From `{results.command_line}`, which writes this section: {provenance(results)}, {about.train_rows:,} "
+        f"From `{results.command_line}`{', which writes this section' if own else ''}: {provenance(results)}, "
+        f"{about.train_rows:,} "
         f"training and {about.test_rows:,} test rows; {len(results.trainings())} trainings of together "
         f"{training_minutes(results)}; {duration(results.total_seconds)} in all, or for what an earlier "
         "start had left to do.",
@@ -42,7 +44,7 @@ def fill_results(path: Path, results: ReportResults) -> None:
         tables.times(results, "decoder"),
         tables.lengths(results),
     ]
-    write_between_marks(path, RESULTS_MARK, "\n".join(lines + markdown_tables(shown)))
+    write_between_marks(path, mark, "\n".join(lines + markdown_tables(shown)))
 
 
 def fill_ablation(path: Path, results: AblationResults) -> None:

@@ -7,7 +7,7 @@ pictures inside, which needs nothing from outside.
 import base64
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from common.files import write_text
@@ -59,7 +59,10 @@ class Section:
 # ------------------------------------------------------------------------------------------------------------ the page
 def write_page(results: ReportResults, folder: Path) -> None:
     """Write report.md and report.html, which show the pictures in the folder's figures/."""
-    sections = compose(results, folder / "figures")
+    sections = [
+        replace(section, pictures=[one for one in section.pictures if one.path.exists()])  # no weights: no maps
+        for section in compose(results, folder / "figures")
+    ]
     write_text(folder / "report.md", markdown(results, sections))
     write_text(folder / "report.html", html(results, sections))
 

@@ -144,6 +144,8 @@ def hits_by_stretch(
     ours: Sequence[ClassifierRun], theirs: Sequence[ClassifierRun], rows: Rows, group: Group
 ) -> list[Items]:
     """By how many points each run of ours is right oftener than theirs, by stretch of test rows."""
+    if not rows.labels:
+        return []
     inside = np.array([group == "all" or (group == "seen") == seen for seen in rows.seen])
     hits, others = (np.array([run.predictions for run in runs]) == np.array(rows.labels) for runs in (ours, theirs))
     differences = 100.0 * hits[:, inside] - 100.0 * others[:, inside]

@@ -60,7 +60,8 @@ def report(
         total_seconds=time.perf_counter() - started,
     )
     write_json(place.out / "results.json", results)
-    draw(results, study, data, place)
+    draw_maps(results, study, place)
+    draw(results, place.out / "figures")
     return results
 
 
@@ -79,21 +80,26 @@ def read_ablation(path: Path) -> AblationResults:
     return found
 
 
-def draw(results: ReportResults, study: Study, data: Data, place: Place) -> None:
-    """Every figure of the report, over all seeds; attention maps of the first seed that trained."""
-    figures, classifier, decoder, labels = place.out / "figures", results.classifier, results.decoder, results.labels
-    ngram = perplexities(results.ngram_scores)["ngram"]
-    draw_classifier(figures, classifier["learned"], results.baselines, results.data.class_names, labels["classifier"])
-    draw_decoder(figures, decoder["learned"], ngram, labels["decoder"], results.tokenizer)
-    draw_part3(results, figures)
-    seed = next((n for n, run in enumerate(classifier["learned"]) if run.trained), 0)
+def draw_maps(results: ReportResults, study: Study, place: Place) -> None:
+    """Figures 2, 3, 6 and 7: attention maps of the first seed that trained."""
+    seed = next((n for n, run in enumerate(results.classifier["learned"]) if run.trained), 0)
     shown_runs: dict[Task, tuple[Mapping[str, Recipe], int, int]] = {
         "classifier": (study.classifiers(), 2, study.seeds[seed]),
         "decoder": (study.decoders(), 6, study.seeds[0]),
     }
     for task, (recipes, first_figure, chosen) in shown_runs.items():
         run = plan(task, {"learned": recipes["learned"]}, [chosen])[task, "learned", chosen]
-        draw_attention(figures, load_model(place.weights(run)), REPORT_SENTENCE, first_figure, labels[task])
+        trained, label = load_model(place.weights(run)), results.labels[task]
+        draw_attention(place.out / "figures", trained, REPORT_SENTENCE, first_figure, label)
+
+
+def draw(results: ReportResults, figures: Path) -> None:
+    """Every other figure, over all seeds: what they show stands in the results."""
+    classifier, decoder, labels = results.classifier, results.decoder, results.labels
+    ngram = perplexities(results.ngram_scores)["ngram"]
+    draw_classifier(figures, classifier["learned"], results.baselines, results.data.class_names, labels["classifier"])
+    draw_decoder(figures, decoder["learned"], ngram, labels["decoder"], results.tokenizer)
+    draw_part3(results, figures)
     for kind in KINDS:
         label = labels["classifier"] if kind == "encoder" else labels["decoder"]
         means = attention_means(results.attention[kind])

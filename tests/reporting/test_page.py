@@ -912,7 +912,8 @@ def test_every_figure_of_the_page_is_drawn_from_its_own_numbers(
     drawn, maps = intercept(monkeypatch), []
     monkeypatch.setattr(report, "load_model", lambda path: path)
     monkeypatch.setattr(report, "draw_attention", lambda *given: maps.append(given))
-    report.draw(record(results), STUDY, None, here)  # type: ignore[arg-type]
+    report.draw_maps(record(results), STUDY, here)
+    report.draw(record(results), here.out / "figures")
     figures, sentence = here.out / "figures", "These virtues give me an unshakable faith in America"
     assert maps == [
         (figures, here.out / f"classifier-learned-seed{seed}.safetensors", sentence, 2, LABELS["encoder"]),
@@ -947,9 +948,7 @@ def test_intervals_of_every_change_are_drawn(
     results: dict[str, Any], here: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = intercept(monkeypatch)
-    monkeypatch.setattr(report, "load_model", lambda path: path)
-    monkeypatch.setattr(report, "draw_attention", lambda *given: None)
-    report.draw(record(results), STUDY, None, here)  # type: ignore[arg-type]
+    report.draw(record(results), here.out / "figures")
     expected: list[tuple[Any, ...]] = []
     for place, (variant, name) in enumerate((("alibi", "ALiBi"), ("none", "no positions")), start=1):
         for text in ("train", *TEXTS):
@@ -982,7 +981,7 @@ def test_intervals_of_every_change_are_drawn(
         expected.append((name, *(pytest.approx(end) for end in points_of), claim, figures_of.VARIANTS[variant]))
     assert lines(points) == expected
     drawn.clear()
-    report.draw(record(of_others(results)), STUDY, None, here)  # type: ignore[arg-type]
+    report.draw(record(of_others(results)), here.out / "figures")
     assert {one.claim for one in drawn["changes_accuracy.png"]["intervals"]} == {None}
 
 
