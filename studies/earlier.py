@@ -19,6 +19,7 @@ from evaluation.records import LanguageScores
 from studies.claims import judge
 from studies.comparisons import Rows, compare
 from studies.results import Group, GroupAccuracy, Half, Kind, ReportResults
+from studies.study import POSITIONS, STEEP
 from training.recipe import Task
 from training.records import Epoch
 
@@ -106,7 +107,8 @@ def read_report(path: Path) -> ReportResults:
 def of_today(old: EarlierResults) -> ReportResults:
     """The same runs, compared and judged as today."""
     data, machine = old.data, {**msgspec.to_builtins(old.machine), "dirty": None, "code": ""}
-    wide = sorted((name for name in old.decoder if name.startswith("ff")), key=lambda name: -int(name[2:]))
+    of_width = {name: own[0].get("ff_dim") for name, own in old.decoder.items() if name not in (*POSITIONS, STEEP)}
+    widths = msgspec.convert(of_width, dict[str, Count])
 
     def on_it(kept: Runs) -> Runs:
         return {name: [{**run, "machine": machine} for run in own] for name, own in kept.items()}
@@ -134,7 +136,7 @@ def of_today(old: EarlierResults) -> ReportResults:
             "classifier": on_it(at_chance(old.classifier, old.classifier)),
             "decoder": on_it(old.decoder),
             "validation": on_it(at_chance(old.validation, old.classifier)),
-            "widths": wide,
+            "widths": sorted(widths, key=widths.__getitem__, reverse=True),
             "baselines": {
                 name: msgspec.to_builtins(found) for name, found in old.baselines.items() if found.keys() == {*groups}
             },
