@@ -244,7 +244,7 @@ def why_incomplete(directory: Path) -> str:
         what = f"{what}, next to {', '.join(own[:3])}"
         remedy = "add it, or clear the folder if it was left half built"
     else:
-        remedy = f"`python main.py data build --out {directory}` makes data there"
+        remedy = f"`python main.py data build --out {directory}` makes data there, data import from your own texts"
     return f"{directory}: {what}; {remedy}"
 
 

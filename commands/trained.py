@@ -177,7 +177,7 @@ class Generate:
     n_tokens: int = 60  # how many tokens to add
     temperature: float = 0.8  # below 1 more cautious, above 1 more adventurous; 0 always takes the likeliest token
     top_k: Optional[int] = None  # draw only among the k likeliest tokens
-    top_p: Optional[float] = 0.95  # draw only among the likeliest tokens whose probabilities add up to this
+    top_p: float = 0.95  # draw only among the likeliest tokens whose probabilities add up to this; 1: among all
     seed: int = 0  # seed of the drawing
 
     def run(self) -> None:

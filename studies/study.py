@@ -12,7 +12,7 @@ from training.records import ClassifierRun
 POSITIONS = ("learned", "alibi", "none")
 STEEP, STEEPER = "alibi-steep", 8.0  # every slope 8 times as steep: 1/2 and 1/32 at two heads
 RATES = (0.2, 0.3, 0.4, 0.5)  # of dropout
-TIMED_SHARE = 1.0  # of a training, that is timed
+TIMED_SHARE = 0.5  # of a training, that is timed
 LENGTHS = (1, 2, 4, 8)  # tokens at inference, as multiples of the block: 32, 64, 128 and 256
 
 DROPOUT = {f"{both}dropout-{rate}": rate for both in ("", "batch-norm-") for rate in RATES}  # the rate of each variant

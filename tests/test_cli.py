@@ -377,7 +377,7 @@ def test_an_earlier_run_is_set_aside_and_never_written_over(home: Path, data_fol
 
 def complaints(outcome: Outcome) -> list[str]:
     """What stands on standard error besides what is said of runs as they are done."""
-    told = r"[\w .-]+: (\d+ of \d+ (done |runs are there already)|(epoch|iteration) \d+ of \d+, )"
+    told = r"timing \d+ steps|[\w .-]+: (\d+ of \d+ (done |runs are there already)|(epoch|iteration) \d+ of \d+, )"
     return [line for line in outcome.err.splitlines() if not re.match(told, line)]
 
 

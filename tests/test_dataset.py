@@ -404,7 +404,8 @@ def test_no_other_folder_becomes_a_data_set(
     assert refused(data.parent).endswith(f"test_LM_hbush.txt missing; did you mean {data}?")
     assert refused(f"{data}s") == f"{data}s: no such folder; did you mean {data}?"
     assert refused(tmp_path / "x") == (
-        f"{tmp_path / 'x'}: no such folder; `python main.py data build --out {tmp_path / 'x'}` makes data there"
+        f"{tmp_path / 'x'}: no such folder; `python main.py data build --out {tmp_path / 'x'}` makes data there, data "
+        "import from your own texts"
     )
     for path in data.iterdir():
         shutil.copy(path, default_folder)

@@ -61,7 +61,7 @@ def test_each_kind_and_block_is_measured_by_its_own_runs(data: Data, tmp_path: P
     assert row.trigram[0] == together(language_baselines(texts[0])["ngram"], texts[0].test_streams)
     assert row.vocabulary_size == len(encoded.tokenizer)
     assert row.cut == 100 * encoded.train.n_truncated / 60
-    assert language_baselines(texts[0]).keys() == {"ngram"}
+    assert language_baselines(texts[0]).keys() == {"ngram", "ngram_5"}
     told = language_baselines(validation_text(encode(data.corpus, 16, WORDS), 3) if validation else data)["ngram_unk"]
     assert words.trigram[0] == together(told, texts[0].test_streams)
     shared = 0.25 if validation else 0.0  # folds share training rows

@@ -50,6 +50,7 @@ VALUES: dict[str, tuple[Any, ...]] = {  # of the other settings, besides those o
 }
 ELSEWHERE = {  # settings that are not combined here
     **dict.fromkeys(("task", "architecture", "training"), "made of the others"),
+    "ngram_share": "no part of the training: tests/evaluation/test_mixture.py",
     "compile": "the same mathematics, by a compiler that takes its time: the last test",
 }
 NEEDS: dict[str, dict[str, Any]] = {  # what a setting works upon, and goes with it here
