@@ -75,7 +75,7 @@ class Part2(Training):
 
 
 @dataclass(frozen=True)
-class Explore(Seeds, Tokenized):
+class Exploration(Seeds, Tokenized):
     """What part3 and report take besides."""
 
     # report: as published; best: the strongest that this project knows, within the report's budget
@@ -94,7 +94,7 @@ class Explore(Seeds, Tokenized):
 
 @hinted(partial(in_words, "classifier"))
 @dataclass(frozen=True)
-class Part3(Explore):
+class Part3(Exploration):
     """The exploration: which differences are real? Without --alibi and --regularize, both halves."""
 
     out: Path = Path("runs/part3")  # folder for results, weights and figures
@@ -120,7 +120,7 @@ class Part3(Explore):
 
 @hinted(partial(in_words, "classifier"))
 @dataclass(frozen=True)
-class Report(Explore):
+class Report(Exploration):
     """Everything, over several seeds: a page with a verdict on each of the report's claims. Reuses what --out has."""
 
     # folder for results, weights and figures; by default, --quick has runs/report-quick

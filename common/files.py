@@ -210,3 +210,16 @@ def read_tensors(
         if not (tensor.is_complex() or tensor.double().isfinite().all()):
             raise UserError(f"{path}: {name} holds numbers that are not finite (NaN or infinity); {hint}")
     return tensors, from_json(text, kind, path, hint)
+
+
+def read_description(path: Path, kind: type[Kind], hint: str) -> Kind:
+    """The description in a file of `write_tensors`, whose tensors are left unread and unchecked; UserError if there is
+    none."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get("description", "")
+    except (SafetensorError, OSError) as error:
+        raise UserError(f"{path}: cut short or not a safetensors file ({error}); {hint}") from error
+    return from_json(text[64:], kind, path, hint)

@@ -1,6 +1,6 @@
 """Classifiers that only count words: what a transformer that classifies has to beat."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import regex
@@ -20,7 +20,14 @@ def majority(train_labels: Sequence[int | str], test_rows: Sequence[object]) -> 
 def linear_models(
     train_texts: Sequence[str], train_labels: Sequence[int | str], test_texts: Sequence[str]
 ) -> dict[str, np.ndarray]:
-    """The label that each linear model over TF-IDF predicts for each test text, and their vote: (N,) each.
+    """What `fitted_linear_models` say of the test texts."""
+    return fitted_linear_models(train_texts, train_labels)(test_texts)
+
+
+def fitted_linear_models(
+    train_texts: Sequence[str], train_labels: Sequence[int | str]
+) -> Callable[[Sequence[str]], dict[str, np.ndarray]]:
+    """What gives the label that each linear model over TF-IDF predicts for each of N texts, and their vote: (N,).
 
     Over words and pairs of words, "tfidf" is logistic regression, "svm" a linear SVM, "bayes" complement naive Bayes
     (Rennie et al. 2003); "characters" is a linear SVM over these and over 2 to 5 characters within words. Of a tie in
@@ -37,22 +44,29 @@ def linear_models(
 
     labels, names = np.asarray(train_labels), ("tfidf", "svm", "bayes", "characters", "vote")
     if len(set(train_labels)) == 1:
-        return dict.fromkeys(names, majority(train_labels, test_texts))
+        return lambda texts: dict.fromkeys(names, majority(train_labels, texts))
     pairs = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, tokenizer=words_and_signs, token_pattern=None)
     characters = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
-    words, spelled = ((one.fit_transform(train_texts), one.transform(test_texts)) for one in (pairs, characters))
-    both = tuple(hstack([one, other]).tocsr() for one, other in zip(words, spelled))
-    models = (
-        (LogisticRegression(C=30, class_weight="balanced", max_iter=2000), words),
-        (LinearSVC(C=1.0, random_state=0), words),
-        (ComplementNB(alpha=0.2), words),
-        (LinearSVC(C=0.5, random_state=0), both),
-    )
+    words, spelled = (one.fit_transform(train_texts) for one in (pairs, characters))
+    both = hstack([words, spelled]).tocsr()
     with threadpool_limits(1):  # the same sums on every number of cores
-        found = [np.asarray(model.fit(train, labels).predict(test)) for model, (train, test) in models]
+        of_words = [
+            LogisticRegression(C=30, class_weight="balanced", max_iter=2000).fit(words, labels),
+            LinearSVC(C=1.0, random_state=0).fit(words, labels),
+            ComplementNB(alpha=0.2).fit(words, labels),
+        ]
+        of_both = LinearSVC(C=0.5, random_state=0).fit(both, labels)
     classes = np.unique(labels)
-    votes = np.stack(found)[..., None] == classes  # (models, N, K)
-    return dict(zip(names, (*found, classes[(votes.sum(axis=0) + 0.5 * votes[-1]).argmax(axis=1)])))
+
+    def predict(texts: Sequence[str]) -> dict[str, np.ndarray]:
+        words = pairs.transform(texts)
+        both = hstack([words, characters.transform(texts)]).tocsr()
+        with threadpool_limits(1):
+            found = [*(np.asarray(model.predict(words)) for model in of_words), np.asarray(of_both.predict(both))]
+        votes = np.stack(found)[..., None] == classes  # (models, N, K)
+        return dict(zip(names, (*found, classes[(votes.sum(axis=0) + 0.5 * votes[-1]).argmax(axis=1)])))
+
+    return predict
 
 
 def kneser_ney_by_class(

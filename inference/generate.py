@@ -1,5 +1,6 @@
 """Going on with a text, token by token."""
 
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from torch import Tensor
 from common.checks import check
 from common.randomness import generator
 from evaluation.mixture import mixed
+from evaluation.ngrams import KneserNey
 from inference.sentence import finite, note_of
 from tokenizer import PAD, UNK
 from training.weights import TrainedModel
@@ -32,9 +34,35 @@ class Sampling:
         check(self, "above 0 and at most 1", "top_p")
 
 
-@torch.no_grad()
+Predictor = Callable[[Sequence[int]], Tensor]  # the logits (V,) of the token after some ids, the first of them <pad>
+
+
+@dataclass(frozen=True)
+class Step:
+    """One token drawn, and what it was drawn from."""
+
+    token: int
+    probabilities: Tensor  # (V,)
+
+
 def generate(trained: TrainedModel, prompt: str, sampling: Sampling) -> list[int]:
-    """Ids of the prompt and of `n_tokens` tokens after it. <pad> and <unk> are never drawn.
+    """Ids of the prompt and of `n_tokens` tokens after it."""
+    ids = trained.tokenizer.encode(prompt)
+    return ids + [step.token for step in steps(decoder(trained, sampling.use_cache), ids, sampling)]
+
+
+def steps(predict: Predictor, prompt: Sequence[int], sampling: Sampling) -> Iterator[Step]:
+    """The tokens after a prompt, one by one. <pad> and <unk> are never drawn."""
+    random = generator(sampling.seed, "sampling")
+    ids = [PAD, *prompt]  # a text begins after a <pad>, as when it is scored
+    for _ in range(sampling.n_tokens):
+        weights = allowed(predict(ids), sampling)
+        ids.append(int(torch.multinomial(weights, 1, generator=random)))
+        yield Step(ids[-1], weights / weights.sum())
+
+
+def decoder(trained: TrainedModel, use_cache: bool = True) -> Predictor:
+    """A decoder, with the n-grams that may stand beside it, as it goes on with one text.
 
     With a key/value cache each token costs one row of attention. A table of learned positions ends at the block: past
     it, every token is predicted from the last block of tokens, read anew. Other positions go on without end.
@@ -42,22 +70,27 @@ def generate(trained: TrainedModel, prompt: str, sampling: Sampling) -> list[int
     model = trained.model
     assert isinstance(model, Decoder)
     limit = model.config.block_size if model.config.positions == "learned" else None
-    random = generator(sampling.seed, "sampling")
-    ids = [PAD, *trained.tokenizer.encode(prompt)]  # a text begins after a <pad>, as when it is scored
-    cache, n_read = KeyValueCache(), 0
-    for _ in range(sampling.n_tokens):
+    cache = KeyValueCache()
+
+    @torch.no_grad()
+    def predict(ids: Sequence[int]) -> Tensor:
         context = ids if limit is None else ids[-limit:]
-        if sampling.use_cache and len(context) == len(ids):
-            logits = model(torch.tensor([ids[n_read:]]), cache)[0, -1]
-            n_read = len(ids)
+        if use_cache and len(context) == len(ids):
+            logits = model(torch.tensor([ids[cache.length :]]), cache)[0, -1]
         else:
             logits = model(torch.tensor([context]))[0, -1]
         logits = finite(logits)
         if trained.ngrams:
             counted = torch.from_numpy(trained.ngrams.distribution(ids[1:])).log()
-            logits = mixed(logits.log_softmax(dim=-1), counted, model.config.ngram_share)
-        ids.append(draw(logits, sampling, random))
-    return ids[1:]
+            return mixed(logits.log_softmax(dim=-1), counted, model.config.ngram_share)
+        return logits
+
+    return predict
+
+
+def trigram(counts: KneserNey) -> Predictor:
+    """A model that counted, as it goes on with a text."""
+    return lambda ids: torch.from_numpy(counts.distribution(ids[1:])).log()
 
 
 def continued(trained: TrainedModel, prompt: str, sampling: Sampling) -> tuple[str, str]:
@@ -75,12 +108,12 @@ def continued(trained: TrainedModel, prompt: str, sampling: Sampling) -> tuple[s
     return text, note.replace("read ", "read the last ", 1) if first else note
 
 
-def draw(logits: Tensor, sampling: Sampling, random: torch.Generator) -> int:
-    """Draw the next token from `logits` (V,)."""
+def allowed(logits: Tensor, sampling: Sampling) -> Tensor:
+    """What the next token is drawn by, in proportion (V,), of its `logits` (V,)."""
     logits = logits.double()
     logits[[PAD, UNK]] = -torch.inf
     if sampling.temperature == 0:
-        return int(logits.argmax())
+        return torch.nn.functional.one_hot(logits.argmax(), len(logits)).double()
     if sampling.top_k is not None:
         logits[logits < logits.topk(min(sampling.top_k, len(logits))).values[-1]] = -torch.inf
     probabilities = ((logits - logits.max()) / sampling.temperature).softmax(dim=-1)  # however small the temperature
@@ -88,7 +121,7 @@ def draw(logits: Tensor, sampling: Sampling, random: torch.Generator) -> int:
         ordered, order = probabilities.sort(descending=True)
         outside = ordered.cumsum(dim=-1) - ordered >= sampling.top_p  # the first token is always inside
         probabilities[order[outside]] = 0.0
-    return int(torch.multinomial(probabilities, 1, generator=random))
+    return probabilities
 
 
 def newest_decoder(folder: Path) -> Path:

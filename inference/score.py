@@ -2,7 +2,8 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -11,11 +12,11 @@ from torch import Tensor
 
 from common.files import UserError
 from dataset import encode_stream, read_lines
-from evaluation.mixture import predicted_nats
+from evaluation.mixture import mixed, predicted_nats
 from evaluation.ngrams import KneserNey
 from evaluation.perplexity import Protocol, language_scores, token_nats
 from inference.sentence import finite, shown
-from tokenizer import Tokenizer, normalized
+from tokenizer import PAD, Tokenizer, normalized
 from training.records import LanguageScores
 from training.weights import TrainedModel
 from transformer import Decoder
@@ -23,10 +24,11 @@ from transformer import Decoder
 
 @dataclass(frozen=True)
 class Scorer:
-    """Who scores, and how: the -log p, in nats, of each of the tokens (N,) of a text."""
+    """Who scores, and how."""
 
     name: str
-    nats: Callable[[Tensor], Tensor]
+    nats: Callable[[Tensor], Tensor]  # the -log p of each of the tokens (N,) of a text: (N,)
+    expects: Callable[[Tensor], Tensor]  # the log p of every word (N, V) at the place of each of them
 
 
 class Scored(msgspec.Struct, frozen=True):
@@ -48,16 +50,51 @@ class ScoredText(msgspec.Struct, frozen=True):
 def scorers(trained: TrainedModel, training_text: Tensor) -> list[Scorer]:
     """The decoder, with n-grams beside it where it was trained so, and then the network alone; and a trigram that
     counted the tokens (N,) of its training text."""
-    model = trained.model
+    trigram = trigram_scorer(KneserNey.fit(training_text, len(trained.tokenizer)))
+    return [*decoder_scorers(trained), trigram]
+
+
+def trigram_scorer(trigram: KneserNey) -> Scorer:
+    """A model that counted."""
+    nats, expects = (lambda ids: -torch.from_numpy(trigram.log_probabilities(ids))), partial(counted, trigram)
+    return Scorer("trigram", nats, expects)
+
+
+def counted(ngrams: KneserNey, ids: Tensor) -> Tensor:
+    """The log p (N, V) of every word at the place of each of the tokens (N,), of a model that counted."""
+    return torch.stack([torch.from_numpy(ngrams.distribution(ids[:n].tolist())).log() for n in range(len(ids))])
+
+
+def decoder_scorers(trained: TrainedModel) -> list[Scorer]:
+    """A decoder that reads windows of its block, as part 2 does; with n-grams beside it, and then without."""
+    model, ngrams = trained.model, trained.ngrams
     assert isinstance(model, Decoder)
-    trigram, protocol = KneserNey.fit(training_text, len(trained.tokenizer)), Protocol(model.config.block_size)
-    found = [
-        Scorer("decoder", lambda ids: predicted_nats(model, trained.ngrams, ids, protocol)),
-        Scorer("trigram", lambda ids: -torch.from_numpy(trigram.log_probabilities(ids))),
+    length = model.config.block_size
+    protocol = Protocol(length)
+
+    @torch.inference_mode()
+    def network(ids: Tensor) -> Tensor:
+        text = torch.cat([torch.tensor([PAD]), ids[:-1]])
+        return torch.cat([model(window[None])[0].double().log_softmax(dim=-1) for window in text.split(length)])
+
+    alone = Scorer("decoder", lambda ids: token_nats(model, ids, protocol), network)
+    if ngrams is None:
+        return [alone]
+
+    def together(ids: Tensor) -> Tensor:
+        return mixed(network(ids), counted(ngrams, ids), model.config.ngram_share)
+
+    both = Scorer("decoder", lambda ids: predicted_nats(model, ngrams, ids, protocol), together)
+    return [both, replace(alone, name="network alone")]
+
+
+def likeliest(scorer: Scorer, ids: Tensor, tokenizer: Tokenizer, n: int = 5) -> list[list[tuple[str, float]]]:
+    """At the place of each of the tokens (N,), the `n` that were likeliest there, and their probabilities."""
+    found = scorer.expects(ids).exp().topk(min(n, len(tokenizer)))
+    return [
+        list(zip(shown([tokenizer.words[i] for i in places]), shares))
+        for places, shares in zip(found.indices.tolist(), found.values.tolist())
     ]
-    if trained.ngrams:
-        found.insert(1, Scorer("network alone", lambda ids: token_nats(model, ids, protocol)))
-    return found
 
 
 def lines_of(text: str) -> list[str]:
@@ -69,6 +106,11 @@ def lines_of(text: str) -> list[str]:
             return [line for _, line in read_lines(path)]
         if path.is_dir() or (path.suffix == ".txt" and len(text.split()) == 1):
             raise UserError(f"{text}: no such file of text; give one, or a text in quotes")
+    return lines_in(text)
+
+
+def lines_in(text: str) -> list[str]:
+    """The lines of a text that hold something."""
     return [normalized(line.strip()) for line in text.split("\n") if line.strip()]
 
 

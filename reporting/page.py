@@ -14,6 +14,7 @@ from common.files import write_text
 from common.wording import duration
 from evaluation.statistics import FAILS, HOLDS, HOW_JUDGED, UNCLEAR, summary
 from reporting import tables
+from reporting.html import template
 from reporting.table import (
     Item,
     Table,
@@ -335,16 +336,7 @@ def quick_warning(results: ReportResults) -> str:
 
 def html(results: ReportResults, sections: Sequence[Section]) -> str:
     """The page as one HTML file that holds its pictures."""
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("report.html").render(
+    return template("report.html").render(
         results=results,
         sections=sections,
         the_report=THE_REPORT,

@@ -17,9 +17,9 @@ def tinted(words: Sequence[str], values: Sequence[float], largest: float, betwee
     """The words one after the other; from 0 to `largest` they turn blue, down to -`largest` orange."""
     text = Text()
     for number, (word, value) in enumerate(zip(words, values, strict=True)):
-        share = min(abs(value) / largest, 1.0) if largest else 0.0
+        colour = shade(value, largest)
         text.append(between if number else "")
-        text.append(in_one_line(word), _style(FOR if value > 0 else AGAINST, share))
+        text.append(in_one_line(word), Style(color="#000000", bgcolor=colour) if colour else None)
     return text
 
 
@@ -28,9 +28,10 @@ def show(text: Text) -> None:
     Console(width=terminal_width(), highlight=False).print(text, soft_wrap=False)
 
 
-def _style(colour: Colour, share: float) -> Style | None:
-    """Black on a colour that is paler the smaller its share; none where it would not be seen."""
+def shade(value: float, largest: float) -> str | None:
+    """The colour "#rrggbb" behind a word, paler the smaller its share of the largest; None if it would not be seen."""
+    share = min(abs(value) / largest, 1.0) if largest else 0.0
     if share < 0.05:
         return None
-    red, green, blue = (round(255 + share * (part - 255)) for part in colour)
-    return Style(color="#000000", bgcolor=f"#{red:02x}{green:02x}{blue:02x}")
+    red, green, blue = (round(255 + share * (part - 255)) for part in (FOR if value > 0 else AGAINST))
+    return f"#{red:02x}{green:02x}{blue:02x}"

@@ -5,7 +5,7 @@ of one text in particular is gone, and what it adds to all alike stays.
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import msgspec
@@ -169,6 +169,18 @@ def replaced(part: Part, means: Means) -> Edit:
             return mean
         knocked = torch.arange(x.size(1)) == part.head
         return torch.where(knocked[:, None, None], mean, x)
+
+    return edit
+
+
+def all_replaced(parts: Sequence[Part], means: Means) -> Edit:
+    """The edit that does so with several parts."""
+    edits = [replaced(part, means) for part in parts]
+
+    def edit(place: Place, x: Tensor, /, layer: int | None = None, member: int = 0) -> Tensor:
+        for one in edits:
+            x = one(place, x, layer=layer, member=member)
+        return x
 
     return edit
 

@@ -66,3 +66,22 @@ def data_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def data(cache: Path, data_folder: Path) -> dataset.Data:
     """The tiny data in blocks of 8 tokens."""
     return dataset.load_data(data_folder, block_size=8)
+
+
+@pytest.fixture(scope="session")
+def trained_runs(tmp_path_factory: pytest.TempPathFactory, data: dataset.Data) -> Path:
+    """A folder of runs on the tiny data: a classifier on two seeds, and then a decoder."""
+    from studies.recipes import RECIPES
+    from training.recipe import Run, customise
+    from training.runs import Place, perform
+
+    folder, small = tmp_path_factory.mktemp("runs"), {"n_embd": 16, "n_layer": 2, "block_size": 8, "ff_dim": 16}
+    classifier = customise(RECIPES["report"]["classifier"], duration=3, **small)
+    decoder = customise(RECIPES["report"]["decoder"], duration=20, **small)
+    for name, run in (
+        ("part1", Run("classifier-seed0", classifier, 0)),
+        ("part1", Run("classifier-seed1", classifier, 1)),
+        ("part2", Run("decoder-ff16", decoder, 0)),
+    ):
+        perform(run, data, Place(folder / name, torch.device("cpu")), told=False)
+    return folder

@@ -381,6 +381,32 @@ def complaints(outcome: Outcome) -> list[str]:
     return [line for line in outcome.err.splitlines() if not re.match(told, line)]
 
 
+def test_explore_writes_a_file_and_says_what_it_takes(home: Path, data_folder: Path) -> None:
+    given = ["explore", "--data-dir", data_folder]
+    outcome = run(home, *given, "we hope", "--export", "page.html")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out == "The page, for any browser, with or without a network: page.html\n"
+    assert "we hope" in (home / "page.html").read_text()
+    both = '--export takes a file and sentences: explore --export page.html "We will rebuild."'
+    refused(run(home, *given, "we hope"), both)
+    refused(run(home, *given, "--export", "page.html"), both)
+    refused(run(home, *given, " ", "--export", "page.html"), "there is no text yet; write at least one word")
+    refused(run(home, *given, "--port", 70000), "port is 70000; it must be from 1 to 65535")
+
+
+@pytest.mark.slow
+def test_explore_trains_what_it_lacks(tmp_path: Path, data_folder: Path) -> None:
+    outcome = run(tmp_path, "explore", "--data-dir", data_folder, "we hope", "--export", "page.html")
+    assert outcome.code == 0
+    for task in ("classifier", "decoder"):
+        assert f"runs: no {task} yet; training the report's" in outcome.err
+    assert sorted(path.name for path in (tmp_path / "runs").rglob("*.safetensors")) == [
+        "classifier.safetensors",
+        "decoder-ff256.safetensors",
+    ]
+    assert "part1/classifier" in (tmp_path / "page.html").read_text()
+
+
 def refused(outcome: Outcome, complaint: str, code: int = 2) -> None:
     (said,) = complaints(outcome)
     assert said.startswith("main.py: ")

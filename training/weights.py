@@ -1,5 +1,6 @@
 """A trained model in one safetensors file: weights, architecture, tokenizer and class names."""
 
+import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -9,7 +10,7 @@ import msgspec
 import torch
 from torch import Tensor, nn
 
-from common.files import UserError, read_tensors, refused, write_tensors
+from common.files import UserError, read_description, read_tensors, refused, write_tensors
 from evaluation.ngrams import KneserNey
 from modules.vote import Vote
 from tokenizer import SPECIAL, Tokenizer
@@ -139,3 +140,14 @@ def pairs_of(tensors: Mapping[str, Tensor]) -> Tensor:
     if not is_sorted or not all(first.equal(other) for other in found):
         raise UserError("pairs of words are not in order")
     return first
+
+
+def saved_models(folder: Path, task: Task) -> list[Path]:
+    """The weights of this task's models below a folder that this version of the program can read, the newest first."""
+    own = []
+    for path in folder.rglob("*.safetensors"):
+        with contextlib.suppress(UserError), refused(path, AGAIN):
+            found = read_description(path, Description, AGAIN)
+            if found.task == task and architecture_of(found):
+                own.append(path)
+    return sorted(own, key=lambda path: (-path.stat().st_mtime, path))

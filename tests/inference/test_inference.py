@@ -1,7 +1,7 @@
 """A model that was saved is the one that is loaded; sentences of any shape; every token is drawn as it should be."""
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -486,8 +486,8 @@ LOGITS = torch.tensor([9.0, 9.0, 3.0, 2.0, 1.0, 0.0])  # <pad> and <unk> would b
     ],
 )
 def test_only_allowed_tokens_are_drawn(sampling: Sampling, possible: set[int]) -> None:
-    random = torch.Generator().manual_seed(0)
-    assert {generate.draw(LOGITS, sampling, random) for _ in range(200)} == possible
+    drawn = generate.steps(lambda _: LOGITS, [], replace(sampling, n_tokens=200))
+    assert {step.token for step in drawn} == possible
     assert LOGITS[0] == 9  # the caller's logits are left alone
 
 
@@ -508,17 +508,19 @@ def test_tokens_are_drawn_as_often_as_their_probabilities_say(
 ) -> None:
     drawn: list[Tensor] = []
 
-    def multinomial(probabilities: Tensor, n: int, generator: torch.Generator) -> Tensor:
-        drawn.append(probabilities / probabilities.sum())
-        assert (n, generator) == (1, random)
+    def multinomial(weights: Tensor, n: int, generator: torch.Generator) -> Tensor:
+        drawn.append(weights / weights.sum())
+        assert n == 1
         return torch.tensor([3])
 
     monkeypatch.setattr(torch, "multinomial", multinomial)
-    random = torch.Generator()
     logits = torch.tensor([9.0, 9.0, 4.0, 2.0, 1.0, 1.0]).log()
     order = [0, 1, 5, 3, 2, 4]  # the likeliest need not come first
-    assert generate.draw(logits[order], sampling, random) == 3
-    torch.testing.assert_close(drawn[0], torch.tensor([0.0, 0.0, *expected], dtype=torch.float64)[order])
+    step = next(generate.steps(lambda _: logits[order], [], sampling))
+    assert step.token == 3
+    shares = torch.tensor([0.0, 0.0, *expected], dtype=torch.float64)[order]
+    torch.testing.assert_close(drawn[0], shares)
+    torch.testing.assert_close(step.probabilities, shares)
 
 
 @pytest.mark.parametrize(

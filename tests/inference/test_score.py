@@ -10,7 +10,7 @@ from tiny import decoder_of
 from common.files import UserError
 from dataset import Data, encode_stream
 from evaluation.perplexity import Protocol, token_nats
-from inference.score import Scorer, lines_of, score, scorers
+from inference.score import Scorer, likeliest, lines_of, score, scorers
 from studies.opponents import language_baselines
 from studies.recipes import RECIPES
 from tokenizer import Tokenization, Tokenizer
@@ -65,10 +65,25 @@ def test_half_a_character_is_shown_by_its_bytes() -> None:
 
 
 def test_whoever_is_asked_scores(data: Data) -> None:
-    coin = Scorer("coin", lambda ids: torch.full((len(ids),), math.log(2)))
+    coin = Scorer("coin", lambda ids: torch.full((len(ids),), math.log(2)), lambda ids: torch.zeros(len(ids), 2))
     (only,) = score(["we hope"], trained_on(data), [coin]).scored
     assert (only.name, only.whole.perplexity) == ("coin", pytest.approx(2))
     assert only.whole.bits_per_byte == pytest.approx(2 / len("we hope\n"))
+
+
+def test_what_is_expected_at_a_place_is_by_what_the_token_there_is_scored(data: Data) -> None:
+    trained = trained_on(data)
+    ids = torch.tensor(trained.tokenizer.encode("we hope the people will work for a better day and hope ."))
+    assert len(ids) > 8  # the block: a second window
+    for scorer in scorers(trained, data.train_stream.ids):
+        expected = scorer.expects(ids)
+        torch.testing.assert_close(expected.exp().sum(dim=1), torch.ones(len(ids), dtype=torch.float64))
+        torch.testing.assert_close(-expected[range(len(ids)), ids], scorer.nats(ids), rtol=1e-5, atol=1e-5)
+        guesses = likeliest(scorer, ids, trained.tokenizer, 3)
+        assert [len(row) for row in guesses] == [3] * len(ids)
+        for row, logs in zip(guesses, expected):
+            assert row[0] == (trained.tokenizer.words[int(logs.argmax())], pytest.approx(float(logs.max().exp())))
+            assert [share for _, share in row] == sorted((share for _, share in row), reverse=True)
 
 
 def test_a_text_is_itself_or_the_file_of_that_name(tmp_path: Path) -> None:

@@ -1,0 +1,66 @@
+"""The page to play with."""
+
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import tyro
+
+from commands.parts import Part1, Part2
+from common.arguments import Optional
+from common.files import UserError
+
+if TYPE_CHECKING:
+    from studies.explore import Shelf
+    from training.recipe import Task
+
+PACKAGES = ("gradio", "plotly")  # that only the page needs
+
+
+@dataclass(frozen=True)
+class Explore:
+    """A page to play with: who said it, attention, surprise, how a text goes on. On this machine alone, offline."""
+
+    sentences: tyro.conf.Positional[tuple[str, ...]] = ()  # those that --export shows, each in quotes
+    export: Optional[Path] = None  # HTML file that shows the sentences to who has no Python, instead of the page
+    runs: Path = Path("runs")  # folder with trained models; the report's are trained there if there are none
+    data_dir: Path = Path("speechesdataset")  # folder with the data that they were trained on
+    port: int = 7860  # of the page's address
+
+    def run(self) -> None:
+        if not 1 <= self.port <= 65535:
+            raise UserError(f"port is {self.port}; it must be from 1 to 65535")
+        if bool(self.sentences) != (self.export is not None):
+            raise UserError('--export takes a file and sentences: explore --export page.html "We will rebuild."')
+        if self.export is not None:
+            from reporting.explore_file import export
+
+            export(self.export, self.shelf(), self.sentences)
+            print(f"The page, for any browser, with or without a network: {self.export}")
+            return
+        try:
+            from reporting.explore_page import page, serve
+        except ModuleNotFoundError as error:
+            if error.name not in PACKAGES:
+                raise
+            raise UserError(f"the page needs {error.name}; pip install -r requirements-page.txt") from error
+        address = serve(page(self.shelf()), self.port)
+        print(f"The page: {address} (Ctrl-C ends it)", flush=True)
+        threading.Event().wait()
+
+    def shelf(self) -> "Shelf":
+        """The trained models; those of the report are trained if a kind is missing."""
+        from studies.explore import Shelf
+
+        shelf = Shelf(self.runs, self.data_dir)
+        parts: dict[Task, Part1 | Part2] = {
+            "classifier": Part1(self.data_dir, self.runs / "part1"),
+            "decoder": Part2(self.data_dir, self.runs / "part2", ff_dims=(256,)),
+        }
+        for task, part in parts.items():
+            if not shelf.names(task):
+                print(f"{self.runs}: no {task} yet; training the report's", file=sys.stderr)
+                part.run()
+        return shelf

@@ -1,0 +1,175 @@
+"""The page's views say what the commands say of the same text, each beside what belongs there."""
+
+import shutil
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from common.files import UserError
+from dataset import Data
+from evaluation.baselines import linear_models
+from inference.classify import classify
+from inference.explain import explain
+from inference.generate import Sampling, generate
+from inference.score import score, scorers
+from studies import explore
+from studies.explore import Shelf, once
+from studies.knockouts import mean_outputs, replaced
+from studies.opponents import BASELINE_NAMES
+from training.weights import save_model
+
+CLASSIFIER, DECODER = "part1/classifier-seed0", "part2/decoder-ff16"
+TEXT = "we hope for change zyzzyva ."
+
+
+@pytest.fixture(scope="module")
+def shelf(trained_runs: Path, data_folder: Path) -> Shelf:
+    return Shelf(trained_runs, data_folder)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(trained_runs: Path, data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Shelf:
+    """The same models beside data on which they were not trained."""
+    other = tmp_path_factory.mktemp("elsewhere") / "data"
+    shutil.copytree(data_folder, other)
+    (other / "train_LM.txt").write_text("something else altogether\n" * 3)
+    return Shelf(trained_runs, other)
+
+
+def test_models_are_called_by_their_place_the_newest_first(shelf: Shelf, tmp_path: Path) -> None:
+    assert set(shelf.names("classifier")) == {"part1/classifier-seed0", "part1/classifier-seed1"}
+    assert shelf.names("decoder") == [DECODER]
+    own = Shelf(tmp_path, shelf.data_dir)
+    (tmp_path / "no.safetensors").write_text("no model")
+    assert own.names("classifier") == []
+    for name in ("a/old", "b/new"):
+        save_model(tmp_path / f"{name}.safetensors", shelf.model(CLASSIFIER))
+        time.sleep(0.02)
+    assert own.names("classifier") == ["b/new", "a/old"]
+    assert own.names("decoder") == []
+
+
+def test_what_is_asked_for_by_many_at_once_is_made_once() -> None:
+    made, answers = [], []
+
+    def make(key: str) -> list[str]:
+        made.append(key)
+        time.sleep(0.05)
+        return [key]
+
+    ask = once(make)
+    threads = [threading.Thread(target=lambda: answers.append(ask("one"))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert made == ["one"]
+    assert all(answer is answers[0] for answer in answers)
+    assert ask("two") == ["two"]
+
+
+def test_who_said_it_has_the_explanation_and_those_that_count(shelf: Shelf, data: Data) -> None:
+    found = explore.who_said_it(shelf, CLASSIFIER, f" {TEXT}\n")
+    own = explain(shelf.model(CLASSIFIER), TEXT)
+    assert found.explanation.words == own.words
+    assert torch.equal(found.explanation.probabilities, own.probabilities)
+    assert torch.equal(found.explanation.gradients, own.gradients)
+    rows = [row.text for row in data.corpus.train], data.train.labels.tolist()
+    expected = linear_models(*rows, [TEXT])
+    assert found.opponents == {BASELINE_NAMES[key]: data.corpus.class_names[int(k[0])] for key, k in expected.items()}
+    assert (found.known_from, found.note) == ([], "")
+
+
+def test_a_sentence_that_was_learnt_is_named_by_its_rows(shelf: Shelf, data: Data) -> None:
+    row = data.corpus.train[4]
+    found = explore.who_said_it(shelf, CLASSIFIER, "  ".join(row.text.split()))
+    same = [one.line for one in data.corpus.train if one.text == row.text]
+    assert found.known_from == [f"row {line}, by {data.corpus.class_names[1]}" for line in same]
+
+
+def test_beside_other_data_a_model_stands_alone_and_says_why(elsewhere: Shelf) -> None:
+    found = explore.who_said_it(elsewhere, CLASSIFIER, TEXT)
+    assert found.opponents == {}
+    assert "not the data that this model was trained on" in found.note
+    surprise = explore.surprise(elsewhere, DECODER, TEXT)
+    assert [one.name for one in surprise.text.scored] == ["decoder"]
+    assert surprise.note == found.note
+    (first, *_) = explore.continuations(elsewhere, DECODER, TEXT, Sampling(1))
+    assert [one.name for one in first] == ["decoder"]
+
+
+@pytest.mark.parametrize("name", [CLASSIFIER, DECODER])
+def test_attention_is_shown_with_the_padding_that_is_read(shelf: Shelf, name: str) -> None:
+    found = explore.looks(shelf, name, TEXT)
+    assert found.words == ["we", "hope", "for", "change", "zyzzyva?", "."]
+    assert found.places == found.words + ["<pad>"] * (2 if name == CLASSIFIER else 0)
+    assert found.maps.shape == (2, 2, 6, len(found.places))
+    torch.testing.assert_close(found.maps.sum(-1), torch.ones(2, 2, 6))
+    long = explore.looks(shelf, name, f"{TEXT} we work today now")
+    assert long.note.endswith("; not read: today? now?")
+    assert len(long.words) == 8
+
+
+def test_a_head_that_is_switched_off_says_its_mean(shelf: Shelf, data: Data) -> None:
+    trained: Any = shelf.model(CLASSIFIER)
+    parts = explore.heads(shelf, CLASSIFIER)
+    assert [part.name for part in parts] == [f"layer {i}, head {j}" for i in (1, 2) for j in (1, 2)]
+    (whole,) = explore.without(shelf, CLASSIFIER, TEXT, [])
+    assert whole == classify(trained, TEXT)
+    means = mean_outputs(trained.model, data)
+    for part in parts:
+        before, after = explore.without(shelf, CLASSIFIER, TEXT, [part])
+        assert before == whole
+        assert after == classify(trained, TEXT, replaced(part, means))
+        assert after != whole
+    *_, all_off = explore.without(shelf, CLASSIFIER, TEXT, parts)
+    assert all_off not in [explore.without(shelf, CLASSIFIER, TEXT, [part])[1] for part in parts]
+
+
+def test_of_a_decoder_the_next_words_change(shelf: Shelf) -> None:
+    before, after = explore.without(shelf, DECODER, TEXT, explore.heads(shelf, DECODER))
+    assert len(before) == len(after) == explore.N_GUESSES
+    assert before != after
+    model: Any = shelf.model(DECODER)
+    logits = model.model(torch.tensor([model.tokenizer.encode(TEXT)]))[0, -1].detach()
+    word, share = before[0]
+    assert word == model.tokenizer.words[int(logits.argmax())]
+    assert share == pytest.approx(float(logits.softmax(-1).max()))
+
+
+def test_surprise_is_what_score_says_with_the_guesses_at_each_place(shelf: Shelf, data: Data) -> None:
+    trained = shelf.model(DECODER)
+    found = explore.surprise(shelf, DECODER, f"{TEXT}\n\n we work")
+    assert found.text == score([TEXT, "we work"], trained, scorers(trained, data.train_stream.ids))
+    assert [one.name for one in found.text.scored] == ["decoder", "trigram"]
+    assert [[len(place) for place in one] for one in found.guesses] == [[explore.N_GUESSES] * 8] * 2
+
+
+@pytest.mark.parametrize("prompt", ["we hope", ""])
+def test_continuations_are_those_of_generate_a_token_longer_each_time(shelf: Shelf, prompt: str) -> None:
+    trained = shelf.model(DECODER)
+    found = list(explore.continuations(shelf, DECODER, prompt, Sampling(5, top_k=3, top_p=None)))
+    assert [[len(one.tokens) for one in both] for both in found] == [[n, n] for n in range(5)]
+    assert [[len(one.expected) for one in both] for both in found] == [[n, n] for n in range(1, 6)]
+    decoder, trigram = found[-1]
+    ids = generate(trained, prompt, Sampling(5, top_k=3, top_p=None))[-5:]
+    assert decoder.tokens == [trained.tokenizer.words[i] for i in ids[:4]]
+    assert (decoder.name, trigram.name) == ("decoder", "trigram")
+    assert decoder.n_possible == 3
+    for one in (decoder, trigram):
+        for token, chance, expected in zip(one.tokens, one.chances, one.expected):
+            assert chance == pytest.approx(dict(expected)[token])
+            assert sum(share for _, share in expected) == pytest.approx(1)
+
+
+def test_nothing_and_too_much_are_refused(shelf: Shelf) -> None:
+    for text, complaint in ((" \n", "there is no text yet"), ("we " * 700, "the text has 2,100 characters")):
+        for view in (explore.who_said_it, explore.looks, explore.surprise):
+            with pytest.raises(UserError, match=complaint):
+                view(shelf, DECODER if view is explore.surprise else CLASSIFIER, text)
+    with pytest.raises(UserError, match="2,100 characters"):
+        list(explore.continuations(shelf, DECODER, "we " * 700, Sampling(1)))
