@@ -48,6 +48,7 @@ class Place:
     out: Path
     device: torch.device
     lock: FolderLock | None = field(default=None, compare=False, repr=False)  # that this process alone writes there
+    cluster: bool = False  # whether runs are trained on the cluster that this process has joined (studies/cluster.py)
 
     def __reduce__(self) -> tuple[type["Place"], tuple[Path, torch.device]]:
         """What workers get: the lock stays with the process that holds it."""
