@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -145,6 +145,22 @@ class Seeds(Common):
     seeds: int = 5  # paired seeds: --seed, the next one, and so on
     # runs at the same time, a process each; the tables do not depend on it (default: as many as the cores allow)
     workers: Optional[int] = None
+    # train on the machines of a Ray cluster, by docs/cluster.md: auto (the one that this machine is part of), the
+    # HOST:PORT of its head, or local (default: on this machine, without Ray)
+    cluster: Optional[str] = None
+
+    @contextlib.contextmanager
+    def at_work(
+        self, recipe: Recipe, resume: bool | None, again: Command, share: int = 1
+    ) -> Iterator[tuple["Data", "Place"]]:
+        if self.cluster is None:
+            with super().at_work(recipe, resume, again, share) as found:
+                yield found
+            return
+        from studies.cluster import joined
+
+        with joined(self.cluster, self.threads), super().at_work(recipe, resume, again, share) as (data, place):
+            yield data, replace(place, cluster=True)
 
     def seeds_and_workers(self) -> tuple[tuple[int, ...], int]:
         """The seeds, and how many of the runs share the machine."""

@@ -17,6 +17,7 @@ import torch
 
 from common.files import Interrupted
 from dataset import Data
+from studies.cluster import perform_on_cluster
 from training.processes import keep_freed_memory, stop_signals
 from training.progress import Tally, say
 from training.recipe import Run
@@ -58,11 +59,17 @@ def perform_all(
         say(f"{place.out}: {len(there)} of {len(runs)} runs are there already", str(place.out))
     job = functools.partial(perform, data=data, place=place, told=len(rest) <= FEW)
     try:
-        found = zip(rest, share_out(job, rest, n_workers, "runs"))
+        found = zip(rest, on_cluster(rest, data, place) if place.cluster else share_out(job, rest, n_workers, "runs"))
         there |= {run: record for run, record in found if record}  # none but in the first of several processes
         return [there[run] for run in runs if run in there]
     finally:
         collect_metrics(place)  # of workers that finish at the same time, one may have missed the other's
+
+
+def on_cluster(runs: Sequence[Run], data: Data, place: Place) -> list[TrainedRun]:
+    """`perform_on_cluster`, which SIGTERM stops as Ctrl-C does."""
+    with _terminated_as_interrupted():
+        return perform_on_cluster(runs, data, place)
 
 
 def share_out(job: Callable[[Item], Found], items: Sequence[Item], n_workers: int, label: str) -> list[Found]:

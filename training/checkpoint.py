@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from common.checks import OtherRun, first_difference
 from common.files import UserError, read_tensors, refused, write_tensors
 from common.records import Count, Seconds
-from training.processes import process
+from training.processes import from_the_first, process
 from training.records import Measurement
 from training.weights import check_weights, load_weights, weights
 
@@ -94,14 +94,12 @@ class Checkpoints:
         self, model: nn.Module, optimizer: torch.optim.Optimizer, n_steps: int, evaluate_at: Sequence[int]
     ) -> State[Measurement]:
         """Bring model and optimizer to where the file left them, if there is one, all or nothing; UserError if it is
-        damaged or of another run than one of `n_steps` steps that is measured at `evaluate_at`."""
-        if not self.path.exists():
+        damaged or of another run than one of `n_steps` steps that is measured at `evaluate_at`. Of several processes
+        the first reads it, and tells the others."""
+        found = from_the_first(self._read)
+        if found is None:
             return State()
-        kind = Saved[self.kind]  # type: ignore[name-defined]
-        tensors, saved = read_tensors(self.path, kind, ANEW)
-        if saved.identity != self.identity:
-            found = first_difference(saved.identity, self.identity)
-            raise OtherRun(self.path, found, "repeat the command as it was, or take another --out")
+        tensors, saved = found
         own = {name.removeprefix("model."): tensor for name, tensor in tensors.items() if name.startswith("model.")}
         others = {name: tensor for name, tensor in tensors.items() if not name.startswith("model.")}
         check_weights(model, own, self.path)
@@ -111,6 +109,17 @@ class Checkpoints:
         load_weights(model, own, self.path)
         optimizer.load_state_dict(optimizer.state_dict() | {"state": memory})
         return saved.state
+
+    def _read(self) -> tuple[dict[str, Tensor], Saved[Measurement]] | None:
+        """What the file holds; None if there is none."""
+        if not self.path.exists():
+            return None
+        kind = Saved[self.kind]  # type: ignore[name-defined]
+        tensors, saved = read_tensors(self.path, kind, ANEW)
+        if saved.identity != self.identity:
+            difference = first_difference(saved.identity, self.identity)
+            raise OtherRun(self.path, difference, "repeat the command as it was, or take another --out")
+        return tensors, saved
 
 
 def optimizer_state(

@@ -14,6 +14,7 @@ from common.files import sha256
 from training.processes import process
 from training.records import Machine, TrainedRun
 
+ROOT = Path(__file__).parent.parent
 ROOMS = ("", "common", "evaluation", "inference", "modules", "reporting", "speechesdataset", "studies", "training")
 
 
@@ -38,15 +39,18 @@ def distinct_machines(records: Iterable[TrainedRun]) -> list[Machine]:
     return list(dict.fromkeys(record.machine for record in records))
 
 
+def modules() -> list[Path]:
+    """The files of the code that numbers depend on."""
+    return sorted(path for room in ROOMS for path in (ROOT / room).glob("*.py"))
+
+
 @functools.cache  # of the code that was loaded, whatever happens to the checkout while it runs
 def code_version() -> tuple[str | None, bool | None, str]:
     """The commit, whether tracked files differ from it, both None without git, and a SHA-256 of the modules."""
-    folder = Path(__file__).parent.parent
-    modules = sorted(path for room in ROOMS for path in (folder / room).glob("*.py"))
-    code = sha256(b"".join(path.read_bytes() for path in modules))[:16]
+    code = sha256(b"".join(path.read_bytes() for path in modules()))[:16]
 
     def git(command: str) -> str:
-        return subprocess.run(["git", *command.split()], cwd=folder, capture_output=True, text=True, check=True).stdout
+        return subprocess.run(["git", *command.split()], cwd=ROOT, capture_output=True, text=True, check=True).stdout
 
     try:
         return git("rev-parse HEAD").strip(), bool(git("status --porcelain --untracked-files=no").strip()), code

@@ -8,11 +8,14 @@ import signal
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from typing import TypeVar, cast
 
 import torch
 import torch.distributed
 
 from common.files import Interrupted, OwnError, UserError
+
+Found = TypeVar("Found")
 
 PATIENCE = 3.0  # seconds; the first process may be as far a little later
 
@@ -88,6 +91,25 @@ def first_process_first() -> Iterator[None]:
     yield
     if world_size > 1 and rank == 0:
         torch.distributed.barrier()
+
+
+def from_the_first(compute: Callable[[], Found]) -> Found:
+    """What `compute` gives in the first of the processes that train together, or the UserError that it raises there, in
+    all of them: the others may have no disk in common with it."""
+    rank, world_size = process()
+    if world_size == 1:
+        return compute()
+    found: list[Found | UserError | None] = [None]
+    if rank == 0:
+        try:
+            found = [compute()]
+        except UserError as error:
+            found = [error]
+    with others_alive():
+        torch.distributed.broadcast_object_list(found)
+    if isinstance(found[0], UserError):
+        raise found[0]
+    return cast(Found, found[0])
 
 
 @contextlib.contextmanager

@@ -20,7 +20,7 @@ from training.agreement import check_record
 from training.checkpoint import Checkpoints
 from training.loop import train
 from training.machine import machine
-from training.processes import process
+from training.processes import from_the_first, process
 from training.recipe import Run, Task
 from training.records import ClassifierRun, DecoderRun, Measurement, TrainedRun
 from training.tasks import task_of
@@ -48,6 +48,7 @@ class Place:
     out: Path
     device: torch.device
     lock: FolderLock | None = field(default=None, compare=False, repr=False)  # that this process alone writes there
+    cluster: bool = False  # whether runs are trained on the cluster that this process has joined (studies/cluster.py)
 
     def __reduce__(self) -> tuple[type["Place"], tuple[Path, torch.device]]:
         """What workers get: the lock stays with the process that holds it."""
@@ -97,7 +98,7 @@ def perform(run: Run, data: Data, place: Place, told: bool = True) -> TrainedRun
 
     Of processes that train together, only the first measures and writes; the others return None.
     """
-    if finished := recorded(run, data, place):
+    if finished := from_the_first(lambda: recorded(run, data, place)):
         return finished
     identity = identity_of(run, data, place)
     if run.fold is not None:

@@ -551,7 +551,7 @@ def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     who = ["-c", "user.name=Orator", "-c", "user.email=orator@example.org"]
     for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", "first"]):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
-    monkeypatch.setattr(machine, "__file__", str(tmp_path / "training" / "machine.py"))
+    monkeypatch.setattr(machine, "ROOT", tmp_path)
     machine.code_version.cache_clear()
     yield tmp_path
     machine.code_version.cache_clear()

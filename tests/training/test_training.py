@@ -975,7 +975,7 @@ def test_a_device_that_is_not_there_is_refused(name: str, monkeypatch: pytest.Mo
 # -------------------------------------------------------------------------------------------------- several processes
 
 
-def member(folder: Path, batch_size: int, accumulate: int, trouble: str = "") -> None:
+def member(folder: Path, batch_size: int, accumulate: int, trouble: str = "", identity: str = "this run") -> None:
     """One of the processes that train together; at step 6 trouble may come to the second one."""
 
     def interfere(where: str, at: int) -> None:
@@ -990,7 +990,12 @@ def member(folder: Path, batch_size: int, accumulate: int, trouble: str = "") ->
     try:
         with processes.processes():
             found, history = fit(
-                folder / "checkpoint", network(dropout=0.0), config, batch_size=batch_size, interfere=interfere
+                folder / "checkpoint",
+                network(dropout=0.0),
+                config,
+                batch_size=batch_size,
+                interfere=interfere,
+                identity=identity,
             )
     except Interrupted as error:
         print(error, file=sys.stderr)
@@ -1205,17 +1210,43 @@ def test_trouble_in_one_process_ends_all_with_a_checkpoint_that_one_process_resu
     torch.testing.assert_close(resumed, alone(), rtol=1e-4, atol=1e-6)
 
 
+def elsewhere(folder: Path) -> None:
+    """A member on another machine than the first: no file of it is there, and its own name is another."""
+    rank = os.environ["RANK"]
+    member(folder if rank == "0" else folder / rank, BATCH, 1, identity="this run" if rank == "0" else "another")
+
+
 @pytest.mark.processes
-def test_two_processes_resume_what_one_began(tmp_path: Path) -> None:
+@pytest.mark.parametrize("second", [lambda folder: [member, folder, BATCH, 1], lambda folder: [elsewhere, folder]])
+def test_two_processes_resume_what_one_began(second: Callable[[Path], list[Any]], tmp_path: Path) -> None:
     def interfere(where: str, at: int) -> None:
         if (where, at) == ("step", 10):
             os.kill(os.getpid(), signal.SIGINT)
 
     with contextlib.suppress(Interrupted):
         fit(tmp_path / "checkpoint", network(dropout=0.0), interfere=interfere)
-    assert group(2, member, tmp_path, BATCH, 1) == [0, 0]
+    assert group(2, *second(tmp_path)) == [0, 0]
     found, history = read_tensors(tmp_path / "weights", dict)[0], read_as(tmp_path / "history", list)
     torch.testing.assert_close((found, history), alone(), rtol=1e-4, atol=1e-6)
+
+
+def with_a_checkpoint_that_is_refused(folder: Path) -> None:
+    """What a member does who must hear of it."""
+    torch.set_num_threads(1)
+    with processes.processes():
+        try:
+            fit(folder / "checkpoint", network(), identity=f"another run, says {os.environ['RANK']}")
+        except UserError as error:
+            (folder / os.environ["RANK"]).write_text(str(error))
+
+
+@pytest.mark.processes
+def test_what_the_first_process_cannot_resume_is_refused_by_all(checkpoint: Path) -> None:
+    folder = checkpoint.parent
+    assert group(2, with_a_checkpoint_that_is_refused, folder) == [0, 0]
+    first, second = ((folder / rank).read_text() for rank in "01")
+    assert first == second
+    assert "another run, says 0 here" in first
 
 
 @pytest.mark.parametrize("task", ["classifier", "decoder"])

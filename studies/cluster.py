@@ -1,0 +1,138 @@
+"""Runs on the machines of a Ray cluster: it gets code and data from here, and all that it finds is written here."""
+
+import contextlib
+import os
+import pickle
+import shutil
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+import torch
+
+from common.files import Interrupted, UserError, write_bytes, write_json
+from dataset import Data
+from training.machine import ROOT, machine, modules
+from training.processes import keep_freed_memory
+from training.progress import Tally, say
+from training.recipe import Run
+from training.records import TrainedRun
+from training.runs import Place, perform
+
+PATIENCE = 3.0  # seconds, with an address that does not answer
+RETRIES = 5  # of a run whose machine has died, or was stopped
+
+
+@contextlib.contextmanager
+def joined(address: str, threads: int) -> Iterator[None]:
+    """Within it this process belongs to a Ray cluster that runs can be given to, `threads` cores each: "auto", the one
+    that this machine is part of; HOST:PORT, the one with this head; or "local", one made of this machine alone.
+    UserError, within seconds, if it is not there or too small."""
+    try:
+        import ray
+    except ImportError as error:
+        raise UserError("--cluster needs Ray; install it: pip install -r requirements-cluster.txt") from error
+    if address not in ("auto", "local"):
+        _check_answers(address)
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # of who uses it, Ray tells nobody
+    before = signal.getsignal(signal.SIGTERM)
+    with tempfile.TemporaryDirectory() as folder:
+        _copy_code(Path(folder))
+        shipped = {"working_dir": folder, "env_vars": {"GOMP_SPINCOUNT": "1000"}}  # the second as in main.py
+        try:
+            ray.init(address, runtime_env=shipped, logging_level="ERROR", log_to_driver=False)
+        except (ConnectionError, RuntimeError, ValueError, SystemExit) as error:
+            raise UserError(f"--cluster {address}: no Ray cluster there; start it first: docs/cluster.md") from error
+        finally:
+            signal.signal(signal.SIGTERM, before)  # Ray has taken it
+    try:
+        cores = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+        if max(cores) < threads:
+            raise UserError(
+                f"--threads {threads}: no machine of the cluster has so many cores; ask for at most {max(cores)}"
+            )
+        say(f"cluster: cores by machine: {', '.join(map(str, cores))}")
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """UserError unless somebody listens there; Ray itself would ask for more than a minute."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isascii() and port.isdigit() and int(port) < 2**16):
+        raise UserError(f"--cluster takes auto, local or HOST:PORT, not {address!r}; see docs/cluster.md")
+    try:
+        socket.create_connection((host, int(port)), timeout=PATIENCE).close()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(
+            f"--cluster {address}: nobody answers ({reason}); is the address that of `ray start`?"
+        ) from error
+
+
+def _copy_code(folder: Path) -> None:
+    """What is shipped: the modules that runs are made of, and neither data nor results."""
+    for path in modules():
+        copy = folder / path.relative_to(ROOT)
+        copy.parent.mkdir(exist_ok=True)
+        shutil.copy(path, copy)
+
+
+def perform_on_cluster(runs: Sequence[Run], data: Data, place: Place) -> list[TrainedRun]:
+    """The records of `runs`, which the cluster that this process has `joined` trains, each as `perform` would here.
+
+    What a run leaves is written when it comes, its record last. A run whose machine dies is trained on another.
+    UserError of a run is raised here; Interrupted when its machines have died too often.
+    """
+    import ray
+
+    sent, tally = ray.put(pickle.dumps(data)), Tally("runs", len(runs))
+    task = ray.remote(_perform).options(
+        num_cpus=torch.get_num_threads(),
+        num_gpus=int(place.device.type == "cuda"),
+        max_retries=RETRIES,
+        retry_exceptions=[Interrupted],  # by SIGTERM, as where a machine is taken away with notice
+    )
+    waiting = {task.remote(sent, run, place.device.type, torch.get_num_threads()): run for run in runs}
+    found = {}
+    while waiting:
+        (done, *_), _ = ray.wait(list(waiting))
+        run = waiting.pop(done)
+        try:
+            record, files = ray.get(done)
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from error
+        except ray.exceptions.RayError as error:
+            raise Interrupted(
+                f"the cluster has lost {run.name} {RETRIES + 1} times ({type(error).__name__})"
+            ) from error
+        found[run] = _keep(run, record, files, place)
+        tally.done(run.name)
+    return [found[run] for run in runs]
+
+
+def _perform(data: bytes, run: Run, device: str, n_threads: int) -> tuple[TrainedRun, dict[str, bytes]]:
+    """On a machine of the cluster: the record of a run, and its other files by their path in the folder of runs."""
+    keep_freed_memory()
+    torch.set_num_threads(n_threads)
+    with tempfile.TemporaryDirectory() as folder:
+        place = Place(Path(folder), torch.device(device))
+        record = perform(run, pickle.loads(data), place, told=False)
+        assert record is not None  # it trains alone
+        files = set(place.out.rglob(f"{run.name}.*")) - {place.record(run)}
+        return record, {str(path.relative_to(folder)): path.read_bytes() for path in files}
+
+
+def _keep(run: Run, record: TrainedRun, files: dict[str, bytes], place: Place) -> TrainedRun:
+    """Write what a run has left. Its machine had this code, but no git to name the commit."""
+    here = machine()
+    there = msgspec.structs.replace(record.machine, commit=here.commit, dirty=here.dirty)
+    record = msgspec.structs.replace(record, machine=there)
+    for name, content in files.items():
+        write_bytes(place.out / name, content)
+    write_json(place.record(run), record)
+    return record
