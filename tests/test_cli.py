@@ -143,6 +143,7 @@ def test_without_a_terminal_every_measurement_is_a_line(home: Path) -> None:
         assert measured == [f"{name}: iteration {n} of 30" for n in (6, 12, 18, 24, 30)]
 
 
+@pytest.mark.slow
 def test_part3_prints_and_writes_what_the_contract_says(data_folder: Path, tmp_path: Path) -> None:
     outcome = run(tmp_path, "part3", "--alibi", *TINY_STUDY, data_folder)
     assert (outcome.code, complaints(outcome)) == (0, [])
@@ -221,6 +222,7 @@ def test_a_byte_order_mark_on_standard_input_changes_nothing(home: Path) -> None
     assert marked.out.replace("\ufeff", "") == plain.out
 
 
+@pytest.mark.slow
 def test_attention_draws_either_kind_of_model(home: Path) -> None:
     for model, kind in (("part1/classifier", "encoder"), ("part2/decoder-ff16", "decoder")):
         outcome = run(home, "attention", "we hope for jobs", "--model", f"runs/{model}.safetensors", "--out", kind)
@@ -238,6 +240,7 @@ def test_attention_draws_either_kind_of_model(home: Path) -> None:
         assert (outcome.code, outcome.err) == (0, "read 2 of 2 tokens, 1 unknown: zyzzyva?\n")
 
 
+@pytest.mark.slow
 def test_attention_draws_the_layers_that_are_asked_for(home: Path) -> None:
     for given, drawn in ((["2"], [2]), (["2", "1", "2"], [1, 2]), (["all"], [1, 2])):
         outcome = run(home, "attention", "we hope " * 7, "--layers", *given, "--out", "asked")
@@ -249,6 +252,7 @@ def test_attention_draws_the_layers_that_are_asked_for(home: Path) -> None:
         refused(run(home, "attention", "we", "--layers", *given), "--layers takes numbers from 1 to 2, or all, not '")
 
 
+@pytest.mark.slow
 def test_explain_names_every_word_with_numbers_and_draws_them(home: Path) -> None:
     outcome = run(home, "explain", "we hope zyzzyva")
     assert (outcome.code, outcome.err) == (0, "read 3 of 3 tokens, 1 unknown: zyzzyva?\n")
@@ -265,6 +269,7 @@ def test_explain_names_every_word_with_numbers_and_draws_them(home: Path) -> Non
     refused(run(home, "explain", "we", "--model", "runs/part2/decoder-ff16.safetensors"), "not a classifier")
 
 
+@pytest.mark.slow
 def test_explanations_are_tested_over_the_test_rows(home: Path, data_folder: Path) -> None:
     given = ["explain", "--faithfulness", "--data-dir", data_folder]
     outcome = run(home, *given)
@@ -276,6 +281,7 @@ def test_explanations_are_tested_over_the_test_rows(home: Path, data_folder: Pat
     assert (home / "runs" / "explain" / "faithfulness.png").exists()
 
 
+@pytest.mark.slow
 def test_knockouts_of_either_kind_of_model(home: Path, data_folder: Path, tmp_path: Path) -> None:
     for model, kind in (("part1/classifier", "classifier"), ("part2/decoder-ff16", "decoder")):
         given = ["knockouts", "--model", f"runs/{model}.safetensors"]
@@ -289,6 +295,7 @@ def test_knockouts_of_either_kind_of_model(home: Path, data_folder: Path, tmp_pa
     refused(run(home, *given, "--data-dir", tmp_path), "not the data that this model was trained on; name their folder")
 
 
+@pytest.mark.slow
 def test_score_takes_a_text_a_file_or_standard_input(home: Path, data_folder: Path) -> None:
     given = ["score", "--data-dir", data_folder, "--model", "runs/part2/decoder-ff24.safetensors"]
     path = data_folder / "test_LM_obama.txt"
@@ -305,6 +312,7 @@ def test_score_takes_a_text_a_file_or_standard_input(home: Path, data_folder: Pa
     refused(run(home, *given, stdin=b"\n"), "the text is empty; give at least one word")
 
 
+@pytest.mark.slow
 def test_models_of_text_without_spaces_between_words(tmp_path: Path) -> None:
     """With subwords or characters they learn what words cannot."""
     own = ["人民希望和平", "老师喜欢学校"]
@@ -330,6 +338,7 @@ def test_models_of_text_without_spaces_between_words(tmp_path: Path) -> None:
     assert run(tmp_path, "attention", "人民 x", "--model", "runs/part2/decoder-ff16.safetensors").code == 0
 
 
+@pytest.mark.slow
 def test_generate_says_the_same_for_the_same_seed(home: Path) -> None:
     model = ("--model", "runs/part2/decoder-ff24.safetensors", "--n-tokens", 12)
     texts = [run(home, "generate", *prompt, *model) for prompt in (["We hope"], ["We hope"], [], ["hope", "--seed", 1])]
@@ -360,6 +369,7 @@ def test_help_comes_without_the_heavy_imports() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
 
 
+@pytest.mark.slow
 def test_an_earlier_run_is_set_aside_and_never_written_over(home: Path, data_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "config.json").write_text("{}")
@@ -381,6 +391,7 @@ def complaints(outcome: Outcome) -> list[str]:
     return [line for line in outcome.err.splitlines() if not re.match(told, line)]
 
 
+@pytest.mark.slow
 def test_explore_writes_a_file_and_says_what_it_takes(home: Path, data_folder: Path) -> None:
     given = ["explore", "--data-dir", data_folder]
     outcome = run(home, *given, "we hope", "--export", "page.html")
@@ -543,6 +554,7 @@ def command_of(words: list[str]) -> parts.Part1:
     return command
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_says_how_to_go_on(data_folder: Path, tmp_path: Path) -> None:
     arguments = [*PART1, "--data-dir", str(data_folder), "--out", "my run", "--epochs", "100000"]
     command = Command(tmp_path, *arguments)
@@ -592,6 +604,7 @@ def test_a_run_killed_ten_times_ends_bitwise_like_one_never_killed(
     assert files_of(tmp_path / "runs" / arguments[0]) == files_of(expected)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(home: Path, data_folder: Path, tmp_path: Path) -> None:
     given = [*PART1, "--data-dir", data_folder]
     refused(run(tmp_path, *given, largest_file=20_000), "nothing was half written", code=1)
@@ -610,6 +623,7 @@ def member(folder: Path, arguments: list[str]) -> None:
     sys.exit(main.main())
 
 
+@pytest.mark.slow
 def test_two_processes_train_like_one_and_write_once(data_folder: Path, tmp_path: Path) -> None:
     arguments = [*PART1, "--dropout", "0", "--data-dir", str(data_folder)]
     assert run(tmp_path, *arguments, "--out", "one").code == 0
@@ -637,6 +651,7 @@ def heard_member(folder: Path, arguments: list[str], of_the_second: list[str]) -
         ("data", ["--data-dir", "."], [130, 2], [1, 1]),
     ],
 )
+@pytest.mark.slow
 def test_what_one_of_two_processes_alone_cannot_do_is_said_by_it(
     folder: str, of_the_second: list[str], codes: list[int], heard: list[int], data_folder: Path, tmp_path: Path
 ) -> None:
@@ -648,6 +663,7 @@ def test_what_one_of_two_processes_alone_cannot_do_is_said_by_it(
     assert last[0].startswith(f"main.py: {(of_the_second or ['', folder])[1]}: no ")
 
 
+@pytest.mark.slow
 def test_two_processes_warn_once(data_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(data_folder, tmp_path / "data")
     with (tmp_path / "data" / "train_CLS.tsv").open("a", encoding="utf-8") as file:

@@ -232,6 +232,7 @@ def test_a_vocabulary_begins_with_the_special_words_and_repeats_none(words: list
 
 
 @pytest.mark.processes
+@pytest.mark.slow
 def test_ids_do_not_depend_on_the_process() -> None:
     script = "from tokenizer import Tokenizer; print(Tokenizer.build(['b a d c', 'Z y']).words)"
     runs = [

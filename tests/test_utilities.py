@@ -98,6 +98,7 @@ def test_statistics_of_a_batch_are_the_weighted_mean_of_its_texts() -> None:
 
 
 @pytest.mark.parametrize(("n_heads", "n_tokens"), [(1, 1), (2, 10), (5, 3), (16, 2), (1, 64)])
+@pytest.mark.slow
 def test_attention_of_any_size(tmp_path: Path, n_heads: int, n_tokens: int) -> None:
     tokens = [
         ["na\N{LATIN SMALL LETTER I WITH DIAERESIS}ve", "$1$", "\n", "", "\u65e5", "x" * 40][i % 6]
@@ -198,6 +199,7 @@ def test_even_attention_is_marked_and_no_solid_square_of_the_brightest(
 HOSTILE = ["Ba$$in", "$1$", "a, b", "x|y", "<b>bold</b>", '"quoted"', "it's", "\\frac{", "$\\frac{$", "a_b^c", "%s {0}"]
 
 
+@pytest.mark.slow
 def test_names_are_drawn_as_they_are_and_never_as_formulas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from matplotlib.mathtext import MathTextParser
 
@@ -282,6 +284,7 @@ def test_names_at_the_ends_keep_apart_and_stay_near() -> None:
     assert all(abs(heights[name] - y) < 0.07 for y, name, _ in ends)
 
 
+@pytest.mark.slow
 def test_confusion_counts_and_others(tmp_path: Path) -> None:
     confusion_figure(
         tmp_path / "3.png",
@@ -353,6 +356,7 @@ def test_what_the_interval_clears_is_filled_and_each_has_its_colour(drawn: dict[
 
 
 @pytest.mark.processes
+@pytest.mark.slow
 def test_matplotlib_is_imported_only_to_draw() -> None:
     code = "import sys, utilities; sys.exit('matplotlib' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)

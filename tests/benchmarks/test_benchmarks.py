@@ -30,6 +30,7 @@ def test_operations_of_a_step() -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("name", LIBRARIES)
+@pytest.mark.slow
 def test_library_models_are_of_the_same_size(name: str, task: Task) -> None:
     if importlib.util.find_spec(name.replace("-", "_")) is None and name != "torch.nn":
         pytest.skip("not in the development requirements")

@@ -55,6 +55,7 @@ MODEL = "--model run/classifier.safetensors"
 
 
 @pytest.mark.parametrize("encoding", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0"}])
+@pytest.mark.slow
 def test_what_the_console_cannot_encode_is_replaced(trained: Path, encoding: dict[str, str]) -> None:
     encoding = {"PYTHONCOERCECLOCALE": "0", **encoding}
     code, out, err = ended(start(trained, f"classify 'we hope \u2603' {MODEL}", **encoding))
@@ -62,6 +63,7 @@ def test_what_the_console_cannot_encode_is_replaced(trained: Path, encoding: dic
     assert out.split("\t")[2].strip() == "we hope ?"
 
 
+@pytest.mark.slow
 def test_a_mark_of_byte_order_is_no_word(trained: Path) -> None:
     lines = []
     for text in ("we hope", "\ufeffwe hope"):
@@ -80,6 +82,7 @@ def test_a_mark_of_byte_order_is_no_word(trained: Path) -> None:
         ("\"$(printf '\\377')\"", "an argument is not UTF-8 (byte 0xff); convert it first"),
     ],
 )
+@pytest.mark.slow
 def test_words_that_cannot_be_read_are_one_line(trained: Path, words: str, complaint: str) -> None:
     (trained / "in").write_bytes(b"we hope\n\xff\n")
     code, _, err = ended(start(trained, f"classify {MODEL} {words}", LC_ALL="C"))

@@ -50,6 +50,7 @@ def test_the_second_process_is_told_who_has_the_folder_until_it_ends(tmp_path: P
 
 
 @pytest.mark.processes
+@pytest.mark.slow
 def test_who_waits_gets_the_folder_when_the_other_leaves(tmp_path: Path) -> None:
     first = holder(tmp_path / "run")
     code = "import pathlib, sys; from common.locks import FolderLock; FolderLock(pathlib.Path(sys.argv[1]), wait=True)"

@@ -399,6 +399,7 @@ def test_the_smallest_and_the_largest_id_and_as_many_tokens_as_the_order_are_eno
 
 
 @pytest.mark.processes
+@pytest.mark.slow
 def test_scikit_learn_is_imported_only_to_fit() -> None:
     code = "import sys, evaluation.baselines, evaluation.ngrams; sys.exit(bool({'sklearn', 'scipy'} & {*sys.modules}))"
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent.parent)

@@ -91,6 +91,7 @@ def test_a_file_says_what_it_holds(tmp_path: Path) -> None:
         assert tensors.keys() == dict(trained.model.named_parameters()).keys()
 
 
+@pytest.mark.slow
 def test_files_that_are_no_such_model_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"
     remedy = "`python main.py part1` trains a classifier, part2 a decoder, and --model names its file"

@@ -83,6 +83,7 @@ def test_nothing_of_the_transcribers_is_left(built: Path) -> None:
 
 
 @pytest.mark.processes
+@pytest.mark.slow
 def test_the_same_bytes_every_time_and_the_committed_ones(built: Path, tmp_path: Path) -> None:
     script = f"from speechesdataset.build import build; build({str(tmp_path)!r})"
     environment = os.environ | {"PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Asia/Tokyo"}
@@ -167,6 +168,7 @@ def killed_at(step: int, out: Path) -> bool:
 
 @pytest.mark.processes
 @pytest.mark.parametrize("there", [False, True])
+@pytest.mark.slow
 def test_a_kill_leaves_nothing_or_everything_or_what_is_known_to_be_half(
     there: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +202,7 @@ def build_apart(out: Path, text: str) -> None:
 
 
 @pytest.mark.processes
+@pytest.mark.slow
 def test_of_two_processes_that_build_different_data_in_one_folder_one_is_refused(tmp_path: Path) -> None:
     for number in range(5):
         out = tmp_path / str(number)

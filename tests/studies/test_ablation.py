@@ -76,6 +76,7 @@ def place(tmp_path: Path) -> Place:
 
 
 @pytest.mark.parametrize(("whole", "change"), [(BAD, GOOD), (GOOD, BAD)], ids=["better", "worse"])
+@pytest.mark.slow
 def test_a_change_that_is_better_by_construction_comes_out_better_and_the_test_set_is_not_read(
     whole: float, change: float, data: Data, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -116,6 +117,7 @@ def folder_of(folder: Path, rows: str) -> Data:
     return load_data(folder, block_size=8)
 
 
+@pytest.mark.slow
 def test_a_fold_that_leaves_one_class_is_measured_like_any_other(
     tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

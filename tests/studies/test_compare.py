@@ -48,6 +48,7 @@ BETTER: dict[Task, str] = {"classifier": "learning_rate=1e-9,1e-2", "decoder": "
 
 @pytest.mark.parametrize("validate", [False, True])
 @pytest.mark.parametrize("task", RECIPES)
+@pytest.mark.slow
 def test_a_variant_that_is_better_by_construction_comes_out_better(
     task: Task, validate: bool, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,6 +96,7 @@ def test_each_variant_reads_blocks_of_its_own_size(data: Data, tmp_path: Path) -
     assert seeds.variants[0].values[0] == results.variants[0].values[0]
 
 
+@pytest.mark.slow
 def test_curves_are_of_what_is_measured_and_runs_at_chance_are_counted(data: Data, tmp_path: Path) -> None:
     iterations = [Iteration(n, 1.0, {"train": 1000.0, "a": value, "b": 4 * value}) for n, value in ((1, 8.0), (2, 2.0))]
     (line,) = perplexity_lines({"it": [decoder_run(iterations=iterations)]})
@@ -198,6 +200,7 @@ def test_a_variant_is_better_or_worse_where_the_whole_interval_is(
     assert verdict_of(question, Estimate(mean, low, high, None, mean, 3, ratio=not question.in_points)) == expected
 
 
+@pytest.mark.slow
 def test_until_told_trains_more_seeds_of_what_is_undecided(
     data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

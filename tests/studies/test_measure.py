@@ -51,6 +51,7 @@ def planted(best: TrainingConfig, report: TrainingConfig, steps: int = 60) -> di
 
 
 @pytest.mark.parametrize(("best", "report"), [(GOOD, BAD), (BAD, GOOD)], ids=["better", "worse"])
+@pytest.mark.slow
 def test_a_recipe_that_is_better_by_construction_comes_out_better(
     best: TrainingConfig, report: TrainingConfig, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,7 @@ def study(data: Data, folder: Path, validation: bool = False) -> TokenizersResul
 
 
 @pytest.mark.parametrize("validation", [False, True])
+@pytest.mark.slow
 def test_each_kind_and_block_is_measured_by_its_own_runs(data: Data, tmp_path: Path, validation: bool) -> None:
     results = study(data, tmp_path, validation)
     rows = {(row.kind, row.block_size): row for row in results.rows}

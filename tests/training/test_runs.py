@@ -487,6 +487,7 @@ def test_a_new_folder_says_what_is_run_there_and_by_what(tmp_path: Path, capsys:
         assert [path.name for path in out.iterdir()] == ["config.json"]
 
 
+@pytest.mark.slow
 def test_a_folder_that_another_command_writes_is_neither_used_nor_moved(tmp_path: Path) -> None:
     out, device = tmp_path / "run", torch.device("cpu")
     first = open_place(out, device, {"number": 0}, resume=False)
@@ -635,6 +636,7 @@ def test_the_processor_is_named_as_the_system_does(
 
 
 @pytest.mark.processes
+@pytest.mark.slow
 def test_results_are_the_same_for_every_number_of_workers(data: Data, tmp_path: Path) -> None:
     wanted = [CLASSIFIER, replace(CLASSIFIER, name="classifier 2", seed=1), DECODER]
     found = []

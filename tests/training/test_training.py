@@ -1192,6 +1192,7 @@ def test_the_c_library_is_told_to_keep_what_is_freed(monkeypatch: pytest.MonkeyP
 
 @pytest.mark.processes
 @pytest.mark.parametrize(("batch_size", "accumulate"), [(BATCH, 1), (BATCH, 2), (1, 1)])
+@pytest.mark.slow
 def test_two_processes_give_the_numbers_of_one(batch_size: int, accumulate: int, tmp_path: Path) -> None:
     assert group(2, member, tmp_path, batch_size, accumulate) == [0, 0]
     found, history = read_tensors(tmp_path / "weights", dict)[0], read_as(tmp_path / "history", list)
@@ -1200,6 +1201,7 @@ def test_two_processes_give_the_numbers_of_one(batch_size: int, accumulate: int,
 
 @pytest.mark.processes
 @pytest.mark.parametrize(("trouble", "codes"), [("death", [130, 9]), ("signal", [130, 130])])
+@pytest.mark.slow
 def test_trouble_in_one_process_ends_all_with_a_checkpoint_that_one_process_resumes(
     trouble: str, codes: list[int], tmp_path: Path
 ) -> None:
@@ -1218,6 +1220,7 @@ def elsewhere(folder: Path) -> None:
 
 @pytest.mark.processes
 @pytest.mark.parametrize("second", [lambda folder: [member, folder, BATCH, 1], lambda folder: [elsewhere, folder]])
+@pytest.mark.slow
 def test_two_processes_resume_what_one_began(second: Callable[[Path], list[Any]], tmp_path: Path) -> None:
     def interfere(where: str, at: int) -> None:
         if (where, at) == ("step", 10):
@@ -1301,6 +1304,7 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before) // 10)
 
 @pytest.mark.processes
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries keep what they will")
+@pytest.mark.slow
 def test_freed_memory_serves_again() -> None:
     command = [sys.executable, "-c", COME_AND_GO]
     ended = subprocess.run(command, cwd=Path(loop.__file__).parent.parent, capture_output=True, text=True, check=True)
