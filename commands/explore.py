@@ -10,6 +10,7 @@ import tyro
 
 from commands.parts import Part1, Part2
 from common.arguments import Optional
+from common.checks import check
 from common.files import UserError
 
 if TYPE_CHECKING:
@@ -30,8 +31,7 @@ class Explore:
     port: int = 7860  # of the page's address
 
     def run(self) -> None:
-        if not 1 <= self.port <= 65535:
-            raise UserError(f"port is {self.port}; it must be from 1 to 65535")
+        check(self, "from 1 to 65535", "port")
         if bool(self.sentences) != (self.export is not None):
             raise UserError('--export takes a file and sentences: explore --export page.html "We will rebuild."')
         if self.export is not None:

@@ -8,7 +8,7 @@ from typing import Literal
 from common.files import UserError
 
 Number = Literal["above 0", "from 0 to 1", "above 0 and at most 1", "from 0 to below 1"]
-Rule = Literal[Number, "at least 0", "at least 1", "from 0 to 1000", "from 1 to 1000"]
+Rule = Literal[Number, "at least 0", "at least 1", "from 0 to 1000", "from 1 to 1000", "from 1 to 65535"]
 LARGEST = 10**6  # of whole numbers: more would fill the memory before anything is computed
 
 _HOLDS: dict[Rule, Callable[[float], bool]] = {
@@ -16,6 +16,7 @@ _HOLDS: dict[Rule, Callable[[float], bool]] = {
     "at least 1": lambda value: value >= 1,
     "from 0 to 1000": lambda value: 0 <= value <= 1000,
     "from 1 to 1000": lambda value: 1 <= value <= 1000,
+    "from 1 to 65535": lambda value: 1 <= value <= 65535,  # ports
     "above 0": lambda value: value > 0,
     "from 0 to 1": lambda value: 0 <= value <= 1,
     "above 0 and at most 1": lambda value: 0 < value <= 1,

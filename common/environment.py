@@ -1,8 +1,11 @@
-"""What torchrun tells a process through its environment."""
+"""What a process tells others, and torchrun tells it, through the environment."""
 
 from collections.abc import Mapping
 
 from common.files import UserError
+
+# Read where PyTorch is imported: on a busy machine, threads that wait awake all stand still.
+OF_THREADS = {"GOMP_SPINCOUNT": "1000"}
 
 
 def rank(environment: Mapping[str, str]) -> int:

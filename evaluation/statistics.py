@@ -97,7 +97,12 @@ def paired_ratio(a: Values, b: Values, shared: float = 0.0, confidence: float = 
     x, y = _finite(a), _finite(b)
     if min(x.min(), y.min()) <= 0:
         raise ValueError("a ratio needs positive values")
-    logs = _differences(np.log(x), np.log(y))
+    return ratio_of_logs(np.log(x), np.log(y), shared, confidence)
+
+
+def ratio_of_logs(a: Values, b: Values, shared: float = 0.0, confidence: float = CONFIDENCE) -> Estimate:
+    """exp(a - b) pair by pair, as `paired_ratio` of what these are the logarithms of."""
+    logs = _differences(a, b)
     found = replace(
         _estimate(logs, float(np.exp(np.median(logs))), shared), mean=float(np.exp(logs.mean())), ratio=True
     )

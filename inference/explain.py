@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from evaluation.attention import attention_maps
-from inference.sentence import finite, read_sentence, shown
+from inference.sentence import finite, padded, read_sentence, shown
 from modules.edit import Place
 from modules.vote import Vote
 from tokenizer import PAD
@@ -45,16 +45,6 @@ def explain(trained: TrainedModel, text: str) -> Explanation:
         integrated_gradients(model, ids, range(len(trained.class_names))),
         attention_received(model, ids) if model.config.n_layer else None,
     )
-
-
-def padded(model: Classifier | Vote, texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Ids (B, T) of texts (n tokens,) and their lengths (B,), as the model reads them; no text is one <pad>."""
-    lengths = [max(len(text), 1) for text in texts]
-    width = max(lengths) if model.masks_padding else model.config.block_size
-    ids = torch.full((len(texts), width), PAD)
-    for row, text in zip(ids, texts):
-        row[: len(text)] = text
-    return ids, torch.tensor(lengths)
 
 
 @torch.no_grad()

@@ -88,13 +88,16 @@ def decoder_scorers(trained: TrainedModel) -> list[Scorer]:
     return [both, replace(alone, name="network alone")]
 
 
-def likeliest(scorer: Scorer, ids: Tensor, tokenizer: Tokenizer, n: int = 5) -> list[list[tuple[str, float]]]:
+def likeliest(scorer: Scorer, ids: Tensor, tokenizer: Tokenizer, n: int) -> list[list[tuple[str, float]]]:
     """At the place of each of the tokens (N,), the `n` that were likeliest there, and their probabilities."""
-    found = scorer.expects(ids).exp().topk(min(n, len(tokenizer)))
-    return [
-        list(zip(shown([tokenizer.words[i] for i in places]), shares))
-        for places, shares in zip(found.indices.tolist(), found.values.tolist())
-    ]
+    return [likeliest_words(row, tokenizer, n) for row in scorer.expects(ids).exp()]
+
+
+def likeliest_words(probabilities: Tensor, tokenizer: Tokenizer, n: int) -> list[tuple[str, float]]:
+    """The words with the `n` highest of the `probabilities` (V,), without those that cannot be."""
+    top = probabilities.topk(min(n, len(probabilities)))
+    words = shown([tokenizer.words[i] for i in top.indices.tolist()])
+    return [(word, share) for word, share in zip(words, top.values.tolist()) if share > 0]
 
 
 def lines_of(text: str) -> list[str]:

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from common.files import UserError
+from modules.vote import Vote
 from tokenizer import PAD, UNK
 from training.weights import TrainedModel
-from transformer import Decoder
+from transformer import Classifier, Decoder
 
 
 @dataclass(frozen=True)
@@ -31,12 +32,22 @@ def read_sentence(trained: TrainedModel, text: str) -> Sentence:
     if not all_ids:
         raise UserError("the sentence is empty; give at least one word")
     ids = all_ids[: config.block_size]
-    is_alone = isinstance(trained.model, Decoder) or trained.model.masks_padding
-    padded = ids if is_alone else ids + [PAD] * (config.block_size - len(ids))
+    row = torch.tensor(ids)
+    whole = row[None] if isinstance(trained.model, Decoder) else padded(trained.model, [row])[0]
     every = tokenizer.tokens(all_ids, tokenizer.unknown(text))
     tokens, not_read = every[: len(ids)], every[len(ids) :]
     note = note_of(len(all_ids), ids, tokens)
-    return Sentence(torch.tensor([padded]), torch.tensor([len(ids)]), tokens, not_read, note)
+    return Sentence(whole, torch.tensor([len(ids)]), tokens, not_read, note)
+
+
+def padded(model: Classifier | Vote, texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+    """Ids (B, T) of texts (n tokens,) and their lengths (B,), as the model reads them; no text is one <pad>."""
+    lengths = [max(len(text), 1) for text in texts]
+    width = max(lengths) if model.masks_padding else model.config.block_size
+    ids = torch.full((len(texts), width), PAD)
+    for row, text in zip(ids, texts):
+        row[: len(text)] = text
+    return ids, torch.tensor(lengths)
 
 
 def finite(numbers: Tensor) -> Tensor:

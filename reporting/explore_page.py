@@ -40,11 +40,11 @@ def page(shelf: Shelf) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False) as blocks:
         gr.HTML(views.in_view(f"<h1>{TITLE}</h1>"))
         with gr.Tab("Who said it?"):
-            who_said_it(shelf, classifiers)
+            seen("Who said it?", classifiers, lambda *asked: views.who(explore.who_said_it(shelf, *asked)))
         with gr.Tab("Attention"):
             attention(shelf, [*classifiers, *decoders])
         with gr.Tab("How surprising?"):
-            surprise(shelf, decoders)
+            seen("How surprising?", decoders, lambda *asked: views.surprise(explore.surprise(shelf, *asked)))
         with gr.Tab("Continue"):
             go_on(shelf, decoders)
         with gr.Tab("Runs"):
@@ -90,13 +90,15 @@ def model_and_text(names: list[str], text: str = REPORT_SENTENCE) -> tuple[gr.Dr
     return model, box
 
 
-# -------------------------------------------------------------------------------------------------------- who said it?
-def who_said_it(shelf: Shelf, names: list[str]) -> None:
+# ------------------------------------------------------------------------------------- who said it? how surprising?
+def seen(question: str, names: list[str], view: Callable[[str, str], str]) -> None:
+    """One view of a text, by the name of the model that is asked, and a button that asks."""
+
     def answer(name: str, text: str) -> str:
-        return answered(lambda: views.who(explore.who_said_it(shelf, name, text)))
+        return answered(lambda: view(name, text))
 
     model, text = model_and_text(names)
-    button = gr.Button("Who said it?", variant="primary")
+    button = gr.Button(question, variant="primary")
     found = gr.HTML(answer(names[0], REPORT_SENTENCE))
     gr.on([button.click, text.submit, model.input], answer, [model, text], found, api_visibility="private")
 
@@ -183,17 +185,6 @@ def large_map(found: Looks, layer: int, head: int) -> go.Figure:
     figure.update_xaxes(tickangle=-60)
     figure.update_yaxes(autorange="reversed")
     return figure
-
-
-# ------------------------------------------------------------------------------------------------------ how surprising?
-def surprise(shelf: Shelf, names: list[str]) -> None:
-    def answer(name: str, text: str) -> str:
-        return answered(lambda: views.surprise(explore.surprise(shelf, name, text)))
-
-    model, text = model_and_text(names)
-    button = gr.Button("How surprising?", variant="primary")
-    found = gr.HTML(answer(names[0], REPORT_SENTENCE))
-    gr.on([button.click, text.submit, model.input], answer, [model, text], found, api_visibility="private")
 
 
 # ------------------------------------------------------------------------------------------------------------ continue

@@ -7,10 +7,10 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
+import utilities
 from reporting.table import in_one_line, terminal_width
 
-Colour = tuple[int, int, int]
-FOR, AGAINST = (0x56, 0xB4, 0xE9), (0xE6, 0x9F, 0x00)  # sky blue and orange of Okabe and Ito (2008)
+FOR, AGAINST = (bytes.fromhex(utilities.COLORS[kind][1:]) for kind in (utilities.SKY, utilities.ORANGE))
 
 
 def tinted(words: Sequence[str], values: Sequence[float], largest: float, between: str = " ") -> Text:

@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import torch
 
+from common.environment import OF_THREADS
 from common.files import Interrupted, UserError, write_bytes, write_json
 from dataset import Data
 from training.machine import ROOT, machine, modules
@@ -41,7 +42,7 @@ def joined(address: str, threads: int) -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
     with tempfile.TemporaryDirectory() as folder:
         _copy_code(Path(folder))
-        shipped = {"working_dir": folder, "env_vars": {"GOMP_SPINCOUNT": "1000"}}  # the second as in main.py
+        shipped = {"working_dir": folder, "env_vars": OF_THREADS}
         try:
             ray.init(address, runtime_env=shipped, logging_level="ERROR", log_to_driver=False)
         except (ConnectionError, RuntimeError, ValueError, SystemExit) as error:

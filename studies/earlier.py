@@ -8,6 +8,7 @@ runs, by today's statistics; where those would look at rows and lines, too, the 
 import shlex
 from pathlib import Path
 from statistics import mode
+from typing import Literal
 
 import msgspec
 from msgspec.structs import replace
@@ -27,24 +28,11 @@ Runs = dict[str, list[dict[str, object]]]  # by variant, a run for each seed
 HINT = "not the results of python main.py report"
 
 
-class EarlierMachine(Record, frozen=True):
-    """The machine of all runs."""
+class Head(Record, frozen=True):
+    """What tells whose results a file holds."""
 
-    commit: str | None
-    python: str
-    torch: str
-    processor: str
-    cores: Count | None
-    threads: Count
-    processes: Count
-
-
-class EarlierRows(Record, frozen=True):
-    """Numbers of rows."""
-
-    train: Count
-    test: Count
-    seen: Count
+    command: str | None = None
+    machine: dict[str, object] | None = None  # one for all runs: of an earlier version
 
 
 class EarlierData(Record, frozen=True):
@@ -53,7 +41,7 @@ class EarlierData(Record, frozen=True):
     directory: str
     fingerprint: str
     class_names: list[str]
-    rows: EarlierRows
+    rows: dict[Literal["train", "test", "seen"], Count]
     tokens: dict[str, Count]
 
 
@@ -70,7 +58,7 @@ class EarlierResults(Record, frozen=True):
     """What results.json held."""
 
     command_line: str
-    machine: EarlierMachine
+    machine: dict[str, object]  # of all runs
     data: EarlierData
     recipe: str
     seed: int
@@ -96,17 +84,17 @@ def read_report(path: Path) -> ReportResults:
     """The results of the report command, of this version or an earlier one; UserError for anything else."""
     text = read_text(path)
     with refused(path, HINT):
-        held = msgspec.json.decode(text, type=dict[str, object])
-        if held.get("command") != "report":
-            raise UserError(f"of the command {held.get('command')!r}")
-        if "machine" not in held:
+        head = msgspec.json.decode(text, type=Head)
+        if head.command != "report":
+            raise UserError(f"of the command {head.command!r}")
+        if head.machine is None:
             return msgspec.json.decode(text, type=ReportResults)
         return of_today(msgspec.json.decode(text, type=EarlierResults))
 
 
 def of_today(old: EarlierResults) -> ReportResults:
     """The same runs, compared and judged as today."""
-    data, machine = old.data, {**msgspec.to_builtins(old.machine), "dirty": None, "code": ""}
+    data, machine = old.data, {**old.machine, "dirty": None, "code": ""}
     of_width = {name: own[0].get("ff_dim") for name, own in old.decoder.items() if name not in (*POSITIONS, STEEP)}
     widths = msgspec.convert(of_width, dict[str, Count])
 
@@ -125,9 +113,7 @@ def of_today(old: EarlierResults) -> ReportResults:
             "labels": {"classifier": f"{old.recipe} recipe", "decoder": f"{old.recipe} recipe"},
             "data": {
                 "folder": data.directory,
-                "train_rows": data.rows.train,
-                "test_rows": data.rows.test,
-                "seen_rows": data.rows.seen,
+                **{f"{name}_rows": n for name, n in data.rows.items()},
                 "class_names": data.class_names,
                 "fingerprint": data.fingerprint,
             },

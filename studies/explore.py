@@ -13,14 +13,14 @@ import torch
 from torch import Tensor
 
 from common.files import UserError
-from dataset import Data, same_text
+from dataset import Data, encode_stream, same_text
 from evaluation.baselines import fitted_linear_models
 from evaluation.ngrams import KneserNey
 from inference.attention import attention_maps
 from inference.classify import classify
 from inference.explain import Explanation, explain
 from inference.generate import Sampling, decoder, steps, trigram
-from inference.score import ScoredText, decoder_scorers, likeliest, lines_in, score, trigram_scorer
+from inference.score import ScoredText, decoder_scorers, likeliest, likeliest_words, lines_in, score, trigram_scorer
 from inference.sentence import read_sentence, shown
 from studies.knockouts import Means, Part, all_replaced, mean_outputs
 from studies.opponents import BASELINE_NAMES
@@ -162,7 +162,7 @@ def without(shelf: Shelf, name: str, text: str, parts: Sequence[Part]) -> list[G
     ids = read_sentence(trained, text).ids
     with torch.inference_mode():
         logits = [trained.model(ids, edit=edit)[0, -1] for edit in edits]
-    return [likeliest_words(trained, one.softmax(dim=-1)) for one in logits]
+    return [likeliest_words(one.softmax(dim=-1), trained.tokenizer, N_GUESSES) for one in logits]
 
 
 # ------------------------------------------------------------------------------------------------------------ surprise
@@ -182,7 +182,7 @@ def surprise(shelf: Shelf, name: str, text: str) -> Surprise:
     if not note:
         asked.append(trigram_scorer(shelf.trigram(name)))
     found = score(lines, trained, asked)
-    ids = torch.tensor([i for line in lines for i in trained.tokenizer.encode(line)])
+    ids = encode_stream(lines, trained.tokenizer).ids
     return Surprise(found, [likeliest(scorer, ids, trained.tokenizer, N_GUESSES) for scorer in asked], note)
 
 
@@ -209,17 +209,10 @@ def continuations(shelf: Shelf, name: str, text: str, sampling: Sampling) -> Ite
     found = [Continuation(who, [], [], [], 0) for who in predictors]
     for drawn in zip(*(steps(predict, prompt, sampling) for predict in predictors.values())):
         for i, step in enumerate(drawn):
-            expected = [*found[i].expected, likeliest_words(trained, step.probabilities)]
+            expected = [*found[i].expected, likeliest_words(step.probabilities, trained.tokenizer, N_GUESSES)]
             found[i] = replace(found[i], expected=expected, n_possible=int((step.probabilities > 0).sum()))
         yield list(found)
         for i, step in enumerate(drawn):
             tokens = [*found[i].tokens, *shown([trained.tokenizer.words[step.token]])]
             chances = [*found[i].chances, float(step.probabilities[step.token])]
             found[i] = replace(found[i], tokens=tokens, chances=chances)
-
-
-def likeliest_words(trained: TrainedModel, probabilities: Tensor) -> Guesses:
-    """The words with the highest of the `probabilities` (V,), without those that cannot be."""
-    top = probabilities.topk(min(N_GUESSES, len(probabilities)))
-    words = shown([trained.tokenizer.words[i] for i in top.indices.tolist()])
-    return [(word, share) for word, share in zip(words, top.values.tolist()) if share > 0]

@@ -59,9 +59,7 @@ def flat(found: object, name: str = "") -> dict[str, object]:
     """The leaves of a record in records, by their own names."""
     if not isinstance(found, Mapping):
         return {name: found}
-    parts = [
-        flat(value, key) for key, value in found.items() if key not in ("name", "seed", "fold", "brief", "lengths")
-    ]
+    parts = [flat(value, key) for key, value in found.items() if key not in NO_SETTINGS]
     return {key: value for part in parts for key, value in part.items()}
 
 

@@ -9,14 +9,13 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 import msgspec
-import numpy as np
 import torch
 from torch import Tensor
 
 from dataset import Data
 from evaluation.accuracy import class_probabilities
 from evaluation.perplexity import Protocol, token_nats
-from evaluation.statistics import Estimate, paired_difference
+from evaluation.statistics import Estimate, paired_difference, ratio_of_logs
 from modules.edit import Edit, Place
 from modules.vote import Vote
 from training.recipe import Task
@@ -69,26 +68,17 @@ def knock_out(trained: TrainedModel, data: Data) -> KnockOuts:
     for part in parts(model):
         reduced, edit = (without_positions(model), None) if part.layer is None else (model, replaced(part, means))
         rest = scores(reduced, data, edit)
-        more, less = (rest, whole) if is_decoder else (whole, rest)
-        cost = paired_difference(more.tolist(), less.tolist())
-        found.append(KnockOut(part, in_all(rest, is_decoder), ratio(cost) if is_decoder else cost))
+        if is_decoder:
+            cost = ratio_of_logs(rest.numpy(), whole.numpy())
+        else:
+            cost = paired_difference(whole.numpy(), rest.numpy())
+        found.append(KnockOut(part, in_all(rest, is_decoder), cost))
     return KnockOuts("decoder" if is_decoder else "classifier", len(whole), in_all(whole, is_decoder), found)
 
 
 def in_all(values: Tensor, is_decoder: bool) -> float:
     """The measure: accuracy in percent, or perplexity."""
     return float(values.mean().exp() if is_decoder else values.mean())
-
-
-def ratio(difference: Estimate) -> Estimate:
-    """An estimate of a difference of logarithms as one of a ratio."""
-    mean, low, high, median = (
-        None if value is None else float(np.exp(value))
-        for value in (difference.mean, difference.low, difference.high, difference.median)
-    )
-    assert mean is not None
-    assert median is not None
-    return Estimate(mean, low, high, difference.sd, median, difference.n)
 
 
 def parts(model: Model) -> list[Part]:
@@ -108,10 +98,9 @@ def scores(model: Model, data: Data, edit: Edit | None = None) -> Tensor:
         predictions = class_probabilities(model, data.test, edit=edit).argmax(dim=-1)
         return 100 * (predictions == data.test.labels).double()
     texts = []
-    for name, stream in data.test_streams.items():
+    for stream in data.test_streams.values():
         nats = token_nats(model, stream.ids, Protocol(model.config.block_size), edit=edit)
-        lengths = [len(ids) for ids in data.tokenizer.encode_all(data.corpus.test_texts[name])]
-        texts.append(torch.stack([line.sum() for line in nats.split(lengths)]) / len(nats))
+        texts.append(torch.stack([line.sum() for line in nats.split(stream.line_lengths)]) / len(nats))
     return torch.cat(texts) * sum(map(len, texts)) / len(texts)
 
 

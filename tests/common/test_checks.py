@@ -66,11 +66,13 @@ def test_a_difference_can_be_called_as_people_call_it_even_if_a_worker_found_it(
     assert error.calling_it("--n-layer") == "a: of another run (--n-layer is 4 there and 2 here); take another"
 
 
-@pytest.mark.parametrize(("rule", "least"), [("from 0 to 1000", 0), ("from 1 to 1000", 1)])
-def test_counts_have_an_end(rule: Rule, least: int) -> None:
-    for value in (least, 1000):
+@pytest.mark.parametrize(
+    ("rule", "least", "most"), [("from 0 to 1000", 0, 1000), ("from 1 to 1000", 1, 1000), ("from 1 to 65535", 1, 65535)]
+)
+def test_counts_have_an_end(rule: Rule, least: int, most: int) -> None:
+    for value in (least, most):
         check(SimpleNamespace(n=value), rule, "n")
-    for value in (least - 1, 1001):
+    for value in (least - 1, most + 1):
         with pytest.raises(UserError, match=f"n is {value}; it must be {rule}"):
             check(SimpleNamespace(n=value), rule, "n")
 

@@ -9,7 +9,8 @@ from tiny import classifier_of
 from torch import Tensor, nn
 
 from inference import explain
-from inference.explain import attention_received, integrated_gradients, leave_one_out, padded, probabilities, without
+from inference.explain import attention_received, integrated_gradients, leave_one_out, probabilities, without
+from inference.sentence import padded
 from modules.edit import Edit, Record
 from tokenizer import PAD, SPECIAL, Tokenization, Tokenizer
 from training.models import build_classifier

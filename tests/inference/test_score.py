@@ -10,7 +10,7 @@ from tiny import decoder_of
 from common.files import UserError
 from dataset import Data, encode_stream
 from evaluation.perplexity import Protocol, token_nats
-from inference.score import Scorer, likeliest, lines_of, score, scorers
+from inference.score import Scorer, likeliest, likeliest_words, lines_of, score, scorers
 from studies.opponents import language_baselines
 from studies.recipes import RECIPES
 from tokenizer import Tokenization, Tokenizer
@@ -84,6 +84,14 @@ def test_what_is_expected_at_a_place_is_by_what_the_token_there_is_scored(data: 
         for row, logs in zip(guesses, expected):
             assert row[0] == (trained.tokenizer.words[int(logs.argmax())], pytest.approx(float(logs.max().exp())))
             assert [share for _, share in row] == sorted((share for _, share in row), reverse=True)
+
+
+def test_words_that_cannot_be_are_not_among_the_likeliest(data: Data) -> None:
+    tokenizer = trained_on(data).tokenizer
+    probabilities = torch.zeros(len(tokenizer))
+    probabilities[[3, 5]] = torch.tensor([0.25, 0.75])
+    assert likeliest_words(probabilities, tokenizer, 4) == [(tokenizer.words[5], 0.75), (tokenizer.words[3], 0.25)]
+    assert likeliest_words(probabilities, tokenizer, 1) == [(tokenizer.words[5], 0.75)]
 
 
 def test_a_text_is_itself_or_the_file_of_that_name(tmp_path: Path) -> None:

@@ -147,6 +147,9 @@ def test_surprise_is_what_score_says_with_the_guesses_at_each_place(shelf: Shelf
     assert found.text == score([TEXT, "we work"], trained, scorers(trained, data.train_stream.ids))
     assert [one.name for one in found.text.scored] == ["decoder", "trigram"]
     assert [[len(place) for place in one] for one in found.guesses] == [[explore.N_GUESSES] * 8] * 2
+    ids = torch.tensor([i for line in (TEXT, "we work") for i in trained.tokenizer.encode(line)])
+    expected = [scorer.expects(ids).exp().amax(dim=1).tolist() for scorer in scorers(trained, data.train_stream.ids)]
+    assert [[place[0][1] for place in one] for one in found.guesses] == expected
 
 
 @pytest.mark.parametrize("prompt", ["we hope", ""])

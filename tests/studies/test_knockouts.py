@@ -150,9 +150,12 @@ def test_a_decoder_loses_perplexity_the_geometric_mean_over_texts(data: Data) ->
 
 
 def test_lines_of_texts_of_unequal_length_weigh_as_their_texts_do(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
-    corpus = replace(data.corpus, test_texts={"a": ["we hope", "day"], "b": ["work"]})
-    streams = {name: replace(data.test_streams["obama"], ids=torch.tensor([9] * n)) for name, n in (("a", 3), ("b", 1))}
-    small = replace(data, corpus=corpus, test_streams=streams)
+    lines = {"a": (2, 1), "b": (1,)}
+    streams = {
+        name: replace(data.test_streams["obama"], ids=torch.tensor([9] * sum(lengths)), line_lengths=lengths)
+        for name, lengths in lines.items()
+    }
+    small = replace(data, test_streams=streams)
     given = iter([torch.tensor([1.0, 2.0, 6.0]), torch.tensor([5.0])])
     monkeypatch.setattr(knockouts, "token_nats", lambda *_, **__: next(given))
     found = scores(trained_on(data, "decoder").model, small)

@@ -1,5 +1,6 @@
 """Every setting of a recipe is known by its name, explained, and read from words or refused in one line."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,13 @@ def test_settings_are_written_as_they_are_read() -> None:
     words = ["positions=none", "window=none", "batch_norm=true", "dropout=0.2"]
     assert in_words(read_settings("classifier", words)).split() == words
     assert in_words({}) == "as it is"
+
+
+def test_threads_wait_asleep_unless_somebody_wants_it_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    for given, kept in ((None, "1000"), ("7", "7")):
+        monkeypatch.setattr(os, "environ", {} if given is None else {"GOMP_SPINCOUNT": given})
+        assert main.main(["settings"]) == 0
+        assert os.environ["GOMP_SPINCOUNT"] == kept
 
 
 def test_the_command_shows_every_setting(capsys: pytest.CaptureFixture[str]) -> None:
