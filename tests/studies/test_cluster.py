@@ -248,13 +248,14 @@ def test_a_model_on_two_machines_without_a_disk_in_common_goes_on(data_folder: P
 
     end(start("whole"))
     machines = start("stopped")
-    while not (tmp_path / "0" / "stopped0" / "runs" / "decoder-ff24.json").exists():
+    first = tmp_path / "0" / "stopped0"
+    while not (first / "runs" / "decoder-ff16.checkpoint.safetensors").exists():
         assert machines[0].poll() is None
         time.sleep(0.02)
     machines[1].terminate()
     end(machines)
-    first = tmp_path / "0" / "stopped0"
-    assert (first / "runs" / "decoder-ff16.checkpoint.safetensors").exists()
+    assert (first / "runs" / "decoder-ff24.json").exists()
+    assert not (first / "runs" / "decoder-ff16.json").exists()
     assert not list((tmp_path / "1").rglob("*.safetensors"))
     machines = start("stopped", "--resume")
     said = end(machines)
