@@ -82,6 +82,9 @@ class Exploration(Seeds, Tokenized):
     recipe: RecipeName = "report"
     epochs: FromRecipe[int] = None  # passes over the classifier's training rows
     iterations: FromRecipe[int] = None  # training steps of the decoder
+    # where --seeds cannot tell, train twice as many of what is undecided, and so on up to this number; the intervals
+    # pay for the looks
+    until_told: Optional[int] = None
 
     def study(self, alibi: bool = True, regularize: bool = True) -> "Study":
         """What is to be run."""
@@ -89,7 +92,8 @@ class Exploration(Seeds, Tokenized):
 
         check(self, "at least 1", "epochs", "iterations")
         classifier, decoder = (with_options(self.recipe, task, vars(self)) for task in RECIPES[self.recipe])
-        return Study(self.recipe, classifier, decoder, *self.seeds_and_workers(), alibi, regularize)
+        seeds, n_workers = self.seeds_and_workers()
+        return Study(self.recipe, classifier, decoder, seeds, n_workers, alibi, regularize, until_told=self.until_told)
 
 
 @hinted(partial(in_words, "classifier"))
@@ -183,6 +187,7 @@ class Report(Exploration):
             self,
             out=Path("runs/report-quick") if self.out == Report.out else self.out,
             seeds=min(self.seeds, 2),
+            until_told=None,
             epochs=2 if self.epochs is None else self.epochs,
             iterations=50 if self.iterations is None else self.iterations,
         )

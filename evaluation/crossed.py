@@ -69,7 +69,7 @@ def crossed(seeds: Estimate, parts: Sequence[Items], confidence: float = CONFIDE
     freedom = [part.freedom for part in parts]
     n = sum(len(part.sizes) for part in parts)
     alone = Estimate(seeds.mean, None, None, None, seeds.mean, n, ratio=seeds.ratio)
-    items = _with_variances(alone, [items for items, _ in variances], freedom, CONFIDENCE)
+    items = _with_variances(alone, [items for items, _ in variances], freedom, confidence)
     if seeds.error is None or seeds.df is None:
         return Effect(seeds, items=items)
     added = [max(0.0, items - noise) for items, noise in variances]

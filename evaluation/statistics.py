@@ -12,10 +12,6 @@ CONFIDENCE = 0.95
 ONE_SIDED = (1 - CONFIDENCE) / 2  # the chance of an interval that lies wholly on the wrong side of an edge
 SHARED_BY_FOLDS = 1 / 4  # test rows by training rows, of five folds
 MOST_SEEDS = 1000  # what takes more is not told by seeds
-HOW_JUDGED = (  # belongs to the rule of every verdict
-    f"A claim {HOLDS} where what it says is so of the whole 95% interval, and {FAILS} where it is so of no part of it; "
-    f"otherwise, and without an interval, the runs {UNCLEAR}."
-)
 
 
 @dataclass(frozen=True)
@@ -166,13 +162,26 @@ def verdict(
     return Verdict(HOLDS if holds else FAILS if fails else UNCLEAR, rule, p)
 
 
-def of_several(parts: Sequence[Verdict]) -> list[Verdict]:
+def how_judged(confidence: float = CONFIDENCE) -> str:
+    """The rule of every verdict, in words, by intervals of that confidence."""
+    return (
+        f"A claim {HOLDS} where what it says is so of the whole {in_percent(confidence)} interval, and {FAILS} where "
+        f"it is so of no part of it; otherwise, and without an interval, the runs {UNCLEAR}."
+    )
+
+
+def in_percent(confidence: float) -> str:
+    """95%, or 97.9%."""
+    return f"{100 * confidence:.3g}%"
+
+
+def of_several(parts: Sequence[Verdict], one_sided: float = ONE_SIDED) -> list[Verdict]:
     """The parts of a claim, of which only those fail that do so by Holm's rule: the likeliest failure of k must be k
     times as sure as one alone, the next k - 1 times, and so on. Then true claims fail no oftener for having parts."""
     order = sorted(range(len(parts)), key=lambda place: parts[place].p)
     found, failing = list(parts), True
     for rank, place in enumerate(order):
-        failing = failing and parts[place].p <= ONE_SIDED / (len(parts) - rank) * (1 + 1e-9)
+        failing = failing and parts[place].p <= one_sided / (len(parts) - rank) * (1 + 1e-9)
         if parts[place].verdict == FAILS and not failing:
             found[place] = replace(parts[place], verdict=UNCLEAR)
     return found

@@ -1,8 +1,8 @@
 """What the compare command found, and the settings that it takes, for the terminal."""
 
-from evaluation.statistics import UNCLEAR, interquartile_mean, summary
+from evaluation.statistics import UNCLEAR, in_percent, interquartile_mean, summary
 from reporting.table import Table, effect, number, numbers, spread, terminal_text, words
-from reporting.tables import at_chance, made_on, of_seeds
+from reporting.tables import at_chance, made_on, of_seeds, paid_looks
 from reporting.wording import duration, took
 from studies.compare import HIGHER_IS_BETTER
 from studies.recipes import RECIPES, word
@@ -49,14 +49,11 @@ def note_of(results: CompareResults) -> list[str]:
     is_classifier, trained = results.task == "classifier", " on which both trained"
     rows, lines = ("rows", "rows") if is_classifier else ("texts", "lines")
     folds = f"folds of the training {'rows' if is_classifier else 'text'}; the test set was not read"
-    looks = ", ".join(map(str, results.looks))
     notes = {
         f"{results.recipe} recipe; measured on {f'test {rows}' if results.on == 'test' else folds}; "
         f"{of_seeds(results.seeds)}; differences from paired seeds{trained if is_classifier else ''}, with "
-        f"{100 * results.confidence:.3g}% intervals.": True,
-        f"They pay for looks at {looks} seeds: in no more than 5% of studies a difference is told that is not there.": (
-            len(results.looks) > 1
-        ),
+        f"{in_percent(results.confidence)} intervals.": True,
+        paid_looks(results.looks).strip(): len(results.looks) > 1,
         f"They are for other seeds and other {lines} at once, these by stretches of neighbours.": any(
             one.seeds for one in results.variants
         ),

@@ -6,13 +6,14 @@ pictures inside, which needs nothing from outside.
 
 import base64
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from common.files import write_text
 from common.wording import duration
-from evaluation.statistics import FAILS, HOLDS, HOW_JUDGED, UNCLEAR, summary
+from evaluation import statistics
+from evaluation.statistics import FAILS, HOLDS, UNCLEAR, summary
 from reporting import tables
 from reporting.html import template
 from reporting.table import (
@@ -31,7 +32,7 @@ from studies.comparisons import defined
 from studies.published import CLAIMS, THE_REPORT, claims_on, on_reports_speakers
 from studies.results import Kind, ReportResults, accuracies, last_perplexities
 from studies.study import POSITIONS
-from training.records import Group
+from training.records import Group, TrainedRun
 
 HOLLOW = "hollow where the interval reaches 0"
 SYMBOLS = {HOLDS: "\N{CHECK MARK}", FAILS: "\N{MULTIPLICATION SIGN}", UNCLEAR: "?"}
@@ -152,7 +153,7 @@ def compose(results: ReportResults, figures: Path) -> list[Section]:
                 ),
                 picture(
                     "changes_perplexity",
-                    f"Change of perplexity against learned positions, with 95% intervals; {HOLLOW}.",
+                    f"Change of perplexity against learned positions, {tables.intervals(results)}; {HOLLOW}.",
                     wide=True,
                 ),
             ],
@@ -170,7 +171,7 @@ def compose(results: ReportResults, figures: Path) -> list[Section]:
                 ),
                 picture(
                     "changes_accuracy",
-                    f"Difference in test accuracy, with 95% intervals; {HOLLOW}{cross}.",
+                    f"Difference in test accuracy, {tables.intervals(results)}; {HOLLOW}{cross}.",
                     wide=True,
                 ),
                 picture("confusion", "Confusion matrix of the original classifier, all seeds together."),
@@ -195,7 +196,8 @@ def shared_rows(results: ReportResults) -> str:
 def methods(results: ReportResults) -> Section:
     """What was run, where, and how to read it."""
     machines, data = results.machines, results.data
-    seeds = ", ".join(map(str, results.seeds))
+    seeds, more = ", ".join(map(str, results.seeds)), most_seeds(results)
+    added = f"; up to {more} where fewer could not tell" if more > len(results.seeds) else ""
     rows: list[list[str | None]] = [
         ["command", results.command_line],
         ["commit", ", ".join(dict.fromkeys(map(tables.commit, machines)))],
@@ -206,7 +208,7 @@ def methods(results: ReportResults) -> Section:
         ],
         [token_row(results), "; ".join(f"{name} {n:,}" for name, n in results.tokens.items())],
         ["models", "; ".join(f"{task}: {label}" for task, label in results.labels.items())],
-        ["seeds", f"{seeds}: initialisation, order and dropout vary together, the same for every variant"],
+        ["seeds", f"{seeds}{added}: initialisation, order and dropout vary together, the same for every variant"],
         [
             "runs",
             f"{len(results.trainings())} trainings, {tables.threads(machines)} each: {training_minutes(results)} in "
@@ -226,6 +228,12 @@ def methods(results: ReportResults) -> Section:
         "interrupted report goes on where it was when it is started again.",
     ]
     return Section("How this was made", paragraphs, [Table("What was run", words("", ""), rows)])
+
+
+def most_seeds(results: ReportResults) -> int:
+    """How many seeds the variant has that took the most."""
+    kinds: list[Mapping[str, Sequence[TrainedRun]]] = [results.classifier, results.decoder, results.validation]
+    return max(len(runs) for variants in kinds for runs in variants.values())
 
 
 def token_row(results: ReportResults) -> str:
@@ -293,7 +301,7 @@ def comparable(results: ReportResults) -> str:
 def how_judged(results: ReportResults) -> str:
     """What makes a verdict, or why the quick report has none."""
     if not results.quick:
-        return HOW_JUDGED
+        return statistics.how_judged(results.confidence)
     epochs = len(results.classifier["learned"][0].epochs)
     return (
         "The report's claims are not judged here: models that have read a third of the data for "

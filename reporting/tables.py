@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import geometric_mean, median
 
 from dataset import TOGETHER
-from evaluation.statistics import UNCLEAR, by_chance, interquartile_mean
+from evaluation.statistics import UNCLEAR, by_chance, in_percent, interquartile_mean
 from reporting.table import Table, change, effect, ends, filled, number, numbers, spread, words
 from reporting.wording import duration
 from studies.comparisons import defined, share_at_chance
@@ -40,7 +40,7 @@ from studies.results import (
 from studies.study import NAMES, POSITIONS, STEEP, STEEPER
 from tokenizer import NAMES as NAMES_OF_TOKENS
 from training.recipe import Task
-from training.records import ClassifierRun, Group, GroupAccuracy, LanguageScores, Machine
+from training.records import ClassifierRun, Group, GroupAccuracy, LanguageScores, Machine, TrainedRun
 
 GROUPS: tuple[Group, ...] = ("all", "seen", "unseen")
 MOST_PARTS = 6  # of a claim, that stand in the open
@@ -135,7 +135,7 @@ def verdicts(results: Part3Results) -> Table:
         found = [f"{part.label} {effect(part.estimate, part.unit)}{behind(part)}" for part in one.parts]
         more = [f"and {len(found) - MOST_PARTS} more"] if len(found) > MOST_PARTS else []
         rows.append([one.id, one.claim, one.verdict, "; ".join(found[:MOST_PARTS] + more), to_tell(one)])
-    columns = words("", "claim", "verdict", "measured, with 95% intervals", "what would tell")
+    columns = words("", "claim", "verdict", f"measured, {intervals(results)}", "what would tell")
     return Table("Verdicts", columns, rows, note_of_verdicts(results))
 
 
@@ -164,8 +164,9 @@ def note_of_verdicts(results: Part3Results) -> str:
     return (
         f"Found on {processors}; another processor rounds differently, which is like other seeds. Intervals of "
         "accuracies and test perplexities are for other seeds and other test rows at once, rows by stretches of "
-        "neighbours; in brackets, for either alone. Accuracies are of the seeds on which both variants trained. If "
-        f"nothing were as it is claimed, some of the {len(results.claims)} claims would hold by chance in up to "
+        f"neighbours; in brackets, for either alone. {paid_looks(results.looks)}Accuracies are of the seeds on which "
+        "both variants trained. If nothing were as it is claimed, some of the "
+        f"{len(results.claims)} claims would hold by chance in up to "
         f"{by_chance(len(results.claims)):.0f}% of studies. What would tell: the seeds, of which as many are there as "
         "were run, with which 80 of 100 studies give a verdict if mean and spread are as seen, and the minutes of "
         "training on one core that the others take; 'not seeds': the test rows are too few, or the effect lies at the "
@@ -202,7 +203,8 @@ def classifiers(results: Exploration, variants: Sequence[str], title: str) -> Ta
         rows = [[*row[:-4], row[-1]] for row in rows]
     note = f"{sentence(results.labels['classifier'])} Test accuracy in percent after the last epoch, on all rows"
     note += ", on those whose text appears in the training file, and on the others" if "seen" in groups else ""
-    note += f"; {of_seeds(results.seeds)}; differences in points, with 95% intervals, on "
+    over = over_seeds({NAMES[name]: results.classifier[name] for name in variants})
+    note += f"; {over}; differences in points, {intervals(results)}, on "
     note += "seeds on which both trained. Middle half: the mean of all rows without the best and the worst quarter of "
     note += "the seeds. Ended at chance: training accuracy stayed at, or fell back to, the share of the largest class; "
     note += "a share with Wilson's interval."
@@ -232,7 +234,8 @@ def decoders(results: Exploration) -> Table:
             rows.append(["   against learned", *(effect(found[0].estimate, "ratio") for found in changes)])
     for key, scores in results.ngram_scores.items():
         rows.append([NGRAM_NAMES[key], None, *(number(scores[text].perplexity) for text in texts[1:])])
-    note = f"{sentence(results.labels['decoder'])} Last iteration; every token scored once; {of_seeds(results.seeds)}."
+    over = over_seeds({NAMES[name]: results.decoder[name] for name in (*POSITIONS, STEEP)})
+    note = f"{sentence(results.labels['decoder'])} Last iteration; every token scored once; {over}."
     note += which_texts(results) + by_token(results)
     return Table("Perplexity by position method", words("decoder") + numbers(*texts), rows, note)
 
@@ -648,6 +651,33 @@ def which_texts(results: Exploration) -> str:
 def of_seeds(seeds: Sequence[int]) -> str:
     """What a number with its spread is."""
     return f"mean ± standard deviation over {n_seeds(seeds)}" if len(seeds) > 1 else "one seed, no spread"
+
+
+def over_seeds(variants: Mapping[str, Sequence[TrainedRun]]) -> str:
+    """What a number with its spread is, where some variants may have more seeds than others."""
+    least = min(variants.values(), key=len)
+    more: dict[int, list[str]] = {}
+    for name, runs in variants.items():
+        if len(runs) > len(least):
+            more.setdefault(len(runs), []).append(name)
+    added = [f"{n} of {', '.join(names)}" for n, names in more.items()]
+    return of_seeds([run.seed for run in least]) + (f" ({'; '.join(added)})" if added else "")
+
+
+def intervals(results: Exploration) -> str:
+    """Which ones stand beside its differences."""
+    return f"with {in_percent(results.confidence)} intervals"
+
+
+def paid_looks(looks: Sequence[int]) -> str:
+    """What intervals are wider for, where a study was looked at with more seeds each time; else nothing."""
+    if len(looks) < 2:
+        return ""
+    *first, last = map(str, looks)
+    return (
+        f"They pay for looks at {', '.join(first)} and {last} seeds: in no more than 5% of studies a difference is "
+        "told that is not there. "
+    )
 
 
 def sentence(words: str) -> str:

@@ -1,31 +1,43 @@
 """Attention statistics over the whole test set, for every seed of a study."""
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import torch
 
 from dataset import Data
 from evaluation import attention
 from modules.vote import Vote
-from studies.results import AttentionStatistics, Exploration, Kind
-from studies.study import Study, plan
+from studies.results import AttentionStatistics, Kind, classifier_runs
 from studies.workers import share_out
-from training.recipe import Run
+from training.recipe import Run, Task
+from training.records import TrainedRun
 from training.runs import Place, identity_of, remembered
 from training.weights import load_model
 from transformer import Classifier, Decoder
 
 
-def attention_of(results: Exploration, kind: Kind, study: Study, data: Data, place: Place) -> list[AttentionStatistics]:
+def attention_of(
+    records: Mapping[tuple[str, str, int], TrainedRun],
+    runs: Mapping[tuple[str, str, int], Run],
+    data: Data,
+    place: Place,
+    n_workers: int,
+) -> dict[Kind, list[AttentionStatistics]]:
     """Attention statistics of every seed's model with learned positions; of classifiers only those that trained."""
-    task = "classifier" if kind == "encoder" else "decoder"
-    recipes = study.classifiers() if task == "classifier" else study.decoders()
-    runs = list(plan(task, {"learned": recipes["learned"]}, study.seeds).values())
-    if task == "classifier":
-        trained = [record.trained for record in results.classifier["learned"]]
-        runs = [run for run, has_trained in zip(runs, trained) if has_trained or not any(trained)]
-    return share_out(functools.partial(attention_over_test, data=data, place=place), runs, study.n_workers, "attention")
+
+    def learned(task: Task) -> list[tuple[str, str, int]]:
+        return [key for key in runs if key[:2] == (task, "learned")]
+
+    job = functools.partial(attention_over_test, data=data, place=place)
+    classifiers = learned("classifier")
+    found = classifier_runs([records[key] for key in classifiers])
+    trained = [key for key, run in zip(classifiers, found) if run.trained]
+    wanted: dict[Kind, list[tuple[str, str, int]]] = {"encoder": trained or classifiers, "decoder": learned("decoder")}
+    return {
+        kind: share_out(job, [runs[key] for key in keys], n_workers, f"attention of the {kind}")
+        for kind, keys in wanted.items()
+    }
 
 
 def attention_over_test(run: Run, data: Data, place: Place) -> AttentionStatistics:

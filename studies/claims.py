@@ -1,18 +1,17 @@
 """What our runs say of each of the report's claims: holds, does not hold, or cannot tell.
 
-A claim is cut into parts that can be measured; each part is an effect with a 95% interval and a range in which the
-claim says it lies. The rule that makes a verdict of them is `statistics.verdict`, and is printed with it.
+A claim is cut into parts that can be measured; each part is an effect with its interval and a range in which the claim
+says it lies. The rule that makes a verdict of them is `statistics.verdict`, and is printed with it.
 """
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import exp, inf
 
 from evaluation.crossed import crossed
 from evaluation.statistics import (
-    ONE_SIDED,
     UNCLEAR,
     Estimate,
     all_of,
@@ -67,14 +66,16 @@ def judge(results: Exploration) -> list[Judgement]:
 
 def judgement(results: Exploration, name: str, parts: Sequence[Part]) -> Judgement:
     """What the parts of a claim say of it, and what would say more."""
-    verdicts = of_several([verdict(one.estimate, one.above, one.below, one.what, one.outside) for one in parts])
+    one_sided = (1 - results.confidence) / 2
+    verdicts = [verdict(one.estimate, one.above, one.below, one.what, one.outside) for one in parts]
+    verdicts = of_several(verdicts, one_sided)
     whole = verdicts[0] if len(verdicts) == 1 else all_of(verdicts)
     note, needed = NOTES.get(name, lambda _: "")(results), None
     if not trained(results, name):
         whole = replace(whole, verdict=UNCLEAR)
         note += "; without a seed on which these trained, nothing is said about accuracy"
     elif whole.verdict == UNCLEAR:
-        needed = enough([part for part, one in zip(parts, verdicts) if one.verdict == UNCLEAR], len(parts))
+        needed = enough([part for part, one in zip(parts, verdicts) if one.verdict == UNCLEAR], one_sided, len(parts))
     return Judgement(
         id=name,
         claim=claims_on(results)[name],
@@ -98,19 +99,33 @@ def trained(results: Exploration, name: str) -> bool:
 
 
 # -------------------------------------------------------------------------------------------------------------- power
-def enough(undecided: Sequence[Part], n_parts: int) -> int | None:
+def enough(unclear: Sequence[Part], one_sided: float, n_parts: int) -> int | None:
     """With about how many seeds a claim would be told of which these parts are undecided: if one of them seems not to
     be so, when that is sure, and else when all are. None: not in any number that can be trained."""
     denied = [
-        seeds_needed(part.estimate, part.above, part.below, ONE_SIDED / n_parts)
-        for part in undecided
-        if part.is_denied()
+        seeds_needed(part.estimate, part.above, part.below, one_sided / n_parts) for part in unclear if part.is_denied()
     ]
     if denied:
         return min((n for n in denied if n), default=None)
-    found = [seeds_needed(part.estimate, part.above, part.below) for part in undecided]
+    found = [seeds_needed(part.estimate, part.above, part.below, one_sided) for part in unclear]
     known = [n for n in found if n]
     return max(known) if len(known) == len(found) else None
+
+
+def undecided(results: Exploration) -> list[tuple[str, str]]:
+    """The variants, each with its kind of run, more seeds of which may tell what these cannot."""
+    there: dict[str, Collection[str]] = {
+        "classifier": results.classifier,
+        "decoder": results.decoder,
+        "validation": results.validation,
+    }
+    about = [
+        TRAINED[one.id]
+        for one in judge(results)
+        if one.verdict == UNCLEAR and (one.seeds_needed or any(part.estimate.error is None for part in one.parts))
+    ]
+    found = [(kind, name) for kind, names in about if kind in there for name in names or there[kind]]
+    return list(dict.fromkeys(found))
 
 
 def seconds_of_a_seed(results: Exploration, name: str) -> float:
@@ -130,9 +145,9 @@ def seconds_of_a_seed(results: Exploration, name: str) -> float:
 
 
 # ------------------------------------------------------------------------------------------------------- the evidence
-def level(values: Sequence[float]) -> Estimate:
+def level(values: Sequence[float], confidence: float) -> Estimate:
     """The mean of one number a seed, with its interval."""
-    return paired_difference(values, [0.0] * len(values))
+    return paired_difference(values, [0.0] * len(values), confidence=confidence)
 
 
 def part_of(row: Comparison, label: str, what: str, above: float = -inf, below: float = inf) -> Part:
@@ -146,12 +161,13 @@ def reaches_accuracy(results: Exploration) -> Iterator[Part]:
     if histories and results.attention:
         last = [rows[-1].train_accuracy for rows in histories]
         what = "training accuracy after the last epoch, in percent,"
-        found = level(last)
+        found = level(last, results.confidence)
         if found.low is not None and found.high is not None:  # a share has ends that an interval should not pass
             found = replace(found, low=max(found.low, 0.0), high=min(found.high, 100.0))
         yield Part("training accuracy", what, "%", found, above=NEARS_100)
         before = [summary([row.test_accuracy for row in rows[-6:-1] or rows]).mean for rows in histories]
-        change = paired_difference([rows[-1].test_accuracy for rows in histories], before)
+        after = [rows[-1].test_accuracy for rows in histories]
+        change = paired_difference(after, before, confidence=results.confidence)
         what = "test accuracy after the last epoch less its mean over the five before, in points,"
         yield Part("test accuracy, last epoch less five before", what, "points", change, -AS_IT_IS, AS_IT_IS)
 
@@ -166,12 +182,13 @@ def attends(results: Exploration, kind: Kind) -> Iterator[Part]:
             "distance in layer 1, relative to uniform",
             what,
             "\N{MULTIPLICATION SIGN}",
-            level(near),
+            level(near, results.confidence),
             below=LOCAL,
         )
         far, first = ([mean(seed.distance[layer]) for seed in seeds] for layer in (-1, 0))
         what = "the mean distance of the last layer's attention less that of the first, in tokens,"
-        yield Part("distance, last layer less first", what, "tokens", paired_difference(far, first), above=0)
+        change = paired_difference(far, first, confidence=results.confidence)
+        yield Part("distance, last layer less first", what, "tokens", change, above=0)
 
 
 def encoder_attends(results: Exploration) -> Iterator[Part]:
@@ -182,9 +199,8 @@ def encoder_attends(results: Exploration) -> Iterator[Part]:
             for seed in seeds
         ]
         what = "the number of tokens that the last layer looks at (e to the entropy), as a share of those it sees,"
-        yield Part(
-            "share of tokens looked at in the last layer", what, "\N{MULTIPLICATION SIGN}", level(shares), below=FEW
-        )
+        found = level(shares, results.confidence)
+        yield Part("share of tokens looked at in the last layer", what, "\N{MULTIPLICATION SIGN}", found, below=FEW)
 
 
 def wider(results: Exploration) -> Iterator[Part]:
@@ -199,8 +215,9 @@ def texts_differ(results: Exploration) -> Iterator[Part]:
     """Every pair of texts: their lines are other lines, and are as much of a chance as seeds are."""
     runs = results.decoder.get("learned", [])
     for one, other in itertools.combinations(results.test_names, 2) if runs and results.attention else ():
-        ratio = paired_ratio(last_perplexities(runs, one), last_perplexities(runs, other))
-        found = crossed(ratio, nats_of_two_texts(runs, one, other))
+        values = last_perplexities(runs, one), last_perplexities(runs, other)
+        ratio = paired_ratio(*values, confidence=results.confidence)
+        found = crossed(ratio, nats_of_two_texts(runs, one, other), results.confidence)
         label, what = f"{one} against {other}", f"perplexity on {one} / perplexity on {other}"
         near = (1 / (1 + SAME_PERPLEXITY), 1 + SAME_PERPLEXITY)
         yield Part(label, what, "ratio", found.both, *near, outside=True, seeds=found.seeds, items=found.items)
@@ -295,7 +312,7 @@ def plateau_note(results: Exploration, name: str) -> str:
         runs = results.classifier.get(one, [])
         at_chance = sum(not run.trained for run in runs)
         if at_chance:
-            share = in_brackets(share_at_chance(runs))
+            share = in_brackets(share_at_chance(runs, results.confidence))
             found.append(f"{at_chance} of {len(runs)} runs ({one}) ended at chance, {share} %, and are left out")
     differences = results.find(task="classifier", variant=variant, base=base, measure="runs at chance")
     return "; ".join([*found, *(f"a difference of {in_brackets(row.estimate)} points" for row in differences if found)])

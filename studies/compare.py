@@ -5,6 +5,7 @@ fold s of five of the training rows, or of the training text, out of training an
 no part in it: that is what a choice may rest on.
 """
 
+import functools
 import itertools
 import time
 from collections.abc import Mapping, Sequence
@@ -14,9 +15,9 @@ from statistics import fmean, geometric_mean
 
 import utilities
 from common.files import UserError, write_json
-from dataset import TRAINING, Data, encode
+from dataset import TRAINING, Data
 from evaluation.crossed import Effect, Items, crossed
-from evaluation.looks import confidence_of_looks, looks_until
+from evaluation.looks import confidence_of_looks
 from evaluation.statistics import (
     SHARED_BY_FOLDS,
     UNCLEAR,
@@ -26,7 +27,8 @@ from evaluation.statistics import (
     paired_ratio,
     seeds_needed,
 )
-from studies.comparisons import Rows, hits_by_stretch, nats_by_stretch, rows_of, share_at_chance
+from studies.comparisons import Rows, hits_by_stretch, nats_by_stretch, on_same_seeds, rows_of, share_at_chance
+from studies.engine import looks_of, train, until_told
 from studies.figures import accuracy_lines, interval
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, classifier_baselines, language_baselines
 from studies.results import (
@@ -39,7 +41,7 @@ from studies.results import (
     overall,
 )
 from studies.settings import MEASURES, Score, Value, in_words, read_settings, with_settings
-from studies.workers import file_name, perform_all
+from studies.workers import file_name
 from training.machine import distinct_machines
 from training.recipe import Recipe, Run, Task
 from training.records import ClassifierRun, DecoderRun, TrainedRun
@@ -74,8 +76,7 @@ class Question:
         if self.measure not in MEASURES[self.recipe.task]:
             shown = ", ".join(MEASURES[self.recipe.task])
             raise UserError(f"--measure {self.measure} is not of a {self.recipe.task}; choose {shown}")
-        if self.until_told is not None and self.until_told < len(self.seeds):
-            raise UserError(f"--until-told {self.until_told}: fewer than --seeds {len(self.seeds)}; give more")
+        looks_of(len(self.seeds), self.until_told)  # too few are refused now
 
     def recipes(self) -> dict[str, Recipe]:
         """The recipe of each variant, by its settings in words; UserError where two are the same recipe."""
@@ -105,8 +106,10 @@ def variants_of(
 def compare(question: Question, data: Data, place: Place, command_line: str) -> CompareResults:
     """Train every variant on every seed, compare, draw, and write results.json."""
     started, task = time.perf_counter(), question.recipe.task
-    looks = looks_until(question.until_told, len(question.seeds)) if question.until_told else [len(question.seeds)]
-    runs, variants = look(question, looks, data, place)
+    looks = looks_of(len(question.seeds), question.until_told)
+    against_none = opponents(question, data)  # first, for folds that cannot be made are refused here
+    look = functools.partial(look_at, question, confidence_of_looks(looks), data, place)
+    runs, variants = until_told(looks, question.recipes(), look)
     means = [fmean(one.values) for one in variants]
     results = CompareResults(
         command="compare",
@@ -122,7 +125,7 @@ def compare(question: Question, data: Data, place: Place, command_line: str) -> 
         confidence=confidence_of_looks(looks),
         machines=distinct_machines(run for own in runs.values() for run in own),
         variants=variants,
-        opponents=opponents(question, data),
+        opponents=against_none,
         expected_best=expected_best(means, question.in_points) if question.validate else [],
         classifier={name: classifier_runs(own) for name, own in runs.items()} if task == "classifier" else {},
         decoder={name: decoder_runs(own) for name, own in runs.items()} if task == "decoder" else {},
@@ -133,44 +136,28 @@ def compare(question: Question, data: Data, place: Place, command_line: str) -> 
     return results
 
 
-def look(
-    question: Question, looks: Sequence[int], data: Data, place: Place
-) -> tuple[dict[str, list[TrainedRun]], list[ComparedVariant]]:
-    """The runs of every variant by name, and what they say. It is looked at with as many seeds as `looks` say, but no
-    more are trained of a variant that is told from the first one."""
-    recipes, confidence = question.recipes(), confidence_of_looks(looks)
-    test = rows_of(data) if question.recipe.task == "classifier" and not question.validate else None
-    runs: dict[str, list[TrainedRun]] = {}
-    variants: dict[str, ComparedVariant] = {}
-    first, *undecided = recipes
-    for n_seeds in looks:
-        seeds = range(question.seeds[0], question.seeds[0] + n_seeds)
-        runs |= train(question, {name: recipes[name] for name in (first, *undecided)}, seeds, data, place)
-        for name, settings in zip(recipes, question.variants):
-            if name in (first, *undecided):
-                against = runs[first] if name != first else None
-                variants[name] = compared(question, name, dict(settings), runs[name], against, test, confidence)
-        undecided = [name for name in undecided if variants[name].verdict == UNCLEAR]
-        if not undecided:
-            break
-    return {name: list(map(public, own)) for name, own in runs.items()}, list(variants.values())
-
-
-def train(
-    question: Question, recipes: Mapping[str, Recipe], seeds: Sequence[int], data: Data, place: Place
-) -> dict[str, list[TrainedRun]]:
-    """The run of every seed with each of the recipes; those that are there are not trained again."""
-    runs = {
+def look_at(
+    question: Question, confidence: float, data: Data, place: Place, n_seeds: Mapping[str, int]
+) -> tuple[tuple[dict[str, list[TrainedRun]], list[ComparedVariant]], list[str]]:
+    """The runs of every variant by name, with so many seeds of each, and what they say; and the names of those that
+    more seeds may tell from the first one, with its own."""
+    recipes = question.recipes()
+    planned = {
         (name, seed): Run(f"{file_name(name)}-seed{seed}", recipe, seed, fold=seed if question.validate else None)
-        for seed in seeds
         for name, recipe in recipes.items()
+        for seed in range(question.seeds[0], question.seeds[0] + n_seeds[name])
     }
-    records: dict[Run, TrainedRun] = {}
-    for size in dict.fromkeys(recipe.architecture.block_size for recipe in recipes.values()):
-        own = [run for run in runs.values() if run.recipe.architecture.block_size == size]
-        encoded = data if data.train.ids.shape[1] == size else encode(data.corpus, size, data.tokenizer.tokenization)
-        records |= zip(own, perform_all(own, encoded, place, question.n_workers))
-    return {name: [records[runs[name, seed]] for seed in seeds] for name in recipes}
+    runs: dict[str, list[TrainedRun]] = {name: [] for name in recipes}
+    for (name, _), record in train(planned, data, place, question.n_workers).items():
+        runs[name].append(public(record))
+    first = next(iter(recipes))
+    test = rows_of(data) if question.recipe.task == "classifier" and not question.validate else None
+    variants = [
+        compared(question, name, dict(settings), own, runs[first] if name != first else None, test, confidence)
+        for (name, own), settings in zip(runs.items(), question.variants)
+    ]
+    unclear = [one.name for one in variants if one.verdict == UNCLEAR]
+    return (runs, variants), [first, *unclear] if unclear else []
 
 
 def compared(
@@ -218,7 +205,7 @@ def effect_of(
 ) -> Effect | None:
     """How a variant compares with the first, in points, or as a ratio; None where there is no seed on which both
     trained. For other test rows, or lines, too, where the measure is a mean over them and they are not folds."""
-    measure, pairs = question.measure, list(zip(runs, against))
+    measure, pairs = question.measure, list(zip(*on_same_seeds(runs, against)))
     if measure != "training-time":
         pairs = [pair for pair in pairs if all(not isinstance(run, ClassifierRun) or run.trained for run in pair)]
     if not pairs:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
@@ -19,7 +20,9 @@ from evaluation.statistics import (
 from studies.results import Comparison, Exploration, LengthPerplexity, Measure, Unit, accuracies, last_perplexities
 from studies.study import DROPOUT, STEEP
 from training.recipe import Task
-from training.records import ClassifierRun, DecoderRun, Group
+from training.records import ClassifierRun, DecoderRun, Group, TrainedRun
+
+Trained = TypeVar("Trained", bound=TrainedRun)
 
 POSITION_PAIRS = (("alibi", "learned"), ("none", "learned"), ("alibi", "none"))  # which, against which
 
@@ -40,21 +43,25 @@ def rows_of(data: Data) -> Rows:
 
 
 def compare(found: Exploration, test: Rows) -> list[Comparison]:
-    """Every paired difference: what is measured, of which variant against which, with its 95% interval.
+    """Every paired difference: what is measured, of which variant against which, with its interval.
 
-    Accuracies: in points, on the test rows that are given. Perplexities and times: as ratios.
+    Accuracies: in points, on the test rows that are given. Perplexities and times: as ratios. Of two variants, one of
+    which has more seeds, those that both have.
     """
+    confidence = found.confidence
     regularized = [(name, "original") for name in found.classifier if name == "batch-norm" or name in DROPOUT]
     widths = [(wide, narrow) for wide in found.widths[:1] for narrow in found.widths[1:]]
     rates = [(smallest, other) for smallest in list(found.validation)[:1] for other in list(found.validation)[1:]]
     rows: list[Comparison] = []
     for variant, base in present([*POSITION_PAIRS, *regularized], found.classifier):
-        rows += compare_classifiers(variant, base, found.classifier[variant], found.classifier[base], test)
+        pair = on_same_seeds(found.classifier[variant], found.classifier[base])
+        rows += compare_classifiers(variant, base, *pair, test, confidence)
     for variant, base in present([*POSITION_PAIRS, (STEEP, "alibi"), *widths], found.decoder):
+        ours, theirs = on_same_seeds(found.decoder[variant], found.decoder[base])
         for text in ("train", *found.test_names):
-            ours, theirs = (found.decoder[name] for name in (variant, base))
-            ratio = paired_ratio(last_perplexities(ours, text), last_perplexities(theirs, text))
-            effect = crossed(ratio, nats_by_stretch(ours, theirs, [text]))
+            values = last_perplexities(ours, text), last_perplexities(theirs, text)
+            ratio = paired_ratio(*values, confidence=confidence)
+            effect = crossed(ratio, nats_by_stretch(ours, theirs, [text]), confidence)
             rows.append(comparison("decoder", variant, base, "perplexity", "ratio", effect, text=text))
     for task, timed in found.timing.items():
         measures: dict[Measure, dict[str, list[float]]] = {
@@ -64,13 +71,13 @@ def compare(found: Exploration, test: Rows) -> list[Comparison]:
         for variant, base in POSITION_PAIRS:
             for measure, seconds in measures.items():
                 if seconds:
-                    ratio = paired_ratio(seconds[variant], seconds[base])
+                    ratio = paired_ratio(seconds[variant], seconds[base], confidence=confidence)
                     rows.append(Comparison(task, variant, base, measure, "ratio", ratio))
     if "alibi" in found.extrapolation:
-        rows += compare_lengths("alibi", found.extrapolation["alibi"], found.block_size)
+        rows += compare_lengths("alibi", found.extrapolation["alibi"], found.block_size, confidence)
     for variant, base in rates:
-        on_folds, others = (accuracies(found.validation[name]) for name in (variant, base))
-        difference = paired_difference(on_folds, others, shared=SHARED_BY_FOLDS)
+        on_folds, others = map(accuracies, on_same_seeds(found.validation[variant], found.validation[base]))
+        difference = paired_difference(on_folds, others, SHARED_BY_FOLDS, confidence)
         rows.append(Comparison("validation", variant, base, "validation accuracy", "points", difference))
     return rows
 
@@ -90,13 +97,25 @@ def comparison(
     return Comparison(*known, seeds=effect.seeds, items=effect.items)
 
 
+def on_same_seeds(ours: Sequence[Trained], theirs: Sequence[Trained]) -> tuple[list[Trained], list[Trained]]:
+    """The runs of the seeds that both have."""
+    seeds = {run.seed for run in ours} & {run.seed for run in theirs}
+    both = ([run for run in runs if run.seed in seeds] for runs in (ours, theirs))
+    return next(both), next(both)
+
+
 def present(pairs: Iterable[tuple[str, str]], names: Collection[str]) -> Iterator[tuple[str, str]]:
     """The pairs of which both are there."""
     return (pair for pair in pairs if pair[0] in names and pair[1] in names)
 
 
 def compare_classifiers(
-    variant: str, base: str, ours: Sequence[ClassifierRun], theirs: Sequence[ClassifierRun], rows: Rows
+    variant: str,
+    base: str,
+    ours: Sequence[ClassifierRun],
+    theirs: Sequence[ClassifierRun],
+    rows: Rows,
+    confidence: float = CONFIDENCE,
 ) -> Iterator[Comparison]:
     """Accuracy on all and on unseen rows, the gap between training and test accuracy, and how many do not train."""
 
@@ -108,10 +127,12 @@ def compare_classifiers(
     groups: tuple[Group, ...] = ("all", "unseen")
     for group in groups:
         if ours[0].test[group].n:
-            yield comparison(*names, "test accuracy", "points", effect_on_accuracy(*pairs, rows, group), rows=group)
-    narrower = crossed(paired_difference(gap(pairs[0]), gap(pairs[1])), hits_by_stretch(*pairs, rows, "all"))
-    yield comparison(*names, "train - test accuracy", "points", narrower)
-    failed = difference_of_shares(share_at_chance(ours), share_at_chance(theirs))
+            effect = effect_on_accuracy(*pairs, rows, group, confidence)
+            yield comparison(*names, "test accuracy", "points", effect, rows=group)
+    narrower = paired_difference(gap(pairs[0]), gap(pairs[1]), confidence=confidence)
+    effect = crossed(narrower, hits_by_stretch(*pairs, rows, "all"), confidence)
+    yield comparison(*names, "train - test accuracy", "points", effect)
+    failed = difference_of_shares(*(share_at_chance(runs, confidence) for runs in (ours, theirs)))
     yield Comparison(*names, "runs at chance", "points", failed)
 
 
@@ -178,7 +199,9 @@ def know_stretches(runs: Sequence[DecoderRun], texts: Sequence[str]) -> bool:
     return all(text in run.stretch_nats for run in runs for text in texts)
 
 
-def compare_lengths(variant: str, seeds: Sequence[Sequence[LengthPerplexity]], block_size: int) -> Iterator[Comparison]:
+def compare_lengths(
+    variant: str, seeds: Sequence[Sequence[LengthPerplexity]], block_size: int, confidence: float = CONFIDENCE
+) -> Iterator[Comparison]:
     """Perplexity at each other length against that at the length of training, by protocol, with and without window."""
     for place, row in enumerate(seeds[0]):
         same = [n for n, other in enumerate(seeds[0]) if (other.length, other.reading) == (block_size, row.reading)]
@@ -186,7 +209,7 @@ def compare_lengths(variant: str, seeds: Sequence[Sequence[LengthPerplexity]], b
             continue
         for text in row.perplexity:
             ours, theirs = ([seed[n].perplexity[text] for seed in seeds] for n in (place, same[0]))
-            ratio = paired_ratio(defined(ours), defined(theirs))
+            ratio = paired_ratio(defined(ours), defined(theirs), confidence=confidence)
             yield Comparison(
                 "decoder", variant, variant, "perplexity", "ratio", ratio, None, text, row.length, row.reading
             )

@@ -1,17 +1,16 @@
 """The report command: everything over several seeds, with its figures."""
 
 import time
-from collections.abc import Mapping
 from pathlib import Path
 
-from msgspec.structs import asdict, replace
+from msgspec.structs import asdict
 
 import utilities
 from common.files import UserError, read_as, refused, write_json
 from dataset import TRAINING, Data
 from inference.attention import draw_attention
 from studies.ablation import MEASURES
-from studies.attention import attention_means, attention_of
+from studies.attention import attention_means
 from studies.claims import REPORTS_RATE, judge
 from studies.figures import VARIANTS, draw_classifier, draw_decoder, few, interval
 from studies.figures import draw as draw_part3
@@ -23,8 +22,8 @@ from studies.results import (
     ReportResults,
     perplexities,
 )
-from studies.study import NAMES, Study, plan
-from training.recipe import Recipe, Task
+from studies.study import NAMES, Study
+from training.recipe import Task
 from training.runs import Place
 from training.weights import load_model
 
@@ -46,8 +45,7 @@ def report(
     there are any.
     """
     started = time.perf_counter()
-    found = explore("report", study, data, place)
-    found = replace(found, attention={kind: attention_of(found, kind, study, data, place) for kind in KINDS})
+    found = explore("report", study, data, place, attention=True)
     results = ReportResults(
         **asdict(found),
         command_line=command_line,
@@ -83,13 +81,10 @@ def read_ablation(path: Path) -> AblationResults:
 def draw_maps(results: ReportResults, study: Study, place: Place) -> None:
     """Figures 2, 3, 6 and 7: attention maps of the first seed that trained."""
     seed = next((n for n, run in enumerate(results.classifier["learned"]) if run.trained), 0)
-    shown_runs: dict[Task, tuple[Mapping[str, Recipe], int, int]] = {
-        "classifier": (study.classifiers(), 2, study.seeds[seed]),
-        "decoder": (study.decoders(), 6, study.seeds[0]),
-    }
-    for task, (recipes, first_figure, chosen) in shown_runs.items():
-        run = plan(task, {"learned": recipes["learned"]}, [chosen])[task, "learned", chosen]
-        trained, label = load_model(place.weights(run)), results.labels[task]
+    shown: dict[Task, tuple[int, int]] = {"classifier": (2, seed), "decoder": (6, 0)}
+    for task, (first_figure, chosen) in shown.items():
+        runs = study.runs({(task, "learned"): chosen + 1})
+        trained, label = load_model(place.weights(runs[task, "learned", study.seeds[0] + chosen])), results.labels[task]
         draw_attention(place.out / "figures", trained, REPORT_SENTENCE, first_figure, label)
 
 

@@ -9,7 +9,7 @@ import msgspec
 from common.records import Count, Positive, Record
 from dataset import About
 from evaluation.records import Group, GroupAccuracy, LanguageScores
-from evaluation.statistics import Estimate
+from evaluation.statistics import CONFIDENCE, Estimate
 from studies.settings import Score
 from tokenizer import TokenKind
 from training.recipe import Task
@@ -170,7 +170,7 @@ class Exploration(Results, frozen=True, kw_only=True):
     recipe: str
     labels: dict[Task, str]  # the recipe, and what is changed in it
     seed: int
-    seeds: list[int]
+    seeds: list[int]  # of every variant; those that took more to tell have more
     vocabulary_size: int
     tokenizer: TokenKind = "word"
     test_names: list[str]
@@ -187,6 +187,8 @@ class Exploration(Results, frozen=True, kw_only=True):
     extrapolation: dict[str, list[list[LengthPerplexity]]]  # by variant, a list for each seed
     chosen_rate: str | None  # the variant that validation chooses
     comparisons: list[Comparison]
+    looks: list[int] = msgspec.field(default_factory=list)  # the numbers of seeds at which more could have been added
+    confidence: float = CONFIDENCE  # of the intervals: more than 95% where there are several looks
     attention: dict[Kind, list[AttentionStatistics]] = msgspec.field(
         default_factory=dict
     )  # of the report: a model of each seed

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from evaluation.statistics import summary
 from modules.settings import ClassifierConfig
+from studies.engine import looks_of
 from studies.results import Half, accuracies
 from training.recipe import Recipe, Run, customise
 from training.records import ClassifierRun
@@ -44,6 +45,14 @@ class Study:
     regularize: bool = True
     ff_dims: tuple[int, ...] = ()  # the decoder with learned positions at these widths, too
     timed_share: float = TIMED_SHARE  # of a training, that is timed with each variant
+    until_told: int | None = None  # seeds are added up to so many where these cannot tell
+
+    def __post_init__(self) -> None:
+        self.looks()  # too few are refused now
+
+    def looks(self) -> list[int]:
+        """The numbers of seeds at which it is looked at."""
+        return looks_of(len(self.seeds), self.until_told)
 
     def halves(self) -> list[Half]:
         """Of the exploration, those that are run."""
@@ -67,6 +76,21 @@ class Study:
             return plain | dropout
         both = {f"batch-norm-dropout-{rate}": variant(True, rate) for rate in RATES}
         return {**plain, "batch-norm": variant(True, 0.0), **dropout, **both}
+
+    def kinds(self) -> dict[str, dict[str, Recipe]]:
+        """Every variant, by kind of run."""
+        validation = validated(self) if self.regularize else {}
+        return {"classifier": self.classifiers(), "decoder": self.decoders(), "validation": validation}
+
+    def runs(self, n_seeds: Mapping[tuple[str, str], int]) -> dict[tuple[str, str, int], Run]:
+        """The runs of so many seeds of each (kind, variant)."""
+        every = range(self.seeds[0], self.seeds[0] + max(n_seeds.values()))
+        runs = {
+            key: run
+            for kind, variants in self.kinds().items()
+            for key, run in plan(kind, variants, every, brief=self.widths()).items()
+        }
+        return {key: run for key, run in runs.items() if key[2] - every.start < n_seeds.get(key[:2], 0)}
 
     def takes_batch_norm(self) -> bool:
         """Whether the classifier has a place for batch norm: a head of one layer has none."""

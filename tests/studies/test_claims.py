@@ -8,8 +8,8 @@ import pytest
 import worlds
 from worlds import TEXTS, all_true, interval, judge, judged, seeds, typed
 
-from evaluation.statistics import Estimate
-from studies.claims import Part, enough, seconds_of_a_seed
+from evaluation.statistics import ONE_SIDED, Estimate
+from studies.claims import Part, enough, seconds_of_a_seed, undecided
 from studies.published import CLAIMS, PUBLISHED_ACCURACY, PUBLISHED_PERPLEXITY, PUBLISHED_SECONDS
 
 EPSILON = 1e-6
@@ -445,13 +445,13 @@ def test_a_claim_of_several_parts_is_told_when_one_fails_or_all_hold(results: di
         between(-1, 1),
         between(-1 - sd, sd - 1),
     )
-    assert enough([half], 2) == 34
-    assert enough([half, whole], 2) == 34
-    assert enough([half, never], 2) is None
-    assert enough([half, denied], 1) == 10
-    assert enough([half, denied], 2) == 13  # a failure of one of two must be surer
-    assert enough([denied, between(-0.5 - sd, sd - 0.5)], 2) == 13
-    assert enough([never], 1) is None
+    assert enough([half], ONE_SIDED, 2) == 34
+    assert enough([half, whole], ONE_SIDED, 2) == 34
+    assert enough([half, never], ONE_SIDED, 2) is None
+    assert enough([half, denied], ONE_SIDED, 1) == 10
+    assert enough([half, denied], ONE_SIDED, 2) == 13  # a failure of one of two must be surer
+    assert enough([denied, between(-0.5 - sd, sd - 0.5)], ONE_SIDED, 2) == 13
+    assert enough([never], ONE_SIDED, 1) is None
 
 
 def test_what_more_seeds_of_each_claim_train(results: dict[str, Any]) -> None:
@@ -599,3 +599,22 @@ def test_published_numbers_fit_together() -> None:
     assert saved == {"classifier": pytest.approx(0.14, abs=0.001), "decoder": pytest.approx(0.115, abs=0.001)}
     assert len(PUBLISHED_ACCURACY) == worlds.N_EPOCHS
     assert all(len(values) == 5 for values in PUBLISHED_PERPLEXITY[256].values())
+
+
+def test_more_seeds_are_trained_of_what_is_undecided_and_may_be_told(results: dict[str, Any]) -> None:
+    assert undecided(worlds.record(results)) == []
+    runs = results["decoder"]["alibi"]
+    for run, factor in zip(runs, (0.8, 1.0, 1.25)):  # a spread that hides the gain
+        run["iterations"][-1]["perplexity"]["train"] *= factor
+    results = judged(results)
+    assert verdicts(results)["C9"] == "cannot tell"
+    assert undecided(worlds.record(results)) == [("decoder", "alibi"), ("decoder", "learned")]
+
+
+def test_no_seeds_are_added_for_a_claim_about_time(results: dict[str, Any]) -> None:
+    seconds = results["timing"]["classifier"]["seconds"]["alibi"]
+    results["timing"]["classifier"]["seconds"]["alibi"] = [0.7 * seconds[0], seconds[1], 1.2 * seconds[2]]
+    results = judged(results)
+    assert verdicts(results)["C7"] == "cannot tell"
+    assert claim(results, "C7")["seeds_needed"]
+    assert undecided(worlds.record(results)) == []

@@ -19,7 +19,7 @@ from evaluation.crossed import crossed
 from evaluation.looks import confidence_of_looks
 from evaluation.statistics import Estimate, paired_difference, paired_ratio, seeds_needed
 from reporting.comparison import compare_text, comparison, in_a_sentence, to_tell
-from studies import compare as compare_module
+from studies import engine
 from studies.compare import (
     Question,
     compare,
@@ -206,13 +206,13 @@ def test_until_told_trains_more_seeds_of_what_is_undecided(
 ) -> None:
     """A variant that is better by construction is told at the first look, one that changes nothing at none."""
     trained: list[str] = []
-    perform_all = compare_module.perform_all
+    perform_all = engine.perform_all
 
     def counted(runs: Sequence[Run], *rest: Any) -> list[TrainedRun]:
         trained.extend(run.name for run in runs if run.name not in trained)
         return perform_all(runs, *rest)
 
-    monkeypatch.setattr(compare_module, "perform_all", counted)
+    monkeypatch.setattr(engine, "perform_all", counted)
     variants = variants_of("decoder", (), None, ("unigram_bias=true", "beta2=0.9"))  # the rate is next to nothing
     question = Question("report", RECIPES["decoder"], variants, tuple(range(3, 8)), "perplexity", until_told=12)
     results = compare(question, data, Place(tmp_path, torch.device("cpu")), "the command")
@@ -223,7 +223,7 @@ def test_until_told_trains_more_seeds_of_what_is_undecided(
     assert results.confidence == confidence_of_looks([5, 10, 12]) > 0.96
     assert len(trained) == 12 + 5 + 12
     assert [row[2] for row in comparison(results).rows[:3]] == ["12", "5", "12"]
-    assert "They pay for looks at 5, 10, 12 seeds" in comparison(results).note
+    assert "They pay for looks at 5, 10 and 12 seeds" in comparison(results).note
     told = compare(replace(question, variants=variants[:2]), data, Place(tmp_path, torch.device("cpu")), "the command")
     assert [len(one.values) for one in told.variants] == [5, 5]
 

@@ -42,9 +42,11 @@ import studies.study
 import utilities
 from common.files import UserError
 from dataset import Data, Stream
+from evaluation.looks import confidence_of_looks
 from evaluation.perplexity import Protocol, perplexity, token_nats
+from evaluation.statistics import paired_ratio
 from reporting import tables
-from studies import figures, lengths, part3, timing
+from studies import engine, figures, lengths, part3, timing
 from studies.comparisons import Rows
 from studies.recipes import RECIPES, label_of
 from studies.results import LengthPerplexity, Reading, Timing
@@ -480,10 +482,7 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     done: list[Run] = []
     named: dict[str, str] = {}  # of the code of its machine, which stays in a public record, the run
 
-    there: Any = {"what": "is there"}
-
-    def perform_all(wanted: list[Run], data: Any, place: str, n_workers: int, known: Any) -> list[TrainedRun]:
-        assert known is there  # no record is read twice
+    def perform_all(wanted: list[Run], data: Any, place: str, n_workers: int) -> list[TrainedRun]:
         assert (place, n_workers) == ("place", 7)
         done.extend(wanted)
         of_task = {"classifier": classifier_run, "decoder": decoder_run}
@@ -498,13 +497,14 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     data: Any = SimpleNamespace(
         tokenizer=Tokenizer([*SPECIAL, *(f"word{number}" for number in range(97))]),
         corpus=SimpleNamespace(about=lambda: "the data"),
+        train=SimpleNamespace(ids=torch.zeros(1, 8)),
         test_streams={"one": 1, "two": 2},
         test=SimpleNamespace(labels=torch.tensor([2, 0, 1])),
         seen=torch.zeros(3, dtype=torch.bool),
     )
     seen: dict[str, Any] = {}
-    monkeypatch.setattr(part3, "perform_all", perform_all)
-    monkeypatch.setattr(part3, "all_recorded", lambda runs, *_: seen.update(checked=list(runs)) or there)
+    monkeypatch.setattr(engine, "perform_all", perform_all)
+    monkeypatch.setattr(part3, "all_recorded", lambda runs, *_: seen.update(checked=set(runs)))
     monkeypatch.setattr(part3, "validation_split", lambda given, seed: seen.setdefault("split", []).append(seed))
     monkeypatch.setattr(part3, "time_variants", lambda study, given, place: {"timed": len(done)})
     monkeypatch.setattr(part3, "extrapolate", lambda runs, given, place, n: {"read": [list(runs), place, n]})
@@ -512,6 +512,7 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     monkeypatch.setattr(part3, "classifier_baselines", lambda given: {"majority": "half"})
     monkeypatch.setattr(part3, "best_rate", lambda validation: ("best of", list(validation)))
     monkeypatch.setattr(part3, "compare", lambda results, labels: [(results.comparisons, results.seeds, labels)])
+    monkeypatch.setattr(part3, "undecided", lambda results: [])
     study = replace(STUDY, n_workers=7)
     found: Any = part3.explore("a command", study, data, "place")  # type: ignore[arg-type]
     kinds = {
@@ -529,7 +530,7 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     # 13 classifiers, 6 decoders, 4 on folds, two of them twice
     assert [run.seed for run in done] == [3] * 21 + [4] * 21
     assert len(set(done)) == len(done)
-    assert seen == {"checked": done, "split": [3, 4]}
+    assert seen == {"checked": set(done), "split": [3, 4]}
     assert found.labels == {one.task: label_of("report", one) for one in (STUDY.classifier, STUDY.decoder)}
     names = ["command", "recipe", "seed", "seeds", "vocabulary_size", "data", "test_names", "block_size"]
     names += ["halves", "widths", "timing"]
@@ -552,6 +553,40 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     assert (half.halves, half.widths, half.baselines) == (["regularize"], [], {"majority": "half"})
     half = part3.explore("a command", replace(study, regularize=False), data, "place")  # type: ignore[arg-type]
     assert (half.validation, half.halves, list(half.classifier)) == ({}, ["alibi"], ["learned", "alibi", "none"])
+
+
+def test_until_told_trains_more_seeds_of_the_variants_that_an_undecided_claim_is_about(
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alibi = ("decoder", "alibi")
+    unclear = iter([[alibi, ("validation", "batch-norm-dropout-0.2")], [alibi], [alibi]])
+    monkeypatch.setattr(part3, "undecided", lambda results: next(unclear))
+    study = replace(STUDY, until_told=5)
+    found = part3.explore("part3", study, data, Place(tmp_path, torch.device("cpu")), attention=True)
+    n_seeds = {
+        (kind, name): [run.seed for run in runs]
+        for kind in ("classifier", "decoder", "validation")
+        for name, runs in getattr(found, kind).items()
+    }
+    more = {alibi: [3, 4, 5, 6, 7], ("validation", "batch-norm-dropout-0.2"): [3, 4, 5, 6]}
+    assert n_seeds == {key: more.get(key, [3, 4]) for key in n_seeds}
+    assert (found.seeds, found.looks) == ([3, 4], [2, 4, 5])
+    assert found.confidence == confidence_of_looks([2, 4, 5]) > 0.96
+    assert [len(own) for own in found.extrapolation.values()] == [2, 5, 2, 2]
+    assert {kind: len(own) for kind, own in found.attention.items()} == {"encoder": 2, "decoder": 2}
+    (row,) = found.find(task="decoder", variant="alibi", base="learned", measure="perplexity", text="train")
+    ours, theirs = (
+        studies.results.last_perplexities(found.decoder[name][:2], "train") for name in ("alibi", "learned")
+    )
+    assert row.estimate == paired_ratio(ours, theirs, confidence=found.confidence)
+    tables_of_seeds = [one.note for one in tables.part3(found) if "2 seeds (5 of ALiBi)" in one.note]
+    assert len(tables_of_seeds) == 1
+    assert "with 95% intervals" not in " ".join(one.note for one in tables.part3(found))
+
+
+def test_a_study_that_cannot_go_on_until_it_is_told_is_refused() -> None:
+    with pytest.raises(UserError, match="--until-told 1: fewer than --seeds 2"):
+        replace(STUDY, until_told=1)
 
 
 # -------------------------------------------------------------------------------------------------------------- figures

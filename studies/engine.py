@@ -1,0 +1,56 @@
+"""The engine of every study: variants are trained on paired seeds, and looked at until each of them is told."""
+
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from common.files import UserError
+from dataset import Data, encode
+from evaluation.looks import looks_until
+from studies.workers import perform_all
+from training.recipe import Run
+from training.records import TrainedRun
+from training.runs import Place
+
+Key = TypeVar("Key", bound=Hashable)
+Found = TypeVar("Found")
+
+
+def train(runs: Mapping[Key, Run], data: Data, place: Place, n_workers: int) -> dict[Key, TrainedRun]:
+    """The record of every run. Equal ones are trained once, those that are there not at all; whole seeds come first,
+    for a study that is stopped early. Classifiers of another block get the data in blocks of theirs."""
+    distinct = sorted(dict.fromkeys(runs.values()), key=lambda run: run.seed)
+    given = data.train.ids.shape[1]
+    sizes = {run: run.recipe.architecture.block_size if run.recipe.task == "classifier" else given for run in distinct}
+    records: dict[Run, TrainedRun] = {}
+    for size in dict.fromkeys(sizes.values()):
+        own = [run for run in distinct if sizes[run] == size]
+        encoded = data if size == given else encode(data.corpus, size, data.tokenizer.tokenization)
+        records |= zip(own, perform_all(own, encoded, place, n_workers))
+    return {key: records[run] for key, run in runs.items()}
+
+
+def looks_of(n_seeds: int, until_told: int | None) -> list[int]:
+    """The numbers of seeds at which a study is looked at: one alone, if it does not go on until it is told."""
+    if until_told is None:
+        return [n_seeds]
+    if until_told < n_seeds:
+        raise UserError(f"--until-told {until_told}: fewer than --seeds {n_seeds}; give more")
+    return looks_until(until_told, n_seeds)
+
+
+def until_told(
+    looks: Sequence[int], variants: Iterable[Key], look: Callable[[Mapping[Key, int]], tuple[Found, Iterable[Key]]]
+) -> Found:
+    """What is found at the last of the `looks`, or at the first that leaves nothing undecided.
+
+    `look(n_seeds)` trains so many seeds of each variant and returns what it finds, and the variants more seeds of which
+    may tell what is undecided: those alone get them.
+    """
+    n_seeds: dict[Key, int] = {}
+    for n in looks:
+        n_seeds |= dict.fromkeys(variants, n)
+        found, variants = look(n_seeds)
+        variants = list(variants)
+        if not variants:
+            break
+    return found
