@@ -1,12 +1,14 @@
 """What the compare command found, and the settings that it takes, for the terminal."""
 
+from dataclasses import replace
+
 from evaluation.statistics import UNCLEAR, in_percent, interquartile_mean, summary
 from reporting.table import Table, effect, number, numbers, spread, terminal_text, words
-from reporting.tables import at_chance, made_on, of_seeds, paid_looks
+from reporting.tables import at_chance, computed_on, mixture, of_seeds, paid_looks
 from reporting.wording import duration, took
 from studies.compare import HIGHER_IS_BETTER
 from studies.recipes import RECIPES, word
-from studies.results import ComparedVariant, CompareResults
+from studies.results import AblationResults, ComparedVariant, CompareResults
 from studies.settings import settings
 from training.recipe import Task, settings_of
 
@@ -22,7 +24,8 @@ NAMES = {
 def compare_text(results: CompareResults) -> str:
     """The table of variants, what a search among them may expect, and what they say in a sentence."""
     tables = [comparison(results), *([search(results)] if results.expected_best else [])]
-    return terminal_text(*tables, in_a_sentence(results), *made_on(results.machines), took(results.total_seconds))
+    made = f"Computed on: {computed_on(results.machines)}."
+    return terminal_text(*tables, in_a_sentence(results), made, took(results.total_seconds))
 
 
 def comparison(results: CompareResults) -> Table:
@@ -36,12 +39,20 @@ def comparison(results: CompareResults) -> Table:
         row = [one.name, f"{one.n_parameters:,}", str(len(one.values)), spread(one.values, digits), middle, difference]
         row += [one.verdict, to_tell(one)]
         rows.append([*row, at_chance(results.classifier[one.name])] if is_classifier else row)
-    for name, values in results.opponents.items():
-        rows.append([name, None, None, spread(values, digits), *[None] * (5 if is_classifier else 4)])
+    for other in results.opponents:
+        difference = effect(other.estimate, results.unit) if other.estimate else None
+        row = [other.name, None, None, spread(other.values, digits), None, difference]
+        rows.append([*row, *[None] * (3 if is_classifier else 2)])
     columns = words("variant") + numbers("parameters", "seeds", NAMES[results.measure], "middle half of the seeds")
     columns += numbers(f"against {base.name}") + words("verdict", "what would tell")
     columns += numbers("ended at chance, %") if is_classifier else []
-    return Table(f"The {results.task}, by variant", columns, rows, " ".join(note_of(results)))
+    note = " ".join(filter(None, [*note_of(results), mixture(results.machines)]))
+    return Table(f"The {results.task}, by variant", columns, rows, note)
+
+
+def tables_of_ablation(results: AblationResults) -> list[Table]:
+    """What each ingredient of the best recipe brings, task by task."""
+    return [replace(comparison(one), title=f"Ablation of the best {one.task}") for one in results.tasks]
 
 
 def note_of(results: CompareResults) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from common.files import append_text, write_between_marks
 from common.wording import duration
-from reporting import tables
+from reporting import comparison, tables
 from reporting.page import comparable, in_short, training_minutes
 from reporting.table import in_markdown, markdown_tables
 from studies.results import AblationResults, MeasureResults, ReportResults, TokenizersResults
@@ -56,7 +56,7 @@ def fill_ablation(path: Path, results: AblationResults) -> None:
         f"{duration(results.total_seconds)}.",
         "",
     ]
-    write_between_marks(path, ABLATION_MARK, "\n".join(lines + markdown_tables(tables.tables_of_ablation(results))))
+    write_between_marks(path, ABLATION_MARK, "\n".join(lines + markdown_tables(comparison.tables_of_ablation(results))))
 
 
 def fill_measurement(path: Path, results: MeasureResults) -> None:
@@ -91,7 +91,7 @@ def fill_tokenizers(path: Path, results: TokenizersResults) -> None:
 
 def log_ablation(path: Path, results: AblationResults) -> None:
     """Add the results of the ablation command to a log, under today's date."""
-    n, tasks = results.n_changes, dict.fromkeys(row.task for row in results.rows)
+    n, tasks = results.n_changes, [one.task for one in results.tasks]
     lines = [
         "",
         f"## {date.today()}: changes to the best {' and '.join(tasks)}",
@@ -100,7 +100,7 @@ def log_ablation(path: Path, results: AblationResults) -> None:
         f"{provenance(results)}; {duration(results.total_seconds)}.",
         "",
     ]
-    append_text(path, "\n".join(lines + markdown_tables(tables.tables_of_ablation(results))))
+    append_text(path, "\n".join(lines + markdown_tables(comparison.tables_of_ablation(results))))
 
 
 def provenance(results: ReportResults | AblationResults | MeasureResults | TokenizersResults) -> str:

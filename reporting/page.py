@@ -14,7 +14,7 @@ from common.files import write_text
 from common.wording import duration
 from evaluation import statistics
 from evaluation.statistics import FAILS, HOLDS, UNCLEAR, summary
-from reporting import tables
+from reporting import comparison, tables
 from reporting.html import template
 from reporting.table import (
     Item,
@@ -180,7 +180,7 @@ def compose(results: ReportResults, figures: Path) -> list[Section]:
     ]
     if results.ablation:
         words = ["What --recipe best loses, or gains, when one of its ingredients changes: python main.py ablation."]
-        shown = tables.tables_of_ablation(results.ablation)
+        shown = comparison.tables_of_ablation(results.ablation)
         sections.append(Section("Ablation of the best recipe", words, shown))
     return [*sections, methods(results)]
 

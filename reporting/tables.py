@@ -21,7 +21,6 @@ from studies.published import (
     on_reports_speakers,
 )
 from studies.results import (
-    AblationResults,
     Exploration,
     JudgedPart,
     Judgement,
@@ -479,27 +478,6 @@ def table_of_attention(results: Exploration, kind: Kind) -> Table:
         columns += numbers("on padding, %")
         note += " The report's encoder does not mask padding; the other columns are of what its tokens get."
     return Table(f"Attention of the {kind}", columns, rows, note)
-
-
-def tables_of_ablation(ablation: AblationResults) -> list[Table]:
-    """What each ingredient of the best recipe brings, task by task."""
-    return [table_of_ablation(ablation, task) for task in dict.fromkeys(row.task for row in ablation.rows)]
-
-
-def table_of_ablation(ablation: AblationResults, task: str) -> Table:
-    """What each ingredient of the best recipe brings to one task."""
-    rows = [row for row in ablation.rows if row.task == task]
-    cells = [
-        [row.variant, spread(row.values), effect(row.estimate, row.unit) if row.estimate else None] for row in rows
-    ]
-    held_out, changes = ("rows", "differences in points") if task == "classifier" else ("text", "changes")
-    note = (
-        f"{of_seeds(ablation.seeds).capitalize()}; seed s holds fold s of five of the training {held_out} out and is "
-    )
-    note += f"measured on it, and the test set is not read; {changes} from the recipe as it is, with 95% intervals."
-    note = " ".join(filter(None, [note, mixture(ablation.machines)]))
-    columns = words(f"best {task}") + numbers(rows[0].measure, "change")
-    return Table(f"Ablation of the best {task}", columns, cells, note)
 
 
 def tables_of_measurement(results: MeasureResults) -> list[Table]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from common.wording import duration
 from dataset import About
-from reporting import tables
+from reporting import comparison, tables
 from reporting.table import Item, Table, effect, number, numbers, terminal_text, words
 from reporting.wording import from_here, took
 from studies.opponents import NGRAM_NAMES, by_name
@@ -160,7 +160,7 @@ def part3_text(results: Part3Results) -> str:
 
 def ablation_text(results: AblationResults) -> str:
     """The table of each task."""
-    return terminal_text(*tables.tables_of_ablation(results), took(results.total_seconds))
+    return terminal_text(*comparison.tables_of_ablation(results), took(results.total_seconds))
 
 
 def tokenizers_text(results: TokenizersResults) -> str:

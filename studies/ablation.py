@@ -9,18 +9,16 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from common.files import UserError, write_json
-from dataset import Data, validation_split, validation_text
-from evaluation.statistics import SHARED_BY_FOLDS, paired_difference, paired_ratio
-from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, classifier_baselines, language_baselines
+from dataset import Data
+from studies.compare import Question, answer, opponents
 from studies.recipes import FF_DIMS, RECIPES
-from studies.results import AblationResults, AblationRow, overall
-from studies.workers import file_name, perform_all
+from studies.results import AblationResults
+from studies.settings import MEASURES
 from training.machine import distinct_machines
-from training.recipe import Recipe, Run, Task, customise
-from training.records import ClassifierRun, DecoderRun, TrainedRun
+from training.recipe import Task, Value, customise
 from training.runs import Place
 
-CHANGES: dict[Task, dict[str, dict[str, object]]] = {  # what stands in place of each ingredient
+CHANGES: dict[Task, dict[str, dict[str, Value]]] = {  # what stands in place of each ingredient
     "classifier": {
         "one classifier instead of three": {"n_members": 1},
         "no vectors for lower-case forms and pairs of words": {"phrases": False},
@@ -62,7 +60,6 @@ CHANGES: dict[Task, dict[str, dict[str, object]]] = {  # what stands in place of
 }
 
 WHOLE = "the recipe"
-MEASURES: dict[Task, str] = {"classifier": "validation accuracy, %", "decoder": "validation perplexity"}
 
 
 def ablation(
@@ -70,34 +67,28 @@ def ablation(
 ) -> AblationResults:
     """Train the recipe and each of the `changes` to it on every seed, compare, and write results.json."""
     started = time.perf_counter()
-    variants = {task: {name: variants_of(task)[name] for name in (WHOLE, *names)} for task, names in changes.items()}
-    opponents = {  # before anything is trained, for folds that cannot be made are refused here
-        task: (linear_models if task == "classifier" else ngram_models)(seeds, data) for task in variants
-    }
-    runs = {
-        (task, name, seed): Run(f"{task}-{file_name(name)}-seed{seed}", recipe, seed, fold=seed, brief=True)
-        for task, recipes in variants.items()
-        for name, recipe in recipes.items()
-        for seed in seeds
-    }
-    records = dict(zip(runs, perform_all(list(runs.values()), data, place, n_workers)))
-    values = {
-        task: {name: [measure(records[task, name, seed]) for seed in seeds] for name in recipes} | opponents[task]
-        for task, recipes in variants.items()
-    }
-    rows = [row_of(task, name, row, found[WHOLE]) for task, found in values.items() for name, row in found.items()]
+    questions = [question_of(task, names, seeds, n_workers) for task, names in changes.items()]
+    against_none = [opponents(one, data) for one in questions]  # first, for folds that cannot be made are refused here
+    found = [answer(one, other, data, place, "ablation", command) for one, other in zip(questions, against_none)]
     results = AblationResults(
         command="ablation",
         data=data.corpus.about(),
         command_line=command,
         seeds=list(seeds),
-        machines=distinct_machines(records.values()),
-        n_changes=sum(map(len, changes.values())),
-        rows=rows,
+        machines=distinct_machines(run for one in found for own in one.runs().values() for run in own),
+        tasks=found,
         total_seconds=time.perf_counter() - started,
     )
     write_json(place.out / "results.json", results)
     return results
+
+
+def question_of(task: Task, names: Sequence[str], seeds: Sequence[int], n_workers: int) -> Question:
+    """The best recipe of a task against the changes to it that are called by these names."""
+    recipe = customise(RECIPES["best"][task], **({"ff_dim": FF_DIMS["best"][0]} if task == "decoder" else {}))
+    variants = {WHOLE: {}, **{name: CHANGES[task][name] for name in names}}
+    measure = MEASURES[task][0]
+    return Question("best", recipe, variants, tuple(seeds), measure, validate=True, n_workers=n_workers, brief=True)
 
 
 def chosen(task: Task | None = None, names: Sequence[str] | None = None) -> dict[Task, list[str]]:
@@ -114,42 +105,3 @@ def chosen(task: Task | None = None, names: Sequence[str] | None = None) -> dict
             raise UserError(f"{where}; did you mean {near}?")
     found = {one: [name for name in CHANGES[one] if name in names] for one in tasks}
     return {one: own for one, own in found.items() if own}
-
-
-def variants_of(task: Task) -> dict[str, Recipe]:
-    """The recipe as it is, and with each of its changes."""
-    recipe = customise(RECIPES["best"][task], **({"ff_dim": FF_DIMS["best"][0]} if task == "decoder" else {}))
-    return {WHOLE: recipe} | {name: customise(recipe, **changes) for name, changes in CHANGES[task].items()}
-
-
-def measure(run: TrainedRun) -> float:
-    """Accuracy of a classifier, perplexity of a decoder, on the fold that was held out."""
-    if isinstance(run, ClassifierRun):
-        return overall(run.test)
-    assert isinstance(run, DecoderRun)
-    return run.scores["validation"].perplexity
-
-
-def linear_models(seeds: Sequence[int], data: Data) -> dict[str, list[float]]:
-    """The accuracy of the baselines on the fold of each seed."""
-    folds = [classifier_baselines(validation_split(data, seed)) for seed in seeds]
-    return {name: [overall(fold[key]) for fold in folds] for key, name in BASELINE_NAMES.items()}
-
-
-def ngram_models(seeds: Sequence[int], data: Data) -> dict[str, list[float]]:
-    """The perplexity of the n-gram models on the fold of each seed."""
-    folds = [language_baselines(validation_text(data, seed)) for seed in seeds]
-    return {name: [fold[key]["validation"].perplexity for fold in folds] for key, name in NGRAM_NAMES.items()}
-
-
-def row_of(task: Task, name: str, values: Sequence[float], whole: Sequence[float]) -> AblationRow:
-    """The measure of one variant by seed, and how far that is from the whole recipe's."""
-    compare = paired_difference if task == "classifier" else paired_ratio
-    return AblationRow(
-        task=task,
-        variant=name,
-        measure=MEASURES[task],
-        values=list(values),
-        unit="points" if task == "classifier" else "ratio",
-        estimate=None if name == WHOLE else compare(values, whole, shared=SHARED_BY_FOLDS),
-    )

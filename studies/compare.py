@@ -19,6 +19,7 @@ from dataset import TRAINING, Data
 from evaluation.crossed import Effect, Items, crossed
 from evaluation.looks import confidence_of_looks
 from evaluation.statistics import (
+    CONFIDENCE,
     SHARED_BY_FOLDS,
     UNCLEAR,
     Estimate,
@@ -32,6 +33,7 @@ from studies.engine import looks_of, train, until_told
 from studies.figures import accuracy_lines, interval
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, classifier_baselines, language_baselines
 from studies.results import (
+    ComparedOpponent,
     ComparedVariant,
     ComparedVerdict,
     CompareResults,
@@ -47,21 +49,23 @@ from training.recipe import Recipe, Run, Task
 from training.records import ClassifierRun, DecoderRun, TrainedRun
 from training.runs import Place, held_out, public
 
+Variants = Mapping[str, Mapping[str, Value]]
 HIGHER_IS_BETTER: tuple[Score, ...] = ("accuracy", "macro-f1")
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is compared: the settings of each variant, the first of which the others are compared with."""
+    """What is compared: the settings of each variant, by its name, with the first of which the others are compared."""
 
     recipe_name: str
     recipe: Recipe
-    variants: tuple[tuple[tuple[str, Value], ...], ...]  # of each its settings, (name, value)
+    variants: Variants
     seeds: tuple[int, ...]
     measure: Score
     validate: bool = False
     n_workers: int = 1
     until_told: int | None = None  # seeds are added up to so many where these cannot tell
+    brief: bool = False  # measured once, at the end
 
     @property
     def in_points(self) -> bool:
@@ -71,8 +75,6 @@ class Question:
     def __post_init__(self) -> None:
         if len(self.variants) < 2:
             raise UserError("there is nothing to compare: give --vary name=value,value or --variant 'name=value'")
-        if len(set(self.variants)) < len(self.variants):
-            raise UserError("two variants are the same; leave one out")
         if self.measure not in MEASURES[self.recipe.task]:
             shown = ", ".join(MEASURES[self.recipe.task])
             raise UserError(f"--measure {self.measure} is not of a {self.recipe.task}; choose {shown}")
@@ -80,17 +82,15 @@ class Question:
 
     def recipes(self) -> dict[str, Recipe]:
         """The recipe of each variant, by its settings in words; UserError where two are the same recipe."""
-        found = {in_words(dict(given)): with_settings(self.recipe, dict(given)) for given in self.variants}
+        found = {name: with_settings(self.recipe, given) for name, given in self.variants.items()}
         for one, other in itertools.combinations(found, 2):
             if found[one] == found[other]:
                 raise UserError(f"the variants {one!r} and {other!r} are the same recipe; leave one out")
         return found
 
 
-def variants_of(
-    task: Task, vary: Sequence[str], base: str | None, others: Sequence[str]
-) -> tuple[tuple[tuple[str, Value], ...], ...]:
-    """The settings of every variant, the base first.
+def variants_of(task: Task, vary: Sequence[str], base: str | None, others: Sequence[str]) -> Variants:
+    """The settings of every variant, by these in words, the base first; UserError where two are the same.
 
     `vary`: "positions=learned,alibi" makes a variant of each value; several make one of each combination. `base` and
     `others`: settings in words, "dropout=0.2 norm=pre"; each of the others differs from the base in what it says.
@@ -100,19 +100,39 @@ def variants_of(
         [f"{name}={value}" for value in values.split(",")] for name, _, values in (one.partition("=") for one in vary)
     ]
     given = [*itertools.product(*choices), *(words.split() for words in others)]
-    return tuple(tuple({**common, **read_settings(task, words)}.items()) for words in given)
+    settings = [{**common, **read_settings(task, words)} for words in given]
+    found = {in_words(one): one for one in settings}
+    if len(found) < len(settings):
+        raise UserError("two variants are the same; leave one out")
+    return found
 
 
 def compare(question: Question, data: Data, place: Place, command_line: str) -> CompareResults:
-    """Train every variant on every seed, compare, draw, and write results.json."""
+    """Answer a question, draw, and write results.json."""
+    against_none = opponents(question, data)  # first, for folds that cannot be made are refused here
+    results = answer(question, against_none, data, place, "compare", command_line)
+    write_json(place.out / "results.json", results)
+    draw(results, place.out / "figures")
+    return results
+
+
+def answer(
+    question: Question,
+    opponents: Mapping[str, Sequence[float]],
+    data: Data,
+    place: Place,
+    command: str,
+    command_line: str,
+) -> CompareResults:
+    """Train every variant on every seed, and compare them."""
     started, task = time.perf_counter(), question.recipe.task
     looks = looks_of(len(question.seeds), question.until_told)
-    against_none = opponents(question, data)  # first, for folds that cannot be made are refused here
     look = functools.partial(look_at, question, confidence_of_looks(looks), data, place)
     runs, variants = until_told(looks, question.recipes(), look)
     means = [fmean(one.values) for one in variants]
-    results = CompareResults(
-        command="compare",
+    base = variants[0].values
+    return CompareResults(
+        command=command,
         data=data.corpus.about(),
         command_line=command_line,
         task=task,
@@ -125,15 +145,12 @@ def compare(question: Question, data: Data, place: Place, command_line: str) -> 
         confidence=confidence_of_looks(looks),
         machines=distinct_machines(run for own in runs.values() for run in own),
         variants=variants,
-        opponents=against_none,
+        opponents=[compared_opponent(question, name, values, base) for name, values in opponents.items()],
         expected_best=expected_best(means, question.in_points) if question.validate else [],
         classifier={name: classifier_runs(own) for name, own in runs.items()} if task == "classifier" else {},
         decoder={name: decoder_runs(own) for name, own in runs.items()} if task == "decoder" else {},
         total_seconds=time.perf_counter() - started,
     )
-    write_json(place.out / "results.json", results)
-    draw(results, place.out / "figures")
-    return results
 
 
 def look_at(
@@ -143,7 +160,13 @@ def look_at(
     more seeds may tell from the first one, with its own."""
     recipes = question.recipes()
     planned = {
-        (name, seed): Run(f"{file_name(name)}-seed{seed}", recipe, seed, fold=seed if question.validate else None)
+        (name, seed): Run(
+            f"{recipe.task}-{file_name(name)}-seed{seed}",
+            recipe,
+            seed,
+            fold=seed if question.validate else None,
+            brief=question.brief,
+        )
         for name, recipe in recipes.items()
         for seed in range(question.seeds[0], question.seeds[0] + n_seeds[name])
     }
@@ -153,8 +176,8 @@ def look_at(
     first = next(iter(recipes))
     test = rows_of(data) if question.recipe.task == "classifier" and not question.validate else None
     variants = [
-        compared(question, name, dict(settings), own, runs[first] if name != first else None, test, confidence)
-        for (name, own), settings in zip(runs.items(), question.variants)
+        compared(question, name, own, runs[first] if name != first else None, test, confidence)
+        for name, own in runs.items()
     ]
     unclear = [one.name for one in variants if one.verdict == UNCLEAR]
     return (runs, variants), [first, *unclear] if unclear else []
@@ -163,7 +186,6 @@ def look_at(
 def compared(
     question: Question,
     name: str,
-    settings: Mapping[str, Value],
     runs: Sequence[TrainedRun],
     against: Sequence[TrainedRun] | None,
     test: Rows | None,
@@ -183,7 +205,7 @@ def compared(
         needed = seeds_needed(effect.both, above=none, level=(1 - confidence) / 2)
     return ComparedVariant(
         name=name,
-        settings=dict(settings),
+        settings=dict(question.variants[name]),
         n_parameters=runs[0].n_parameters,
         values=[value_of(run, question.measure) for run in runs],
         at_chance=[isinstance(run, ClassifierRun) and not run.trained for run in runs],
@@ -194,6 +216,22 @@ def compared(
         verdict=verdict,
         seeds_needed=needed,
     )
+
+
+def compared_opponent(
+    question: Question, name: str, values: Sequence[float], base: Sequence[float]
+) -> ComparedOpponent:
+    """A model without a network beside the first variant: in validation on the same folds."""
+    estimate = None
+    if question.validate:
+        estimate = difference(question, values, base[: len(values)], CONFIDENCE)
+    return ComparedOpponent(name, list(values), estimate)
+
+
+def difference(question: Question, ours: Sequence[float], theirs: Sequence[float], confidence: float) -> Estimate:
+    """How far one is from the other over paired seeds: in points, or as a ratio; folds share rows."""
+    shared = SHARED_BY_FOLDS if question.validate and question.measure != "training-time" else 0.0
+    return (paired_difference if question.in_points else paired_ratio)(ours, theirs, shared, confidence)
 
 
 def effect_of(
@@ -212,8 +250,7 @@ def effect_of(
         return None
     ours, theirs = [run for run, _ in pairs], [run for _, run in pairs]
     values = [[value_of(run, measure) for run in own] for own in (ours, theirs)]
-    shared = SHARED_BY_FOLDS if question.validate and measure != "training-time" else 0.0
-    found = (paired_difference if question.in_points else paired_ratio)(values[0], values[1], shared, confidence)
+    found = difference(question, values[0], values[1], confidence)
     items: list[Items] = []
     if measure == "accuracy" and test:
         items = hits_by_stretch(classifier_runs(ours), classifier_runs(theirs), test, "all")

@@ -9,7 +9,6 @@ import utilities
 from common.files import UserError, read_as, refused, write_json
 from dataset import TRAINING, Data
 from inference.attention import draw_attention
-from studies.ablation import MEASURES
 from studies.attention import attention_means
 from studies.claims import REPORTS_RATE, judge
 from studies.figures import VARIANTS, draw_classifier, draw_decoder, few, interval
@@ -18,6 +17,7 @@ from studies.part3 import explore
 from studies.published import REPORT_SENTENCE, on_reports_speakers
 from studies.results import (
     AblationResults,
+    CompareResults,
     Kind,
     ReportResults,
     perplexities,
@@ -70,12 +70,22 @@ def read_ablation(path: Path) -> AblationResults:
     if found.command != "ablation":
         raise UserError(f"{path}: {hint}")
     with refused(path, hint):
-        for row in found.rows:
-            if len(row.values) != len(found.seeds) or not row.values:
-                raise ValueError(f"{len(row.values)} values of {row.variant!r} for {len(found.seeds)} seeds")
-    if any(row.measure != MEASURES[row.task] for row in found.rows):
-        raise UserError(f"{path}: of an earlier version, which measured otherwise; run python main.py ablation again")
+        for one in found.tasks:
+            check_answer(one, len(found.seeds))
     return found
+
+
+def check_answer(found: CompareResults, n_seeds: int) -> None:
+    """ValueError where the variants, their runs and their values do not agree, or some are missing."""
+    if not found.variants or not found.machines:
+        raise ValueError("no variants, or no machine that trained them")
+    for row in found.variants:
+        runs = found.runs().get(row.name, [])
+        if not len(runs) == len(row.values) == n_seeds > 0:
+            raise ValueError(f"{len(runs)} runs and {len(row.values)} values of {row.name!r} for {n_seeds} seeds")
+    for opponent in found.opponents:
+        if not opponent.values:
+            raise ValueError(f"no value of {opponent.name!r}")
 
 
 def draw_maps(results: ReportResults, study: Study, place: Place) -> None:

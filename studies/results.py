@@ -213,39 +213,6 @@ class Part3Results(Exploration, frozen=True, kw_only=True):
     total_seconds: float
 
 
-class AblationRow(Record, frozen=True):
-    """One variant of the best recipe, or one opponent: its measure on each fold, and the effect against the recipe."""
-
-    task: Task
-    variant: str
-    measure: str
-    values: list[float]
-    unit: Unit
-    estimate: Estimate | None  # None: the recipe itself
-
-
-class AblationResults(Results, frozen=True):
-    """What each ingredient of the best recipe brings, by validation."""
-
-    command_line: str
-    seeds: list[int]
-    machines: list[Machine]
-    n_changes: int
-    rows: list[AblationRow]
-    total_seconds: float
-
-
-class ReportResults(Part3Results, frozen=True, kw_only=True):
-    """All that the report's page is made from."""
-
-    command_line: str
-    commands: dict[str, str]  # that make the whole report, and its parts by themselves, of the same data and tokens
-    quick: bool
-    tokens: dict[str, int]  # of each text
-    ablation: AblationResults | None
-    training_seconds: float
-
-
 # --------------------------------------------------------------------------------------------------------- measure
 class MeasuredRow(Record, frozen=True):
     """What one model reaches in one measure, by seed, and how far the best recipe is from it."""
@@ -322,6 +289,14 @@ class ComparedVariant(Record, frozen=True):
     seeds_needed: int | None  # that would tell what these cannot
 
 
+class ComparedOpponent(Record, frozen=True):
+    """A model without a network on the same rows or texts."""
+
+    name: str
+    values: list[float]  # one; in validation one for each seed's fold
+    estimate: Estimate | None  # in validation: how far it is from the first variant
+
+
 class CompareResults(Results, frozen=True):
     """Variants of a recipe on paired seeds, in one measure, and the models without a network beside them."""
 
@@ -336,11 +311,40 @@ class CompareResults(Results, frozen=True):
     confidence: float  # of the intervals: more than 95% where there are several looks
     machines: list[Machine]
     variants: list[ComparedVariant]
-    opponents: dict[str, list[float]]  # by name, one value; in validation one for each seed's fold
+    opponents: list[ComparedOpponent]
     expected_best: list[float]  # of validation: by number of variants tried (Dodge et al. 2019)
     classifier: dict[str, list[ClassifierRun]]  # by variant, a run for each seed
     decoder: dict[str, list[DecoderRun]]
     total_seconds: float
+
+    def runs(self) -> Mapping[str, Sequence[TrainedRun]]:
+        """Those of every variant."""
+        return self.classifier or self.decoder
+
+
+class AblationResults(Results, frozen=True):
+    """What each ingredient of the best recipe brings, by validation: of each task, the recipe against changes to it."""
+
+    command_line: str
+    seeds: list[int]
+    machines: list[Machine]
+    tasks: list[CompareResults]
+    total_seconds: float
+
+    @property
+    def n_changes(self) -> int:
+        return sum(len(one.variants) - 1 for one in self.tasks)
+
+
+class ReportResults(Part3Results, frozen=True, kw_only=True):
+    """All that the report's page is made from."""
+
+    command_line: str
+    commands: dict[str, str]  # that make the whole report, and its parts by themselves, of the same data and tokens
+    quick: bool
+    tokens: dict[str, int]  # of each text
+    ablation: AblationResults | None
+    training_seconds: float
 
 
 # ------------------------------------------------------------------------------------------ what runs have in common

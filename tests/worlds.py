@@ -22,10 +22,14 @@ import utilities
 from dataset import About
 from evaluation.statistics import Estimate
 from studies import claims
+from studies.compare import Question, compared, compared_opponent
 from studies.comparisons import Rows
 from studies.comparisons import compare as compare_records
-from studies.results import ReportResults
-from training.records import ClassifierRun, DecoderRun, Machine
+from studies.recipes import RECIPES
+from studies.results import AblationResults, CompareResults, ReportResults, classifier_runs, decoder_runs
+from studies.settings import MEASURES
+from training.recipe import Task
+from training.records import ClassifierRun, DecoderRun, GroupAccuracy, LanguageScores, Machine, TrainedRun
 
 SEEDS = (4, 5, 6)
 TEXTS = ("hbush", "obama", "wbush")
@@ -559,3 +563,40 @@ def intercept(monkeypatch: pytest.MonkeyPatch) -> dict[str, dict[str, Any]]:
     for name in ("line_figure", "attention_figure", "grid_figure", "confusion_figure", "interval_figure"):
         monkeypatch.setattr(utilities, name, instead_of(name))
     return caught
+
+
+def ablation(seeds: Sequence[int] = (0, 1), **tasks: dict[str, list[float]]) -> AblationResults:
+    """What the ablation command finds, of each task given, where variants reach these values; the first one is the
+    recipe, and beside it stands an opponent without a network."""
+    found = [_answer(task, values, seeds) for task, values in tasks.items()]  # type: ignore[arg-type]
+    return AblationResults("ablation", ABOUT, "python main.py ablation", list(seeds), [machine()], found, 1830.0)
+
+
+def _answer(task: Task, variants: dict[str, list[float]], seeds: Sequence[int]) -> CompareResults:
+    def run(seed: int, value: float) -> TrainedRun:
+        if task == "classifier":
+            return classifier_run(seed=seed, test={"all": GroupAccuracy(9, value)})
+        return decoder_run(seed=seed, scores={"validation": LanguageScores(value, None, 1.0, 0.0)})
+
+    runs = {name: [*map(run, seeds, values)] for name, values in variants.items()}
+    base = next(iter(runs))
+    recipe, measure = RECIPES["best"][task], MEASURES[task][0]
+    question = Question("best", recipe, {name: {} for name in runs}, tuple(seeds), measure, validate=True)
+    return CompareResults(
+        *("ablation", ABOUT, "python main.py ablation", task, "best", measure),
+        unit="points" if task == "classifier" else "ratio",
+        on="validation",
+        seeds=list(seeds),
+        looks=[len(seeds)],
+        confidence=0.95,
+        machines=[machine()],
+        variants=[
+            compared(question, name, own, runs[base] if name != base else None, None, 0.95)
+            for name, own in runs.items()
+        ],
+        opponents=[compared_opponent(question, "no <net>", [200.0] * len(seeds), variants[base])],
+        expected_best=[],
+        classifier={name: classifier_runs(own) for name, own in runs.items()} if task == "classifier" else {},
+        decoder={name: decoder_runs(own) for name, own in runs.items()} if task == "decoder" else {},
+        total_seconds=1.0,
+    )

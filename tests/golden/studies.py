@@ -12,7 +12,7 @@ import torch
 
 import studies.recipes
 from dataset import Data
-from reporting import page, table, tables
+from reporting import comparison, page, table, tables
 from studies import ablation, measure
 from studies.part3 import part3
 from studies.recipes import RECIPES
@@ -66,8 +66,12 @@ def ablation_outcome(shaken: int | None = None) -> Any:
     changes = {task: names[:N_CHANGES] for task, names in ablation.chosen().items()}
     with brief_recipes(shaken) as (data, place):
         found = ablation.ablation(changes, SEEDS, data, place, "python main.py ablation", n_workers=1)
-    rows = {f"{row.task}: {row.variant}": msgspec.to_builtins(row) for row in found.rows}
-    return as_json({"rows": rows, "tables": {one.title: cells(one) for one in tables.tables_of_ablation(found)}})
+    rows = {
+        f"{one.task}: {row['name']}": numbers_of(row)
+        for one in found.tasks
+        for row in msgspec.to_builtins([*one.variants, *one.opponents])
+    }
+    return as_json({"rows": rows, "tables": {one.title: cells(one) for one in comparison.tables_of_ablation(found)}})
 
 
 def measurement_outcome(shaken: int | None = None) -> Any:

@@ -4,6 +4,7 @@ import base64
 import html.parser
 import json
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from math import exp, log
@@ -14,6 +15,7 @@ from typing import Any
 import msgspec
 import pytest
 import torch
+import worlds
 from markupsafe import escape
 from tiny import classifier_of, decoder_of
 from worlds import (
@@ -212,27 +214,9 @@ def test_an_ablation_has_a_section_of_its_own(results: dict[str, Any]) -> None:
 
 def ablation() -> dict[str, Any]:
     """Results of the ablation command, with something that must be escaped."""
-    classifier = {"task": "classifier", "measure": "validation accuracy, %", "unit": "points", "estimate": None}
-    decoder = {"task": "decoder", "measure": "validation perplexity", "unit": "ratio", "estimate": None}
-    return {
-        "command": "ablation",
-        "data": made_up()["data"],
-        "command_line": "python main.py ablation",
-        "seeds": [0, 1, 2],
-        "machines": [dict(MACHINE)],
-        "rows": [
-            classifier | {"variant": "the recipe", "values": [62.0, 64.0, 63.0]},
-            classifier
-            | {
-                "variant": "a <b>bold</b> idea",
-                "values": [60.0, 61.0, 62.0],
-                "estimate": {"mean": -2.0, "low": -3.0, "high": -1.5, "sd": 1.0, "median": -2.0, "n": 3},
-            },
-            decoder | {"variant": "the recipe", "values": [200.0, 202.0, 201.0]},
-        ],
-        "n_changes": 1,
-        "total_seconds": 1_830.0,
-    }
+    values = {"the recipe": [62.0, 64.0, 63.0], "a <b>bold</b> idea": [60.0, 61.0, 62.0]}
+    found: dict[str, Any] = msgspec.to_builtins(worlds.ablation(range(3), classifier=values, decoder=values))
+    return found
 
 
 def ablated(**fields: Any) -> AblationResults:
@@ -702,7 +686,12 @@ def test_another_file_is_not_taken_for_an_ablation(tmp_path: Path) -> None:
         ["ablation"],
         ablation() | {"command": "measure"},
         ablation() | {"seeds": [0, 1]},  # fewer than values
-        ablation() | {"rows": [ablation()["rows"][0] | {"values": []}], "seeds": []},
+        damaged(lambda one: one["variants"][1].update(values=[])),
+        damaged(lambda one: one.update(variants=[])),
+        damaged(lambda one: one["classifier"].popitem()),
+        damaged(lambda one: one["classifier"]["the recipe"].pop()),
+        damaged(lambda one: one["opponents"][0].update(values=[])),
+        damaged(lambda one: one.update(machines=[])),
     ):
         path.write_text(json.dumps(content))
         with pytest.raises(UserError) as complaint:
@@ -712,31 +701,33 @@ def test_another_file_is_not_taken_for_an_ablation(tmp_path: Path) -> None:
         assert str(complaint.value).endswith(hint)
     path.write_text(json.dumps(ablation()))
     assert report.read_ablation(path) == ablated()
-    for row in (0, 2):
-        older = ablation()
-        older["rows"][row]["measure"] = "test perplexity"
-        path.write_text(json.dumps(older))
-        with pytest.raises(UserError) as complaint:
-            report.read_ablation(path)
-        assert str(complaint.value) == (
-            f"{path}: of an earlier version, which measured otherwise; run python main.py ablation again"
-        )
 
 
-@pytest.mark.parametrize(("n_changes", "settings"), [(1, "1 setting tried"), (2, "2 settings tried")])
-def test_an_ablation_is_added_to_a_log(n_changes: int, settings: str, tmp_path: Path) -> None:
+def damaged(damage: Callable[[Any], object]) -> dict[str, Any]:
+    found = ablation()
+    damage(found["tasks"][0])
+    return found
+
+
+@pytest.mark.parametrize(
+    ("n_tasks", "said"),
+    [(1, "classifier\n\nFrom `python main.py ablation`: 1 setting tried"),
+     (2, "classifier and decoder\n\nFrom `python main.py ablation`: 2 settings tried")],
+)  # fmt: skip
+def test_an_ablation_is_added_to_a_log(n_tasks: int, said: str, tmp_path: Path) -> None:
     log = tmp_path / "log.md"
     log.write_text("# Log\n")
-    documents.log_ablation(log, ablated(n_changes=n_changes))
+    documents.log_ablation(log, ablated(tasks=ablation()["tasks"][:n_tasks]))
     head, day, rest = re.split(r"(\d{4}-\d\d-\d\d)", log.read_text(), maxsplit=1)
     assert head == "# Log\n\n## "
     assert date.fromisoformat(day) in (date.today(), date.today() - timedelta(days=1))
     assert rest.startswith(
-        f": changes to the best classifier and decoder\n\nFrom `python main.py ablation`: {settings} beside the "
+        f": changes to the best {said} beside the "
         "recipe; seeds 0, 1, 2; commit 0123456789, PyTorch 2.4.1, Acme 9000, 1 thread a run; 30.5 minutes.\n\n"
-        "### Ablation of the best classifier\n\n| best classifier | validation accuracy, % | change |\n"
+        "### Ablation of the best classifier\n\n| variant | parameters | seeds | accuracy, % |"
     )
-    assert list(markdown_tables(rest)) == ["Ablation of the best classifier", "Ablation of the best decoder"]
+    titles = ["Ablation of the best classifier", "Ablation of the best decoder"]
+    assert list(markdown_tables(rest)) == titles[:n_tasks]
 
 
 # ----------------------------------------------------------------------------------------------------------- attention

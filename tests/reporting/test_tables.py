@@ -6,7 +6,6 @@ from typing import Any
 import msgspec
 import pytest
 from worlds import (
-    ABOUT,
     DISTANCE,
     ENTROPY,
     MACHINE,
@@ -37,7 +36,7 @@ from worlds import (
 from evaluation.statistics import Estimate
 from reporting import documents, table, tables
 from reporting.table import Table
-from studies.results import AblationResults, AblationRow, Exploration, JudgedPart, Judgement
+from studies.results import Exploration, JudgedPart, Judgement
 from studies.study import POSITIONS
 from training.records import LanguageScores
 
@@ -609,42 +608,6 @@ def test_of_a_claim_in_many_parts_six_stand_in_the_open(results: dict[str, Any])
         assert row[:3] == ["C0", "much", "cannot tell"]
         assert str(row[3]).startswith("part 0 +0.0 points; part 1 +1.0 points; ")
         assert str(row[3]).endswith(end)
-
-
-def test_the_rows_of_an_ablation_are_of_its_task() -> None:
-    worse, better = estimate(1.1, 1.09, 1.12), estimate(-2.0, -3.0, -1.5)
-    rows = [
-        AblationRow("classifier", "the recipe", "accuracy, %", [62.0, 64.0, 63.0], "points", None),
-        AblationRow("decoder", "the recipe", "perplexity", [200.0, 202.0, 201.0], "ratio", None),
-        AblationRow("decoder", "no x", "perplexity", [220.0, 222.0, 221.5], "ratio", worse),
-        AblationRow("classifier", "no y", "accuracy, %", [60.0, 61.0, 62.0], "points", better),
-    ]
-    results = AblationResults("ablation", ABOUT, "", [0, 1, 2], [machine()], 2, rows, 1.0)
-    found, other = tables.tables_of_ablation(results)
-    compare(
-        found,
-        "Ablation of the best classifier",
-        ["best classifier", "accuracy, %", "change"],
-        [["the recipe", "63.0 ± 1.0", None], ["no y", "61.0 ± 1.0", "-2.0 [-3.0, -1.5] points"]],
-        f"{OVER_SEEDS.capitalize()}; seed s holds fold s of five of the training rows out and is measured on it, and "
-        "the test set is not read; differences in points from the recipe as it is, with 95% intervals.",
-    )
-    note = (
-        f"{OVER_SEEDS.capitalize()}; seed s holds fold s of five of the training text out and is measured on it, and "
-    )
-    note += "the test set is not read; changes from the recipe as it is, with 95% intervals."
-    compare(
-        other,
-        "Ablation of the best decoder",
-        ["best decoder", "perplexity", "change"],
-        [["the recipe", "201.0 ± 1.0", None], ["no x", "221.2 ± 1.0", "+10.0 [+9.0, +12.0] %"]],
-        note,
-    )
-    there = msgspec.structs.replace(results, machines=[machine(), machine(torch="2.5")])
-    mixed = tables.tables_of_ablation(there)[1].note
-    assert mixed.startswith(f"{note} A mixture: these runs come from different PyTorch versions")
-    only = msgspec.structs.replace(results, rows=rows[1:3])
-    assert [table.title for table in tables.tables_of_ablation(only)] == ["Ablation of the best decoder"]
 
 
 def test_one_seed_has_no_spread_and_says_so() -> None:

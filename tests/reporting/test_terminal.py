@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
-from worlds import ABOUT, MACHINE, judge, judged, machine, made_up, record, swapped, typed
+from worlds import MACHINE, ablation, judge, judged, made_up, record, swapped, typed
 
 from dataset import About
 from reporting import tables, terminal
 from reporting.table import terminal_table
-from studies.results import AblationResults, AblationRow, Part1Results, Part2Results
+from studies.results import Part1Results, Part2Results
 
 ON = "Computed on: commit 0123456789, PyTorch 2.4.1, Acme 9000, 1 thread a run"
 
@@ -344,12 +344,9 @@ def test_the_terminal_shows_a_better_variant_as_better_and_with_the_two_swapped_
 
 
 def test_the_ablation_is_shown_task_by_task_as_far_as_it_went() -> None:
-    values = [62.0, 64.0, 63.0]
-    rows = [
-        AblationRow("classifier", "the recipe", "accuracy", values, "points", None),
-        AblationRow("decoder", "the recipe", "perplexity", values, "ratio", None),
-    ]
-    text = terminal.ablation_text(AblationResults("ablation", ABOUT, "", [0, 1, 2], [machine()], 0, rows, 123.4))
+    variants = {"the recipe": [62.0, 64.0, 63.0], "no x": [60.0, 61.0, 62.0]}
+    results = ablation(range(3), classifier=variants, decoder=variants)
+    text = terminal.ablation_text(msgspec.structs.replace(results, total_seconds=123.4))
     assert text.index("Ablation of the best classifier\n") < text.index("Ablation of the best decoder\n")
-    assert "the recipe       63.0 ± 1.0       -" in text
+    assert text.count("63.0 ± 1.0") == text.count("61.0 ± 1.0") == 2
     assert text.endswith("\nIt took 2.1 minutes.")

@@ -67,13 +67,18 @@ def test_a_variant_that_is_better_by_construction_comes_out_better(
     assert [one.verdict for one in (base, better)] == [None, "better"]
     assert len(better.values) == len(seeds)
     assert results.on == ("validation" if validate else "test")
-    assert all(len(found) == (5 if validate else 1) for found in results.opponents.values())
+    assert all(len(one.values) == (5 if validate else 1) for one in results.opponents)
+    assert all((one.estimate is not None) == validate for one in results.opponents)
     assert len(results.expected_best) == (2 if validate else 0)
     assert in_a_sentence(results) == f"Better than {base.name}: {better.name}. Best on average: {better.name}."
-    assert [row[0] for row in comparison(results).rows] == [base.name, better.name, *results.opponents]
+    assert [row[0] for row in comparison(results).rows] == [
+        base.name,
+        better.name,
+        *(one.name for one in results.opponents),
+    ]
     assert ("test set was not read" in " ".join(compare_text(results).split())) == validate
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"differences.png", "curves.png"}
-    turned = replace(question, variants=variants[::-1])
+    turned = replace(question, variants=dict(list(variants.items())[::-1]))
     worse = compare(turned, data, Place(tmp_path, torch.device("cpu")), "the command")  # the same runs
     assert [one.verdict for one in worse.variants] == [None, "worse"]
     drawn = intercept(monkeypatch)
@@ -224,7 +229,8 @@ def test_until_told_trains_more_seeds_of_what_is_undecided(
     assert len(trained) == 12 + 5 + 12
     assert [row[2] for row in comparison(results).rows[:3]] == ["12", "5", "12"]
     assert "They pay for looks at 5, 10 and 12 seeds" in comparison(results).note
-    told = compare(replace(question, variants=variants[:2]), data, Place(tmp_path, torch.device("cpu")), "the command")
+    two = dict(list(variants.items())[:2])
+    told = compare(replace(question, variants=two), data, Place(tmp_path, torch.device("cpu")), "the command")
     assert [len(one.values) for one in told.variants] == [5, 5]
 
 
@@ -241,22 +247,22 @@ def test_where_too_few_trained_together_it_is_told_how_many_train() -> None:
         (classifiers(None, None, 100.0, None, None), "worse"),  # one pair has no interval
         (classifiers(None, None, 100.0, 100.0, 75.0), "cannot tell"),
     ):
-        assert compared(question, "it", {}, variant, base, test, 0.95).verdict == expected
+        assert compared(question, "n_layer=2", variant, base, test, 0.95).verdict == expected
         turned = {"worse": "better"}.get(expected, expected)
-        assert compared(question, "it", {}, base, variant, test, 0.95).verdict == turned
-    assert compared(question, "it", {}, base[:1], base[:1], test, 0.95).verdict == "cannot tell"
+        assert compared(question, "n_layer=2", base, variant, test, 0.95).verdict == turned
+    assert compared(question, "n_layer=2", base[:1], base[:1], test, 0.95).verdict == "cannot tell"
 
 
 def test_what_would_tell_of_a_variant_and_what_it_costs() -> None:
     question, values = asked("training-time"), [1.0, 1.2, 1.1]
     runs, base = ([classifier_run(train_seconds=60 * one) for one in own] for own in (values, [1.0, 1.3, 1.3]))
-    one = compared(question, "it", {}, runs, base, None, 0.95)
+    one = compared(question, "n_layer=2", runs, base, None, 0.95)
     assert one.verdict == "cannot tell"
     assert one.estimate is not None
     assert one.seeds_needed == seeds_needed(one.estimate, above=1.0)
     assert one.seeds_needed is not None
     assert to_tell(one) == f"about {one.seeds_needed} seeds: {(one.seeds_needed - 3) * 1.1:.1f} minutes more"
-    assert compared(question, "it", {}, runs, None, None, 0.95).verdict is None
+    assert compared(question, "n_layer=2", runs, None, None, 0.95).verdict is None
 
 
 def test_a_setting_that_varies_twice_is_refused() -> None:
@@ -266,10 +272,11 @@ def test_a_setting_that_varies_twice_is_refused() -> None:
 
 def test_variants_are_values_combinations_or_given_one_by_one() -> None:
     grid = variants_of("decoder", ["positions=learned,rope", "n_layer=1,2"], "dropout=0.1", ())
-    assert [dict(one) for one in grid] == [
+    assert list(grid.values()) == [
         {"dropout": 0.1, "positions": positions, "n_layer": n} for positions in ("learned", "rope") for n in (1, 2)
     ]
-    assert [dict(one) for one in variants_of("decoder", (), "n_layer=2", ("norm=pre", "norm=none tied=true"))] == [
+    given = variants_of("decoder", (), "n_layer=2", ("norm=pre", "norm=none tied=true"))
+    assert list(given.values()) == [
         {"n_layer": 2}, {"n_layer": 2, "norm": "pre"}, {"n_layer": 2, "norm": "none", "tied": True},
     ]  # fmt: skip
 

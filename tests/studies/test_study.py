@@ -221,7 +221,7 @@ def test_a_second_start_trains_measures_and_times_nothing(
         "studies.attention.batches",
     ):
         monkeypatch.setattr(name, None)
-    ablation = AblationResults("ablation", ABOUT, "", [0], [], 0, [], 1.0)
+    ablation = AblationResults("ablation", ABOUT, "", [0], [], [], 1.0)
     found = report(STUDY, data, place, "another", COMMANDS, quick=False, ablation=ablation)
     page.write_page(found, place.out)
     again = json.loads((place.out / "results.json").read_text())
