@@ -7,6 +7,7 @@ from common.files import UserError
 from dataset import Data, encode
 from evaluation.looks import looks_until
 from studies.workers import perform_all
+from training.progress import say
 from training.recipe import Run
 from training.records import TrainedRun
 from training.runs import Place
@@ -53,4 +54,6 @@ def until_told(
         variants = list(variants)
         if not variants:
             break
+        if n < looks[-1]:
+            say(f"more than {n} seeds may tell what is undecided of {len(variants)} of {len(n_seeds)} variants")
     return found

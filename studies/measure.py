@@ -6,20 +6,19 @@ the next look.
 
 import time
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from statistics import geometric_mean
 
 import torch
 from msgspec.structs import replace
 
 from common.files import write_json
-from dataset import TOGETHER, Data, encode, stretches
+from dataset import TOGETHER, Data, stretches
 from evaluation.crossed import by_stretch, crossed
 from evaluation.statistics import Estimate, paired_difference, paired_ratio
+from studies.engine import train
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, baseline_predictions, language_baselines
 from studies.recipes import RECIPES
 from studies.results import MeasuredRow, MeasureResults, classifier_runs, decoder_runs
-from studies.workers import perform_all
 from training.machine import distinct_machines
 from training.recipe import Run, Task
 from training.records import ClassifierRun, DecoderRun, TrainedRun
@@ -31,26 +30,25 @@ RECIPE_NAMES = {"best": "the best recipe", "report": "the report's recipe"}
 def measure(seeds: Sequence[int], data: Data, place: Place, command: str, n_workers: int) -> MeasureResults:
     """Train both recipes for both tasks on every seed, measure them and their opponents, and write results.json."""
     started = time.perf_counter()
-    classifiers: dict[str, list[ClassifierRun]] = {}
-    decoders: dict[str, list[DecoderRun]] = {}
-    for name in RECIPE_NAMES:
-        recipes = RECIPES[name]
-        encoded = encode(data.corpus, recipes["classifier"].architecture.block_size, data.tokenizer.tokenization)
-        runs = [
-            Run(f"{task}-{name}-seed{seed}", recipe, seed, brief=True)
-            for task, recipe in recipes.items()
-            for seed in seeds
-        ]
-        records = perform_all(runs, encoded, place, n_workers)
-        classifiers[name] = classifier_runs(records[: len(seeds)])
-        decoders[name] = decoder_runs(records[len(seeds) :])
-    every: list[TrainedRun] = [*chain(*classifiers.values()), *chain(*decoders.values())]
+    runs = {
+        (name, task, seed): Run(f"{task}-{name}-seed{seed}", recipe, seed, brief=True)
+        for name in RECIPE_NAMES
+        for task, recipe in RECIPES[name].items()
+        for seed in seeds
+    }
+    records = train(runs, data, place, n_workers)
+
+    def trained(name: str, task: Task) -> list[TrainedRun]:
+        return [records[name, task, seed] for seed in seeds]
+
+    classifiers = {name: classifier_runs(trained(name, "classifier")) for name in RECIPE_NAMES}
+    decoders = {name: decoder_runs(trained(name, "decoder")) for name in RECIPE_NAMES}
     results = MeasureResults(
         command="measure",
         data=data.corpus.about(),
         command_line=command,
         seeds=list(seeds),
-        machines=distinct_machines(every),
+        machines=distinct_machines(records.values()),
         rows=[*accuracies(classifiers, data), *perplexities(decoders, data)],
         classifier={name: list(map(public, own)) for name, own in classifiers.items()},
         decoder={name: list(map(public, own)) for name, own in decoders.items()},
