@@ -58,6 +58,18 @@ def test_every_option_is_tested_below() -> None:
     assert set().union(*map(own_options, COMMANDS.values())) == set(OPTIONS)
 
 
+def test_no_command_is_suggested_that_sets_a_run_aside(tmp_path: Path) -> None:
+    out = tmp_path / "part1"
+    part1, report = parts.Part1(out=out), parts.Report(out=out)
+    assert options.beside(part1) == part1
+    out.mkdir()
+    (out / "config.json").write_text("{}")
+    assert options.beside(part1) == parts.Part1(out=tmp_path / "part1-2")
+    (tmp_path / "part1-2").mkdir()
+    assert options.beside(part1) == parts.Part1(out=tmp_path / "part1-3")
+    assert options.beside(report) == report  # which goes on with what is there
+
+
 @pytest.mark.parametrize("recipe_name", RECIPES)
 @pytest.mark.parametrize(
     ("command", "option"),
