@@ -1,6 +1,8 @@
 """What the report published: its numbers, its claims, its sentence. Measured on the data of its course."""
 
-from dataset import DEFAULT_NAMES, DEFAULT_TESTS, About
+from collections.abc import Iterable, Sequence
+
+from dataset import DEFAULT_NAMES, DEFAULT_TESTS, About, Corpus
 from studies.results import Exploration
 
 THE_REPORT = (
@@ -63,7 +65,20 @@ def on_reports_speakers(results: Exploration) -> bool:
     built have, and other people's texts have not. A fingerprint knows one edition of the files, and neither the third
     of them that --quick reads, nor a fold, nor the course's data with other line ends.
     """
-    return results.data.class_names == DEFAULT_NAMES and set(results.test_names) == set(DEFAULT_TESTS)
+    return are_reports(results.data.class_names, results.test_names)
+
+
+def are_reports(class_names: Sequence[str], test_names: Iterable[str]) -> bool:
+    """Whether these are the names of the report's speakers and test texts."""
+    return list(class_names) == DEFAULT_NAMES and set(test_names) == set(DEFAULT_TESTS)
+
+
+def sentence_of(corpus: Corpus) -> str:
+    """The sentence whose attention is drawn: the report's, or, where its words may be unknown, as in other people's
+    texts, the start of the first test row."""
+    if are_reports(corpus.class_names, corpus.test_texts):
+        return REPORT_SENTENCE
+    return " ".join(corpus.test[0].text.split()[: len(REPORT_SENTENCE.split())])
 
 
 def on_courses_data(data: About) -> bool:
