@@ -281,11 +281,13 @@ def grid_figure(
     column_label: str,
     title: str = "",
     number: str = ".2f",
+    one_scale: bool = False,
 ) -> None:
     """Draw arrays (rows, columns), side by side and each with its title, colour and number in every cell, to a PNG.
 
     One use is attention statistics by layer and head: {"mean distance, tokens": (L, H), "entropy, nats": (L, H)}. What
-    is not a number stands as a dash on white. Where there are numbers below zero these are red and the others blue.
+    is not a number stands as a dash on white. Each array has a scale of colours of its own, unless they have
+    `one_scale`, by which their colours can be compared.
     """
     cell = 0.62 if max(len(format(float(v), number)) for grid in grids.values() for v in np.ravel(grid)) < 6 else 0.75
     row_height = cell if len(row_names) <= 12 else cell / 2
@@ -293,13 +295,14 @@ def grid_figure(
     names = max(len(str(name)) for name in (*row_names, *column_names)) * 0.075
     slanted = any(len(str(name)) > 7 for name in column_names)
     figure = _figure(len(grids) * width + names + 1.2, height + 1.3 + (names if slanted else 0.2), title)
-    for axes, (name, values) in zip(figure.subplots(1, len(grids), squeeze=False)[0], grids.items(), strict=True):
-        values = np.asarray(values, dtype=float)
-        signed, largest = bool(np.nanmin(values) < 0), float(np.nanmax(np.abs(values))) or 1.0
-        colors, low = ("RdBu", -largest) if signed else ("Blues", 0.0)
-        axes.imshow(values, cmap=colors, vmin=low, vmax=largest, aspect="auto")
+    for axes, (name, given) in zip(figure.subplots(1, len(grids), squeeze=False)[0], grids.items(), strict=True):
+        values = np.asarray(given, dtype=float)
+        colors, low, high = _colors(
+            np.concatenate([np.ravel(grid) for grid in grids.values()]) if one_scale else values
+        )
+        picture = axes.imshow(values, cmap=colors, vmin=low, vmax=high, aspect="auto")
         for (row, column), value in np.ndenumerate(values):
-            color = "white" if abs(value) > (0.6 if signed else 0.55) * largest else INK
+            color = "white" if _is_dark(picture.to_rgba(value)) else INK
             shown = "-" if np.isnan(value) else format(value, number)
             axes.text(column, row, shown, ha="center", va="center", fontsize=9, color=color)
         slant = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
@@ -312,6 +315,25 @@ def grid_figure(
         for spine in axes.spines.values():
             spine.set_visible(False)
     _save(figure, path)
+
+
+def _colors(values: np.ndarray) -> tuple[str, float, float]:
+    """The map of colours for some numbers, and those at its two ends: below zero red, above it blue; of numbers that
+    are all above, from zero up, or from the smallest where zero is far. Numbers that differ by little look alike."""
+    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    if low < 0:
+        largest = max(-low, high)
+        return "RdBu", -largest, largest
+    if low <= high / 2:
+        return "viridis", 0.0, high or 1.0
+    middle, half = (low + high) / 2, max(high - low, high / 4) / 2
+    return "viridis", middle - half, middle + half
+
+
+def _is_dark(color: tuple[float, float, float, float]) -> bool:
+    """Whether white is read more easily on a colour than black; on none, which is the paper's white, it is not."""
+    red, green, blue, opacity = color
+    return opacity > 0 and 0.299 * red + 0.587 * green + 0.114 * blue < 0.5
 
 
 def confusion_figure(

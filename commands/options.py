@@ -1,6 +1,7 @@
 """What commands have in common: options, the place where they work, and how they end."""
 
 import contextlib
+import itertools
 import os
 import sys
 from collections.abc import Iterator
@@ -182,10 +183,18 @@ def finish(data: "Data", text: str, out: Path, then: Command) -> None:
     print(data_line(data.corpus.about()), text, sep="\n\n")
     pictures = f"; pictures: {out / 'figures'}/" if (out / "figures").exists() else ""
     print(f"Results: {out}/{pictures}")
-    print(f"Next: {line(then)}")
+    print(f"Next: {line(beside(then))}")
 
 
 def suggest(then: Command) -> None:
     """Say the next command to try, where a person and no other program reads what this one prints."""
     if sys.stdout.isatty():
-        print(f"Next: {line(then)}")
+        print(f"Next: {line(beside(then))}")
+
+
+def beside(then: Command) -> Command:
+    """A command with an --out of its own where it would set aside the run that is there."""
+    if not (isinstance(then, Common) and hasattr(then, "resume") and (then.out / "config.json").exists()):
+        return then
+    free = (path for n in itertools.count(2) if not (path := Path(f"{then.out}-{n}")).exists())
+    return replace(then, out=next(free))

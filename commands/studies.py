@@ -2,15 +2,19 @@
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from commands.called import line
 from commands.options import Seeds, finish
 from commands.parts import Part1, Report
-from common.arguments import Optional
+from common.arguments import Command, Optional
 from common.files import UserError, append_text, around_marks
 from studies.recipes import RECIPES, RecipeName
 from studies.settings import MEASURES, Score
 from training.recipe import Task, customise
+
+if TYPE_CHECKING:
+    from studies.results import CompareResults
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,19 @@ class Compare(Seeds):
         first = next(iter(question.recipes().values()))
         with self.at_work(first, self.resume, replace(self, resume=True)) as (data, place):
             results = compare(question, data, place, line(self))
-        more = replace(self, seeds=2 * self.seeds, out=self.out.with_name(f"{self.out.name}-{2 * self.seeds}-seeds"))
-        finish(data, compare_text(results), self.out, more)
+        finish(data, compare_text(results), self.out, self.then(results))
+
+    def then(self, results: "CompareResults") -> Command:
+        """What to try next: more seeds where they could tell; else the rows of training; else other settings."""
+        from evaluation.statistics import UNCLEAR
+
+        n_seeds, again = len(results.seeds), replace(self, resume=False)
+        if any(one.verdict == UNCLEAR and (one.seeds_needed or n_seeds == 1) for one in results.variants):
+            out = self.out.with_name(f"{self.out.name}-{2 * n_seeds}-seeds")
+            return replace(again, seeds=2 * n_seeds, until_told=None, out=out)
+        if not self.validate:
+            return replace(again, validate=True, out=self.out.with_name(f"{self.out.name}-validation"))
+        return Settings()
 
 
 @dataclass(frozen=True)

@@ -100,19 +100,20 @@ class Knockouts:
     def run(self) -> None:
         from reporting.knockouts import draw_knockouts, knockouts_text
         from studies.knockouts import knock_out
-        from studies.published import REPORT_SENTENCE
+        from studies.published import sentence_of
         from studies.workplace import data_of
         from training.weights import load_model
 
         trained = load_model(self.model)
         if not trained.model.config.n_layer:
             raise UserError(f"{self.model}: has nothing to knock out; train a model with at least one layer")
-        found = knock_out(trained, data_of(trained, self.data_dir))
+        data = data_of(trained, self.data_dir)
+        found = knock_out(trained, data)
         write_json(self.out / f"{found.task}.json", found)
         draw_knockouts(self.out / f"{found.task}.png", found)
         print(knockouts_text(found))
         print(f"Results: {self.out / f'{found.task}.json'}; picture: {self.out / f'{found.task}.png'}")
-        suggest(Attention(REPORT_SENTENCE, self.model, layers=("all",)))
+        suggest(Attention(sentence_of(data.corpus), self.model, layers=("all",)))
 
 
 @dataclass(frozen=True)

@@ -3,12 +3,15 @@
 import contextlib
 import difflib
 import io
+import re
 import shlex
+import shutil
+import sys
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, Field, dataclass, field, fields
 from types import NoneType, UnionType
-from typing import Annotated, Literal, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Literal, Protocol, TextIO, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tyro
 
@@ -20,7 +23,7 @@ FromRecipe = Annotated[Setting | None, tyro.conf.DisallowNone]  # None: as the r
 Optional = Annotated[Setting | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")]
 
 KINDS = {int: "a whole number", float: "a number"}
-WIDTH = 80  # of a terminal, at least
+NARROWEST = 40  # columns of a terminal
 LONGEST = 18  # digits of a whole number: it fits into 64 bits
 
 
@@ -81,11 +84,13 @@ class CommandLine:
             raise UserError(complaint)
         name = self._name(arguments) or ""
         words, program = arguments[name.count(" ") + 1 :], f"{self.program} {name}"
+        help_ = _Help(sys.stdout)
         try:
-            with contextlib.redirect_stderr(io.StringIO()):  # the parser's complaint, a box
+            with contextlib.redirect_stdout(help_), contextlib.redirect_stderr(io.StringIO()):  # its complaint, a box
                 return tyro.cli(self.commands[name], prog=program, args=words, config=(tyro.conf.FlagCreatePairsOff,))
         except SystemExit as stop:
             if stop.code in (0, None):
+                print(help_.wrapped())
                 return None
             raise UserError(f"{name}: cannot make sense of these words; see {program} --help") from None
 
@@ -101,10 +106,10 @@ class CommandLine:
             return None
         width = max(map(len, own)) + 2
         usage = " ".join(["usage:", self.program, *words, "COMMAND ..."])
-        lines = [usage, "", *textwrap.wrap(self.purpose, WIDTH), ""]
+        lines = [usage, "", *textwrap.wrap(self.purpose, _columns()), ""]
         for name, kind in own.items():
             about, start = (kind.__doc__ or "").splitlines()[0], "  " + name.ljust(width)
-            lines += textwrap.wrap(about, WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
+            lines += textwrap.wrap(about, _columns(), initial_indent=start, subsequent_indent=" " * len(start))
         return "\n".join(lines)
 
     def written(self, command: Command) -> str:
@@ -145,6 +150,36 @@ class CommandLine:
             return f"{name} needs a {own.free.name}, in quotes; {help_}"
         missing = [option for option in own.required() if option not in given]
         return f"{name} needs {' and '.join(missing)}; {help_}" if missing else None
+
+
+class _Help(io.StringIO):
+    """The help that the parser prints, in the colours and characters of the stream to which it will go."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__()
+        self.stream = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self.stream.encoding
+
+    def isatty(self) -> bool:
+        return self.stream.isatty()
+
+    def wrapped(self) -> str:
+        """It as wide as the terminal; the parser wraps no more than the options."""
+        usage, about, options = self.getvalue().rstrip("\n").split("\n\n", 2)
+        plain = re.sub(r"\x1b\[[\d;]*m", "", usage)  # without colours, whose codes would count as letters
+        whole = re.sub(
+            r"(--[\w-]+) (?=\w|{)", "\\1\N{NO-BREAK SPACE}", plain
+        )  # an option stands in one line with its value
+        usage = textwrap.fill(whole, _columns(), subsequent_indent=" " * len("usage: "), break_on_hyphens=False)
+        return "\n\n".join([usage.replace("\N{NO-BREAK SPACE}", " "), textwrap.fill(about, _columns()), options])
+
+
+def _columns() -> int:
+    """How wide the terminal is; 80 where there is none."""
+    return max(NARROWEST, shutil.get_terminal_size().columns)
 
 
 def _words(value: object) -> list[str]:

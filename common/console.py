@@ -94,9 +94,12 @@ def open_streams() -> None:
 
 
 def lines_of_standard_input() -> Iterator[str]:
-    """The lines of standard input that hold something; UserError where they are not UTF-8, or where it is closed."""
+    """The lines of standard input that hold something; UserError where none does, or it is not UTF-8, or closed."""
     if sys.stdin is None:
         raise UserError("standard input is closed; give the sentences as arguments, each in quotes")
+    if sys.stdin.isatty():
+        tell("reading what you type, a line at a time; Ctrl-D ends")
+    is_empty = True
     for number, line in enumerate(sys.stdin.buffer, start=1):
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
@@ -104,7 +107,10 @@ def lines_of_standard_input() -> Iterator[str]:
             where = f"standard input, line {number}"
             raise UserError(f"{where}: not UTF-8 (byte 0x{line[error.start]:02x}); convert it first") from error
         if text:
+            is_empty = False
             yield text
+    if is_empty:
+        raise UserError("standard input is empty; give it a line or more, or a text as an argument, in quotes")
 
 
 def arguments_in_utf8() -> list[str]:

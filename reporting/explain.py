@@ -69,7 +69,7 @@ def draw_explanation(path: Path, found: Explanation) -> None:
     title = "What each word adds to a probability, in points; attention in percent"
     note = found.note.partition(":")[0]  # the unknown words are marked
     title = "\n".join(filter(None, [title, note]))
-    utilities.grid_figure(path, grids, found.words, columns, "", "", title, ".0f")
+    utilities.grid_figure(path, grids, found.words, columns, "", "", title, ".0f", one_scale=True)
 
 
 def in_numbers(found: Explanation) -> dict[str, Any]:

@@ -5,10 +5,12 @@ from dataclasses import replace
 
 from common.wording import duration
 from dataset import About
+from evaluation.records import Group, GroupAccuracy
 from reporting import comparison, tables
 from reporting.table import Item, Table, effect, number, numbers, terminal_text, words
 from reporting.wording import from_here, took
 from studies.opponents import NGRAM_NAMES, by_name
+from studies.published import PUBLISHED_ACCURACY, PUBLISHED_PERPLEXITY, on_courses_data
 from studies.recipes import RECIPES
 from studies.results import (
     AblationResults,
@@ -53,8 +55,24 @@ def part1_text(results: Part1Results, audit: str) -> str:
         more = " A larger --block-size reads more of them." if results.tokenizer != "word" else ""
         lines.append(f"Cut at {block} tokens: {n_cut.train:,} training and {n_cut.test:,} test rows.{more}")
     lines.append(_times(results.train_seconds, results.total_seconds))
-    lines += tables.made_on([results.machine])
+    lines += [*tables.made_on([results.machine]), "", _accuracy_in_short(results)]
     return terminal_text(_epochs(results), _accuracies(results), _classes(results.scores), *lines)
+
+
+def _accuracy_in_short(results: Part1Results) -> str:
+    """The sentence to remember: test accuracy, on the unseen rows, too, and that of the best opponent on these."""
+    opponents, published = by_name(results.baselines), f" (published: {PUBLISHED_ACCURACY[-1]}%)"
+    text = f"In short: test accuracy {_percent(results.test['all'])}"
+    text += published if on_courses_data(results.data) else ""
+    group: Group = "unseen" if results.test["seen"].n and results.test["unseen"].n else "all"
+    if group == "unseen":
+        text += f", on the unseen rows {_percent(results.test[group])}"
+    best = max(opponents, key=lambda name: opponents[name][group].accuracy or 0)
+    return f"{text}; the best opponent, {best}: {_percent(opponents[best][group])}."
+
+
+def _percent(group: GroupAccuracy) -> str:
+    return "-" if group.accuracy is None else f"{number(group.accuracy, 1)}%"
 
 
 def _times(training: float, total: float) -> str:
@@ -123,7 +141,25 @@ def part2_text(results: Part2Results) -> str:
         *filter(None, [tables.by_token(results).strip()]),
         _times(sum(model.train_seconds for model in models), results.total_seconds),
         *tables.made_on(machines),
+        "",
+        _perplexity_in_short(results),
     )
+
+
+def _perplexity_in_short(results: Part2Results) -> str:
+    """The sentence to remember: the perplexities of the first decoder, and those of the trigram."""
+    model, trigram = results.models[0], results.ngram_scores["ngram"]
+    ours = _range([scores.perplexity for scores in model.scores.values()])
+    known = PUBLISHED_PERPLEXITY.get(model.ff_dim) if results.tokenizer == "word" else None
+    tests = [known[text][-1] for text in model.scores if text in known] if known else []
+    published = f" (published: {_range(tests)})" if tests and on_courses_data(results.data) else ""
+    theirs = _range([scores.perplexity for scores in trigram.values()])
+    return f"In short: perplexity {ours} on the test texts{published}; {NGRAM_NAMES['ngram']}: {theirs}."
+
+
+def _range(values: Sequence[float]) -> str:
+    ends = [number(value, 1) for value in (min(values), max(values))]
+    return " to ".join(dict.fromkeys(ends))
 
 
 def _iterations(results: Part2Results, model: DecoderRun, place: int) -> Table:

@@ -91,10 +91,13 @@ def perform_on_cluster(runs: Sequence[Run], data: Data, place: Place) -> list[Tr
     """
     import ray
 
-    sent, tally = ray.put(pickle.dumps(data)), Tally("runs", len(runs))
+    takes = {"CPU": torch.get_num_threads(), "GPU": int(place.device.type == "cuda")}
+    there = ray.cluster_resources()
+    at_once = min(int(there.get(name, 0) // n) for name, n in takes.items() if n)
+    sent, tally = ray.put(pickle.dumps(data)), Tally("runs", len(runs), max(1, at_once))
     task = ray.remote(_perform).options(
-        num_cpus=torch.get_num_threads(),
-        num_gpus=int(place.device.type == "cuda"),
+        num_cpus=takes["CPU"],
+        num_gpus=takes["GPU"],
         max_retries=RETRIES,
         retry_exceptions=[Interrupted],  # by SIGTERM, as where a machine is taken away with notice
     )

@@ -9,7 +9,7 @@ from dataset import Data
 from inference.attention import draw_attention
 from studies.figures import draw_classifier
 from studies.opponents import classifier_baselines
-from studies.published import REPORT_SENTENCE
+from studies.published import sentence_of
 from studies.recipes import label_of
 from studies.results import Part1Results, Truncated
 from training.recipe import Recipe, Run
@@ -43,5 +43,5 @@ def part1(recipe_name: str, recipe: Recipe, seed: int, data: Data, place: Place)
     figures = place.out / "figures"
     draw_classifier(figures, [record], results.baselines, data.corpus.class_names, results.label)
     trained = load_model(place.weights(run), "classifier")
-    draw_attention(figures, trained, REPORT_SENTENCE, first_figure=2, label=results.label)
+    draw_attention(figures, trained, sentence_of(data.corpus), first_figure=2, label=results.label)
     return results

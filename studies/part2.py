@@ -8,7 +8,7 @@ from dataset import Data
 from inference.attention import draw_attention
 from studies.figures import draw_decoder
 from studies.opponents import language_baselines
-from studies.published import REPORT_SENTENCE
+from studies.published import sentence_of
 from studies.recipes import label_of
 from studies.results import Part2Results, decoder_runs, perplexities
 from studies.workers import perform_all
@@ -57,5 +57,5 @@ def part2(
     figures = place.out / "figures"
     draw_decoder(figures, models[:1], results.baselines["ngram"], results.label, results.tokenizer)
     trained = load_model(place.weights(runs[0]), "decoder")
-    draw_attention(figures, trained, REPORT_SENTENCE, first_figure=6, label=results.label)
+    draw_attention(figures, trained, sentence_of(data.corpus), first_figure=6, label=results.label)
     return results

@@ -1,6 +1,8 @@
 """What the report published: its numbers, its claims, its sentence. Measured on the data of its course."""
 
-from dataset import DEFAULT_NAMES, DEFAULT_TESTS
+from collections.abc import Iterable, Sequence
+
+from dataset import DEFAULT_NAMES, DEFAULT_TESTS, About, Corpus
 from studies.results import Exploration
 
 THE_REPORT = (
@@ -15,6 +17,7 @@ PUBLISHED_ACCURACY = [  # on the test rows, by epoch
     *(85.47, 84.93, 86.67, 87.07, 87.13),
     *(87.73, 87.2, 86.4, 87.87, 87.8),
 ]
+PUBLISHED_TEST_ROWS = 750
 PUBLISHED_TRAIN_ACCURACY, PUBLISHED_REGULARIZED_ACCURACY = 99.66, 89.67
 PUBLISHED_LOSSES = [1.0675, 0.0144]  # first and last epoch
 PUBLISHED_PARAMETERS = {"classifier": 576_339, "decoder 256": 943_611, "decoder 100": 863_115}
@@ -62,7 +65,25 @@ def on_reports_speakers(results: Exploration) -> bool:
     built have, and other people's texts have not. A fingerprint knows one edition of the files, and neither the third
     of them that --quick reads, nor a fold, nor the course's data with other line ends.
     """
-    return results.data.class_names == DEFAULT_NAMES and set(results.test_names) == set(DEFAULT_TESTS)
+    return are_reports(results.data.class_names, results.test_names)
+
+
+def are_reports(class_names: Sequence[str], test_names: Iterable[str]) -> bool:
+    """Whether these are the names of the report's speakers and test texts."""
+    return list(class_names) == DEFAULT_NAMES and set(test_names) == set(DEFAULT_TESTS)
+
+
+def sentence_of(corpus: Corpus) -> str:
+    """The sentence whose attention is drawn: the report's, or, where its words may be unknown, as in other people's
+    texts, the start of the first test row."""
+    if are_reports(corpus.class_names, corpus.test_texts):
+        return REPORT_SENTENCE
+    return " ".join(corpus.test[0].text.split()[: len(REPORT_SENTENCE.split())])
+
+
+def on_courses_data(data: About) -> bool:
+    """Whether what was published may stand alone beside one run: the data that are built have other test rows."""
+    return data.class_names == DEFAULT_NAMES and data.test_rows == PUBLISHED_TEST_ROWS
 
 
 def claims_on(results: Exploration) -> dict[str, str]:

@@ -35,24 +35,25 @@ def time_variants(study: Study, data: Data, place: Place) -> dict[Task, Timing]:
         "classifier": {name: customise(study.classifier, positions=name) for name in POSITIONS},
         "decoder": {name: customise(study.decoder, positions=name) for name in POSITIONS},
     }
+    return {task: _remembered_times(task, row, study, data, place) for task, row in recipes.items()}
+
+
+def _remembered_times(task: Task, recipes: Mapping[str, Recipe], study: Study, data: Data, place: Place) -> Timing:
+    """`time_task`, or what it found before, of the same data on the same machine; kept as soon as it is known."""
     description = {
         "data": data.corpus.fingerprint,
-        "recipes": {task: {name: asdict(recipe) for name, recipe in row.items()} for task, row in recipes.items()},
+        "recipes": {name: asdict(recipe) for name, recipe in recipes.items()},
         "share": study.timed_share,
         "machine": [processor_name(), torch.get_num_threads(), str(place.device), torch.__version__],
     }
     return remembered(
-        place.out / "runs" / "timing.json",
-        dict[Task, Timing],
+        place.out / "runs" / f"timing-{task}.json",
+        Timing,
         description,
-        lambda: {task: time_task(row, study, data, place) for task, row in recipes.items()},
-        lambda found: (
-            found.keys() == recipes.keys()
-            and all(
-                times.keys() == recipes[task].keys() and len({len(blocks) for blocks in times.values()}) == 1
-                for task, timed in found.items()
-                for times in (timed.seconds, timed.processor_seconds)
-            )
+        lambda: time_task(recipes, study, data, place),
+        lambda timed: all(
+            times.keys() == recipes.keys() and len({len(blocks) for blocks in times.values()}) == 1
+            for times in (timed.seconds, timed.processor_seconds)
         ),
     )
 

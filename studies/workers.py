@@ -82,8 +82,9 @@ def share_out(job: Callable[[Item], Found], items: Sequence[Item], n_workers: in
 
     A failure, Ctrl-C or SIGTERM stops the workers, whose runs in training save first, and is raised here.
     """
-    n_workers, tally = min(n_workers, len(items)), Tally(label, len(items))
-    if n_workers <= 1:
+    n_workers = max(1, min(n_workers, len(items)))
+    tally = Tally(label, len(items), n_workers)
+    if n_workers == 1:
         return [_counted(tally, item, job(item)) for item in items]
     context, threads = multiprocessing.get_context("spawn"), (torch.get_num_threads(),)
     with (

@@ -309,7 +309,7 @@ def test_score_takes_a_text_a_file_or_standard_input(home: Path, data_folder: Pa
     shown = run(home, *given, "we hope zyzzyva").out
     assert shown.splitlines()[:2] == ["decoder: we hope zyzzyva?", "trigram: we hope zyzzyva?"]
     refused(run(home, *given, "spech.txt"), "spech.txt: no such file of text; give one, or a text in quotes")
-    refused(run(home, *given, stdin=b"\n"), "the text is empty; give at least one word")
+    refused(run(home, *given, " "), "the text is empty; give at least one word")
 
 
 @pytest.mark.slow
@@ -529,6 +529,9 @@ def test_bad_use_is_one_line_and_exit_code_2(
         (["classify", ""], b"", "the sentence is empty"),
         (["attention", " "], b"", "the sentence is empty"),
         (["classify"], b"\xff\xfe", "not UTF-8"),
+        (["classify"], b"", "standard input is empty; give it a line or more, or a text as an argument, in quotes"),
+        (["score"], b" \n\n", "standard input is empty; give it a line or more"),
+        (["explain"], b"", "explain takes a sentence, in quotes"),
     ],
 )
 def test_text_without_words_is_one_line_and_exit_code_2(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_rgb
 
 import utilities
 from evaluation.attention import attention_statistics, check_attention
@@ -306,6 +307,30 @@ def test_numbers_below_zero_have_colours_of_their_own_and_zero_is_pale_between(d
     assert blue[2] > blue[0]
     assert min(pale) > 0.9
     assert (signed.get_clim(), unsigned.get_clim()) == ((-4, 4), (0, 4))
+
+
+def test_numbers_far_from_zero_have_a_scale_of_their_own_in_which_what_is_alike_looks_alike(
+    drawn: dict[str, Any],
+) -> None:
+    grids = {"apart": [[2.0, 3.0]], "alike": [[7.0, 7.2]], "zeros": [[0.0, 0.0]]}
+    grid_figure("one", grids, "r", "ab", "", "")
+    apart, alike, zeros = (axes.images[0] for axes in drawn["one"].axes)
+    assert (apart.get_clim(), zeros.get_clim()) == ((2, 3), (0, 1))
+    assert alike.get_clim() == pytest.approx((7.1 - 0.9, 7.1 + 0.9))
+    assert {picture.get_cmap().name for picture in (apart, alike, zeros)} == {"viridis"}
+
+
+def test_grids_of_one_scale_have_the_colours_of_each_others_numbers(drawn: dict[str, Any]) -> None:
+    grid_figure("one", {"small": [[1.0, 2.0]], "large": [[-8.0, 4.0]]}, "r", "ab", "", "", one_scale=True)
+    pictures = [axes.images[0] for axes in drawn["one"].axes]
+    assert [(picture.get_clim(), picture.get_cmap().name) for picture in pictures] == [((-8, 8), "RdBu")] * 2
+
+
+def test_a_number_can_be_read_on_its_colour(drawn: dict[str, Any]) -> None:
+    values = [[0.0, 0.25, 0.5, 0.75, 1.0, np.nan], [-1.0, -0.8, -0.2, 0.0, 0.8, 1.0]]
+    grid_figure("one", {name: [row] for name, row in zip("ab", values)}, "r", "abcdef", "", "")
+    written = [[to_rgb(text.get_color()) == (1, 1, 1) for text in axes.texts] for axes in drawn["one"].axes]
+    assert written == [[True, True, True, False, False, False], [True, True, False, False, True, True]]
 
 
 def test_a_picture_is_of_the_kind_that_its_name_says_and_the_same_each_time(tmp_path: Path) -> None:

@@ -22,16 +22,17 @@ def say(line: str, name: str = "") -> None:
 
 
 class Tally:
-    """How many of some things are done, in a line for each."""
+    """How many of some things are done, of which so many are in hand at once, in a line for each."""
 
-    def __init__(self, label: str, total: int) -> None:
-        self.label, self.total, self.n_done = label, total, 0
+    def __init__(self, label: str, total: int, at_once: int = 1) -> None:
+        self.label, self.total, self.at_once, self.n_done = label, total, at_once, 0
         self.started = time.monotonic()
 
     def done(self, name: str) -> None:
         """Another one is done."""
         self.n_done += 1
-        left = remaining(self.started, self.n_done, self.total)
+        rounds = (-(-number // self.at_once) for number in (self.n_done, self.total))  # those in hand are nearly done
+        left = remaining(self.started, *rounds)
         say(f"{self.label}: {self.n_done} of {self.total} done ({name}){left}", name)
 
 

@@ -1,6 +1,8 @@
 """What is wrong with a command line is said in one line, with what was meant."""
 
+import re
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -114,7 +116,14 @@ def test_what_cannot_is_said_with_what_was_meant(line: str, expected: str) -> No
     assert said(line) == expected
 
 
-def test_the_overview_lists_the_commands_or_those_of_a_group() -> None:
+@pytest.fixture
+def columns(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
+    """Sets how wide the terminal is."""
+    return lambda n: monkeypatch.setenv("COLUMNS", str(n))
+
+
+def test_the_overview_lists_the_commands_or_those_of_a_group(columns: Callable[[int], None]) -> None:
+    columns(80)
     start = "usage: prog COMMAND ...\n\nTrains and says.\n\n"
     taken = """  data take  Take the files from another folder, of which nothing is changed and
              in which nothing is written."""
@@ -124,6 +133,27 @@ def test_the_overview_lists_the_commands_or_those_of_a_group() -> None:
     assert PROGRAM.overview(["data"]) == PROGRAM.overview(["data", "--help"]) == of_data
     for line in ("train", "train --help", "dat", "data tkae", "--bogus"):
         assert PROGRAM.overview(line.split()) is None
+
+
+@pytest.mark.parametrize("n_columns", [45, 60, 80, 120])
+def test_help_is_as_wide_as_the_terminal(
+    n_columns: int, columns: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns(n_columns)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: n_columns == 60)  # with colours
+    monkeypatch.setenv("TERM", "xterm")
+    for words in (["train"], ["read"], ["data", "take"]):
+        assert PROGRAM.parse([*words, "--help"]) is None
+        shown = capsys.readouterr().out
+        assert ("\x1b[" in shown) == (n_columns == 60)
+        lines = re.sub(r"\x1b\[[\d;]*m", "", shown).splitlines()
+        assert max(map(len, lines)) <= n_columns
+        assert lines[0].startswith(f"usage: prog {' '.join(words)} [-h]")
+        about = COMMANDS[" ".join(words)].__doc__ or ""
+        assert about in " ".join(lines)
+    usage = lines[: lines.index("")]
+    assert " ".join(line.strip() for line in usage) == "usage: prog data take [-h] --from PATH [--seeds INT]"
+    assert max(map(len, PROGRAM.overview([]).splitlines())) <= n_columns  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Commands started from consoles that cannot encode, with streams closed, and stopped while they import."""
 
+import io
 import os
 import signal
 import subprocess
@@ -9,6 +10,9 @@ from pathlib import Path
 
 import pytest
 from launch import ROOT
+
+from common import console
+from common.files import UserError
 
 pytestmark = pytest.mark.processes
 STUB = """
@@ -87,6 +91,19 @@ def test_words_that_cannot_be_read_are_one_line(trained: Path, words: str, compl
     (trained / "in").write_bytes(b"we hope\n\xff\n")
     code, _, err = ended(start(trained, f"classify {MODEL} {words}", LC_ALL="C"))
     assert (code, err) == (2, f"main.py: {complaint}\n")
+
+
+def test_on_a_terminal_what_is_read_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = io.TextIOWrapper(io.BytesIO(b"we hope\n\nwe work\n"))
+    monkeypatch.setattr(typed, "isatty", lambda: True)
+    monkeypatch.setattr(sys, "stdin", typed)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    assert list(console.lines_of_standard_input()) == ["we hope", "we work"]
+    assert capsys.readouterr() == ("", "reading what you type, a line at a time; Ctrl-D ends\n")
+    with pytest.raises(UserError, match="standard input is empty"):
+        list(console.lines_of_standard_input())
 
 
 def test_the_environment_is_examined(trained: Path) -> None:

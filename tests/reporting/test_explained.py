@@ -72,6 +72,7 @@ def test_the_picture_of_an_explanation_has_a_grid_for_each_speaker(
     assert list(drawn["grids"]) == ["South, 60%", "East, 25%", "North, 10%"]
     assert drawn["grids"]["South, 60%"].tolist() == [[30, 20, 75], [-10, 0, 20]]
     assert drawn["title"].endswith("\nread 2 of 2 tokens, 1 unknown")
+    assert drawn["one_scale"]  # so that a deep colour of one speaker is no faint one of another
 
 
 def test_a_program_gets_all_of_an_explanation() -> None:

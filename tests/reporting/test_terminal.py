@@ -91,6 +91,9 @@ PART1 = [
     "Cut at 32 tokens: 1,012 training and 7 test rows.",
     "Training steps took 21.1 s in all; this start of the command, 45.7 s.",
     f"{ON}.",
+    "",
+    "In short: test accuracy 61.3%, on the unseen rows 56.0%; the best opponent,",
+    "TF-IDF, linear SVM: 54.2%.",
 ]
 
 
@@ -107,8 +110,8 @@ def test_part_1_says_that_a_run_is_at_chance(
     part1["epochs"] = few * (n // 3)
     lines = part1_text(part1 | {"trained": False, "fell_back": fell_back}, AUDIT).split("\n")
     shown = [line for number, line in enumerate(lines) if not 7 <= number < 4 + n]
-    start, end = len(PART1) - 3, len(shown) - 3
-    assert (shown[:start], shown[end:]) == (PART1[:-3], PART1[-3:])
+    start, end = len(PART1) - 6, len(shown) - 6
+    assert (shown[:start], shown[end:]) == (PART1[:-6], PART1[-6:])
     assert " ".join(shown[start:end]) == (
         f"This run {how} chance: it knows no more of its training rows than which class is the largest. With {remedy} "
         "training may succeed."
@@ -119,10 +122,27 @@ def test_part_1_says_nothing_of_what_is_not_there(part1: dict[str, Any]) -> None
     part1["n_truncated"] = {"train": 0, "test": 0}
     part1["test"]["seen"] = {"n": 0, "accuracy": None}
     lines = part1_text(part1, AUDIT).split("\n")
-    assert lines[-4:] == ["mean (macro)           -            -         -  58.30", "", *PART1[-2:]]
+    in_short = ["In short: test accuracy 61.3%; the best opponent, TF-IDF, linear SVM: 58.3%."]
+    assert lines[-6:] == ["mean (macro)           -            -         -  58.30", "", *PART1[-5:-2], *in_short]
     assert "transformer (report recipe, window 5)       61.28         -         55.98" in lines
     part1["n_truncated"] = {"train": 0, "test": 2}
     assert "Cut at 32 tokens: 0 training and 2 test rows." in part1_text(part1, AUDIT)
+
+
+@pytest.mark.parametrize(
+    ("rows", "names"), [(750, ["Obama", "G. W. Bush", "G. H. W. Bush"]), (450, None), (750, "abc")]
+)
+def test_what_was_published_stands_beside_the_courses_data_alone(
+    rows: int, names: list[str] | None, part1: dict[str, Any], part2: dict[str, Any]
+) -> None:
+    data = part1["data"] | {"test_rows": rows} | ({"class_names": list(names)} if names else {})
+    is_course = rows == 750 and names != "abc"
+    flowing = " ".join(part1_text(part1 | {"data": data}, AUDIT).split())
+    assert ("In short: test accuracy 61.3% (published: 87.8%), on the unseen rows 56.0%;" in flowing) == is_course
+    flowing = " ".join(part2_text(part2 | {"data": data}).split())
+    in_short = "In short: perplexity 345.0 to 455.0 on the test texts (published: 348.0 to 478.1); Kneser-Ney trigram: "
+    assert (in_short in flowing) == is_course
+    assert ("published" in flowing) == is_course
 
 
 def test_part_1_says_what_it_reads_where_that_is_not_words(part1: dict[str, Any]) -> None:
@@ -241,6 +261,9 @@ PART2 = [
     "",
     "Training steps took 1.8 minutes in all; this start of the command, 3.9 minutes.",
     f"{ON}.",
+    "",
+    "In short: perplexity 345.0 to 455.0 on the test texts; Kneser-Ney trigram: 299.3",
+    "to 470.6.",
 ]
 
 
@@ -269,7 +292,7 @@ def test_part_2_of_many_texts_and_iterations_fits_the_terminal(
 
 def test_part_2_says_where_its_models_come_from(part2: dict[str, Any]) -> None:
     part2["models"][1]["machine"]["torch"] = "2.5.0"
-    assert part2_text(part2).split("\n")[-4:] == [
+    assert part2_text(part2).split("\n")[-7:-3] == [
         f"{ON}; and",
         "commit 0123456789, PyTorch 2.5.0, Acme 9000, 1 thread a run.",
         "A mixture: these runs come from different PyTorch versions (2.4.1, 2.5.0), which",

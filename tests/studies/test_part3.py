@@ -345,14 +345,14 @@ def test_times_are_kept_for_the_same_recipes_data_and_machine(
     assert {task: one.seconds for task, one in found.items()} == dict.fromkeys(("classifier", "decoder"), seconds(0.5))
     assert timing.time_variants(STUDY, data, place) == found
     assert timed == ["classifier", "decoder"]
-    for study in (
-        replace(STUDY, timed_share=0.25),
-        replace(STUDY, decoder=replace(STUDY.decoder, duration=8)),
-        replace(STUDY, classifier=replace(STUDY.classifier, duration=8)),
+    for study, anew in (
+        (replace(STUDY, timed_share=0.25), ["classifier", "decoder"]),
+        (replace(STUDY, timed_share=0.25, decoder=replace(STUDY.decoder, duration=8)), ["decoder"]),
+        (replace(STUDY, timed_share=0.25, classifier=replace(STUDY.classifier, duration=8)), ["classifier", "decoder"]),
     ):
         timed.clear()
         assert timing.time_variants(study, data, place)["decoder"].seconds == seconds(study.timed_share)
-        assert timed == ["classifier", "decoder"]
+        assert timed == anew
     for owner, name, value in (
         (timing, "processor_name", lambda: "Acme"),
         (torch, "get_num_threads", lambda: 99),
@@ -367,6 +367,26 @@ def test_times_are_kept_for_the_same_recipes_data_and_machine(
     data = other
     timing.time_variants(STUDY, other, place)
     assert timed == ["classifier", "decoder"]
+
+
+def test_times_of_a_task_are_kept_where_those_of_the_next_are_interrupted(
+    data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, timed = Place(tmp_path, torch.device("cpu")), []
+    times: dict[str, list[float]] = dict.fromkeys(("learned", "alibi", "none"), [1.0] * 5)
+
+    def time_task(recipes: dict[str, Recipe], *_: object) -> Timing:
+        timed.append(next(iter(recipes.values())).task)
+        if len(timed) == 2:
+            raise KeyboardInterrupt
+        return Timing(len(timed), 9, 1, times, times)
+
+    monkeypatch.setattr(timing, "time_task", time_task)
+    with pytest.raises(KeyboardInterrupt):
+        timing.time_variants(STUDY, data, place)
+    found = timing.time_variants(STUDY, data, place)
+    assert timed == ["classifier", "decoder", "decoder"]
+    assert {task: one.n_steps for task, one in found.items()} == {"classifier": 1, "decoder": 3}
 
 
 # --------------------------------------------------------------------------------------------------- inference lengths
@@ -450,14 +470,13 @@ def test_times_and_perplexities_that_are_not_whole_are_refused(data: Data, tmp_p
     time()
     read()
     for damage in (
-        lambda value: value.pop("decoder"),
-        lambda value: value["decoder"]["seconds"].pop("alibi"),
-        lambda value: value["decoder"]["seconds"].update(more=[1.0] * 5),
-        lambda value: value["classifier"]["seconds"]["none"].pop(),
-        lambda value: value["classifier"]["seconds"]["none"].__setitem__(0, 0.0),
-        lambda value: value["classifier"]["seconds"]["none"].__setitem__(0, "1"),
+        lambda value: value["seconds"].pop("alibi"),
+        lambda value: value["seconds"].update(more=[1.0] * 5),
+        lambda value: value["processor_seconds"]["none"].pop(),
+        lambda value: value["seconds"]["none"].__setitem__(0, 0.0),
+        lambda value: value["seconds"]["none"].__setitem__(0, "1"),
     ):
-        refused("timing", time, damage)
+        refused("timing-classifier", time, damage)
     for damage in (
         lambda value: value.pop(),
         lambda value: value.reverse(),

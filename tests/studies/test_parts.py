@@ -18,12 +18,13 @@ import utilities
 from commands import called, options, parts
 from common.checks import OtherRun
 from common.files import UserError
-from dataset import Data, load_data
+from dataset import DEFAULT_NAMES, DEFAULT_TESTS, Data, load_data
 from evaluation import baselines, ngrams
 from evaluation.smoothing import unseen_words
 from inference import attention
 from inference.attention import attention_maps
 from studies import figures, opponents, part1, part2
+from studies.published import sentence_of
 from studies.recipes import RECIPES, RecipeName, in_words, label_of, with_options
 from studies.results import Part1Results, Part2Results, Truncated, perplexities
 from tokenizer import SPECIAL, UNK, Tokenizer
@@ -56,6 +57,18 @@ def own_options(command: type) -> set[str]:
 
 def test_every_option_is_tested_below() -> None:
     assert set().union(*map(own_options, COMMANDS.values())) == set(OPTIONS)
+
+
+def test_no_command_is_suggested_that_sets_a_run_aside(tmp_path: Path) -> None:
+    out = tmp_path / "part1"
+    part1, report = parts.Part1(out=out), parts.Report(out=out)
+    assert options.beside(part1) == part1
+    out.mkdir()
+    (out / "config.json").write_text("{}")
+    assert options.beside(part1) == parts.Part1(out=tmp_path / "part1-2")
+    (tmp_path / "part1-2").mkdir()
+    assert options.beside(part1) == parts.Part1(out=tmp_path / "part1-3")
+    assert options.beside(report) == report  # which goes on with what is there
 
 
 @pytest.mark.parametrize("recipe_name", RECIPES)
@@ -240,9 +253,22 @@ DATA: Any = SimpleNamespace(
     tokenizer=Tokenizer([*SPECIAL, *(f"word{number}" for number in range(97))]),
     train=SimpleNamespace(n_truncated=12),
     test=SimpleNamespace(n_truncated=7),
-    corpus=SimpleNamespace(class_names=["a", "b"], about=lambda: ABOUT),
+    corpus=SimpleNamespace(
+        class_names=["a", "b"],
+        about=lambda: ABOUT,
+        test=[SimpleNamespace(text="in a town of this land there was once a king who slept")],
+        test_texts={"one": []},
+    ),
 )
-SENTENCE = "These virtues give me an unshakable faith in America"
+SENTENCE = "in a town of this land there was once"
+
+
+def test_attention_is_drawn_for_the_reports_sentence_on_texts_of_its_speakers_alone() -> None:
+    theirs = SimpleNamespace(class_names=DEFAULT_NAMES, test_texts=dict.fromkeys(DEFAULT_TESTS), test=DATA.corpus.test)
+    of_others = SimpleNamespace(**{**vars(theirs), "test_texts": {"obama": []}})
+    corpora: list[Any] = [theirs, of_others, DATA.corpus]
+    found = list(map(sentence_of, corpora))
+    assert found == ["These virtues give me an unshakable faith in America", SENTENCE, SENTENCE]
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,27 @@ def test_a_line_for_each_thing_that_is_done(clock: SimpleNamespace, capsys: pyte
     )
 
 
+@pytest.mark.parametrize(
+    ("at_once", "total", "left"),
+    [
+        (1, 4, [3, 2, 1, None]),
+        (2, 5, [2, 2, 1, 1, None]),
+        (2, 6, [2, 2, 1, 1, None, None]),
+        (3, 2, [None, None]),
+    ],
+)
+def test_what_is_done_at_once_takes_its_time_once(
+    at_once: int, total: int, left: list[int | None], clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of things that take 10 s each, so many at the same time."""
+    tally = Tally("runs", total, at_once)
+    for number in range(total):
+        clock.now += 0 if number % at_once else 10
+        tally.done("a")
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.partition("; ")[2] for line in lines] == [f"{10 * one}.0 s left" if one else "" for one in left]
+
+
 EPOCH = Epoch(epoch=2, train_loss=1.02345, train_accuracy=55.25, test_accuracy=51.333)
 
 
