@@ -14,7 +14,7 @@ from studies.claims import REPORTS_RATE, judge
 from studies.figures import VARIANTS, draw_classifier, draw_decoder, few, interval
 from studies.figures import draw as draw_part3
 from studies.part3 import explore
-from studies.published import REPORT_SENTENCE, on_reports_speakers
+from studies.published import on_reports_speakers, sentence_of
 from studies.results import (
     AblationResults,
     CompareResults,
@@ -58,7 +58,7 @@ def report(
         total_seconds=time.perf_counter() - started,
     )
     write_json(place.out / "results.json", results)
-    draw_maps(results, study, place)
+    draw_maps(results, study, place, sentence_of(data.corpus))
     draw(results, place.out / "figures")
     return results
 
@@ -88,14 +88,14 @@ def check_answer(found: CompareResults, n_seeds: int) -> None:
             raise ValueError(f"no value of {opponent.name!r}")
 
 
-def draw_maps(results: ReportResults, study: Study, place: Place) -> None:
+def draw_maps(results: ReportResults, study: Study, place: Place, sentence: str) -> None:
     """Figures 2, 3, 6 and 7: attention maps of the first seed that trained."""
     seed = next((n for n, run in enumerate(results.classifier["learned"]) if run.trained), 0)
     shown: dict[Task, tuple[int, int]] = {"classifier": (2, seed), "decoder": (6, 0)}
     for task, (first_figure, chosen) in shown.items():
         runs = study.runs({(task, "learned"): chosen + 1})
         trained, label = load_model(place.weights(runs[task, "learned", study.seeds[0] + chosen])), results.labels[task]
-        draw_attention(place.out / "figures", trained, REPORT_SENTENCE, first_figure, label)
+        draw_attention(place.out / "figures", trained, sentence, first_figure, label)
 
 
 def draw(results: ReportResults, figures: Path) -> None:
