@@ -899,9 +899,10 @@ def test_every_figure_of_the_page_is_drawn_from_its_own_numbers(
     drawn, maps = intercept(monkeypatch), []
     monkeypatch.setattr(report, "load_model", lambda path: path)
     monkeypatch.setattr(report, "draw_attention", lambda *given: maps.append(given))
-    report.draw_maps(record(results), STUDY, here)
+    sentence = "what is drawn"
+    report.draw_maps(record(results), STUDY, here, sentence)
     report.draw(record(results), here.out / "figures")
-    figures, sentence = here.out / "figures", "These virtues give me an unshakable faith in America"
+    figures = here.out / "figures"
     assert maps == [
         (figures, here.out / f"classifier-learned-seed{seed}.safetensors", sentence, 2, LABELS["encoder"]),
         (figures, here.out / "decoder-learned-seed4.safetensors", sentence, 6, LABELS["decoder"]),
