@@ -91,6 +91,37 @@ def test_a_file_says_what_it_holds(tmp_path: Path) -> None:
         assert tensors.keys() == dict(trained.model.named_parameters()).keys()
 
 
+@pytest.mark.parametrize("settings", [{}, {"phrases": True, "n_members": 2}])
+def test_a_temperature_is_kept_with_the_weights_and_divides_all_logits(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    trained, path, text = classifier(**settings), tmp_path / "model.safetensors", "we hope"
+    model: Any = trained.model
+    read = sentence.read_sentence(trained, text)
+    before = [
+        model(read.ids, read.lengths).detach().double(),
+        model(read.ids, read.lengths, edit=lambda place, x, **_: x),
+    ]
+    model.temperature = 2.5
+    training.weights.save_model(path, trained)
+    loaded = training.weights.load_model(path)
+    assert not isinstance(loaded.model, Decoder)
+    assert loaded.model.temperature == 2.5
+    expected = (before[0][0] / 2.5).softmax(dim=-1)
+    torch.testing.assert_close(model(read.ids, read.lengths, edit=lambda place, x, **_: x), before[1] / 2.5)
+    found = dict(classify.classify(loaded, text))
+    assert [found[name] for name in trained.class_names] == pytest.approx(expected.tolist())
+    torch.testing.assert_close(explain.explain(loaded, text).probabilities.double(), expected)
+    tensors, description = read_tensors(path, dict)
+    assert description.pop("temperature") == 2.5
+    write_tensors(path, tensors, description)  # as files were before there was one
+    assert training.weights.load_model(path).model.temperature == 1.0
+    for wrong in (0, -1, "high"):
+        write_tensors(path, tensors, description | {"temperature": wrong})
+        with pytest.raises(UserError, match=r"temperature`; of another version of this program, or damaged"):
+            training.weights.load_model(path)
+
+
 @pytest.mark.slow
 def test_files_that_are_no_such_model_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "model.safetensors"

@@ -38,8 +38,11 @@ def test_the_first_line_names_the_data(tmp_path: Path, monkeypatch: pytest.Monke
 # -------------------------------------------------------------------------------------------------------------- part 1
 
 
+TEXTS_OF_ROWS = {7: "A short one.", 1204: f"A long one{' that goes on' * 20}."}
+
+
 def part1_text(results: dict[str, Any], audit: str) -> str:
-    return terminal.part1_text(msgspec.convert(results, Part1Results), audit)
+    return terminal.part1_text(msgspec.convert(results, Part1Results), audit, TEXTS_OF_ROWS)
 
 
 @pytest.fixture
@@ -55,6 +58,17 @@ def part1() -> dict[str, Any]:
         "recipe": "report",
         "label": "report recipe, window 5",
         "baselines": results["baselines"],
+        "calibration": {
+            "temperature": 5.234,
+            "n_rows": 1_328,
+            "note": "",
+            "as_trained": {"bins": [], "error": {"all": 38.94, "seen": 12.31, "unseen": 41.16}},
+            "calibrated": {"bins": [], "error": {"all": 4.32, "seen": 31.75, "unseen": 5.08}},
+        },
+        "mistakes": [
+            {"row": 7, "label": "Obama", "prediction": "G. H. W. Bush", "probability": 99.62},
+            {"row": 1204, "label": "G. W. Bush", "prediction": "Obama", "probability": 98.04},
+        ],
         "total_seconds": 45.67,
     }
     return {**run, **more}
