@@ -24,7 +24,8 @@ from common.files import UserError, read_as, sha256
 from dataset import Data, load_data
 from inference.attention import attention_maps
 from inference.classify import classify
-from inference.generate import Sampling, continued
+from inference.generate import continued
+from inference.sampling import Sampling
 from inference.sentence import read_sentence
 from modules.word_vectors import word_pairs
 from reporting.audit import render
