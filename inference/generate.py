@@ -29,7 +29,7 @@ class Step:
 
 
 def generate(trained: TrainedModel, prompt: str, sampling: Sampling) -> list[int]:
-    """Ids of the prompt and of `n_tokens` tokens after it; where a sentence ends among the next `n_more`, up to there."""
+    """Ids of the prompt and of `n_tokens` tokens after it, or up to the end of a sentence among the next `n_more`."""
     ids, found, words = trained.tokenizer.encode(prompt), list[int](), trained.tokenizer.words
     for step in steps(decoder(trained, sampling.use_cache), ids, sampling):
         found.append(step.token)
