@@ -33,7 +33,7 @@ def record(train_accuracy: float = 95.0, **fields: Any) -> ClassifierRun:
 def trained(data: Data) -> TrainedModel:
     """A classifier of the tiny data that has learned nothing and is sure of itself."""
     config = ClassifierConfig(n_embd=16, n_layer=1, block_size=8, ff_dim=16, initialisation="pytorch")
-    model = build_classifier(config, data.tokenizer.words, 3)
+    model: Any = build_classifier(config, data.tokenizer.words, 3)
     with torch.no_grad():
         model.head[-1].weight *= 40
     return TrainedModel(model.eval(), data.tokenizer, data.corpus.class_names)
