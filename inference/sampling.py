@@ -7,7 +7,7 @@ from common.checks import check
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the next token is drawn. The defaults were chosen by reading samples (docs/log.md)."""
+    """How the next token is drawn. The defaults are cautious, for what a small model finds unlikely is mostly wrong."""
 
     n_tokens: int = 60
     temperature: float = 0.6  # 0: always the likeliest token
