@@ -452,6 +452,7 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         self.config, self.cls = config, vocabulary_size
+        self.temperature = 1.0  # by which logits are divided, once training has told it (evaluation/calibration.py)
         extra = 1 if config.pooling == "cls" else 0
         embedding = embedding or nn.Embedding(vocabulary_size + extra, config.n_embd)
         self.encoder = Encoder(replace(config, block_size=config.block_size + extra), embedding)
@@ -477,7 +478,7 @@ class Classifier(nn.Module):
         if self.config.pooling == "cls":
             ids, lengths = F.pad(ids, (1, 0), value=self.cls), lengths + 1
         hidden = self.encoder(ids, lengths if self.masks_padding else None, edit)  # (B, T, C)
-        return self.head(self.pool(hidden, lengths))
+        return self.head(self.pool(hidden, lengths)) / self.temperature
 
     def loss(self, ids: Tensor, lengths: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
         """Mean cross entropy of the `labels` (B,), in nats; `smoothing` of each is spread over all classes."""

@@ -42,9 +42,10 @@ class Part1(Training):
         check(self, "at least 1", "epochs")
         recipe = with_settings(with_options(self.recipe, "classifier", vars(self)), self.chosen("classifier"))
         with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, place):
-            results = part1(self.recipe, recipe, self.seed, data, place)
+            results = part1(self.recipe, recipe, self.seed, data, place, self.n_at_once())
         if results:
-            text = part1_text(results, line(Audit(self.data_dir)))
+            texts = {row.line: row.text for row in data.corpus.test}
+            text = part1_text(results, line(Audit(self.data_dir)), texts)
             sentence = first_words(data.corpus.test[0].text, 12)
             finish(data, text, self.out, Classify((sentence,), self.out / "classifier.safetensors"))
 

@@ -11,6 +11,7 @@ from commands.options import first_words, suggest
 from common import console
 from common.arguments import Optional
 from common.files import UserError, as_json, write_json
+from inference.sampling import Sampling
 
 if TYPE_CHECKING:
     from training.weights import TrainedModel
@@ -175,18 +176,21 @@ class Generate:
 
     prompt: tyro.conf.Positional[str] = ""  # in quotes; may be empty
     model: Optional[Path] = None  # weights of a decoder (default: the newest in runs/part2)
-    n_tokens: int = 60  # how many tokens to add
-    temperature: float = 0.8  # below 1 more cautious, above 1 more adventurous; 0 always takes the likeliest token
-    top_k: Optional[int] = None  # draw only among the k likeliest tokens
-    top_p: float = 0.95  # draw only among the likeliest tokens whose probabilities add up to this; 1: among all
+    n_tokens: int = Sampling.n_tokens  # tokens to add, and up to half as many again until a sentence ends
+    # below 1 more cautious, above 1 more adventurous; 0 always takes the likeliest token
+    temperature: float = Sampling.temperature
+    top_k: Optional[int] = Sampling.top_k  # draw only among the k likeliest tokens
+    # draw only among the likeliest tokens whose probabilities add up to this; 1: among all
+    top_p: Optional[float] = Sampling.top_p
     seed: int = 0  # seed of the drawing
 
     def run(self) -> None:
-        from inference.generate import Sampling, continued, newest_decoder
+        from inference.generate import continued, newest_decoder
         from training.weights import load_model
 
         trained = load_model(self.model or newest_decoder(Path("runs/part2")), "decoder")
-        sampling = Sampling(self.n_tokens, self.temperature, self.top_k, self.top_p, self.seed)
+        n, n_more = self.n_tokens, self.n_tokens // 2
+        sampling = Sampling(n, self.temperature, self.top_k, self.top_p, self.seed, n_more=n_more)
         text, note = continued(trained, self.prompt, sampling)
         if note:
             print(note, file=sys.stderr)

@@ -50,13 +50,17 @@ def accuracy_by_group(predictions: Tensor, labels: Tensor, seen: Tensor) -> dict
 
     All arguments are (N,). The accuracy of no rows is None.
     """
-    groups: dict[Group, Tensor] = {"all": torch.ones_like(seen), "seen": seen, "unseen": ~seen}
     return {
         name: GroupAccuracy(
             n=int(group.sum()), accuracy=accuracy(predictions[group], labels[group]) if group.any() else None
         )
-        for name, group in groups.items()
+        for name, group in by_group(seen).items()
     }
+
+
+def by_group(seen: Tensor) -> dict[Group, Tensor]:
+    """Which rows each group has, (N,) bool, of those of which some are `seen` (N,)."""
+    return {"all": torch.ones_like(seen), "seen": seen, "unseen": ~seen}
 
 
 def scores_by_class(predictions: Tensor, labels: Tensor, class_names: Sequence[str]) -> Scores:

@@ -33,6 +33,23 @@ class Scores(Record, frozen=True):
     confusion: list[list[Count]]
 
 
+class Bin(Record, frozen=True):
+    """Rows of whose prediction a classifier is about equally sure: how many, how sure on average, and the accuracy; in
+    percent."""
+
+    n: Count
+    confidence: Percent
+    accuracy: Percent
+
+
+class Reliability(Record, frozen=True):
+    """Whether a classifier's probabilities mean what they say: rows in bins of confidence, and the expected calibration
+    error of each group in points; None if it has none."""
+
+    bins: list[Bin]  # of all rows
+    error: dict[Group, Percent | None]
+
+
 class LanguageScores(Record, frozen=True):
     """What is said of one text; the share of <unk> in percent of its tokens."""
 

@@ -7,33 +7,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from common.checks import check
 from common.randomness import generator
 from evaluation.mixture import mixed
 from evaluation.ngrams import KneserNey
+from inference.sampling import Sampling
 from inference.sentence import finite, note_of
 from tokenizer import PAD, UNK
 from training.weights import TrainedModel
 from transformer import Decoder, KeyValueCache
 
-
-@dataclass(frozen=True)
-class Sampling:
-    """How the next token is drawn."""
-
-    n_tokens: int = 60
-    temperature: float = 0.8  # 0: always the likeliest token
-    top_k: int | None = None  # only among the k likeliest
-    top_p: float | None = 0.95  # only among the likeliest that have this probability together
-    seed: int = 0
-    use_cache: bool = True
-
-    def __post_init__(self) -> None:
-        check(self, "at least 1", "n_tokens", "top_k")
-        check(self, "at least 0", "temperature")
-        check(self, "above 0 and at most 1", "top_p")
-
-
+ENDS = {".", "!", "?", "...", "…", "。", "！", "？", "।"}  # tokens that end a sentence  # noqa: RUF001
 Predictor = Callable[[Sequence[int]], Tensor]  # the logits (V,) of the token after some ids, the first of them <pad>
 
 
@@ -46,16 +29,20 @@ class Step:
 
 
 def generate(trained: TrainedModel, prompt: str, sampling: Sampling) -> list[int]:
-    """Ids of the prompt and of `n_tokens` tokens after it."""
-    ids = trained.tokenizer.encode(prompt)
-    return ids + [step.token for step in steps(decoder(trained, sampling.use_cache), ids, sampling)]
+    """Ids of the prompt and of `n_tokens` tokens after it, or up to the end of a sentence among the next `n_more`."""
+    ids, found, words = trained.tokenizer.encode(prompt), list[int](), trained.tokenizer.words
+    for step in steps(decoder(trained, sampling.use_cache), ids, sampling):
+        found.append(step.token)
+        if len(found) >= sampling.n_tokens and words[step.token] in ENDS:
+            return ids + found
+    return ids + found[: sampling.n_tokens]
 
 
 def steps(predict: Predictor, prompt: Sequence[int], sampling: Sampling) -> Iterator[Step]:
-    """The tokens after a prompt, one by one. <pad> and <unk> are never drawn."""
+    """The tokens after a prompt, one by one, `n_more` included. <pad> and <unk> are never drawn."""
     random = generator(sampling.seed, "sampling")
     ids = [PAD, *prompt]  # a text begins after a <pad>, as when it is scored
-    for _ in range(sampling.n_tokens):
+    for _ in range(sampling.n_tokens + sampling.n_more):
         weights = allowed(predict(ids), sampling)
         ids.append(int(torch.multinomial(weights, 1, generator=random)))
         yield Step(ids[-1], weights / weights.sum())

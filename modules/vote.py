@@ -21,6 +21,7 @@ class Vote(nn.Module):
         super().__init__()
         self.members = nn.ModuleList(members)
         self.config = members[0].config
+        self.temperature = 1.0  # as that of a Classifier; its members have none of their own
 
     @property
     def masks_padding(self) -> bool:
@@ -31,7 +32,7 @@ class Vote(nn.Module):
         """ids (B, T) padded with 0, lengths (B,) -> logits (B, K)."""
         edits = (None if edit is None else partial(edit, member=number) for number in range(len(self.members)))
         logits = [member(ids, lengths, own) for member, own in zip(self.members, edits)]
-        return torch.stack(logits).float().softmax(dim=-1).mean(dim=0).log()
+        return torch.stack(logits).float().softmax(dim=-1).mean(dim=0).log() / self.temperature
 
     def loss(self, ids: Tensor, lengths: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
         """The mean of the members' losses."""

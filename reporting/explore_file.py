@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from common.files import UserError, write_text
-from inference.generate import Sampling
+from inference.sampling import Sampling
 from reporting import explore_views as views
 from reporting.html import template
 from studies import explore
 from studies.explore import Shelf
 
 MOST = 5_000_000  # bytes of the file
-TEMPERATURES = (0.8, 0.4, 1.2)
+TEMPERATURES = (Sampling.temperature, 0.3, 1.0)  # the first is shown first
 N_WORDS = 20  # that a sentence is gone on with
 
 

@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 
 import utilities
 from common.files import UserError
-from inference.generate import Sampling
+from inference.sampling import Sampling
 from reporting import explore_views as views
 from studies import explore
 from studies.explore import Looks, Shelf
@@ -210,15 +210,15 @@ def go_on(shelf: Shelf, names: list[str]) -> None:
 
     model, text = model_and_text(names, text="My fellow Americans")
     with gr.Row():
-        temperature = gr.Slider(0, 2, 0.8, step=0.1, label="Temperature (0: always the likeliest)")
-        top_p = gr.Slider(0.05, 1, 0.95, step=0.05, label="Top-p: of the likeliest that have this together")
+        temperature = gr.Slider(0, 2, Sampling.temperature, step=0.1, label="Temperature (0: always the likeliest)")
+        top_p = gr.Slider(0.05, 1, Sampling.top_p, step=0.05, label="Top-p: of the likeliest that have this together")
         top_k = gr.Slider(0, 100, 0, step=1, label="Top-k: of the k likeliest (0: of all)")
         seed = gr.Number(0, label="Seed", precision=0)
     given = [model, text, temperature, top_p, top_k, seed]
     with gr.Row():
         next_word, run, again = (gr.Button(label) for label in ("Next word", f"Go on: {N_WORDS} words", "Start again"))
     n = gr.State(0)
-    found = gr.HTML(after(0, names[0], "My fellow Americans", 0.8, 0.95, 0, 0)[1])
+    found = gr.HTML(after(0, names[0], "My fellow Americans", Sampling.temperature, Sampling.top_p, 0, 0)[1])
     next_word.click(lambda n, *given: after(n + 1, *given), [n, *given], [n, found], api_visibility="private")
     run.click(running, given, [n, found], api_visibility="private")
     gr.on(

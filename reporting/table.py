@@ -103,6 +103,13 @@ def in_one_line(text: str) -> str:
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text)
 
 
+def cut(text: str, width: int) -> str:
+    """The beginning of a text that takes at most `width` columns of a terminal, with a mark where more follows."""
+    shown = Text(in_one_line(text))
+    shown.truncate(width, overflow="ellipsis")
+    return shown.plain
+
+
 # ------------------------------------------------------------------------------------------------------------ terminal
 @dataclass(frozen=True)
 class Item:

@@ -1,13 +1,27 @@
 """Runs to the tables and sentences that the terminal shows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+
+from rich.cells import cell_len
 
 from common.wording import duration
 from dataset import About
 from evaluation.records import Group, GroupAccuracy
 from reporting import comparison, tables
-from reporting.table import Item, Table, effect, number, numbers, terminal_text, words
+from reporting.table import (
+    GAP,
+    NARROW_WORDS,
+    Item,
+    Table,
+    cut,
+    effect,
+    number,
+    numbers,
+    terminal_text,
+    terminal_width,
+    words,
+)
 from reporting.wording import from_here, took
 from studies.opponents import NGRAM_NAMES, by_name
 from studies.published import PUBLISHED_ACCURACY, PUBLISHED_PERPLEXITY, on_courses_data
@@ -33,10 +47,11 @@ def data_line(about: About, n_names: int = 5) -> str:
     return terminal_text(f"Data: {from_here(about.folder)}, {rows} of {len(about.class_names)} speakers: {speakers}")
 
 
-def part1_text(results: Part1Results, audit: str) -> str:
-    """Table 1 of a classifier's run, its accuracy on all, seen and unseen rows, and the baselines beside it.
+def part1_text(results: Part1Results, audit: str, texts: Mapping[int, str]) -> str:
+    """Table 1 of a classifier's run, its accuracy on all, seen and unseen rows, the baselines beside it, and what its
+    probabilities are worth.
 
-    `audit` is the command that shows which rows are seen.
+    `audit` is the command that shows which rows are seen, `texts` holds the test rows by their lines.
     """
     lines: list[str | Item] = []
     test, n_cut, block = results.test, results.n_truncated, results.block_size
@@ -56,7 +71,8 @@ def part1_text(results: Part1Results, audit: str) -> str:
         lines.append(f"Cut at {block} tokens: {n_cut.train:,} training and {n_cut.test:,} test rows.{more}")
     lines.append(_times(results.train_seconds, results.total_seconds))
     lines += [*tables.made_on([results.machine]), "", _accuracy_in_short(results)]
-    return terminal_text(_epochs(results), _accuracies(results), _classes(results.scores), *lines)
+    found = [_epochs(results), _accuracies(results), _classes(results.scores), _calibration(results)]
+    return terminal_text(*found, *_mistakes(results, texts), *lines)
 
 
 def _accuracy_in_short(results: Part1Results) -> str:
@@ -106,6 +122,35 @@ def _classes(scores: Scores) -> Table:
     ]
     rows.append(["mean (macro)", None, None, None, *_cells([scores.macro_f1])])
     return Table("", words("class") + numbers("test rows", "precision %", "recall %", "F1 %"), rows)
+
+
+def _calibration(results: Part1Results) -> Table:
+    """How far the probabilities are from how often they are right."""
+    found = results.calibration
+    shown = {"as trained": found.as_trained}
+    note = "expected calibration error on the test rows, in 15 bins"
+    if found.n_rows:
+        shown[f"at temperature {number(found.temperature, 2)}"] = found.calibrated
+        note += (
+            f"; the temperature is fitted on {found.n_rows:,} training rows that a second model had not learned from"
+        )
+    else:
+        note += f"; probabilities stay as trained, for {found.note}"
+    columns = words("confidence - accuracy, points") + numbers(*tables.GROUPS)
+    rows = [[name, *_cells([own.error[group] for group in tables.GROUPS], 1)] for name, own in shown.items()]
+    return Table("", columns, rows, note)
+
+
+def _mistakes(results: Part1Results, texts: Mapping[int, str]) -> list[Table]:
+    """Where the model is surest and wrong: each row in a line, cut where it finds no more room."""
+    if not results.mistakes:
+        return []
+    columns = [*numbers("row", "sure %"), *words("said by", "taken for", "text")]
+    found = [[f"{one.row}", number(one.probability), one.label, one.prediction] for one in results.mistakes]
+    taken = sum(GAP + max(map(cell_len, cells)) for cells in zip([column.name for column in columns], *found))
+    room = max(NARROW_WORDS, terminal_width() - taken)
+    rows = [[*own, cut(texts[one.row], room)] for own, one in zip(found, results.mistakes)]
+    return [Table("Where it is surest and wrong", columns, rows)]
 
 
 def part2_text(results: Part2Results) -> str:

@@ -19,7 +19,8 @@ from evaluation.ngrams import KneserNey
 from inference.attention import attention_maps
 from inference.classify import classify
 from inference.explain import Explanation, explain
-from inference.generate import Sampling, decoder, steps, trigram
+from inference.generate import decoder, steps, trigram
+from inference.sampling import Sampling
 from inference.score import ScoredText, decoder_scorers, likeliest, likeliest_words, lines_in, score, trigram_scorer
 from inference.sentence import read_sentence, shown
 from studies.knockouts import Means, Part, all_replaced, mean_outputs

@@ -16,7 +16,7 @@ import utilities
 from evaluation.statistics import Estimate
 from studies.claims import REPORTS_RATE
 from studies.comparisons import defined
-from studies.results import Accuracies, Exploration, LengthPerplexity, Reading, overall, perplexities
+from studies.results import Accuracies, Calibration, Exploration, LengthPerplexity, Reading, overall, perplexities
 from studies.study import DROPOUT, LENGTHS, NAMES, POSITIONS, RATES, STEEP
 from tokenizer import NAMES as NAMES_OF_TOKENS
 from tokenizer import TokenKind
@@ -65,6 +65,32 @@ def draw_classifier(
     )
     confusion = sum(torch.tensor(run.scores.confusion) for run in records)
     utilities.confusion_figure(figures / "confusion.png", confusion, class_names, f"Test set, last epoch\n{label}")
+
+
+def draw_reliability(path: Path, calibration: Calibration, label: str) -> None:
+    """How often a classifier is right where it is so sure, and of how many rows it is, as trained and with its
+    temperature; `label` is the model."""
+    found = {"as trained": (calibration.as_trained, utilities.BLUE)}
+    if calibration.n_rows:
+        name = f"temperature {calibration.temperature:.2g}"
+        found[name] = (calibration.calibrated, utilities.VERMILION)
+    n_rows = sum(one.n for one in calibration.as_trained.bins)
+    sure = {name: [one.confidence for one in reliability.bins] for name, (reliability, _) in found.items()}
+    right = [
+        utilities.Line(name, sure[name], [one.accuracy for one in reliability.bins], color)
+        for name, (reliability, color) in found.items()
+    ]
+    shares = [
+        utilities.Line(name, sure[name], [100 * one.n / n_rows for one in reliability.bins], color)
+        for name, (reliability, color) in found.items()
+    ]
+    honest = utilities.Line("as often right as sure", [0, 100], [0, 100], utilities.BLACK, dashed=True)
+    panels = [
+        utilities.Panel([*right, honest], y_label="accuracy (%)"),
+        utilities.Panel(shares, y_label="test rows (%)"),
+    ]
+    title = f"Test rows by how sure the classifier is of its prediction\n{label}"
+    utilities.line_figure(path, panels, "confidence (%)", "", title)
 
 
 def draw_decoder(

@@ -1,4 +1,4 @@
-"""Part 1: the classifier. Table 1, Figures 1 to 3, the baselines beside it."""
+"""Part 1: the classifier. Table 1, Figures 1 to 3, its probabilities, the baselines beside it."""
 
 import time
 
@@ -6,26 +6,48 @@ from msgspec.structs import asdict
 
 from common.files import write_json
 from dataset import Data
+from evaluation.accuracy import class_probabilities
 from inference.attention import draw_attention
-from studies.figures import draw_classifier
+from studies.calibration import calibrate, run_beside
+from studies.figures import draw_classifier, draw_reliability
 from studies.opponents import classifier_baselines
+from studies.predictions import mistakes, write_predictions
 from studies.published import sentence_of
 from studies.recipes import label_of
-from studies.results import Part1Results, Truncated
+from studies.results import Part1Results, Truncated, classifier_runs
+from studies.workers import perform_all
+from training.processes import process
 from training.recipe import Recipe, Run
-from training.records import ClassifierRun
 from training.runs import Place, perform, public
-from training.weights import load_model
+from training.weights import load_model, save_model
+from transformer import Decoder
 
 
-def part1(recipe_name: str, recipe: Recipe, seed: int, data: Data, place: Place) -> Part1Results | None:
-    """Train the classifier; Table 1, Figures 1 to 3, the baselines beside it. Returns what results.json holds;
-    None in another than the first of several processes."""
+def part1(
+    recipe_name: str, recipe: Recipe, seed: int, data: Data, place: Place, n_workers: int = 1
+) -> Part1Results | None:
+    """Train the classifier, and beside it the model that tells its temperature; Table 1, Figures 1 to 3, how honest its
+    probabilities are, the baselines beside it. Returns what results.json holds; None in another than the first of
+    several processes.
+
+    With two `n_workers` both models train at the same time, a process each.
+    """
     started = time.perf_counter()
-    run = Run("classifier", recipe, seed)
-    record = perform(run, data, place)
-    if not isinstance(record, ClassifierRun):
+    run, beside = Run("classifier", recipe, seed), run_beside(recipe, seed, data)
+    runs = [run, beside] if beside else [run]
+    if n_workers > 1 and beside and process()[1] == 1:
+        records = perform_all(runs, data, place, n_workers)
+    else:
+        records = [record for one in runs if (record := perform(one, data, place))]
+    if process()[0]:
         return None
+    record, *others = classifier_runs(records)
+    trained = load_model(place.weights(run), "classifier")
+    assert not isinstance(trained.model, Decoder)
+    calibration = calibrate(trained, record, others[0] if others else None, data)
+    save_model(place.weights(run), trained)
+    probabilities = class_probabilities(trained.model, data.test)
+    write_predictions(place.out / "predictions.tsv", probabilities, data)
     results = Part1Results(
         command="part1",
         data=data.corpus.about(),
@@ -35,6 +57,8 @@ def part1(recipe_name: str, recipe: Recipe, seed: int, data: Data, place: Place)
         vocabulary_size=len(data.tokenizer),
         tokenizer=data.tokenizer.tokenization.kind,
         baselines=classifier_baselines(data),
+        calibration=calibration,
+        mistakes=mistakes(probabilities, data),
         n_truncated=Truncated(train=data.train.n_truncated, test=data.test.n_truncated),
         block_size=recipe.architecture.block_size,
         total_seconds=time.perf_counter() - started,
@@ -42,6 +66,6 @@ def part1(recipe_name: str, recipe: Recipe, seed: int, data: Data, place: Place)
     write_json(place.out / "results.json", results)
     figures = place.out / "figures"
     draw_classifier(figures, [record], results.baselines, data.corpus.class_names, results.label)
-    trained = load_model(place.weights(run), "classifier")
+    draw_reliability(figures / "reliability.png", calibration, results.label)
     draw_attention(figures, trained, sentence_of(data.corpus), first_figure=2, label=results.label)
     return results

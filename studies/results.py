@@ -6,9 +6,9 @@ from typing import Literal
 
 import msgspec
 
-from common.records import Count, Positive, Record
+from common.records import Count, Percent, Positive, Record
 from dataset import About
-from evaluation.records import Group, GroupAccuracy, LanguageScores
+from evaluation.records import Group, GroupAccuracy, LanguageScores, Reliability
 from evaluation.statistics import CONFIDENCE, Estimate
 from studies.settings import Score
 from tokenizer import TokenKind
@@ -46,6 +46,26 @@ class Truncated(Record, frozen=True):
 
 
 # ------------------------------------------------------------------------------------------------- parts 1 and 2
+class Calibration(Record, frozen=True):
+    """The temperature that divides a classifier's logits, and what its probabilities of the test rows are worth."""
+
+    temperature: Positive
+    n_rows: Count  # held out of a training beside it, to which the temperature is fitted; 0: to none, and it is 1
+    note: str  # why to none
+    as_trained: Reliability
+    calibrated: Reliability
+
+
+class Mistake(Record, frozen=True):
+    """A test row of which the classifier is wrong: its line in the file, its class, and the prediction with its
+    probability in percent."""
+
+    row: Count
+    label: str
+    prediction: str
+    probability: Percent
+
+
 class Part1Results(ClassifierRun, frozen=True, kw_only=True):
     """One classifier and the baselines beside it. Times are in seconds."""
 
@@ -56,6 +76,8 @@ class Part1Results(ClassifierRun, frozen=True, kw_only=True):
     vocabulary_size: int
     tokenizer: TokenKind = "word"
     baselines: dict[str, Accuracies]
+    calibration: Calibration
+    mistakes: list[Mistake]  # the most confident ones, the worst first
     n_truncated: Truncated
     block_size: int
     total_seconds: float

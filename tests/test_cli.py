@@ -100,7 +100,11 @@ def test_part1_prints_and_writes_what_the_contract_says(home: Path) -> None:
         "figure2_encoder_attention_layer1.png",
         "figure3_encoder_attention_layer2.png",
         "confusion.png",
+        "reliability.png",
     }
+    assert results["calibration"]["temperature"] == 1.0  # of so few rows none can be held out
+    assert results["calibration"]["note"] in " ".join(printed.split())
+    assert len((out / "predictions.tsv").read_text().splitlines()) == 1 + 24
     for word in ("Table 1", "test accuracy %", "seen", "(6)", "TF-IDF", "largest class", "runs/part1/"):
         assert word in printed
 

@@ -49,6 +49,9 @@ class ClassifierRun(TrainedRun, frozen=True, kw_only=True):
     trained: bool  # left the plateau of the largest class, and did not fall back to it
     fell_back: bool
     predictions: list[Count]  # of the test rows
+    # Of a run that is measured on held-out rows: the temperature that fits them, for logits that have a spread of 1 on
+    # the rows that it was trained on (evaluation/calibration.py).
+    relative_temperature: Positive | None = None
 
 
 class Iteration(Record, frozen=True):

@@ -7,8 +7,8 @@ from msgspec.structs import asdict
 from torch import Tensor
 
 from common.randomness import generator
-from dataset import Data, Labelled, epoch_batches, window_starts
-from evaluation import accuracy, perplexity
+from dataset import Data, epoch_batches, window_starts
+from evaluation import accuracy, calibration, perplexity
 from evaluation.mixture import predicted_nats, told_ngrams
 from evaluation.perplexity import Protocol
 from evaluation.smoothing import Smoothing, kneser_ney, uniform
@@ -35,6 +35,7 @@ class ClassifierTask:
         config, words = recipe.architecture, data.tokenizer.words
         assert isinstance(config, ClassifierConfig)
         self.data, self.device, self.smoothing = data, device, recipe.training.label_smoothing
+        self.is_held_out = run.fold is not None  # whether the test rows are a fold of the training rows
         pairs = word_pairs(words, data.train.ids) if config.phrases else NO_PAIRS
         self.model = build_classifier(config, words, len(data.corpus.class_names), run.seed, pairs).to(device)
         epochs = [
@@ -47,26 +48,33 @@ class ClassifierTask:
         self.steps_per_epoch = len(epochs[0])
         ends = range(self.steps_per_epoch, len(self.plan) + 1, self.steps_per_epoch)
         self.evaluate_at: Sequence[int] = ends[-1:] if run.brief else ends
+        self.latest: dict[str, Tensor] | None = None  # the probabilities of the last measurement, for the summary
 
     def loss(self, items: Tensor) -> Tensor:
         ids, lengths, labels = self.data.train.batch(items, cut=self.model.masks_padding)
         return self.model.loss(ids.to(self.device), lengths.to(self.device), labels.to(self.device), self.smoothing)
 
     def evaluate(self, step: int, train_loss: float) -> Epoch:
-        train_labels, test_labels = self.data.train.labels, self.data.test.labels
+        self.latest = self.probabilities()
+        train, test = (found.argmax(dim=-1) for found in self.latest.values())
         return Epoch(
             epoch=step // self.steps_per_epoch,
             train_loss=train_loss,
-            train_accuracy=accuracy.accuracy(self.predict(self.data.train), train_labels),
-            test_accuracy=accuracy.accuracy(self.predict(self.data.test), test_labels),
+            train_accuracy=accuracy.accuracy(train, self.data.train.labels),
+            test_accuracy=accuracy.accuracy(test, self.data.test.labels),
         )
 
-    def predict(self, data: Labelled) -> Tensor:
-        return accuracy.class_probabilities(self.model, data).argmax(dim=-1)
+    def probabilities(self) -> dict[str, Tensor]:
+        """Those (N, K) of the training and of the test rows."""
+        rows = {"train": self.data.train, "test": self.data.test}
+        return {name: accuracy.class_probabilities(self.model, own) for name, own in rows.items()}
 
     def summarise(self, history: Sequence[Measurement], about: TrainedRun) -> ClassifierRun:
         """The record of the trained model and its measurements, `about` a run."""
-        predictions, test = self.predict(self.data.test), self.data.test
+        probabilities, test = self.latest or self.probabilities(), self.data.test  # resumed after its last measurement
+        predictions, relative = probabilities["test"].argmax(dim=-1), None
+        if self.is_held_out:
+            relative = calibration.relative_temperature(probabilities["test"], test.labels, probabilities["train"])
         epochs, labels = [row for row in history if isinstance(row, Epoch)], self.data.train.labels
         accuracies = [row.train_accuracy for row in epochs]
         trained, once = (accuracy.is_above_plateau(value, labels) for value in (accuracies[-1], max(accuracies)))
@@ -78,6 +86,7 @@ class ClassifierTask:
             trained=trained,
             fell_back=once and not trained,
             predictions=predictions.tolist(),
+            relative_temperature=relative,
         )
 
 

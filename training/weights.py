@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from common.files import UserError, read_description, read_tensors, refused, write_tensors
+from common.records import Positive
 from evaluation.ngrams import KneserNey
 from modules.vote import Vote
 from tokenizer import SPECIAL, Tokenizer
@@ -60,7 +61,7 @@ class TrainedModel:
     ngrams: KneserNey | None = None  # that predict beside a decoder, as far as its ngram_share says
 
 
-class Description(msgspec.Struct, forbid_unknown_fields=True):
+class Description(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """What stands beside the weights."""
 
     format: Literal[4]
@@ -68,6 +69,7 @@ class Description(msgspec.Struct, forbid_unknown_fields=True):
     architecture: dict[str, Value]
     tokenizer: dict[str, object]
     class_names: list[str]
+    temperature: Positive = 1.0  # of a classifier
 
 
 def save_model(path: Path, trained: TrainedModel) -> None:
@@ -77,7 +79,10 @@ def save_model(path: Path, trained: TrainedModel) -> None:
     content = trained.tokenizer.to_json()
     counts = trained.ngrams.tensors() if trained.ngrams else {}
     tensors = weights(model) | {f"{NGRAMS}{name}": tensor for name, tensor in counts.items()}
-    write_tensors(path, tensors, Description(FORMAT, task, vars(model.config), content, trained.class_names))
+    description = Description(FORMAT, task, vars(model.config), content, trained.class_names)
+    if not isinstance(model, Decoder) and model.temperature != 1:
+        description.temperature = model.temperature  # else it is left out, as in files from before there was one
+    write_tensors(path, tensors, description)
 
 
 def load_model(path: Path, task: Task | None = None) -> TrainedModel:
@@ -104,6 +109,8 @@ def load_model(path: Path, task: Task | None = None) -> TrainedModel:
     with torch.device("meta"):  # sizes that the file does not have are refused before they take memory
         check_weights(build(), tensors, path)
     load_weights(model := build(), tensors, path)
+    if not isinstance(model, Decoder):
+        model.temperature = found.temperature
     return TrainedModel(model.eval(), tokenizer, found.class_names, ngrams)
 
 

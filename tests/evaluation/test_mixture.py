@@ -15,7 +15,8 @@ from dataset import Data, load_data
 from evaluation.mixture import mixed, told_ngrams
 from evaluation.ngrams import KneserNey
 from evaluation.smoothing import unseen_words
-from inference.generate import Sampling, generate
+from inference.generate import generate
+from inference.sampling import Sampling
 from tokenizer import Tokenization
 from training.recipe import Recipe, Run, TrainingConfig
 from training.runs import Place

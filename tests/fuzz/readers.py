@@ -24,7 +24,8 @@ from common.files import UserError, read_as, sha256
 from dataset import Data, load_data
 from inference.attention import attention_maps
 from inference.classify import classify
-from inference.generate import Sampling, continued
+from inference.generate import continued
+from inference.sampling import Sampling
 from inference.sentence import read_sentence
 from modules.word_vectors import word_pairs
 from reporting.audit import render
@@ -287,7 +288,10 @@ def readers_of_records(world: World) -> list[Reader]:
 
     results = made_up()
     about = {"command": "part", "label": "", "data": msgspec.to_builtins(data.corpus.about()), "baselines": {}}
-    part1 = {**results, **json.loads(texts[0]), **about, "n_truncated": {"train": 0, "test": 0}}
+    part1 = {**results, **json.loads(texts[0]), **about, "n_truncated": {"train": 0, "test": 0}, "mistakes": []}
+    reliability = {"bins": [{"n": 1, "confidence": 50.0, "accuracy": 0.0}], "error": {"all": 50.0, "seen": None}}
+    part1["calibration"] = {"temperature": 2.0, "n_rows": 0, "note": "", "as_trained": reliability}
+    part1["calibration"]["calibrated"] = reliability
     part2 = {**results, **about, "protocol": "", "models": [json.loads(texts[1])], "unk_rate": {}}
     whole = {**results, "claims": []}
     kinds: list[tuple[type, str]] = [

@@ -12,10 +12,11 @@ from torch import Tensor
 from worlds import intercept
 
 import training.weights
+from commands.trained import Generate
 from common.files import UserError, read_tensors, write_tensors
 from common.randomness import generator
 from inference import attention, classify, explain, generate, score, sentence
-from inference.generate import Sampling
+from inference.sampling import Sampling
 from modules.edit import Edit, Record
 from modules.key_value_cache import KeyValueCache
 from tokenizer import SPECIAL, Tokenization, Tokenizer
@@ -89,6 +90,37 @@ def test_a_file_says_what_it_holds(tmp_path: Path) -> None:
             "class_names": names,
         }
         assert tensors.keys() == dict(trained.model.named_parameters()).keys()
+
+
+@pytest.mark.parametrize("settings", [{}, {"phrases": True, "n_members": 2}])
+def test_a_temperature_is_kept_with_the_weights_and_divides_all_logits(
+    settings: dict[str, Any], tmp_path: Path
+) -> None:
+    trained, path, text = classifier(**settings), tmp_path / "model.safetensors", "we hope"
+    model: Any = trained.model
+    read = sentence.read_sentence(trained, text)
+    before = [
+        model(read.ids, read.lengths).detach().double(),
+        model(read.ids, read.lengths, edit=lambda place, x, **_: x),
+    ]
+    model.temperature = 2.5
+    training.weights.save_model(path, trained)
+    loaded = training.weights.load_model(path)
+    assert not isinstance(loaded.model, Decoder)
+    assert loaded.model.temperature == 2.5
+    expected = (before[0][0] / 2.5).softmax(dim=-1)
+    torch.testing.assert_close(model(read.ids, read.lengths, edit=lambda place, x, **_: x), before[1] / 2.5)
+    found = dict(classify.classify(loaded, text))
+    assert [found[name] for name in trained.class_names] == pytest.approx(expected.tolist())
+    torch.testing.assert_close(explain.explain(loaded, text).probabilities.double(), expected)
+    tensors, description = read_tensors(path, dict)
+    assert description.pop("temperature") == 2.5
+    write_tensors(path, tensors, description)  # as files were before there was one
+    assert training.weights.load_model(path).model.temperature == 1.0
+    for wrong in (0, -1, "high"):
+        write_tensors(path, tensors, description | {"temperature": wrong})
+        with pytest.raises(UserError, match=r"temperature`; of another version of this program, or damaged"):
+            training.weights.load_model(path)
 
 
 @pytest.mark.slow
@@ -529,6 +561,7 @@ def test_tokens_are_drawn_as_often_as_their_probabilities_say(
     [
         ("n_tokens", "at least 1", [0], [1]),
         ("temperature", "at least 0", [-0.1, math.nan, math.inf], [0.0]),
+        ("n_more", "at least 0", [-1], [0, 1]),
         ("top_k", "at least 1", [0], [1, None]),
         ("top_p", "above 0 and at most 1", [0.0, 1.1], [1e-9, 1.0, None]),
     ],
@@ -542,5 +575,42 @@ def test_impossible_sampling_is_refused(name: str, rule: str, wrong: list[Any], 
         assert getattr(Sampling(**{name: value}), name) == value
 
 
-def test_the_defaults_of_sampling() -> None:
-    assert Sampling() == Sampling(60, 0.8, None, 0.95, 0, True)
+def test_the_defaults_of_sampling_are_the_same_everywhere() -> None:
+    assert Sampling() == Sampling(60, 0.6, None, 0.8, 0, True, 0)
+    given = Generate()
+    assert (given.n_tokens, given.temperature, given.top_k, given.top_p) == (60, 0.6, None, 0.8)
+
+
+@pytest.mark.parametrize(
+    ("n_tokens", "n_more", "expected"),
+    [
+        (1, 0, "a"),  # the text has its length
+        (3, 0, "a . b"),
+        (3, 1, "a . b"),  # the sentence would not end in time
+        (3, 2, "a . b c ."),  # it does
+        (3, 9, "a . b c ."),  # and at the first end
+        (2, 3, "a ."),
+        (6, 9, "a . b c . Mr. day !"),  # the point of an abbreviation is none
+    ],
+)
+def test_a_text_goes_on_to_the_end_of_a_sentence(
+    n_tokens: int, n_more: int, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = [*SPECIAL, *sorted({"a", ".", "b", "c", "Mr.", "day", "!"})]
+    text, read = ["a", ".", "b", "c", ".", "Mr.", "day", "!", "a"], list[int]()
+
+    def steps(_predict: Any, prompt: list[int], sampling: Sampling) -> Any:
+        for place in range(min(len(text), sampling.n_tokens + sampling.n_more)):
+            read.append(place)
+            yield generate.Step(words.index(text[place]), torch.zeros(0))
+
+    monkeypatch.setattr(generate, "steps", steps)
+    trained = replace(decoder(), tokenizer=Tokenizer(words))
+    found = generate.generate(trained, "b", Sampling(n_tokens, n_more=n_more))
+    assert [words[i] for i in found] == ["b", *expected.split()]
+    assert len(read) <= n_tokens + n_more
+
+
+def test_more_tokens_are_drawn_for_the_end_of_a_sentence() -> None:
+    drawn = generate.steps(lambda _: LOGITS, [], Sampling(4, n_more=3))
+    assert len(list(drawn)) == 7

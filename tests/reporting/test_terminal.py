@@ -38,8 +38,11 @@ def test_the_first_line_names_the_data(tmp_path: Path, monkeypatch: pytest.Monke
 # -------------------------------------------------------------------------------------------------------------- part 1
 
 
+TEXTS_OF_ROWS = {7: "A short one.", 1204: f"A long one{' that goes on' * 20}."}
+
+
 def part1_text(results: dict[str, Any], audit: str) -> str:
-    return terminal.part1_text(msgspec.convert(results, Part1Results), audit)
+    return terminal.part1_text(msgspec.convert(results, Part1Results), audit, TEXTS_OF_ROWS)
 
 
 @pytest.fixture
@@ -55,6 +58,17 @@ def part1() -> dict[str, Any]:
         "recipe": "report",
         "label": "report recipe, window 5",
         "baselines": results["baselines"],
+        "calibration": {
+            "temperature": 5.234,
+            "n_rows": 1_328,
+            "note": "",
+            "as_trained": {"bins": [], "error": {"all": 38.94, "seen": 12.31, "unseen": 41.16}},
+            "calibrated": {"bins": [], "error": {"all": 4.32, "seen": 31.75, "unseen": 5.08}},
+        },
+        "mistakes": [
+            {"row": 7, "label": "Obama", "prediction": "G. H. W. Bush", "probability": 99.62},
+            {"row": 1204, "label": "G. W. Bush", "prediction": "Obama", "probability": 98.04},
+        ],
         "total_seconds": 45.67,
     }
     return {**run, **more}
@@ -85,6 +99,19 @@ PART1 = [
     "G. W. Bush           400        57.40     61.60  59.10",
     "G. H. W. Bush        410        64.30     68.50  66.00",
     "mean (macro)           -            -         -  58.30",
+    "",
+    "confidence - accuracy, points   all  seen  unseen",
+    "-------------------------------------------------",
+    "as trained                     38.9  12.3    41.2",
+    "at temperature 5.23             4.3  31.8     5.1",
+    "(expected calibration error on the test rows, in 15 bins; the temperature is",
+    "fitted on 1,328 training rows that a second model had not learned from)",
+    "",
+    "Where it is surest and wrong",
+    " row  sure %  said by     taken for      text",
+    "--------------------------------------------------------------------------------",
+    "   7    99.6  Obama       G. H. W. Bush  A short one.",
+    "1204    98.0  G. W. Bush  Obama          A long one that goes on that goes on t…",
     "",
     "Warning: 300 of 1,200 test rows appear in the training file, too. To see them:",
     AUDIT,
@@ -123,7 +150,7 @@ def test_part_1_says_nothing_of_what_is_not_there(part1: dict[str, Any]) -> None
     part1["test"]["seen"] = {"n": 0, "accuracy": None}
     lines = part1_text(part1, AUDIT).split("\n")
     in_short = ["In short: test accuracy 61.3%; the best opponent, TF-IDF, linear SVM: 58.3%."]
-    assert lines[-6:] == ["mean (macro)           -            -         -  58.30", "", *PART1[-5:-2], *in_short]
+    assert lines[-6:] == [PART1[-10], "", *PART1[-5:-2], *in_short]
     assert "transformer (report recipe, window 5)       61.28         -         55.98" in lines
     part1["n_truncated"] = {"train": 0, "test": 2}
     assert "Cut at 32 tokens: 0 training and 2 test rows." in part1_text(part1, AUDIT)
@@ -143,6 +170,19 @@ def test_what_was_published_stands_beside_the_courses_data_alone(
     in_short = "In short: perplexity 345.0 to 455.0 on the test texts (published: 348.0 to 478.1); Kneser-Ney trigram: "
     assert (in_short in flowing) == is_course
     assert ("published" in flowing) == is_course
+
+
+def test_part_1_says_why_there_is_no_temperature_and_nothing_of_mistakes_where_there_are_none(
+    part1: dict[str, Any],
+) -> None:
+    same = {"bins": [], "error": {"all": 38.94, "seen": None, "unseen": 38.94}}
+    part1["calibration"] = {"temperature": 1.0, "n_rows": 0, "note": "the classifier is at chance"}
+    part1["calibration"] |= {"as_trained": same, "calibrated": same}
+    text = part1_text(part1 | {"mistakes": []}, AUDIT)
+    assert "as trained                     38.9     -    38.9" in text.split("\n")
+    assert "at temperature" not in text
+    assert "in 15 bins; probabilities stay as trained, for the classifier is at chance)" in " ".join(text.split())
+    assert "surest" not in text
 
 
 def test_part_1_says_what_it_reads_where_that_is_not_words(part1: dict[str, Any]) -> None:

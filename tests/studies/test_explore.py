@@ -14,7 +14,8 @@ from dataset import Data
 from evaluation.baselines import linear_models
 from inference.classify import classify
 from inference.explain import explain
-from inference.generate import Sampling, generate
+from inference.generate import generate
+from inference.sampling import Sampling
 from inference.score import score, scorers
 from studies import explore
 from studies.explore import Shelf, once

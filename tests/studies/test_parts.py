@@ -20,13 +20,14 @@ from common.checks import OtherRun
 from common.files import UserError
 from dataset import DEFAULT_NAMES, DEFAULT_TESTS, Data, load_data
 from evaluation import baselines, ngrams
+from evaluation.records import Reliability
 from evaluation.smoothing import unseen_words
 from inference import attention
 from inference.attention import attention_maps
 from studies import figures, opponents, part1, part2
 from studies.published import sentence_of
 from studies.recipes import RECIPES, RecipeName, in_words, label_of, with_options
-from studies.results import Part1Results, Part2Results, Truncated, perplexities
+from studies.results import Calibration, Mistake, Part1Results, Part2Results, Truncated, perplexities
 from tokenizer import SPECIAL, UNK, Tokenizer
 from training.models import build_classifier, build_decoder
 from training.recipe import Run, Task, customise, settings_of
@@ -213,6 +214,7 @@ class Stage:
         self.workers: list[int] = []
         self.written: dict[str, Any] = {}
         self.drawn: list[tuple[Any, ...]] = []
+        self.beside = True  # whether there are rows enough to hold some out
         patches = {
             "perform": lambda run, data, place: self.perform(run, data, place),
             "perform_all": self.perform_all,
@@ -222,7 +224,16 @@ class Stage:
             "draw_classifier": lambda *given: self.drawn.append(("classifier", *given)),
             "draw_decoder": lambda *given: self.drawn.append(("decoder", *given)),
             "draw_attention": lambda *given, **more: self.drawn.append(("attention", *given, more)),
-            "load_model": lambda path, task: (path, task),
+            "load_model": lambda path, task: SimpleNamespace(model=(path, task)),
+            "run_beside": lambda recipe, seed, data: (
+                self.beside and Run("calibration", recipe, seed, fold=0, brief=True)
+            ),
+            "calibrate": self.calibrate,
+            "save_model": lambda path, trained: self.written.update({str(path): trained.model}),
+            "class_probabilities": lambda model, rows: (model, rows),
+            "write_predictions": lambda path, *given: self.written.update({str(path): given}),
+            "mistakes": lambda probabilities, data: MISTAKES,
+            "draw_reliability": lambda *given: self.drawn.append(("reliability", *given)),
         }
         for name, value in patches.items():
             for module in (part1, part2):
@@ -233,6 +244,12 @@ class Stage:
         assert (data, place) == (DATA, PLACE)
         self.runs.append(run)
         return record_of(run)
+
+    def calibrate(self, trained: Any, record: TrainedRun, beside: TrainedRun | None, data: Any) -> Calibration:
+        assert (record, data) == (record_of(self.runs[0]), DATA)
+        trained.model = ("calibrated", *trained.model)
+        honest = Reliability([], {})
+        return Calibration(1.5, 0 if beside is None else beside.n_parameters, "", honest, honest)
 
     def perform_all(self, wanted: list[Run], data: Any, place: Place, n_workers: int) -> list[TrainedRun]:
         self.workers.append(n_workers)
@@ -247,6 +264,7 @@ def record_of(run: Run, **fields: Any) -> TrainedRun:
     return decoder_run(ff_dim=run.recipe.architecture.ff_dim, protocol=f"that of {run.name}", **fields)
 
 
+MISTAKES = [Mistake(3, "a", "b", 90.0)]
 BASELINES = {"majority": {"all": GroupAccuracy(9, 50.0)}}
 NGRAMS = {"ngram": {"one": LanguageScores(5.0, 4.0, 1.0, 1.5)}}
 DATA: Any = SimpleNamespace(
@@ -325,10 +343,16 @@ def test_a_page_names_the_commands_of_its_parts_as_they_were_asked_for() -> None
     }
 
 
-def test_part_1_is_one_classifier_with_the_baselines_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("beside", "n_workers", "side_by_side"), [(True, 1, []), (True, 2, [2]), (False, 2, [])])
+def test_part_1_is_one_classifier_with_the_baselines_beside_it(
+    beside: bool, n_workers: int, side_by_side: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     stage, recipe = Stage(monkeypatch), customise(RECIPES["report"]["classifier"], block_size=16)
-    results = part1.part1("report", recipe, 3, DATA, PLACE)
-    assert stage.runs == [Run("classifier", recipe, 3)]
+    stage.beside = beside
+    results = part1.part1("report", recipe, 3, DATA, PLACE, n_workers)
+    assert stage.runs[0] == Run("classifier", recipe, 3)
+    assert stage.runs[1:] == ([Run("calibration", recipe, 3, fold=0, brief=True)] if beside else [])
+    assert stage.workers == side_by_side
     assert results is not None
     assert results.total_seconds >= 0
     expected: dict[str, Any] = msgspec.structs.asdict(record_of(stage.runs[0], identity={}))
@@ -341,15 +365,23 @@ def test_part_1_is_one_classifier_with_the_baselines_beside_it(monkeypatch: pyte
         "baselines": BASELINES,
     }
     expected |= {"n_truncated": Truncated(12, 7), "block_size": 16, "total_seconds": results.total_seconds}
+    honest, model = Reliability([], {}), ("calibrated", Path("somewhere/classifier.safetensors"), "classifier")
+    calibration = Calibration(1.5, len("calibration") if beside else 0, "", honest, honest)
+    expected |= {"calibration": calibration, "mistakes": MISTAKES}
     assert results == Part1Results(**expected)
-    assert stage.written == {"somewhere/results.json": results}
+    assert stage.written == {
+        "somewhere/classifier.safetensors": model,
+        "somewhere/predictions.tsv": ((model, DATA.test), DATA),
+        "somewhere/results.json": results,
+    }
     figures = Path("somewhere/figures")
     assert stage.drawn == [
         ("classifier", figures, [record_of(stage.runs[0])], BASELINES, ["a", "b"], "report recipe, block-size 16"),
+        ("reliability", figures / "reliability.png", calibration, "report recipe, block-size 16"),
         (
             "attention",
             figures,
-            (Path("somewhere/classifier.safetensors"), "classifier"),
+            SimpleNamespace(model=model),
             *(SENTENCE, {"first_figure": 2, "label": "report recipe, block-size 16"}),
         ),
     ]
@@ -386,7 +418,7 @@ def test_part_2_is_a_decoder_of_each_width(
         (
             "attention",
             figures,
-            (Path("somewhere/decoder-ff24.safetensors"), "decoder"),
+            SimpleNamespace(model=(Path("somewhere/decoder-ff24.safetensors"), "decoder")),
             *(SENTENCE, {"first_figure": 6, "label": "report recipe, positions alibi"}),
         ),
     ]
@@ -419,13 +451,14 @@ def test_a_model_is_called_by_its_recipe_and_what_was_changed(
 
 def test_a_process_that_only_helps_has_no_results(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch)
-    monkeypatch.setattr(part2, "process", lambda: (1, 2))
+    for module in (part1, part2):
+        monkeypatch.setattr(module, "process", lambda: (1, 2))
     monkeypatch.setattr(part1, "perform", lambda *run: stage.perform(*run) and None)
-    assert part1.part1("report", RECIPES["report"]["classifier"], 0, DATA, PLACE) is None
+    assert part1.part1("report", RECIPES["report"]["classifier"], 0, DATA, PLACE, 2) is None
     monkeypatch.setattr(part2, "perform", lambda *run: stage.perform(*run) and None)
     assert part2.part2("report", RECIPES["report"]["decoder"], (24, 16), 0, DATA, PLACE, 2) is None
     assert (stage.drawn, stage.written, stage.workers) == ([], {}, [])  # processes that train together share no workers
-    assert len(stage.runs) == 3
+    assert len(stage.runs) == 4
 
 
 # ----------------------------------------------------------------------------------------------------------- baselines

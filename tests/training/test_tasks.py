@@ -16,6 +16,7 @@ from common.files import UserError
 from common.randomness import generator
 from dataset import Data, epoch_batches, load_data, same_text, window_starts
 from evaluation import accuracy, mixture
+from evaluation.calibration import relative_temperature
 from evaluation.perplexity import Protocol
 from training.machine import machine
 from training.recipe import Recipe, Run, TrainingConfig, customise
@@ -380,6 +381,18 @@ def test_a_run_is_judged_by_its_training_rows_at_its_end(
     assert (record.trained, record.fell_back) == (trained, fell_back)
     assert record.epochs == history
     assert (record.seed, record.n_parameters, record.machine) == (ABOUT.seed, ABOUT.n_parameters, ABOUT.machine)
+
+
+def test_a_run_that_holds_rows_out_tells_the_temperature_that_fits_them(small: Data) -> None:
+    data = replace(small, test=replace(small.test, labels=small.test.labels.flip(0)))  # a model of which it can be told
+    run = run_of("classifier", fold=0)
+    for measured in (False, True):  # before its summary, or not since it was resumed
+        work = ClassifierTask(run, data, CPU)
+        epoch = work.evaluate(1, 0.5) if measured else Epoch(1, 0.5, 50.0, 50.0)
+        found = work.summarise([epoch], ABOUT).relative_temperature
+        held_out, learned = (accuracy.class_probabilities(work.model, rows) for rows in (data.test, data.train))
+        assert found == relative_temperature(held_out, data.test.labels, learned)
+    assert classifier(small).summarise([epoch], ABOUT).relative_temperature is None
 
 
 def test_a_fold_is_left_out_of_training_and_measured(

@@ -1,0 +1,84 @@
+"""Whether a classifier's probabilities mean what they say, and the temperature that mends them.
+
+Of the rows of which it is 80% sure, 80 in 100 should be right. Networks are surer than that. Dividing their logits by
+one temperature, fitted on rows that they have not learned from, leaves every prediction as it is and makes
+probabilities honest (Guo et al. 2017).
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from evaluation.accuracy import by_group
+from evaluation.records import Bin, Reliability
+
+N_BINS = 15  # of equal width, as Guo et al. have them
+EXTREME = 100.0  # no temperature is higher, or lower than one over it
+
+
+def logits_of(probabilities: Tensor) -> Tensor:
+    """Logits (N, K) that have these probabilities (N, K), none of them minus infinity."""
+    return probabilities.double().clamp(min=torch.finfo(torch.float32).tiny).log()
+
+
+def fitted_temperature(probabilities: Tensor, labels: Tensor) -> float:
+    """The temperature by which logits are to be divided so that the `labels` (N,) become likeliest, on average, under
+    the `probabilities` (N, K)."""
+    from scipy.optimize import minimize_scalar
+
+    logits, end = logits_of(probabilities), math.log(EXTREME)
+
+    def nats(logarithm: float) -> float:
+        return float(F.cross_entropy(logits / math.exp(logarithm), labels))
+
+    return math.exp(minimize_scalar(nats, bounds=(-end, end), method="bounded").x)
+
+
+def relative_temperature(held_out: Tensor, labels: Tensor, learned: Tensor) -> float:
+    """The temperature that fits a model's probabilities `held_out` (N, K) to their `labels` (N,), for logits that have
+    a spread of 1 over the rows that it has learned, whose probabilities are `learned` (M, K).
+
+    For another model of the same recipe, trained on more rows, it is to be multiplied by the spread of that one's: two
+    of them are as often right, but one may be much surer of itself.
+    """
+    return fitted_temperature(held_out, labels) / spread(learned)
+
+
+def spread(probabilities: Tensor) -> float:
+    """How far the logits of a row lie from their mean, in nats: the root of the mean square over rows and classes, and
+    never 0. It is divided by whatever they are divided by."""
+    logits = logits_of(probabilities)
+    return float((logits - logits.mean(dim=-1, keepdim=True)).square().mean().sqrt().clamp(min=1e-6))
+
+
+def reliability(probabilities: Tensor, labels: Tensor, seen: Tensor) -> Reliability:
+    """How sure a model is of its predictions, and how often it is right: by its `probabilities` (N, K), of rows with
+    these `labels` (N,), of which some are `seen` (N,) in training."""
+    groups = by_group(seen)
+    return Reliability(
+        bins=bins(probabilities, labels),
+        error={name: calibration_error(bins(probabilities[rows], labels[rows])) for name, rows in groups.items()},
+    )
+
+
+def bins(probabilities: Tensor, labels: Tensor, n_bins: int = N_BINS) -> list[Bin]:
+    """The rows in bins of confidence, the probability of the prediction, as far as there are any: 1/15 is in the first
+    of 15. `probabilities` (N, K), `labels` (N,)."""
+    confidence, predictions = probabilities.double().max(dim=-1)  # (N,)
+    places = torch.bucketize(confidence, torch.arange(1, n_bins, dtype=torch.float64) / n_bins)  # (N,)
+    right = (predictions == labels).double()
+    return [
+        Bin(
+            n=int(rows.sum()), confidence=100 * float(confidence[rows].mean()), accuracy=100 * float(right[rows].mean())
+        )
+        for rows in (places == place for place in places.unique())
+    ]
+
+
+def calibration_error(found: list[Bin]) -> float | None:
+    """How far confidence and accuracy are apart in the bin of a row, in points, on average over rows; None of no rows
+    (Guo et al. 2017, equation 5)."""
+    n_rows = sum(one.n for one in found)
+    return sum(one.n * abs(one.confidence - one.accuracy) for one in found) / n_rows if n_rows else None

@@ -1,0 +1,84 @@
+"""Confidence against accuracy by hand, and temperatures that are known because the rows were drawn with them."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from evaluation import calibration
+from evaluation.records import Bin
+
+
+def drawn(temperature: float, n_rows: int = 20_000) -> tuple[Tensor, Tensor]:
+    """Probabilities (N, 3), and labels (N,) that are drawn from them at a temperature."""
+    random = torch.Generator().manual_seed(0)
+    logits = 4 * torch.randn(n_rows, 3, generator=random, dtype=torch.float64)
+    labels = torch.multinomial((logits / temperature).softmax(dim=-1), 1, generator=random).flatten()
+    return logits.softmax(dim=-1), labels
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0, 6.0])
+def test_the_temperature_that_rows_were_drawn_at_is_found(temperature: float) -> None:
+    assert calibration.fitted_temperature(*drawn(temperature)) == pytest.approx(temperature, rel=0.05)
+
+
+def test_a_temperature_has_bounds_and_bears_probabilities_of_zero() -> None:
+    certain = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    assert calibration.fitted_temperature(certain, torch.tensor([1, 0])) == pytest.approx(100, rel=1e-3)
+    right = calibration.fitted_temperature(torch.tensor([[0.6, 0.4]]), torch.tensor([0]))
+    assert 0.01 <= right == pytest.approx(0.01, rel=0.2)
+
+
+def test_spread_by_hand() -> None:
+    probabilities = torch.tensor([[2.0, -2.0], [1.0, -1.0]]).softmax(dim=-1)  # whatever is added to a row is nothing
+    assert calibration.spread(probabilities) == pytest.approx((10 / 4) ** 0.5)
+    assert calibration.spread(torch.full((2, 2), 0.5)) == pytest.approx(1e-6)  # and can be divided by
+
+
+def test_a_temperature_is_told_to_a_model_that_is_twice_as_sure() -> None:
+    probabilities, labels = drawn(2.0)
+    relative = calibration.relative_temperature(probabilities, labels, probabilities)
+    surer = (2 * probabilities.log()).softmax(dim=-1)
+    assert relative * calibration.spread(surer) == pytest.approx(
+        calibration.fitted_temperature(surer, labels), rel=1e-3
+    )
+    own = calibration.fitted_temperature(probabilities, labels)
+    learned = (3 * probabilities.log()).softmax(dim=-1)  # of other rows than those that it is fitted to
+    told = calibration.relative_temperature(probabilities, labels, learned)
+    assert told == pytest.approx(own / (3 * calibration.spread(probabilities)))
+
+
+def test_bins_by_hand() -> None:
+    confidence = torch.tensor([0.5, 0.6, 0.95, 1.0, 0.61, 0.85], dtype=torch.float64)
+    probabilities = torch.stack([confidence, 1 - confidence], dim=1)
+    labels = torch.tensor([0, 1, 0, 1, 0, 0])
+    found = calibration.bins(probabilities, labels, n_bins=10)
+    assert [one.n for one in found] == [1, 1, 1, 1, 2]  # of ten, 0.5 is in the fifth and 0.6 in the sixth
+    assert [one.confidence for one in found] == pytest.approx([50, 60, 61, 85, 97.5])
+    assert [one.accuracy for one in found] == [100, 0, 100, 100, 50]
+    expected = (50 + 60 + 39 + 15 + 2 * 47.5) / 6
+    assert calibration.calibration_error(found) == pytest.approx(expected)
+    assert calibration.calibration_error([]) is None
+
+
+def test_there_are_fifteen_bins() -> None:
+    confidences = (torch.arange(15) + 0.5) / 15
+    confidences = confidences[confidences > 0.5]
+    found = calibration.bins(torch.stack([confidences, 1 - confidences], dim=1), torch.zeros(len(confidences)).long())
+    assert [one.n for one in found] == [1] * len(confidences)
+    assert len(calibration.bins(torch.tensor([[0.68, 0.32], [0.72, 0.28]]), torch.tensor([0, 0]))) == 1
+
+
+def test_rows_drawn_from_the_probabilities_have_no_error_and_others_have() -> None:
+    seen = torch.zeros(20_000, dtype=torch.bool)
+    seen[:5_000] = True
+    honest = calibration.reliability(*drawn(1.0), seen)
+    assert all(error is not None and error < 1.5 for error in honest.error.values())
+    assert sum(one.n for one in honest.bins) == 20_000
+    boastful = calibration.reliability(*drawn(6.0), seen)
+    assert all(error is not None and error > 20 for error in boastful.error.values())
+    assert len(set(boastful.error.values())) == 3
+    probabilities, labels = drawn(6.0, 10)
+    none_seen = calibration.reliability(probabilities, labels, torch.zeros(10, dtype=torch.bool))
+    assert (none_seen.error["seen"], none_seen.error["unseen"]) == (None, none_seen.error["all"])
+    assert none_seen.bins == calibration.bins(probabilities, labels)
+    assert isinstance(none_seen.bins[0], Bin)
