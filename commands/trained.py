@@ -32,9 +32,8 @@ class Classify:
 
         trained, sentence = load_model(self.model), ""
         if not trained.class_names:
-            raise UserError(
-                f"{self.model}: not a classifier, and no decoder that part2 --voices trained; name one of them"
-            )
+            remedy = "part1 trains one, part2 --voices the other"
+            raise UserError(f"{self.model}: not a classifier, nor a decoder with voices; {remedy}")
         for sentence in self.sentences or console.lines_of_standard_input():
             ranked = classify(trained, sentence)[:5]
             shares = "  ".join(f"{name} {100 * share:.1f}%" for name, share in ranked)

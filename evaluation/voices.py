@@ -1,4 +1,4 @@
-"""Who may have said a text, by Bayes' rule: the speakers in whose voices it is likely, weighed by how often each speaks."""
+"""Who may have said a text, by Bayes' rule: those in whose voice it is likely, weighed by how often each speaks."""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,7 @@
 """A decoder with voices: what each speaker has of it, what it reads of whom, and who is told by Bayes' rule."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -239,12 +240,12 @@ def test_a_voice_goes_on_by_its_own_ngrams(data: Data, tmp_path: Path) -> None:
 
 def test_speakers_are_called_by_name_or_by_a_part_of_it_that_is_theirs_alone() -> None:
     names = ["Obama", "G. W. Bush", "G. H. W. Bush", "-1", "1"]
-    asked = {"obama": 0, "OBA": 0, "gwbush": 1, "G.W. Bush": 1, "h. w.": 2, "H": 2, "1": 4, "-1": 3}
+    asked = {"obama": 0, "OBA": 0, "gwbush": 1, "G.W. Bush": 1, "h. w.": 2, "1": 4, "-1": 3}
     assert {name: speaker_of(names, name) for name in asked} == asked
     for name, how_many in (("bush", "more than one"), ("w. bush", "more than one"), ("lincoln", "none"), (".", "none")):
-        with pytest.raises(UserError, match=f"'{name}' is {how_many} of its voices: Obama, G. W. Bush"):
+        with pytest.raises(UserError, match=re.escape(f"'{name}' is {how_many} of its voices: Obama, G. W. Bush")):
             speaker_of(names, name)
-    with pytest.raises(UserError, match="has no voices; `python main.py part2 --voices`"):
+    with pytest.raises(UserError, match=r"has no voices; `python main.py part2 --voices` trains"):
         speaker_of([], "obama")
 
 
