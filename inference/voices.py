@@ -24,8 +24,9 @@ def speaker_of(names: Sequence[str], name: str) -> int:
     if name in names:
         return names.index(name)
     asked, known = plain(name), list(map(plain, names))
-    found = [i for i, one in enumerate(known) if one == asked] or [i for i, one in enumerate(known) if asked in one]
-    if not asked or len(found) != 1:
+    same = [i for i, one in enumerate(known) if one == asked]
+    found = same or [i for i, one in enumerate(known) if asked and asked in one]
+    if len(found) != 1:
         raise UserError(
             f"{name!r} is {'more than one' if len(found) > 1 else 'none'} of its voices: {', '.join(names)}"
         )
