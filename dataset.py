@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -345,7 +346,7 @@ def encode_stream(lines: Sequence[str], tokenizer: Tokenizer) -> Stream:
     ids = tokenizer.ids(tokens)
     unknown = sum(tokenizer.splitter.n_bytes(token) for token, i in zip(tokens, ids) if i == UNK)
     n_bytes = sum(len(line.encode()) + 1 for line in lines)
-    return Stream(torch.tensor(ids), n_bytes, unknown, tuple(map(len, split)))
+    return Stream(torch.tensor(ids, dtype=torch.long), n_bytes, unknown, tuple(map(len, split)))
 
 
 def same_text(text: str) -> str:
@@ -437,6 +438,22 @@ def window_starts(
     return torch.cat(rounds)[: n_iterations * batch_size].view(n_iterations, batch_size)
 
 
+def voiced_starts(
+    n_tokens: Sequence[int], block_size: int, n_iterations: int, batch_size: int, generator: Generator, shuffled: bool
+) -> Tensor:
+    """As `window_starts`, of several texts that stand one after the other, each of so many tokens and longer than a
+    window: half of each batch is from the first, the rest from the others, each as often as it is long."""
+    n_named = batch_size // 2
+    starts = window_starts(n_tokens[0], block_size, n_iterations, batch_size - n_named, generator, shuffled)
+    named, begin = list[Tensor](), n_tokens[0]
+    for size in n_tokens[1:]:
+        n_windows = math.ceil(n_iterations * n_named * size / sum(n_tokens[1:]))
+        named.append(begin + window_starts(size, block_size, 1, n_windows, generator, shuffled)[0])
+        begin += size
+    order = torch.randperm(sum(map(len, named)), generator=generator)[: n_iterations * n_named]
+    return torch.cat([starts, torch.cat(named)[order].view(n_iterations, n_named)], dim=1)
+
+
 # ------------------------------------------------------------------------------------------------- all that a run needs
 
 
@@ -451,6 +468,11 @@ class Data:
     seen: Tensor  # (N,) bool: test rows whose text stands in train_CLS.tsv
     train_stream: Stream
     test_streams: dict[str, Stream]
+
+    def speaker_streams(self) -> list[Stream]:
+        """What each speaker says in the labelled rows, class by class."""
+        rows, labels = self.corpus.train, self.corpus.labels
+        return [encode_stream([row.text for row in rows if row.label == label], self.tokenizer) for label in labels]
 
     def words_of_rows(self) -> Tensor:
         """(V,) bool: which tokens would be known without train_LM.txt: those of the labelled rows, and all subwords."""

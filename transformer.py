@@ -26,6 +26,7 @@ from modules.key_value_cache import Extend, KeyValueCache
 from modules.normalization import BatchNorm
 from modules.residual import Branch
 from modules.settings import ClassifierConfig, DecoderConfig, PositionMethod, TransformerConfig
+from modules.voices import Voices
 from modules.word_vectors import PhraseEmbedding, SpelledEmbedding
 
 WordVectors = nn.Embedding | SpelledEmbedding | PhraseEmbedding
@@ -389,33 +390,49 @@ class Decoder(Transformer):
         vocabulary_size: int,
         seed: int = 0,
         embedding: SpelledEmbedding | None = None,  # in place of a table of one vector a word
+        n_speakers: int = 0,  # whose voices it has, if the configuration wants voices
     ) -> None:
         super().__init__(config, embedding or nn.Embedding(vocabulary_size, config.n_embd))
         self.head = OutputLayer(vocabulary_size, config.n_embd, config.tied)
+        self.voices = Voices(n_speakers, vocabulary_size, config.n_embd) if config.voices else None
         initialise(self, seed)
+
+    def words(self, speaker: int = 0) -> tuple[Tensor, Tensor, Tensor]:
+        """The word vectors (V, C), and the output layer's weight (V, C) and bias (V,), as a speaker has them."""
+        table = self.embedding.weight
+        weight, bias = self.head(table)
+        if self.voices is not None:
+            table, bias = self.voices(speaker, table, bias)
+        return table, weight, bias
 
     def forward(self, ids: Tensor, cache: KeyValueCache | None = None, edit: Edit | None = None) -> Tensor:
         """ids (B, T) -> logits of the next token (B, T, V)."""
-        table = self.embedding.weight
-        return F.linear(self.hidden(ids, cache=cache, table=table, edit=edit), *self.head(table))
+        table, weight, bias = self.words()
+        return F.linear(self.hidden(ids, cache=cache, table=table, edit=edit), weight, bias)
 
-    def loss(self, ids: Tensor, targets: Tensor, prior: Tensor | None = None, share: Tensor | None = None) -> Tensor:
-        """Mean cross entropy of the `targets` (B, T) that follow the tokens `ids` (B, T), in nats.
+    def loss(
+        self,
+        ids: Tensor,  # (B, T)
+        targets: Tensor,  # (B, T) that follow them
+        prior: Tensor | None = None,
+        share: Tensor | None = None,
+        speaker: int = 0,  # who says all this
+    ) -> Tensor:
+        """Mean cross entropy of the `targets`, in nats.
 
         Smoothed, if given: `share` (B, T) of each target's probability is spread over the vocabulary as `prior` (V,).
         """
-        table = self.embedding.weight
+        table, weight, bias = self.words(speaker)
         vectors = self.hidden(ids, table=table).flatten(0, 1).float()  # (B T, C)
         share = None if share is None else share.reshape(-1, 1)  # (B T, 1)
         with torch.autocast(ids.device.type, enabled=False):
-            return LinearCrossEntropy.apply(vectors, *self.head(table), targets.reshape(-1, 1), prior, share)
+            return LinearCrossEntropy.apply(vectors, weight, bias, targets.reshape(-1, 1), prior, share)
 
     def nats(self, ids: Tensor, targets: Tensor, window: int | None = None, edit: Edit | None = None) -> Tensor:
         """-log p of each of the `targets` (B, S) that follow the last S of the tokens `ids` (B, T), S <= T: (B, S),
         without gradients. `window`: attend only to tokens at most so many places away."""
-        table = self.embedding.weight
+        table, weight, bias = self.words()
         hidden = self.hidden(ids, window=window, table=table, edit=edit)[:, -targets.size(1) :]  # (B, S, C)
-        weight, bias = self.head(table)
         return linear_nats(hidden.flatten(0, 1), weight, bias, targets.flatten()).view_as(targets)
 
 

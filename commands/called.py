@@ -18,7 +18,7 @@ def command_line() -> CommandLine:
     commands: dict[str, type[Command]] = {one.__name__.lower(): one for one in (*trained, *used, Settings)}
     commands |= {f"data {command.__name__.lower()}": command for command in (Build, Audit, Import)}
     free = ("sentences", "sentence", "prompt", "text")
-    return CommandLine("python main.py", PURPOSE, commands, free, {"source": "from", "given": "set"})
+    return CommandLine("python main.py", PURPOSE, commands, free, {"source": "from", "given": "set", "voice": "as"})
 
 
 def line(command: Command) -> str:

@@ -58,6 +58,7 @@ class Part2(Training):
     out: Path = Path("runs/part2")  # folder for results, weights and figures
     iterations: FromRecipe[int] = None  # training steps
     ff_dims: FromRecipe[tuple[int, ...]] = None  # hidden sizes of the feed-forward network, a model each
+    voices: bool = False  # one for each speaker of the labelled rows, in which generate, score and classify can ask it
 
     def run(self) -> None:
         from reporting.terminal import part2_text

@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
@@ -22,20 +22,24 @@ class Classify:
     """Say who said it, with probabilities, one line per sentence. Without sentences, reads standard input."""
 
     sentences: tyro.conf.Positional[tuple[str, ...]] = ()  # each in quotes
-    model: Path = Path("runs/part1/classifier.safetensors")  # weights of a classifier
+    model: Path = Path("runs/part1/classifier.safetensors")  # weights of a classifier, or of a decoder with voices
 
     def run(self) -> None:
         from inference.classify import classify
         from inference.sentence import read_sentence
         from training.weights import load_model
+        from transformer import Decoder
 
-        trained, sentence = load_model(self.model, "classifier"), ""
+        trained, sentence = load_model(self.model), ""
+        if not trained.class_names:
+            remedy = "part1 trains one, part2 --voices the other"
+            raise UserError(f"{self.model}: not a classifier, nor a decoder with voices; {remedy}")
         for sentence in self.sentences or console.lines_of_standard_input():
             ranked = classify(trained, sentence)[:5]
             shares = "  ".join(f"{name} {100 * share:.1f}%" for name, share in ranked)
-            note = read_sentence(trained, sentence).note
+            note = "" if isinstance(trained.model, Decoder) else read_sentence(trained, sentence).note
             print(ranked[0][0], shares, sentence.strip(), *filter(None, [note]), sep="\t", flush=True)
-        if sentence:
+        if sentence and not isinstance(trained.model, Decoder):
             suggest(Explain(sentence.strip(), self.model))
 
 
@@ -156,6 +160,7 @@ class Attention:
         from inference.attention import chosen_layers, draw_attention, write_maps
         from inference.sentence import read_sentence
         from training.weights import load_model
+        from transformer import Decoder
 
         trained = load_model(self.model)
         if not trained.model.config.n_layer:
@@ -166,8 +171,8 @@ class Attention:
         if note := read_sentence(trained, self.sentence).note:
             print(note, file=sys.stderr)
         print(*paths, self.out / "attention.npz", sep="\n")
-        is_classifier = bool(trained.class_names)
-        suggest(Classify((self.sentence,), self.model) if is_classifier else Generate(self.sentence, self.model))
+        is_decoder = isinstance(trained.model, Decoder)
+        suggest(Generate(self.sentence, self.model) if is_decoder else Classify((self.sentence,), self.model))
 
 
 @dataclass(frozen=True)
@@ -176,6 +181,8 @@ class Generate:
 
     prompt: tyro.conf.Positional[str] = ""  # in quotes; may be empty
     model: Optional[Path] = None  # weights of a decoder (default: the newest in runs/part2)
+    # in whose voice: a speaker's name, or a part of it, with a decoder that part2 --voices trained
+    voice: Annotated[Optional[str], tyro.conf.arg(name="as")] = None
     n_tokens: int = Sampling.n_tokens  # tokens to add, and up to half as many again until a sentence ends
     # below 1 more cautious, above 1 more adventurous; 0 always takes the likeliest token
     temperature: float = Sampling.temperature
@@ -186,9 +193,12 @@ class Generate:
 
     def run(self) -> None:
         from inference.generate import continued, newest_decoder
+        from inference.voices import in_voice, speaker_of
         from training.weights import load_model
 
         trained = load_model(self.model or newest_decoder(Path("runs/part2")), "decoder")
+        if self.voice is not None:
+            trained = in_voice(trained, speaker_of(trained.class_names, self.voice))
         n, n_more = self.n_tokens, self.n_tokens // 2
         sampling = Sampling(n, self.temperature, self.top_k, self.top_p, self.seed, n_more=n_more)
         text, note = continued(trained, self.prompt, sampling)

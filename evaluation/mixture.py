@@ -14,7 +14,7 @@ from torch import Tensor
 from dataset import Data
 from evaluation.ngrams import KneserNey
 from evaluation.perplexity import Protocol, token_nats
-from evaluation.smoothing import unseen_words
+from evaluation.smoothing import DISCOUNT, kneser_ney, unseen_words
 from transformer import Decoder
 
 
@@ -23,6 +23,15 @@ def told_ngrams(data: Data, order: int = 3) -> KneserNey:
     stream, size = data.train_stream.ids, len(data.tokenizer)
     has_unknown = data.tokenizer.tokenization.kind != "bpe"
     return KneserNey.fit(stream, size, order, unseen_words(stream, size, data.words_of_rows()) if has_unknown else None)
+
+
+def ngrams_of_speakers(data: Data, order: int = 3) -> list[KneserNey]:
+    """Kneser-Ney n-grams of what each speaker says in the labelled rows, the rest left to the unigrams of the training
+    text."""
+    size = len(data.tokenizer)
+    base = kneser_ney(data.train_stream.ids, DISCOUNT, size, data.words_of_rows()).prior
+    streams = [stream.ids for stream in data.speaker_streams()]
+    return [KneserNey.fit(ids, size, min(order, len(ids)), base) for ids in streams]
 
 
 def predicted_nats(

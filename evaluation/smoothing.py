@@ -6,12 +6,16 @@ trains: a share of every target, as large as the n-gram model's, is spread as th
 Szegedy et al. 2016, with both the amount and the direction learned from counts; Xie et al. 2017 reach it by noise).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from tokenizer import PAD, UNK
+
+DISCOUNT = 0.65  # of the Kneser-Ney unigram, where label smoothing does not give one
+WORDS_BEFORE = 2000  # that each speaker counts as having said, as all together would, before the first of their own
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,15 @@ def unseen_words(stream: Tensor, vocabulary_size: int, known_elsewhere: Tensor) 
     or all but half a word: neither <unk> nor any other word but <pad> is impossible.
     """
     return _unseen(_neighbours(stream, vocabulary_size)[1], known_elsewhere)
+
+
+def preferences(streams: Sequence[Tensor], vocabulary_size: int) -> Tensor:
+    """How much likelier each of the speakers, who say `streams` (N,), is to say each word than all of them together:
+    (speakers, V), in nats. With few words of a speaker, little (a Dirichlet prior: MacKay and Peto 1995)."""
+    counts = torch.stack([torch.bincount(ids, minlength=vocabulary_size) for ids in streams]).double()
+    together = (counts.sum(dim=0) + 1) / (counts.sum() + vocabulary_size)
+    own = (counts + WORDS_BEFORE * together) / (counts.sum(dim=1, keepdim=True) + WORDS_BEFORE)
+    return (own / together).log().float()
 
 
 def _unseen(predecessors: Tensor, known_elsewhere: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from evaluation.mixture import mixed, predicted_nats
 from evaluation.ngrams import KneserNey
 from evaluation.perplexity import Protocol, language_scores, token_nats
 from inference.sentence import finite, shown
+from inference.voices import in_voice
 from tokenizer import PAD, Tokenizer, normalized
 from training.records import LanguageScores
 from training.weights import TrainedModel
@@ -48,10 +49,16 @@ class ScoredText(msgspec.Struct, frozen=True):
 
 
 def scorers(trained: TrainedModel, training_text: Tensor) -> list[Scorer]:
-    """The decoder, with n-grams beside it where it was trained so, and then the network alone; and a trigram that
-    counted the tokens (N,) of its training text."""
+    """The decoder, with n-grams beside it where it was trained so, and then the network alone; its voices, if it has
+    any; and a trigram that counted the tokens (N,) of its training text."""
     trigram = trigram_scorer(KneserNey.fit(training_text, len(trained.tokenizer)))
-    return [*decoder_scorers(trained), trigram]
+    return [*decoder_scorers(trained), *voice_scorers(trained), trigram]
+
+
+def voice_scorers(trained: TrainedModel) -> list[Scorer]:
+    """Each of a decoder's voices, by the name of its speaker."""
+    names = enumerate(trained.class_names)
+    return [replace(decoder_scorers(in_voice(trained, number))[0], name=name) for number, name in names]
 
 
 def trigram_scorer(trigram: KneserNey) -> Scorer:

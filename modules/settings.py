@@ -62,6 +62,7 @@ class DecoderConfig(TransformerConfig):
     tied: bool = False  # the output layer's weight is the token embedding
     # of each probability, that a Kneser-Ney trigram of the training text has beside the network
     ngram_share: float = 0.0
+    voices: bool = False  # a vector and an output bias for each speaker of the labelled rows, which it reads, too
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -21,6 +21,7 @@ from studies import explore
 from studies.explore import Looks, Shelf
 from studies.finished import Finished, differences, finished_runs
 from studies.published import REPORT_SENTENCE
+from transformer import Decoder
 
 TITLE = "Orator: a page to play with"
 N_WORDS = 40  # with which "go on" ends
@@ -128,7 +129,7 @@ def attention(shelf: Shelf, names: list[str]) -> None:
 
     def change(name: str, text: str, off: list[str]) -> str:
         parts = [part for part in explore.heads(shelf, name) if part.name in off]
-        what = "Who said it" if shelf.model(name).class_names else "Next word"
+        what = "Next word" if isinstance(shelf.model(name).model, Decoder) else "Who said it"
         return answered(lambda: views.change(explore.without(shelf, name, text, parts), what))
 
     model, text = model_and_text(names)

@@ -183,6 +183,7 @@ def part2_text(results: Part2Results) -> str:
     return terminal_text(
         *(_iterations(results, model, place) for place, model in enumerate(models, start=2)),
         *shown,
+        *(_voices(model) for model in models if model.voices),
         *filter(None, [tables.by_token(results).strip()]),
         _times(sum(model.train_seconds for model in models), results.total_seconds),
         *tables.made_on(machines),
@@ -215,6 +216,19 @@ def _iterations(results: Part2Results, model: DecoderRun, place: int) -> Table:
     rows = [[text, *_cells([row.perplexity[text] for row in found])] for text in ("train", *results.unk_rate)]
     columns = words("text") + numbers(*(str(row.iteration) for row in found))
     return Table(f"{title}{results.protocol}", columns, rows)
+
+
+def _voices(model: DecoderRun) -> Table:
+    """How surprising each test text is to each of a decoder's voices, and how often Bayes' rule knows a speaker."""
+    assert model.voices is not None
+    texts = model.voices.perplexity
+    speakers = next(iter(texts.values()))
+    rows = [[name, *_cells([texts[text][name] for text in texts])] for name in speakers]
+    shares = {name: tables.rate(group) for name, group in model.voices.test.items()}
+    known = ", ".join(f"{share}% of {name}" for name, share in shares.items() if share is not None)
+    note = f"who said a test row is known by Bayes' rule, from its probability in each voice, of {known} test rows"
+    title = f"perplexity in the voice of, hidden size {model.ff_dim}"
+    return Table("", words(title) + numbers(*texts), rows, note)
 
 
 def part3_text(results: Part3Results) -> str:

@@ -354,6 +354,26 @@ def test_generate_says_the_same_for_the_same_seed(home: Path) -> None:
     assert all(len(text.out.split()) > 3 and "<pad>" not in text.out for text in texts)
 
 
+@pytest.mark.slow
+def test_a_decoder_with_voices_speaks_scores_and_classifies(home: Path, data_folder: Path, tmp_path: Path) -> None:
+    outcome = run(tmp_path, *PART2[:-1], "--voices", "--data-dir", data_folder)
+    assert outcome.code == 0, outcome.err
+    assert "perplexity in the voice of, hidden size 24" in outcome.out
+    voices = json.loads((tmp_path / "runs" / "part2" / "results.json").read_text())["models"][0]["voices"]
+    assert {name: group["n"] for name, group in voices["test"].items()} == {"all": 24, "seen": 6, "unseen": 18}
+    assert voices["test"]["all"]["accuracy"] > 60  # each speaker has words of their own
+    said = {run(tmp_path, "generate", "we hope", "--as", name).out for name in ("obama", "gwbush", "H. W.")}
+    assert len(said) == 3
+    scored = json.loads(run(tmp_path, "score", "we hope", "--json", "--data-dir", data_folder).out)["scored"]
+    assert [one["name"] for one in scored] == ["decoder", "Obama", "G. W. Bush", "G. H. W. Bush", "trigram"]
+    model = ["--model", "runs/part2/decoder-ff24.safetensors"]
+    assert run(tmp_path, "classify", "change health jobs schools", *model).out.startswith("Obama\tObama ")
+    refused(run(tmp_path, "classify", " ", *model), "the sentence is empty")
+    names = "its voices: Obama, G. W. Bush, G. H. W. Bush"
+    refused(run(tmp_path, "generate", "we", "--as", "bush"), f"'bush' is more than one of {names}")
+    refused(run(home, "generate", "we", "--as", "obama"), "has no voices; `python main.py part2 --voices` trains one")
+
+
 def test_without_a_command_the_commands_are_listed(tmp_path: Path) -> None:
     outcome = run(tmp_path)
     assert outcome == run(tmp_path, "--help")

@@ -51,3 +51,11 @@ def of_decoder(record: TrainedRun, run: Run, data: Data) -> Iterator[tuple[str, 
     yield "places", record.nats_by_place.keys() == texts
     yield "places", all(len(values) == architecture.block_size for values in record.nats_by_place.values())
     yield "feed-forward sizes", record.ff_dim == architecture.ff_dim
+    has_voices = getattr(architecture, "voices", False) and run.fold is None
+    yield "voices", (record.voices is not None) == has_voices
+    if record.voices is not None:
+        yield "voices", record.voices.perplexity.keys() == tests
+        names = set(data.corpus.class_names)
+        yield "voices", all(found.keys() == names for found in record.voices.perplexity.values())
+        yield "voices", len(record.voices.predictions) == record.voices.test["all"].n == len(data.test.labels)
+        yield "voices", all(prediction < len(names) for prediction in record.voices.predictions)

@@ -33,7 +33,7 @@ def build_classifier(
     return members[0] if len(members) == 1 else Vote(members)
 
 
-def build_decoder(config: DecoderConfig, words: list[str], seed: int = 0) -> Decoder:
-    """A decoder for the vocabulary `words`."""
+def build_decoder(config: DecoderConfig, words: list[str], seed: int = 0, n_speakers: int = 0) -> Decoder:
+    """A decoder for the vocabulary `words`, with the voices of `n_speakers` if the configuration wants voices."""
     spelled = SpelledEmbedding(words, config.n_spellings, config.n_embd) if config.n_spellings else None
-    return Decoder(config, len(words), seed, spelled)
+    return Decoder(config, len(words), seed, spelled, n_speakers)

@@ -60,6 +60,8 @@ class Recipe:
 
     def __post_init__(self) -> None:
         check(self, "at least 1", "duration")
+        if getattr(self.architecture, "voices", False) and self.training.batch_size < 2:
+            raise UserError("voices need batches of windows with and without a name; set batch_size above 1")
         plain, found = {**vars(TrainingConfig()), "by_length": False, "shuffled": False}, settings_of(self)
         for name in OF_THE_OTHER_TASK[self.task]:
             if found[name] != plain[name]:

@@ -66,6 +66,14 @@ class Iteration(Record, frozen=True):
 Measurement = Epoch | Iteration
 
 
+class MeasuredVoices(Record, frozen=True):
+    """What the voices of a decoder make of the test set."""
+
+    perplexity: dict[str, dict[str, Positive]]  # of each test text, in each speaker's voice
+    test: dict[Group, GroupAccuracy]  # of the test rows, whose they are by Bayes' rule
+    predictions: list[Count]
+
+
 class DecoderRun(TrainedRun, frozen=True, kw_only=True):
     """The record of a decoder."""
 
@@ -78,3 +86,4 @@ class DecoderRun(TrainedRun, frozen=True, kw_only=True):
     # Of each test text, over stretches of neighbouring lines.
     stretch_nats: dict[str, list[float]] = field(default_factory=dict)
     stretch_tokens: dict[str, list[float]] = field(default_factory=dict)
+    voices: MeasuredVoices | None = None

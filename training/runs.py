@@ -124,8 +124,10 @@ def perform(run: Run, data: Data, place: Place, told: bool = True) -> TrainedRun
     )
     record = task.summarise(history, about)
     if run.fold is None and not run.brief:
-        class_names = data.corpus.class_names if isinstance(record, ClassifierRun) else []
-        save_model(place.weights(run), TrainedModel(task.model, data.tokenizer, class_names, task.ngrams))
+        has_names = isinstance(record, ClassifierRun) or record.voices is not None
+        class_names = data.corpus.class_names if has_names else []
+        trained = TrainedModel(task.model, data.tokenizer, class_names, task.ngrams, task.voice_ngrams)
+        save_model(place.weights(run), trained)
     write_json(place.record(run), record)
     place.checkpoint(run).unlink(missing_ok=True)
     return record

@@ -1,32 +1,35 @@
 """The two tasks, classifier and decoder: what the loop needs of each, from the same recipe to a record."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from msgspec.structs import asdict
 from torch import Tensor
 
+from common.files import UserError
 from common.randomness import generator
-from dataset import Data, epoch_batches, window_starts
+from dataset import CLASSIFICATION, Data, epoch_batches, voiced_starts, window_starts
 from evaluation import accuracy, calibration, perplexity
-from evaluation.mixture import predicted_nats, told_ngrams
+from evaluation.mixture import ngrams_of_speakers, predicted_nats, told_ngrams
 from evaluation.perplexity import Protocol
-from evaluation.smoothing import Smoothing, kneser_ney, uniform
+from evaluation.smoothing import DISCOUNT, Smoothing, kneser_ney, preferences, uniform
+from evaluation.voices import speaker_probabilities
+from modules.voices import voice
 from modules.word_vectors import word_pairs
 from tokenizer import PAD
 from training.models import NO_PAIRS, build_classifier, build_decoder
 from training.recipe import Run, TrainingConfig
-from training.records import ClassifierRun, DecoderRun, Epoch, Iteration, Measurement, TrainedRun
+from training.records import ClassifierRun, DecoderRun, Epoch, Iteration, MeasuredVoices, Measurement, TrainedRun
 from transformer import ClassifierConfig, DecoderConfig
 
 MEASUREMENTS_PER_DECODER = 5  # every 100 of 500 iterations
-DISCOUNT = 0.65  # of the Kneser-Ney unigram, where label smoothing does not give one
 
 
 class ClassifierTask:
     """What the loop needs to train a classifier: the model, the plan, the loss, the measurements of Table 1."""
 
-    ngrams = None  # none predicts beside it
+    ngrams, voice_ngrams = None, ()  # none predicts beside it
 
     measures = Epoch
 
@@ -99,18 +102,23 @@ class DecoderTask:
         recipe, config = run.recipe, run.recipe.architecture
         assert isinstance(config, DecoderConfig)
         self.data, self.device = data, device
-        self.model = build_decoder(config, data.tokenizer.words, run.seed)
+        self.model = build_decoder(config, data.tokenizer.words, run.seed, len(data.corpus.class_names))
         self.smoothing = self.prepare_smoothing(recipe.training)
+        texts = [data.train_stream.ids, *(self.prepare_voices() if config.voices else [])]  # of nobody, and by speaker
         self.model.to(device)
-        self.text = torch.cat([torch.tensor([PAD]), data.train_stream.ids])
+        self.text = torch.cat([part for ids in texts for part in (torch.tensor([PAD]), ids)])
+        self.ends = torch.tensor([1 + len(ids) for ids in texts]).cumsum(0)  # in it, of each of them
         self.protocol, self.lengths = Protocol(config.block_size), run.lengths
         size, order = recipe.training.batch_size, generator(run.seed, "order")
+        rest = (config.block_size, recipe.duration, size, order, recipe.shuffled)
+        lengths = [1 + len(ids) for ids in texts]
         self.plan: Sequence[Tensor] = list(
-            window_starts(len(self.text), config.block_size, recipe.duration, size, order, recipe.shuffled)
+            voiced_starts(lengths, *rest) if config.voices else window_starts(lengths[0], *rest)
         )
         every = max(1, recipe.duration // (1 if run.brief else MEASUREMENTS_PER_DECODER))
         self.evaluate_at: Sequence[int] = sorted({*range(every, recipe.duration + 1, every), recipe.duration})
         self.ngrams = told_ngrams(data) if config.ngram_share else None  # that predict beside the network
+        self.voice_ngrams = ngrams_of_speakers(data) if config.ngram_share and config.voices else []  # beside each
         self.latest: dict[str, Tensor] | None = None  # the nats of the last measurement, kept for the summary
 
     def prepare_smoothing(self, training: TrainingConfig) -> Smoothing | None:
@@ -126,13 +134,36 @@ class DecoderTask:
             return None
         return smoothing if training.smoothing == "kneser-ney" else uniform(share, size)
 
+    def prepare_voices(self) -> list[Tensor]:
+        """What each speaker says (n tokens,), by which the voices start; UserError where it is too little."""
+        assert self.model.voices is not None
+        spoken, length = [stream.ids for stream in self.data.speaker_streams()], self.model.config.block_size
+        for name, ids in zip(self.data.corpus.class_names, spoken):
+            if len(ids) < length:
+                few = f"{len(ids)} tokens of {name}, too few for windows of {length}"
+                raise UserError(f"{CLASSIFICATION[0]}: {few}; add rows, or train without --voices")
+        rows = torch.bincount(self.data.train.labels, minlength=len(spoken))
+        with torch.no_grad():
+            self.model.voices.biases[1:] = preferences(spoken, len(self.data.tokenizer))
+            self.model.voices.shares.copy_(rows / rows.sum())
+        return spoken
+
     def loss(self, starts: Tensor) -> Tensor:
+        if self.model.voices is None:
+            return self.loss_as(0, starts)
+        speakers = torch.searchsorted(self.ends, starts, right=True)  # (B,)
+        parts = [(speaker, starts[speakers == speaker]) for speaker in speakers.unique().tolist()]
+        return torch.stack([self.loss_as(speaker, own) * len(own) for speaker, own in parts]).sum() / len(starts)
+
+    def loss_as(self, speaker: int, starts: Tensor) -> Tensor:
+        """The mean loss over windows that one speaker says; of 0, nobody."""
+        loss = partial(self.model.loss, speaker=speaker) if speaker else self.model.loss
         windows = self.text[starts[:, None] + torch.arange(self.protocol.length + 1)]  # (B, T + 1)
         inputs, targets = windows[:, :-1].to(self.device), windows[:, 1:].to(self.device)
         if self.smoothing is None:
-            return self.model.loss(inputs, targets)
+            return loss(inputs, targets)
         share = self.smoothing.share[windows[:, :-1]].to(self.device)
-        return self.model.loss(inputs, targets, self.smoothing.prior.to(self.device), share)
+        return loss(inputs, targets, self.smoothing.prior.to(self.device), share)
 
     def evaluate(self, step: int, train_loss: float) -> Iteration:
         self.latest = self.token_nats()
@@ -172,7 +203,22 @@ class DecoderTask:
             stretch_tokens={
                 name: perplexity.sums_by_stretch(torch.ones(len(stream.ids)), stream) for name, stream in tests.items()
             },
+            voices=self.measured_voices() if self.model.voices and self.data.corpus.test else None,
         )
+
+    def measured_voices(self) -> MeasuredVoices:
+        """How surprising each test text is to each voice, and whose the test rows are by Bayes' rule."""
+        data, names = self.data, self.data.corpus.class_names
+        texts: dict[str, dict[str, float]] = {name: {} for name in data.test_streams}
+        for number, name in enumerate(names):
+            own = voice(self.model, number + 1)
+            beside = self.voice_ngrams[number] if self.voice_ngrams else None
+            for text, stream in data.test_streams.items():
+                texts[text][name] = perplexity.perplexity(predicted_nats(own, beside, stream.ids, self.protocol))
+        rows = [torch.tensor(ids) for ids in data.tokenizer.encode_all([row.text for row in data.corpus.test])]
+        predictions = speaker_probabilities(self.model, self.voice_ngrams, rows).argmax(dim=-1)
+        test = accuracy.accuracy_by_group(predictions, data.test.labels, data.seen)
+        return MeasuredVoices(perplexity=texts, test=test, predictions=predictions.tolist())
 
 
 def task_of(run: Run, data: Data, device: torch.device) -> ClassifierTask | DecoderTask:

@@ -1,7 +1,7 @@
 """A trained model in one safetensors file: weights, architecture, tokenizer and class names."""
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -47,7 +47,7 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], source: Path) 
 
 
 FORMAT: Literal[4] = 4  # of weights files; another number says that the same weights mean something else
-NGRAMS = "ngrams."  # before the names of their tables
+NGRAMS = "ngrams.{}."  # before the names of their tables: the number of the voice, 0 of nobody
 AGAIN = "of another version of this program, or damaged; train the model again"
 
 
@@ -57,8 +57,9 @@ class TrainedModel:
 
     model: Classifier | Vote | Decoder
     tokenizer: Tokenizer
-    class_names: list[str]  # of a classifier
+    class_names: list[str]  # of a classifier, and of a decoder with voices
     ngrams: KneserNey | None = None  # that predict beside a decoder, as far as its ngram_share says
+    voice_ngrams: Sequence[KneserNey] = ()  # that predict beside each of its voices
 
 
 class Description(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -77,8 +78,9 @@ def save_model(path: Path, trained: TrainedModel) -> None:
     model = trained.model
     task: Task = "decoder" if isinstance(model, Decoder) else "classifier"
     content = trained.tokenizer.to_json()
-    counts = trained.ngrams.tensors() if trained.ngrams else {}
-    tensors = weights(model) | {f"{NGRAMS}{name}": tensor for name, tensor in counts.items()}
+    counted = [trained.ngrams, *trained.voice_ngrams] if trained.ngrams else []
+    counts = ((NGRAMS.format(number), ngrams.tensors()) for number, ngrams in enumerate(counted))
+    tensors = weights(model) | {prefix + name: tensor for prefix, of in counts for name, tensor in of.items()}
     description = Description(FORMAT, task, vars(model.config), content, trained.class_names)
     if not isinstance(model, Decoder) and model.temperature != 1:
         description.temperature = model.temperature  # else it is left out, as in files from before there was one
@@ -95,7 +97,7 @@ def load_model(path: Path, task: Task | None = None) -> TrainedModel:
         raise UserError(f"{path}: not a {task}; {remedy}")
     with refused(path, AGAIN):
         config, tokenizer = architecture_of(found), Tokenizer.from_json(found.tokenizer)
-        pairs, ngrams = pairs_of(tensors), ngrams_of(tensors, config, len(tokenizer))
+        pairs, ngrams = pairs_of(tensors), ngrams_of(tensors, config, len(found.class_names), len(tokenizer))
         if len(tokenizer) <= len(SPECIAL):
             raise UserError("a vocabulary without words")
         if (n_blocks := config.n_layer * getattr(config, "n_members", 1)) > len(tensors):
@@ -104,14 +106,14 @@ def load_model(path: Path, task: Task | None = None) -> TrainedModel:
     def build() -> Classifier | Vote | Decoder:
         if isinstance(config, ClassifierConfig):
             return build_classifier(config, tokenizer.words, len(found.class_names), pairs=pairs)
-        return build_decoder(config, tokenizer.words)
+        return build_decoder(config, tokenizer.words, n_speakers=len(found.class_names))
 
     with torch.device("meta"):  # sizes that the file does not have are refused before they take memory
         check_weights(build(), tensors, path)
     load_weights(model := build(), tensors, path)
     if not isinstance(model, Decoder):
         model.temperature = found.temperature
-    return TrainedModel(model.eval(), tokenizer, found.class_names, ngrams)
+    return TrainedModel(model.eval(), tokenizer, found.class_names, *ngrams[:1], voice_ngrams=ngrams[1:])
 
 
 def architecture_of(found: Description) -> ClassifierConfig | DecoderConfig:
@@ -121,22 +123,30 @@ def architecture_of(found: Description) -> ClassifierConfig | DecoderConfig:
         raise UserError("a classifier without classes")
     if different := found.architecture.keys() ^ {field.name for field in fields(kind)}:
         raise UserError(f"the settings differ in {', '.join(sorted(different)[:5])}")
-    return msgspec.convert(found.architecture, kind)
+    config = msgspec.convert(found.architecture, kind)
+    if isinstance(config, DecoderConfig) and config.voices != bool(found.class_names):
+        raise UserError("a decoder with voices or speakers, and not with both")
+    return config
 
 
 def ngrams_of(
-    tensors: dict[str, Tensor], config: ClassifierConfig | DecoderConfig, vocabulary_size: int
-) -> KneserNey | None:
-    """The n-gram model that a decoder's configuration asks for, taken out of `tensors`; None if it asks for none."""
-    counts = {name.removeprefix(NGRAMS): tensors.pop(name) for name in list(tensors) if name.startswith(NGRAMS)}
-    if not (isinstance(config, DecoderConfig) and config.ngram_share):
-        if counts:
-            raise UserError("an n-gram model that has no share in the predictions")
-        return None
-    ngrams = KneserNey.from_tensors(counts)
-    if ngrams.vocabulary_size != vocabulary_size:
+    tensors: dict[str, Tensor], config: ClassifierConfig | DecoderConfig, n_speakers: int, vocabulary_size: int
+) -> list[KneserNey]:
+    """The n-gram models that a decoder's configuration asks for, taken out of `tensors`: nobody's, then each speaker's;
+    none if it asks for none."""
+    has_share = isinstance(config, DecoderConfig) and config.ngram_share > 0
+    found = [taken(tensors, NGRAMS.format(number)) for number in range(1 + n_speakers if has_share else 0)]
+    if any(name.startswith(NGRAMS.partition("{")[0]) for name in tensors):
+        raise UserError("an n-gram model that has no share in the predictions")
+    if any(ngrams.vocabulary_size != vocabulary_size for ngrams in found):
         raise UserError("an n-gram model of another vocabulary")
-    return ngrams
+    return found
+
+
+def taken(tensors: dict[str, Tensor], prefix: str) -> KneserNey:
+    """The n-gram model whose tables begin with `prefix`, taken out of `tensors`."""
+    own = [name for name in tensors if name.startswith(prefix)]
+    return KneserNey.from_tensors({name.removeprefix(prefix): tensors.pop(name) for name in own})
 
 
 def pairs_of(tensors: Mapping[str, Tensor]) -> Tensor:

@@ -311,6 +311,25 @@ def test_part_2_is_shown_cell_by_cell(part2: dict[str, Any]) -> None:
     assert part2_text(part2).split("\n") == PART2
 
 
+def test_part_2_shows_each_text_in_each_voice_and_how_often_bayes_rule_knows_a_speaker(part2: dict[str, Any]) -> None:
+    groups = {
+        "all": {"n": 4, "accuracy": 62.5},
+        "seen": {"n": 0, "accuracy": None},
+        "unseen": {"n": 4, "accuracy": 62.5},
+    }
+    texts = {"hbush": {"A": 120.0, "B": 130.5}, "obama": {"A": 140.0, "B": 99.25}}
+    part2["models"][1]["voices"] = {"perplexity": texts, "test": groups, "predictions": [0, 1, 1, 0]}
+    shown = part2_text(part2).split("\n")
+    first = shown.index("perplexity in the voice of, hidden size 100   hbush   obama")
+    assert shown[first + 2 : first + 6] == [
+        "A                                            120.00  140.00",
+        "B                                            130.50   99.25",
+        "(who said a test row is known by Bayes' rule, from its probability in each",
+        "voice, of 62.5% of all, 62.5% of unseen test rows)",
+    ]
+    assert shown[: first - 1] + shown[first + 6 :] == PART2
+
+
 @pytest.mark.parametrize("columns", [80, 100])
 def test_part_2_of_many_texts_and_iterations_fits_the_terminal(
     part2: dict[str, Any], columns: int, monkeypatch: pytest.MonkeyPatch

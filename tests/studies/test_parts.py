@@ -41,7 +41,7 @@ OPTIONS: dict[str, Any] = {  # a value of each option that is no recipe's
     **{"batch_size": 5, "learning_rate": 0.5, "weight_decay": 0.25, "schedule": "cosine", "warmup": 0.5, "clip": 2.0},
     **{"label_smoothing": 0.3, "accumulate": 3, "precision": "bf16", "compile": True, "alibi_slope_scale": 4.0},
     **{"epochs": 3, "ff_dim": 24, "alibi_one_sided": True, "pooling": "cls", "batch_norm": True, "by_length": True},
-    "iterations": 7,
+    **{"iterations": 7, "voices": True},
 }
 COMMANDS: dict[str, type] = {"part1": parts.Part1, "part2": parts.Part2}
 NOT_OF_A_RECIPE = {field.name for field in dataclasses.fields(options.Tokenized)} | {
