@@ -18,7 +18,7 @@ def speaker_probabilities(model: Decoder, ngrams: Sequence[KneserNey], rows: Seq
     """p(speaker | row) (N, K) of each of the rows (n tokens,), under a decoder of K voices, each with the `ngrams` that
     may stand beside it."""
     assert model.voices is not None
-    beside = ngrams or [None] * len(model.voices.shares)
+    beside: Sequence[KneserNey | None] = ngrams or [None] * len(model.voices.shares)
     nats = [row_nats(voice(model, speaker), counted, rows) for speaker, counted in enumerate(beside, start=1)]
     return (model.voices.shares.cpu().double().log() - torch.stack(nats, dim=1)).softmax(dim=-1)
 

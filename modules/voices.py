@@ -38,7 +38,7 @@ def voice(model: "Decoder", speaker: int) -> "Decoder":
     assert own.voices is not None
     words = own.embedding.words if isinstance(own.embedding, SpelledEmbedding) else own.embedding
     with torch.no_grad():
-        words.weight += own.voices.vectors.weight[speaker]
-        own.head.bias += own.voices.biases[speaker]
+        words.weight.add_(own.voices.vectors.weight[speaker])
+        own.head.bias.add_(own.voices.biases[speaker])
     own.config, own.voices = replace(own.config, voices=False), None
     return own

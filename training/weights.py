@@ -113,7 +113,8 @@ def load_model(path: Path, task: Task | None = None) -> TrainedModel:
     load_weights(model := build(), tensors, path)
     if not isinstance(model, Decoder):
         model.temperature = found.temperature
-    return TrainedModel(model.eval(), tokenizer, found.class_names, *ngrams[:1], voice_ngrams=ngrams[1:])
+    whole, voices = (ngrams[0] if ngrams else None), ngrams[1:]
+    return TrainedModel(model.eval(), tokenizer, found.class_names, whole, voices)
 
 
 def architecture_of(found: Description) -> ClassifierConfig | DecoderConfig:
