@@ -1419,5 +1419,6 @@ def test_the_default_architecture_is_the_report_one() -> None:
         **{"ff_dim": 256, "positions": "learned", "alibi_slope_scale": 1.0, "alibi_one_sided": False, "window": None},
         **{"norm": "post", "activation": "relu", "dropout": 0.0, "embedding_dropout": 0.0, "drop_path": 0.0},
         **{"layer_scale": None, "pooling": "mean", "head_dim": 100, "batch_norm": False, "n_members": 1},
-        **{"tied": False, "n_spellings": 0, "ngram_share": 0.0, "phrases": False, "initialisation": "normal"},
+        **{"tied": False, "n_spellings": 0, "ngram_share": 0.0, "voices": False, "phrases": False},
+        **{"initialisation": "normal"},
     }

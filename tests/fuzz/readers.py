@@ -264,13 +264,14 @@ def readers_of_records(world: World) -> list[Reader]:
     perplexity_by_length(RUNS[1], data, place)
     timing.time_variants(study, data, place)
     kept = {
-        name: (place.out / "runs" / f"{name}.json") for name in ("classifier.attention", "decoder.lengths", "timing")
+        name: (place.out / "runs" / f"{name}.json")
+        for name in ("classifier.attention", "decoder.lengths", "timing-classifier")
     }
     kept_texts = {name: path.read_bytes() for name, path in kept.items()}
     again: dict[str, Callable[[], object]] = {
         "classifier.attention": lambda: attention_over_test(RUNS[0], data, place),
         "decoder.lengths": lambda: perplexity_by_length(RUNS[1], data, place),
-        "timing": lambda: timing.time_variants(study, data, place),
+        "timing-classifier": lambda: timing.time_variants(study, data, place),
     }
 
     def runs(random: Random) -> None:

@@ -256,11 +256,11 @@ def test_weights_that_are_too_large_to_compute_with_are_told_of() -> None:
 def test_a_model_of_subwords_or_characters_is_used_like_one_of_words(kind: Any, tmp_path: Path) -> None:
     texts = [f"we hope, 人民 {number}" for number in range(9)]
     tokenizer, path = Tokenizer.build(texts, tokenization=Tokenization(kind)), tmp_path / "model.safetensors"
-    for model in (
-        build_decoder(decoder_of(CONFIG, n_spellings=9), tokenizer.words),
-        build_classifier(classifier_of(CONFIG, phrases=True), tokenizer.words, 3),
+    for model, names in (
+        (build_decoder(decoder_of(CONFIG, n_spellings=9), tokenizer.words), []),
+        (build_classifier(classifier_of(CONFIG, phrases=True), tokenizer.words, 3), ["North", "South", "West"]),
     ):
-        training.weights.save_model(path, TrainedModel(model.eval(), tokenizer, ["North", "South", "West"]))
+        training.weights.save_model(path, TrainedModel(model.eval(), tokenizer, names))
         loaded = training.weights.load_model(path)
         assert loaded.tokenizer.words == tokenizer.words
         assert loaded.tokenizer.tokenization == tokenizer.tokenization

@@ -42,6 +42,7 @@ VALUES: dict[str, tuple[Any, ...]] = {  # of the other settings, besides those o
     **{"positions": ("sinusoidal", "alibi", "rope", "t5", "none"), "norm": ("pre", "none"), "activation": ("gelu",)},
     **{"alibi_slope_scale": (8.0,), "alibi_one_sided": (True,), "dropout": (0.3,), "embedding_dropout": (0.3,)},
     **{"drop_path": (0.5,), "layer_scale": (0.5,), "tied": (True,), "n_spellings": (20,), "phrases": (True,)},
+    **{"voices": (True,)},
     **{"pooling": ("masked-mean", "cls", "mean-max"), "head_dim": (0,), "batch_norm": (True,), "n_members": (2,)},
     **{"initialisation": ("pytorch", "normal-embeddings"), "batch_size": (20,), "learning_rate": (1e-2,)},
     **{"weight_decay": (0.5,), "schedule": ("linear", "cosine"), "warmup": (0.34,), "beta2": (0.5,), "clip": (1e-3,)},
@@ -60,7 +61,7 @@ NEEDS: dict[str, dict[str, Any]] = {  # what a setting works upon, and goes with
 }
 OF_ONE_TASK: dict[Task, set[str]] = {
     "classifier": {"pooling", "head_dim", "batch_norm", "n_members", "phrases", "alibi_one_sided", "by_length"},
-    "decoder": {"tied", "smoothing", "unigram_bias", "shuffled"},
+    "decoder": {"tied", "smoothing", "unigram_bias", "shuffled", "voices"},
 }
 LAYERS_ONLY = {"window", "drop_path", "layer_scale", "activation", "alibi_slope_scale", "alibi_one_sided"}
 Value = tuple[str, Any]
