@@ -485,32 +485,27 @@ def tables_of_measurement(results: MeasureResults) -> list[Table]:
     models = measured(results, "classifier")
     headline, rows = headline_of(models), []
     for own in models.values():
-        differences = [own[headline].estimate, own[headline].items]
         cells: list[str | None] = [own[headline].name, *(spread(row.values) for row in own.values())]
-        rows.append([*cells, *(effect(one, "points", bare=True) if one else None for one in differences)])
+        rows.append([*cells, *sources(own[headline], bare=True)])
     where = "" if headline == "all" else f" ({headline})"
     columns = words("classifier") + numbers(*(f"{group} ({row.n:,})" for group, row in models["best"].items()))
-    columns += numbers(f"best recipe against it{where}, over seeds", "over rows")
-    note = f"Test accuracy in percent; {of_seeds(results.seeds)}; differences in points, with 95% intervals."
+    columns += numbers(f"best recipe against it{where}", "for other seeds alone", "for other rows alone")
+    note = f"Test accuracy in percent; {of_seeds(results.seeds)}; differences in points, with 95% intervals for other "
+    note += "seeds and other test rows at once, these by stretches of neighbours, and for either alone."
     said = Table("Who said it?", columns, rows, note)
 
     models, rows = measured(results, "decoder"), []
     headline = headline_of(models)
     texts = [*few({text: row.values[0] for text, row in models["ngram"].items() if text != headline}), headline]
     for own in models.values():
-        found = own[headline].estimate
-        rows.append(
-            [
-                own[headline].name,
-                *(spread(own[text].values) for text in texts),
-                effect(found, "ratio") if found else None,
-            ]
-        )
+        rows.append([own[headline].name, *(spread(own[text].values) for text in texts), *sources(own[headline])])
     columns = words("decoder") + numbers(*texts, "best recipe against it, all texts")
+    columns += numbers("for other seeds alone", "for other lines alone")
     note = (
         f"Test perplexity, every token scored once; {of_seeds(results.seeds)}; {headline}: the geometric mean; changes "
+        "with 95% intervals, as above."
     )
-    note = " ".join(filter(None, [note + "with 95% intervals.", mixture(results.machines)]))
+    note = " ".join(filter(None, [note, mixture(results.machines)]))
     return [said, Table("How surprising is it?", columns, rows, note)]
 
 
@@ -580,8 +575,7 @@ def in_a_sentence(results: MeasureResults) -> list[str]:
         strongest = (max if task == "classifier" else min)(opponents, key=lambda row: row.values[0])
         name = strongest.name.replace("trigram with", "a trigram with")
         against = [
-            f"{effect(row.estimate, row.unit) if row.estimate else ''}{over_rows(row)} against {who} "
-            f"({spread(row.values)}{unit})"
+            f"{effect(row.estimate, row.unit) if row.estimate else ''} against {who} ({spread(row.values)}{unit})"
             for row, who in ((report, report.name), (strongest, f"the strongest opponent without a network, {name}"))
         ]
         where = headline if task == "decoder" else f"{headline} test rows"
@@ -592,12 +586,9 @@ def in_a_sentence(results: MeasureResults) -> list[str]:
     return lines
 
 
-def over_rows(row: MeasuredRow) -> str:
-    """The interval of a difference over test rows, beside that over seeds."""
-    items = row.items
-    if not items or items.low is None or items.high is None:
-        return ""
-    return f" over seeds ([{number(items.low, sign=True)}, {number(items.high, sign=True)}] over test rows)"
+def sources(row: MeasuredRow, bare: bool = False) -> list[str | None]:
+    """An effect for both sources of chance, and for either alone."""
+    return [effect(one, row.unit, bare=bare) if one else None for one in (row.estimate, row.seeds, row.items)]
 
 
 def measured(results: MeasureResults, task: Task) -> dict[str, dict[str, MeasuredRow]]:

@@ -8,15 +8,17 @@ import time
 from collections.abc import Mapping, Sequence
 from statistics import geometric_mean
 
+import numpy as np
 import torch
 from msgspec.structs import replace
 
 from common.files import write_json
 from dataset import TOGETHER, Data, stretches
-from evaluation.crossed import by_stretch, crossed
-from evaluation.statistics import Estimate, paired_difference, paired_ratio
+from evaluation.crossed import Effect, Items, by_stretch, crossed
+from evaluation.perplexity import language_scores, sums_by_stretch
+from evaluation.statistics import paired_difference, paired_ratio
 from studies.engine import train
-from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, baseline_predictions, language_baselines
+from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, baseline_predictions, language_nats
 from studies.recipes import RECIPES
 from studies.results import MeasuredRow, MeasureResults, classifier_runs, decoder_runs
 from training.machine import distinct_machines
@@ -75,17 +77,30 @@ def accuracies(runs: Mapping[str, Sequence[ClassifierRun]], data: Data) -> list[
             ours, other = hits["best"][:, members], theirs[:, members].expand(len(hits["best"]), -1)
             over_seeds = paired_difference(ours.mean(dim=1).tolist(), other.mean(dim=1).tolist())
             differences = (ours - other).numpy(), neighbours[members].numpy(), labels[members].numpy()
-            items = crossed(over_seeds, [by_stretch(*differences)]).items
-            row = row_of("classifier", model, group, theirs[:, members].mean(dim=1).tolist(), over_seeds)
-            rows.append(replace(row, n=int(members.sum()), items=None if model == "best" else items))
+            effect = crossed(over_seeds, [by_stretch(*differences)])
+            row = row_of("classifier", model, group, theirs[:, members].mean(dim=1).tolist(), effect)
+            rows.append(replace(row, n=int(members.sum())))
     return rows
 
 
 def perplexities(runs: Mapping[str, Sequence[DecoderRun]], data: Data) -> list[MeasuredRow]:
-    """The perplexity of every decoder on each test text and on all together, and how the best recipe's compares."""
+    """The perplexity of every decoder on each test text and on all together, and how the best recipe's compares, for
+    other seeds and for other lines."""
+    opponents, streams = language_nats(data), data.test_streams
     scores = {model: [run.scores for run in own] for model, own in runs.items()}
-    scores |= {model: [found] for model, found in language_baselines(data).items()}
-    texts = {name: [name] for name in data.test_streams} | {TOGETHER: list(data.test_streams)}
+    scores |= {
+        model: [{name: language_scores(nats, streams[name]) for name, nats in own.items()}]
+        for model, own in opponents.items()
+    }
+    totals = {  # nats, (seeds or 1, stretches)
+        model: {name: np.array([run.stretch_nats[name] for run in own]) for name in streams}
+        for model, own in runs.items()
+    } | {
+        model: {name: np.array([sums_by_stretch(nats, streams[name])]) for name, nats in own.items()}
+        for model, own in opponents.items()
+    }
+    tokens = runs["best"][0].stretch_tokens
+    texts = {name: [name] for name in streams} | {TOGETHER: list(streams)}
     rows = []
     for measure, names in texts.items():
         values = {
@@ -94,12 +109,18 @@ def perplexities(runs: Mapping[str, Sequence[DecoderRun]], data: Data) -> list[M
         }
         for model, theirs in values.items():
             other = theirs * (len(values["best"]) // len(theirs))
-            rows.append(row_of("decoder", model, measure, theirs, paired_ratio(values["best"], other)))
+            ratio = paired_ratio(values["best"], other)
+            items = [
+                Items((totals["best"][name] - totals[model][name]) / len(names), np.array(tokens[name]))
+                for name in names
+            ]
+            rows.append(row_of("decoder", model, measure, theirs, crossed(ratio, items)))
     return rows
 
 
-def row_of(task: Task, model: str, measure: str, values: list[float], best_against_it: Estimate) -> MeasuredRow:
+def row_of(task: Task, model: str, measure: str, values: list[float], best_against_it: Effect) -> MeasuredRow:
     """What one model reaches, by seed, and how far the best recipe is from it."""
+    is_best = model == "best"
     return MeasuredRow(
         task=task,
         model=model,
@@ -107,5 +128,7 @@ def row_of(task: Task, model: str, measure: str, values: list[float], best_again
         measure=measure,
         values=values,
         unit="points" if task == "classifier" else "ratio",
-        estimate=None if model == "best" else best_against_it,
+        estimate=None if is_best else best_against_it.both,
+        seeds=None if is_best else best_against_it.seeds,
+        items=None if is_best else best_against_it.items,
     )

@@ -17,6 +17,7 @@ BASELINE_NAMES = {
     "characters": "words and characters, linear SVM",
     "vote": "vote of these four",
     "kneser_ney": "Kneser-Ney trigram of each class",
+    "joined": "words, characters and trigrams joined",
     "delta": "Cosine Delta",
     "majority": "largest class",
 }
@@ -47,6 +48,7 @@ def baseline_predictions(data: Data) -> dict[str, torch.Tensor]:
     predictions = {
         **baselines.linear_models(*rows),
         "kneser_ney": baselines.kneser_ney_by_class(*rows),
+        "joined": baselines.joined(*rows),
         "delta": baselines.cosine_delta(*rows),
         "majority": baselines.majority(rows[1], test_texts),
     }
@@ -54,16 +56,25 @@ def baseline_predictions(data: Data) -> dict[str, torch.Tensor]:
 
 
 def language_baselines(data: Data) -> dict[str, TextScores]:
-    """The scores on each test text of an interpolated Kneser-Ney trigram: "ngram", which knows of a word that training
-    lacks only that it is one of the vocabulary, and "ngram_unk", which is told how often such a word is <unk>; over
-    subwords, of which none is, there is no such model. And "ngram_5", told as well, which looks two words further."""
+    """The scores on each test text of the models of `language_nats`."""
+    return {
+        name: {text: perplexity.language_scores(nats, data.test_streams[text]) for text, nats in texts.items()}
+        for name, texts in language_nats(data).items()
+    }
+
+
+def language_nats(data: Data) -> dict[str, dict[str, torch.Tensor]]:
+    """-log p of each token (N,) of each test text by an interpolated Kneser-Ney trigram: "ngram", which knows of a word
+    that training lacks only that it is one of the vocabulary, and "ngram_unk", which is told how often such a word is
+    <unk>; over subwords, of which none is, there is no such model. And "ngram_5", told as well, which looks two words
+    further."""
     models = {"ngram": KneserNey.fit(data.train_stream.ids, len(data.tokenizer))}
     if data.tokenizer.tokenization.kind != "bpe":
         models["ngram_unk"] = told_ngrams(data)
     models["ngram_5"] = told_ngrams(data, order=5)
     return {
         name: {
-            text: perplexity.language_scores(-model.log_probabilities(test.ids.numpy()), test)
+            text: torch.as_tensor(-model.log_probabilities(test.ids.numpy()))
             for text, test in data.test_streams.items()
         }
         for name, model in models.items()

@@ -245,9 +245,10 @@ class MeasuredRow(Record, frozen=True):
     measure: str  # a group of rows, or a text
     values: list[float]
     unit: Unit
-    estimate: Estimate | None  # None: the best recipe itself
+    estimate: Estimate | None  # for other seeds and other test rows or lines at once; None: the best recipe itself
     n: int | None = None  # test rows of the group
-    items: Estimate | None = None  # the same effect over test rows
+    seeds: Estimate | None = None  # the same effect for other seeds alone
+    items: Estimate | None = None  # and for other rows or lines alone
 
 
 class MeasureResults(Results, frozen=True):

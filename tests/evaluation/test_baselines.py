@@ -16,8 +16,19 @@ import regex
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline, make_union
 
-from evaluation.baselines import WORD_OR_SIGN, cosine_delta, kneser_ney_by_class, linear_models, majority
+from evaluation.baselines import (
+    WORD_OR_SIGN,
+    cosine_delta,
+    joined,
+    kneser_ney_by_class,
+    kneser_ney_scores,
+    linear_models,
+    majority,
+)
 from evaluation.ngrams import KneserNey
 
 
@@ -150,6 +161,31 @@ def test_where_one_label_is_all_there_is_every_model_predicts_it() -> None:
     assert {name: labels.tolist() for name, labels in found.items()} == {
         name: [3, 3, 3] for name in ("tfidf", "svm", "bayes", "characters", "vote")
     }
+
+
+def test_what_counts_is_joined_by_its_logarithms() -> None:
+    """Without the trigrams logistic regression decides, and where they have nearly all of the weight, they do."""
+    rng = np.random.default_rng(0)
+    words, labels = [f"{letter}{letter}" for letter in "abcdefgh"], [0, 1, 2] * 20
+    texts = [" ".join(words[i] for i in rng.integers(label, label + 6, 5)) for label in labels]
+    tests = [" ".join(words[i] for i in rng.integers(0, 8, 5)) for _ in range(80)]
+    model = make_pipeline(
+        make_union(
+            TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"\S+"),
+            TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True),
+        ),
+        LogisticRegression(C=10, class_weight="balanced"),
+    )
+    logs = model.fit(texts, labels).predict_log_proba(tests)
+    scores = kneser_ney_scores(texts, labels, tests)
+    assert scores.shape == (80, 3)
+    found = {share: joined(texts, labels, tests, share).tolist() for share in (0.0, 0.2, 1e9)}
+    assert found[0.0] == logs.argmax(axis=1).tolist()
+    assert found[0.2] == (logs + 0.2 * scores).argmax(axis=1).tolist()
+    assert found[1e9] == kneser_ney_by_class(texts, labels, tests).tolist()
+    assert len(set(map(tuple, found.values()))) == 3
+    assert joined(texts, labels, tests).tolist() == found[0.2]
+    assert joined(["we hope", "they work"], [3, 3], ["we rest"]).tolist() == [3]
 
 
 def test_characters_within_words_tell_what_words_do_not() -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 import torch
 from tiny import classifier_of, data_said, decoder_of
@@ -14,17 +15,19 @@ from worlds import classifier_run, decoder_run
 
 import main
 from dataset import About, Data
-from evaluation.statistics import Estimate
+from evaluation.crossed import Effect, Items, crossed
+from evaluation.perplexity import sums_by_stretch
+from evaluation.statistics import Estimate, paired_ratio
 from reporting import documents, tables, terminal
 from reporting.table import in_markdown
 from speechesdataset.build import DEFAULT_SPEAKERS
 from speechesdataset.presidents import presidents
 from studies import measure
 from studies.measure import TOGETHER, accuracies, perplexities, row_of
-from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, language_baselines
+from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, language_baselines, language_nats
 from studies.results import MeasuredRow, MeasureResults
 from training.recipe import Recipe, Task, TrainingConfig
-from training.records import LanguageScores, Machine
+from training.records import DecoderRun, LanguageScores, Machine
 from training.runs import Place
 from transformer import TransformerConfig
 
@@ -107,7 +110,8 @@ def test_accuracies_by_hand(data: Data) -> None:
     assert [rows["best", group].n for group in ("all", "seen", "unseen")] == [4, 1, 3]
     assert rows["report", "all"].estimate.mean == pytest.approx((25 + 75) / 2)  # the pairs are seeds
     assert rows["report", "all"].items.mean == pytest.approx((0 + 100 + 100 + 0) / 4)  # the pairs are rows
-    assert (rows["report", "all"].estimate.n, rows["report", "all"].items.n) == (2, 4)
+    assert (rows["report", "all"].seeds.n, rows["report", "all"].items.n) == (2, 4)
+    assert rows["report", "all"].estimate.error >= rows["report", "all"].seeds.error
     majority = rows["majority", "all"]  # class 0 is predicted for every row
     assert majority.values == [50.0]
     assert majority.estimate.mean == pytest.approx((25 + 50) / 2)
@@ -116,23 +120,38 @@ def test_accuracies_by_hand(data: Data) -> None:
     assert {row.measure for row in accuracies(runs, none_seen)} == {"all"}
 
 
-def test_perplexities_by_hand(data: Data) -> None:
+def test_perplexities_by_hand(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     """Texts of 100 and 400 are 200 together; the report's recipe has twice as much of everything."""
+    monkeypatch.setattr("evaluation.perplexity.STRETCH", 1)  # there are few lines
     streams = dict(list(data.test_streams.items())[:2])
     two, (a, b) = replace(data, test_streams=streams), streams
+    tokens = {name: np.array(sums_by_stretch(torch.ones(len(one.ids)), one)) for name, one in streams.items()}
+
+    def run(*values: float) -> DecoderRun:
+        found = dict(zip((a, b), values))
+        return decoder_run(
+            scores={name: LanguageScores(value, None, 1.0, 0.0) for name, value in found.items()},
+            stretch_nats={name: (np.log(value) * tokens[name]).tolist() for name, value in found.items()},
+            stretch_tokens={name: one.tolist() for name, one in tokens.items()},
+        )
+
     runs = {
-        name: [decoder_run(scores={a: LanguageScores(one, None, 1.0, 0.0), b: LanguageScores(two_, None, 1.0, 0.0)})]
-        * 3
-        for name, one, two_ in (("best", 100.0, 400.0), ("report", 200.0, 800.0))
+        "best": [run(100.0, 400.0)] * 3,
+        "report": [run(200.0, 800.0)] * 3,
     }
     rows: dict[Any, Any] = {(row.model, row.measure): row for row in perplexities(runs, two)}
     assert rows["best", TOGETHER].values == pytest.approx([200.0] * 3)
     assert rows["report", TOGETHER].values == pytest.approx([400.0] * 3)
     for measured in (a, b, TOGETHER):
         assert rows["report", measured].estimate.mean == pytest.approx(0.5)  # best / report
+    assert rows["report", a].items.low == pytest.approx(0.5)  # every line costs twice as much
     ngram = language_baselines(two)["ngram"][a].perplexity
     assert rows["ngram", a].values == [ngram]
     assert rows["ngram", a].estimate.mean == pytest.approx(100 / ngram)
+    nats = np.array(sums_by_stretch(language_nats(two)["ngram"][a], streams[a]))
+    alone = crossed(paired_ratio([100.0] * 3, [ngram] * 3), [Items((np.log(100) * tokens[a] - nats)[None], tokens[a])])
+    assert rows["ngram", a].items.low == pytest.approx(alone.items.low)  # type: ignore[union-attr]
+    assert rows["ngram", TOGETHER].items.n == len(tokens[a]) + len(tokens[b])
 
 
 @pytest.fixture
@@ -143,14 +162,13 @@ def results() -> MeasureResults:
         return Estimate(mean, low, high, 1.0, mean, 2)
 
     def classifier(model: str, values: list[float], mean: float = 0.0) -> MeasuredRow:
-        row = row_of("classifier", model, "all", values, estimate(mean, mean - 1, mean + 1))
-        items = None if model == "best" else estimate(mean, mean - 4, mean + 4)
-        return msgspec.structs.replace(row, n=450, items=items)
+        both, seeds, items = (estimate(mean, mean - half, mean + half) for half in (5, 1, 4))
+        return msgspec.structs.replace(row_of("classifier", model, "all", values, Effect(both, seeds, items)), n=450)
 
     def decoder(model: str, values: list[float], ratio: float = 1.0) -> list[MeasuredRow]:
         rows = {"a": [2 * value for value in values], "b": [value / 2 for value in values], TOGETHER: values}
         return [
-            row_of("decoder", model, name, own, estimate(ratio, ratio - 0.01, ratio + 0.01))
+            row_of("decoder", model, name, own, Effect(estimate(ratio, ratio - 0.01, ratio + 0.01)))
             for name, own in rows.items()
         ]
 
@@ -183,21 +201,21 @@ def results() -> MeasureResults:
 
 def test_tables_and_sentences_say_who_is_ahead_of_whom(results: MeasureResults) -> None:
     classifiers, decoders = tables.tables_of_measurement(results)
-    header = ["classifier", "all (450)", "best recipe against it, over seeds", "over rows"]
+    header = ["classifier", "all (450)", "best recipe against it", "for other seeds alone", "for other rows alone"]
     assert classifiers.header == header
-    assert classifiers.rows[0] == ["the best recipe", "66.0 ± 1.4", None, None]
-    assert classifiers.rows[1] == ["the report's recipe", "60.0 ± 1.4", "+6.0 [+5.0, +7.0]", "+6.0 [+2.0, +10.0]"]
-    assert classifiers.rows[4][2] == f"{MINUS}0.5 [{MINUS}1.5, +0.5]"
+    assert classifiers.rows[0] == ["the best recipe", "66.0 ± 1.4", None, None, None]
+    differences = ["+6.0 [+1.0, +11.0]", "+6.0 [+5.0, +7.0]", "+6.0 [+2.0, +10.0]"]
+    assert classifiers.rows[1] == ["the report's recipe", "60.0 ± 1.4", *differences]
+    assert classifiers.rows[4][3] == f"{MINUS}0.5 [{MINUS}1.5, +0.5]"
     assert decoders.header[:4] == ["decoder", "a", "b", TOGETHER]
     assert decoders.rows[1] == [
         "the report's recipe", "404.0 ± 5.7", "101.0 ± 1.4", "202.0 ± 2.8",
-        f"{MINUS}50.0 [{MINUS}51.0, {MINUS}49.0] %",
+        f"{MINUS}50.0 [{MINUS}51.0, {MINUS}49.0] %", None, None,
     ]  # fmt: skip
     assert tables.in_a_sentence(results) == [
-        "The best classifier: accuracy 66.0 ± 1.4% on all test rows, +6.0 [+5.0, +7.0] points over seeds ([+2.0, "
-        f"+10.0] over test rows) against the report's recipe (60.0 ± 1.4%) and {MINUS}0.5 [{MINUS}1.5, +0.5] points "
-        f"over seeds ([{MINUS}4.5, +3.5] over test rows) against the strongest opponent without a network, TF-IDF, "
-        "naive Bayes (66.5%).",
+        "The best classifier: accuracy 66.0 ± 1.4% on all test rows, +6.0 [+1.0, +11.0] points against the report's "
+        f"recipe (60.0 ± 1.4%) and {MINUS}0.5 [{MINUS}5.5, +4.5] points against the strongest opponent without a "
+        "network, TF-IDF, naive Bayes (66.5%).",
         f"The best decoder: perplexity 101.0 ± 1.4 on all texts, {MINUS}50.0 [{MINUS}51.0, {MINUS}49.0] % against the "
         "report's recipe (202.0 ± 2.8) and +2.0 [+1.0, +3.0] % against the strongest opponent without a network, a "
         "trigram with the same <unk> estimate (99.0).",
@@ -217,8 +235,9 @@ def test_rows_that_no_model_has_read_are_what_counts(results: MeasureResults) ->
         "classifier",
         "all (450)",
         "unseen (199)",
-        "best recipe against it (unseen), over seeds",
-        "over rows",
+        "best recipe against it (unseen)",
+        "for other seeds alone",
+        "for other rows alone",
     ]
     assert tables.in_a_sentence(more)[0].startswith("The best classifier: accuracy 36.0 ± 1.4% on unseen test rows")
 

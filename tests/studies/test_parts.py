@@ -474,6 +474,7 @@ def test_baselines_are_scored_on_all_seen_and_unseen_rows(data: Data) -> None:
     labels = [data.corpus.labels.index(row.label) for row in data.corpus.train]
     answers = baselines.linear_models(texts[0], labels, texts[1])
     answers["kneser_ney"] = baselines.kneser_ney_by_class(texts[0], labels, texts[1])
+    answers["joined"] = baselines.joined(texts[0], labels, texts[1])
     answers["delta"] = baselines.cosine_delta(texts[0], labels, texts[1])
     assert list(found) == [*answers, "majority"] == list(opponents.BASELINE_NAMES)
     for name, predictions in answers.items():
