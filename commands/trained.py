@@ -103,7 +103,8 @@ class Knockouts:
     out: Path = Path("runs/knockouts")  # folder for results and picture
 
     def run(self) -> None:
-        from reporting.knockouts import draw_knockouts, knockouts_text
+        from reporting.knockouts import knockouts_text
+        from studies.figures import draw_knockouts
         from studies.knockouts import knock_out
         from studies.published import sentence_of
         from studies.workplace import data_of

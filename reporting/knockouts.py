@@ -1,17 +1,21 @@
 """What a model loses without its parts, and whether the words that an explanation names decide: tables and pictures."""
 
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 import utilities
 from evaluation.statistics import Estimate
 from reporting.table import Table, effect, number, numbers, terminal_text, words
 from studies.faithfulness import METHODS, Faithfulness
-from studies.knockouts import KnockOut, KnockOuts
+from studies.knockouts import KnockOuts
 
 
 def knockouts_text(found: KnockOuts) -> str:
+    """What the command prints."""
+    return terminal_text(knockouts_table(found))
+
+
+def knockouts_table(found: KnockOuts) -> Table:
     """A row for each part that was knocked out."""
     is_decoder = found.task == "decoder"
     measure = "perplexity" if is_decoder else "accuracy %"
@@ -21,40 +25,16 @@ def knockouts_text(found: KnockOuts) -> str:
     over = "lines of the test texts" if is_decoder else "test rows"
     note = f"each part's output is replaced by its mean over the training data; 95% intervals over {found.n_items:,} "
     columns = words("without") + numbers(measure, "rises by" if is_decoder else "falls by")
-    return terminal_text(Table(f"The {found.task} without each of its parts", columns, rows, f"{note}{over}"))
-
-
-def draw_knockouts(path: Path, found: KnockOuts) -> None:
-    """What each part costs, layers by heads; 95% intervals are in the table."""
-    is_decoder = found.task == "decoder"
-    layers = sorted({one.part.layer for one in found.without if one.part.layer is not None})
-    if not layers:
-        return
-    names = [name_in_layer(one) for one in found.without if one.part.layer == layers[0]]
-    costs = np.array([[cost(one, is_decoder) for one in found.without if one.part.layer == layer] for layer in layers])
-    unit = "%" if is_decoder else "points"
-    alone = [
-        f"without positions: {number(cost(one, is_decoder), sign=True)} {unit}"
-        for one in found.without
-        if one.part.layer is None
-    ]
-    of = "rise of perplexity, %" if is_decoder else "fall of accuracy, points"
-    title = "\n".join([f"The {found.task} without each of its parts", *alone])
-    rows = [f"layer {layer + 1}" for layer in layers]
-    utilities.grid_figure(path, {of: costs}, rows, names, "", "without", title, ".1f")
-
-
-def cost(one: KnockOut, is_decoder: bool) -> float:
-    """Points of accuracy, or percent of perplexity."""
-    return 100 * (one.cost.mean - 1) if is_decoder else one.cost.mean
-
-
-def name_in_layer(one: KnockOut) -> str:
-    """A part's name where its layer stands elsewhere."""
-    return one.part.name.partition(", ")[2] or "whole layer"
+    return Table(f"The {found.task} without each of its parts", columns, rows, f"{note}{over}")
 
 
 def faithfulness_text(found: Faithfulness) -> str:
+    """What the command prints."""
+    *tables, last = faithfulness_tables(found)
+    return terminal_text(*tables, replace(last, note=""), last.note)
+
+
+def faithfulness_tables(found: Faithfulness) -> list[Table]:
     """How far the probability falls, by method and number of words deleted, and how the methods compare."""
     deleted = list(found.n_rows)
     columns = words("words that are deleted") + numbers(*(f"{k} word{'s' * (k > 1)}" for k in deleted))
@@ -80,7 +60,7 @@ def faithfulness_text(found: Faithfulness) -> str:
     rows = ", ".join(f"{n:,}" for n in found.n_rows.values())
     note = f"Of test rows that have more words than are deleted ({rows}), with 95% intervals over rows. "
     note += "Leave-one-out asks of each word just what 1 word deleted shows."
-    return terminal_text(*shown, note)
+    return [*shown[:-1], replace(shown[-1], note=note)]
 
 
 def draw_faithfulness(path: Path, found: Faithfulness) -> None:

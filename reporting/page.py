@@ -16,6 +16,7 @@ from evaluation import statistics
 from evaluation.statistics import FAILS, HOLDS, UNCLEAR, summary
 from reporting import comparison, tables
 from reporting.html import template
+from reporting.knockouts import faithfulness_tables, knockouts_table
 from reporting.table import (
     Item,
     Table,
@@ -32,6 +33,7 @@ from studies.comparisons import defined
 from studies.published import CLAIMS, THE_REPORT, claims_on, on_reports_speakers
 from studies.results import Kind, ReportResults, accuracies, last_perplexities
 from studies.study import POSITIONS
+from training.recipe import Task
 from training.records import Group, TrainedRun
 
 HOLLOW = "hollow where the interval reaches 0"
@@ -88,6 +90,10 @@ def compose(results: ReportResults, figures: Path) -> list[Section]:
             for number, layer in enumerate(sorted({1, depth}), start=first_figure)
         ]
 
+    def costs(task: Task) -> list[Picture]:
+        asked = any(one.task == task for one in results.knockouts)
+        return [picture(f"knockouts_{task}", "What that model loses without each of its parts.")] if asked else []
+
     sections = [
         Section(
             "Part 1: the classifier",
@@ -101,8 +107,13 @@ def compose(results: ReportResults, figures: Path) -> list[Section]:
                 picture(
                     "attention_encoder", "Mean attention distance and entropy by layer and head, over the test set."
                 ),
+                *costs("classifier"),
             ],
-            [tables.table_by_class(results), tables.table_of_attention(results, "encoder")],
+            [
+                tables.table_by_class(results),
+                tables.table_of_attention(results, "encoder"),
+                *causes(results, "classifier"),
+            ],
         ),
         Section(
             "Part 2: the decoder",
@@ -115,8 +126,9 @@ def compose(results: ReportResults, figures: Path) -> list[Section]:
                 picture(
                     "attention_decoder", "Mean attention distance and entropy by layer and head, over the test texts."
                 ),
+                *costs("decoder"),
             ],
-            [tables.table_of_attention(results, "decoder")],
+            [tables.table_of_attention(results, "decoder"), *causes(results, "decoder")],
         ),
         Section(
             "Part 3: positions",
@@ -183,6 +195,15 @@ def compose(results: ReportResults, figures: Path) -> list[Section]:
         shown = comparison.tables_of_ablation(results.ablation)
         sections.append(Section("Ablation of the best recipe", words, shown))
     return [*sections, methods(results)]
+
+
+def causes(results: ReportResults, task: Task) -> list[Table]:
+    """What one seed's model loses without each of its parts; and of a classifier whether the words that an explanation
+    names decide."""
+    found = [knockouts_table(one) for one in results.knockouts if one.task == task]
+    if task == "classifier" and results.faithfulness:
+        found += faithfulness_tables(results.faithfulness)
+    return found
 
 
 def shared_rows(results: ReportResults) -> str:

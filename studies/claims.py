@@ -23,9 +23,12 @@ from evaluation.statistics import (
     verdict,
 )
 from studies.comparisons import both_trained, nats_of_two_texts, share_at_chance
+from studies.knockouts import KnockOut
+from studies.knockouts import Part as ModelPart
 from studies.published import claims_on
 from studies.results import SIDE_BY_SIDE, Comparison, Exploration, JudgedPart, Judgement, Kind, last_perplexities
 from studies.study import DROPOUT
+from training.recipe import Task
 from training.records import TrainedRun
 
 NEARS_100, AS_IT_IS, LOCAL, FEW, SAME_PERPLEXITY = 95.0, 2.0, 0.75, 0.5, 0.02
@@ -318,9 +321,11 @@ def plateau_note(results: Exploration, name: str) -> str:
     return "; ".join([*found, *(f"a difference of {in_brackets(row.estimate)} points" for row in differences if found)])
 
 
-def in_brackets(estimate: Estimate) -> str:
-    """An effect with its interval, for a sentence."""
-    return f"{estimate.mean:.0f} [{estimate.low:.0f}, {estimate.high:.0f}]".replace("-", "\N{MINUS SIGN}")
+def in_brackets(estimate: Estimate, digits: int = 0) -> str:
+    """An effect with its interval, if it has any, for a sentence."""
+    ends = [f"{end:.{digits}f}" for end in (estimate.low, estimate.high) if end is not None]
+    found = f" [{', '.join(ends)}]" if ends else ""
+    return f"{estimate.mean:.{digits}f}{found}".replace("-", "\N{MINUS SIGN}")
 
 
 def control_note(results: Exploration) -> str:
@@ -343,6 +348,33 @@ def control_note(results: Exploration) -> str:
     return f"{note} No positions at all give {share:.0f}% of ALiBi's gain: that part is not due to ALiBi."
 
 
+def causal_note(results: Exploration, task: Task) -> str:
+    """What the model whose attention is drawn loses without its positions and without its first and last layer: that it
+    looks somewhere does not say that it needs it."""
+    found = next((one for one in results.knockouts if one.task == task), None)
+    if found is None:
+        return ""
+    layers = [one.part.layer for one in found.without if one.part.layer is not None]
+    ends = (None, min(layers), max(layers)) if layers else (None,)
+    shown = [
+        f"without {one.part.name} by {_cost(one)}"
+        for end in dict.fromkeys(ends)
+        for one in found.without
+        if one.part == ModelPart(end)
+    ]
+    what = "The perplexity of one seed's model rises" if task == "decoder" else "The accuracy of one seed's model falls"
+    return f"{what} {', '.join(shown)}." if shown else ""
+
+
+def _cost(one: KnockOut) -> str:
+    if not one.cost.ratio:
+        return f"{in_brackets(one.cost, 1)} points"
+    ends = ((100 * (end - 1) if end is not None else None) for end in (one.cost.mean, one.cost.low, one.cost.high))
+    mean, low, high = ends
+    assert mean is not None
+    return f"{in_brackets(replace(one.cost, mean=mean, low=low, high=high), 1)} %"
+
+
 def chosen_note(results: Exploration) -> str:
     rate = results.chosen_rate
     return f"Highest mean validation accuracy: dropout {DROPOUT[rate]}." if rate else ""
@@ -350,6 +382,8 @@ def chosen_note(results: Exploration) -> str:
 
 NOTES: dict[str, Callable[[Exploration], str]] = {
     **{name: functools.partial(plateau_note, name=name) for name in COMPARED},
+    "C2": functools.partial(causal_note, task="classifier"),
+    "C5": functools.partial(causal_note, task="decoder"),
     "C9": control_note,
     "C13": chosen_note,
 }

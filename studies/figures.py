@@ -10,12 +10,14 @@ from pathlib import Path
 from statistics import fmean, geometric_mean
 from typing import Literal
 
+import numpy as np
 import torch
 
 import utilities
 from evaluation.statistics import Estimate
 from studies.claims import REPORTS_RATE
 from studies.comparisons import defined
+from studies.knockouts import KnockOut, KnockOuts
 from studies.results import Accuracies, Calibration, Exploration, LengthPerplexity, Reading, overall, perplexities
 from studies.study import DROPOUT, LENGTHS, NAMES, POSITIONS, RATES, STEEP
 from tokenizer import NAMES as NAMES_OF_TOKENS
@@ -290,6 +292,30 @@ def length_figure(
         f"change of perplexity against {block_size} tokens (%)",
     )
     utilities.line_figure(path, panels, "inference length (tokens)", label, title, log_x=True)
+
+
+def draw_knockouts(path: Path, found: KnockOuts) -> None:
+    """What each part of a model costs, layers by heads; 95% intervals are in the table."""
+    is_decoder = found.task == "decoder"
+    layers = sorted({one.part.layer for one in found.without if one.part.layer is not None})
+    if not layers:
+        return
+
+    def cost(one: KnockOut) -> float:  # points of accuracy, or percent of perplexity
+        return 100 * (one.cost.mean - 1) if is_decoder else one.cost.mean
+
+    names = [one.part.name.partition(", ")[2] or "whole layer" for one in found.without if one.part.layer == layers[0]]
+    costs = np.array([[cost(one) for one in found.without if one.part.layer == layer] for layer in layers])
+    unit = "%" if is_decoder else "points"
+    alone = [
+        f"without positions: {cost(one):+.1f} {unit}".replace("-", "\N{MINUS SIGN}")
+        for one in found.without
+        if one.part.layer is None
+    ]
+    of = "rise of perplexity, %" if is_decoder else "fall of accuracy, points"
+    title = "\n".join([f"The {found.task} without each of its parts", *alone])
+    rows = [f"layer {layer + 1}" for layer in layers]
+    utilities.grid_figure(path, {of: costs}, rows, names, "", "without", title, ".1f")
 
 
 def curve(run: ClassifierRun, side: Side) -> list[float]:

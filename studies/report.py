@@ -1,9 +1,10 @@
 """The report command: everything over several seeds, with its figures."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
-from msgspec.structs import asdict
+from msgspec.structs import asdict, replace
 
 import utilities
 from common.files import UserError, read_as, refused, write_json
@@ -11,13 +12,16 @@ from dataset import TRAINING, Data
 from inference.attention import draw_attention
 from studies.attention import attention_means
 from studies.claims import REPORTS_RATE, judge
-from studies.figures import VARIANTS, draw_classifier, draw_decoder, few, interval
+from studies.faithfulness import faithfulness
+from studies.figures import VARIANTS, draw_classifier, draw_decoder, draw_knockouts, few, interval
 from studies.figures import draw as draw_part3
+from studies.knockouts import knock_out
 from studies.part3 import explore
 from studies.published import on_reports_speakers, sentence_of
 from studies.results import (
     AblationResults,
     CompareResults,
+    Exploration,
     Kind,
     ReportResults,
     perplexities,
@@ -25,7 +29,7 @@ from studies.results import (
 from studies.study import NAMES, Study
 from training.recipe import Task
 from training.runs import Place
-from training.weights import load_model
+from training.weights import TrainedModel, load_model
 
 KINDS: tuple[Kind, ...] = ("encoder", "decoder")
 
@@ -46,6 +50,8 @@ def report(
     """
     started = time.perf_counter()
     found = explore("report", study, data, place, attention=True)
+    shown = shown_models(found, study, place)
+    found = replace(found, knockouts=[knock_out(one, data) for one in shown.values()])
     results = ReportResults(
         **asdict(found),
         command_line=command_line,
@@ -54,11 +60,12 @@ def report(
         tokens={name: len(one.ids) for name, one in {TRAINING: data.train_stream, **data.test_streams}.items()},
         claims=judge(found),
         ablation=ablation,
+        faithfulness=faithfulness(shown["classifier"], data),
         training_seconds=sum(run.train_seconds for run in found.trainings()),
         total_seconds=time.perf_counter() - started,
     )
     write_json(place.out / "results.json", results)
-    draw_maps(results, study, place, sentence_of(data.corpus))
+    draw_maps(results, shown, place.out / "figures", sentence_of(data.corpus))
     draw(results, place.out / "figures")
     return results
 
@@ -88,14 +95,24 @@ def check_answer(found: CompareResults, n_seeds: int) -> None:
             raise ValueError(f"no value of {opponent.name!r}")
 
 
-def draw_maps(results: ReportResults, study: Study, place: Place, sentence: str) -> None:
-    """Figures 2, 3, 6 and 7: attention maps of the first seed that trained."""
-    seed = next((n for n, run in enumerate(results.classifier["learned"]) if run.trained), 0)
-    shown: dict[Task, tuple[int, int]] = {"classifier": (2, seed), "decoder": (6, 0)}
-    for task, (first_figure, chosen) in shown.items():
-        runs = study.runs({(task, "learned"): chosen + 1})
-        trained, label = load_model(place.weights(runs[task, "learned", study.seeds[0] + chosen])), results.labels[task]
-        draw_attention(place.out / "figures", trained, sentence, first_figure, label)
+def shown_models(results: Exploration, study: Study, place: Place) -> dict[Task, TrainedModel]:
+    """Of each task the model with learned positions of the first seed that trained: its maps are drawn, and it is asked
+    what it loses without its parts."""
+    seeds = {"classifier": next((n for n, run in enumerate(results.classifier["learned"]) if run.trained), 0)}
+    tasks: tuple[Task, ...] = ("classifier", "decoder")
+    models = {}
+    for task in tasks:
+        n = seeds.get(task, 0)
+        run = study.runs({(task, "learned"): n + 1})[task, "learned", study.seeds[0] + n]
+        models[task] = load_model(place.weights(run), task)
+    return models
+
+
+def draw_maps(results: ReportResults, models: Mapping[Task, TrainedModel], figures: Path, sentence: str) -> None:
+    """Figures 2, 3, 6 and 7: attention maps."""
+    first_figure: dict[Task, int] = {"classifier": 2, "decoder": 6}
+    for task, trained in models.items():
+        draw_attention(figures, trained, sentence, first_figure[task], results.labels[task])
 
 
 def draw(results: ReportResults, figures: Path) -> None:
@@ -117,6 +134,8 @@ def draw(results: ReportResults, figures: Path) -> None:
             "head",
             f"Attention of the {kind} over the test set\n{label}",
         )
+    for found in results.knockouts:
+        draw_knockouts(figures / f"knockouts_{found.task}.png", found)
     shown = ["train", *few(ngram)]
     changes = [
         interval(f"{NAMES[row.variant]}, {row.text}", row.estimate, ratio=True, color=VARIANTS[row.variant])

@@ -10,6 +10,8 @@ from common.records import Count, Percent, Positive, Record
 from dataset import About
 from evaluation.records import Group, GroupAccuracy, LanguageScores, Reliability
 from evaluation.statistics import CONFIDENCE, Estimate
+from studies.faithfulness import Faithfulness
+from studies.knockouts import KnockOuts
 from studies.settings import Score
 from tokenizer import TokenKind
 from training.recipe import Task
@@ -214,6 +216,7 @@ class Exploration(Results, frozen=True, kw_only=True):
     attention: dict[Kind, list[AttentionStatistics]] = msgspec.field(
         default_factory=dict
     )  # of the report: a model of each seed
+    knockouts: list[KnockOuts] = msgspec.field(default_factory=list)  # of the report: the models whose maps it draws
 
     def find(self, **fields: object) -> list[Comparison]:
         """The comparisons that have these fields."""
@@ -368,6 +371,7 @@ class ReportResults(Part3Results, frozen=True, kw_only=True):
     tokens: dict[str, int]  # of each text
     ablation: AblationResults | None
     training_seconds: float
+    faithfulness: Faithfulness | None = None  # of what explains the classifier whose maps are drawn
 
 
 # ------------------------------------------------------------------------------------------ what runs have in common

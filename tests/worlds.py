@@ -487,7 +487,7 @@ def of_others(results: dict[str, Any]) -> dict[str, Any]:
 
 def record(results: Mapping[str, Any]) -> ReportResults:
     """`results` as the programs know them."""
-    return msgspec.convert({"claims": [], **results}, ReportResults)
+    return msgspec.convert({"claims": [], **results}, ReportResults, str_keys=True)
 
 
 def machine(**fields: Any) -> Machine:

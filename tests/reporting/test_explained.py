@@ -20,6 +20,7 @@ from inference.score import Scored, ScoredText
 from reporting import knockouts
 from reporting.tinted import tinted
 from studies.faithfulness import Faithfulness, Fall
+from studies.figures import draw_knockouts
 from studies.knockouts import KnockOut, KnockOuts, Part
 from training.records import LanguageScores
 
@@ -155,7 +156,7 @@ def test_knock_outs_are_a_table_and_a_picture_of_layers_by_heads(
     assert row in shown
     assert "nothing 60.0 -" in shown
     assert "1,234" in " ".join(shown)
-    knockouts.draw_knockouts(tmp_path / "x.png", found)
+    draw_knockouts(tmp_path / "x.png", found)
     drawn = caught["x.png"]
     assert (drawn["row_names"], drawn["column_names"]) == (["layer 1", "layer 2"], ["head 2", "whole layer"])
     assert next(iter(drawn["grids"].values())).tolist() == grid

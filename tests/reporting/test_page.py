@@ -39,18 +39,21 @@ from worlds import (
 import utilities
 from common.files import UserError
 from dataset import Data
+from evaluation.statistics import Estimate
 from modules.edit import Record
 from reporting import documents, page, tables
 from reporting.page import Picture, Section
 from reporting.table import Table, effect, in_markdown, markdown_table, numbers
 from studies import attention, report
 from studies import figures as figures_of
+from studies.faithfulness import Faithfulness, Fall
+from studies.knockouts import KnockOut, KnockOuts, Part
 from studies.published import THE_REPORT
 from studies.results import AblationResults, JudgedPart
 from studies.study import Study
 from tokenizer import SPECIAL, Tokenizer
 from training.models import build_classifier, build_decoder
-from training.recipe import Recipe, Run, TrainingConfig, customise
+from training.recipe import Recipe, Run, Task, TrainingConfig, customise
 from training.runs import Place
 from transformer import TransformerConfig
 
@@ -201,6 +204,30 @@ def test_what_there_is_nothing_to_say_of_is_left_out(results: dict[str, Any]) ->
     sections = page.compose(record(results), Path("figures"))
     assert sections[0].paragraphs == []
     assert [section.title for section in sections] == list(PICTURES)
+
+
+def test_what_models_lose_without_their_parts_stands_beside_where_they_look(results: dict[str, Any]) -> None:
+    cost = Estimate(3.0, 1.0, 5.0, None, 3.0, 9)
+    ratio = replace(cost, mean=1.5, low=1.25, high=1.75, ratio=True)
+    asked: dict[Task, Estimate] = {"classifier": cost, "decoder": ratio}
+    lost = [
+        KnockOuts(task, 9, 60.0, [KnockOut(one, 57.0, by) for one in (Part(), Part(0), Part(1), Part(2))])
+        for task, by in asked.items()
+    ]
+    fall = Faithfulness({1: 9}, [Fall("gradients", 1, cost, cost, None)])
+    results |= msgspec.to_builtins({"knockouts": lost, "faithfulness": fall})
+    part1, part2, *_ = page.compose(record(results), Path("figures"))
+    assert titles(part1.more)[2] == "The classifier without each of its parts"
+    assert titles(part1.more)[3].startswith("How far the probability")
+    assert titles(part2.more)[1:] == ["The decoder without each of its parts"]
+    for section, task in ((part1, "classifier"), (part2, "decoder")):
+        assert [one.path.stem for one in section.pictures][-1] == f"knockouts_{task}"
+    notes = {one["id"]: one["note"] for one in judge(results)}
+    assert notes["C2"] == (
+        "The accuracy of one seed's model falls without positions by 3.0 [1.0, 5.0] points, without layer 1 by 3.0 "
+        "[1.0, 5.0] points, without layer 3 by 3.0 [1.0, 5.0] points."
+    )
+    assert notes["C5"].startswith("The perplexity of one seed's model rises without positions by 50.0 [25.0, 75.0] %, ")
 
 
 def test_an_ablation_has_a_section_of_its_own(results: dict[str, Any]) -> None:
@@ -897,10 +924,10 @@ def test_every_figure_of_the_page_is_drawn_from_its_own_numbers(
     for number in at_chance:
         results["classifier"]["learned"][number]["trained"] = False
     drawn, maps = intercept(monkeypatch), []
-    monkeypatch.setattr(report, "load_model", lambda path: path)
+    monkeypatch.setattr(report, "load_model", lambda path, task: path)
     monkeypatch.setattr(report, "draw_attention", lambda *given: maps.append(given))
-    sentence = "what is drawn"
-    report.draw_maps(record(results), STUDY, here, sentence)
+    sentence, models = "what is drawn", report.shown_models(record(results), STUDY, here)
+    report.draw_maps(record(results), models, here.out / "figures", sentence)
     report.draw(record(results), here.out / "figures")
     figures = here.out / "figures"
     assert maps == [

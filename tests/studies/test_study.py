@@ -204,7 +204,7 @@ def test_the_page_is_written_with_what_it_is_about(
     assert results["total_seconds"] > results["training_seconds"] > 0
     pictures = re.findall(r"!\[.*\]\((.*)\)", shown["md"])
     assert all((place.out / picture).read_bytes() == SMALLEST_PNG for picture in pictures)
-    assert len(pictures) == shown["html"].count("<img ") == 16  # with a map less for each model: one layer is the last
+    assert len(pictures) == shown["html"].count("<img ") == 18  # with a map less for each model: one layer is the last
     assert "quick version" in shown["html"]
     assert "Ablation" not in shown["html"]
 
