@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from statistics import geometric_mean
 
 from rich.cells import cell_len
 
@@ -34,6 +35,7 @@ from studies.results import (
     Part3Results,
     TextScores,
     TokenizersResults,
+    perplexities,
 )
 from training.machine import distinct_machines
 from training.records import DecoderRun, Scores
@@ -193,14 +195,16 @@ def part2_text(results: Part2Results) -> str:
 
 
 def _perplexity_in_short(results: Part2Results) -> str:
-    """The sentence to remember: the perplexities of the first decoder, and those of the trigram."""
-    model, trigram = results.models[0], results.ngram_scores["ngram"]
+    """The sentence to remember: the perplexities of the first decoder, and those of the best model that counts."""
+    model = results.models[0]
+    opponents = perplexities(results.ngram_scores)
+    best = min(opponents, key=lambda name: geometric_mean(opponents[name].values()))
     ours = _range([scores.perplexity for scores in model.scores.values()])
     known = PUBLISHED_PERPLEXITY.get(model.ff_dim) if results.tokenizer == "word" else None
     tests = [known[text][-1] for text in model.scores if text in known] if known else []
     published = f" (published: {_range(tests)})" if tests and on_courses_data(results.data) else ""
-    theirs = _range([scores.perplexity for scores in trigram.values()])
-    return f"In short: perplexity {ours} on the test texts{published}; {NGRAM_NAMES['ngram']}: {theirs}."
+    theirs = f"the best opponent, {NGRAM_NAMES[best]}: {_range(list(opponents[best].values()))}"
+    return f"In short: perplexity {ours} on the test texts{published}; {theirs}."
 
 
 def _range(values: Sequence[float]) -> str:

@@ -167,7 +167,7 @@ def test_what_was_published_stands_beside_the_courses_data_alone(
     flowing = " ".join(part1_text(part1 | {"data": data}, AUDIT).split())
     assert ("In short: test accuracy 61.3% (published: 87.8%), on the unseen rows 56.0%;" in flowing) == is_course
     flowing = " ".join(part2_text(part2 | {"data": data}).split())
-    in_short = "In short: perplexity 345.0 to 455.0 on the test texts (published: 348.0 to 478.1); Kneser-Ney trigram: "
+    in_short = "In short: perplexity 345.0 to 455.0 on the test texts (published: 348.0 to 478.1); the best opponent, "
     assert (in_short in flowing) == is_course
     assert ("published" in flowing) == is_course
 
@@ -302,8 +302,8 @@ PART2 = [
     "Training steps took 1.8 minutes in all; this start of the command, 3.9 minutes.",
     f"{ON}.",
     "",
-    "In short: perplexity 345.0 to 455.0 on the test texts; Kneser-Ney trigram: 299.3",
-    "to 470.6.",
+    "In short: perplexity 345.0 to 455.0 on the test texts; the best opponent,",
+    "trigram with the same <unk> estimate: 287.9 to 428.4.",
 ]
 
 
