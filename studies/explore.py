@@ -21,8 +21,18 @@ from inference.classify import classify
 from inference.explain import Explanation, explain
 from inference.generate import decoder, steps, trigram
 from inference.sampling import Sampling
-from inference.score import ScoredText, decoder_scorers, likeliest, likeliest_words, lines_in, score, trigram_scorer
+from inference.score import (
+    ScoredText,
+    decoder_scorers,
+    likeliest,
+    likeliest_words,
+    lines_in,
+    score,
+    trigram_scorer,
+    voice_scorers,
+)
 from inference.sentence import read_sentence, shown
+from inference.voices import in_voice
 from studies.knockouts import Means, Part, all_replaced, mean_outputs
 from studies.opponents import BASELINE_NAMES
 from studies.workplace import data_of
@@ -177,9 +187,9 @@ class Surprise:
 
 
 def surprise(shelf: Shelf, name: str, text: str) -> Surprise:
-    """How surprising each word is, to the decoder and to the trigram beside it."""
+    """How surprising each word is, to the decoder, to its voices if it has any, and to the trigram beside it."""
     trained, lines = shelf.model(name), lines_in(checked(text))
-    asked, note = decoder_scorers(trained), shelf.why_alone(name)
+    asked, note = [*decoder_scorers(trained), *voice_scorers(trained)], shelf.why_alone(name)
     if not note:
         asked.append(trigram_scorer(shelf.trigram(name)))
     found = score(lines, trained, asked)
@@ -200,15 +210,16 @@ class Continuation:
 
 
 def continuations(shelf: Shelf, name: str, text: str, sampling: Sampling) -> Iterator[list[Continuation]]:
-    """The decoder and the trigram side by side: at first no token and what may come, and a token more each time, until
-    what may come as number `n_tokens` is known."""
+    """The decoder, its voices if it has any, and the trigram side by side: at first no token and what may come, and a
+    token more each time, until what may come as number `n_tokens` is known."""
     trained = shelf.model(name)
     prompt = trained.tokenizer.encode(checked(text) if text.strip() else "")
-    predictors = {"decoder": decoder(trained)}
+    voices = [(who, decoder(in_voice(trained, number))) for number, who in enumerate(trained.class_names)]
+    predictors = [("decoder", decoder(trained)), *voices]
     if not shelf.why_alone(name):
-        predictors["trigram"] = trigram(shelf.trigram(name))
-    found = [Continuation(who, [], [], [], 0) for who in predictors]
-    for drawn in zip(*(steps(predict, prompt, sampling) for predict in predictors.values())):
+        predictors.append(("trigram", trigram(shelf.trigram(name))))
+    found = [Continuation(who, [], [], [], 0) for who, _ in predictors]
+    for drawn in zip(*(steps(predict, prompt, sampling) for _, predict in predictors)):
         for i, step in enumerate(drawn):
             expected = [*found[i].expected, likeliest_words(step.probabilities, trained.tokenizer, N_GUESSES)]
             found[i] = replace(found[i], expected=expected, n_possible=int((step.probabilities > 0).sum()))

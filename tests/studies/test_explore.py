@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from tiny import decoder_of
 
 from common.files import UserError
 from dataset import Data
@@ -21,7 +22,9 @@ from studies import explore
 from studies.explore import Shelf, once
 from studies.knockouts import mean_outputs, replaced
 from studies.opponents import BASELINE_NAMES
-from training.weights import save_model
+from training.models import build_decoder
+from training.weights import TrainedModel, save_model
+from transformer import TransformerConfig
 
 CLASSIFIER, DECODER = "part1/classifier-seed0", "part2/decoder-ff16"
 TEXT = "we hope for change zyzzyva ."
@@ -168,6 +171,25 @@ def test_continuations_are_those_of_generate_a_token_longer_each_time(shelf: She
         for token, chance, expected in zip(one.tokens, one.chances, one.expected):
             assert chance == pytest.approx(dict(expected)[token])
             assert sum(share for _, share in expected) == pytest.approx(1)
+
+
+def test_the_voices_of_a_decoder_stand_beside_it(shelf: Shelf, tmp_path: Path) -> None:
+    tokenizer = shelf.model(DECODER).tokenizer
+    config = decoder_of(TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8), voices=True)
+    names = shelf.data(DECODER).corpus.class_names
+    model = build_decoder(config, tokenizer.words, n_speakers=len(names)).eval()
+    assert model.voices is not None
+    with torch.no_grad():
+        model.voices.biases[1, tokenizer.ids(["hope"])[0]] = 50.0  # all that the first of them says
+    save_model(tmp_path / "voices.safetensors", TrainedModel(model, tokenizer, names))
+    own = Shelf(tmp_path, shelf.data_dir)
+    found = explore.surprise(own, "voices", "we hope")
+    assert [one.name for one in found.text.scored] == ["decoder", *names, "trigram"]
+    surprise = [one.nats[1] for one in found.text.scored]
+    assert surprise[1] < 0.01 < min(surprise[0], surprise[2])
+    last = list(explore.continuations(own, "voices", "we", Sampling(4)))[-1]
+    assert [one.name for one in last] == ["decoder", *names, "trigram"]
+    assert last[1].tokens == ["hope"] * 3
 
 
 def test_nothing_and_too_much_are_refused(shelf: Shelf) -> None:
