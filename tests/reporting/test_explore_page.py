@@ -167,7 +167,7 @@ def test_how_surprising_with_the_guesses_of_a_word_by_keyboard(person: Person) -
     panel.get_by_label("Text").fill("hope for change now")
     panel.get_by_role("button", name="How surprising?").click()
     panel.locator(".word", has_text="now?").first.wait_for()
-    has(panel, "To the trigram")
+    has(panel, "Nats to: trigram")
     first = panel.locator(".word").first
     assert not first.locator(".tip").is_visible()
     first.focus()
