@@ -7,10 +7,11 @@ from common.files import UserError
 from dataset import Data, encode
 from evaluation.looks import looks_until
 from studies.workers import perform_all
+from training.processes import process
 from training.progress import say
 from training.recipe import Run
 from training.records import TrainedRun
-from training.runs import Place
+from training.runs import Place, perform
 
 Key = TypeVar("Key", bound=Hashable)
 Found = TypeVar("Found")
@@ -28,6 +29,14 @@ def train(runs: Mapping[Key, Run], data: Data, place: Place, n_workers: int) -> 
         encoded = data if size == given else encode(data.corpus, size, data.tokenizer.tokenization)
         records |= zip(own, perform_all(own, encoded, place, n_workers))
     return {key: records[run] for key, run in runs.items()}
+
+
+def train_few(runs: Sequence[Run], data: Data, place: Place, n_workers: int) -> list[TrainedRun]:
+    """The records of a command's few runs: at the same time, a process each, where there are workers; one after the
+    other where several processes train each together, in the first of which alone they are."""
+    if n_workers > 1 and len(runs) > 1 and process()[1] == 1:
+        return perform_all(runs, data, place, n_workers)
+    return [record for run in runs if (record := perform(run, data, place))]
 
 
 def looks_of(n_seeds: int, until_told: int | None) -> list[int]:

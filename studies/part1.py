@@ -9,16 +9,16 @@ from dataset import Data
 from evaluation.accuracy import class_probabilities
 from inference.attention import draw_attention
 from studies.calibration import calibrate, run_beside
+from studies.engine import train_few
 from studies.figures import draw_classifier, draw_reliability
 from studies.opponents import classifier_baselines
 from studies.predictions import mistakes, write_predictions
 from studies.published import sentence_of
 from studies.recipes import label_of
 from studies.results import Part1Results, Truncated, classifier_runs
-from studies.workers import perform_all
 from training.processes import process
 from training.recipe import Recipe, Run
-from training.runs import Place, perform, public
+from training.runs import Place, public
 from training.weights import load_model, save_model
 from transformer import Decoder
 
@@ -34,14 +34,10 @@ def part1(
     """
     started = time.perf_counter()
     run, beside = Run("classifier", recipe, seed), run_beside(recipe, seed, data)
-    runs = [run, beside] if beside else [run]
-    if n_workers > 1 and beside and process()[1] == 1:
-        records = perform_all(runs, data, place, n_workers)
-    else:
-        records = [record for one in runs if (record := perform(one, data, place))]
+    records = classifier_runs(train_few([run, beside] if beside else [run], data, place, n_workers))
     if process()[0]:
         return None
-    record, *others = classifier_runs(records)
+    record, *others = records
     trained = load_model(place.weights(run), "classifier")
     assert not isinstance(trained.model, Decoder)
     calibration = calibrate(trained, record, others[0] if others else None, data)

@@ -6,15 +6,15 @@ from collections.abc import Sequence
 from common.files import UserError, write_json
 from dataset import Data
 from inference.attention import draw_attention
+from studies.engine import train_few
 from studies.figures import draw_decoder
 from studies.opponents import language_baselines
 from studies.published import sentence_of
 from studies.recipes import label_of
 from studies.results import Part2Results, decoder_runs, perplexities
-from studies.workers import perform_all
 from training.processes import process
 from training.recipe import Recipe, Run, customise
-from training.runs import Place, perform, public
+from training.runs import Place, public
 from training.weights import load_model
 
 
@@ -30,13 +30,9 @@ def part2(
     if not ff_dims or len(set(ff_dims)) < len(ff_dims):
         raise UserError("ff_dims must be one or more different sizes, such as 256 100")
     runs = [Run(f"decoder-ff{ff_dim}", customise(recipe, ff_dim=ff_dim), seed) for ff_dim in ff_dims]
-    if n_workers > 1 and len(runs) > 1 and process()[1] == 1:
-        records = perform_all(runs, data, place, n_workers)
-    else:
-        records = [record for run in runs if (record := perform(run, data, place))]
+    models = decoder_runs(train_few(runs, data, place, n_workers))
     if process()[0]:
         return None
-    models = decoder_runs(records)
     ngrams = language_baselines(data)
     results = Part2Results(
         command="part2",

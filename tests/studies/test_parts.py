@@ -24,7 +24,7 @@ from evaluation.records import Reliability
 from evaluation.smoothing import unseen_words
 from inference import attention
 from inference.attention import attention_maps
-from studies import figures, opponents, part1, part2
+from studies import engine, figures, opponents, part1, part2
 from studies.published import sentence_of
 from studies.recipes import RECIPES, RecipeName, in_words, label_of, with_options
 from studies.results import Calibration, Mistake, Part1Results, Part2Results, Truncated, perplexities
@@ -236,7 +236,7 @@ class Stage:
             "draw_reliability": lambda *given: self.drawn.append(("reliability", *given)),
         }
         for name, value in patches.items():
-            for module in (part1, part2):
+            for module in (part1, part2, engine):
                 if hasattr(module, name):
                     monkeypatch.setattr(module, name, value)
 
@@ -451,11 +451,10 @@ def test_a_model_is_called_by_its_recipe_and_what_was_changed(
 
 def test_a_process_that_only_helps_has_no_results(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch)
-    for module in (part1, part2):
+    for module in (part1, part2, engine):
         monkeypatch.setattr(module, "process", lambda: (1, 2))
-    monkeypatch.setattr(part1, "perform", lambda *run: stage.perform(*run) and None)
+    monkeypatch.setattr(engine, "perform", lambda *run: stage.perform(*run) and None)
     assert part1.part1("report", RECIPES["report"]["classifier"], 0, DATA, PLACE, 2) is None
-    monkeypatch.setattr(part2, "perform", lambda *run: stage.perform(*run) and None)
     assert part2.part2("report", RECIPES["report"]["decoder"], (24, 16), 0, DATA, PLACE, 2) is None
     assert (stage.drawn, stage.written, stage.workers) == ([], {}, [])  # processes that train together share no workers
     assert len(stage.runs) == 4
