@@ -6,7 +6,7 @@ pictures inside, which needs nothing from outside.
 
 import base64
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -34,7 +34,7 @@ from studies.published import CLAIMS, THE_REPORT, claims_on, on_reports_speakers
 from studies.results import Kind, ReportResults, accuracies, last_perplexities
 from studies.study import POSITIONS
 from training.recipe import Task
-from training.records import Group, TrainedRun
+from training.records import Group
 
 HOLLOW = "hollow where the interval reaches 0"
 SYMBOLS = {HOLDS: "\N{CHECK MARK}", FAILS: "\N{MULTIPLICATION SIGN}", UNCLEAR: "?"}
@@ -253,8 +253,7 @@ def methods(results: ReportResults) -> Section:
 
 def most_seeds(results: ReportResults) -> int:
     """How many seeds the variant has that took the most."""
-    kinds: list[Mapping[str, Sequence[TrainedRun]]] = [results.classifier, results.decoder, results.validation]
-    return max(len(runs) for variants in kinds for runs in variants.values())
+    return max(len(runs) for variants in results.kinds().values() for runs in variants.values())
 
 
 def token_row(results: ReportResults) -> str:

@@ -185,7 +185,7 @@ def part2_text(results: Part2Results) -> str:
     return terminal_text(
         *(_iterations(results, model, place) for place, model in enumerate(models, start=2)),
         *shown,
-        *(_voices(model) for model in models if model.voices),
+        *(_voices(model, results.data.class_names) for model in models if model.voices),
         *filter(None, [tables.by_token(results).strip()]),
         _times(sum(model.train_seconds for model in models), results.total_seconds),
         *tables.made_on(machines),
@@ -222,12 +222,11 @@ def _iterations(results: Part2Results, model: DecoderRun, place: int) -> Table:
     return Table(f"{title}{results.protocol}", columns, rows)
 
 
-def _voices(model: DecoderRun) -> Table:
+def _voices(model: DecoderRun, speakers: Sequence[str]) -> Table:
     """How surprising each test text is to each of a decoder's voices, and how often Bayes' rule knows a speaker."""
     assert model.voices is not None
     texts = model.voices.perplexity
-    speakers = next(iter(texts.values()))
-    rows = [[name, *_cells([texts[text][name] for text in texts])] for name in speakers]
+    rows = [[name, *_cells(own)] for name, *own in zip(speakers, *texts.values())]
     shares = {name: tables.rate(group) for name, group in model.voices.test.items()}
     known = ", ".join(f"{share}% of {name}" for name, share in shares.items() if share is not None)
     note = f"who said a test row is known by Bayes' rule, from its probability in each voice, of {known} test rows"

@@ -6,7 +6,7 @@ says it lies. The rule that makes a verdict of them is `statistics.verdict`, and
 
 import functools
 import itertools
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from math import exp, inf
 
@@ -29,7 +29,6 @@ from studies.published import claims_on
 from studies.results import SIDE_BY_SIDE, Comparison, Exploration, JudgedPart, Judgement, Kind, last_perplexities
 from studies.study import DROPOUT
 from training.recipe import Task
-from training.records import TrainedRun
 
 NEARS_100, AS_IT_IS, LOCAL, FEW, SAME_PERPLEXITY = 95.0, 2.0, 0.75, 0.5, 0.02
 AROUND = (0.5, 1.5)  # "by 14%": from half of what was published to one and a half times that
@@ -117,11 +116,7 @@ def enough(unclear: Sequence[Part], one_sided: float, n_parts: int) -> int | Non
 
 def undecided(results: Exploration) -> list[tuple[str, str]]:
     """The variants, each with its kind of run, more seeds of which may tell what these cannot."""
-    there: dict[str, Collection[str]] = {
-        "classifier": results.classifier,
-        "decoder": results.decoder,
-        "validation": results.validation,
-    }
+    there = results.kinds()
     about = [
         TRAINED[one.id]
         for one in judge(results)
@@ -133,14 +128,9 @@ def undecided(results: Exploration) -> list[tuple[str, str]]:
 
 def seconds_of_a_seed(results: Exploration, name: str) -> float:
     """How long the variants that a claim is about train for one seed, or for one round where it is about time."""
-    runs: dict[str, Mapping[str, Sequence[TrainedRun]]] = {
-        "classifier": results.classifier,
-        "decoder": results.decoder,
-        "validation": results.validation,
-    }
     seconds = {
         kind: {variant: [run.train_seconds for run in own] for variant, own in variants.items()}
-        for kind, variants in runs.items()
+        for kind, variants in results.kinds().items()
     }
     seconds |= {f"{task} rounds": timed.seconds for task, timed in results.timing.items()}
     kind, variants = TRAINED[name]

@@ -19,7 +19,6 @@ from dataset import TRAINING, Data
 from evaluation.crossed import Effect, Items, crossed
 from evaluation.looks import confidence_of_looks
 from evaluation.statistics import (
-    CONFIDENCE,
     SHARED_BY_FOLDS,
     UNCLEAR,
     Estimate,
@@ -127,7 +126,8 @@ def answer(
     """Train every variant on every seed, and compare them."""
     started, task = time.perf_counter(), question.recipe.task
     looks = looks_of(len(question.seeds), question.until_told)
-    look = functools.partial(look_at, question, confidence_of_looks(looks), data, place)
+    confidence = confidence_of_looks(looks)
+    look = functools.partial(look_at, question, confidence, data, place)
     runs, variants = until_told(looks, question.recipes(), look)
     means = [fmean(one.values) for one in variants]
     base = variants[0].values
@@ -142,10 +142,10 @@ def answer(
         on="validation" if question.validate else "test",
         seeds=[run.seed for run in runs[variants[0].name]],
         looks=looks,
-        confidence=confidence_of_looks(looks),
+        confidence=confidence,
         machines=distinct_machines(run for own in runs.values() for run in own),
         variants=variants,
-        opponents=[compared_opponent(question, name, values, base) for name, values in opponents.items()],
+        opponents=[compared_opponent(question, name, values, base, confidence) for name, values in opponents.items()],
         expected_best=expected_best(means, question.in_points) if question.validate else [],
         classifier={name: classifier_runs(own) for name, own in runs.items()} if task == "classifier" else {},
         decoder={name: decoder_runs(own) for name, own in runs.items()} if task == "decoder" else {},
@@ -219,12 +219,10 @@ def compared(
 
 
 def compared_opponent(
-    question: Question, name: str, values: Sequence[float], base: Sequence[float]
+    question: Question, name: str, values: Sequence[float], base: Sequence[float], confidence: float
 ) -> ComparedOpponent:
     """A model without a network beside the first variant: in validation on the same folds."""
-    estimate = None
-    if question.validate:
-        estimate = difference(question, values, base[: len(values)], CONFIDENCE)
+    estimate = difference(question, values, base[: len(values)], confidence) if question.validate else None
     return ComparedOpponent(name, list(values), estimate)
 
 

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from common.files import write_json
 from dataset import TOGETHER, Data, stretches
+from evaluation.accuracy import by_group
 from evaluation.crossed import Effect, Items, by_stretch, crossed
 from evaluation.perplexity import language_scores, sums_by_stretch
 from evaluation.statistics import paired_difference, paired_ratio
@@ -65,7 +66,7 @@ def accuracies(runs: Mapping[str, Sequence[ClassifierRun]], data: Data) -> list[
     other seeds and for other rows."""
     labels, seen, opponents = data.test.labels, data.seen, baseline_predictions(data)
     neighbours = torch.tensor(stretches(labels.tolist()))
-    groups = {"all": torch.ones_like(seen), "seen": seen, "unseen": ~seen}
+    groups = by_group(seen)
     if not seen.any() or seen.all():
         del groups["seen"], groups["unseen"]
     predictions = {name: torch.tensor([run.predictions for run in own]) for name, own in runs.items()}

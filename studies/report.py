@@ -98,11 +98,10 @@ def check_answer(found: CompareResults, n_seeds: int) -> None:
 def shown_models(results: Exploration, study: Study, place: Place) -> dict[Task, TrainedModel]:
     """Of each task the model with learned positions of the first seed that trained: its maps are drawn, and it is asked
     what it loses without its parts."""
-    seeds = {"classifier": next((n for n, run in enumerate(results.classifier["learned"]) if run.trained), 0)}
-    tasks: tuple[Task, ...] = ("classifier", "decoder")
+    trained = next((n for n, run in enumerate(results.classifier["learned"]) if run.trained), 0)
+    seeds: dict[Task, int] = {"classifier": trained, "decoder": 0}
     models = {}
-    for task in tasks:
-        n = seeds.get(task, 0)
+    for task, n in seeds.items():
         run = study.runs({(task, "learned"): n + 1})[task, "learned", study.seeds[0] + n]
         models[task] = load_model(place.weights(run), task)
     return models

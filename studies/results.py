@@ -1,7 +1,6 @@
 """What each study finds, as its results.json holds it: by its fields, so that nothing is read back out of a name."""
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Literal
 
 import msgspec
@@ -222,11 +221,14 @@ class Exploration(Results, frozen=True, kw_only=True):
         """The comparisons that have these fields."""
         return [row for row in self.comparisons if all(getattr(row, name) == value for name, value in fields.items())]
 
+    def kinds(self) -> dict[str, Mapping[str, Sequence[TrainedRun]]]:
+        """The runs of every variant, by kind of run."""
+        return {"classifier": self.classifier, "decoder": self.decoder, "validation": self.validation}
+
     def trainings(self) -> list[TrainedRun]:
         """The runs of all variants; two variants may stand for the same ones."""
         distinct: list[Sequence[TrainedRun]] = []
-        every = chain[Sequence[TrainedRun]](self.classifier.values(), self.decoder.values(), self.validation.values())
-        for runs in every:
+        for runs in (own for variants in self.kinds().values() for own in variants.values()):
             distinct += [] if runs in distinct else [runs]
         return [run for runs in distinct for run in runs]
 

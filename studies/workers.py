@@ -8,7 +8,7 @@ import pickle
 import re
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, TypeVar
@@ -48,12 +48,10 @@ def all_recorded(runs: Iterable[Run], data: Data, place: Place) -> dict[Run, Tra
     return {run: record for run in runs if (record := recorded(run, data, place))}
 
 
-def perform_all(
-    runs: Sequence[Run], data: Data, place: Place, n_workers: int, there: Mapping[Run, TrainedRun] | None = None
-) -> list[TrainedRun]:
-    """The records of `runs`: those that are `there`, read here if they are not given, and of the others those that are
-    trained now. Of few runs every measurement is told as it comes, of many only that they are done."""
-    there = dict(all_recorded(runs, data, place) if there is None else there)
+def perform_all(runs: Sequence[Run], data: Data, place: Place, n_workers: int) -> list[TrainedRun]:
+    """The records of `runs`: those that are there, and of the others those that are trained now. Of few runs every
+    measurement is told as it comes, of many only that they are done."""
+    there = all_recorded(runs, data, place)
     rest = [run for run in runs if run not in there]
     if there:
         say(f"{place.out}: {len(there)} of {len(runs)} runs are there already", str(place.out))

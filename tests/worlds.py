@@ -594,7 +594,7 @@ def _answer(task: Task, variants: dict[str, list[float]], seeds: Sequence[int]) 
             compared(question, name, own, runs[base] if name != base else None, None, 0.95)
             for name, own in runs.items()
         ],
-        opponents=[compared_opponent(question, "no <net>", [200.0] * len(seeds), variants[base])],
+        opponents=[compared_opponent(question, "no <net>", [200.0] * len(seeds), variants[base], 0.95)],
         expected_best=[],
         classifier={name: classifier_runs(own) for name, own in runs.items()} if task == "classifier" else {},
         decoder={name: decoder_runs(own) for name, own in runs.items()} if task == "decoder" else {},

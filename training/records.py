@@ -69,7 +69,7 @@ Measurement = Epoch | Iteration
 class MeasuredVoices(Record, frozen=True):
     """What the voices of a decoder make of the test set."""
 
-    perplexity: dict[str, dict[str, Positive]]  # of each test text, in each speaker's voice
+    perplexity: dict[str, list[Positive]]  # of each test text, in the voice of each class
     test: dict[Group, GroupAccuracy]  # of the test rows, whose they are by Bayes' rule
     predictions: list[Count]
 

@@ -107,13 +107,13 @@ class DecoderTask:
         texts = [data.train_stream.ids, *(self.prepare_voices() if config.voices else [])]  # of nobody, and by speaker
         self.model.to(device)
         self.text = torch.cat([part for ids in texts for part in (torch.tensor([PAD]), ids)])
-        self.ends = torch.tensor([1 + len(ids) for ids in texts]).cumsum(0)  # in it, of each of them
+        n_tokens = [1 + len(ids) for ids in texts]
+        self.ends = torch.tensor(n_tokens).cumsum(0)  # in the text, of each of them
         self.protocol, self.lengths = Protocol(config.block_size), run.lengths
         size, order = recipe.training.batch_size, generator(run.seed, "order")
         rest = (config.block_size, recipe.duration, size, order, recipe.shuffled)
-        lengths = [1 + len(ids) for ids in texts]
         self.plan: Sequence[Tensor] = list(
-            voiced_starts(lengths, *rest) if config.voices else window_starts(lengths[0], *rest)
+            voiced_starts(n_tokens, *rest) if config.voices else window_starts(n_tokens[0], *rest)
         )
         every = max(1, recipe.duration // (1 if run.brief else MEASUREMENTS_PER_DECODER))
         self.evaluate_at: Sequence[int] = sorted({*range(every, recipe.duration + 1, every), recipe.duration})
@@ -208,13 +208,13 @@ class DecoderTask:
 
     def measured_voices(self) -> MeasuredVoices:
         """How surprising each test text is to each voice, and whose the test rows are by Bayes' rule."""
-        data, names = self.data, self.data.corpus.class_names
-        texts: dict[str, dict[str, float]] = {name: {} for name in data.test_streams}
-        for number, name in enumerate(names):
+        data = self.data
+        texts: dict[str, list[float]] = {name: [] for name in data.test_streams}
+        for number in range(len(data.corpus.class_names)):
             own = voice(self.model, number + 1)
             beside = self.voice_ngrams[number] if self.voice_ngrams else None
             for text, stream in data.test_streams.items():
-                texts[text][name] = perplexity.perplexity(predicted_nats(own, beside, stream.ids, self.protocol))
+                texts[text].append(perplexity.perplexity(predicted_nats(own, beside, stream.ids, self.protocol)))
         rows = [torch.tensor(ids) for ids in data.tokenizer.encode_all([row.text for row in data.corpus.test])]
         predictions = speaker_probabilities(self.model, self.voice_ngrams, rows).argmax(dim=-1)
         test = accuracy.accuracy_by_group(predictions, data.test.labels, data.seen)

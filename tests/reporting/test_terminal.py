@@ -317,7 +317,8 @@ def test_part_2_shows_each_text_in_each_voice_and_how_often_bayes_rule_knows_a_s
         "seen": {"n": 0, "accuracy": None},
         "unseen": {"n": 4, "accuracy": 62.5},
     }
-    texts = {"hbush": {"A": 120.0, "B": 130.5}, "obama": {"A": 140.0, "B": 99.25}}
+    texts = {"hbush": [120.0, 130.5], "obama": [140.0, 99.25]}
+    part2["data"] = part2["data"] | {"class_names": ["A", "B"]}
     part2["models"][1]["voices"] = {"perplexity": texts, "test": groups, "predictions": [0, 1, 1, 0]}
     shown = part2_text(part2).split("\n")
     first = shown.index("perplexity in the voice of, hidden size 100   hbush   obama")
@@ -328,6 +329,11 @@ def test_part_2_shows_each_text_in_each_voice_and_how_often_bayes_rule_knows_a_s
         "voice, of 62.5% of all, 62.5% of unseen test rows)",
     ]
     assert shown[: first - 1] + shown[first + 6 :] == PART2
+    part2["data"]["class_names"] = ["A", "A"]  # two may have the same name
+    same = part2_text(part2).split("\n")
+    assert same == [
+        line.replace("B     ", "A     ") if number == first + 3 else line for number, line in enumerate(shown)
+    ]
 
 
 @pytest.mark.parametrize("columns", [80, 100])

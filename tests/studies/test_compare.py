@@ -26,6 +26,7 @@ from studies.compare import (
     Question,
     compare,
     compared,
+    compared_opponent,
     draw,
     effect_of,
     expected_best,
@@ -157,6 +158,14 @@ def test_accuracy_is_compared_where_both_trained_over_seeds_and_rows() -> None:
     time = effect_of(asked("training-time"), ours, theirs, test, 0.99)
     assert time is not None
     assert (time.both.n, time.both.mean) == (4, 1)  # whether they trained or not
+
+
+def test_an_opponents_interval_is_as_sure_as_those_beside_it() -> None:
+    question, ours, theirs = asked("accuracy", validate=True), [60.0, 62.0, 61.0], [50.0, 55.0, 52.0]
+    for confidence in (0.95, 0.99):
+        found = compared_opponent(question, "it", ours, theirs, confidence)
+        assert found.estimate == paired_difference(ours, theirs, 0.25, confidence)
+    assert compared_opponent(asked("accuracy"), "it", [60.0], theirs, 0.95).estimate is None  # measured on the test set
 
 
 def test_perplexity_is_compared_over_seeds_and_lines() -> None:
