@@ -20,6 +20,7 @@ import msgspec
 import regex
 
 from common.files import UserError, sha256, write_bytes
+from common.imports import as_if_without
 
 if TYPE_CHECKING:
     from tokenizers.pre_tokenizers import PreTokenizer
@@ -71,8 +72,8 @@ def tokenize(text: str) -> list[str]:
 def tokenize_all(texts: Sequence[str]) -> list[list[str]]:
     """The words of every text. The result is kept on disk by content, so the same texts cost nothing the next time.
 
-    Pass a whole file's lines at once: they share one entry of the cache. With a hit, nltk (over a second of imports)
-    is not even loaded. A cache that cannot be read or written, or is damaged, is as good as none.
+    Pass a whole file's lines at once: they share one entry of the cache. With a hit, nltk is not even
+    loaded. A cache that cannot be read or written, or is damaged, is as good as none.
     """
     key = [VERSION, importlib.metadata.version("nltk"), list(texts)]
     path = cache_directory() / "words" / sha256(json.dumps(key).encode())
@@ -95,8 +96,9 @@ def cache_directory() -> Path:
 
 
 def _tokenize(texts: Iterable[str]) -> list[list[str]]:
-    from nltk.tokenize.destructive import NLTKWordTokenizer
-    from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
+    with as_if_without("scipy", "sklearn"):  # NLTK imports them for what is not used here: a second
+        from nltk.tokenize.destructive import NLTKWordTokenizer
+        from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 
     parameters = PunktParameters()
     parameters.abbrev_types = set(ABBREVIATIONS.split())

@@ -125,7 +125,7 @@ def _perform(data: bytes, run: Run, device: str, n_threads: int) -> tuple[Traine
     torch.set_num_threads(n_threads)
     with tempfile.TemporaryDirectory() as folder:
         place = Place(Path(folder), torch.device(device))
-        record = perform(run, pickle.loads(data), place, told=False)
+        record = perform(run, pickle.loads(data), place, few=False)
         assert record is not None  # it trains alone
         files = set(place.out.rglob(f"{run.name}.*")) - {place.record(run)}
         return record, {str(path.relative_to(folder)): path.read_bytes() for path in files}

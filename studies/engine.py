@@ -1,6 +1,7 @@
 """The engine of every study: variants are trained on paired seeds, and looked at until each of them is told."""
 
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from common.files import UserError
@@ -31,12 +32,19 @@ def train(runs: Mapping[Key, Run], data: Data, place: Place, n_workers: int) -> 
     return {key: records[run] for key, run in runs.items()}
 
 
-def train_few(runs: Sequence[Run], data: Data, place: Place, n_workers: int) -> list[TrainedRun]:
-    """The records of a command's few runs: at the same time, a process each, where there are workers; one after the
-    other where several processes train each together, in the first of which alone they are."""
+def train_few(
+    runs: Sequence[Run], data: Data, place: Place, n_workers: int, meanwhile: Callable[[], Found]
+) -> tuple[list[TrainedRun], Found] | None:
+    """The records of a command's few runs, and what `meanwhile` finds, which needs none of them: at the same time, a
+    process each, where there are workers; else one after the other. None in another than the first of several processes
+    that train together.
+    """
     if n_workers > 1 and len(runs) > 1 and process()[1] == 1:
-        return perform_all(runs, data, place, n_workers)
-    return [record for run in runs if (record := perform(run, data, place))]
+        with ThreadPoolExecutor(1) as thread:
+            found = thread.submit(meanwhile)
+            return perform_all(runs, data, place, n_workers), found.result()
+    records = [record for run in runs if (record := perform(run, data, place))]
+    return (records, meanwhile()) if process()[0] == 0 else None
 
 
 def looks_of(n_seeds: int, until_told: int | None) -> list[int]:

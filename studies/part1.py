@@ -1,6 +1,8 @@
 """Part 1: the classifier. Table 1, Figures 1 to 3, its probabilities, the baselines beside it."""
 
+import importlib
 import time
+from functools import partial
 
 from msgspec.structs import asdict
 
@@ -15,8 +17,7 @@ from studies.opponents import classifier_baselines
 from studies.predictions import mistakes, write_predictions
 from studies.published import sentence_of
 from studies.recipes import label_of
-from studies.results import Part1Results, Truncated, classifier_runs
-from training.processes import process
+from studies.results import Accuracies, Part1Results, Truncated, classifier_runs
 from training.recipe import Recipe, Run
 from training.runs import Place, public
 from training.weights import load_model, save_model
@@ -34,10 +35,11 @@ def part1(
     """
     started = time.perf_counter()
     run, beside = Run("classifier", recipe, seed), run_beside(recipe, seed, data)
-    records = classifier_runs(train_few([run, beside] if beside else [run], data, place, n_workers))
-    if process()[0]:
+    trained_runs = train_few([run, beside] if beside else [run], data, place, n_workers, partial(without_a_model, data))
+    if trained_runs is None:
         return None
-    record, *others = records
+    records, baselines = trained_runs
+    record, *others = classifier_runs(records)
     trained = load_model(place.weights(run), "classifier")
     assert not isinstance(trained.model, Decoder)
     calibration = calibrate(trained, record, others[0] if others else None, data)
@@ -52,7 +54,7 @@ def part1(
         **asdict(public(record)),
         vocabulary_size=len(data.tokenizer),
         tokenizer=data.tokenizer.tokenization.kind,
-        baselines=classifier_baselines(data),
+        baselines=baselines,
         calibration=calibration,
         mistakes=mistakes(probabilities, data),
         n_truncated=Truncated(train=data.train.n_truncated, test=data.test.n_truncated),
@@ -65,3 +67,9 @@ def part1(
     draw_reliability(figures / "reliability.png", calibration, results.label)
     draw_attention(figures, trained, sentence_of(data.corpus), first_figure=2, label=results.label)
     return results
+
+
+def without_a_model(data: Data) -> dict[str, Accuracies]:
+    """The baselines; and what will draw is imported, which takes long, too."""
+    importlib.import_module("matplotlib.figure")
+    return classifier_baselines(data)

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 from common.files import UserError, write_json
 from dataset import Data
@@ -12,7 +13,6 @@ from studies.opponents import language_baselines
 from studies.published import sentence_of
 from studies.recipes import label_of
 from studies.results import Part2Results, decoder_runs, perplexities
-from training.processes import process
 from training.recipe import Recipe, Run, customise
 from training.runs import Place, public
 from training.weights import load_model
@@ -30,10 +30,11 @@ def part2(
     if not ff_dims or len(set(ff_dims)) < len(ff_dims):
         raise UserError("ff_dims must be one or more different sizes, such as 256 100")
     runs = [Run(f"decoder-ff{ff_dim}", customise(recipe, ff_dim=ff_dim), seed) for ff_dim in ff_dims]
-    models = decoder_runs(train_few(runs, data, place, n_workers))
-    if process()[0]:
+    trained_runs = train_few(runs, data, place, n_workers, partial(language_baselines, data))
+    if trained_runs is None:
         return None
-    ngrams = language_baselines(data)
+    records, ngrams = trained_runs
+    models = decoder_runs(records)
     results = Part2Results(
         command="part2",
         data=data.corpus.about(),

@@ -55,7 +55,7 @@ def perform_all(runs: Sequence[Run], data: Data, place: Place, n_workers: int) -
     rest = [run for run in runs if run not in there]
     if there:
         say(f"{place.out}: {len(there)} of {len(runs)} runs are there already", str(place.out))
-    job = functools.partial(perform, data=data, place=place, told=len(rest) <= FEW)
+    job = functools.partial(perform, data=data, place=place, few=len(rest) <= FEW)
     try:
         found = zip(rest, on_cluster(rest, data, place) if place.cluster else share_out(job, rest, n_workers, "runs"))
         there |= {run: record for run, record in found if record}  # none but in the first of several processes

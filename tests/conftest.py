@@ -83,5 +83,5 @@ def trained_runs(tmp_path_factory: pytest.TempPathFactory, data: dataset.Data) -
         ("part1", Run("classifier-seed1", classifier, 1)),
         ("part2", Run("decoder-ff16", decoder, 0)),
     ):
-        perform(run, data, Place(folder / name, torch.device("cpu")), told=False)
+        perform(run, data, Place(folder / name, torch.device("cpu")), few=False)
     return folder

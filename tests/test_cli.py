@@ -219,6 +219,18 @@ def test_classify_takes_sentences_as_arguments_or_a_line_each(home: Path) -> Non
     assert run(home, "classify", stdin="\n\n".join(sentences).encode()) == given
 
 
+@pytest.mark.parametrize("command", [["classify", "zyzzyva"], ["generate", "zyzzyva"]])
+def test_what_answers_at_once_imports_nothing_that_takes_long(home: Path, command: list[str]) -> None:
+    slow = {"torch._dynamo", "scipy", "sklearn", "matplotlib"}
+    script = f"import sys; from main import main; main({command}); print(sys.modules.keys() & {slow}, file=sys.stderr)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=home, env=environment, capture_output=True, text=True, check=True
+    )
+    assert ended.stdout
+    assert ended.stderr.endswith("set()\n")
+
+
 def test_a_byte_order_mark_on_standard_input_changes_nothing(home: Path) -> None:
     plain = run(home, "classify", stdin=b"terror and jobs\n")
     marked = run(home, "classify", stdin="\ufeffterror and jo\ufeffbs\n".encode())

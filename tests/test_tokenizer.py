@@ -384,6 +384,12 @@ def test_a_vocabulary_is_as_large_as_asked_or_as_the_texts_allow(size: int, n_to
 
 
 @pytest.mark.processes
+def test_nltk_is_imported_without_what_takes_it_a_second() -> None:
+    script = "import sys, tokenizer; print(tokenizer.tokenize('It works.'), sys.modules.keys() & {'scipy', 'sklearn'})"
+    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout == "['It', 'works', '.'] set()\n"
+
+
 def test_the_cache_saves_importing_nltk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORATOR_CACHE", str(tmp_path))
     texts = ["It's here.", "", "a\u2028b \x85 c"]

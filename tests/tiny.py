@@ -22,9 +22,9 @@ def decoder_of(config: TransformerConfig, **settings: Any) -> DecoderConfig:
     return DecoderConfig(**{**vars(config), **settings})
 
 
-def perform(run: Run, data: Data, place: runs.Place) -> Any:
+def perform(run: Run, data: Data, place: runs.Place, few: bool = True) -> Any:
     """What the file of the run's record holds."""
-    return msgspec.to_builtins(runs.perform(run, data, place))
+    return msgspec.to_builtins(runs.perform(run, data, place, few))
 
 
 def data_said(out: Path) -> Any:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from common.files import Interrupted, UserError
 from common.randomness import derived_seed
 from training.checkpoint import Checkpoints, State
+from training.measuring import Measured, Measurer
 from training.optimizer import make_optimizer, set_learning_rate
 from training.processes import others_alive, process, stop_signals, sum_over_processes
 from training.progress import Progress
@@ -26,21 +27,14 @@ from training.recipe import TrainingConfig
 from training.records import Measurement
 
 
-class Task(Protocol):
+class Task(Measured, Protocol):
     """What is learned, as far as the loop knows it."""
 
     plan: Sequence[Tensor]  # the items of each step, (batch size,) indices
     evaluate_at: Sequence[int]  # numbers of the steps after which the model is measured
 
-    @property
-    def model(self) -> nn.Module:
-        """What learns."""
-
     def loss(self, items: Tensor) -> Tensor:
         """The model's mean loss over `items` (n,), in nats."""
-
-    def evaluate(self, step: int, train_loss: float) -> Measurement:
-        """Measure the model after `step`, in eval mode; `train_loss` is the mean since the last measurement."""
 
 
 def train(
@@ -51,12 +45,14 @@ def train(
     on_measurement: Callable[[list[Measurement]], None] | None = None,
     label: str = "training",
     told: bool = True,
+    beside: bool = False,
 ) -> tuple[list[Measurement], float]:
     """Train the task's model in place; returns the measurements and the seconds spent in training steps.
 
     Measurements are `told` on standard error, under this `label`, as they come.
-    If there is a checkpoint, the run goes on from there (UserError if it is damaged or of another run). Measuring is
-    outside the timer and cannot touch the training: it runs in eval mode, on one process, without gradients.
+    If there is a checkpoint, the run goes on from there (UserError if it is damaged or of another run). Measuring
+    cannot touch the training: a copy of the model is measured, in eval mode, on one process, without gradients. The
+    training waits for it, or, `beside` it, goes on meanwhile, for where a core would be idle.
     Interrupted, with a checkpoint, when a signal asks to stop or another process dies; UserError when the loss is lost.
     """
     rank, world_size = process()
@@ -64,8 +60,26 @@ def train(
     state = State[Measurement]()
     if checkpoints:
         state = checkpoints.restore(task.model, optimizer, n_steps, task.evaluate_at)
-    model = callable_for_loss(task, config, world_size)
-    with Progress(label, n_steps, state.step, rank == 0, told) as progress, stop_signals() as stopped:
+    model = callable_for_loss(task, config, world_size).train()
+    progress, measurer = Progress(label, n_steps, state.step, rank == 0, told), Measurer()
+
+    def collect(wait: bool) -> bool:
+        """Take what is measured into the history; returns whether there was any."""
+        n_known = len(state.history)
+        for step, measurement in measurer.finished(wait):
+            check_finite(measurement, step)
+            state.history.append(measurement)
+            progress.show(measurement, step)
+            if on_measurement is not None:
+                on_measurement(state.history)
+        return len(state.history) > n_known
+
+    def save() -> None:
+        collect(wait=True)
+        if checkpoints:
+            checkpoints.save(task.model, optimizer, state)
+
+    with progress, measurer, stop_signals() as stopped:
         while state.step < n_steps:
             started = time.perf_counter()
             try:
@@ -74,25 +88,20 @@ def train(
                     items = task.plan[state.step]
                     loss, stop = training_step(model, optimizer, items, config, rank, world_size, stopped)
             except Interrupted:
-                if checkpoints:
-                    checkpoints.save(task.model, optimizer, state)
+                save()
                 raise
             state.add(loss, time.perf_counter() - started)
             check_finite(loss, state.step)
             progress.step()
-            measured = state.step in task.evaluate_at
-            if measured:
+            measured = collect(wait=False)
+            if state.step in task.evaluate_at:
                 train_loss = state.take_mean_loss()
                 if rank == 0:
-                    task.model.eval()
-                    with torch.no_grad():
-                        state.history.append(task.evaluate(state.step, train_loss))
-                    check_finite(state.history[-1], state.step)
-                    progress.show(state.history[-1])
-                    if on_measurement is not None:
-                        on_measurement(state.history)
-            if checkpoints and (stop or checkpoints.is_due(measured)):
-                checkpoints.save(task.model, optimizer, state)
+                    measured |= collect(wait=True)  # one at a time
+                    measurer.start(task, state.step, train_loss)
+                    measured |= collect(wait=not beside or state.step == n_steps)
+            if stop or (checkpoints and checkpoints.is_due(measured)):
+                save()
             if stop:
                 raise Interrupted(f"stopped at step {state.step} of {n_steps}")
     task.model.eval()
@@ -162,7 +171,6 @@ def training_step(
     Each part's mean is weighted by its share of the items, so parts and processes may be uneven and the gradient is
     still that of the mean over the whole batch.
     """
-    model.train()
     optimizer.zero_grad(set_to_none=True)
     mine = items[rank::world_size]
     idle = len(mine) == 0  # fewer items than processes: take part in the exchange of gradients, with weight zero

@@ -57,10 +57,11 @@ class Progress:
         self.at += 1
         self.bar.update()
 
-    def show(self, measurement: Measurement) -> None:
+    def show(self, measurement: Measurement, step: int) -> None:
+        """Say what was measured after `step`."""
         if self.told:
             left = remaining(self.started, self.at - self.first, self.n_steps - self.first)
-            say(f"{self.label}: {in_words(measurement, self.at / self.n_steps)}{left}", self.label)
+            say(f"{self.label}: {in_words(measurement, step / self.n_steps)}{left}", self.label)
 
 
 def in_words(measurement: Measurement, share: float) -> str:

@@ -92,9 +92,9 @@ def open_place(out: Path, device: torch.device, settings: Mapping[str, object], 
     return place
 
 
-def perform(run: Run, data: Data, place: Place, told: bool = True) -> TrainedRun | None:
+def perform(run: Run, data: Data, place: Place, few: bool = True) -> TrainedRun | None:
     """Train and measure `run`, or go on with it where it was interrupted, or read its record if it is finished.
-    Its measurements are `told` as they come.
+    Of a `few` runs, which may leave a core idle, measurements are told as they come, and made beside the training.
 
     Of processes that train together, only the first measures and writes; the others return None.
     """
@@ -111,7 +111,8 @@ def perform(run: Run, data: Data, place: Place, told: bool = True) -> TrainedRun
         Checkpoints(place.checkpoint(run), {**identity, "machine": msgspec.to_builtins(machine())}, task.measures),
         on_measurement=lambda history: write_metrics(place, run, history),
         label=run.name,
-        told=told,
+        told=few,
+        beside=few,
     )
     if process()[0]:
         return None

@@ -51,14 +51,14 @@ class ClassifierTask:
         self.steps_per_epoch = len(epochs[0])
         ends = range(self.steps_per_epoch, len(self.plan) + 1, self.steps_per_epoch)
         self.evaluate_at: Sequence[int] = ends[-1:] if run.brief else ends
-        self.latest: dict[str, Tensor] | None = None  # the probabilities of the last measurement, for the summary
+        self.latest: dict[str, Tensor] = {}  # probabilities of the last measurement, of a copy, too, for the summary
 
     def loss(self, items: Tensor) -> Tensor:
         ids, lengths, labels = self.data.train.batch(items, cut=self.model.masks_padding)
         return self.model.loss(ids.to(self.device), lengths.to(self.device), labels.to(self.device), self.smoothing)
 
     def evaluate(self, step: int, train_loss: float) -> Epoch:
-        self.latest = self.probabilities()
+        self.latest.update(self.probabilities())
         train, test = (found.argmax(dim=-1) for found in self.latest.values())
         return Epoch(
             epoch=step // self.steps_per_epoch,
@@ -119,7 +119,7 @@ class DecoderTask:
         self.evaluate_at: Sequence[int] = sorted({*range(every, recipe.duration + 1, every), recipe.duration})
         self.ngrams = told_ngrams(data) if config.ngram_share else None  # that predict beside the network
         self.voice_ngrams = ngrams_of_speakers(data) if config.ngram_share and config.voices else []  # beside each
-        self.latest: dict[str, Tensor] | None = None  # the nats of the last measurement, kept for the summary
+        self.latest: dict[str, Tensor] = {}  # nats of the last measurement, of a copy, too, for the summary
 
     def prepare_smoothing(self, training: TrainingConfig) -> Smoothing | None:
         """How targets are smoothed, if at all; and the output bias as the recipe wants it at the start."""
@@ -166,7 +166,7 @@ class DecoderTask:
         return loss(inputs, targets, self.smoothing.prior.to(self.device), share)
 
     def evaluate(self, step: int, train_loss: float) -> Iteration:
-        self.latest = self.token_nats()
+        self.latest.update(self.token_nats())
         perplexities = {name: perplexity.perplexity(nats) for name, nats in self.latest.items()}
         others = {
             str(length): {

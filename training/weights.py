@@ -1,14 +1,15 @@
 """A trained model in one safetensors file: weights, architecture, tokenizer and class names."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from common.files import UserError, read_description, read_tensors, refused, write_tensors
 from common.records import Positive
@@ -44,6 +45,17 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], source: Path) 
     with torch.no_grad():
         for name, tensor in weights(model).items():
             tensor.copy_(tensors[name])
+
+
+class WithoutValues(TorchFunctionMode):
+    """Within it parameters get no values to start from: for a model whose weights are there already."""
+
+    def __torch_function__(
+        self, function: Callable[..., object], types: object, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> object:
+        kwargs = kwargs or {}
+        is_start = getattr(function, "__module__", None) == nn.init.__name__
+        return kwargs["tensor"] if is_start else function(*args, **kwargs)
 
 
 FORMAT: Literal[4] = 4  # of weights files; another number says that the same weights mean something else
@@ -103,14 +115,14 @@ def load_model(path: Path, task: Task | None = None) -> TrainedModel:
         if (n_blocks := config.n_layer * getattr(config, "n_members", 1)) > len(tensors):
             raise UserError(f"{n_blocks:,} layers and {len(tensors):,} weights")
 
-    def build() -> Classifier | Vote | Decoder:
+    model: Classifier | Vote | Decoder
+    with torch.device("meta"), WithoutValues():  # sizes that the file does not have are refused: they take no memory
         if isinstance(config, ClassifierConfig):
-            return build_classifier(config, tokenizer.words, len(found.class_names), pairs=pairs)
-        return build_decoder(config, tokenizer.words, n_speakers=len(found.class_names))
-
-    with torch.device("meta"):  # sizes that the file does not have are refused before they take memory
-        check_weights(build(), tensors, path)
-    load_weights(model := build(), tensors, path)
+            model = build_classifier(config, tokenizer.words, len(found.class_names), pairs=pairs)
+        else:
+            model = build_decoder(config, tokenizer.words, n_speakers=len(found.class_names))
+    check_weights(model, tensors, path)
+    model.load_state_dict(tensors, assign=True)
     if not isinstance(model, Decoder):
         model.temperature = found.temperature
     whole, voices = (ngrams[0] if ngrams else None), ngrams[1:]

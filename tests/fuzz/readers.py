@@ -93,7 +93,7 @@ class World:
             save_model(folder / f"{number}.safetensors", trained)
             self.files.append((folder / f"{number}.safetensors").read_bytes())
         for run in RUNS:
-            perform(run, self.data, self.place, told=False)
+            perform(run, self.data, self.place, few=False)
         self.tokenizers = [self.data.tokenizer, *(self.tokenizer(kind) for kind in ("bpe", "character"))]
 
     def model(self, config: ClassifierConfig | DecoderConfig) -> TrainedModel:

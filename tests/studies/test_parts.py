@@ -451,8 +451,7 @@ def test_a_model_is_called_by_its_recipe_and_what_was_changed(
 
 def test_a_process_that_only_helps_has_no_results(monkeypatch: pytest.MonkeyPatch) -> None:
     stage = Stage(monkeypatch)
-    for module in (part1, part2, engine):
-        monkeypatch.setattr(module, "process", lambda: (1, 2))
+    monkeypatch.setattr(engine, "process", lambda: (1, 2))
     monkeypatch.setattr(engine, "perform", lambda *run: stage.perform(*run) and None)
     assert part1.part1("report", RECIPES["report"]["classifier"], 0, DATA, PLACE, 2) is None
     assert part2.part2("report", RECIPES["report"]["decoder"], (24, 16), 0, DATA, PLACE, 2) is None

@@ -61,9 +61,18 @@ def test_a_line_for_each_measurement(
         for _ in range(5):
             bar.step()
         clock.now += 3
-        bar.show(EPOCH)
+        bar.show(EPOCH, 10)
     line = "classifier: epoch 2 of 4, loss 1.023, train 55.2%, test 51.3%; 6.0 s left\n"
     assert capsys.readouterr() == ("", line if shown and told else "")
+
+
+def test_a_measurement_is_of_its_step_and_the_time_left_of_now(
+    clock: SimpleNamespace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Progress("classifier", 20, 0, shown=True) as bar:
+        bar.at, clock.now = 15, clock.now + 3
+        bar.show(EPOCH, 10)
+    assert capsys.readouterr().err == "classifier: epoch 2 of 4, loss 1.023, train 55.2%, test 51.3%; 1.0 s left\n"
 
 
 @pytest.mark.parametrize(
@@ -94,7 +103,7 @@ def test_no_line_is_wider_than_a_terminal(
     bar.at, clock.now = 400, 20_000
     tally.n_done = 100
     known = {"train": 1.0, "a": 1234.5, "b": 9876.5}
-    bar.show(Iteration(iteration=400, train_loss=12.345678, perplexity=known))
+    bar.show(Iteration(iteration=400, train_loss=12.345678, perplexity=known), 400)
     tally.done(name)
     progress.say(f"{name * 3}: 3 of 4 runs are there already", name * 3)
     lines = capsys.readouterr().err.splitlines()

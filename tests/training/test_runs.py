@@ -288,7 +288,7 @@ def half_done(data: Data, place: Place) -> Place:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "write_metrics", lambda *_: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(Interrupted, match="stopped at step 4 of 6"):
-            perform(CLASSIFIER, data, place)
+            perform(CLASSIFIER, data, place, few=False)  # it waits for its measurements
     assert (place.out / "runs" / "classifier.checkpoint.safetensors").exists()
     return place
 
@@ -851,8 +851,8 @@ def test_a_worker_keeps_its_memory_takes_its_threads_and_dies_with_its_parent(
 def test_all_runs_are_performed_and_their_measurements_gathered_at_last(
     place: Place, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def performed(run: Run, data: Data, place: Place, told: bool) -> dict[str, Any]:
-        assert told
+    def performed(run: Run, data: Data, place: Place, few: bool) -> dict[str, Any]:
+        assert few
         (place.out / "runs").mkdir(exist_ok=True)
         (place.out / "runs" / f"{run.name}.metrics.jsonl").write_text(f"{run.name}\n")  # another misses it
         if run.name == "bad":
@@ -872,11 +872,11 @@ def test_what_is_done_is_told_and_what_was_done_before_is_not_done_again(
 ) -> None:
     wanted = [replace(DECODER, name=f"run {number}") for number in range(6)]
     monkeypatch.setattr(workers, "recorded", lambda run, *_: {"kept": run.name} if run is wanted[1] else None)
-    monkeypatch.setattr(workers, "perform", lambda run, data, place, told: {"trained": run.name, "told": told})
+    monkeypatch.setattr(workers, "perform", lambda run, data, place, few: {"trained": run.name, "few": few})
     found: list[Any] = perform_all(wanted, data, place, 1)
     assert found[1] == {"kept": "run 1"}
     assert [record["trained"] for record in found[:1] + found[2:]] == [f"run {number}" for number in (0, 2, 3, 4, 5)]
-    assert [record["told"] for record in found[:1] + found[2:]] == [False] * 5  # five are many
+    assert [record["few"] for record in found[:1] + found[2:]] == [False] * 5  # five are many
     said = capsys.readouterr().err.splitlines()
     assert said[0].endswith(f"{place.out.name[-10:]}: 1 of 6 runs are there already")
     assert said[1] == "runs: 1 of 5 done (run 0); 0.0 s left"

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -434,16 +435,103 @@ def test_each_process_takes_its_items_and_a_dropout_of_its_own_and_the_first_mea
 # --------------------------------------------------------------------------------------------------------- measuring
 
 
+class Watched:
+    """A task that keeps what it sees of its model in steps and in measurements, and may wait for events there."""
+
+    def __init__(self, n_steps: int, evaluate_at: Sequence[int], wait: Callable[[str, int], None]) -> None:
+        self.model, self.plan, self.evaluate_at = network().eval(), [torch.arange(BATCH)] * n_steps, evaluate_at
+        self.wait, self.n_steps = wait, [0]
+        self.modes: list[tuple[str, bool, bool]] = []
+        self.after: list[dict[str, Tensor]] = []  # the weights as each step finds them
+
+    def loss(self, items: Tensor) -> Tensor:
+        self.modes.append(("step", self.model.training, torch.is_grad_enabled()))
+        self.after.append({name: tensor.detach().clone() for name, tensor in weights(self.model).items()})
+        self.n_steps[0] += 1
+        self.wait("step", self.n_steps[0])
+        return squared_error(self.model, items)
+
+    def evaluate(self, step: int, train_loss: float) -> Any:
+        self.wait("measure", step)
+        self.modes.append(("measure", self.model.training, torch.is_grad_enabled()))
+        return {"step": step, "loss": train_loss, "weights": {k: v.tolist() for k, v in weights(self.model).items()}}
+
+
+def watched(
+    n_steps: int, evaluate_at: Sequence[int], wait: Callable[[str, int], None] = lambda *_: None, **more: Any
+) -> tuple[Watched, list[Any]]:
+    task: Any = Watched(n_steps, evaluate_at, wait)
+    return task, loop.train(task, replace(CONFIG, accumulate=1), 0, told=False, **more)[0]
+
+
 def test_measuring_sees_a_model_that_is_not_in_training_and_training_one_that_is() -> None:
-    model, modes = network(), []
-
-    def interfere(where: str, step: int) -> None:
-        modes.append((where, model.training, torch.is_grad_enabled()))
-
-    fit(model=model, every=1, config=TrainingConfig(), interfere=interfere)
-    assert modes == [("step", True, True), ("measure", False, False), ("report", False, True)] * N_STEPS
-    assert not model.training
+    task, _ = watched(3, range(1, 4))
+    assert task.modes == [("step", True, True), ("measure", False, False)] * 3
+    assert not task.model.training
     assert torch.is_grad_enabled()
+
+
+def test_the_training_goes_on_while_the_model_is_measured_as_it_was() -> None:
+    gone_on = [threading.Event(), threading.Event()]
+
+    def wait(where: str, step: int) -> None:
+        if where == "step" and step in (4, 7):
+            gone_on[step // 7].set()
+        elif where == "measure" and step in (2, 5):
+            assert gone_on[step // 5].wait(timeout=20)
+
+    task, history = watched(9, [2, 5, 9], wait, beside=True)
+    _, alone = watched(9, [2, 5, 9])
+    assert history == alone
+    for found in history[:2]:
+        assert found["weights"] == {name: tensor.tolist() for name, tensor in task.after[found["step"]].items()}
+
+
+def test_the_thread_that_measures_has_as_many_threads_as_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[tuple[int, bool]] = []  # else MKL's products take every core, and their bits may differ
+    here = threading.get_ident()
+    monkeypatch.setattr(torch, "set_num_threads", lambda n: told.append((n, threading.get_ident() == here)))
+    watched(2, [2])
+    assert told == [(torch.get_num_threads(), False)]
+
+
+def test_one_measurement_is_made_at_a_time() -> None:
+    measured: list[int] = []
+
+    def wait(where: str, step: int) -> None:
+        if where == "measure":
+            time.sleep(0.05)
+            measured.append(step)
+        else:
+            assert len(measured) >= step - 2  # before the next is begun
+
+    assert [found["step"] for found in watched(5, range(1, 6), wait, beside=True)[1]] == [1, 2, 3, 4, 5]
+
+
+def test_who_is_stopped_while_the_model_is_measured_waits_for_the_measurement(tmp_path: Path) -> None:
+    def wait(where: str, step: int) -> None:
+        if where == "measure":
+            time.sleep(0.3)
+        elif step == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def run(wait: Callable[[str, int], None] = lambda *_: None) -> list[Any]:
+        kind: Any = dict
+        checkpoints = training.checkpoint.Checkpoints(tmp_path / "checkpoint", "this run", kind)
+        return watched(5, [2, 5], wait, checkpoints=checkpoints, beside=True)[1]
+
+    with pytest.raises(Interrupted, match="stopped at step 3 of 5"):
+        run(wait)
+    assert run() == watched(5, [2, 5])[1]
+
+
+def test_an_error_of_a_measurement_ends_the_training() -> None:
+    def wait(where: str, step: int) -> None:
+        if where == "measure":
+            raise RuntimeError("no measurement")
+
+    with pytest.raises(RuntimeError, match="no measurement"):
+        watched(30, [2], wait, beside=True)
 
 
 def test_a_run_that_had_nothing_left_to_do_ends_in_eval_mode_too(tmp_path: Path) -> None:
