@@ -50,18 +50,17 @@ def token_flops(task: Task, sizes: Sizes, config: TransformerConfig | None = Non
     """Operations in the matrix products of one token's forward pass: two for each multiplication with addition."""
     c = config or RECIPES["report"][task].architecture
     block = 2 * c.n_embd * (4 * c.n_embd + 2 * c.ff_dim) + 4 * sizes.block_size * c.n_embd
-    return c.n_layer * block + (2 * c.n_embd * sizes.vocabulary_size if task == "decoder" else 0)
+    trunks = getattr(c, "n_members", 1) * c.n_layer * block
+    return trunks + (2 * c.n_embd * sizes.vocabulary_size if task == "decoder" else 0)
 
 
-def our_step(task: Task, sizes: Sizes = Sizes(), **settings: object) -> Step:
-    """A training step of the product, on made-up data of these sizes, with the report's recipe but for `settings`."""
+def our_step(task: Task, sizes: Sizes = Sizes(), name: str = "report", **settings: object) -> Step:
+    """A training step of the product, on made-up data of these sizes, with the named recipe but for `settings`."""
     settings |= {"block_size": sizes.block_size, "batch_size": sizes.batch_size}
-    recipe = customise(RECIPES["report"][task], duration=20 if task == "decoder" else 1, **settings)
+    recipe = customise(RECIPES[name][task], duration=20 if task == "decoder" else 1, **settings)
     work = task_of(Run("benchmark", recipe, seed=0), made_up_data(sizes), torch.device("cpu"))
     optimizer = make_optimizer(work.model, recipe.training)
-    model: nn.Module = WithLoss(work.model, work.loss)
-    if recipe.training.compile:
-        model = torch.compile(model)  # type: ignore[assignment]
+    model = WithLoss(work.model, work.loss)
     plan = itertools.cycle(work.plan)
 
     def step() -> None:

@@ -30,6 +30,7 @@ from benchmarks.contenders import (
 )
 from common.files import UserError
 from evaluation.statistics import Estimate
+from studies.recipes import RECIPES
 from training.records import Machine
 from training.weights import count_parameters
 from transformer import Classifier, ClassifierConfig, Decoder, DecoderConfig
@@ -195,11 +196,20 @@ def test_table() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_options_say_when_compiling_pays(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(options, "our_step", lambda task, *_, **settings: our_step(task, SMALL))  # compiling is slow
-    *rows, first = options.timed_options(task, rounds=3)
-    assert [row.name for row in rows] == ["as it is", "--compile", "--precision bf16"]
-    assert "pays" in first.name
+def test_bf16_is_compared_in_either_recipe(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def step(task: Task, sizes: Sizes, name: str, **settings: object) -> contenders.Step:
+        asked.append((name, sizes.block_size, settings))
+        return our_step(task, SMALL, name, **settings)
+
+    monkeypatch.setattr(options, "our_step", step)
+    rows = options.timed_options(task, rounds=3)
+    blocks = {name: recipes[task].architecture.block_size for name, recipes in RECIPES.items()}
+    precisions: list[dict[str, object]] = [{}, {"precision": "bf16"}]
+    assert asked == [(name, block, settings) for name, block in blocks.items() for settings in precisions]
+    assert [(row.name, row.against is None) for row in rows] == 2 * [("as it is", True), ("--precision bf16", False)]
+    assert len({row.group for row in rows}) == 2
 
 
 @pytest.mark.parametrize("task", TASKS)
