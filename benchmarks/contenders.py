@@ -1,7 +1,8 @@
 """A training step of Orator's models, and of the same sizes built from library modules.
 
 Orator's step is the product's own, from choosing the items of the batch to the optimizer. The libraries' step is what
-their users write, with their batch ready-made and the same fused optimizer.
+their users write, with their batch ready-made and the same fused optimizer; as it is, and with model and loss compiled
+by torch.compile for these very sizes. JAX's step is compiled whole, with the same sizes and the same AdamW.
 """
 
 import importlib
@@ -49,18 +50,17 @@ def token_flops(task: Task, sizes: Sizes, config: TransformerConfig | None = Non
     """Operations in the matrix products of one token's forward pass: two for each multiplication with addition."""
     c = config or RECIPES["report"][task].architecture
     block = 2 * c.n_embd * (4 * c.n_embd + 2 * c.ff_dim) + 4 * sizes.block_size * c.n_embd
-    return c.n_layer * block + (2 * c.n_embd * sizes.vocabulary_size if task == "decoder" else 0)
+    trunks = getattr(c, "n_members", 1) * c.n_layer * block
+    return trunks + (2 * c.n_embd * sizes.vocabulary_size if task == "decoder" else 0)
 
 
-def our_step(task: Task, sizes: Sizes = Sizes(), **settings: object) -> Step:
-    """A training step of the product, on made-up data of these sizes, with the report's recipe but for `settings`."""
+def our_step(task: Task, sizes: Sizes = Sizes(), name: str = "report", **settings: object) -> Step:
+    """A training step of the product, on made-up data of these sizes, with the named recipe but for `settings`."""
     settings |= {"block_size": sizes.block_size, "batch_size": sizes.batch_size}
-    recipe = customise(RECIPES["report"][task], duration=20 if task == "decoder" else 1, **settings)
+    recipe = customise(RECIPES[name][task], duration=20 if task == "decoder" else 1, **settings)
     work = task_of(Run("benchmark", recipe, seed=0), made_up_data(sizes), torch.device("cpu"))
     optimizer = make_optimizer(work.model, recipe.training)
-    model: nn.Module = WithLoss(work.model, work.loss)
-    if recipe.training.compile:
-        model = torch.compile(model)  # type: ignore[assignment]
+    model = WithLoss(work.model, work.loss)
     plan = itertools.cycle(work.plan)
 
     def step() -> None:
@@ -208,33 +208,51 @@ LIBRARIES: dict[str, Callable[[Shape, Task], nn.Module]] = {
 }
 
 
-def library_step(name: str, task: Task, sizes: Sizes = Sizes()) -> Step:
+def library_step(name: str, task: Task, sizes: Sizes = Sizes(), compiled: bool = False) -> Step:
     """A training step of a library's model of these sizes; ModuleNotFoundError where it is not installed."""
     config = Shape(block_size=sizes.block_size, vocabulary_size=sizes.vocabulary_size, n_classes=sizes.n_classes)
+    ids, targets = made_up_batch(task, sizes)
+    if name == "JAX":
+        hidden = [config.head_dim] if task == "classifier" else []
+        widths = [config.n_embd, *hidden, sizes.n_classes if task == "classifier" else sizes.vocabulary_size]
+        in_jax = importlib.import_module("benchmarks.in_jax")
+        step: Step = in_jax.training_step(config, sizes.vocabulary_size, [*itertools.pairwise(widths)], ids, targets)
+        return step
     model = LIBRARIES[name](config, task).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0, fused=True)
+
+    def loss() -> Tensor:
+        return F.cross_entropy(model(ids).reshape(len(targets), -1), targets)
+
+    if compiled:
+        loss = torch.compile(loss, dynamic=False)
+
+    def torch_step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        loss().backward()
+        optimizer.step()
+
+    return torch_step
+
+
+def made_up_batch(task: Task, sizes: Sizes) -> tuple[Tensor, Tensor]:
+    """Random ids (B, T), and classes (B,) or words (B T,) to predict."""
     generator = torch.Generator().manual_seed(0)
     shape = (sizes.batch_size, sizes.block_size)
     ids = torch.randint(2, sizes.vocabulary_size, shape, generator=generator)
     targets = torch.randint(2, sizes.vocabulary_size, shape, generator=generator).flatten()
-    if task == "classifier":
-        targets = targets[: sizes.batch_size] % sizes.n_classes
-
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(model(ids).reshape(len(targets), -1), targets)
-        loss.backward()
-        optimizer.step()
-
-    return step
+    return ids, targets[: sizes.batch_size] % sizes.n_classes if task == "classifier" else targets
 
 
 def contenders(task: Task, sizes: Sizes = Sizes()) -> dict[str, Step]:
-    """Orator's step and those of the libraries that are installed."""
+    """Orator's step, and those of the libraries that are installed: as they are, compiled by torch.compile; JAX's."""
     steps = {"Orator": our_step(task, sizes)}
-    for name in LIBRARIES:
+    for name in (*LIBRARIES, "JAX"):
         try:
             steps[name] = library_step(name, task, sizes)
         except ModuleNotFoundError as error:
             print(f"without {name}: {error}; pip install -r requirements-bench.txt adds it", file=sys.stderr)
+        else:
+            if name in LIBRARIES:
+                steps[f"{name}, compiled"] = library_step(name, task, sizes, compiled=True)
     return steps

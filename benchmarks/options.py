@@ -1,22 +1,20 @@
-"""What torch.compile and bf16 bring to a training step, and after how many steps compiling has paid for itself."""
+"""What bf16 brings to a training step of either recipe."""
 
-import time
-
-from benchmarks.contenders import Sizes, Step, Task, our_step, step_flops
+from benchmarks.contenders import Sizes, Task, our_step, step_flops
 from benchmarks.timing import Row, compare
-
-SETTINGS: dict[str, dict[str, object]] = {"--compile": {"compile": True}, "--precision bf16": {"precision": "bf16"}}
+from studies.recipes import RECIPES
 
 
 def timed_options(task: Task, rounds: int) -> list[Row]:
-    """A step as it is and with each option, and the first step of a compiled model."""
-    steps: dict[str, Step] = {"as it is": our_step(task)}
-    steps |= {name: our_step(task, Sizes(), **settings) for name, settings in SETTINGS.items()}
-    group = f"training step of the {task}, options"
-    started = time.perf_counter()
-    steps["--compile"]()
-    first = time.perf_counter() - started
-    rows = compare(group, steps, "as it is", step_flops(task, Sizes()), rounds)
-    plain, compiled = (next(row.seconds for row in rows if row.name == name) for name in ("as it is", "--compile"))
-    pays = f"pays after {first / (plain - compiled):,.0f} steps" if compiled < plain else "never pays"
-    return [*rows, Row(group, f"--compile, its first step ({pays})", first)]
+    """A step of each recipe, at the recipe's own sizes, as it is and in bf16."""
+    rows = []
+    for name, recipes in RECIPES.items():
+        recipe = recipes[task]
+        sizes = Sizes(recipe.architecture.block_size, recipe.training.batch_size)
+        steps = {
+            "as it is": our_step(task, sizes, name),
+            "--precision bf16": our_step(task, sizes, name, precision="bf16"),
+        }
+        group = f"training step of the {task}, {name} recipe"
+        rows += compare(group, steps, "as it is", step_flops(task, sizes, recipe.architecture), rounds)
+    return rows

@@ -124,7 +124,6 @@ class Training(Tokenized):
     clip: FromRecipe[float] = None  # largest norm of the gradient
     accumulate: FromRecipe[int] = None  # parts in which a batch is computed, to save memory
     precision: FromRecipe[Precision] = None  # bf16: matrix products in bfloat16
-    compile: bool = False  # use torch.compile
     # any other setting, name=value: drop_path=0 n_members=1; `python main.py settings` shows all
     given: Annotated[Optional[tuple[str, ...]], tyro.conf.arg(name="set")] = None
 

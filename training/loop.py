@@ -9,7 +9,7 @@ with the very bits of one that was never stopped.
 import contextlib
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import msgspec
@@ -83,7 +83,7 @@ def train(
         while state.step < n_steps:
             started = time.perf_counter()
             try:
-                with others_alive(), compiler_failures():
+                with others_alive():
                     prepare_step(optimizer, config, seed, state.step, n_steps, rank)
                     items = task.plan[state.step]
                     loss, stop = training_step(model, optimizer, items, config, rank, world_size, stopped)
@@ -117,36 +117,21 @@ def prepare_step(
 
 
 def callable_for_loss(task: Task, config: TrainingConfig, world_size: int) -> nn.Module:
-    """What gives the loss of some items: compiled, or shared with other processes, as far as is asked."""
+    """What gives the loss of some items: shared with other processes, if there are any."""
     in_parts = world_size > 1 or config.accumulate > 1
     if in_parts and any(isinstance(module, nn.BatchNorm1d) for module in task.model.modules()):
         raise UserError(
             "batch norm needs each batch in one piece; leave it out, or use one process and no --accumulate"
         )
     model: nn.Module = WithLoss(task.model, task.loss)
-    if config.compile:
-        model = torch.compile(model)  # type: ignore[assignment]
     if world_size > 1:
         with others_alive():
             model = nn.parallel.DistributedDataParallel(model)
     return model
 
 
-@contextlib.contextmanager
-def compiler_failures() -> Iterator[None]:
-    """Within it, what torch.compile cannot do, which it first tries when the model is called, becomes UserError."""
-    try:
-        yield
-    except Exception as error:
-        if not type(error).__module__.startswith(("torch._dynamo.", "torch._inductor.")):
-            raise
-        reason = str(error).strip().splitlines()[0]
-        remedy = "install one, such as g++, or leave out --compile" if "C++ compiler" in reason else "leave it out"
-        raise UserError(f"--compile: {reason}; {remedy}") from error
-
-
 class WithLoss(nn.Module):
-    """A model that is called for its loss: what torch.compile and DistributedDataParallel wrap."""
+    """A model that is called for its loss: what DistributedDataParallel wraps."""
 
     def __init__(self, model: nn.Module, loss: Callable[[Tensor], Tensor]) -> None:
         super().__init__()

@@ -29,7 +29,6 @@ class TrainingConfig:
     clip: float | None = None  # largest norm of the gradient
     accumulate: int = 1  # parts that a batch is computed in, to save memory: the same mathematics
     precision: Precision = "float32"  # of matrix products
-    compile: bool = False  # use torch.compile
 
     def __post_init__(self) -> None:
         check(self, "at least 1", "batch_size", "accumulate")

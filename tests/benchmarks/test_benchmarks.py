@@ -1,21 +1,36 @@
 """The benchmark measures what it says: the same work on every side, each moment counted once, a table that reads."""
 
 import importlib.util
+import math
 import pkgutil
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 import benchmarks.__main__
-from benchmarks import growth, losses, options, profile, stages, timing
+from benchmarks import contenders, growth, losses, options, profile, stages, timing
 from benchmarks.__main__ import Benchmarks, table
-from benchmarks.contenders import LIBRARIES, TASKS, Shape, Sizes, Task, library_step, our_step, step_flops
+from benchmarks.contenders import (
+    LIBRARIES,
+    TASKS,
+    Shape,
+    Sizes,
+    Task,
+    library_step,
+    made_up_batch,
+    our_step,
+    step_flops,
+)
 from common.files import UserError
 from evaluation.statistics import Estimate
+from studies.recipes import RECIPES
 from training.records import Machine
 from training.weights import count_parameters
 from transformer import Classifier, ClassifierConfig, Decoder, DecoderConfig
@@ -53,6 +68,54 @@ def test_library_decoder_is_causal_and_encoder_is_not(task: Task) -> None:
     if task == "decoder":
         torch.testing.assert_close(before[:, :-1], after[:, :-1])
     assert not torch.equal(before, after)
+
+
+@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.slow
+def test_the_jax_model_is_of_the_same_size_and_learns(task: Task) -> None:
+    jax = pytest.importorskip("jax", reason="not in the development requirements")
+    from benchmarks import in_jax
+
+    head = [(64, 100), (100, 3)] if task == "classifier" else [(64, 5755)]
+    tree = in_jax.weights(ClassifierConfig(), 5755, head)
+    ours = Classifier(ClassifierConfig(), 5755, 3) if task == "classifier" else Decoder(DecoderConfig(), 5755)
+    assert sum(array.size for array in jax.tree.leaves(tree)) == pytest.approx(count_parameters(ours), rel=0.01)
+    ids, targets = made_up_batch(task, Sizes())
+    changed = ids.clone()
+    changed[:, -1] = 1
+    causal = task == "decoder"
+    before, after = (in_jax.logits(tree, in_jax.jnp.asarray(x.numpy()), 2, causal) for x in (ids, changed))
+    assert before.shape == ((16 * 32, 5755) if causal else (16, 3))
+    seen = np.abs(np.asarray(before - after)).reshape(16, -1, before.shape[-1]).max(axis=(0, 2)) > 1e-4
+    assert seen.tolist() == ([False] * 31 + [True] if causal else [True])
+    step = in_jax.training_step(ClassifierConfig(), 5755, head, ids, targets)
+    losses = [step() for _ in range(30)]
+    assert losses[0] == pytest.approx(torch.nn.functional.cross_entropy(torch.tensor(np.asarray(before)), targets))
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_contenders_are_compiled_too_and_a_library_that_is_missing_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    compiled = []
+
+    def missing(*_: object) -> torch.nn.Module:
+        raise ModuleNotFoundError("No module named 'x_transformers'")
+
+    def compile(loss: Callable[[], Tensor], dynamic: bool) -> Callable[[], Tensor]:
+        compiled.append(loss().item())
+        return loss
+
+    monkeypatch.setattr(torch, "compile", compile)
+    monkeypatch.setattr(contenders, "LIBRARIES", {"torch.nn": contenders.torch_model, "x-transformers": missing})
+    monkeypatch.setitem(sys.modules, "jax", None)
+    monkeypatch.delitem(sys.modules, "benchmarks.in_jax", raising=False)
+    steps = contenders.contenders("decoder", SMALL)
+    assert list(steps) == ["Orator", "torch.nn", "torch.nn, compiled"]
+    assert compiled == [pytest.approx(math.log(50), rel=0.2)]
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 2
+    assert all("pip install -r requirements-bench.txt" in line for line in lines)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -133,11 +196,20 @@ def test_table() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_options_say_when_compiling_pays(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(options, "our_step", lambda task, *_, **settings: our_step(task, SMALL))  # compiling is slow
-    *rows, first = options.timed_options(task, rounds=3)
-    assert [row.name for row in rows] == ["as it is", "--compile", "--precision bf16"]
-    assert "pays" in first.name
+def test_bf16_is_compared_in_either_recipe(task: Task, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def step(task: Task, sizes: Sizes, name: str, **settings: object) -> contenders.Step:
+        asked.append((name, sizes.block_size, settings))
+        return our_step(task, SMALL, name, **settings)
+
+    monkeypatch.setattr(options, "our_step", step)
+    rows = options.timed_options(task, rounds=3)
+    blocks = {name: recipes[task].architecture.block_size for name, recipes in RECIPES.items()}
+    precisions: list[dict[str, object]] = [{}, {"precision": "bf16"}]
+    assert asked == [(name, block, settings) for name, block in blocks.items() for settings in precisions]
+    assert [(row.name, row.against is None) for row in rows] == 2 * [("as it is", True), ("--precision bf16", False)]
+    assert len({row.group for row in rows}) == 2
 
 
 @pytest.mark.parametrize("task", TASKS)

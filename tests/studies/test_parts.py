@@ -39,7 +39,7 @@ from transformer import ClassifierConfig, DecoderConfig
 OPTIONS: dict[str, Any] = {  # a value of each option that is no recipe's
     **{"positions": "t5", "window": 3, "n_embd": 32, "n_head": 8, "n_layer": 3, "block_size": 16, "dropout": 0.35},
     **{"batch_size": 5, "learning_rate": 0.5, "weight_decay": 0.25, "schedule": "cosine", "warmup": 0.5, "clip": 2.0},
-    **{"label_smoothing": 0.3, "accumulate": 3, "precision": "bf16", "compile": True, "alibi_slope_scale": 4.0},
+    **{"label_smoothing": 0.3, "accumulate": 3, "precision": "bf16", "alibi_slope_scale": 4.0},
     **{"epochs": 3, "ff_dim": 24, "alibi_one_sided": True, "pooling": "cls", "batch_norm": True, "by_length": True},
     **{"iterations": 7, "voices": True},
 }

@@ -3,7 +3,6 @@
 import functools
 import itertools
 import json
-import math
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -15,13 +14,12 @@ from typing import Any, get_args
 import pytest
 import torch
 from tiny import classifier_of, decoder_of, perform
-from torch import Tensor, nn
+from torch import Tensor
 
 from common.files import UserError
 from dataset import Data, load_data
 from evaluation.accuracy import class_probabilities
 from evaluation.perplexity import Protocol, perplexity, token_nats
-from modules.dropout import Dropout
 from studies.recipes import RECIPES
 from training.loop import train
 from training.recipe import Recipe, Run, Task, TrainingConfig, customise
@@ -52,7 +50,6 @@ VALUES: dict[str, tuple[Any, ...]] = {  # of the other settings, besides those o
 ELSEWHERE = {  # settings that are not combined here
     **dict.fromkeys(("task", "architecture", "training"), "made of the others"),
     "ngram_share": "no part of the training: tests/evaluation/test_mixture.py",
-    "compile": "the same mathematics, by a compiler that takes its time: the last test",
 }
 NEEDS: dict[str, dict[str, Any]] = {  # what a setting works upon, and goes with it here
     "alibi_slope_scale": {"positions": "alibi"},
@@ -248,32 +245,3 @@ def test_without_smoothing_or_layers_the_best_recipe_leaves_out_what_would_do_no
     layerless = customise(classifier, n_layer=0).architecture
     assert layerless == replace(classifier.architecture, n_layer=0, positions="none", drop_path=0.0, layer_scale=None)
     assert customise(BASES["classifier"], n_layer=0).architecture.positions == "learned"
-
-
-# -------------------------------------------------------------------------------------------------- compiled dropout
-
-
-@pytest.mark.slow
-@pytest.mark.processes
-def test_compiled_layers_drop_each_its_own_share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
-    for rates in ((0.3, 0.1), (0.5, 0.99999)):  # the second module must not run what the first has left in a cache
-        layers = nn.ModuleList(Dropout(rate) for rate in rates)
-        compiled = torch.compile(EachOf(layers))
-        torch.manual_seed(0)
-        for rate, output in zip(rates, compiled(torch.ones(2000, 2000))):
-            effective = round(65536 * rate) / 65536
-            share, error = (output == 0).double().mean().item(), math.sqrt(effective * (1 - effective) / output.numel())
-            assert share == pytest.approx(effective, abs=4 * error)
-            assert output.double().mean().item() == pytest.approx(1, abs=4 * error / (1 - effective))
-
-
-class EachOf(nn.Module):
-    """What each of several layers makes of the same input."""
-
-    def __init__(self, layers: nn.ModuleList) -> None:
-        super().__init__()
-        self.layers = layers
-
-    def forward(self, x: Tensor) -> list[Tensor]:
-        return [layer(x) for layer in self.layers]

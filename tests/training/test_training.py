@@ -22,7 +22,7 @@ import msgspec
 import pytest
 import torch
 import torch.nn.functional as F
-from launch import ROOT, group
+from launch import group
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -271,19 +271,6 @@ def test_bf16_rounds_products_to_8_bits_and_keeps_the_weights_whole(precision: A
     assert model.weight.item() == pytest.approx(1 + 2**-8 - 2**-10, abs=1e-7)  # Adam's first step is the rate
 
 
-@pytest.mark.parametrize("compiled", [True, False])
-def test_what_is_trained_is_compiled_if_it_is_to_be(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
-
-    def compile(module: nn.Module) -> nn.Module:
-        module.register_forward_hook(lambda *_: calls.append(module))
-        return module
-
-    monkeypatch.setattr(torch, "compile", compile)
-    fit(config=TrainingConfig(compile=compiled))
-    assert len(calls) == (N_STEPS if compiled else 0)
-
-
 def test_the_defaults_are_those_of_the_report() -> None:
     assert TrainingConfig() == TrainingConfig(
         batch_size=16,
@@ -298,7 +285,6 @@ def test_the_defaults_are_those_of_the_report() -> None:
         clip=None,
         accumulate=1,
         precision="float32",
-        compile=False,
     )
     TrainingConfig(batch_size=1, warmup=1.0, beta2=0.0, label_smoothing=0.0, accumulate=1, clip=1e-9)  # at the edges
 
@@ -703,45 +689,6 @@ def test_the_bar_begins_where_the_run_does_and_its_numbers_stand_above_it(
         "a run: epoch 3 of 3, loss 0.6667, train 50.0%, test 40.0%",
         "a run: epoch 5 of 5, loss 0.6667, train 50.0%, test 40.0%",
     ]
-
-
-@pytest.mark.parametrize(
-    ("module", "reason", "said"),
-    [
-        ("torch._inductor.exc", "No C++ compiler found\nmore", "No C++ compiler found; install one, such as g++, or "),
-        ("torch._dynamo.exc", "Unsupported: that", "Unsupported: that; leave it out"),
-    ],
-)
-def test_what_cannot_be_compiled_is_a_users_error(
-    module: str, reason: str, said: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    class Failure(RuntimeError):
-        pass
-
-    def step(*_: Any) -> None:
-        raise Failure(reason)
-
-    Failure.__module__ = module
-    monkeypatch.setattr(loop, "training_step", step)
-    for world_size in (1, 2):
-        monkeypatch.setattr(processes, "process", lambda world_size=world_size: (0, world_size))
-        with pytest.raises(UserError) as caught:
-            train(network(), [torch.arange(2)], squared_error, TrainingConfig(), 0, [], lambda *_: {})
-        assert str(caught.value).startswith(f"--compile: {said}")
-    Failure.__module__ = "elsewhere"
-    with pytest.raises(Failure):
-        train(network(), [torch.arange(2)], squared_error, TrainingConfig(), 0, [], lambda *_: {})
-
-
-@pytest.mark.slow
-@pytest.mark.processes
-def test_a_missing_compiler_is_one_line(data_folder: Path, tmp_path: Path) -> None:
-    command = [sys.executable, str(ROOT / "main.py"), "part1", "--data-dir", str(data_folder), "--compile"]
-    settings = {**os.environ, "CXX": "/nowhere/g++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
-    found = subprocess.run([*command, "--epochs", "1"], env=settings, cwd=tmp_path, capture_output=True, text=True)
-    assert (found.returncode, found.stdout, found.stderr.count("\n")) == (2, "", 1)
-    assert "main.py: --compile: " in found.stderr
-    assert "install one, such as g++, or leave out --compile" in found.stderr
 
 
 def test_measuring_more_often_changes_nothing() -> None:
