@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from commands.called import command_line
 from commands.options import Common
 from common import console
-from common.environment import OF_THREADS, rank
+from common.environment import before_pytorch, rank
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,11 +28,9 @@ def run(arguments: list[str]) -> int:
     rank(os.environ)  # what torchrun would not have set is refused before anything heavy is imported
     if isinstance(command, Common):
         console.tell("importing PyTorch")
-    for name, value in OF_THREADS.items():
-        os.environ.setdefault(name, value)
-    from training.processes import keep_freed_memory, processes
+    before_pytorch(os.environ)
+    from training.processes import processes
 
-    keep_freed_memory()
     with processes():
         return command.run() or 0
 

@@ -1,5 +1,6 @@
 """`python -m benchmarks`: one table of how fast Orator is here, beside libraries and beside the processor's peak."""
 
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -9,12 +10,15 @@ from typing import Annotated, Literal
 
 import tyro
 
+from benchmarks.threads import timed_threads
 from benchmarks.timing import PRODUCT, Row
+from commands.options import Common
+from common.environment import before_pytorch
 from common.records import Record
 from training.records import Machine
 
-Section = Literal["steps", "options", "processes", "scaling", "growth"]
-SECTIONS: tuple[Section, ...] = ("steps", "options", "processes", "scaling", "growth")
+Section = Literal["steps", "options", "threads", "processes", "scaling", "growth"]
+SECTIONS: tuple[Section, ...] = ("steps", "options", "threads", "processes", "scaling", "growth")
 GROWTH: tuple[Literal["length", "vocabulary", "batch", "corpus"], ...] = ("length", "vocabulary", "batch", "corpus")
 MARK = "benchmarks"
 
@@ -26,16 +30,16 @@ class Options:
     `python -m benchmarks losses REV1 REV2` says instead whether two commits give the same numbers."""
 
     sections: tuple[Section, ...] = SECTIONS
-    """training steps beside libraries and by kind of operation, and in bf16; part1 and part2 as whole processes, and
-    shared by two processes; cost as the work grows"""
+    """training steps beside libraries and by kind of operation, in bf16, and by threads; commands as whole processes,
+    and shared by two processes; cost as the work grows"""
     growth: tuple[Literal["length", "vocabulary", "batch", "corpus"], ...] = GROWTH
     """what grows"""
     data_dir: Path = Path("speechesdataset")
     """data of the whole processes"""
     out: Path = Path("runs/benchmarks")
     """folder for the pictures and benchmarks.json"""
-    threads: int | None = None
-    """processor threads (default: one a core)"""
+    threads: int = Common.threads
+    """processor threads of a step, or of a command"""
     rounds: int = 40
     """turns of each contender; whole processes run a tenth as often"""
     json: bool = False
@@ -57,18 +61,15 @@ def main() -> int:
 
         return losses.main(sys.argv[2:])
     options = tyro.cli(Options, prog="python -m benchmarks", config=(tyro.conf.FlagCreatePairsOff,))
+    before_pytorch(os.environ)
     import torch
 
     from benchmarks import contenders, growth, processes, profile, timing
     from benchmarks import options as choices
     from common.files import as_json, write_between_marks, write_json
     from training.machine import machine
-    from training.processes import keep_freed_memory
 
-    keep_freed_memory()  # as main.py does
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
-    threads = torch.get_num_threads()
+    torch.set_num_threads(options.threads)
     rows: list[Row] = []
     if "steps" in options.sections:
         for task in contenders.TASKS:
@@ -80,13 +81,15 @@ def main() -> int:
     if "options" in options.sections:
         for task in contenders.TASKS:
             rows += choices.timed_options(task, options.rounds)
+    if "threads" in options.sections:
+        rows += timed_threads(os.cpu_count() or 1)
     if "processes" in options.sections:
-        rows += processes.timed_processes(options.data_dir, threads, max(1, options.rounds // 10))
+        rows += processes.timed_processes(options.data_dir, options.threads, max(1, options.rounds // 10))
     if "scaling" in options.sections:
         rows += processes.scaling(options.data_dir, max(1, options.rounds // 10))
     if "growth" in options.sections:
         for axis in options.growth:
-            grown = growth.growth(axis, threads)
+            grown = growth.growth(axis, options.threads)
             growth.growth_figure(options.out / f"growth_{axis}.png", grown)
             rows += grown
     result = Benchmarks(machine(), rows)

@@ -13,11 +13,10 @@ from pathlib import Path
 import msgspec
 import torch
 
-from common.environment import OF_THREADS
+from common.environment import OF_THREADS, keep_freed_memory
 from common.files import Interrupted, UserError, write_bytes, write_json
 from dataset import Data
 from training.machine import ROOT, machine, modules
-from training.processes import keep_freed_memory
 from training.progress import Tally, say
 from training.recipe import Run
 from training.records import TrainedRun

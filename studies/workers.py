@@ -15,10 +15,11 @@ from typing import Any, Protocol, TypeVar
 
 import torch
 
+from common.environment import keep_freed_memory
 from common.files import Interrupted
 from dataset import Data
 from studies.cluster import perform_on_cluster
-from training.processes import keep_freed_memory, stop_signals
+from training.processes import stop_signals
 from training.progress import Tally, say
 from training.recipe import Run
 from training.records import TrainedRun

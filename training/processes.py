@@ -1,7 +1,6 @@
 """The processes and signals of a training: torchrun's group, Ctrl-C, memory, and the device."""
 
 import contextlib
-import ctypes
 import gc
 import os
 import signal
@@ -25,16 +24,6 @@ def process() -> tuple[int, int]:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
-
-
-def keep_freed_memory() -> None:
-    """Let memory that a step has freed stay with the process, for the next step: glibc hands the larger pieces back,
-    and the kernel clears every page anew, which can take a third of an evaluation."""
-    trim_threshold, mmap_threshold = -1, -3  # their numbers in malloc.h
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(trim_threshold, 2**30)
-        mallopt(mmap_threshold, 2**25)  # the most that it takes
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """The loop: steps by hand, exact resume from every kind of stop, refusal of bad checkpoints, several processes."""
 
 import contextlib
-import ctypes
 import math
 import os
 import platform
@@ -1203,28 +1202,6 @@ def test_what_was_trained_is_gone_before_the_group_is(group_events: list[Any], m
     assert group_events[1:] == [[None, None]]
 
 
-def test_the_c_library_is_told_to_keep_what_is_freed(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[Any] = []
-
-    class Library:
-        def __init__(self, name: str | None) -> None:
-            told.append(name)
-
-        def mallopt(self, parameter: int, value: int) -> None:
-            told.append((parameter, value))
-
-    monkeypatch.setattr(ctypes, "CDLL", Library)
-    processes.keep_freed_memory()
-    assert told == [None, (-1, 2**30), (-3, 2**25)]  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
-    for error in (OSError, AttributeError, TypeError):
-
-        def none(_name: str | None, error: type[Exception] = error) -> None:
-            raise error
-
-        monkeypatch.setattr(ctypes, "CDLL", none)
-        processes.keep_freed_memory()
-
-
 @pytest.mark.processes
 @pytest.mark.parametrize(("batch_size", "accumulate"), [(BATCH, 1), (BATCH, 2), (1, 1)])
 @pytest.mark.slow
@@ -1327,7 +1304,7 @@ def test_twenty_steps_on_the_fast_path_end_like_twenty_on_the_plain_one(task: st
 
 COME_AND_GO = """
 import resource, torch
-from training.processes import keep_freed_memory
+from common.environment import keep_freed_memory
 keep_freed_memory()
 for n in range(20):
     if n == 10:  # by now pieces of that size have their place
