@@ -88,9 +88,15 @@ class Study:
         runs = {
             key: run
             for kind, variants in self.kinds().items()
-            for key, run in plan(kind, variants, every, brief=self.widths()).items()
+            for key, run in plan(kind, variants, every, self.without_curves()).items()
         }
         return {key: run for key, run in runs.items() if key[2] - every.start < n_seeds.get(key[:2], 0)}
+
+    def without_curves(self) -> set[str]:
+        """The variants that no figure draws by epoch or iteration, and whose weights nobody reads. To be measured as
+        often as the others would take a quarter of their time."""
+        drawn = {"original", *validated(self)}  # and the rate that is chosen among these
+        return {*self.widths(), *(name for name in self.regularized() if name not in drawn)}
 
     def takes_batch_norm(self) -> bool:
         """Whether the classifier has a place for batch norm: a head of one layer has none."""

@@ -567,6 +567,9 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     assert found.extrapolation == {"read": [list(everything), "place", 7]}
     assert {run.brief for run in done if run.name.startswith("decoder-ff4")} == {True}
     assert {run.brief for run in done if run.name.startswith("decoder-learned")} == {False}
+    drawn = {"learned", "alibi", "none", *(f"batch-norm-dropout-{rate}" for rate in RATES)}  # "learned" is "original"
+    measured_often = {run.name for run in done if run.name.startswith("classifier-") and not run.brief}
+    assert measured_often == {f"classifier-{name}-seed{seed}" for name in drawn for seed in (3, 4)}
     half: Any = part3.explore("a command", replace(study, alibi=False), data, "place")  # type: ignore[arg-type]
     assert (half.timing, half.extrapolation, half.ngram_scores, half.decoder) == ({}, {}, {}, {})
     assert (half.halves, half.widths, half.baselines) == (["regularize"], [], {"majority": "half"})
