@@ -19,7 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.randomness import generator
-from modules.cross_entropy import LinearCrossEntropy, linear_nats
+from modules.cross_entropy import linear_cross_entropy, linear_nats
 from modules.dropout import Dropout, drop
 from modules.edit import Edit, edited
 from modules.key_value_cache import Extend, KeyValueCache
@@ -35,6 +35,7 @@ WordVectors = nn.Embedding | SpelledEmbedding | PhraseEmbedding
 # ---------------------------------------------------------------------------------------------------------- attention
 
 
+@torch.autocast("cpu", enabled=False)  # whose kernel for bfloat16 takes several times as long
 def attention(
     q: Tensor,  # (B, H, T, D)
     k: Tensor,  # (B, H, S, D)
@@ -272,7 +273,7 @@ class SelfAttention(nn.Module):
         extend: Extend | None = None,
         edit: Edit | None = None,
     ) -> Tensor:
-        q, k, v = self.qkv(x).unflatten(-1, (3, self.n_head, -1)).permute(2, 0, 3, 1, 4)  # each (B, H, T, D)
+        q, k, v = self.qkv(x).float().unflatten(-1, (3, self.n_head, -1)).permute(2, 0, 3, 1, 4)  # each (B, H, T, D)
         if rotation is not None:
             q, k = rotate(q, rotation), rotate(k, rotation)
         if extend is not None:
@@ -423,10 +424,9 @@ class Decoder(Transformer):
         Smoothed, if given: `share` (B, T) of each target's probability is spread over the vocabulary as `prior` (V,).
         """
         table, weight, bias = self.words(speaker)
-        vectors = self.hidden(ids, table=table).flatten(0, 1).float()  # (B T, C)
+        vectors = self.hidden(ids, table=table).flatten(0, 1)  # (B T, C)
         share = None if share is None else share.reshape(-1, 1)  # (B T, 1)
-        with torch.autocast(ids.device.type, enabled=False):
-            return LinearCrossEntropy.apply(vectors, weight, bias, targets.reshape(-1, 1), prior, share)
+        return linear_cross_entropy(vectors, weight, bias, targets.reshape(-1, 1), prior, share)
 
     def nats(self, ids: Tensor, targets: Tensor, window: int | None = None, edit: Edit | None = None) -> Tensor:
         """-log p of each of the `targets` (B, S) that follow the last S of the tokens `ids` (B, T), S <= T: (B, S),

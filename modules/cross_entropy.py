@@ -18,11 +18,22 @@ def linear_nats(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Ten
     return torch.cat([F.cross_entropy(F.linear(x, weight, bias).float(), y, reduction="none") for x, y in rows])
 
 
+def linear_cross_entropy(
+    x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, prior: Tensor | None = None, share: Tensor | None = None
+) -> Tensor:
+    """`LinearCrossEntropy`, whose three products are of the precision of autocast, where that is on."""
+    device = x.device.type
+    precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
+    with torch.autocast(device, enabled=False):
+        return LinearCrossEntropy.apply(x.float(), weight, bias, targets, prior, share, precision)
+
+
 class LinearCrossEntropy(torch.autograd.Function):
     """The mean of -target . log softmax(linear(x, weight, bias)), without ever holding the (N, V) logits.
 
     The output layer is most of a small language model's work, and its logits are larger than any cache. Here they are
-    made for a few rows at a time, turned at once into their own gradient, softmax - target, and forgotten.
+    made for a few rows at a time, turned at once into their own gradient, softmax - target, and forgotten. Softmax and
+    sums are of float32, whatever the precision of the products.
     """
 
     @staticmethod
@@ -34,14 +45,15 @@ class LinearCrossEntropy(torch.autograd.Function):
         targets: Tensor,  # (N, 1) words
         prior: Tensor | None,  # (V,) a distribution, of which
         share: Tensor | None,  # (N, 1) of each row's target consists; the rest is its word
+        precision: torch.dtype,  # of the products' operands
     ) -> Tensor:
-        n = len(x)
-        x_gradient, weight_gradient, bias_gradient = map(torch.zeros_like, (x, weight, bias))
-        total = x.new_zeros(())
-        buffer = x.new_empty(min(n, ROWS), len(weight))
+        n, total = len(x), x.new_zeros(())
+        weight_gradient, bias_gradient = torch.zeros_like(weight), torch.zeros_like(bias)
+        x, weight = x.to(precision), weight.to(precision)
+        x_gradient, buffer = torch.zeros_like(x), x.new_empty(min(n, ROWS), len(weight))
         for start in range(0, n, ROWS):
             rows, target = x[start : start + ROWS], targets[start : start + ROWS]
-            logits = torch.addmm(bias, rows, weight.t(), out=buffer[: len(rows)])  # (rows, V)
+            logits = torch.mm(rows, weight.t(), out=buffer[: len(rows)]).float().add_(bias)  # (rows, V)
             largest = logits.amax(dim=1, keepdim=True)  # (rows, 1)
             expected = logits.gather(1, target)  # under the target distribution, (rows, 1)
             kept = torch.ones_like(expected)
@@ -55,13 +67,17 @@ class LinearCrossEntropy(torch.autograd.Function):
             gradient.scatter_add_(1, target, -kept)  # softmax - target
             if prior is not None and share is not None:
                 gradient.addcmul_(smoothed, prior, value=-1)
-            torch.mm(gradient, weight, out=x_gradient[start : start + ROWS])
-            weight_gradient.addmm_(gradient.t(), rows)
             bias_gradient += gradient.sum(dim=0)
-        ctx.save_for_backward(x_gradient, weight_gradient, bias_gradient)
+            gradient = gradient.to(precision)
+            torch.mm(gradient, weight, out=x_gradient[start : start + ROWS])
+            if precision == weight_gradient.dtype:
+                weight_gradient.addmm_(gradient.t(), rows)
+            else:
+                weight_gradient += gradient.t() @ rows
+        ctx.save_for_backward(x_gradient.float(), weight_gradient, bias_gradient)
         return total / n
 
     @staticmethod
     def backward(ctx: BackwardCFunction, scale: Tensor) -> tuple[Tensor | None, ...]:
         scale = scale / len(ctx.saved_tensors[0])  # of the sum over rows, to that of their mean
-        return *(scale * gradient for gradient in ctx.saved_tensors), None, None, None
+        return *(scale * gradient for gradient in ctx.saved_tensors), None, None, None, None

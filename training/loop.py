@@ -160,11 +160,11 @@ def training_step(
     mine = items[rank::world_size]
     idle = len(mine) == 0  # fewer items than processes: take part in the exchange of gradients, with weight zero
     total = 0.0
-    parts = (items[:1] if idle else mine).chunk(config.accumulate)
+    parts, device = (items[:1] if idle else mine).chunk(config.accumulate), next(model.parameters()).device.type
     for number, part in enumerate(parts):
         wait = isinstance(model, nn.parallel.DistributedDataParallel) and number < len(parts) - 1
         with model.no_sync() if wait else contextlib.nullcontext():  # type: ignore[operator]
-            with torch.autocast(items.device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            with torch.autocast(device, torch.bfloat16, enabled=config.precision == "bf16"):
                 value = model(part) * (0.0 if idle else len(part) / len(items))
             (value * world_size).backward()  # DistributedDataParallel divides by the number of processes
         total += value.item()
