@@ -1,7 +1,8 @@
 """Where a command's time goes: `python -m benchmarks.stages FILE part1 ...` runs it, and FILE gets seconds by stage.
 
 A stopwatch is put round the functions that make up each stage, before main.py runs as it always does. Time counts once,
-for the innermost stage: pictures without the import of matplotlib, which is with the other imports.
+for the innermost stage: pictures without the import of matplotlib, which is with the other imports; and what other
+threads and processes do meanwhile, such as evaluation beside the training, counts for what this one waits for.
 """
 
 import builtins
@@ -21,6 +22,7 @@ Found = TypeVar("Found")
 FUNCTIONS = {
     "data": ["dataset:load_data"],
     "training": ["training.loop:train"],
+    "waiting for workers that train": ["studies.engine:perform_all"],
     "evaluation": [
         f"training.tasks:{work}.{part}"
         for work in ("ClassifierTask", "DecoderTask")

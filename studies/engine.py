@@ -1,13 +1,16 @@
 """The engine of every study: variants are trained on paired seeds, and looked at until each of them is told."""
 
+import functools
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from common.console import warn
 from common.files import UserError
 from dataset import Data, encode
 from evaluation.looks import looks_until
 from studies.workers import perform_all
+from training.machine import multiplies_bf16
 from training.processes import process
 from training.progress import say
 from training.recipe import Run
@@ -22,6 +25,7 @@ def train(runs: Mapping[Key, Run], data: Data, place: Place, n_workers: int) -> 
     """The record of every run. Equal ones are trained once, those that are there not at all; whole seeds come first,
     for a study that is stopped early. Classifiers of another block get the data in blocks of theirs."""
     distinct = sorted(dict.fromkeys(runs.values()), key=lambda run: run.seed)
+    warn_of_precision(distinct, place)
     given = data.train.ids.shape[1]
     sizes = {run: run.recipe.architecture.block_size if run.recipe.task == "classifier" else given for run in distinct}
     records: dict[Run, TrainedRun] = {}
@@ -39,12 +43,24 @@ def train_few(
     process each, where there are workers; else one after the other. None in another than the first of several processes
     that train together.
     """
+    warn_of_precision(runs, place)
     if n_workers > 1 and len(runs) > 1 and process()[1] == 1:
         with ThreadPoolExecutor(1) as thread:
             found = thread.submit(meanwhile)
             return perform_all(runs, data, place, n_workers), found.result()
     records = [record for run in runs if (record := perform(run, data, place))]
     return (records, meanwhile()) if process()[0] == 0 else None
+
+
+def warn_of_precision(runs: Iterable[Run], place: Place) -> None:
+    """Say so where a processor is to compute in bf16 that is not made for it."""
+    if any(run.recipe.training.precision == "bf16" for run in runs) and not multiplies_bf16(place.device):
+        warn_of_bf16()
+
+
+@functools.cache  # once, however often a study is looked at
+def warn_of_bf16() -> None:
+    warn("--precision bf16 will not help: this processor has neither AMX nor AVX512-BF16")
 
 
 def looks_of(n_seeds: int, until_told: int | None) -> list[int]:

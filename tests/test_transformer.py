@@ -1069,16 +1069,69 @@ def test_the_loss_of_a_decoder_is_cross_entropy_forward_and_backward(
     torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-5)
 
 
-def test_the_loss_of_a_decoder_is_of_full_precision_under_autocast() -> None:
-    ids, targets = torch.randint(2, 23, (2, 3, 8), generator=torch.Generator().manual_seed(3))
-    prior, share, model = random(23).softmax(dim=0), random(3, 8).sigmoid(), shaken(decoder(TINY))
+BF16 = 2**-8  # how far a number is from its neighbour in bfloat16, as a share of it
+
+
+@pytest.mark.parametrize("task", ["decoder", "smoothed decoder", "tied decoder", "classifier"])
+def test_loss_and_gradient_in_bf16_are_close_to_those_in_float32(task: str) -> None:
+    n_rows = ROWS // 8 + 3  # rows of 8: two parts
+    ids, targets = torch.randint(2, 23, (2, n_rows, 8), generator=torch.Generator().manual_seed(3))
+    smoothing = (random(23).softmax(dim=0), random(n_rows, 8).sigmoid()) if task == "smoothed decoder" else ()
+    both = []
+    for is_on in (True, False):
+        if task == "classifier":
+            model: nn.Module = shaken(classifier(TINY))
+            arguments: tuple[Tensor, ...] = (ids, torch.full((n_rows,), 8), targets[:, 0] % 3)
+        else:
+            model, arguments = shaken(decoder(replace(TINY, tied=task == "tied decoder"))), (ids, targets, *smoothing)
+        with torch.autocast("cpu", torch.bfloat16, enabled=is_on):
+            loss = model.loss(*arguments)  # type: ignore[operator]
+        loss.backward()
+        assert loss.dtype == torch.float32
+        both.append((loss.item(), gradients(model)))
+    (rounded, of_bf16), (exact, of_float32) = both
+    assert rounded != exact
+    assert rounded == pytest.approx(exact, rel=BF16)
+    assert {gradient.dtype for gradient in of_bf16.values()} == {torch.float32}
+    found, expected = (torch.cat([gradient.flatten() for gradient in one.values()]) for one in (of_bf16, of_float32))
+    assert 0 < (found - expected).norm() < 8 * BF16 * expected.norm()
+
+
+def test_in_bf16_only_the_products_of_the_output_layer_are_rounded() -> None:
+    n = 2 * ROWS + 3  # two parts and a smaller one
+    targets, prior, share = torch.randint(23, (n, 1)), random(23).softmax(dim=0), random(n, 1).sigmoid()
+    x, weight, bias = (random(*size).requires_grad_() for size in ((n, 8), (23, 8), (23,)))
+    for scale in (1, 0):  # with zeros, logits are the bias alone, which is not rounded: the loss is exact
+        both = []
+        for is_on in (True, False):
+            with torch.autocast("cpu", torch.bfloat16, enabled=is_on):
+                loss = linear_cross_entropy(scale * x, weight, bias, targets, prior, share)
+            both.append((loss, torch.autograd.grad(loss, (x, weight, bias))))
+        (rounded, of_bf16), (exact, of_float32) = both
+        torch.testing.assert_close(rounded, exact, rtol=BF16 if scale else 1e-6, atol=0)
+        for found, expected in zip(of_bf16, of_float32):
+            assert found.dtype == torch.float32
+            assert (found - expected).norm() <= 2 * BF16 * expected.norm()
+            assert not scale or not torch.equal(found, expected)
+
+
+def test_attention_stays_in_float32_under_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
+    q, k, v = random(3, 2, 2, 8, 4)
+    attention = transformer.attention
+    seen: list[Tensor] = []
+    for edit in (None, Record("weights")):  # PyTorch's kernel, and the formula
+        with torch.autocast("cpu", torch.bfloat16):
+            found = attention(q, k, v, edit=edit)
+        assert torch.equal(found, attention(q, k, v, edit=edit))
+
+    def recorded(*tensors: Any) -> Tensor:
+        seen.extend(tensors[:3])
+        return attention(*tensors)
+
+    monkeypatch.setattr(transformer, "attention", recorded)
     with torch.autocast("cpu", torch.bfloat16):
-        hidden = model.hidden(ids).float()
-        loss = model.loss(ids, targets, prior, share)
-    assert loss.dtype == torch.float32
-    log_p = F.linear(hidden, *model.head(model.embedding.weight)).log_softmax(dim=-1)
-    of_target = log_p.gather(-1, targets[..., None])[..., 0]
-    torch.testing.assert_close(loss, -((1 - share) * of_target + share * (log_p @ prior)).mean(), rtol=1e-6, atol=1e-6)
+        decoder(TINY)(torch.arange(2, 10)[None])
+    assert {tensor.dtype for tensor in seen} == {torch.float32}
 
 
 def test_the_loss_of_large_logits_is_finite() -> None:

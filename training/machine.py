@@ -58,6 +58,13 @@ def code_version() -> tuple[str | None, bool | None, str]:
         return None, None, code
 
 
+def multiplies_bf16(device: torch.device) -> bool:
+    """Whether a device has units that multiply bfloat16 faster than float32; of a processor they are called AMX or
+    AVX512-BF16."""
+    units = torch.cpu.get_capabilities()
+    return device.type != "cpu" or bool(units.get("amx_bf16") or units.get("avx512_bf16"))
+
+
 @functools.cache
 def processor_name() -> str:
     """The processor as the system names it, with the numbers that tell generations of one name apart."""

@@ -1,11 +1,19 @@
 """The engine: what is undecided gets more seeds, and nothing else does."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+import torch
 
+from benchmarks.contenders import Sizes, made_up_data
 from common.files import UserError
-from studies.engine import looks_of, until_told
+from studies import engine
+from studies.engine import looks_of, train, train_few, until_told
+from studies.recipes import RECIPES
+from training.recipe import Run, customise
+from training.runs import Place
 
 
 def told_at(needed: Mapping[str, int], looks: list[int]) -> tuple[list[dict[str, int]], dict[str, int]]:
@@ -35,3 +43,37 @@ def test_a_study_is_looked_at_once_or_until_it_is_told() -> None:
     assert looks_of(5, 20) == [5, 10, 20]
     with pytest.raises(UserError, match=r"^--until-told 4: fewer than --seeds 5; give more$"):
         looks_of(5, 4)
+
+
+@pytest.mark.parametrize(
+    ("precision", "device", "units", "is_told"),
+    [
+        ("bf16", "cpu", {}, True),
+        ("bf16", "cpu", {"amx_bf16": False, "avx512_bf16": False, "avx512_f": True}, True),
+        ("bf16", "cpu", {"amx_bf16": True, "avx512_bf16": False}, False),
+        ("bf16", "cpu", {"avx512_bf16": True}, False),
+        ("bf16", "cuda", {}, False),
+        ("float32", "cpu", {}, False),
+    ],
+)
+def test_bf16_that_will_not_help_is_told_once_in_one_line(
+    precision: str,
+    device: str,
+    units: dict[str, bool],
+    is_told: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units)
+    monkeypatch.setattr(engine, "perform_all", lambda runs, *_: list(runs))
+    run = Run("a run", customise(RECIPES["report"]["decoder"], precision=precision), seed=0)
+    data, place = made_up_data(Sizes()), Place(Path(), torch.device(device))
+    said = ["warning: --precision bf16 will not help: this processor has neither AMX nor AVX512-BF16"] * is_told
+    for start in (
+        lambda: train({0: run, 1: replace(run, seed=1)}, data, place, 1),
+        lambda: train_few([run, replace(run, seed=1)], data, place, 2, lambda: None),
+    ):
+        engine.warn_of_bf16.cache_clear()
+        for _ in range(2):  # as a study is looked at again
+            start()
+        assert capsys.readouterr().err.splitlines() == said

@@ -270,6 +270,23 @@ def test_bf16_rounds_products_to_8_bits_and_keeps_the_weights_whole(precision: A
     assert model.weight.item() == pytest.approx(1 + 2**-8 - 2**-10, abs=1e-7)  # Adam's first step is the rate
 
 
+@pytest.mark.parametrize("device", ["cpu", "meta"])
+def test_bf16_is_of_the_device_that_the_model_is_on(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Asked(Exception):
+        pass
+
+    def autocast(*asked: object, enabled: bool) -> None:
+        raise Asked(*asked, enabled)
+
+    monkeypatch.setattr(torch, "autocast", autocast)
+    model = loop.WithLoss(nn.Linear(1, 1, device=device), lambda items: items)
+    with pytest.raises(Asked) as found:
+        loop.training_step(
+            model, torch.optim.SGD(model.parameters()), torch.arange(3), TrainingConfig(precision="bf16")
+        )
+    assert found.value.args == (device, torch.bfloat16, True)
+
+
 def test_the_defaults_are_those_of_the_report() -> None:
     assert TrainingConfig() == TrainingConfig(
         batch_size=16,
