@@ -19,7 +19,8 @@ from training.records import Machine
 
 Section = Literal["steps", "options", "threads", "processes", "scaling", "growth"]
 SECTIONS: tuple[Section, ...] = ("steps", "options", "threads", "processes", "scaling", "growth")
-GROWTH: tuple[Literal["length", "vocabulary", "batch", "corpus"], ...] = ("length", "vocabulary", "batch", "corpus")
+Axis = Literal["length", "vocabulary", "batch", "width", "corpus"]
+GROWTH: tuple[Axis, ...] = ("length", "vocabulary", "batch", "width", "corpus")
 MARK = "benchmarks"
 
 
@@ -32,7 +33,7 @@ class Options:
     sections: tuple[Section, ...] = SECTIONS
     """training steps beside libraries and by kind of operation, in bf16, and by threads; commands as whole processes,
     and shared by two processes; cost as the work grows"""
-    growth: tuple[Literal["length", "vocabulary", "batch", "corpus"], ...] = GROWTH
+    growth: tuple[Axis, ...] = GROWTH
     """what grows"""
     data_dir: Path = Path("speechesdataset")
     """data of the whole processes"""
@@ -105,6 +106,8 @@ def main() -> int:
 
 def table(result: Benchmarks) -> str:
     """The rows as Markdown tables, under a line that names the machine: one of what is compared, one of each growth."""
+    from benchmarks import growth
+
     machine = result.machine
     head = (
         f"{machine.processor}, {machine.cores} cores, {machine.threads} threads, torch {machine.torch}, "
@@ -118,7 +121,8 @@ def table(result: Benchmarks) -> str:
     header = ["", "time", "fastest", "times as long as the first", "share of peak"]
     tables = [markdown(header, [line for lines in compared for line in lines])] if compared else []
     tables += [markdown(*growth_cells(group, found)) for group, found in groups.items() if found[0].size]
-    return "\n\n".join([head, *tables])
+    wide = [row.size for row in result.rows if row.size and row.group.startswith("growth: width")]
+    return "\n\n".join([head, *tables, *([growth.on_a_gpu(max(wide))] if wide else [])])
 
 
 def compared_cells(group: str, rows: Sequence[Row]) -> list[list[str]]:
@@ -141,11 +145,17 @@ def compared_cells(group: str, rows: Sequence[Row]) -> list[list[str]]:
 def growth_cells(group: str, rows: Sequence[Row]) -> tuple[list[str], list[list[str]]]:
     """A column for each size, a line for each thing that grows: time and peak memory."""
     sizes = sorted({row.size for row in rows if row.size})
-    found = {(row.name, row.size): f"{duration(row.seconds)}, {row.megabytes:,.0f} MB" for row in rows if row.megabytes}
+    found = {(row.name, row.size): growth_cell(row) for row in rows}
     lines = [
         [name, *(found.get((name, size), "") for size in sizes)] for name in dict.fromkeys(row.name for row in rows)
     ]
     return [group, *(f"{size:,}" for size in sizes)], lines
+
+
+def growth_cell(row: Row) -> str:
+    """Time, peak memory, and that by token where there is one."""
+    memory = f", {row.megabytes:,.0f} MB" if row.megabytes else ""
+    return f"{duration(row.seconds)}{memory}" + (f", {row.bytes_per_token:,.0f} B/token" if row.bytes_per_token else "")
 
 
 def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

@@ -12,15 +12,25 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 import torch
 
-from benchmarks.contenders import Sizes, Step, library_step, our_step
+from benchmarks.contenders import Sizes, Step, library_step, our_step, step_flops
 from benchmarks.timing import Row
+from transformer import DecoderConfig
 from utilities import Line, Panel, line_figure
 
 N_WORDS = 20_000  # different words of the made-up corpus
+LARGE = Sizes(block_size=256, batch_size=16, vocabulary_size=50_000)  # and 8 layers
+TOKENS: dict[str, Callable[[int], int]] = {  # that a call reads, at each size
+    "length": lambda n: 16 * n,
+    "vocabulary": lambda n: 16 * 32,
+    "batch": lambda n: n * 32,
+    "width": lambda n: 16 * 256,
+    "corpus": lambda n: n,
+}
 
 
 def lengths() -> dict[str, Callable[[int], Step]]:
@@ -47,6 +57,29 @@ def batches() -> dict[str, Callable[[int], Step]]:
     }
 
 
+def widths() -> dict[str, Callable[[int], Step]]:
+    """All that hurts at once, and the width grows."""
+    return {
+        "encoder, a step": lambda n: our_step("classifier", LARGE, **large(n)),
+        "decoder, a step": lambda n: our_step("decoder", LARGE, **large(n)),
+    }
+
+
+def large(width: int) -> dict[str, Any]:
+    """The settings of the large models."""
+    return {"n_embd": width, "ff_dim": 4 * width, "n_layer": 8, "n_head": 8}
+
+
+def on_a_gpu(width: int, flops: float = 3e13) -> str:
+    """What a step of the large decoder would take by its operations, where 30 TFLOP/s of them are done: a guess."""
+    needed = step_flops("decoder", LARGE, DecoderConfig(**large(width)))
+    return (
+        f"By its operations alone, {needed / 1e12:.2f} TFLOP, the decoder's step at width {width} would take "
+        f"{1000 * needed / flops:.0f} ms on a GPU that does {flops / 1e12:.0f} TFLOP/s of them. This is an estimate: "
+        "no GPU was there to be measured."
+    )
+
+
 def corpora() -> dict[str, Callable[[int], Step]]:
     return {
         "tokenising": functools.partial(tokenising, cached=False),
@@ -59,6 +92,7 @@ AXES: dict[str, tuple[str, Sequence[int], Callable[[], dict[str, Callable[[int],
     "length": ("sequence length, tokens (16 rows)", (32, 64, 128, 256, 512, 1024), lengths),
     "vocabulary": ("vocabulary, words (16 x 32 tokens)", (5_000, 10_000, 20_000, 50_000), vocabularies),
     "batch": ("batch, rows of 32 tokens", (16, 32, 64, 128, 256), batches),
+    "width": ("width (8 layers, 16 x 256 tokens, 50,000 words)", (64, 128, 256, 512), widths),
     "corpus": ("corpus, tokens", (30_000, 100_000, 300_000, 1_000_000, 2_000_000), corpora),
 }
 
@@ -140,7 +174,9 @@ def growth(axis: str, threads: int, most: int | None = None) -> list[Row]:
             print(f"{axis}: {name}, {size:,}", file=sys.stderr)
             with ProcessPoolExecutor(1, context) as pool:
                 seconds, megabytes = pool.submit(measure, axis, name, size, threads).result()
-            rows.append(Row(f"growth: {label}", name, seconds, megabytes=megabytes, size=size))
+            per_token = 1e6 * megabytes / TOKENS[axis](size)
+            group = f"growth: {label}"
+            rows.append(Row(group, name, seconds, megabytes=megabytes, bytes_per_token=per_token, size=size))
     return rows
 
 

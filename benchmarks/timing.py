@@ -28,6 +28,7 @@ class Row(Record, frozen=True):
     yardstick: str = ""
     share_of_peak: float | None = None
     megabytes: float | None = None
+    bytes_per_token: float | None = None
     size: int | None = None  # where it grows
 
 

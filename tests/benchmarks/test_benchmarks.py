@@ -160,7 +160,14 @@ def test_every_stage_names_functions_that_exist() -> None:
             assert callable(pkgutil.resolve_name(path))
 
 
-@pytest.mark.parametrize(("axis", "size"), [("length", 8), ("vocabulary", 100), ("batch", 2), ("corpus", 300)])
+def test_a_gpu_is_guessed_at_by_operations() -> None:
+    assert "1.30 TFLOP" in growth.on_a_gpu(512)
+    assert " 43 ms on a GPU that does 30 TFLOP/s" in growth.on_a_gpu(512)
+
+
+@pytest.mark.parametrize(
+    ("axis", "size"), [("length", 8), ("vocabulary", 100), ("batch", 2), ("width", 8), ("corpus", 300)]
+)
 def test_growth_of_every_axis(axis: str, size: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ORATOR_CACHE", str(tmp_path))
     rows = []
@@ -180,7 +187,7 @@ def test_table() -> None:
         timing.Row("a step", "Orator", 0.0105, 0.01, share_of_peak=0.5),
         timing.Row("a step", "torch.nn", 0.0158, 0.015, ratio, "Orator", 0.3),
         timing.Row("length", "encoder", 1.25, megabytes=812.4, size=1024),
-        timing.Row("length", "encoder", 0.25, megabytes=12.4, size=32),
+        timing.Row("length", "encoder", 0.25, megabytes=12.4, bytes_per_token=1234.5, size=32),
         timing.Row("length", "decoder", 0.5, megabytes=20.0, size=32),
     ]
     head, compared, growth_table = table(Benchmarks(machine, rows)).split("\n\n")
@@ -192,7 +199,10 @@ def test_table() -> None:
     ]  # fmt: skip
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in growth_table.splitlines()]
     assert cells[0] == ["length", "32", "1,024"]
-    assert cells[2:] == [["encoder", "250.00 ms, 12 MB", "1.25 s, 812 MB"], ["decoder", "500.00 ms, 20 MB", ""]]
+    assert cells[2:] == [
+        ["encoder", "250.00 ms, 12 MB, 1,234 B/token", "1.25 s, 812 MB"],
+        ["decoder", "500.00 ms, 20 MB", ""],
+    ]
 
 
 @pytest.mark.parametrize("task", TASKS)
