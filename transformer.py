@@ -273,7 +273,8 @@ class SelfAttention(nn.Module):
         extend: Extend | None = None,
         edit: Edit | None = None,
     ) -> Tensor:
-        q, k, v = self.qkv(x).float().unflatten(-1, (3, self.n_head, -1)).permute(2, 0, 3, 1, 4)  # each (B, H, T, D)
+        qkv = self.qkv(x).float().unflatten(-1, (3 * self.n_head, -1))  # (B, T, 3 H, D)
+        q, k, v = (part.transpose(1, 2) for part in qkv.chunk(3, dim=2))  # each (B, H, T, D)
         if rotation is not None:
             q, k = rotate(q, rotation), rotate(k, rotation)
         if extend is not None:

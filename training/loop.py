@@ -60,7 +60,7 @@ def train(
     state = State[Measurement]()
     if checkpoints:
         state = checkpoints.restore(task.model, optimizer, n_steps, task.evaluate_at)
-    model = callable_for_loss(task, config, world_size).train()
+    model = callable_for_loss(task, config, world_size)
     progress, measurer = Progress(label, n_steps, state.step, rank == 0, told), Measurer()
 
     def collect(wait: bool) -> bool:
@@ -112,12 +112,14 @@ def prepare_step(
     optimizer: torch.optim.Optimizer, config: TrainingConfig, seed: int, step: int, n_steps: int, rank: int = 0
 ) -> None:
     """What chance and the schedule have in store for a step, from its number alone."""
-    torch.manual_seed(derived_seed(seed, "dropout", step, rank))
+    # torch.manual_seed turns to devices of every kind, there or not, which takes a hundred times as long
+    seeded = torch.manual_seed if torch.accelerator.is_available() else torch.default_generator.manual_seed
+    seeded(derived_seed(seed, "dropout", step, rank))
     set_learning_rate(optimizer, config, step, n_steps)
 
 
 def callable_for_loss(task: Task, config: TrainingConfig, world_size: int) -> nn.Module:
-    """What gives the loss of some items: shared with other processes, if there are any."""
+    """What gives the loss of some items in training mode: shared with other processes, if there are any."""
     in_parts = world_size > 1 or config.accumulate > 1
     if in_parts and any(isinstance(module, nn.BatchNorm1d) for module in task.model.modules()):
         raise UserError(
@@ -127,7 +129,7 @@ def callable_for_loss(task: Task, config: TrainingConfig, world_size: int) -> nn
     if world_size > 1:
         with others_alive():
             model = nn.parallel.DistributedDataParallel(model)
-    return model
+    return model.train()
 
 
 class WithLoss(nn.Module):
@@ -150,8 +152,8 @@ def training_step(
     world_size: int = 1,
     stopped: Callable[[], bool] = lambda: False,
 ) -> tuple[float, bool]:
-    """One step on `items` (n,), of which this process computes every world_size-th; returns the mean loss over all of
-    them, and whether `stopped` says so on any process.
+    """One step on `items` (n,), of which this process computes every world_size-th, of a model in training mode. Gives
+    the mean loss over all of them, and whether `stopped` says so on any process.
 
     Each part's mean is weighted by its share of the items, so parts and processes may be uneven and the gradient is
     still that of the mean over the whole batch.

@@ -325,6 +325,7 @@ def dropout_seeds(run: Run, data: Data, out: Path) -> list[int]:
     seeds: list[int] = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "manual_seed", seeds.append)
+        patch.setattr(torch, "default_generator", SimpleNamespace(manual_seed=seeds.append))
         perform(run, data, Place(out, torch.device("cpu")))
     return seeds
 
