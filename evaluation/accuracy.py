@@ -21,7 +21,7 @@ def class_probabilities(
     """The probabilities (N, K) that the model, in eval mode, gives to each row of `data`."""
     training, device = model.training, next(model.parameters()).device
     model.eval()
-    rows, order = [], data.lengths.argsort()  # by length, so that batches may be cut short
+    rows, order = [], data.lengths.argsort(stable=True)  # by length, so that batches may be cut short
     for items in order.split(batch_size):
         ids, lengths, _ = data.batch(items, cut=model.masks_padding)
         rows.append(model(ids.to(device), lengths.to(device), edit).float().softmax(dim=-1).cpu())

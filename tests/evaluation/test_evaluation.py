@@ -421,8 +421,8 @@ def test_class_probabilities_are_the_model_s_row_by_row(pooling: Any, training: 
     a, b, c = [1 / 4, 1 / 4, 1 / 2], [5 / 8, 2 / 8, 1 / 8], [1 / 8, 6 / 8, 1 / 8]
     torch.testing.assert_close(found, torch.tensor([b, a, c, a, b]), rtol=0.01, atol=0)
     torch.testing.assert_close(found.sum(dim=1), torch.ones(5), rtol=1e-6, atol=0)  # not rounded as logits are
-    widths = [4, 4, 4] if pooling == "mean" else [2, 3, 1]  # padding is cut where it changes nothing
-    parts = [[0, 1], [2, 3], [4]]
+    widths = [4, 4, 4] if pooling == "mean" else [1, 2, 3]  # padding is cut where it changes nothing
+    parts = [[1, 4], [0, 3], [2]]  # by length
     assert model.given == [
         ([ids[i, :width].tolist() for i in part], lengths[part].tolist()) for part, width in zip(parts, widths)
     ]
