@@ -47,7 +47,7 @@ class ClassifierRun(TrainedRun, frozen=True, kw_only=True):
     test: dict[Group, GroupAccuracy]
     scores: Scores
     trained: bool  # left the plateau of the largest class, and did not fall back to it
-    fell_back: bool
+    fell_back: bool  # as far as it was measured: a run that is measured once is not seen to fall back
     predictions: list[Count]  # of the test rows
     # Of a run that is measured on held-out rows: the temperature that fits them, for logits that have a spread of 1 on
     # the rows that it was trained on (evaluation/calibration.py).
