@@ -35,7 +35,6 @@ WordVectors = nn.Embedding | SpelledEmbedding | PhraseEmbedding
 # ---------------------------------------------------------------------------------------------------------- attention
 
 
-@torch.autocast("cpu", enabled=False)  # whose kernel for bfloat16 takes several times as long
 def attention(
     q: Tensor,  # (B, H, T, D)
     k: Tensor,  # (B, H, S, D)
@@ -279,7 +278,8 @@ class SelfAttention(nn.Module):
             q, k = rotate(q, rotation), rotate(k, rotation)
         if extend is not None:
             k, v = extend(k, v)  # (B, H, S, D)
-        heads = attention(q, k, v, bias, self.dropout if self.training else 0.0, edit)  # (B, H, T, D)
+        with torch.autocast("cpu", enabled=False):  # whose kernel for bfloat16 takes several times as long
+            heads = attention(q, k, v, bias, self.dropout if self.training else 0.0, edit)  # (B, H, T, D)
         return self.projection(heads.transpose(1, 2).flatten(2))  # (B, T, C)
 
 

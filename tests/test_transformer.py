@@ -2,6 +2,7 @@
 
 import cmath
 import math
+import threading
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -1115,23 +1116,34 @@ def test_in_bf16_only_the_products_of_the_output_layer_are_rounded() -> None:
             assert not scale or not torch.equal(found, expected)
 
 
-def test_attention_stays_in_float32_under_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
-    q, k, v = random(3, 2, 2, 8, 4)
-    attention = transformer.attention
-    seen: list[Tensor] = []
-    for edit in (None, Record("weights")):  # PyTorch's kernel, and the formula
-        with torch.autocast("cpu", torch.bfloat16):
-            found = attention(q, k, v, edit=edit)
-        assert torch.equal(found, attention(q, k, v, edit=edit))
+@pytest.mark.parametrize("edit", [None, Record("weights")], ids=["PyTorch's kernel", "the formula"])
+def test_attention_stays_in_float32_under_autocast(edit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    attention, seen = transformer.attention, list[torch.dtype]()
 
-    def recorded(*tensors: Any) -> Tensor:
-        seen.extend(tensors[:3])
-        return attention(*tensors)
+    def recorded(*given: Any) -> Tensor:
+        found = attention(*given)
+        seen.extend(tensor.dtype for tensor in (*given[:3], found))
+        return found
 
     monkeypatch.setattr(transformer, "attention", recorded)
     with torch.autocast("cpu", torch.bfloat16):
-        decoder(TINY)(torch.arange(2, 10)[None])
-    assert {tensor.dtype for tensor in seen} == {torch.float32}
+        decoder(TINY)(torch.arange(2, 10)[None], edit=edit)
+    assert set(seen) == {torch.float32}
+
+
+def test_a_thread_that_reads_meanwhile_leaves_the_precision_of_this_one_alone() -> None:
+    model, ids = decoder(TINY), torch.arange(2, 10)[None]
+
+    def meanwhile(place: str, x: Tensor, **_: Any) -> Tensor:
+        if place == "weights":
+            thread = threading.Thread(target=model, args=(ids,))
+            thread.start()
+            thread.join()
+        return x
+
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model(ids, edit=meanwhile).dtype == model(ids).dtype == torch.bfloat16
+        assert torch.is_autocast_enabled("cpu")
 
 
 def test_the_loss_of_large_logits_is_finite() -> None:
