@@ -109,9 +109,10 @@ def table(result: Benchmarks) -> str:
     from benchmarks import growth
 
     machine = result.machine
+    threads = f"{machine.threads} thread" + ("s" if machine.threads > 1 else "")
     head = (
-        f"{machine.processor}, {machine.cores} cores, {machine.threads} threads, torch {machine.torch}, "
-        f"commit {(machine.commit or 'unknown')[:10]}; the peak is that of float32 matrix products of {PRODUCT:,} x "
+        f"{machine.processor}, {machine.cores} cores, {threads}, torch {machine.torch}, commit "
+        f"{(machine.commit or 'unknown')[:10]}; the peak is that of float32 matrix products of {PRODUCT:,} x "
         f"{PRODUCT:,} in the same run"
     )
     groups: dict[str, list[Row]] = {}
