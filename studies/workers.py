@@ -14,6 +14,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Protocol, TypeVar
 
 import torch
+from tqdm import tqdm
 
 from common.environment import keep_freed_memory
 from common.files import Interrupted
@@ -138,6 +139,7 @@ def _call(job: bytes, item: Named) -> Any:
 def _start_worker(n_threads: int) -> None:
     keep_freed_memory()
     torch.set_num_threads(n_threads)
+    tqdm.set_lock(threading.RLock())  # its own is of all processes, and left behind by one that is terminated
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # where it could not be held
     parent = multiprocessing.parent_process()
     assert parent is not None

@@ -25,7 +25,7 @@ from typing import Any
 import msgspec
 import pytest
 import torch
-from launch import server
+from launch import ROOT, server
 from tiny import classifier_of, decoder_of, perform
 from worlds import classifier_run
 
@@ -839,6 +839,7 @@ def test_a_worker_keeps_its_memory_takes_its_threads_and_dies_with_its_parent(
     monkeypatch.setattr(workers.threading, "Thread", Thread)
     monkeypatch.setattr(os, "_exit", lambda code: events.append(("exit", code)))
     monkeypatch.setattr(workers, "keep_freed_memory", lambda: events.append("keeps memory"))
+    monkeypatch.setattr(workers.tqdm, "set_lock", lambda _: events.append("locks for itself"))
     before = signal.getsignal(signal.SIGINT)
     try:
         workers._start_worker(3)
@@ -846,7 +847,27 @@ def test_a_worker_keeps_its_memory_takes_its_threads_and_dies_with_its_parent(
     finally:
         signal.signal(signal.SIGINT, before)
     assert torch.get_num_threads() == 3
-    assert events == ["keeps memory", "watches", "the parent is gone", ("exit", 1)]
+    assert events == ["keeps memory", "locks for itself", "watches", "the parent is gone", ("exit", 1)]
+
+
+TERMINATED = """
+import multiprocessing, time
+from concurrent.futures import ProcessPoolExecutor
+from tqdm import tqdm
+from studies.workers import _start_worker
+pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _start_worker, (1,))
+pool.submit(tqdm.write, "a line").result()
+pool.submit(time.sleep, 60)
+for worker in multiprocessing.active_children():
+    worker.terminate()
+"""
+
+
+@pytest.mark.processes
+@pytest.mark.slow
+def test_a_worker_that_is_terminated_leaves_nothing_behind() -> None:
+    ended = subprocess.run([sys.executable, "-c", TERMINATED], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert (ended.stdout, ended.stderr) == ("a line\n", "")
 
 
 def test_all_runs_are_performed_and_their_measurements_gathered_at_last(
