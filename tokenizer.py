@@ -20,7 +20,7 @@ import msgspec
 import regex
 
 from common.files import UserError, sha256, write_bytes
-from common.imports import as_if_without
+from common.imports import import_nltk
 
 if TYPE_CHECKING:
     from tokenizers.pre_tokenizers import PreTokenizer
@@ -96,9 +96,9 @@ def cache_directory() -> Path:
 
 
 def _tokenize(texts: Iterable[str]) -> list[list[str]]:
-    with as_if_without("scipy", "sklearn"):  # NLTK imports them for what is not used here: a second
-        from nltk.tokenize.destructive import NLTKWordTokenizer
-        from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
+    import_nltk()
+    from nltk.tokenize.destructive import NLTKWordTokenizer
+    from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
 
     parameters = PunktParameters()
     parameters.abbrev_types = set(ABBREVIATIONS.split())

@@ -15,6 +15,7 @@ from benchmarks.timing import PRODUCT, Row
 from commands.options import Common
 from common.environment import before_pytorch
 from common.records import Record
+from common.wording import counted
 from training.records import Machine
 
 Section = Literal["steps", "options", "threads", "processes", "scaling", "growth"]
@@ -109,10 +110,9 @@ def table(result: Benchmarks) -> str:
     from benchmarks import growth
 
     machine = result.machine
-    threads = f"{machine.threads} thread" + ("s" if machine.threads > 1 else "")
     head = (
-        f"{machine.processor}, {machine.cores} cores, {threads}, torch {machine.torch}, commit "
-        f"{(machine.commit or 'unknown')[:10]}; the peak is that of float32 matrix products of {PRODUCT:,} x "
+        f"{machine.processor}, {machine.cores} cores, {counted(machine.threads, 'thread')}, torch {machine.torch}, "
+        f"commit {(machine.commit or 'unknown')[:10]}; the peak is that of float32 matrix products of {PRODUCT:,} x "
         f"{PRODUCT:,} in the same run"
     )
     groups: dict[str, list[Row]] = {}
@@ -155,8 +155,10 @@ def growth_cells(group: str, rows: Sequence[Row]) -> tuple[list[str], list[list[
 
 def growth_cell(row: Row) -> str:
     """Time, peak memory, and that by token where there is one."""
-    memory = f", {row.megabytes:,.0f} MB" if row.megabytes else ""
-    return f"{duration(row.seconds)}{memory}" + (f", {row.bytes_per_token:,.0f} B/token" if row.bytes_per_token else "")
+    if not row.megabytes:
+        return duration(row.seconds)
+    per_token = f", {2**20 * row.megabytes / row.tokens:,.0f} B/token" if row.tokens else ""
+    return f"{duration(row.seconds)}, {row.megabytes:,.0f} MB{per_token}"
 
 
 def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:

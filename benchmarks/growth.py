@@ -28,7 +28,7 @@ TOKENS: dict[str, Callable[[int], int]] = {  # that a call reads, at each size
     "length": lambda n: 16 * n,
     "vocabulary": lambda n: 16 * 32,
     "batch": lambda n: n * 32,
-    "width": lambda n: 16 * 256,
+    "width": lambda n: LARGE.batch_size * LARGE.block_size,
     "corpus": lambda n: n,
 }
 
@@ -174,9 +174,8 @@ def growth(axis: str, threads: int, most: int | None = None) -> list[Row]:
             print(f"{axis}: {name}, {size:,}", file=sys.stderr)
             with ProcessPoolExecutor(1, context) as pool:
                 seconds, megabytes = pool.submit(measure, axis, name, size, threads).result()
-            per_token = 1e6 * megabytes / TOKENS[axis](size)
-            group = f"growth: {label}"
-            rows.append(Row(group, name, seconds, megabytes=megabytes, bytes_per_token=per_token, size=size))
+            read = TOKENS[axis](size)
+            rows.append(Row(f"growth: {label}", name, seconds, megabytes=megabytes, tokens=read, size=size))
     return rows
 
 

@@ -15,6 +15,7 @@ from statistics import median
 
 from benchmarks.timing import Row
 from common.environment import OF_THREADS, before_pytorch
+from common.wording import counted
 
 SPINS = ("1000", "10000", "100000", "infinite")
 SECONDS = 3.0  # of each task, after as many steps as a warm-up takes
@@ -34,8 +35,7 @@ def timed_threads(n_cores: int) -> list[Row]:
             for n_threads, spin in settings:
                 waiting = "" if n_threads == 1 else f", GOMP_SPINCOUNT {spin}"
                 seconds = found[busy, n_threads, spin][task]
-                name = f"{n_threads} thread{'s' if n_threads > 1 else ''}{waiting}"
-                rows.append(Row(group, name, median(seconds), min(seconds)))
+                rows.append(Row(group, counted(n_threads, "thread") + waiting, median(seconds), min(seconds)))
     return rows
 
 

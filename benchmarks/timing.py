@@ -27,8 +27,8 @@ class Row(Record, frozen=True):
     against: Estimate | None = None
     yardstick: str = ""
     share_of_peak: float | None = None
-    megabytes: float | None = None
-    bytes_per_token: float | None = None
+    megabytes: float | None = None  # of 1,048,576 bytes
+    tokens: int | None = None  # that it reads
     size: int | None = None  # where it grows
 
 

@@ -1,6 +1,7 @@
 """Packages that a library imports for what is not used here."""
 
 import contextlib
+import importlib
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -31,3 +32,9 @@ def as_if_without(*packages: str) -> Iterator[None]:
         yield
     finally:
         sys.meta_path.remove(finder)
+
+
+def import_nltk() -> None:
+    """Import NLTK without what takes it a second: scipy and scikit-learn, for parts that are not used here."""
+    with as_if_without("scipy", "sklearn"):
+        importlib.import_module("nltk")

@@ -7,3 +7,8 @@ def duration(seconds: float) -> str:
         return f"{seconds:.1f} s"
     value, unit = (seconds / 60, "minutes") if seconds < 2 * 3600 else (seconds / 3600, "hours")
     return f"{round(value, 1):g} {unit}"
+
+
+def counted(number: int, noun: str) -> str:
+    """So many of what the noun names: "1 thread", "2 threads"."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"

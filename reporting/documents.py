@@ -4,7 +4,7 @@ from datetime import date
 from pathlib import Path
 
 from common.files import append_text, write_between_marks
-from common.wording import duration
+from common.wording import counted, duration
 from reporting import comparison, tables
 from reporting.page import comparable, in_short, training_minutes
 from reporting.table import in_markdown, markdown_tables
@@ -96,7 +96,7 @@ def log_ablation(path: Path, results: AblationResults) -> None:
         "",
         f"## {date.today()}: changes to the best {' and '.join(tasks)}",
         "",
-        f"From `{results.command_line}`: {n} setting{'s' if n > 1 else ''} tried beside the recipe; "
+        f"From `{results.command_line}`: {counted(n, 'setting')} tried beside the recipe; "
         f"{provenance(results)}; {duration(results.total_seconds)}.",
         "",
     ]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from common.files import write_text
-from common.wording import duration
+from common.wording import counted, duration
 from evaluation import statistics
 from evaluation.statistics import FAILS, HOLDS, UNCLEAR, summary
 from reporting import comparison, tables
@@ -325,7 +325,7 @@ def how_judged(results: ReportResults) -> str:
     epochs = len(results.classifier["learned"][0].epochs)
     return (
         "The report's claims are not judged here: models that have read a third of the data for "
-        f"{epochs} epoch{'s' if epochs > 1 else ''} say nothing about them."
+        f"{counted(epochs, 'epoch')} say nothing about them."
     )
 
 
@@ -356,8 +356,8 @@ def quick_warning(results: ReportResults) -> str:
     epochs = len(results.classifier["learned"][0].epochs)
     iterations = results.decoder["learned"][0].iterations[-1].iteration
     return (
-        f"This is the quick version: a third of the data, {tables.n_seeds(results.seeds)}, {epochs} "
-        f"epoch{'s' if epochs > 1 else ''}, {iterations} iterations. It shows that everything works; its numbers mean "
+        f"This is the quick version: a third of the data, {tables.n_seeds(results.seeds)}, "
+        f"{counted(epochs, 'epoch')}, {iterations} iterations. It shows that everything works; its numbers mean "
         f"nothing, and it judges no claim. The real one: {results.commands['report']}"
     )
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from statistics import geometric_mean, median
 
+from common.wording import counted
 from dataset import TOGETHER
 from evaluation.statistics import UNCLEAR, by_chance, in_percent, interquartile_mean
 from reporting.table import Table, change, effect, ends, filled, number, numbers, spread, words
@@ -55,7 +56,7 @@ def commit(machine: Machine) -> str:
 def threads(machines: Sequence[Machine]) -> str:
     """How many threads computed each run."""
     counts = sorted({one.threads * one.processes for one in machines})
-    return " or ".join(f"{n} thread{'s' if n > 1 else ''}" for n in counts)
+    return " or ".join(counted(n, "thread") for n in counts)
 
 
 def computed_on(machines: Sequence[Machine]) -> str:
@@ -263,8 +264,8 @@ def times(results: Exploration, task: Task) -> Table:
     columns = words("positions") + numbers("a step, ms", "a training, s", "change", "of processor time")
     columns += numbers("published, s", "published change")
     note = (
-        f"{timed.n_steps:,} steps of each, in turns and random order in one process, on {timed.threads} "
-        f"thread{'s' if timed.threads > 1 else ''}; medians of 10 steps, paired. A training has "
+        f"{timed.n_steps:,} steps of each, in turns and random order in one process, on "
+        f"{counted(timed.threads, 'thread')}; medians of 10 steps, paired. A training has "
         f"{timed.n_steps_of_a_training:,} steps. Training steps only: evaluation is outside the timer."
     )
     title = f"Table {4 if task == 'classifier' else 5}: training time of the {task}"

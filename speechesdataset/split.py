@@ -11,6 +11,7 @@ from typing import Literal
 import regex
 
 from common.files import UserError, as_json, sha256, write_bytes
+from common.imports import import_nltk
 from common.locks import FolderLock
 from common.records import Record
 from dataset import MANIFEST
@@ -159,6 +160,7 @@ def make_files(speakers: Sequence[Speaker], split: Split, seed: int) -> tuple[di
 
 def sentences(speakers: Sequence[Speaker]) -> list[list[list[str]]]:
     """The sentences of every document of every speaker, cut by a Punkt model that learns from these documents."""
+    import_nltk()
     from nltk.tokenize.punkt import PunktSentenceTokenizer, PunktTrainer
 
     paragraphs = [text for speaker in speakers for document in speaker.documents for text in document.paragraphs]

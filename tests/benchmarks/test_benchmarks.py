@@ -188,7 +188,7 @@ def test_table() -> None:
         timing.Row("a step", "Orator", 0.0105, 0.01, share_of_peak=0.5),
         timing.Row("a step", "torch.nn", 0.0158, 0.015, ratio, "Orator", 0.3),
         timing.Row("length", "encoder", 1.25, megabytes=812.4, size=1024),
-        timing.Row("length", "encoder", 0.25, megabytes=12.4, bytes_per_token=1234.5, size=32),
+        timing.Row("length", "encoder", 0.25, megabytes=12.4, tokens=512, size=32),
         timing.Row("length", "decoder", 0.5, megabytes=20.0, size=32),
     ]
     head, compared, growth_table = table(Benchmarks(machine, rows)).split("\n\n")
@@ -201,7 +201,7 @@ def test_table() -> None:
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in growth_table.splitlines()]
     assert cells[0] == ["length", "32", "1,024"]
     assert cells[2:] == [
-        ["encoder", "250.00 ms, 12 MB, 1,234 B/token", "1.25 s, 812 MB"],
+        ["encoder", "250.00 ms, 12 MB, 25,395 B/token", "1.25 s, 812 MB"],
         ["decoder", "500.00 ms, 20 MB", ""],
     ]
 
