@@ -173,7 +173,7 @@ def compose(results: ReportResults, figures: Path) -> list[Section]:
         ),
         Section(
             "Part 3: regularization",
-            ["The rate of dropout is chosen on rows held out of the training file; the test set only measures."],
+            ["Rates of dropout are compared on rows held out of the training file. The test set is asked of one: 0.2."],
             [tables.validation(results), tables.classifiers(results, variants, "Classifier by regularization")],
             [
                 picture(

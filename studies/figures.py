@@ -207,13 +207,10 @@ def draw(results: Exploration, figures: Path) -> None:
         place_figure(figures / "loss_by_position.png", decoder, texts, labels["decoder"])
         length_figure(figures / "inference_length.png", results.extrapolation, block, labels["decoder"])
     if "regularize" in results.halves:
+        regularized = REPORTS_RATE if REPORTS_RATE in classifier else "dropout-0.2"  # no place for batch norm
         accuracy_figure(
             figures / "figure11_regularization.png",
-            {
-                name: classifier[name]
-                for name in dict.fromkeys(("original", REPORTS_RATE, results.chosen_rate))
-                if name in classifier
-            },
+            {name: classifier[name] for name in ("original", regularized)},
             ["train", "test"],
             f"Figure 11: original and regularized classifier\n{labels['classifier']}",
         )

@@ -116,7 +116,7 @@ def test_the_sections_hold_every_table_and_figure_of_the_report(results: dict[st
     ]
     assert regularization.title == "Part 3: regularization"
     assert regularization.paragraphs == [
-        "The rate of dropout is chosen on rows held out of the training file; the test set only measures."
+        "Rates of dropout are compared on rows held out of the training file. The test set is asked of one: 0.2."
     ]
     assert titles(regularization.tables) == ["Choice of the dropout rate", "Classifier by regularization"]
     assert [row[0] for row in regularization.tables[1].rows][:2] == ["original", "batch norm"]

@@ -91,8 +91,7 @@ def test_the_variants_of_the_classifier_differ_in_positions_or_in_regularization
     assert {name: settings(recipe, "positions", "batch_norm", "dropout") for name, recipe in found.items()} == {
         **{name: (name, False, 0.1) for name in ("learned", "alibi", "none")},
         **{"original": ("learned", False, 0.0), "batch-norm": ("learned", True, 0.0)},
-        **{f"dropout-{rate}": ("learned", False, rate) for rate in RATES},
-        **{f"batch-norm-dropout-{rate}": ("learned", True, rate) for rate in RATES},
+        **{"dropout-0.2": ("learned", False, 0.2), "batch-norm-dropout-0.2": ("learned", True, 0.2)},
     }
     architecture: Any = study.classifier.architecture
     same = replace(architecture, positions="learned", dropout=0.0, batch_norm=False)
@@ -106,8 +105,8 @@ def test_the_variants_of_the_classifier_differ_in_positions_or_in_regularization
 
 def test_a_head_without_a_place_for_batch_norm_is_regularized_by_dropout_alone() -> None:
     study = replace(STUDY, classifier=replace(STUDY.classifier, architecture=classifier_of(TINY, head_dim=0)))
-    assert list(study.regularized()) == ["original", *(f"dropout-{rate}" for rate in RATES)]
-    assert list(studies.study.validated(study)) == [f"dropout-{rate}" for rate in RATES]
+    assert list(study.regularized()) == ["original", "dropout-0.2"]
+    assert list(study.validated()) == [f"dropout-{rate}" for rate in RATES]
 
 
 def test_the_variants_of_the_decoder_differ_in_positions_slopes_or_width_alone() -> None:
@@ -138,10 +137,11 @@ def test_a_run_has_its_variants_recipe_and_seed_and_those_of_one_recipe_are_one_
 
 
 def test_a_validation_run_is_measured_on_the_fold_of_its_seed() -> None:
-    recipes = studies.study.validated(STUDY)
-    assert list(recipes) == [f"batch-norm-dropout-{rate}" for rate in RATES]
+    recipes = STUDY.validated()
+    found = {name: settings(recipe, "positions", "batch_norm", "dropout") for name, recipe in recipes.items()}
+    assert found == {f"batch-norm-dropout-{rate}": ("learned", True, rate) for rate in RATES}
     for (_, name, seed), run in plan("validation", recipes, (3, 4)).items():
-        assert run == Run(f"validation-{name}-seed{seed}", STUDY.regularized()[name], seed, fold=seed, brief=True)
+        assert run == Run(f"validation-{name}-seed{seed}", recipes[name], seed, fold=seed, brief=True)
 
 
 def test_decoders_are_read_at_other_lengths_with_alibi_and_measured_at_their_end_at_other_widths() -> None:
@@ -537,7 +537,7 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     kinds = {
         "classifier": study.classifiers(),
         "decoder": study.decoders(),
-        "validation": studies.study.validated(study),
+        "validation": study.validated(),
     }
     for kind, variants in kinds.items():
         shared = {"original": "learned", "ff8": "learned"}
@@ -546,8 +546,8 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
             name: [(f"{kind}-{shared.get(name, name)}-seed{seed}", seed) for seed in (3, 4)] for name in variants
         }
         assert all(run.identity == {} for own in runs.values() for run in own)
-    # 13 classifiers, 6 decoders, 4 on folds, two of them twice
-    assert [run.seed for run in done] == [3] * 21 + [4] * 21
+    # 7 classifiers, 6 decoders, 4 on folds, two of them twice
+    assert [run.seed for run in done] == [3] * 15 + [4] * 15
     assert len(set(done)) == len(done)
     assert seen == {"checked": set(done), "split": [3, 4]}
     assert found.labels == {one.task: label_of("report", one) for one in (STUDY.classifier, STUDY.decoder)}
@@ -567,7 +567,7 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     assert found.extrapolation == {"read": [list(everything), "place", 7]}
     assert {run.brief for run in done if run.name.startswith("decoder-ff4")} == {True}
     assert {run.brief for run in done if run.name.startswith("decoder-learned")} == {False}
-    drawn = {"learned", "alibi", "none", *(f"batch-norm-dropout-{rate}" for rate in RATES)}  # "learned" is "original"
+    drawn = {"learned", "alibi", "none", "batch-norm-dropout-0.2"}  # "learned" is "original"
     measured_often = {run.name for run in done if run.name.startswith("classifier-") and not run.brief}
     assert measured_often == {f"classifier-{name}-seed{seed}" for name in drawn for seed in (3, 4)}
     half: Any = part3.explore("a command", replace(study, alibi=False), data, "place")  # type: ignore[arg-type]
@@ -617,7 +617,6 @@ def test_a_study_that_cannot_go_on_until_it_is_told_is_refused() -> None:
 VARIANT_COLORS = {  # in every figure
     **{"learned": utilities.BLUE, "original": utilities.BLUE, "alibi": utilities.VERMILION, "none": utilities.GREEN},
     **{"alibi-steep": utilities.PURPLE, "batch-norm-dropout-0.2": utilities.ORANGE},
-    "batch-norm-dropout-0.3": utilities.SKY,
 }
 TEXT_COLORS = {"hbush": utilities.ORANGE, "obama": utilities.SKY, "wbush": utilities.PURPLE}
 
@@ -652,7 +651,6 @@ def test_figures_8_to_11_show_what_was_measured(results: dict[str, Any], monkeyp
     shown = {
         "original": "original",
         "batch-norm-dropout-0.2": "batch norm + dropout 0.2",
-        "batch-norm-dropout-0.3": "batch norm + dropout 0.3",
     }
     check(
         drawn["figure11_regularization.png"],
@@ -776,8 +774,8 @@ def facts(panel: Panel) -> dict[str, Any]:
 
 def test_figures_of_a_half_are_those_of_that_half(results: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     drawn = intercept(monkeypatch)
-    figures.draw(record(results | {"halves": ["regularize"], "chosen_rate": "batch-norm-dropout-0.2"}), Path("figures"))
-    assert list(drawn) == ["figure11_regularization.png"]  # the chosen rate is the report's: one line for both
+    figures.draw(record(results | {"halves": ["regularize"]}), Path("figures"))
+    assert list(drawn) == ["figure11_regularization.png"]
     lines = drawn["figure11_regularization.png"]["panels"][0].lines
     assert [line.name for line in lines] == ["original", "batch norm + dropout 0.2"]
     drawn.clear()
@@ -785,11 +783,10 @@ def test_figures_of_a_half_are_those_of_that_half(results: dict[str, Any], monke
     assert "figure11_regularization.png" not in drawn
     assert len(drawn) == 5
     drawn.clear()
-    classifier = {"original": results["classifier"]["original"], "dropout-0.3": results["classifier"]["dropout-0.3"]}
-    bare = {"halves": ["regularize"], "chosen_rate": "dropout-0.3", "classifier": classifier}  # no place for batch norm
-    figures.draw(record(results | bare), Path("figures"))
+    classifier = {name: results["classifier"][name] for name in ("original", "dropout-0.2")}  # no place for batch norm
+    figures.draw(record(results | {"halves": ["regularize"], "classifier": classifier}), Path("figures"))
     lines = drawn["figure11_regularization.png"]["panels"][1].lines
-    assert [line.name for line in lines] == ["original", "dropout 0.3"]
+    assert [line.name for line in lines] == ["original", "dropout 0.2"]
 
 
 def test_what_is_compared_is_the_end_of_a_run_and_not_its_beginning(results: dict[str, Any]) -> None:
