@@ -53,8 +53,6 @@ RECIPES: dict[str, dict[Task, Recipe]] = {
                 schedule="linear",
                 warmup=0.05,
                 clip=1.0,
-                label_smoothing=0.65,
-                smoothing="kneser-ney",
                 unigram_bias=True,
             ),
             duration=500,
