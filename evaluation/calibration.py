@@ -6,15 +6,18 @@ probabilities honest (Guo et al. 2017).
 """
 
 import math
+import statistics
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from common.randomness import generator
 from evaluation.accuracy import by_group
 from evaluation.records import Bin, Reliability
 
 N_BINS = 15  # of equal width, as Guo et al. have them
+N_SAMPLES = 1000  # of as many rows, by which chance is told from dishonesty
 EXTREME = 100.0  # no temperature is higher, or lower than one over it
 
 
@@ -60,6 +63,7 @@ def reliability(probabilities: Tensor, labels: Tensor, seen: Tensor) -> Reliabil
     return Reliability(
         bins=bins(probabilities, labels),
         error={name: calibration_error(bins(probabilities[rows], labels[rows])) for name, rows in groups.items()},
+        chance={name: error_by_chance(probabilities[rows]) for name, rows in groups.items()},
     )
 
 
@@ -67,7 +71,7 @@ def bins(probabilities: Tensor, labels: Tensor, n_bins: int = N_BINS) -> list[Bi
     """The rows in bins of confidence, the probability of the prediction, as far as there are any: 1/15 is in the first
     of 15. `probabilities` (N, K), `labels` (N,)."""
     confidence, predictions = probabilities.double().max(dim=-1)  # (N,)
-    places = torch.bucketize(confidence, torch.arange(1, n_bins, dtype=torch.float64) / n_bins)  # (N,)
+    places = bin_of(confidence, n_bins)  # (N,)
     right = (predictions == labels).double()
     return [
         Bin(
@@ -77,8 +81,28 @@ def bins(probabilities: Tensor, labels: Tensor, n_bins: int = N_BINS) -> list[Bi
     ]
 
 
+def bin_of(confidence: Tensor, n_bins: int = N_BINS) -> Tensor:
+    """The number (N,) of the bin in which a `confidence` (N,) lies."""
+    return torch.bucketize(confidence, torch.arange(1, n_bins, dtype=torch.float64) / n_bins)
+
+
 def calibration_error(found: list[Bin]) -> float | None:
     """How far confidence and accuracy are apart in the bin of a row, in points, on average over rows; None of no rows
     (Guo et al. 2017, equation 5)."""
     n_rows = sum(one.n for one in found)
     return sum(one.n * abs(one.confidence - one.accuracy) for one in found) / n_rows if n_rows else None
+
+
+def error_by_chance(probabilities: Tensor) -> float | None:
+    """The calibration error, in points, that honest `probabilities` (N, K) stay below in 19 of 20 samples of so many
+    rows: the few of a bin are hardly ever right exactly as often as they should be (Bröcker and Smith 2007). None of no
+    rows."""
+    confidence, random = probabilities.double().amax(dim=-1), generator(0, "calibration")  # (N,)
+    if not len(confidence):
+        return None
+    places, errors = bin_of(confidence), []
+    for _ in range(N_SAMPLES):
+        right = torch.rand(len(confidence), generator=random, dtype=torch.float64) < confidence  # (N,)
+        gaps = torch.bincount(places, right.double() - confidence)  # by bin, in rows
+        errors.append(100 * float(gaps.abs().sum()) / len(confidence))
+    return statistics.quantiles(errors, n=20)[-1]

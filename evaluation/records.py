@@ -44,10 +44,12 @@ class Bin(Record, frozen=True):
 
 class Reliability(Record, frozen=True):
     """Whether a classifier's probabilities mean what they say: rows in bins of confidence, and the expected calibration
-    error of each group in points; None if it has none."""
+    error of each group in points, beside what chance alone makes of it in 19 of 20 samples of so many rows; None if it
+    has none."""
 
     bins: list[Bin]  # of all rows
     error: dict[Group, Percent | None]
+    chance: dict[Group, Percent | None]
 
 
 class LanguageScores(Record, frozen=True):

@@ -1,5 +1,7 @@
 """Confidence against accuracy by hand, and temperatures that are known because the rows were drawn with them."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -8,9 +10,9 @@ from evaluation import calibration
 from evaluation.records import Bin
 
 
-def drawn(temperature: float, n_rows: int = 20_000) -> tuple[Tensor, Tensor]:
+def drawn(temperature: float, n_rows: int = 20_000, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Probabilities (N, 3), and labels (N,) that are drawn from them at a temperature."""
-    random = torch.Generator().manual_seed(0)
+    random = torch.Generator().manual_seed(seed)
     logits = 4 * torch.randn(n_rows, 3, generator=random, dtype=torch.float64)
     labels = torch.multinomial((logits / temperature).softmax(dim=-1), 1, generator=random).flatten()
     return logits.softmax(dim=-1), labels
@@ -82,3 +84,29 @@ def test_rows_drawn_from_the_probabilities_have_no_error_and_others_have() -> No
     assert (none_seen.error["seen"], none_seen.error["unseen"]) == (None, none_seen.error["all"])
     assert none_seen.bins == calibration.bins(probabilities, labels)
     assert isinstance(none_seen.bins[0], Bin)
+
+
+def test_how_far_honest_probabilities_are_off_by_chance() -> None:
+    sure = torch.tensor([[0.6, 0.4]]).expand(1_000, 2)
+    of_a_binomial = 1.96 * math.sqrt(0.6 * 0.4 / 1_000)  # two sides of a normal distribution, 19 of 20 inside
+    assert calibration.error_by_chance(sure) == pytest.approx(100 * of_a_binomial, abs=0.15)
+    assert calibration.error_by_chance(torch.tensor([[1.0, 0.0]])) == 0
+    assert calibration.error_by_chance(sure[:0]) is None
+    seen = torch.arange(2_000) < 500
+    probabilities, labels = drawn(1.0, 2_000)
+    found = calibration.reliability(probabilities, labels, seen)
+    assert found.chance == {
+        "all": calibration.error_by_chance(probabilities),
+        "seen": calibration.error_by_chance(probabilities[:500]),
+        "unseen": calibration.error_by_chance(probabilities[500:]),
+    }
+    assert 0 < found.chance["all"] < found.chance["unseen"] < found.chance["seen"]
+
+
+def test_honest_probabilities_stay_below_what_chance_makes_of_them_in_nineteen_of_twenty_samples() -> None:
+    below = []
+    for seed in range(100):
+        probabilities, labels = drawn(1.0, 300, seed)
+        error = calibration.calibration_error(calibration.bins(probabilities, labels))
+        below.append(error < calibration.error_by_chance(probabilities))
+    assert 89 <= sum(below) <= 99

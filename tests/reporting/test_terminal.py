@@ -62,8 +62,16 @@ def part1() -> dict[str, Any]:
             "temperature": 5.234,
             "n_rows": 1_328,
             "note": "",
-            "as_trained": {"bins": [], "error": {"all": 38.94, "seen": 12.31, "unseen": 41.16}},
-            "calibrated": {"bins": [], "error": {"all": 4.32, "seen": 31.75, "unseen": 5.08}},
+            "as_trained": {
+                "bins": [],
+                "error": {"all": 38.94, "seen": 12.31, "unseen": 41.16},
+                "chance": {"all": 9.0, "seen": 9.0, "unseen": 9.0},
+            },
+            "calibrated": {
+                "bins": [],
+                "error": {"all": 4.32, "seen": 31.75, "unseen": 5.08},
+                "chance": {"all": 6.04, "seen": 11.56, "unseen": 7.32},
+            },
         },
         "mistakes": [
             {"row": 7, "label": "Obama", "prediction": "G. H. W. Bush", "probability": 99.62},
@@ -104,8 +112,11 @@ PART1 = [
     "-------------------------------------------------",
     "as trained                     38.9  12.3    41.2",
     "at temperature 5.23             4.3  31.8     5.1",
+    "honest, by chance up to         6.0  11.6     7.3",
     "(expected calibration error on the test rows, in 15 bins; the temperature is",
-    "fitted on 1,328 training rows that a second model had not learned from)",
+    "fitted on 1,328 training rows that a second model had not learned from;",
+    "probabilities that mean what they say stay below the last row in 19 of 20",
+    "samples of so many rows)",
     "",
     "Where it is surest and wrong",
     " row  sure %  said by     taken for      text",
@@ -175,13 +186,17 @@ def test_what_was_published_stands_beside_the_courses_data_alone(
 def test_part_1_says_why_there_is_no_temperature_and_nothing_of_mistakes_where_there_are_none(
     part1: dict[str, Any],
 ) -> None:
-    same = {"bins": [], "error": {"all": 38.94, "seen": None, "unseen": 38.94}}
+    same = {
+        "bins": [],
+        "error": {"all": 38.94, "seen": None, "unseen": 38.94},
+        "chance": {"all": 6.04, "seen": None, "unseen": 6.04},
+    }
     part1["calibration"] = {"temperature": 1.0, "n_rows": 0, "note": "the classifier is at chance"}
     part1["calibration"] |= {"as_trained": same, "calibrated": same}
     text = part1_text(part1 | {"mistakes": []}, AUDIT)
     assert "as trained                     38.9     -    38.9" in text.split("\n")
     assert "at temperature" not in text
-    assert "in 15 bins; probabilities stay as trained, for the classifier is at chance)" in " ".join(text.split())
+    assert "in 15 bins; probabilities stay as trained, for the classifier is at chance;" in " ".join(text.split())
     assert "surest" not in text
 
 

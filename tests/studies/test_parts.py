@@ -248,7 +248,7 @@ class Stage:
     def calibrate(self, trained: Any, record: TrainedRun, beside: TrainedRun | None, data: Any) -> Calibration:
         assert (record, data) == (record_of(self.runs[0]), DATA)
         trained.model = ("calibrated", *trained.model)
-        honest = Reliability([], {})
+        honest = Reliability([], {}, {})
         return Calibration(1.5, 0 if beside is None else beside.n_parameters, "", honest, honest)
 
     def perform_all(self, wanted: list[Run], data: Any, place: Place, n_workers: int) -> list[TrainedRun]:
@@ -365,7 +365,7 @@ def test_part_1_is_one_classifier_with_the_baselines_beside_it(
         "baselines": BASELINES,
     }
     expected |= {"n_truncated": Truncated(12, 7), "block_size": 16, "total_seconds": results.total_seconds}
-    honest, model = Reliability([], {}), ("calibrated", Path("somewhere/classifier.safetensors"), "classifier")
+    honest, model = Reliability([], {}, {}), ("calibrated", Path("somewhere/classifier.safetensors"), "classifier")
     calibration = Calibration(1.5, len("calibration") if beside else 0, "", honest, honest)
     expected |= {"calibration": calibration, "mistakes": MISTAKES}
     assert results == Part1Results(**expected)
