@@ -147,7 +147,7 @@ def test_variants_run_on_the_same_seeds_and_differ_in_one_thing(results: dict[st
         assert learned - none == n_embd * n_positions  # the table of positions and nothing else
         assert variants["alibi"][0]["n_parameters"] == none
     assert results["classifier"]["learned"] == results["classifier"]["original"]  # the same runs, not run twice
-    assert results["classifier"]["learned"] != results["classifier"]["dropout-0.2"]
+    assert results["classifier"]["learned"] != results["classifier"]["batch-norm-dropout-0.2"]
     wide, narrow = (results["decoder"][name][0] for name in ("ff256", "ff100"))
     assert (wide["ff_dim"], narrow["ff_dim"]) == (256, 100)
     assert wide["n_parameters"] - narrow["n_parameters"] == (256 - 100) * (2 * n_embd + 1)
