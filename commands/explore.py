@@ -25,7 +25,7 @@ class Explore:
     """A page to play with: who said it, attention, surprise, how a text goes on. On this machine alone, offline."""
 
     sentences: tyro.conf.Positional[tuple[str, ...]] = ()  # those that --export shows, each in quotes
-    export: Optional[Path] = None  # HTML file that shows the sentences to who has no Python, instead of the page
+    export: Optional[Path] = None  # HTML file that shows the sentences to those without Python, instead of the page
     runs: Path = Path("runs")  # folder with trained models; the report's are trained there if there are none
     data_dir: Path = Path("speechesdataset")  # folder with the data that they were trained on
     port: int = 7860  # of the page's address
