@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tokenizer import PAD, UNK
 
-DISCOUNT = 0.65  # of the Kneser-Ney unigram, where label smoothing does not give one
+DISCOUNT = 0.65  # of the Kneser-Ney unigram, where targets are not smoothed by it
 WORDS_BEFORE = 2000  # that each speaker counts as having said, as all together would, before the first of their own
 
 

@@ -97,8 +97,6 @@ def customise(recipe: Recipe, **settings: Any) -> Recipe:
         if recipe.architecture.positions not in ("learned", "sinusoidal"):
             without["positions"] = "none"
         settings = {**without, **settings}
-    if settings.get("label_smoothing") == 0:  # and so does the way to spread it
-        settings = {"smoothing": "uniform", **settings}
     for part in ("architecture", "training"):
         config = getattr(recipe, part)
         own = {name: settings.pop(name) for name in list(settings) if hasattr(config, name)}

@@ -123,16 +123,16 @@ class DecoderTask:
 
     def prepare_smoothing(self, training: TrainingConfig) -> Smoothing | None:
         """How targets are smoothed, if at all; and the output bias as the recipe wants it at the start."""
-        size, stream = len(self.data.tokenizer), self.data.train_stream.ids
-        share, smoothing = training.label_smoothing, None
-        if training.smoothing == "kneser-ney" or training.unigram_bias:
-            smoothing = kneser_ney(stream, share or DISCOUNT, size, self.data.words_of_rows())
+        size, stream, share = len(self.data.tokenizer), self.data.train_stream.ids, training.label_smoothing
+        counted, smoothing = training.smoothing == "kneser-ney", None
+        if counted or training.unigram_bias:
+            smoothing = kneser_ney(stream, share if counted else DISCOUNT, size, self.data.words_of_rows())
             if training.unigram_bias:
                 with torch.no_grad():
                     self.model.head.bias.copy_(smoothing.prior.clamp(min=1e-9).log())
         if share == 0:
             return None
-        return smoothing if training.smoothing == "kneser-ney" else uniform(share, size)
+        return smoothing if counted else uniform(share, size)
 
     def prepare_voices(self) -> list[Tensor]:
         """What each speaker says (n tokens,), by which the voices start; UserError where it is too little."""
