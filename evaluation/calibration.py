@@ -67,11 +67,11 @@ def reliability(probabilities: Tensor, labels: Tensor, seen: Tensor) -> Reliabil
     )
 
 
-def bins(probabilities: Tensor, labels: Tensor, n_bins: int = N_BINS) -> list[Bin]:
+def bins(probabilities: Tensor, labels: Tensor) -> list[Bin]:
     """The rows in bins of confidence, the probability of the prediction, as far as there are any: 1/15 is in the first
     of 15. `probabilities` (N, K), `labels` (N,)."""
     confidence, predictions = probabilities.double().max(dim=-1)  # (N,)
-    places = bin_of(confidence, n_bins)  # (N,)
+    places = bin_of(confidence)  # (N,)
     right = (predictions == labels).double()
     return [
         Bin(
@@ -81,9 +81,9 @@ def bins(probabilities: Tensor, labels: Tensor, n_bins: int = N_BINS) -> list[Bi
     ]
 
 
-def bin_of(confidence: Tensor, n_bins: int = N_BINS) -> Tensor:
+def bin_of(confidence: Tensor) -> Tensor:
     """The number (N,) of the bin in which a `confidence` (N,) lies."""
-    return torch.bucketize(confidence, torch.arange(1, n_bins, dtype=torch.float64) / n_bins)
+    return torch.bucketize(confidence, torch.arange(1, N_BINS, dtype=torch.float64) / N_BINS)
 
 
 def calibration_error(found: list[Bin]) -> float | None:

@@ -25,13 +25,13 @@ def told_ngrams(data: Data, order: int = 3) -> KneserNey:
     return KneserNey.fit(stream, size, order, unseen_words(stream, size, data.words_of_rows()) if has_unknown else None)
 
 
-def ngrams_of_speakers(data: Data, order: int = 3) -> list[KneserNey]:
-    """Kneser-Ney n-grams of what each speaker says in the labelled rows, the rest left to the unigrams of the training
+def ngrams_of_speakers(data: Data) -> list[KneserNey]:
+    """Kneser-Ney trigrams of what each speaker says in the labelled rows, the rest left to the unigrams of the training
     text."""
     size = len(data.tokenizer)
     base = kneser_ney(data.train_stream.ids, DISCOUNT, size, data.words_of_rows()).prior
     streams = [stream.ids for stream in data.speaker_streams()]
-    return [KneserNey.fit(ids, size, min(order, len(ids)), base) for ids in streams]
+    return [KneserNey.fit(ids, size, min(3, len(ids)), base) for ids in streams]
 
 
 def predicted_nats(

@@ -29,12 +29,9 @@ def linear_cross_entropy(
 
 
 class LinearCrossEntropy(torch.autograd.Function):
-    """The mean of -target . log softmax(linear(x, weight, bias)), without ever holding the (N, V) logits.
-
-    The output layer is most of a small language model's work, and its logits are larger than any cache. Here they are
-    made for a few rows at a time, turned at once into their own gradient, softmax - target, and forgotten. Softmax and
-    sums are of float32, whatever the precision of the products.
-    """
+    """The mean of -target . log softmax(linear(x, weight, bias)), without ever holding the (N, V) logits: a few rows of
+    them are turned at once into their own gradient, softmax - target, and forgotten. Softmax and sums are of float32,
+    whatever the precision of the products."""
 
     @staticmethod
     def forward(

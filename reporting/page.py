@@ -173,7 +173,7 @@ def compose(results: ReportResults, figures: Path) -> list[Section]:
         ),
         Section(
             "Part 3: regularization",
-            ["Rates of dropout are compared on rows held out of the training file. The test set is asked of one: 0.2."],
+            ["Rates of dropout are compared on rows held out of the training file."],
             [tables.validation(results), tables.classifiers(results, variants, "Classifier by regularization")],
             [
                 picture(
@@ -272,7 +272,7 @@ def in_short(results: ReportResults) -> list[str]:
     group: Group = "unseen" if 0 < results.data.seen_rows < results.data.test_rows else "all"
     rows = "test rows it has not seen" if group == "unseen" else "test rows"
     ours = summary(accuracies(runs, group)).mean
-    bag = max(*defined(results.baselines[name][group].accuracy for name in results.baselines))
+    bag = max(defined(results.baselines[name][group].accuracy for name in results.baselines))
     stuck = sum(not run.trained for run in runs)
     ngram, decoder = results.ngram_scores["ngram"], results.decoder["learned"]
     wins = [text for text in tests if summary(last_perplexities(decoder, text)).mean < ngram[text].perplexity]

@@ -169,8 +169,8 @@ def note_of_verdicts(results: Part3Results) -> str:
         f"{len(results.claims)} claims would hold by chance in up to "
         f"{by_chance(len(results.claims)):.0f}% of studies. What would tell: the seeds, of which as many are there as "
         "were run, with which 80 of 100 studies give a verdict if mean and spread are as seen, and the minutes of "
-        "training on one core that the others take; 'not seeds': the test rows are too few, or the effect lies at the "
-        "edge."
+        "training on one core that the others take; 'not seeds': the test rows are too few, the effect lies at the "
+        "edge, or it is a time."
     )
 
 
@@ -319,9 +319,9 @@ def steeper(results: Exploration) -> Table:
 
 
 def validation(results: Exploration) -> Table:
-    """The accuracies by which the rate of dropout is chosen."""
+    """The accuracies by which rates of dropout are compared."""
     rows = [
-        [NAMES[name], spread(accuracies(runs)), "chosen" if name == results.chosen_rate else ""]
+        [NAMES[name], spread(accuracies(runs)), "highest" if name == results.chosen_rate else ""]
         for name, runs in results.validation.items()
     ]
     note = (
@@ -329,7 +329,7 @@ def validation(results: Exploration) -> Table:
         "five. The test set has no part in it."
     )
     columns = words("classifier") + numbers("validation accuracy %") + words("")
-    return Table("Choice of the dropout rate", columns, rows, note)
+    return Table("Rates of dropout, by validation", columns, rows, note)
 
 
 def table1(results: Exploration) -> Table:
@@ -355,7 +355,7 @@ def table1(results: Exploration) -> Table:
         )
     columns = numbers("epoch", "train loss", "train accuracy %", "test accuracy %")
     columns += numbers(*(f"published {name}" for name in ("loss", "train %", "test %")))
-    note = f"{of_seeds(results.seeds).capitalize()}; {runs[0].n_parameters:,} parameters at a vocabulary "
+    note = f"{of_seeds([run.seed for run in runs]).capitalize()}; {runs[0].n_parameters:,} parameters at a vocabulary "
     note += f"of {vocabulary(results)}{published_size(results, 'classifier')}."
     return filled(Table("Table 1: the classifier by epoch", columns, rows, note))
 

@@ -139,10 +139,13 @@ def _calibration(results: Part1Results) -> Table:
     else:
         note += f"; probabilities stay as trained, for {found.note}"
     columns = words("confidence - accuracy, points") + numbers(*tables.GROUPS)
-    errors = {name: own.error for name, own in shown.items()}
-    errors["honest, by chance up to"] = list(shown.values())[-1].chance
-    note += "; probabilities that mean what they say stay below the last row in 19 of 20 samples of so many rows"
-    rows = [[name, *_cells([own[group] for group in tables.GROUPS], 1)] for name, own in errors.items()]
+    note += (
+        "; by chance up to: what probabilities that mean what they say stay below in 19 of 20 samples of so many rows"
+    )
+    rows: list[list[str | None]] = []
+    for name, own in shown.items():
+        for title, values in ((name, own.error), ("   by chance up to", own.chance)):
+            rows.append([title, *_cells([values[group] for group in tables.GROUPS], 1)])
     return Table("", columns, rows, note)
 
 

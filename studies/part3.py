@@ -48,7 +48,8 @@ def explore(command: str, study: Study, data: Data, place: Place, attention: boo
     """
     variants = [(kind, name) for kind, recipes in study.kinds().items() for name in recipes]
     looks = study.looks()
-    for seed in study.seeds if study.regularize else ():
+    seeds = [study.seeds[0] + n for n in range(looks[0])]  # of every variant
+    for seed in seeds if study.regularize else ():
         validation_split(data, seed)  # rows that are too few for folds are refused before anything is trained
     all_recorded(study.runs(dict.fromkeys(variants, looks[-1])).values(), data, place)  # of other settings: as well
     timing = time_variants(study, data, place) if study.alibi else {}  # while the machine has nothing else to do
@@ -68,8 +69,8 @@ def explore(command: str, study: Study, data: Data, place: Place, attention: boo
             data=data.corpus.about(),
             recipe=study.recipe_name,
             labels={one.task: label_of(study.recipe_name, one, tokens) for one in (study.classifier, study.decoder)},
-            seed=study.seeds[0],
-            seeds=list(study.seeds),
+            seed=seeds[0],
+            seeds=seeds,
             looks=looks,
             confidence=confidence_of_looks(looks),
             vocabulary_size=len(data.tokenizer),

@@ -11,7 +11,7 @@ from common.files import UserError, read_as, refused, write_json
 from dataset import TRAINING, Data
 from inference.attention import draw_attention
 from studies.attention import attention_means
-from studies.claims import REPORTS_RATE, judge
+from studies.claims import REPORTS_VARIANT, judge
 from studies.faithfulness import faithfulness
 from studies.figures import VARIANTS, draw_classifier, draw_decoder, draw_knockouts, few, interval
 from studies.figures import draw as draw_part3
@@ -149,7 +149,7 @@ def draw(results: ReportResults, figures: Path) -> None:
         f"What positions change\n{labels['decoder']}",
         number="+.1f",
     )
-    published = {(REPORTS_RATE, "original"): 2.0} if on_reports_speakers(results) else {}
+    published = {(REPORTS_VARIANT, "original"): 2.0} if on_reports_speakers(results) else {}
     points = [
         interval(
             NAMES[row.variant] + ("" if row.base == "original" else f" (against {NAMES[row.base]})"),

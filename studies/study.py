@@ -67,11 +67,11 @@ class Study:
     def regularized(self) -> dict[str, Recipe]:
         """Without regularization, and with the report's: batch norm, where that has a place, and dropout at 0.2. What
         either does alone, or another rate, no claim asks of the test set."""
-        reports, *_ = self.validated().items()
-        return dict([("original", customise(self.classifier, batch_norm=False, dropout=0.0)), reports])
+        name, reports = next(iter(self.validated().items()))
+        return {"original": customise(self.classifier, batch_norm=False, dropout=0.0), name: reports}
 
     def validated(self) -> dict[str, Recipe]:
-        """The variants among which validation chooses: each rate of dropout, with batch norm where that has a place."""
+        """The variants that validation compares: each rate of dropout, with batch norm where that has a place."""
         batch_norm = self.takes_batch_norm()
         prefix = "batch-norm-" if batch_norm else ""
         return {

@@ -104,6 +104,9 @@ def train(
                 save()
             if stop:
                 raise Interrupted(f"stopped at step {state.step} of {n_steps}")
+        if stopped():  # while the last measurement was made
+            save()
+            raise Interrupted(f"stopped at step {state.step} of {n_steps}")
     task.model.eval()
     return state.history, state.seconds
 

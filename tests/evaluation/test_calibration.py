@@ -53,8 +53,8 @@ def test_bins_by_hand() -> None:
     confidence = torch.tensor([0.5, 0.6, 0.95, 1.0, 0.61, 0.85], dtype=torch.float64)
     probabilities = torch.stack([confidence, 1 - confidence], dim=1)
     labels = torch.tensor([0, 1, 0, 1, 0, 0])
-    found = calibration.bins(probabilities, labels, n_bins=10)
-    assert [one.n for one in found] == [1, 1, 1, 1, 2]  # of ten, 0.5 is in the fifth and 0.6 in the sixth
+    found = calibration.bins(probabilities, labels)
+    assert [one.n for one in found] == [1, 1, 1, 1, 2]  # of fifteen, 0.6 is in the ninth and 0.61 in the tenth
     assert [one.confidence for one in found] == pytest.approx([50, 60, 61, 85, 97.5])
     assert [one.accuracy for one in found] == [100, 0, 100, 100, 50]
     expected = (50 + 60 + 39 + 15 + 2 * 47.5) / 6

@@ -115,10 +115,8 @@ def test_the_sections_hold_every_table_and_figure_of_the_report(results: dict[st
         *(f"Perplexity on {text} by inference length" for text in TEXTS),
     ]
     assert regularization.title == "Part 3: regularization"
-    assert regularization.paragraphs == [
-        "Rates of dropout are compared on rows held out of the training file. The test set is asked of one: 0.2."
-    ]
-    assert titles(regularization.tables) == ["Choice of the dropout rate", "Classifier by regularization"]
+    assert regularization.paragraphs == ["Rates of dropout are compared on rows held out of the training file."]
+    assert titles(regularization.tables) == ["Rates of dropout, by validation", "Classifier by regularization"]
     assert [row[0] for row in regularization.tables[1].rows][:2] == ["original", "batch norm"]
     assert len(regularization.tables[1].rows) == 10 + 4  # every variant but those of positions, and the baselines
     assert regularization.more == ()

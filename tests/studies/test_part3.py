@@ -572,6 +572,8 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     half: Any = part3.explore("a command", replace(study, alibi=False), data, "place")  # type: ignore[arg-type]
     assert (half.timing, half.extrapolation, half.ngram_scores, half.decoder) == ({}, {}, {}, {})
     assert (half.halves, half.widths, half.baselines) == (["regularize"], [], {"majority": "half"})
+    more: Any = part3.explore("a command", replace(study, seeds=(3,), until_told=4), data, "place")  # type: ignore[arg-type]
+    assert (more.seeds, more.looks, len(more.decoder["alibi"])) == ([3, 4], [2, 4], 2)  # one alone tells nothing
     half = part3.explore("a command", replace(study, regularize=False), data, "place")  # type: ignore[arg-type]
     assert (half.validation, half.halves, list(half.classifier)) == ({}, ["alibi"], ["learned", "alibi", "none"])
 
@@ -783,7 +785,9 @@ def test_figures_of_a_half_are_those_of_that_half(results: dict[str, Any], monke
     assert len(drawn) == 5
     drawn.clear()
     classifier = {name: results["classifier"][name] for name in ("original", "dropout-0.2")}  # no place for batch norm
-    figures.draw(record(results | {"halves": ["regularize"], "classifier": classifier}), Path("figures"))
+    validation = {"dropout-0.2": results["validation"]["batch-norm-dropout-0.2"]}
+    bare = {"halves": ["regularize"], "classifier": classifier, "validation": validation}
+    figures.draw(record(results | bare), Path("figures"))
     lines = drawn["figure11_regularization.png"]["panels"][1].lines
     assert [line.name for line in lines] == ["original", "dropout 0.2"]
 

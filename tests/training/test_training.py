@@ -754,6 +754,17 @@ def test_a_stop_signal_finishes_the_step_saves_and_says_where(number: int, at: i
     assert_same_bits(fit(tmp_path / "checkpoint", network(seed=99)), fit())
 
 
+@pytest.mark.parametrize("where", ["measure", "report"])
+def test_a_stop_signal_during_the_last_measurement_is_heard(where: str, tmp_path: Path) -> None:
+    def interfere(now_where: str, at: int) -> None:
+        if (now_where, at) == (where, 12):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with pytest.raises(Interrupted, match="stopped at step 12 of 12"):
+        fit(tmp_path / "checkpoint", interfere=interfere)
+    assert_same_bits(fit(tmp_path / "checkpoint", network(seed=99)), fit())
+
+
 def test_without_a_checkpoint_a_stop_signal_stops_all_the_same() -> None:
     def interfere(where: str, at: int) -> None:
         if (where, at) == ("step", 3):
