@@ -290,7 +290,11 @@ def readers_of_records(world: World) -> list[Reader]:
     results = made_up()
     about = {"command": "part", "label": "", "data": msgspec.to_builtins(data.corpus.about()), "baselines": {}}
     part1 = {**results, **json.loads(texts[0]), **about, "n_truncated": {"train": 0, "test": 0}, "mistakes": []}
-    reliability = {"bins": [{"n": 1, "confidence": 50.0, "accuracy": 0.0}], "error": {"all": 50.0, "seen": None}}
+    reliability = {
+        "bins": [{"n": 1, "confidence": 50.0, "accuracy": 0.0}],
+        "error": {"all": 50.0, "seen": None},
+        "chance": {},
+    }
     part1["calibration"] = {"temperature": 2.0, "n_rows": 0, "note": "", "as_trained": reliability}
     part1["calibration"]["calibrated"] = reliability
     part2 = {**results, **about, "protocol": "", "models": [json.loads(texts[1])], "unk_rate": {}}
