@@ -77,8 +77,9 @@ def share_out(job: Callable[[Item], Found], items: Sequence[Item], n_workers: in
     process has, `n_workers` at a time in processes of their own, so that the numbers are the same whatever the number
     of workers.
 
-    `job` must be picklable; it travels as bytes,
-    for tensors that travel through shared memory leave a traceback when their receiver is stopped on the way.
+    `job` must be picklable; it travels as bytes, for tensors that travel through shared memory leave a traceback when
+    their receiver is stopped on the way, and once, as a worker starts: in the queue of the items, what is larger than a
+    pipe would be waited for for ever where the workers are stopped before they have read it (Python below 3.11.5).
 
     A failure, Ctrl-C or SIGTERM stops the workers, whose runs in training save first, and is raised here.
     """
@@ -86,15 +87,14 @@ def share_out(job: Callable[[Item], Found], items: Sequence[Item], n_workers: in
     tally = Tally(label, len(items), n_workers)
     if n_workers == 1:
         return [_counted(tally, item, job(item)) for item in items]
-    context, threads = multiprocessing.get_context("spawn"), (torch.get_num_threads(),)
+    context, told = multiprocessing.get_context("spawn"), (torch.get_num_threads(), pickle.dumps(job))
     with (
         _terminated_as_interrupted(),
-        ProcessPoolExecutor(n_workers, context, initializer=_start_worker, initargs=threads) as pool,
+        ProcessPoolExecutor(n_workers, context, initializer=_start_worker, initargs=told) as pool,
     ):
         try:
-            sent: Callable[[Item], Found] = functools.partial(_call, pickle.dumps(job))
             with _ctrl_c_held():
-                futures = {pool.submit(sent, item): item for item in items}  # the first starts the workers
+                futures = {pool.submit(_call, item): item for item in items}  # the first starts the workers
             for future in as_completed(futures):
                 _counted(tally, futures[future], future.result())
             return [future.result() for future in futures]
@@ -131,12 +131,16 @@ def _ctrl_c_held() -> Iterator[None]:
         raise KeyboardInterrupt
 
 
-def _call(job: bytes, item: Named) -> Any:
-    """job(item) in a worker; the bytes are those that `share_out` has just made, never a file's."""
-    return pickle.loads(job)(item)
+_jobs: list[bytes] = []  # of a worker: the one that it was started for
 
 
-def _start_worker(n_threads: int) -> None:
+def _call(item: Named) -> Any:
+    """job(item) in a worker; the bytes are those that `share_out` has made, never a file's."""
+    return pickle.loads(_jobs[0])(item)
+
+
+def _start_worker(n_threads: int, job: bytes) -> None:
+    _jobs.append(job)
     keep_freed_memory()
     torch.set_num_threads(n_threads)
     tqdm.set_lock(threading.RLock())  # its own is of all processes, and left behind by one that is terminated

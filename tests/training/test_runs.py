@@ -689,13 +689,27 @@ def test_what_workers_get_is_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert share_out(functools.partial(in_shared_memory, torch.zeros(3)), items(2), 2, "items") == [False, False]
 
 
+def large_and_wrong(item: Item, data: bytes) -> None:
+    raise UserError(f"wrong in {item.name}, with {len(data)} bytes")
+
+
+@pytest.mark.processes
+@pytest.mark.timeout(60)
+def test_a_failure_while_much_is_on_its_way_to_the_workers_does_not_hang() -> None:
+    """As it did where the job went with every item, on Python below 3.11.5."""
+    with pytest.raises(UserError, match="with 20000000 bytes"):
+        share_out(functools.partial(large_and_wrong, data=bytes(20_000_000)), items(6), 2, "items")
+
+
 class Pool:
     """Stands for a pool of processes, and works in this one; items that are errors are raised."""
 
     made: list["Pool"]
 
     def __init__(self, n_workers: int, context: Any, initializer: Any, initargs: Any) -> None:
-        self.settings = (n_workers, context.get_start_method(), initializer, initargs)
+        n_threads, job = initargs
+        self.settings = (n_workers, context.get_start_method(), initializer, n_threads)
+        workers._jobs[:] = [job]
         self.shut_down: list[dict[str, bool]] = []
         self.held: list[bool] = []
         self.made.append(self)
@@ -723,6 +737,7 @@ class Pool:
 def pools(monkeypatch: pytest.MonkeyPatch) -> list[Pool]:
     monkeypatch.setattr(Pool, "made", [], raising=False)
     monkeypatch.setattr(workers, "ProcessPoolExecutor", Pool)
+    monkeypatch.setattr(workers, "_jobs", [])
     return Pool.made
 
 
@@ -739,7 +754,7 @@ def test_workers_are_as_many_as_asked_and_have_the_threads_of_their_parent(
     expected = ["did 0", "did 1", "did 2"]
     assert share_out(raised, items(3), 2, "items") == expected
     assert share_out(raised, items(3), 9, "items") == expected
-    assert [pool.settings for pool in pools] == [(n, "spawn", workers._start_worker, (3,)) for n in (2, 3)]
+    assert [pool.settings for pool in pools] == [(n, "spawn", workers._start_worker, 3) for n in (2, 3)]
     assert [pool.shut_down for pool in pools] == [[], []]
     assert [pool.held for pool in pools] == [[True] * 3] * 2  # workers start with the first item
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
@@ -840,9 +855,11 @@ def test_a_worker_keeps_its_memory_takes_its_threads_and_dies_with_its_parent(
     monkeypatch.setattr(os, "_exit", lambda code: events.append(("exit", code)))
     monkeypatch.setattr(workers, "keep_freed_memory", lambda: events.append("keeps memory"))
     monkeypatch.setattr(workers.tqdm, "set_lock", lambda _: events.append("locks for itself"))
+    monkeypatch.setattr(workers, "_jobs", [])
     before = signal.getsignal(signal.SIGINT)
     try:
-        workers._start_worker(3)
+        workers._start_worker(3, b"a job")
+        assert workers._jobs == [b"a job"]
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGINT, before)
@@ -855,7 +872,7 @@ import multiprocessing, time
 from concurrent.futures import ProcessPoolExecutor
 from tqdm import tqdm
 from studies.workers import _start_worker
-pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _start_worker, (1,))
+pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _start_worker, (1, b""))
 pool.submit(tqdm.write, "a line").result()
 pool.submit(time.sleep, 60)
 for worker in multiprocessing.active_children():
