@@ -79,7 +79,7 @@ def share_out(job: Callable[[Item], Found], items: Sequence[Item], n_workers: in
 
     `job` must be picklable; it travels as bytes, for tensors that travel through shared memory leave a traceback when
     their receiver is stopped on the way, and once, as a worker starts: in the queue of the items, what is larger than a
-    pipe would be waited for for ever where the workers are stopped before they have read it (Python below 3.11.5).
+    pipe would keep the parent waiting for ever if the workers are stopped before they read it (Python below 3.11.5).
 
     A failure, Ctrl-C or SIGTERM stops the workers, whose runs in training save first, and is raised here.
     """

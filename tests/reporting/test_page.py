@@ -391,6 +391,8 @@ def test_on_other_people_s_texts_no_size_of_the_report_s_is_judged_or_shown(resu
         "The test texts differ in perplexity",
     ]
     assert page.in_short(others)[0].startswith("Of the 10 claims that can be judged on these texts, ")
+    name, only = next(iter(others.baselines.items()))
+    assert len(page.in_short(msgspec.structs.replace(others, baselines={name: only}))) > 1
     sections = page.compose(others, Path("figures"))
     text = page.markdown(others, sections)
     assert "the claims that quote a size measured on its own data (C7, C8 and C12) are not judged." in text

@@ -156,6 +156,12 @@ def test_table_1_has_every_epoch_with_the_published_one_beside_it(results: dict[
     compare(tables.table1(record(results)), title, header, rows, note)
 
 
+def test_table_1_says_how_many_seeds_it_is_of_where_others_have_fewer(results: dict[str, Any]) -> None:
+    runs = results["classifier"]["learned"]
+    runs += [{**run, "seed": run["seed"] + 10} for run in runs]
+    assert tables.table1(record(results)).note.startswith(f"Mean ± standard deviation over {len(runs)} seeds; ")
+
+
 def test_table_1_of_another_number_of_epochs_has_nothing_published_beside_it(results: dict[str, Any]) -> None:
     for run in results["classifier"]["learned"]:
         del run["epochs"][2:]
