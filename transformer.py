@@ -1,7 +1,7 @@
 """Token ids -> vectors -> logits: the transformer of this laboratory, written out by hand.
 
 Read it from the top: attention as one function, the methods that tell a model where a token stands, the block, the
-trunk that encoder and decoder share, and what stands on top of it. The first page of modules/settings.py is the
+trunk that encoder and decoder share, and what stands on top of it. The first page of modules/config.py is the
 configuration of it all. Shapes at line ends use
 
     B batch    T tokens    S tokens attended to (keys)    C n_embd    H heads    D = C / H    V vocabulary    K classes
@@ -19,13 +19,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from common.randomness import generator
+from modules.config import ClassifierConfig, DecoderConfig, PositionMethod, TransformerConfig
 from modules.cross_entropy import linear_cross_entropy, linear_nats
 from modules.dropout import Dropout, drop
 from modules.edit import Edit, edited
 from modules.key_value_cache import Extend, KeyValueCache
 from modules.normalization import BatchNorm
 from modules.residual import Branch
-from modules.settings import ClassifierConfig, DecoderConfig, PositionMethod, TransformerConfig
 from modules.voices import Voices
 from modules.word_vectors import PhraseEmbedding, SpelledEmbedding
 

@@ -15,7 +15,7 @@ from commands.called import line
 from common.arguments import Command, FromRecipe, Optional
 from common.checks import OtherRun, check
 from common.files import UserError
-from modules.settings import PositionMethod
+from modules.config import PositionMethod
 from studies.recipes import DURATIONS, RecipeName
 from studies.settings import Value, read_settings
 from training.recipe import Precision, Recipe, Schedule, Task
@@ -23,7 +23,7 @@ from training.recipe import Precision, Recipe, Schedule, Task
 if TYPE_CHECKING:
     from dataset import Data
     from tokenizer import Tokenization
-    from training.runs import Place
+    from training.runs import Folder
 
 IN_WORDS = {"data": "the data folder, by its SHA-256,", "processes": "the number of processes"}  # no options
 
@@ -41,13 +41,13 @@ class Common:
     @contextlib.contextmanager
     def at_work(
         self, recipe: Recipe, resume: bool | None, again: Command, share: int = 1
-    ) -> Iterator[tuple["Data", "Place"]]:
+    ) -> Iterator[tuple["Data", "Folder"]]:
         """The data and the place of the runs; `again` is the command that goes on if it is interrupted."""
         from studies.workplace import workplace
 
         check(self, "from 1 to 1000", "threads")
         settings = {"command": type(self).__name__.lower(), **asdict(self), "settings": asdict(recipe)}
-        place = workplace(
+        folder = workplace(
             self.data_dir,
             self.out,
             block_size=recipe.architecture.block_size,
@@ -60,7 +60,7 @@ class Common:
             tokenization=self.tokenization(),
         )
         try:
-            with place as found:
+            with folder as found:
                 yield found
         except OtherRun as error:
             raise UserError(error.calling_it(self.typed(error.name))) from error
@@ -152,15 +152,15 @@ class Seeds(Common):
     @contextlib.contextmanager
     def at_work(
         self, recipe: Recipe, resume: bool | None, again: Command, share: int = 1
-    ) -> Iterator[tuple["Data", "Place"]]:
+    ) -> Iterator[tuple["Data", "Folder"]]:
         if self.cluster is None:
             with super().at_work(recipe, resume, again, share) as found:
                 yield found
             return
         from studies.cluster import joined
 
-        with joined(self.cluster, self.threads), super().at_work(recipe, resume, again, share) as (data, place):
-            yield data, replace(place, cluster=True)
+        with joined(self.cluster, self.threads), super().at_work(recipe, resume, again, share) as (data, folder):
+            yield data, replace(folder, cluster=True)
 
     def seeds_and_workers(self) -> tuple[tuple[int, ...], int]:
         """The seeds, and how many of the runs share the machine."""

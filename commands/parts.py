@@ -14,7 +14,7 @@ from commands.trained import Classify, Generate
 from common.arguments import FromRecipe, Optional, hinted
 from common.checks import check
 from common.files import around_marks
-from modules.settings import Pooling
+from modules.config import Pooling
 from studies.recipes import FF_DIMS, RECIPES, RecipeName, in_words, with_options
 from studies.settings import with_settings
 
@@ -41,8 +41,8 @@ class Part1(Training):
 
         check(self, "at least 1", "epochs")
         recipe = with_settings(with_options(self.recipe, "classifier", vars(self)), self.chosen("classifier"))
-        with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, place):
-            results = part1(self.recipe, recipe, self.seed, data, place, self.n_at_once())
+        with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, folder):
+            results = part1(self.recipe, recipe, self.seed, data, folder, self.n_at_once())
         if results:
             texts = {row.line: row.text for row in data.corpus.test}
             text = part1_text(results, line(Audit(self.data_dir)), texts)
@@ -67,8 +67,8 @@ class Part2(Training):
         check(self, "at least 1", "iterations")
         recipe = with_settings(with_options(self.recipe, "decoder", vars(self)), self.chosen("decoder"))
         ff_dims = FF_DIMS[self.recipe] if self.ff_dims is None else self.ff_dims
-        with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, place):
-            results = part2(self.recipe, recipe, ff_dims, self.seed, data, place, self.n_at_once())
+        with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, folder):
+            results = part2(self.recipe, recipe, ff_dims, self.seed, data, folder, self.n_at_once())
         if results:
             prompt = first_words(data.corpus.train_text[0], 3)
             finish(
@@ -115,8 +115,8 @@ class Part3(Exploration):
 
         both = self.alibi == self.regularize
         study = self.study(self.alibi or both, self.regularize or both)
-        with self.at_work(study.classifier, self.resume, replace(self, resume=True)) as (data, place):
-            text = part3_text(part3(study, data, place))
+        with self.at_work(study.classifier, self.resume, replace(self, resume=True)) as (data, folder):
+            text = part3_text(part3(study, data, folder))
         finish(data, text, self.out, replace(self, seeds=5, resume=False) if self.seeds < 5 else self.report())
 
     def report(self) -> "Report":
@@ -154,9 +154,9 @@ class Report(Exploration):
         ingredients = read_ablation(ablation) if self.ablation or ablation.exists() else None
         command = self.small() if self.quick else self
         study = replace(command.study(), ff_dims=FF_DIMS["report"], timed_share=0.3 if self.quick else TIMED_SHARE)
-        with command.at_work(study.classifier, None, self, share=3 if self.quick else 1) as (data, place):
-            results = report(study, data, place, line(self), self.related(), self.quick, ingredients)
-            page.write_page(results, place.out)
+        with command.at_work(study.classifier, None, self, share=3 if self.quick else 1) as (data, folder):
+            results = report(study, data, folder, line(self), self.related(), self.quick, ingredients)
+            page.write_page(results, folder.path)
         if self.docs is not None:
             documents.fill_results(self.docs, results)
         text = f"{page.report_text(results)}\nThe page: {command.out / 'report.html'} and {command.out / 'report.md'}"

@@ -46,8 +46,8 @@ class Compare(Seeds):
         recipe = RECIPES[self.recipe][self.task]
         question = Question(self.recipe, recipe, variants, seeds, measure, self.validate, n_workers, self.until_told)
         first = next(iter(question.recipes().values()))
-        with self.at_work(first, self.resume, replace(self, resume=True)) as (data, place):
-            results = compare(question, data, place, line(self))
+        with self.at_work(first, self.resume, replace(self, resume=True)) as (data, folder):
+            results = compare(question, data, folder, line(self))
         finish(data, compare_text(results), self.out, self.then(results))
 
     def then(self, results: "CompareResults") -> Command:
@@ -97,8 +97,8 @@ class Ablation(Seeds):
         if self.log is not None:
             append_text(self.log, "")  # a log that cannot be written is refused now, not after the runs
         seeds, n_workers = self.seeds_and_workers()
-        with self.at_work(RECIPES["best"]["classifier"], self.resume, replace(self, resume=True)) as (data, place):
-            results = ablation(changes, seeds, data, place, line(self), n_workers)
+        with self.at_work(RECIPES["best"]["classifier"], self.resume, replace(self, resume=True)) as (data, folder):
+            results = ablation(changes, seeds, data, folder, line(self), n_workers)
         if self.docs is not None:
             documents.fill_ablation(self.docs, results)
         if self.log is not None:
@@ -124,8 +124,8 @@ class Measure(Seeds):
         if self.docs is not None:
             around_marks(self.docs, documents.MEASURE_MARK)
         seeds, n_workers = self.seeds_and_workers()
-        with self.at_work(RECIPES["best"]["classifier"], self.resume, replace(self, resume=True)) as (data, place):
-            results = measure(seeds, data, place, line(self), n_workers)
+        with self.at_work(RECIPES["best"]["classifier"], self.resume, replace(self, resume=True)) as (data, folder):
+            results = measure(seeds, data, folder, line(self), n_workers)
         if self.docs is not None:
             documents.fill_measurement(self.docs, results)
         finish(data, terminal.measure_text(results), self.out, Part1(self.data_dir, recipe="best"))
@@ -161,9 +161,9 @@ class Tokenizers(Seeds):
         if self.docs is not None:
             around_marks(self.docs, documents.tokenizers_mark(self.validation))
         seeds, n_workers = self.seeds_and_workers()
-        with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, place):
+        with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, folder):
             results = compare_tokenizers(
-                *(kinds, blocks, self.recipe, recipes, seeds, self.validation, data, place, line(self), n_workers)
+                *(kinds, blocks, self.recipe, recipes, seeds, self.validation, data, folder, line(self), n_workers)
             )
         if self.docs is not None:
             documents.fill_tokenizers(self.docs, results)

@@ -16,7 +16,7 @@ from studies.results import AblationResults
 from studies.settings import MEASURES
 from training.machine import distinct_machines
 from training.recipe import Task, Value, customise
-from training.runs import Place
+from training.runs import Folder
 
 CHANGES: dict[Task, dict[str, dict[str, Value]]] = {  # what stands in place of each ingredient
     "classifier": {
@@ -64,13 +64,18 @@ WHOLE = "the recipe"
 
 
 def ablation(
-    changes: Mapping[Task, Sequence[str]], seeds: Sequence[int], data: Data, place: Place, command: str, n_workers: int
+    changes: Mapping[Task, Sequence[str]],
+    seeds: Sequence[int],
+    data: Data,
+    folder: Folder,
+    command: str,
+    n_workers: int,
 ) -> AblationResults:
     """Train the recipe and each of the `changes` to it on every seed, compare, and write results.json."""
     started = time.perf_counter()
     questions = [question_of(task, names, seeds, n_workers) for task, names in changes.items()]
     against_none = [opponents(one, data) for one in questions]  # first, for folds that cannot be made are refused here
-    found = [answer(one, other, data, place, "ablation", command) for one, other in zip(questions, against_none)]
+    found = [answer(one, other, data, folder, "ablation", command) for one, other in zip(questions, against_none)]
     results = AblationResults(
         command="ablation",
         data=data.corpus.about(),
@@ -80,7 +85,7 @@ def ablation(
         tasks=found,
         total_seconds=time.perf_counter() - started,
     )
-    write_json(place.out / "results.json", results)
+    write_json(folder.path / "results.json", results)
     return results
 
 

@@ -12,7 +12,7 @@ from studies.results import AttentionStatistics, Kind, classifier_runs
 from studies.workers import share_out
 from training.recipe import Run, Task
 from training.records import TrainedRun
-from training.runs import Place, identity_of, remembered
+from training.runs import Folder, identity_of, remembered
 from training.weights import load_model
 from transformer import Classifier, Decoder
 
@@ -21,7 +21,7 @@ def attention_of(
     records: Mapping[tuple[str, str, int], TrainedRun],
     runs: Mapping[tuple[str, str, int], Run],
     data: Data,
-    place: Place,
+    folder: Folder,
     n_workers: int,
 ) -> dict[Kind, list[AttentionStatistics]]:
     """Attention statistics of every seed's model with learned positions; of classifiers only those that trained."""
@@ -29,7 +29,7 @@ def attention_of(
     def learned(task: Task) -> list[tuple[str, str, int]]:
         return [key for key in runs if key[:2] == (task, "learned")]
 
-    job = functools.partial(attention_over_test, data=data, place=place)
+    job = functools.partial(attention_over_test, data=data, folder=folder)
     classifiers = learned("classifier")
     found = classifier_runs([records[key] for key in classifiers])
     trained = [key for key, run in zip(classifiers, found) if run.trained]
@@ -40,7 +40,7 @@ def attention_of(
     }
 
 
-def attention_over_test(run: Run, data: Data, place: Place) -> AttentionStatistics:
+def attention_over_test(run: Run, data: Data, folder: Folder) -> AttentionStatistics:
     """`attention_statistics` by layer and head, over all the test rows, or windows of all the test texts.
 
     An encoder that does not mask padding looks at it, too: the share of attention that padding gets is a number of its
@@ -49,7 +49,7 @@ def attention_over_test(run: Run, data: Data, place: Place) -> AttentionStatisti
 
     @torch.no_grad()
     def compute() -> AttentionStatistics:
-        model = load_model(place.weights(run), run.recipe.task).model
+        model = load_model(folder.weights(run), run.recipe.task).model
         sums: dict[str, torch.Tensor] = {}
         n_tokens = 0
         for maps, lengths in batches(model, data):
@@ -67,14 +67,14 @@ def attention_over_test(run: Run, data: Data, place: Place) -> AttentionStatisti
             n_tokens += int(lengths.sum())
         return AttentionStatistics(**{name: (values / n_tokens).tolist() for name, values in sums.items()})
 
-    path = place.out / "runs" / f"{run.name}.attention.json"
+    path = folder.path / "runs" / f"{run.name}.attention.json"
     config = run.recipe.architecture
     size = [config.n_head] * config.n_layer  # of each statistic
     names = AttentionStatistics.__struct_fields__
     return remembered(
         path,
         AttentionStatistics,
-        identity_of(run, data, place),
+        identity_of(run, data, folder),
         compute,
         lambda found: all([len(layer) for layer in getattr(found, name)] == size for name in names),
     )

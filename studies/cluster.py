@@ -20,7 +20,7 @@ from training.machine import ROOT, machine, modules
 from training.progress import Tally, say
 from training.recipe import Run
 from training.records import TrainedRun
-from training.runs import Place, perform
+from training.runs import Folder, perform
 
 PATIENCE = 3.0  # seconds, with an address that does not answer
 RETRIES = 5  # of a run whose machine has died, or was stopped
@@ -39,9 +39,9 @@ def joined(address: str, threads: int) -> Iterator[None]:
         _check_answers(address)
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # of who uses it, Ray tells nobody
     before = signal.getsignal(signal.SIGTERM)
-    with tempfile.TemporaryDirectory() as folder:
-        _copy_code(Path(folder))
-        shipped = {"working_dir": folder, "env_vars": OF_THREADS}
+    with tempfile.TemporaryDirectory() as temporary:
+        _copy_code(Path(temporary))
+        shipped = {"working_dir": temporary, "env_vars": OF_THREADS}
         try:
             ray.init(address, runtime_env=shipped, logging_level="ERROR", log_to_driver=False)
         except (ConnectionError, RuntimeError, ValueError, SystemExit) as error:
@@ -82,7 +82,7 @@ def _copy_code(folder: Path) -> None:
         shutil.copy(path, copy)
 
 
-def perform_on_cluster(runs: Sequence[Run], data: Data, place: Place) -> list[TrainedRun]:
+def perform_on_cluster(runs: Sequence[Run], data: Data, folder: Folder) -> list[TrainedRun]:
     """The records of `runs`, which the cluster that this process has `joined` trains, each as `perform` would here.
 
     What a run leaves is written when it comes, its record last. A run whose machine dies is trained on another.
@@ -90,7 +90,7 @@ def perform_on_cluster(runs: Sequence[Run], data: Data, place: Place) -> list[Tr
     """
     import ray
 
-    takes = {"CPU": torch.get_num_threads(), "GPU": int(place.device.type == "cuda")}
+    takes = {"CPU": torch.get_num_threads(), "GPU": int(folder.device.type == "cuda")}
     there = ray.cluster_resources()
     at_once = min(int(there.get(name, 0) // n) for name, n in takes.items() if n)
     sent, tally = ray.put(pickle.dumps(data)), Tally("runs", len(runs), max(1, at_once))
@@ -100,7 +100,7 @@ def perform_on_cluster(runs: Sequence[Run], data: Data, place: Place) -> list[Tr
         max_retries=RETRIES,
         retry_exceptions=[Interrupted],  # by SIGTERM, as where a machine is taken away with notice
     )
-    waiting = {task.remote(sent, run, place.device.type, torch.get_num_threads()): run for run in runs}
+    waiting = {task.remote(sent, run, folder.device.type, torch.get_num_threads()): run for run in runs}
     found = {}
     while waiting:
         (done, *_), _ = ray.wait(list(waiting))
@@ -113,7 +113,7 @@ def perform_on_cluster(runs: Sequence[Run], data: Data, place: Place) -> list[Tr
             raise Interrupted(
                 f"the cluster has lost {run.name} {RETRIES + 1} times ({type(error).__name__})"
             ) from error
-        found[run] = _keep(run, record, files, place)
+        found[run] = _keep(run, record, files, folder)
         tally.done(run.name)
     return [found[run] for run in runs]
 
@@ -122,20 +122,20 @@ def _perform(data: bytes, run: Run, device: str, n_threads: int) -> tuple[Traine
     """On a machine of the cluster: the record of a run, and its other files by their path in the folder of runs."""
     keep_freed_memory()
     torch.set_num_threads(n_threads)
-    with tempfile.TemporaryDirectory() as folder:
-        place = Place(Path(folder), torch.device(device))
-        record = perform(run, pickle.loads(data), place, few=False)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Folder(Path(temporary), torch.device(device))
+        record = perform(run, pickle.loads(data), folder, few=False)
         assert record is not None  # it trains alone
-        files = set(place.out.rglob(f"{run.name}.*")) - {place.record(run)}
-        return record, {str(path.relative_to(folder)): path.read_bytes() for path in files}
+        files = set(folder.path.rglob(f"{run.name}.*")) - {folder.record(run)}
+        return record, {str(path.relative_to(temporary)): path.read_bytes() for path in files}
 
 
-def _keep(run: Run, record: TrainedRun, files: dict[str, bytes], place: Place) -> TrainedRun:
+def _keep(run: Run, record: TrainedRun, files: dict[str, bytes], folder: Folder) -> TrainedRun:
     """Write what a run has left. Its machine had this code, but no git to name the commit."""
     here = machine()
     there = msgspec.structs.replace(record.machine, commit=here.commit, dirty=here.dirty)
     record = msgspec.structs.replace(record, machine=there)
     for name, content in files.items():
-        write_bytes(place.out / name, content)
-    write_json(place.record(run), record)
+        write_bytes(folder.path / name, content)
+    write_json(folder.record(run), record)
     return record

@@ -46,7 +46,7 @@ from studies.workers import file_name
 from training.machine import distinct_machines
 from training.recipe import Recipe, Run, Task
 from training.records import ClassifierRun, DecoderRun, TrainedRun
-from training.runs import Place, held_out, public
+from training.runs import Folder, held_out, public
 
 Variants = Mapping[str, Mapping[str, Value]]
 HIGHER_IS_BETTER: tuple[Score, ...] = ("accuracy", "macro-f1")
@@ -106,12 +106,12 @@ def variants_of(task: Task, vary: Sequence[str], base: str | None, others: Seque
     return found
 
 
-def compare(question: Question, data: Data, place: Place, command_line: str) -> CompareResults:
+def compare(question: Question, data: Data, folder: Folder, command_line: str) -> CompareResults:
     """Answer a question, draw, and write results.json."""
     against_none = opponents(question, data)  # first, for folds that cannot be made are refused here
-    results = answer(question, against_none, data, place, "compare", command_line)
-    write_json(place.out / "results.json", results)
-    draw(results, place.out / "figures")
+    results = answer(question, against_none, data, folder, "compare", command_line)
+    write_json(folder.path / "results.json", results)
+    draw(results, folder.path / "figures")
     return results
 
 
@@ -119,7 +119,7 @@ def answer(
     question: Question,
     opponents: Mapping[str, Sequence[float]],
     data: Data,
-    place: Place,
+    folder: Folder,
     command: str,
     command_line: str,
 ) -> CompareResults:
@@ -127,7 +127,7 @@ def answer(
     started, task = time.perf_counter(), question.recipe.task
     looks = looks_of(len(question.seeds), question.until_told)
     confidence = confidence_of_looks(looks)
-    look = functools.partial(look_at, question, confidence, data, place)
+    look = functools.partial(look_at, question, confidence, data, folder)
     runs, variants = until_told(looks, question.recipes(), look)
     means = [fmean(one.values) for one in variants]
     base = variants[0].values
@@ -154,7 +154,7 @@ def answer(
 
 
 def look_at(
-    question: Question, confidence: float, data: Data, place: Place, n_seeds: Mapping[str, int]
+    question: Question, confidence: float, data: Data, folder: Folder, n_seeds: Mapping[str, int]
 ) -> tuple[tuple[dict[str, list[TrainedRun]], list[ComparedVariant]], list[str]]:
     """The runs of every variant by name, with so many seeds of each, and what they say; and the names of those that
     more seeds may tell from the first one, with its own."""
@@ -171,7 +171,7 @@ def look_at(
         for seed in range(question.seeds[0], question.seeds[0] + n_seeds[name])
     }
     runs: dict[str, list[TrainedRun]] = {name: [] for name in recipes}
-    for (name, _), record in train(planned, data, place, question.n_workers).items():
+    for (name, _), record in train(planned, data, folder, question.n_workers).items():
         runs[name].append(public(record))
     first = next(iter(recipes))
     test = rows_of(data) if question.recipe.task == "classifier" and not question.validate else None
@@ -322,8 +322,8 @@ def draw(results: CompareResults, figures: Path) -> None:
     utilities.interval_figure(
         figures / "differences.png",
         [
-            interval(one.name, one.estimate, ratio, color=place)  # that of its curve
-            for place, one in enumerate(results.variants)
+            interval(one.name, one.estimate, ratio, color=folder)  # that of its curve
+            for folder, one in enumerate(results.variants)
             if one.estimate
         ],
         f"{'change of' if ratio else 'difference in'} {results.measure} ({'%' if ratio else 'points'})",

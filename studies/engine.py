@@ -15,46 +15,46 @@ from training.processes import process
 from training.progress import say
 from training.recipe import Run
 from training.records import TrainedRun
-from training.runs import Place, perform
+from training.runs import Folder, perform
 
 Key = TypeVar("Key", bound=Hashable)
 Found = TypeVar("Found")
 
 
-def train(runs: Mapping[Key, Run], data: Data, place: Place, n_workers: int) -> dict[Key, TrainedRun]:
+def train(runs: Mapping[Key, Run], data: Data, folder: Folder, n_workers: int) -> dict[Key, TrainedRun]:
     """The record of every run. Equal ones are trained once, those that are there not at all; whole seeds come first,
     for a study that is stopped early. Classifiers of another block get the data in blocks of theirs."""
     distinct = sorted(dict.fromkeys(runs.values()), key=lambda run: run.seed)
-    warn_of_precision(distinct, place)
+    warn_of_precision(distinct, folder)
     given = data.train.ids.shape[1]
     sizes = {run: run.recipe.architecture.block_size if run.recipe.task == "classifier" else given for run in distinct}
     records: dict[Run, TrainedRun] = {}
     for size in dict.fromkeys(sizes.values()):
         own = [run for run in distinct if sizes[run] == size]
         encoded = data if size == given else encode(data.corpus, size, data.tokenizer.tokenization)
-        records |= zip(own, perform_all(own, encoded, place, n_workers))
+        records |= zip(own, perform_all(own, encoded, folder, n_workers))
     return {key: records[run] for key, run in runs.items()}
 
 
 def train_few(
-    runs: Sequence[Run], data: Data, place: Place, n_workers: int, meanwhile: Callable[[], Found]
+    runs: Sequence[Run], data: Data, folder: Folder, n_workers: int, meanwhile: Callable[[], Found]
 ) -> tuple[list[TrainedRun], Found] | None:
     """The records of a command's few runs, and what `meanwhile` finds, which needs none of them: at the same time, a
     process each, where there are workers; else one after the other. None in another than the first of several processes
     that train together.
     """
-    warn_of_precision(runs, place)
+    warn_of_precision(runs, folder)
     if n_workers > 1 and len(runs) > 1 and process()[1] == 1:
         with ThreadPoolExecutor(1) as thread:
             found = thread.submit(meanwhile)
-            return perform_all(runs, data, place, n_workers), found.result()
-    records = [record for run in runs if (record := perform(run, data, place))]
+            return perform_all(runs, data, folder, n_workers), found.result()
+    records = [record for run in runs if (record := perform(run, data, folder))]
     return (records, meanwhile()) if process()[0] == 0 else None
 
 
-def warn_of_precision(runs: Iterable[Run], place: Place) -> None:
+def warn_of_precision(runs: Iterable[Run], folder: Folder) -> None:
     """Say so where a processor is to compute in bf16 that is not made for it."""
-    if any(run.recipe.training.precision == "bf16" for run in runs) and not multiplies_bf16(place.device):
+    if any(run.recipe.training.precision == "bf16" for run in runs) and not multiplies_bf16(folder.device):
         warn_of_bf16()
 
 

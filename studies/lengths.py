@@ -11,17 +11,17 @@ from studies.results import LengthPerplexity
 from studies.study import POSITIONS, STEEP, lengths
 from studies.workers import share_out
 from training.recipe import Run
-from training.runs import Place, identity_of, remembered
+from training.runs import Folder, identity_of, remembered
 from training.weights import load_model
 from transformer import Decoder
 
 
 def extrapolate(
-    runs: Mapping[tuple[str, str, int], Run], data: Data, place: Place, n_workers: int
+    runs: Mapping[tuple[str, str, int], Run], data: Data, folder: Folder, n_workers: int
 ) -> dict[str, list[list[LengthPerplexity]]]:
     """For each position variant a list over seeds of the rows of `perplexity_by_length`."""
     wanted = {key: run for key, run in runs.items() if key[0] == "decoder" and key[1] in (*POSITIONS, STEEP)}
-    job = functools.partial(perplexity_by_length, data=data, place=place)
+    job = functools.partial(perplexity_by_length, data=data, folder=folder)
     rows = share_out(job, list(wanted.values()), n_workers, "inference lengths")
     found: dict[str, list[list[LengthPerplexity]]] = {}
     for (_, variant, _), row in zip(wanted, rows):
@@ -29,7 +29,7 @@ def extrapolate(
     return found
 
 
-def perplexity_by_length(run: Run, data: Data, place: Place) -> list[LengthPerplexity]:
+def perplexity_by_length(run: Run, data: Data, folder: Folder) -> list[LengthPerplexity]:
     """Perplexity on each test text at each inference length: the same tokens, all of them, are scored at each.
 
     Two protocols: windows that do not overlap, in which the first tokens of each have little context whatever the
@@ -40,8 +40,8 @@ def perplexity_by_length(run: Run, data: Data, place: Place) -> list[LengthPerpl
     """
 
     def compute() -> list[LengthPerplexity]:
-        trained = load_model(place.weights(run), "decoder")
-        model = trained.model.to(place.device)
+        trained = load_model(folder.weights(run), "decoder")
+        model = trained.model.to(folder.device)
         assert isinstance(model, Decoder)
         config = model.config
         rows: list[LengthPerplexity] = []
@@ -64,8 +64,8 @@ def perplexity_by_length(run: Run, data: Data, place: Place) -> list[LengthPerpl
         return rows
 
     protocols = ["side by side", "sliding by half"]
-    identity = {**identity_of(run, data, place), "lengths": lengths(run.recipe), "protocols": protocols}
-    path = place.out / "runs" / f"{run.name}.lengths.json"
+    identity = {**identity_of(run, data, folder), "lengths": lengths(run.recipe), "protocols": protocols}
+    path = folder.path / "runs" / f"{run.name}.lengths.json"
     return remembered(path, list[LengthPerplexity], identity, compute, functools.partial(is_whole, run, data))
 
 

@@ -25,12 +25,12 @@ from studies.results import MeasuredRow, MeasureResults, classifier_runs, decode
 from training.machine import distinct_machines
 from training.recipe import Run, Task
 from training.records import ClassifierRun, DecoderRun, TrainedRun
-from training.runs import Place, public
+from training.runs import Folder, public
 
 RECIPE_NAMES = {"best": "the best recipe", "report": "the report's recipe"}
 
 
-def measure(seeds: Sequence[int], data: Data, place: Place, command: str, n_workers: int) -> MeasureResults:
+def measure(seeds: Sequence[int], data: Data, folder: Folder, command: str, n_workers: int) -> MeasureResults:
     """Train both recipes for both tasks on every seed, measure them and their opponents, and write results.json."""
     started = time.perf_counter()
     runs = {
@@ -39,7 +39,7 @@ def measure(seeds: Sequence[int], data: Data, place: Place, command: str, n_work
         for task, recipe in RECIPES[name].items()
         for seed in seeds
     }
-    records = train(runs, data, place, n_workers)
+    records = train(runs, data, folder, n_workers)
 
     def trained(name: str, task: Task) -> list[TrainedRun]:
         return [records[name, task, seed] for seed in seeds]
@@ -57,7 +57,7 @@ def measure(seeds: Sequence[int], data: Data, place: Place, command: str, n_work
         decoder={name: list(map(public, own)) for name, own in decoders.items()},
         total_seconds=time.perf_counter() - started,
     )
-    write_json(place.out / "results.json", results)
+    write_json(folder.path / "results.json", results)
     return results
 
 

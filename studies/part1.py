@@ -19,13 +19,13 @@ from studies.published import sentence_of
 from studies.recipes import label_of
 from studies.results import Accuracies, Part1Results, Truncated, classifier_runs
 from training.recipe import Recipe, Run
-from training.runs import Place, public
+from training.runs import Folder, public
 from training.weights import load_model, save_model
 from transformer import Decoder
 
 
 def part1(
-    recipe_name: str, recipe: Recipe, seed: int, data: Data, place: Place, n_workers: int = 1
+    recipe_name: str, recipe: Recipe, seed: int, data: Data, folder: Folder, n_workers: int = 1
 ) -> Part1Results | None:
     """Train the classifier, and beside it the model that tells its temperature; Table 1, Figures 1 to 3, how honest its
     probabilities are, the baselines beside it. Returns what results.json holds; None in another than the first of
@@ -35,17 +35,19 @@ def part1(
     """
     started = time.perf_counter()
     run, beside = Run("classifier", recipe, seed), run_beside(recipe, seed, data)
-    trained_runs = train_few([run, beside] if beside else [run], data, place, n_workers, partial(without_a_model, data))
+    trained_runs = train_few(
+        [run, beside] if beside else [run], data, folder, n_workers, partial(without_a_model, data)
+    )
     if trained_runs is None:
         return None
     records, baselines = trained_runs
     record, *others = classifier_runs(records)
-    trained = load_model(place.weights(run), "classifier")
+    trained = load_model(folder.weights(run), "classifier")
     assert not isinstance(trained.model, Decoder)
     calibration = calibrate(trained, record, others[0] if others else None, data)
-    save_model(place.weights(run), trained)
+    save_model(folder.weights(run), trained)
     probabilities = class_probabilities(trained.model, data.test)
-    write_predictions(place.out / "predictions.tsv", probabilities, data)
+    write_predictions(folder.path / "predictions.tsv", probabilities, data)
     results = Part1Results(
         command="part1",
         data=data.corpus.about(),
@@ -61,8 +63,8 @@ def part1(
         block_size=recipe.architecture.block_size,
         total_seconds=time.perf_counter() - started,
     )
-    write_json(place.out / "results.json", results)
-    figures = place.out / "figures"
+    write_json(folder.path / "results.json", results)
+    figures = folder.path / "figures"
     draw_classifier(figures, [record], results.baselines, data.corpus.class_names, results.label)
     draw_reliability(figures / "reliability.png", calibration, results.label)
     draw_attention(figures, trained, sentence_of(data.corpus), first_figure=2, label=results.label)

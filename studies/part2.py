@@ -14,12 +14,12 @@ from studies.published import sentence_of
 from studies.recipes import label_of
 from studies.results import Part2Results, decoder_runs, perplexities
 from training.recipe import Recipe, Run, customise
-from training.runs import Place, public
+from training.runs import Folder, public
 from training.weights import load_model
 
 
 def part2(
-    recipe_name: str, recipe: Recipe, ff_dims: Sequence[int], seed: int, data: Data, place: Place, n_workers: int = 1
+    recipe_name: str, recipe: Recipe, ff_dims: Sequence[int], seed: int, data: Data, folder: Folder, n_workers: int = 1
 ) -> Part2Results | None:
     """Train the decoder at each feed-forward size; Tables 2 and 3, Figures 4 to 7, the n-gram model beside it. None in
     another than the first of several processes.
@@ -30,7 +30,7 @@ def part2(
     if not ff_dims or len(set(ff_dims)) < len(ff_dims):
         raise UserError("ff_dims must be one or more different sizes, such as 256 100")
     runs = [Run(f"decoder-ff{ff_dim}", customise(recipe, ff_dim=ff_dim), seed) for ff_dim in ff_dims]
-    trained_runs = train_few(runs, data, place, n_workers, partial(language_baselines, data))
+    trained_runs = train_few(runs, data, folder, n_workers, partial(language_baselines, data))
     if trained_runs is None:
         return None
     records, ngrams = trained_runs
@@ -50,9 +50,9 @@ def part2(
         unk_rate={text: scores.unk_rate for text, scores in ngrams["ngram"].items()},
         total_seconds=time.perf_counter() - started,
     )
-    write_json(place.out / "results.json", results)
-    figures = place.out / "figures"
+    write_json(folder.path / "results.json", results)
+    figures = folder.path / "figures"
     draw_decoder(figures, models[:1], results.baselines["ngram"], results.label, results.tokenizer)
-    trained = load_model(place.weights(runs[0]), "decoder")
+    trained = load_model(folder.weights(runs[0]), "decoder")
     draw_attention(figures, trained, sentence_of(data.corpus), first_figure=6, label=results.label)
     return results

@@ -26,21 +26,21 @@ from studies.timing import time_variants
 from studies.workers import all_recorded
 from training.machine import distinct_machines
 from training.records import TrainedRun
-from training.runs import Place, public
+from training.runs import Folder, public
 
 
-def part3(study: Study, data: Data, place: Place) -> Part3Results:
+def part3(study: Study, data: Data, folder: Folder) -> Part3Results:
     """Run the study and draw Figures 8 to 11. Returns what results.json holds."""
     started = time.perf_counter()
-    found = explore("part3", study, data, place)
+    found = explore("part3", study, data, folder)
     claims, seconds = judge(found), time.perf_counter() - started
     results = Part3Results(**asdict(found), claims=claims, total_seconds=seconds)
-    write_json(place.out / "results.json", results)
-    draw(results, place.out / "figures")
+    write_json(folder.path / "results.json", results)
+    draw(results, folder.path / "figures")
     return results
 
 
-def explore(command: str, study: Study, data: Data, place: Place, attention: bool = False) -> Exploration:
+def explore(command: str, study: Study, data: Data, folder: Folder, attention: bool = False) -> Exploration:
     """Train, measure and compare every variant for a `command`; records and weights are kept in `place`. Where the
     study goes on until it is told, more seeds are trained of those variants that an undecided claim is about.
 
@@ -51,15 +51,15 @@ def explore(command: str, study: Study, data: Data, place: Place, attention: boo
     seeds = [study.seeds[0] + n for n in range(looks[0])]  # of every variant
     for seed in seeds if study.regularize else ():
         validation_split(data, seed)  # rows that are too few for folds are refused before anything is trained
-    all_recorded(study.runs(dict.fromkeys(variants, looks[-1])).values(), data, place)  # of other settings: as well
-    timing = time_variants(study, data, place) if study.alibi else {}  # while the machine has nothing else to do
+    all_recorded(study.runs(dict.fromkeys(variants, looks[-1])).values(), data, folder)  # of other settings: as well
+    timing = time_variants(study, data, folder) if study.alibi else {}  # while the machine has nothing else to do
     baselines = classifier_baselines(data)
     ngram_scores = language_baselines(data) if study.alibi else {}
     tokens = data.tokenizer.tokenization.tokens
 
     def look(n_seeds: Mapping[tuple[str, str], int]) -> tuple[Exploration, list[tuple[str, str]]]:
         runs = study.runs(n_seeds)
-        records = train(runs, data, place, study.n_workers)
+        records = train(runs, data, folder, study.n_workers)
         found: dict[str, dict[str, list[TrainedRun]]] = {"classifier": {}, "decoder": {}, "validation": {}}
         for (kind, variant, _), record in records.items():
             found[kind].setdefault(variant, []).append(public(record))
@@ -86,10 +86,10 @@ def explore(command: str, study: Study, data: Data, place: Place, attention: boo
             baselines=baselines,
             ngram_scores=ngram_scores,
             timing=timing,
-            extrapolation=extrapolate(runs, data, place, study.n_workers) if study.alibi else {},
+            extrapolation=extrapolate(runs, data, folder, study.n_workers) if study.alibi else {},
             chosen_rate=best_rate(validation),
             comparisons=[],
-            attention=attention_of(records, runs, data, place, study.n_workers) if attention else {},
+            attention=attention_of(records, runs, data, folder, study.n_workers) if attention else {},
         )
         results = replace(results, comparisons=compare(results, rows_of(data)))
         return results, undecided(results)

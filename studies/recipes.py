@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Literal
 
-from modules.settings import ClassifierConfig, DecoderConfig
+from modules.config import ClassifierConfig, DecoderConfig
 from training.recipe import Recipe, Task, TrainingConfig, customise, settings_of
 
 RecipeName = Literal["report", "best"]

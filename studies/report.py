@@ -28,7 +28,7 @@ from studies.results import (
 )
 from studies.study import NAMES, Study
 from training.recipe import Task
-from training.runs import Place
+from training.runs import Folder
 from training.weights import TrainedModel, load_model
 
 KINDS: tuple[Kind, ...] = ("encoder", "decoder")
@@ -37,7 +37,7 @@ KINDS: tuple[Kind, ...] = ("encoder", "decoder")
 def report(
     study: Study,
     data: Data,
-    place: Place,
+    folder: Folder,
     command_line: str,
     commands: dict[str, str],
     quick: bool,
@@ -49,8 +49,8 @@ def report(
     there are any.
     """
     started = time.perf_counter()
-    found = explore("report", study, data, place, attention=True)
-    shown = shown_models(found, study, place)
+    found = explore("report", study, data, folder, attention=True)
+    shown = shown_models(found, study, folder)
     found = replace(found, knockouts=[knock_out(one, data) for one in shown.values()])
     results = ReportResults(
         **asdict(found),
@@ -64,9 +64,9 @@ def report(
         training_seconds=sum(run.train_seconds for run in found.trainings()),
         total_seconds=time.perf_counter() - started,
     )
-    write_json(place.out / "results.json", results)
-    draw_maps(results, shown, place.out / "figures", sentence_of(data.corpus))
-    draw(results, place.out / "figures")
+    write_json(folder.path / "results.json", results)
+    draw_maps(results, shown, folder.path / "figures", sentence_of(data.corpus))
+    draw(results, folder.path / "figures")
     return results
 
 
@@ -95,7 +95,7 @@ def check_answer(found: CompareResults, n_seeds: int) -> None:
             raise ValueError(f"no value of {opponent.name!r}")
 
 
-def shown_models(results: Exploration, study: Study, place: Place) -> dict[Task, TrainedModel]:
+def shown_models(results: Exploration, study: Study, folder: Folder) -> dict[Task, TrainedModel]:
     """Of each task the model with learned positions of the first seed that trained: its maps are drawn, and it is asked
     what it loses without its parts."""
     trained = next((n for n, run in enumerate(results.classifier["learned"]) if run.trained), 0)
@@ -103,7 +103,7 @@ def shown_models(results: Exploration, study: Study, place: Place) -> dict[Task,
     models = {}
     for task, n in seeds.items():
         run = study.runs({(task, "learned"): n + 1})[task, "learned", study.seeds[0] + n]
-        models[task] = load_model(place.weights(run), task)
+        models[task] = load_model(folder.weights(run), task)
     return models
 
 

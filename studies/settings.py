@@ -13,7 +13,7 @@ from typing import Literal, get_args, get_origin, get_type_hints
 import msgspec
 
 from common.files import UserError
-from modules.settings import ClassifierConfig, DecoderConfig, TransformerConfig
+from modules.config import ClassifierConfig, DecoderConfig, TransformerConfig
 from studies.recipes import DURATIONS, RECIPES, duration_of, word
 from training.recipe import OF_THE_OTHER_TASK, Recipe, Task, TrainingConfig, Value, customise
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from evaluation.statistics import summary
-from modules.settings import ClassifierConfig
+from modules.config import ClassifierConfig
 from studies.engine import looks_of
 from studies.results import Half, accuracies
 from training.recipe import Recipe, Run, customise

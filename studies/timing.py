@@ -18,13 +18,13 @@ from training.machine import processor_name
 from training.optimizer import make_optimizer
 from training.progress import say
 from training.recipe import Recipe, Run, Task, customise
-from training.runs import Place, remembered
+from training.runs import Folder, remembered
 from training.tasks import ClassifierTask, DecoderTask, task_of
 
 BLOCK, WARM_UP_STEPS = 10, 20  # steps
 
 
-def time_variants(study: Study, data: Data, place: Place) -> dict[Task, Timing]:
+def time_variants(study: Study, data: Data, folder: Folder) -> dict[Task, Timing]:
     """Tables 4 and 5: seconds of training steps alone, for each position method.
 
     All variants are in training at once, in one process, on the same batches: they take turns step by step, in random
@@ -35,22 +35,22 @@ def time_variants(study: Study, data: Data, place: Place) -> dict[Task, Timing]:
         "classifier": {name: customise(study.classifier, positions=name) for name in POSITIONS},
         "decoder": {name: customise(study.decoder, positions=name) for name in POSITIONS},
     }
-    return {task: _remembered_times(task, row, study, data, place) for task, row in recipes.items()}
+    return {task: _remembered_times(task, row, study, data, folder) for task, row in recipes.items()}
 
 
-def _remembered_times(task: Task, recipes: Mapping[str, Recipe], study: Study, data: Data, place: Place) -> Timing:
+def _remembered_times(task: Task, recipes: Mapping[str, Recipe], study: Study, data: Data, folder: Folder) -> Timing:
     """`time_task`, or what it found before, of the same data on the same machine; kept as soon as it is known."""
     description = {
         "data": data.corpus.fingerprint,
         "recipes": {name: asdict(recipe) for name, recipe in recipes.items()},
         "share": study.timed_share,
-        "machine": [processor_name(), torch.get_num_threads(), str(place.device), torch.__version__],
+        "machine": [processor_name(), torch.get_num_threads(), str(folder.device), torch.__version__],
     }
     return remembered(
-        place.out / "runs" / f"timing-{task}.json",
+        folder.path / "runs" / f"timing-{task}.json",
         Timing,
         description,
-        lambda: time_task(recipes, study, data, place),
+        lambda: time_task(recipes, study, data, folder),
         lambda timed: all(
             times.keys() == recipes.keys() and len({len(blocks) for blocks in times.values()}) == 1
             for times in (timed.seconds, timed.processor_seconds)
@@ -58,11 +58,11 @@ def _remembered_times(task: Task, recipes: Mapping[str, Recipe], study: Study, d
     )
 
 
-def time_task(recipes: Mapping[str, Recipe], study: Study, data: Data, place: Place) -> Timing:
+def time_task(recipes: Mapping[str, Recipe], study: Study, data: Data, folder: Folder) -> Timing:
     """Time the variants of one task."""
     shuffle, names = random.Random(0), list(recipes)
     runs = [Run(f"timing {name}", recipe, seed=0) for name, recipe in recipes.items()]
-    tasks = [task_of(run, data, place.device) for run in runs]
+    tasks = [task_of(run, data, folder.device) for run in runs]
     steps = {name: endless_training(run, task) for name, run, task in zip(names, runs, tasks)}
     total = len(tasks[0].plan)
     n_blocks = max(2, round(study.timed_share * total / BLOCK))

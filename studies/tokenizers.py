@@ -19,7 +19,7 @@ from tokenizer import WORDS, Tokenization
 from training.machine import distinct_machines
 from training.recipe import Recipe, Run, Task, customise
 from training.records import ClassifierRun, DecoderRun, TrainedRun
-from training.runs import Place
+from training.runs import Folder
 
 
 def compare_tokenizers(
@@ -30,7 +30,7 @@ def compare_tokenizers(
     seeds: Sequence[int],
     validation: bool,
     data: Data,
-    place: Place,
+    folder: Folder,
     command: str,
     n_workers: int,
 ) -> TokenizersResults:
@@ -47,7 +47,7 @@ def compare_tokenizers(
         for kind in dict.fromkeys([WORDS, *kinds]):
             encoded = encode(data.corpus, block_size, kind)
             runs = plan(encoded, recipes, seeds, validation)
-            found = perform_all(runs, encoded, place, n_workers)
+            found = perform_all(runs, encoded, folder, n_workers)
             texts = [validation_text(encoded, seed) for seed in seeds] if validation else [encoded]
             row = measured(encoded, found, texts)
             words = words or row
@@ -64,7 +64,7 @@ def compare_tokenizers(
         rows=rows,
         total_seconds=time.perf_counter() - started,
     )
-    write_json(place.out / "results.json", results)
+    write_json(folder.path / "results.json", results)
     return results
 
 
@@ -97,7 +97,9 @@ def measured(data: Data, records: Sequence[TrainedRun], texts: Sequence[Data]) -
         bytes_per_token=data.train_stream.n_bytes / len(data.train_stream.ids),
         cut=100 * data.train.n_truncated / len(data.train.labels),
         accuracy=accuracies(classifiers),
-        bits_per_byte=[together(record.scores, streams[place % len(streams)]) for place, record in enumerate(decoders)],
+        bits_per_byte=[
+            together(record.scores, streams[folder % len(streams)]) for folder, record in enumerate(decoders)
+        ],
         trigram=[trigram(one) for one in (texts if decoders else [])],
     )
 

@@ -24,7 +24,7 @@ from training.processes import stop_signals
 from training.progress import Tally, say
 from training.recipe import Run
 from training.records import TrainedRun
-from training.runs import Place, collect_metrics, perform, recorded
+from training.runs import Folder, collect_metrics, perform, recorded
 
 FEW = 4  # runs
 
@@ -45,31 +45,31 @@ def file_name(variant: str) -> str:
     return re.sub(r"[^\w.]+", "-", variant)
 
 
-def all_recorded(runs: Iterable[Run], data: Data, place: Place) -> dict[Run, TrainedRun]:
+def all_recorded(runs: Iterable[Run], data: Data, folder: Folder) -> dict[Run, TrainedRun]:
     """The records that are there; UserError for one that is of other settings, before anything is written."""
-    return {run: record for run in runs if (record := recorded(run, data, place))}
+    return {run: record for run in runs if (record := recorded(run, data, folder))}
 
 
-def perform_all(runs: Sequence[Run], data: Data, place: Place, n_workers: int) -> list[TrainedRun]:
+def perform_all(runs: Sequence[Run], data: Data, folder: Folder, n_workers: int) -> list[TrainedRun]:
     """The records of `runs`: those that are there, and of the others those that are trained now. Of few runs every
     measurement is told as it comes, of many only that they are done."""
-    there = all_recorded(runs, data, place)
+    there = all_recorded(runs, data, folder)
     rest = [run for run in runs if run not in there]
     if there:
-        say(f"{place.out}: {len(there)} of {len(runs)} runs are there already", str(place.out))
-    job = functools.partial(perform, data=data, place=place, few=len(rest) <= FEW)
+        say(f"{folder.path}: {len(there)} of {len(runs)} runs are there already", str(folder.path))
+    job = functools.partial(perform, data=data, folder=folder, few=len(rest) <= FEW)
     try:
-        found = zip(rest, on_cluster(rest, data, place) if place.cluster else share_out(job, rest, n_workers, "runs"))
+        found = zip(rest, on_cluster(rest, data, folder) if folder.cluster else share_out(job, rest, n_workers, "runs"))
         there |= {run: record for run, record in found if record}  # none but in the first of several processes
         return [there[run] for run in runs if run in there]
     finally:
-        collect_metrics(place)  # of workers that finish at the same time, one may have missed the other's
+        collect_metrics(folder)  # of workers that finish at the same time, one may have missed the other's
 
 
-def on_cluster(runs: Sequence[Run], data: Data, place: Place) -> list[TrainedRun]:
+def on_cluster(runs: Sequence[Run], data: Data, folder: Folder) -> list[TrainedRun]:
     """`perform_on_cluster`, which SIGTERM stops as Ctrl-C does."""
     with _terminated_as_interrupted():
-        return perform_on_cluster(runs, data, place)
+        return perform_on_cluster(runs, data, folder)
 
 
 def share_out(job: Callable[[Item], Found], items: Sequence[Item], n_workers: int, label: str) -> list[Found]:

@@ -15,7 +15,7 @@ from speechesdataset.build import ensure_data
 from tokenizer import WORDS, Tokenization
 from training.machine import machine
 from training.processes import first_process_first, pick_device, process
-from training.runs import Place, claim_place, open_place
+from training.runs import Folder, claim_folder, open_folder
 from training.weights import TrainedModel
 
 
@@ -31,7 +31,7 @@ def workplace(
     go_on: str,
     share: int = 1,
     tokenization: Tokenization | None = None,
-) -> Iterator[tuple[Data, Place]]:
+) -> Iterator[tuple[Data, Folder]]:
     """The data, in blocks of `block_size` tokens, one row in `share`, and the folder for the runs of a command.
 
     `resume`: False, what the folder holds is set aside; True, its runs are gone on with; None, they are reused where
@@ -51,13 +51,13 @@ def workplace(
                 data.corpus, "use --tokenizer bpe or --tokenizer character" if tokenization else None
             )
         plain["data"] = msgspec.to_builtins(data.corpus.about())
-        place = claim_place(out, where) if resume is None else open_place(out, where, plain, resume)
+        folder = claim_folder(out, where) if resume is None else open_folder(out, where, plain, resume)
     if resume is None:
         plain["machine"] = msgspec.to_builtins(machine())
         if not config.exists():
             write_json(config, plain)
     try:
-        yield data, place
+        yield data, folder
     except (Interrupted, KeyboardInterrupt) as error:
         raise Interrupted(f"{str(error) or 'interrupted'}; to go on: {go_on}") from error
     if resume is None:

@@ -73,7 +73,7 @@ def trained_runs(tmp_path_factory: pytest.TempPathFactory, data: dataset.Data) -
     """A folder of runs on the tiny data: a classifier on two seeds, and then a decoder."""
     from studies.recipes import RECIPES
     from training.recipe import Run, customise
-    from training.runs import Place, perform
+    from training.runs import Folder, perform
 
     folder, small = tmp_path_factory.mktemp("runs"), {"n_embd": 16, "n_layer": 2, "block_size": 8, "ff_dim": 16}
     classifier = customise(RECIPES["report"]["classifier"], duration=3, **small)
@@ -83,5 +83,5 @@ def trained_runs(tmp_path_factory: pytest.TempPathFactory, data: dataset.Data) -
         ("part1", Run("classifier-seed1", classifier, 1)),
         ("part2", Run("decoder-ff16", decoder, 0)),
     ):
-        perform(run, data, Place(folder / name, torch.device("cpu")), few=False)
+        perform(run, data, Folder(folder / name, torch.device("cpu")), few=False)
     return folder

@@ -12,7 +12,7 @@ from common.files import UserError
 from dataset import Data, Segment, folds_of_lines, load_data, validation_split, validation_text
 from tokenizer import UNK
 from training.recipe import Recipe, Run, TrainingConfig
-from training.runs import Place
+from training.runs import Folder
 from transformer import TransformerConfig
 
 N_LINES = 60  # six stretches of ten: one fold has two of them
@@ -147,7 +147,7 @@ def test_a_run_on_a_fold_is_the_same_whatever_the_test_files_hold(
     for name in ("obama", "wbush", "hbush"):
         (other / f"test_LM_{name}.txt").write_text("another text\n")
     found = [
-        measured(perform(RUNS[task], each, Place(tmp_path / name, torch.device("cpu"))))
+        measured(perform(RUNS[task], each, Folder(tmp_path / name, torch.device("cpu"))))
         for name, each in (("a", data), ("b", load_data(other, block_size=8)))
     ]
     assert found[0] == found[1]
@@ -156,7 +156,7 @@ def test_a_run_on_a_fold_is_the_same_whatever_the_test_files_hold(
         assert set(found[0]["iterations"][-1]["perplexity"]) == {"train", "validation"}
     else:
         assert found[0]["test"]["all"]["n"] == 12  # a fifth of 60 distinct rows
-    whole = perform(replace(RUNS[task], fold=None), data, Place(tmp_path / "c", torch.device("cpu")))
+    whole = perform(replace(RUNS[task], fold=None), data, Folder(tmp_path / "c", torch.device("cpu")))
     assert measured(whole) != found[0]
 
 

@@ -22,9 +22,9 @@ def decoder_of(config: TransformerConfig, **settings: Any) -> DecoderConfig:
     return DecoderConfig(**{**vars(config), **settings})
 
 
-def perform(run: Run, data: Data, place: runs.Place, few: bool = True) -> Any:
+def perform(run: Run, data: Data, folder: runs.Folder, few: bool = True) -> Any:
     """What the file of the run's record holds."""
-    return msgspec.to_builtins(runs.perform(run, data, place, few))
+    return msgspec.to_builtins(runs.perform(run, data, folder, few))
 
 
 def data_said(out: Path) -> Any:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from common.checks import check
 from common.files import UserError
-from modules.settings import ClassifierConfig, DecoderConfig
+from modules.config import ClassifierConfig, DecoderConfig
 
 Task = Literal["classifier", "decoder"]
 Schedule = Literal["constant", "linear", "cosine"]

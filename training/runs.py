@@ -42,43 +42,43 @@ class Remembered(msgspec.Struct, Generic[Kind]):
 
 
 @dataclass(frozen=True)
-class Place:
+class Folder:
     """Where runs are kept and on what they are computed."""
 
-    out: Path
+    path: Path
     device: torch.device
     lock: FolderLock | None = field(default=None, compare=False, repr=False)  # that this process alone writes there
     cluster: bool = False  # whether runs are trained on the cluster that this process has joined (studies/cluster.py)
 
-    def __reduce__(self) -> tuple[type["Place"], tuple[Path, torch.device]]:
+    def __reduce__(self) -> tuple[type["Folder"], tuple[Path, torch.device]]:
         """What workers get: the lock stays with the process that holds it."""
-        return Place, (self.out, self.device)
+        return Folder, (self.path, self.device)
 
     def weights(self, run: Run) -> Path:
-        return self.out / f"{run.name}.safetensors"
+        return self.path / f"{run.name}.safetensors"
 
     def record(self, run: Run) -> Path:
-        return self.out / "runs" / f"{run.name}.json"
+        return self.path / "runs" / f"{run.name}.json"
 
     def checkpoint(self, run: Run) -> Path:
-        return self.out / "runs" / f"{run.name}.checkpoint.safetensors"
+        return self.path / "runs" / f"{run.name}.checkpoint.safetensors"
 
 
-def claim_place(out: Path, device: torch.device) -> Place:
-    """A folder for runs in which no other process writes as long as the place is kept; UserError, which says who does,
+def claim_folder(out: Path, device: torch.device) -> Folder:
+    """A folder for runs in which no other process writes as long as the object is kept; UserError, which says who does,
     if one does already. Of several processes that train together the first holds it."""
-    return Place(out, device, FolderLock(out) if process()[0] == 0 else None)
+    return Folder(out, device, FolderLock(out) if process()[0] == 0 else None)
 
 
-def open_place(out: Path, device: torch.device, settings: Mapping[str, object], resume: bool) -> Place:
+def open_folder(out: Path, device: torch.device, settings: Mapping[str, object], resume: bool) -> Folder:
     """A folder for new runs, or, to resume, the folder with its unfinished ones; config.json says what is run there.
 
     Runs that a folder already holds are never written over: without `resume` the whole folder is set aside under the
     next free number. Only the first of several processes touches the disk.
     """
-    place = claim_place(out, device)
+    folder = claim_folder(out, device)
     if process()[0] > 0:
-        return place
+        return folder
     for leftover in out.rglob(".*.tmp") if resume else ():  # of a process that was killed while it wrote
         leftover.unlink()
     if (out / "config.json").exists() and not resume:
@@ -89,27 +89,27 @@ def open_place(out: Path, device: torch.device, settings: Mapping[str, object], 
         print(f"{out}: nothing to resume there; starting from the beginning", file=sys.stderr)
     if not (out / "config.json").exists():
         write_json(out / "config.json", {**settings, "machine": machine()})
-    return place
+    return folder
 
 
-def perform(run: Run, data: Data, place: Place, few: bool = True) -> TrainedRun | None:
+def perform(run: Run, data: Data, folder: Folder, few: bool = True) -> TrainedRun | None:
     """Train and measure `run`, or go on with it where it was interrupted, or read its record if it is finished.
     Of a `few` runs, which may leave a core idle, measurements are told as they come, and made beside the training.
 
     Of processes that train together, only the first measures and writes; the others return None.
     """
-    if finished := from_the_first(lambda: recorded(run, data, place)):
+    if finished := from_the_first(lambda: recorded(run, data, folder)):
         return finished
-    identity = identity_of(run, data, place)
+    identity = identity_of(run, data, folder)
     if run.fold is not None:
         data = held_out(data, run.recipe.task, run.fold)
-    task = task_of(run, data, place.device)
+    task = task_of(run, data, folder.device)
     history, seconds = train(
         task,
         run.recipe.training,
         run.seed,
-        Checkpoints(place.checkpoint(run), {**identity, "machine": msgspec.to_builtins(machine())}, task.measures),
-        on_measurement=lambda history: write_metrics(place, run, history),
+        Checkpoints(folder.checkpoint(run), {**identity, "machine": msgspec.to_builtins(machine())}, task.measures),
+        on_measurement=lambda history: write_metrics(folder, run, history),
         label=run.name,
         told=few,
         beside=few,
@@ -128,9 +128,9 @@ def perform(run: Run, data: Data, place: Place, few: bool = True) -> TrainedRun 
         has_names = isinstance(record, ClassifierRun) or record.voices is not None
         class_names = data.corpus.class_names if has_names else []
         trained = TrainedModel(task.model, data.tokenizer, class_names, task.ngrams, task.voice_ngrams)
-        save_model(place.weights(run), trained)
-    write_json(place.record(run), record)
-    place.checkpoint(run).unlink(missing_ok=True)
+        save_model(folder.weights(run), trained)
+    write_json(folder.record(run), record)
+    folder.checkpoint(run).unlink(missing_ok=True)
     return record
 
 
@@ -139,12 +139,12 @@ def held_out(data: Data, task: Task, fold: int) -> Data:
     return (validation_split if task == "classifier" else validation_text)(data, fold)
 
 
-def recorded(run: Run, data: Data, place: Place) -> TrainedRun | None:
+def recorded(run: Run, data: Data, folder: Folder) -> TrainedRun | None:
     """The record of `run`, None if it is not finished; UserError if what is there is damaged, does not agree with
     itself, or is of other settings or data."""
-    if not place.record(run).exists():
+    if not folder.record(run).exists():
         return None
-    path, identity = place.record(run), identity_of(run, data, place)
+    path, identity = folder.record(run), identity_of(run, data, folder)
     record = read_as(path, KINDS[run.recipe.task], TRAIN_AGAIN)
     if record.identity != identity:
         raise OtherRun(path, first_difference(record.identity, identity), "take another --out")
@@ -153,7 +153,7 @@ def recorded(run: Run, data: Data, place: Place) -> TrainedRun | None:
     return record
 
 
-def identity_of(run: Run, data: Data, place: Place) -> dict[str, object]:
+def identity_of(run: Run, data: Data, folder: Folder) -> dict[str, object]:
     """What a record must agree with to be of this run on these data, computed as the command asks.
 
     A checkpoint must besides be of this machine, software and code: half a run on each would be nobody's run. Finished
@@ -161,7 +161,7 @@ def identity_of(run: Run, data: Data, place: Place) -> dict[str, object]:
     """
     tokenization = data.tokenizer.tokenization
     cut = {} if tokenization == WORDS else {"tokenizer": tokenization.kind, "vocabulary_size": tokenization.size}
-    computed = {"threads": torch.get_num_threads(), "processes": process()[1], "device": place.device.type}
+    computed = {"threads": torch.get_num_threads(), "processes": process()[1], "device": folder.device.type}
     return in_json({"run": asdict(run), "data": data.corpus.fingerprint, **cut, **computed})
 
 
@@ -170,17 +170,17 @@ def in_json(identity: Mapping[str, object]) -> dict[str, object]:
     return dict(json.loads(json.dumps(identity)))
 
 
-def write_metrics(place: Place, run: Run, history: list[Measurement]) -> None:
-    """Write the measurements of `run`, one a line, and metrics.jsonl with those of every run in this place."""
+def write_metrics(folder: Folder, run: Run, history: list[Measurement]) -> None:
+    """Write the measurements of `run`, one a line, and metrics.jsonl with those of every run in this folder."""
     lines = [json.dumps({"model": run.name, "seed": run.seed, **msgspec.to_builtins(row)}) + "\n" for row in history]
-    write_text(place.out / "runs" / f"{run.name}.metrics.jsonl", "".join(lines))
-    collect_metrics(place)
+    write_text(folder.path / "runs" / f"{run.name}.metrics.jsonl", "".join(lines))
+    collect_metrics(folder)
 
 
-def collect_metrics(place: Place) -> None:
-    """metrics.jsonl: the measurements of every run in this place, one a line."""
-    parts = sorted((place.out / "runs").glob("*.metrics.jsonl"))
-    write_text(place.out / "metrics.jsonl", "".join(part.read_text(encoding="utf-8") for part in parts))
+def collect_metrics(folder: Folder) -> None:
+    """metrics.jsonl: the measurements of every run in this folder, one a line."""
+    parts = sorted((folder.path / "runs").glob("*.metrics.jsonl"))
+    write_text(folder.path / "metrics.jsonl", "".join(part.read_text(encoding="utf-8") for part in parts))
 
 
 def remembered(

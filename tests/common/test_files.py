@@ -25,7 +25,7 @@ from common.files import (
     write_tensors,
     write_text,
 )
-from modules.settings import TransformerConfig
+from modules.config import TransformerConfig
 
 
 def complaint(function: Any, *arguments: Any) -> str:

@@ -19,7 +19,7 @@ from inference.generate import generate
 from inference.sampling import Sampling
 from tokenizer import Tokenization
 from training.recipe import Recipe, Run, TrainingConfig
-from training.runs import Place
+from training.runs import Folder
 from training.weights import TrainedModel, load_model, save_model
 from transformer import TransformerConfig
 
@@ -44,9 +44,9 @@ def recipe(**settings: Any) -> Recipe:
 
 
 def trained(data: Data, out: Path, share: float = SHARE) -> TrainedModel:
-    place, run = Place(out, torch.device("cpu")), Run("mixture", recipe(ngram_share=share), seed=0)
-    perform(run, data, place)
-    return load_model(place.weights(run), "decoder")
+    folder, run = Folder(out, torch.device("cpu")), Run("mixture", recipe(ngram_share=share), seed=0)
+    perform(run, data, folder)
+    return load_model(folder.weights(run), "decoder")
 
 
 def test_probabilities_are_averaged() -> None:
@@ -68,15 +68,15 @@ def test_the_ngrams_are_those_of_the_training_text_and_told_of_unknown_words(dat
 
 
 def test_the_record_scores_the_mixture_and_beside_it_the_network(data: Data, tmp_path: Path) -> None:
-    place = Place(tmp_path / "out", torch.device("cpu"))
+    folder = Folder(tmp_path / "out", torch.device("cpu"))
     run, alone = (Run(f"share {share}", recipe(ngram_share=share), seed=0) for share in (SHARE, 0.0))
-    record, other = perform(run, data, place), perform(alone, data, place)
+    record, other = perform(run, data, folder), perform(alone, data, folder)
     assert record["network"] == other["scores"]  # the same network: counting is no part of the training
     assert "network" not in other
     losses = [[row["train_loss"] for row in one["iterations"]] for one in (record, other)]
     assert losses[0] == losses[1]
     assert record["iterations"][-1]["perplexity"]["one"] == record["scores"]["one"]["perplexity"]
-    model, stream = load_model(place.weights(run)), data.test_streams["one"].ids
+    model, stream = load_model(folder.weights(run)), data.test_streams["one"].ids
     assert model.ngrams is not None
     nats, counted = [], told_ngrams(data).log_probabilities(stream)
     for start in range(0, len(stream), CONFIG.block_size):

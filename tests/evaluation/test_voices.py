@@ -25,7 +25,7 @@ from inference.voices import in_voice, speaker_of
 from modules.voices import voice
 from training.models import build_decoder
 from training.recipe import Recipe, Run, TrainingConfig
-from training.runs import Place
+from training.runs import Folder
 from training.tasks import DecoderTask
 from training.weights import TrainedModel, load_model, save_model
 from transformer import Decoder, TransformerConfig
@@ -69,9 +69,9 @@ def model_of(n_speakers: int = 2, **settings: Any) -> Decoder:
 
 
 def trained(data: Data, out: Path, share: float = 0.0) -> TrainedModel:
-    place, run = Place(out, CPU), Run("voices", recipe(ngram_share=share), seed=0)
-    perform(run, data, place)
-    return load_model(place.weights(run), "decoder")
+    folder, run = Folder(out, CPU), Run("voices", recipe(ngram_share=share), seed=0)
+    perform(run, data, folder)
+    return load_model(folder.weights(run), "decoder")
 
 
 # ------------------------------------------------------------------------------------------------------ what a voice is
@@ -198,9 +198,9 @@ def test_the_ngrams_of_a_voice_are_of_the_speakers_rows(data: Data) -> None:
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_the_record_the_file_and_what_is_done_with_it_agree(share: float, data: Data, tmp_path: Path) -> None:
-    place, run = Place(tmp_path / "out", CPU), Run("voices", recipe(ngram_share=share), seed=0)
-    record = perform(run, data, place)
-    model = load_model(place.weights(run), "decoder")
+    folder, run = Folder(tmp_path / "out", CPU), Run("voices", recipe(ngram_share=share), seed=0)
+    record = perform(run, data, folder)
+    model = load_model(folder.weights(run), "decoder")
     assert isinstance(model.model, Decoder)
     assert model.class_names == ["A. Young", "B. Young"]
     assert len(model.voice_ngrams) == (2 if share else 0)
@@ -217,7 +217,7 @@ def test_the_record_the_file_and_what_is_done_with_it_agree(share: float, data: 
     assert scored[-3].nats != scored[-2].nats
     again = tmp_path / "again.safetensors"
     save_model(again, model)
-    assert again.read_bytes() == place.weights(run).read_bytes()
+    assert again.read_bytes() == folder.weights(run).read_bytes()
 
 
 def test_a_text_goes_on_as_its_speaker(data: Data, tmp_path: Path) -> None:

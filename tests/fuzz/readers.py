@@ -45,7 +45,7 @@ from training.loop import train
 from training.models import build_classifier, build_decoder
 from training.optimizer import make_optimizer
 from training.recipe import Recipe, Run, Task, TrainingConfig
-from training.runs import Place, perform, recorded
+from training.runs import Folder, perform, recorded
 from training.tasks import task_of
 from training.weights import TrainedModel, load_model, save_model
 from transformer import ClassifierConfig, DecoderConfig
@@ -81,7 +81,7 @@ class World:
 
     def __init__(self, folder: Path) -> None:
         torch.set_num_threads(1)
-        self.folder, self.place = folder, Place(folder / "out", CPU)
+        self.folder, self.place = folder, Folder(folder / "out", CPU)
         self.data_folder, self.file = folder / "data", folder / "input"
         self.data_folder.mkdir()
         write_data(self.data_folder)
@@ -256,28 +256,28 @@ def readers_of_checkpoints(world: World) -> list[Reader]:
 
 # ------------------------------------------------------------------------------------------------------------- records
 def readers_of_records(world: World) -> list[Reader]:
-    place, data = world.place, world.data
-    records = [place.record(run) for run in RUNS]
+    folder, data = world.place, world.data
+    records = [folder.record(run) for run in RUNS]
     texts = [path.read_bytes() for path in records]
     study = Study("report", RUNS[0].recipe, RUNS[1].recipe, (0,), timed_share=0.01)
-    attention_over_test(RUNS[0], data, place)
-    perplexity_by_length(RUNS[1], data, place)
-    timing.time_variants(study, data, place)
+    attention_over_test(RUNS[0], data, folder)
+    perplexity_by_length(RUNS[1], data, folder)
+    timing.time_variants(study, data, folder)
     kept = {
-        name: (place.out / "runs" / f"{name}.json")
+        name: (folder.path / "runs" / f"{name}.json")
         for name in ("classifier.attention", "decoder.lengths", "timing-classifier")
     }
     kept_texts = {name: path.read_bytes() for name, path in kept.items()}
     again: dict[str, Callable[[], object]] = {
-        "classifier.attention": lambda: attention_over_test(RUNS[0], data, place),
-        "decoder.lengths": lambda: perplexity_by_length(RUNS[1], data, place),
-        "timing-classifier": lambda: timing.time_variants(study, data, place),
+        "classifier.attention": lambda: attention_over_test(RUNS[0], data, folder),
+        "decoder.lengths": lambda: perplexity_by_length(RUNS[1], data, folder),
+        "timing-classifier": lambda: timing.time_variants(study, data, folder),
     }
 
     def runs(random: Random) -> None:
         number = random.randrange(2)
         records[number].write_bytes(mutated_json(json.loads(texts[number]), random).encode(errors="surrogatepass"))
-        recorded(RUNS[number], data, place)
+        recorded(RUNS[number], data, folder)
 
     def remembered(random: Random) -> None:
         name = random.choice(list(kept))
@@ -450,8 +450,8 @@ def readers_of_commands(world: World) -> list[Reader]:
     def arguments(random: Random) -> list[str]:
         words = random.choice(LINES).split()
         for _ in range(random.choice((1, 1, 2, 4))):
-            place = random.randrange(len(words) + 1)
-            words[place : place + random.randrange(2)] = [strange(random)] * random.randrange(3)
+            folder = random.randrange(len(words) + 1)
+            words[folder : folder + random.randrange(2)] = [strange(random)] * random.randrange(3)
         return words
 
     def mistakes(random: Random) -> None:

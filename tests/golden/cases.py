@@ -14,7 +14,7 @@ from dataset import Data, load_data
 from evaluation import accuracy
 from studies.recipes import RECIPES
 from training.recipe import Recipe, Run, Task, customise
-from training.runs import Place, perform
+from training.runs import Folder, perform
 from training.weights import load_model
 
 from . import made_up
@@ -125,13 +125,13 @@ def outcome(case: Case, shaken: int | None = None) -> Any:
     probability that it gives to each test row's class, too."""
     run = Run("run", case.recipe(), case.seed, **case.asked)
     data = data_in_blocks(run.recipe.architecture.block_size)
-    with watched(shaken) as steps, tempfile.TemporaryDirectory() as folder:
-        place = Place(Path(folder), torch.device("cpu"))
-        record: Any = msgspec.to_builtins(perform(run, data, place))
+    with watched(shaken) as steps, tempfile.TemporaryDirectory() as temporary:
+        folder = Folder(Path(temporary), torch.device("cpu"))
+        record: Any = msgspec.to_builtins(perform(run, data, folder))
         found: dict[str, Any] = {"changes": dict(case.changes), "seed": case.seed, "losses": steps[:N_LOSSES]}
         found |= {key: value for key, value in record.items() if key not in NOT_NUMBERS}
-        if case.task == "classifier" and place.weights(run).exists():
-            model: Any = load_model(place.weights(run)).model
+        if case.task == "classifier" and folder.weights(run).exists():
+            model: Any = load_model(folder.weights(run)).model
             probabilities = accuracy.class_probabilities(model, data.test)
             found["probabilities"] = probabilities.gather(1, data.test.labels[:, None]).flatten().tolist()
     return as_json(found)

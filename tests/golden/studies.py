@@ -19,7 +19,7 @@ from studies.recipes import RECIPES
 from studies.report import report
 from studies.study import Study
 from training.recipe import customise
-from training.runs import Place
+from training.runs import Folder
 
 from .cases import NOT_NUMBERS, SMALL, data_in_blocks
 from .watch import as_json, undrawn, watched
@@ -43,11 +43,11 @@ def exploration_outcome(shaken: int | None = None) -> Any:
     }
     study = Study("report", **recipes, seeds=SEEDS, ff_dims=(256, 100), timed_share=0.2)
     data = data_in_blocks(SMALL["classifier"]["block_size"])
-    with watched(shaken), undrawn() as pictures, tempfile.TemporaryDirectory() as folder:
-        place = Place(Path(folder), torch.device("cpu"))
-        found = part3(study, data, place)
-        whole = report(study, data, place, "python main.py report", COMMANDS, quick=False, ablation=None)
-        sections = [one for one in page.compose(whole, place.out / "figures") if one.title != PROVENANCE]
+    with watched(shaken), undrawn() as pictures, tempfile.TemporaryDirectory() as temporary:
+        folder = Folder(Path(temporary), torch.device("cpu"))
+        found = part3(study, data, folder)
+        whole = report(study, data, folder, "python main.py report", COMMANDS, quick=False, ablation=None)
+        sections = [one for one in page.compose(whole, folder.path / "figures") if one.title != PROVENANCE]
     numbers = {
         key: value for key, value in numbers_of(msgspec.to_builtins(found)).items() if key != "claims"
     }  # the page has more of them
@@ -64,8 +64,8 @@ def exploration_outcome(shaken: int | None = None) -> Any:
 def ablation_outcome(shaken: int | None = None) -> Any:
     """What the ablation finds of a tiny best recipe with its first changes, and its tables."""
     changes = {task: names[:N_CHANGES] for task, names in ablation.chosen().items()}
-    with brief_recipes(shaken) as (data, place):
-        found = ablation.ablation(changes, SEEDS, data, place, "python main.py ablation", n_workers=1)
+    with brief_recipes(shaken) as (data, folder):
+        found = ablation.ablation(changes, SEEDS, data, folder, "python main.py ablation", n_workers=1)
     rows = {
         f"{one.task}: {row['name']}": numbers_of(row)
         for one in found.tasks
@@ -76,15 +76,15 @@ def ablation_outcome(shaken: int | None = None) -> Any:
 
 def measurement_outcome(shaken: int | None = None) -> Any:
     """What the measurement finds of both recipes, tiny, and its tables."""
-    with brief_recipes(shaken) as (data, place):
-        found = measure.measure(SEEDS, data, place, "python main.py measure", n_workers=1)
+    with brief_recipes(shaken) as (data, folder):
+        found = measure.measure(SEEDS, data, folder, "python main.py measure", n_workers=1)
     rows = {f"{row.task}: {row.model}: {row.measure}": msgspec.to_builtins(row) for row in found.rows}
     text = {one.title: cells(one) for one in tables.tables_of_measurement(found)}
     return as_json({"rows": rows, "in a sentence": {"all": tables.in_a_sentence(found)}, "tables": text})
 
 
 @contextlib.contextmanager
-def brief_recipes(shaken: int | None) -> Iterator[tuple[Data, Place]]:
+def brief_recipes(shaken: int | None) -> Iterator[tuple[Data, Folder]]:
     """Within it, both recipes are tiny; data and a place for their runs."""
     recipes = {name: {task: customise(own[task], **BRIEF[task]) for task in own} for name, own in RECIPES.items()}
     recipes["best"]["decoder"] = customise(recipes["best"]["decoder"], n_spellings=64)
@@ -92,9 +92,9 @@ def brief_recipes(shaken: int | None) -> Iterator[tuple[Data, Place]]:
         mock.patch.dict(studies.recipes.RECIPES, recipes),
         mock.patch.dict(studies.recipes.FF_DIMS, best=(24,)),
         watched(shaken),
-        tempfile.TemporaryDirectory() as folder,
+        tempfile.TemporaryDirectory() as temporary,
     ):
-        yield data_in_blocks(BRIEF["classifier"]["block_size"]), Place(Path(folder), torch.device("cpu"))
+        yield data_in_blocks(BRIEF["classifier"]["block_size"]), Folder(Path(temporary), torch.device("cpu"))
 
 
 def title(comparison: Mapping[str, Any]) -> str:

@@ -54,7 +54,7 @@ from studies.study import Study
 from tokenizer import SPECIAL, Tokenizer
 from training.models import build_classifier, build_decoder
 from training.recipe import Recipe, Run, Task, TrainingConfig, customise
-from training.runs import Place
+from training.runs import Folder
 from transformer import TransformerConfig
 
 TINY = TransformerConfig(n_embd=8, n_layer=2, block_size=8, ff_dim=8)
@@ -434,7 +434,7 @@ class Reader(html.parser.HTMLParser):
         self.claims: list[dict[str, Any]] = []
         self.headings: list[str] = []
         self.wide: list[bool] = []
-        self.place: tuple[str, str] = ("", "")  # tag and class that text belongs to
+        self.folder: tuple[str, str] = ("", "")  # tag and class that text belongs to
         self.feed(text)
         assert self.open == []
 
@@ -444,7 +444,7 @@ class Reader(html.parser.HTMLParser):
         if tag not in self.VOID:
             self.open.append(tag)
         kind = given.get("class", "")
-        self.place = (tag, kind)
+        self.folder = (tag, kind)
         if tag == "img":
             self.pictures.append((given["alt"], base64.b64decode(given["src"].split(",")[1], validate=True)))
         elif tag == "figure":
@@ -458,10 +458,10 @@ class Reader(html.parser.HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self.open.pop() == tag
-        self.place = ("", "")
+        self.folder = ("", "")
 
     def handle_data(self, data: str) -> None:
-        tag, kind = self.place
+        tag, kind = self.folder
         if tag in ("td", "th"):
             self.tables[self.headings[-1]][-1][-1] += data
         elif tag in ("h2", "h3"):
@@ -761,12 +761,12 @@ def test_an_ablation_is_added_to_a_log(n_tasks: int, said: str, tmp_path: Path) 
 
 
 @pytest.fixture
-def here(tmp_path: Path) -> Place:
-    return Place(tmp_path, torch.device("cpu"))
+def here(tmp_path: Path) -> Folder:
+    return Folder(tmp_path, torch.device("cpu"))
 
 
 def measured(
-    maps: list[tuple[torch.Tensor, torch.Tensor]], task: Any, place: Place, monkeypatch: pytest.MonkeyPatch
+    maps: list[tuple[torch.Tensor, torch.Tensor]], task: Any, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> dict[str, Any]:
     """What is measured of these attention maps (L, B, H, T, T) and lengths (B,), a batch after the other."""
     n_layers, _, n_heads = maps[0][0].shape[:3]
@@ -774,7 +774,7 @@ def measured(
     model = object()
 
     def load_model(path: Path, wanted: str) -> Any:
-        assert (path, wanted) == (place.weights(run), task)
+        assert (path, wanted) == (folder.weights(run), task)
         return SimpleNamespace(model=model)
 
     def batches(given: Any, data: Any) -> Any:
@@ -784,15 +784,15 @@ def measured(
     monkeypatch.setattr(attention, "load_model", load_model)
     monkeypatch.setattr(attention, "batches", batches)
     data: Any = SimpleNamespace(corpus=SimpleNamespace(fingerprint="made up"), tokenizer=Tokenizer(SPECIAL))
-    found = attention.attention_over_test(run, data, place)
+    found = attention.attention_over_test(run, data, folder)
     monkeypatch.setattr(attention, "batches", None)
-    assert attention.attention_over_test(run, data, place) == found  # kept, and found again
-    path = place.out / "runs" / "a run.attention.json"
+    assert attention.attention_over_test(run, data, folder) == found  # kept, and found again
+    path = folder.path / "runs" / "a run.attention.json"
     for changes in ({"padding": found.padding[1:]}, {"entropy": [[*layer, 1.0] for layer in found.entropy]}):
         kept = json.loads(path.read_text())
         path.write_text(json.dumps(kept | {"value": kept["value"] | changes}))
         with pytest.raises(UserError, match=r"a run.attention.json: not whole; delete it, and it is made again"):
-            attention.attention_over_test(run, data, place)
+            attention.attention_over_test(run, data, folder)
         path.write_text(json.dumps(kept))
     statistics: dict[str, Any] = msgspec.to_builtins(found)
     return statistics
@@ -803,7 +803,7 @@ def entropy(*shares: float) -> float:
 
 
 def test_attention_of_the_encoder_is_that_of_tokens_on_tokens_and_padding_is_a_number_of_its_own(
-    here: Place, monkeypatch: pytest.MonkeyPatch
+    here: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pad = [0.25, 0.25, 0.25, 0.25]  # where padding looks is of no interest
     two = [[0.2, 0.2, 0.3, 0.3], [0.1, 0.3, 0.6, 0.0], pad, pad]  # two tokens and two of padding
@@ -823,7 +823,7 @@ def test_attention_of_the_encoder_is_that_of_tokens_on_tokens_and_padding_is_a_n
 
 
 def test_attention_of_the_decoder_is_compared_with_even_attention_to_the_past(
-    here: Place, monkeypatch: pytest.MonkeyPatch
+    here: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = [[1.0, 0.0, 0.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
     even = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.0], [1 / 3, 1 / 3, 1 / 3]]
@@ -841,7 +841,7 @@ def test_attention_of_the_decoder_is_compared_with_even_attention_to_the_past(
     assert found["padding"] == [[pytest.approx(0.0, abs=1e-9)] * 2] * 2
 
 
-def test_attention_that_is_no_distribution_is_refused(here: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_attention_that_is_no_distribution_is_refused(here: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     maps = torch.tensor([[[[[0.5, 0.4], [0.5, 0.5]]]]])
     with pytest.raises(ValueError, match="does not sum to 1"):
         measured([(maps, torch.tensor([2]))], "classifier", here, monkeypatch)
@@ -855,13 +855,13 @@ def test_attention_of_a_classifier_is_measured_on_every_test_row(pooling: Any, e
     assert torch.cat([lengths for _, lengths in found]).tolist() == (data.test.lengths + extra).tolist()
     row = 0
     for maps, lengths in found:
-        for place, length in enumerate(lengths.tolist()):
+        for folder, length in enumerate(lengths.tolist()):
             ids, true, _ = data.test.batch(torch.tensor([row]), cut=pooling != "mean")
             record = Record("weights")
             model(ids, true, edit=record)
             alone = torch.cat(record.layers)  # (L, H, T, T)
             size = 8 if pooling == "mean" else length
-            torch.testing.assert_close(maps[:, place, :, :size, :size], alone, rtol=1e-4, atol=1e-6)
+            torch.testing.assert_close(maps[:, folder, :, :size, :size], alone, rtol=1e-4, atol=1e-6)
             row += 1
         assert maps.shape[-1] == (8 if pooling == "mean" else int(lengths.max()))
     assert row == 24
@@ -877,7 +877,7 @@ def test_attention_of_a_decoder_is_measured_on_windows_of_every_test_text(data: 
         windows += [stream.ids[start : start + width] for start in range(0, len(stream.ids) - width + 1, width)]
     assert [length for _, lengths in found for length in lengths.tolist()] == [len(window) for window in windows]
     assert max(len(lengths) for _, lengths in found) == 2
-    single = [maps[:, place] for maps, lengths in found for place in range(len(lengths))]
+    single = [maps[:, folder] for maps, lengths in found for folder in range(len(lengths))]
     for maps, window in zip(single, windows, strict=True):
         record = Record("weights")
         model.hidden(window[None], edit=record)
@@ -892,14 +892,14 @@ def test_attention_is_that_of_the_runs_with_learned_positions_that_trained(
         results["classifier"]["learned"][seed]["trained"] = False
 
     def share_out(job: Any, items: Any, n_workers: int, label: str) -> list[Any]:
-        assert (job.func, job.keywords) == (attention.attention_over_test, {"data": "data", "place": "place"})
+        assert (job.func, job.keywords) == (attention.attention_over_test, {"data": "data", "folder": "folder"})
         assert (n_workers, label[:16]) == (7, "attention of the")
         return list(items)
 
     monkeypatch.setattr(attention, "share_out", share_out)
     runs = STUDY.runs({(task, name): 3 for task in ("classifier", "decoder") for name in ("learned", "none")})
     records: dict[Any, Any] = {key: getattr(record(results), key[0])[key[1]][key[2] - 4] for key in runs}
-    found: Any = attention.attention_of(records, runs, "data", "place", 7)  # type: ignore[arg-type]
+    found: Any = attention.attention_of(records, runs, "data", "folder", 7)  # type: ignore[arg-type]
     assert found == {
         "encoder": [runs["classifier", "learned", seed] for seed in expected],
         "decoder": [runs["decoder", "learned", seed] for seed in (4, 5, 6)],
@@ -919,7 +919,7 @@ def test_means_of_attention_are_over_seeds_by_layer_and_head(results: dict[str, 
 
 @pytest.mark.parametrize(("at_chance", "seed"), [([], 4), ([0], 5), ([0, 1, 2], 4)])
 def test_every_figure_of_the_page_is_drawn_from_its_own_numbers(
-    at_chance: list[int], seed: int, results: dict[str, Any], here: Place, monkeypatch: pytest.MonkeyPatch
+    at_chance: list[int], seed: int, results: dict[str, Any], here: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in at_chance:
         results["classifier"]["learned"][number]["trained"] = False
@@ -927,12 +927,12 @@ def test_every_figure_of_the_page_is_drawn_from_its_own_numbers(
     monkeypatch.setattr(report, "load_model", lambda path, task: path)
     monkeypatch.setattr(report, "draw_attention", lambda *given: maps.append(given))
     sentence, models = "what is drawn", report.shown_models(record(results), STUDY, here)
-    report.draw_maps(record(results), models, here.out / "figures", sentence)
-    report.draw(record(results), here.out / "figures")
-    figures = here.out / "figures"
+    report.draw_maps(record(results), models, here.path / "figures", sentence)
+    report.draw(record(results), here.path / "figures")
+    figures = here.path / "figures"
     assert maps == [
-        (figures, here.out / f"classifier-learned-seed{seed}.safetensors", sentence, 2, LABELS["encoder"]),
-        (figures, here.out / "decoder-learned-seed4.safetensors", sentence, 6, LABELS["decoder"]),
+        (figures, here.path / f"classifier-learned-seed{seed}.safetensors", sentence, 2, LABELS["encoder"]),
+        (figures, here.path / "decoder-learned-seed4.safetensors", sentence, 6, LABELS["decoder"]),
     ]
     attention = {f"figure{n}_{kind}_attention_layer{layer}" for n, kind, layer in FIGURES_OF_ATTENTION}
     expected = {name for pictures in PICTURES.values() for name, *_ in pictures} - attention
@@ -960,15 +960,15 @@ def lines(figure: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def test_intervals_of_every_change_are_drawn(
-    results: dict[str, Any], here: Place, monkeypatch: pytest.MonkeyPatch
+    results: dict[str, Any], here: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = intercept(monkeypatch)
-    report.draw(record(results), here.out / "figures")
+    report.draw(record(results), here.path / "figures")
     expected: list[tuple[Any, ...]] = []
-    for place, (variant, name) in enumerate((("alibi", "ALiBi"), ("none", "no positions")), start=1):
+    for folder, (variant, name) in enumerate((("alibi", "ALiBi"), ("none", "no positions")), start=1):
         for text in ("train", *TEXTS):
             a, b = PERPLEXITY[variant][text], PERPLEXITY["learned"][text]
-            ratios = [x / y for x, y in zip(seeds(a, (0.004 + 0.001 * place) * a), seeds(b, 0.004 * b))]
+            ratios = [x / y for x, y in zip(seeds(a, (0.004 + 0.001 * folder) * a), seeds(b, 0.004 * b))]
             ends = [100 * (exp(end) - 1) for end in interval([log(ratio) for ratio in ratios])]
             expected.append(
                 (f"{name}, {text}", *(pytest.approx(end) for end in ends), None, figures_of.VARIANTS[variant])
@@ -996,7 +996,7 @@ def test_intervals_of_every_change_are_drawn(
         expected.append((name, *(pytest.approx(end) for end in points_of), claim, figures_of.VARIANTS[variant]))
     assert lines(points) == expected
     drawn.clear()
-    report.draw(record(of_others(results)), here.out / "figures")
+    report.draw(record(of_others(results)), here.path / "figures")
     assert {one.claim for one in drawn["changes_accuracy.png"]["intervals"]} == {None}
 
 

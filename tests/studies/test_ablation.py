@@ -25,7 +25,7 @@ from studies.report import read_ablation
 from studies.settings import MEASURES
 from studies.workers import file_name
 from training.recipe import Recipe, Run, Task, TrainingConfig, customise
-from training.runs import Place
+from training.runs import Folder
 from transformer import TransformerConfig
 
 GOOD, BAD = 1e-2, 1e-9  # learning rates: with the second one nothing is learned
@@ -76,20 +76,20 @@ def plant(task: Task, whole: float, change: float, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path / "ablation", torch.device("cpu"))
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path / "ablation", torch.device("cpu"))
 
 
 @pytest.mark.parametrize(("whole", "change"), [(BAD, GOOD), (GOOD, BAD)], ids=["better", "worse"])
 @pytest.mark.slow
 def test_a_change_that_is_better_by_construction_comes_out_better_and_the_test_set_is_not_read(
-    whole: float, change: float, data: Data, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    whole: float, change: float, data: Data, folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipes = {task: plant(task, whole, change, monkeypatch) for task in CHANGES}
     corpus = replace(data.corpus, test=[], test_texts={})
     untouchable = replace(data, corpus=corpus, test=None, seen=None, test_streams=None)  # type: ignore[arg-type]
     changes: dict[Task, list[str]] = {"classifier": ["planted"], "decoder": ["planted"]}
-    results = ablation.ablation(changes, (0, 1, 2), untouchable, place, "python main.py ablation", n_workers=1)
+    results = ablation.ablation(changes, (0, 1, 2), untouchable, folder, "python main.py ablation", n_workers=1)
     assert [one.task for one in results.tasks] == list(changes)
     assert results.n_changes == 2
     for one, names in zip(results.tasks, (BASELINE_NAMES, NGRAM_NAMES)):
@@ -112,14 +112,14 @@ def test_a_change_that_is_better_by_construction_comes_out_better_and_the_test_s
             compared = paired_difference if one.task == "classifier" else paired_ratio
             assert row.estimate == compared(row.values, whole_recipe.values, shared=0.25)
         run = Run(one.task, recipes[one.task], seed=2, fold=2)
-        record = perform(run, data, Place(tmp_path, torch.device("cpu")))
+        record = perform(run, data, Folder(tmp_path, torch.device("cpu")))
         value = (
             record["test"]["all"]["accuracy"]
             if one.task == "classifier"
             else record["scores"]["validation"]["perplexity"]
         )
         assert whole_recipe.values[2] == value  # seed 2 is measured on fold 2
-    assert not list(place.out.glob("*.safetensors"))  # of an ablation nobody needs the weights
+    assert not list(folder.path.glob("*.safetensors"))  # of an ablation nobody needs the weights
 
 
 def folder_of(folder: Path, rows: str) -> Data:
@@ -132,13 +132,13 @@ def folder_of(folder: Path, rows: str) -> Data:
 
 @pytest.mark.slow
 def test_a_fold_that_leaves_one_class_is_measured_like_any_other(
-    tmp_path: Path, place: Place, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = "".join(f"0\twe hope for day {row} .\n" for row in range(14)) + "1\tthey work and rest .\n"
     data = folder_of(tmp_path, rows)
     plant("classifier", GOOD, BAD, monkeypatch)
     seeds = tuple(range(5))
-    results = ablation.ablation({"classifier": ["planted"]}, seeds, data, place, "", n_workers=1)
+    results = ablation.ablation({"classifier": ["planted"]}, seeds, data, folder, "", n_workers=1)
     (found,) = results.tasks
     values = {row.name: row.values for row in found.variants} | {row.name: row.values for row in found.opponents}
     assert [len(found) for found in values.values()] == [5] * (2 + len(BASELINE_NAMES))
@@ -147,13 +147,13 @@ def test_a_fold_that_leaves_one_class_is_measured_like_any_other(
         assert values[name][alone] == pytest.approx(200 / 3)  # all but the row of the rare class
 
 
-def test_rows_that_are_too_few_for_folds_are_refused_before_anything_is_trained(tmp_path: Path, place: Place) -> None:
+def test_rows_that_are_too_few_for_folds_are_refused_before_anything_is_trained(tmp_path: Path, folder: Folder) -> None:
     data = folder_of(tmp_path, "0\twe hope\n0\twe  hope\n1\tthey work\n1\tthey rest\n")
     with pytest.raises(UserError) as caught:
-        ablation.ablation(chosen("classifier"), range(5), data, place, "", n_workers=1)
+        ablation.ablation(chosen("classifier"), range(5), data, folder, "", n_workers=1)
     path = tmp_path / "train_CLS.tsv"
     assert str(caught.value) == f"{path}: too few different rows for 5 folds to tune with; use more rows"
-    assert not place.out.exists()
+    assert not folder.path.exists()
 
 
 def test_the_command_makes_a_choice_cheap_and_logs_it(

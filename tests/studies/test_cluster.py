@@ -28,7 +28,7 @@ from reporting.comparison import compare_text
 from studies.cluster import joined, perform_on_cluster
 from studies.compare import Question, compare, variants_of
 from training.recipe import Recipe, Run, TrainingConfig
-from training.runs import Place
+from training.runs import Folder
 from transformer import TransformerConfig
 
 SMALL = TransformerConfig(n_embd=16, n_layer=2, block_size=8, ff_dim=16, dropout=0.1)
@@ -73,13 +73,15 @@ def worker_in(folder: Path) -> int:
     raise AssertionError("nobody trains there")
 
 
-def table(place: Place, data: Data) -> tuple[str, list[Any], dict[str, bytes]]:
+def table(folder: Folder, data: Data) -> tuple[str, list[Any], dict[str, bytes]]:
     """What a study tells, its records and its other files, but for times."""
-    results = compare(QUESTION, data, place, "the command")
+    results = compare(QUESTION, data, folder, "the command")
     variants = [msgspec.structs.replace(one, train_seconds=0.0) for one in results.variants]
     text = compare_text(msgspec.structs.replace(results, variants=variants, total_seconds=0.0))
-    records = [json.loads(path.read_text()) | {"train_seconds": 0} for path in sorted(place.out.glob("runs/*.json"))]
-    files = {path.name: path.read_bytes() for path in place.out.rglob("*") if path.suffix in (".safetensors", ".jsonl")}
+    records = [json.loads(path.read_text()) | {"train_seconds": 0} for path in sorted(folder.path.glob("runs/*.json"))]
+    files = {
+        path.name: path.read_bytes() for path in folder.path.rglob("*") if path.suffix in (".safetensors", ".jsonl")
+    }
     return text, records, files
 
 
@@ -96,8 +98,8 @@ def test_a_machine_that_goes_in_the_middle_changes_no_bit(
         else:
             two_machines.remove_node(two_machines.list_all_nodes()[1], allow_graceful=False)
 
-    here = Place(tmp_path / "here", torch.device("cpu"))
-    there = Place(tmp_path / "there", torch.device("cpu"), cluster=True)
+    here = Folder(tmp_path / "here", torch.device("cpu"))
+    there = Folder(tmp_path / "there", torch.device("cpu"), cluster=True)
     remover = threading.Thread(target=remove)
     with joined(two_machines.address, threads=1):
         remover.start()
@@ -113,13 +115,13 @@ def test_machines_get_the_code_and_nothing_else_and_a_fault_of_a_run_is_told_as_
 ) -> None:
     import ray
 
-    place = Place(tmp_path, torch.device("cpu"), cluster=True)
+    folder = Folder(tmp_path, torch.device("cpu"), cluster=True)
     diverges = Run("run", replace(RECIPE, training=TrainingConfig(learning_rate=1e30)), seed=0)
     with joined(two_machines.address, threads=1):
         where, there = ray.get(ray.remote(lambda: (str(Path.cwd()), sorted(map(str, Path().rglob("*.*"))))).remote())
         module = ray.get(ray.remote(lambda: __import__("studies.cluster").cluster.__file__).remote())
         with pytest.raises(UserError, match="training diverged at step") as caught:
-            perform_on_cluster([diverges], data, place)
+            perform_on_cluster([diverges], data, folder)
         assert type(caught.value) is UserError
     assert Path(module) == Path(where) / "studies" / "cluster.py"
     assert Path(where) != ROOT

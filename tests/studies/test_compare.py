@@ -38,7 +38,7 @@ from studies.comparisons import Rows, hits_by_stretch
 from studies.settings import Score
 from training.recipe import Recipe, Run, Task, TrainingConfig
 from training.records import ClassifierRun, DecoderRun, GroupAccuracy, Iteration, LanguageScores, TrainedRun
-from training.runs import Place
+from training.runs import Folder
 from transformer import TransformerConfig
 
 SMALL = TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8, initialisation="pytorch")
@@ -62,7 +62,7 @@ def test_a_variant_that_is_better_by_construction_comes_out_better(
     if validate:  # nothing of the test set may be needed
         broken = replace(data.test, labels=torch.full_like(data.test.labels, -1)) if task == "classifier" else data.test
         data = replace(data, test=broken, test_streams={} if task == "decoder" else data.test_streams)
-    results = compare(question, data, Place(tmp_path, torch.device("cpu")), "the command")
+    results = compare(question, data, Folder(tmp_path, torch.device("cpu")), "the command")
     base, better = results.variants
     names = ["learning_rate=1e-09", "learning_rate=0.01"] if task == "classifier" else BETTER["decoder"].split(",")
     assert base.name == names[0]
@@ -82,7 +82,7 @@ def test_a_variant_that_is_better_by_construction_comes_out_better(
     assert ("test set was not read" in " ".join(compare_text(results).split())) == validate
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {"differences.png", "curves.png"}
     turned = replace(question, variants=dict(list(variants.items())[::-1]))
-    worse = compare(turned, data, Place(tmp_path, torch.device("cpu")), "the command")  # the same runs
+    worse = compare(turned, data, Folder(tmp_path, torch.device("cpu")), "the command")  # the same runs
     assert [one.verdict for one in worse.variants] == [None, "worse"]
     drawn = intercept(monkeypatch)
     draw(results, tmp_path)
@@ -97,10 +97,10 @@ def test_each_variant_reads_blocks_of_its_own_size(data: Data, tmp_path: Path) -
     recipe = replace(RECIPES["classifier"], duration=1)
     for names in (["block_size=8,4"], ["block_size=4,8"]):
         question = Question("report", recipe, variants_of("classifier", names, None, ()), (0,), "accuracy")
-        results = compare(question, data, Place(tmp_path, torch.device("cpu")), "the command")
+        results = compare(question, data, Folder(tmp_path, torch.device("cpu")), "the command")
         by_size = {one.settings["block_size"]: one for one in results.variants}
         assert by_size[8].n_parameters - by_size[4].n_parameters == 4 * 8  # of the position table
-    seeds = compare(replace(question, seeds=(0, 1)), data, Place(tmp_path, torch.device("cpu")), "the command")
+    seeds = compare(replace(question, seeds=(0, 1)), data, Folder(tmp_path, torch.device("cpu")), "the command")
     assert seeds.variants[0].values[0] == results.variants[0].values[0]
 
 
@@ -111,12 +111,12 @@ def test_curves_are_of_what_is_measured_and_runs_at_chance_are_counted(data: Dat
     assert (line.name, line.x, line.y) == ("it", [1, 2], [pytest.approx([16.0, 4.0])])
     variants = variants_of("classifier", ["learning_rate=1e-9,1e-2"], None, ())
     question = Question("report", RECIPES["classifier"], variants, (0, 1), "accuracy")
-    results = compare(question, data, Place(tmp_path, torch.device("cpu")), "the command")
+    results = compare(question, data, Folder(tmp_path, torch.device("cpu")), "the command")
     assert [one.at_chance for one in results.variants] == [[True, True], [False, False]]
     assert [row[-1] for row in comparison(results).rows][:3] == ["2 of 2 [34.2, 100.0]", "0 of 2 [0.0, 65.8]", None]
     assert results.variants[1].estimate is None  # there is no seed on which both trained, and no accuracy to compare
     assert results.variants[1].verdict == "better"
-    one = compare(replace(question, seeds=(0,)), data, Place(tmp_path, torch.device("cpu")), "the command")
+    one = compare(replace(question, seeds=(0,)), data, Folder(tmp_path, torch.device("cpu")), "the command")
     assert one.variants[1].verdict == "cannot tell"  # by one run each
     assert to_tell(one.variants[1]) == "more than one seed"
 
@@ -170,10 +170,10 @@ def test_an_opponents_interval_is_as_sure_as_those_beside_it() -> None:
 
 def test_perplexity_is_compared_over_seeds_and_lines() -> None:
     def decoders(*perplexities: float) -> list[DecoderRun]:
-        scores = [{text: LanguageScores(one * (1 + place), None, 1.0, 0.0) for place, text in enumerate("ab")}
+        scores = [{text: LanguageScores(one * (1 + folder), None, 1.0, 0.0) for folder, text in enumerate("ab")}
                   for one in perplexities]  # fmt: skip
         nats = [
-            {text: [10 * log(one), 20 * log(one) + place] for place, text in enumerate("ab")} for one in perplexities
+            {text: [10 * log(one), 20 * log(one) + folder] for folder, text in enumerate("ab")} for one in perplexities
         ]
         tokens = {text: [10.0, 20.0] for text in "ab"}
         return [decoder_run(scores=one, stretch_nats=other, stretch_tokens=tokens) for one, other in zip(scores, nats)]
@@ -231,7 +231,7 @@ def test_until_told_trains_more_seeds_of_what_is_undecided(
     monkeypatch.setattr(engine, "perform_all", counted)
     variants = variants_of("decoder", (), None, ("unigram_bias=true", "beta2=0.9"))  # the rate is next to nothing
     question = Question("report", RECIPES["decoder"], variants, tuple(range(3, 8)), "perplexity", until_told=12)
-    results = compare(question, data, Place(tmp_path, torch.device("cpu")), "the command")
+    results = compare(question, data, Folder(tmp_path, torch.device("cpu")), "the command")
     assert [len(one.values) for one in results.variants] == [12, 5, 12]
     assert [one.verdict for one in results.variants] == [None, "better", "cannot tell"]
     assert results.seeds == list(range(3, 15))
@@ -241,7 +241,7 @@ def test_until_told_trains_more_seeds_of_what_is_undecided(
     assert [row[2] for row in comparison(results).rows[:3]] == ["12", "5", "12"]
     assert "They pay for looks at 5, 10 and 12 seeds" in comparison(results).note
     two = dict(list(variants.items())[:2])
-    told = compare(replace(question, variants=two), data, Place(tmp_path, torch.device("cpu")), "the command")
+    told = compare(replace(question, variants=two), data, Folder(tmp_path, torch.device("cpu")), "the command")
     assert [len(one.values) for one in told.variants] == [5, 5]
 
 

@@ -13,7 +13,7 @@ from studies import engine
 from studies.engine import looks_of, train, train_few, until_told
 from studies.recipes import RECIPES
 from training.recipe import Run, customise
-from training.runs import Place
+from training.runs import Folder
 
 
 def told_at(needed: Mapping[str, int], looks: list[int]) -> tuple[list[dict[str, int]], dict[str, int]]:
@@ -67,11 +67,11 @@ def test_bf16_that_will_not_help_is_told_once_in_one_line(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units)
     monkeypatch.setattr(engine, "perform_all", lambda runs, *_: list(runs))
     run = Run("a run", customise(RECIPES["report"]["decoder"], precision=precision), seed=0)
-    data, place = made_up_data(Sizes()), Place(Path(), torch.device(device))
+    data, folder = made_up_data(Sizes()), Folder(Path(), torch.device(device))
     said = ["warning: --precision bf16 will not help: this processor has neither AMX nor AVX512-BF16"] * is_told
     for start in (
-        lambda: train({0: run, 1: replace(run, seed=1)}, data, place, 1),
-        lambda: train_few([run, replace(run, seed=1)], data, place, 2, lambda: None),
+        lambda: train({0: run, 1: replace(run, seed=1)}, data, folder, 1),
+        lambda: train_few([run, replace(run, seed=1)], data, folder, 2, lambda: None),
     ):
         engine.warn_of_bf16.cache_clear()
         for _ in range(2):  # as a study is looked at again

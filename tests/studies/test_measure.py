@@ -28,7 +28,7 @@ from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, language_baselines, l
 from studies.results import MeasuredRow, MeasureResults
 from training.recipe import Recipe, Task, TrainingConfig
 from training.records import DecoderRun, LanguageScores, Machine
-from training.runs import Place
+from training.runs import Folder
 from transformer import TransformerConfig
 
 MINUS = "\N{MINUS SIGN}"
@@ -59,7 +59,7 @@ def test_a_recipe_that_is_better_by_construction_comes_out_better(
     best: TrainingConfig, report: TrainingConfig, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measure, "RECIPES", planted(best, report))
-    results = measure.measure((0, 1), data, Place(tmp_path, torch.device("cpu")), "python main.py measure", 1)
+    results = measure.measure((0, 1), data, Folder(tmp_path, torch.device("cpu")), "python main.py measure", 1)
     sign = 1 if best == GOOD else -1
     tasks: dict[Task, dict[str, str]] = {"classifier": BASELINE_NAMES, "decoder": NGRAM_NAMES}
     for task, opponents in tasks.items():

@@ -56,7 +56,7 @@ from training import tasks
 from training.models import build_decoder
 from training.recipe import Recipe, Run, TrainingConfig, customise
 from training.records import ClassifierRun, DecoderRun, Epoch, GroupAccuracy, Iteration, TrainedRun
-from training.runs import Place
+from training.runs import Folder
 from training.weights import TrainedModel, save_model
 from transformer import TransformerConfig
 from utilities import Level, Line, Panel
@@ -296,10 +296,10 @@ class Clock:
 def test_a_variant_whose_steps_are_slower_comes_out_slower_in_its_own_row(
     task: Any, total: int, changes: Any, data: Data, results: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clock, place, names = Clock(), Place(Path("nowhere"), torch.device("cpu")), ("learned", "alibi", "none")
+    clock, folder, names = Clock(), Folder(Path("nowhere"), torch.device("cpu")), ("learned", "alibi", "none")
     clock.install(monkeypatch)
     variants = {name: customise(getattr(STUDY, task), positions=name) for name in names}
-    timed = timing.time_task(variants, replace(STUDY, timed_share=40 / total), data, place)
+    timed = timing.time_task(variants, replace(STUDY, timed_share=40 / total), data, folder)
     assert (timed.n_steps, timed.n_steps_of_a_training, timed.threads) == (40, total, 1)
     turns = [clock.steps[start : start + 3] for start in range(60, len(clock.steps), 3)]  # after 20 warm-up steps each
     assert len(turns) == 40
@@ -326,10 +326,10 @@ def test_a_variant_whose_steps_are_slower_comes_out_slower_in_its_own_row(
 def test_times_are_kept_for_the_same_recipes_data_and_machine(
     data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place, timed = Place(tmp_path, torch.device("cpu")), []
+    folder, timed = Folder(tmp_path, torch.device("cpu")), []
 
-    def time_task(recipes: dict[str, Recipe], study: Study, given: Data, where: Place) -> Timing:
-        assert (given, where) == (data, place)
+    def time_task(recipes: dict[str, Recipe], study: Study, given: Data, where: Folder) -> Timing:
+        assert (given, where) == (data, folder)
         assert {name: recipe.architecture.positions for name, recipe in recipes.items()} == {
             name: name for name in ("learned", "alibi", "none")
         }
@@ -340,9 +340,9 @@ def test_times_are_kept_for_the_same_recipes_data_and_machine(
         return dict.fromkeys(("learned", "alibi", "none"), [one] * 5)
 
     monkeypatch.setattr(timing, "time_task", time_task)
-    found = timing.time_variants(STUDY, data, place)
+    found = timing.time_variants(STUDY, data, folder)
     assert {task: one.seconds for task, one in found.items()} == dict.fromkeys(("classifier", "decoder"), seconds(0.5))
-    assert timing.time_variants(STUDY, data, place) == found
+    assert timing.time_variants(STUDY, data, folder) == found
     assert timed == ["classifier", "decoder"]
     for study, anew in (
         (replace(STUDY, timed_share=0.25), ["classifier", "decoder"]),
@@ -350,7 +350,7 @@ def test_times_are_kept_for_the_same_recipes_data_and_machine(
         (replace(STUDY, timed_share=0.25, classifier=replace(STUDY.classifier, duration=8)), ["classifier", "decoder"]),
     ):
         timed.clear()
-        assert timing.time_variants(study, data, place)["decoder"].seconds == seconds(study.timed_share)
+        assert timing.time_variants(study, data, folder)["decoder"].seconds == seconds(study.timed_share)
         assert timed == anew
     for owner, name, value in (
         (timing, "processor_name", lambda: "Acme"),
@@ -359,19 +359,19 @@ def test_times_are_kept_for_the_same_recipes_data_and_machine(
     ):
         timed.clear()
         monkeypatch.setattr(owner, name, value)
-        timing.time_variants(STUDY, data, place)
+        timing.time_variants(STUDY, data, folder)
         assert timed == ["classifier", "decoder"]
     timed.clear()
     other = replace(data, corpus=replace(data.corpus, fingerprint="another"))
     data = other
-    timing.time_variants(STUDY, other, place)
+    timing.time_variants(STUDY, other, folder)
     assert timed == ["classifier", "decoder"]
 
 
 def test_times_of_a_task_are_kept_where_those_of_the_next_are_interrupted(
     data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place, timed = Place(tmp_path, torch.device("cpu")), []
+    folder, timed = Folder(tmp_path, torch.device("cpu")), []
     times: dict[str, list[float]] = dict.fromkeys(("learned", "alibi", "none"), [1.0] * 5)
 
     def time_task(recipes: dict[str, Recipe], *_: object) -> Timing:
@@ -382,8 +382,8 @@ def test_times_of_a_task_are_kept_where_those_of_the_next_are_interrupted(
 
     monkeypatch.setattr(timing, "time_task", time_task)
     with pytest.raises(KeyboardInterrupt):
-        timing.time_variants(STUDY, data, place)
-    found = timing.time_variants(STUDY, data, place)
+        timing.time_variants(STUDY, data, folder)
+    found = timing.time_variants(STUDY, data, folder)
     assert timed == ["classifier", "decoder", "decoder"]
     assert {task: one.n_steps for task, one in found.items()} == {"classifier": 1, "decoder": 3}
 
@@ -392,8 +392,8 @@ def test_times_of_a_task_are_kept_where_those_of_the_next_are_interrupted(
 
 
 def test_the_rows_of_each_variant_are_those_of_its_own_runs(monkeypatch: pytest.MonkeyPatch) -> None:
-    def read(run: Run, data: str, place: str) -> list[str]:
-        assert (data, place) == ("data", "place")
+    def read(run: Run, data: str, folder: str) -> list[str]:
+        assert (data, folder) == ("data", "place")
         return [run.name]
 
     monkeypatch.setattr(lengths, "perplexity_by_length", read)
@@ -416,13 +416,13 @@ def test_perplexity_by_length_protocol_and_window(positions: Any, tmp_path: Path
     }
     corpus = SimpleNamespace(fingerprint="made up")
     data: Any = SimpleNamespace(test_streams=streams, corpus=corpus, tokenizer=Tokenizer(words))
-    place = Place(tmp_path, torch.device("cpu"))
+    folder = Folder(tmp_path, torch.device("cpu"))
     run = Run(
         "decoder-x-seed7",
         Recipe("decoder", decoder_of(config), TrainingConfig(), duration=1),
         7,
     )
-    save_model(place.weights(run), TrainedModel(decoder, Tokenizer(words), []))
+    save_model(folder.weights(run), TrainedModel(decoder, Tokenizer(words), []))
 
     def by_hand(protocol: Protocol, window: int | None) -> dict[str, float]:
         nats = {name: token_nats(decoder, stream.ids, protocol, window=window) for name, stream in streams.items()}
@@ -436,18 +436,18 @@ def test_perplexity_by_length_protocol_and_window(positions: Any, tmp_path: Path
                 if positions != "learned" or length == 4:
                     found = by_hand(Protocol(length, length // 2 if sliding else None), window)
                 expected.append(LengthPerplexity(length, sliding, window, found))
-    found = lengths.perplexity_by_length(run, data, place)
+    found = lengths.perplexity_by_length(run, data, folder)
     assert same(msgspec.to_builtins(found), msgspec.to_builtins(expected))
     if positions != "learned":
         assert len({tuple(row.perplexity.values()) for row in found}) > 12  # so that any other would show
-    assert lengths.perplexity_by_length(run, replace_nothing(data), place) == found  # kept, and found again
+    assert lengths.perplexity_by_length(run, replace_nothing(data), folder) == found  # kept, and found again
     assert (tmp_path / "runs" / "decoder-x-seed7.lengths.json").exists()
 
 
 def test_times_and_perplexities_that_are_not_whole_are_refused(data: Data, tmp_path: Path) -> None:
-    place, run = Place(tmp_path, torch.device("cpu")), Run("decoder", STUDY.decoder, 0)
+    folder, run = Folder(tmp_path, torch.device("cpu")), Run("decoder", STUDY.decoder, 0)
     decoder = build_decoder(STUDY.decoder.architecture, data.tokenizer.words)  # type: ignore[arg-type]
-    save_model(place.weights(run), TrainedModel(decoder, data.tokenizer, []))
+    save_model(folder.weights(run), TrainedModel(decoder, data.tokenizer, []))
     study = replace(STUDY, timed_share=0.001)
 
     def refused(name: str, again: Callable[[], object], damage: Callable[[Any], object]) -> None:
@@ -461,10 +461,10 @@ def test_times_and_perplexities_that_are_not_whole_are_refused(data: Data, tmp_p
         path.write_text(before)
 
     def time() -> object:
-        return timing.time_variants(study, data, place)
+        return timing.time_variants(study, data, folder)
 
     def read() -> object:
-        return lengths.perplexity_by_length(run, data, place)
+        return lengths.perplexity_by_length(run, data, folder)
 
     time()
     read()
@@ -500,8 +500,8 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     done: list[Run] = []
     named: dict[str, str] = {}  # of the code of its machine, which stays in a public record, the run
 
-    def perform_all(wanted: list[Run], data: Any, place: str, n_workers: int) -> list[TrainedRun]:
-        assert (place, n_workers) == ("place", 7)
+    def perform_all(wanted: list[Run], data: Any, folder: str, n_workers: int) -> list[TrainedRun]:
+        assert (folder, n_workers) == ("place", 7)
         done.extend(wanted)
         of_task = {"classifier": classifier_run, "decoder": decoder_run}
         machine = classifier_run().machine
@@ -524,8 +524,8 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     monkeypatch.setattr(engine, "perform_all", perform_all)
     monkeypatch.setattr(part3, "all_recorded", lambda runs, *_: seen.update(checked=set(runs)))
     monkeypatch.setattr(part3, "validation_split", lambda given, seed: seen.setdefault("split", []).append(seed))
-    monkeypatch.setattr(part3, "time_variants", lambda study, given, place: {"timed": len(done)})
-    monkeypatch.setattr(part3, "extrapolate", lambda runs, given, place, n: {"read": [list(runs), place, n]})
+    monkeypatch.setattr(part3, "time_variants", lambda study, given, folder: {"timed": len(done)})
+    monkeypatch.setattr(part3, "extrapolate", lambda runs, given, folder, n: {"read": [list(runs), folder, n]})
     monkeypatch.setattr(part3, "language_baselines", lambda given: {"ngram": "scores"})
     monkeypatch.setattr(part3, "classifier_baselines", lambda given: {"majority": "half"})
     monkeypatch.setattr(part3, "best_rate", lambda validation: ("best of", list(validation)))
@@ -585,7 +585,7 @@ def test_until_told_trains_more_seeds_of_the_variants_that_an_undecided_claim_is
     unclear = iter([[alibi, ("validation", "batch-norm-dropout-0.2")], [alibi], [alibi]])
     monkeypatch.setattr(part3, "undecided", lambda results: next(unclear))
     study = replace(STUDY, until_told=5)
-    found = part3.explore("part3", study, data, Place(tmp_path, torch.device("cpu")), attention=True)
+    found = part3.explore("part3", study, data, Folder(tmp_path, torch.device("cpu")), attention=True)
     n_seeds = {
         (kind, name): [run.seed for run in runs]
         for kind in ("classifier", "decoder", "validation")
@@ -722,11 +722,11 @@ def test_figures_8_to_11_show_what_was_measured(results: dict[str, Any], monkeyp
         log_x=True,
     )
 
-    def changes(variant: str, place: int, sliding: bool, window: int | None) -> list[list[float]]:
+    def changes(variant: str, folder: int, sliding: bool, window: int | None) -> list[list[float]]:
         factors = [(1.0, 1.004, 1.007, 1.03), (0.94, 0.952, 0.957, 0.99)][sliding]
         rows = []
         for step, factor in enumerate(factors):
-            spread = 0.9 + 0.1 * step + 0.03 * sliding + place / 1000
+            spread = 0.9 + 0.1 * step + 0.03 * sliding + folder / 1000
             change = factor - (0.013 if window and step else 0.0)
             cells = by_seed({text: seeds(change * PERPLEXITY[variant][text], spread) for text in TEXTS})
             rows.append([(cell["hbush"] * cell["obama"] * cell["wbush"]) ** (1 / 3) for cell in cells])
@@ -741,11 +741,11 @@ def test_figures_8_to_11_show_what_was_measured(results: dict[str, Any], monkeyp
                     Line(
                         name if window is None else f"{name}, 31 tokens",
                         LENGTHS,
-                        changes(variant, place, sliding, window),
+                        changes(variant, folder, sliding, window),
                         VARIANT_COLORS[variant],
                         dashed=window is not None,
                     )
-                    for place, (variant, name) in enumerate(read.items(), start=1)
+                    for folder, (variant, name) in enumerate(read.items(), start=1)
                     for window in (None, 31)
                 ],
                 title="sliding by half" if sliding else "windows side by side",

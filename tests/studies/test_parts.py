@@ -32,7 +32,7 @@ from tokenizer import SPECIAL, UNK, Tokenizer
 from training.models import build_classifier, build_decoder
 from training.recipe import Run, Task, customise, settings_of
 from training.records import GroupAccuracy, LanguageScores, TrainedRun
-from training.runs import Place
+from training.runs import Folder
 from training.weights import TrainedModel
 from transformer import ClassifierConfig, DecoderConfig
 
@@ -163,9 +163,9 @@ def test_settings_of_alibi_without_alibi_are_refused() -> None:
 
 @pytest.mark.parametrize("ff_dims", [(), (16, 16)])
 def test_part2_wants_different_widths(ff_dims: tuple[int, ...], data: Data, tmp_path: Path) -> None:
-    place = Place(tmp_path, torch.device("cpu"))
+    folder = Folder(tmp_path, torch.device("cpu"))
     with pytest.raises(UserError, match="one or more different sizes"):
-        part2.part2("report", RECIPES["report"]["decoder"], ff_dims, 0, data, place)
+        part2.part2("report", RECIPES["report"]["decoder"], ff_dims, 0, data, folder)
 
 
 def test_the_largest_class_by_hand(data: Data) -> None:
@@ -203,7 +203,7 @@ def test_a_model_without_layers_leaves_out_what_only_layers_use() -> None:
 
 # ----------------------------------------------------------------------------------------------------------- the parts
 
-PLACE = Place(Path("somewhere"), torch.device("cpu"))
+PLACE = Folder(Path("somewhere"), torch.device("cpu"))
 
 
 class Stage:
@@ -216,7 +216,7 @@ class Stage:
         self.drawn: list[tuple[Any, ...]] = []
         self.beside = True  # whether there are rows enough to hold some out
         patches = {
-            "perform": lambda run, data, place: self.perform(run, data, place),
+            "perform": lambda run, data, folder: self.perform(run, data, folder),
             "perform_all": self.perform_all,
             "write_json": lambda path, value: self.written.update({str(path): value}),
             "classifier_baselines": lambda data: BASELINES,
@@ -240,8 +240,8 @@ class Stage:
                 if hasattr(module, name):
                     monkeypatch.setattr(module, name, value)
 
-    def perform(self, run: Run, data: Any, place: Place) -> TrainedRun:
-        assert (data, place) == (DATA, PLACE)
+    def perform(self, run: Run, data: Any, folder: Folder) -> TrainedRun:
+        assert (data, folder) == (DATA, PLACE)
         self.runs.append(run)
         return record_of(run)
 
@@ -251,9 +251,9 @@ class Stage:
         honest = Reliability([], {}, {})
         return Calibration(1.5, 0 if beside is None else beside.n_parameters, "", honest, honest)
 
-    def perform_all(self, wanted: list[Run], data: Any, place: Place, n_workers: int) -> list[TrainedRun]:
+    def perform_all(self, wanted: list[Run], data: Any, folder: Folder, n_workers: int) -> list[TrainedRun]:
         self.workers.append(n_workers)
-        return [self.perform(run, data, place) for run in wanted]
+        return [self.perform(run, data, folder) for run in wanted]
 
 
 def record_of(run: Run, **fields: Any) -> TrainedRun:

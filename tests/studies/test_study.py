@@ -26,7 +26,7 @@ from studies.report import report
 from studies.results import AblationResults
 from studies.study import Study
 from training.recipe import Recipe, TrainingConfig
-from training.runs import Place
+from training.runs import Folder
 from transformer import TransformerConfig
 
 TINY = TransformerConfig(n_embd=16, n_layer=1, block_size=8, ff_dim=16)
@@ -63,8 +63,8 @@ def data(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return Place(tmp_path_factory.mktemp("report"), torch.device("cpu"))
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    return Folder(tmp_path_factory.mktemp("report"), torch.device("cpu"))
 
 
 def draw_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,21 +77,21 @@ COMMANDS = {name: f"python main.py {name}" for name in ("part1", "part2", "part3
 
 
 @pytest.fixture(scope="module")
-def results(data: Data, place: Place) -> dict[str, Any]:
+def results(data: Data, folder: Folder) -> dict[str, Any]:
     with pytest.MonkeyPatch.context() as monkeypatch:
         draw_nothing(monkeypatch)
         monkeypatch.setattr(studies.study, "RATES", (0.2, 0.3))
         page.write_page(
-            report(STUDY, data, place, "python main.py report --seeds 3", COMMANDS, quick=True, ablation=None),
-            place.out,
+            report(STUDY, data, folder, "python main.py report --seeds 3", COMMANDS, quick=True, ablation=None),
+            folder.path,
         )
-    return json.loads((place.out / "results.json").read_text())
+    return json.loads((folder.path / "results.json").read_text())
 
 
 @pytest.fixture(scope="module")
-def shown(results: dict[str, Any], place: Place) -> dict[str, str]:
+def shown(results: dict[str, Any], folder: Folder) -> dict[str, str]:
     """What a person reads, by medium."""
-    files = {name: (place.out / f"report.{name}").read_text(encoding="utf-8") for name in ("md", "html")}
+    files = {name: (folder.path / f"report.{name}").read_text(encoding="utf-8") for name in ("md", "html")}
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setenv("COLUMNS", "80")
         return {"terminal": terminal.part3_text(record(results)), **files}
@@ -188,7 +188,7 @@ def test_attention_is_measured_of_the_models_that_were_trained(results: dict[str
 
 
 def test_the_page_is_written_with_what_it_is_about(
-    results: dict[str, Any], shown: dict[str, str], place: Place, data: Data
+    results: dict[str, Any], shown: dict[str, str], folder: Folder, data: Data
 ) -> None:
     keys = ("command", "command_line", "quick", "recipe", "seeds", "halves", "ablation", "test_names", "block_size")
     assert [results[key] for key in keys] == [
@@ -203,14 +203,14 @@ def test_the_page_is_written_with_what_it_is_about(
     assert results["training_seconds"] == pytest.approx(sum(json.loads(run)["train_seconds"] for run in distinct))
     assert results["total_seconds"] > results["training_seconds"] > 0
     pictures = re.findall(r"!\[.*\]\((.*)\)", shown["md"])
-    assert all((place.out / picture).read_bytes() == SMALLEST_PNG for picture in pictures)
+    assert all((folder.path / picture).read_bytes() == SMALLEST_PNG for picture in pictures)
     assert len(pictures) == shown["html"].count("<img ") == 18  # with a map less for each model: one layer is the last
     assert "quick version" in shown["html"]
     assert "Ablation" not in shown["html"]
 
 
 def test_a_second_start_trains_measures_and_times_nothing(
-    results: dict[str, Any], data: Data, place: Place, monkeypatch: pytest.MonkeyPatch
+    results: dict[str, Any], data: Data, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     draw_nothing(monkeypatch)
     monkeypatch.setattr(studies.study, "RATES", (0.2, 0.3))
@@ -222,12 +222,12 @@ def test_a_second_start_trains_measures_and_times_nothing(
     ):
         monkeypatch.setattr(name, None)
     ablation = AblationResults("ablation", ABOUT, "", [0], [], [], 1.0)
-    found = report(STUDY, data, place, "another", COMMANDS, quick=False, ablation=ablation)
-    page.write_page(found, place.out)
-    again = json.loads((place.out / "results.json").read_text())
+    found = report(STUDY, data, folder, "another", COMMANDS, quick=False, ablation=ablation)
+    page.write_page(found, folder.path)
+    again = json.loads((folder.path / "results.json").read_text())
     changed = {"command_line": "another", "quick": False, "ablation": msgspec.to_builtins(ablation)}
     changed["total_seconds"] = again["total_seconds"]
     assert again == results | changed
-    text = (place.out / "report.html").read_text()
+    text = (folder.path / "report.html").read_text()
     assert "quick version" not in text
     assert "Ablation of the best recipe" in text

@@ -20,7 +20,7 @@ from studies.tokenizers import compare_tokenizers, plan, together
 from tokenizer import WORDS, Tokenization
 from training.recipe import Recipe, Run, TrainingConfig
 from training.records import LanguageScores
-from training.runs import Place
+from training.runs import Folder
 from transformer import TransformerConfig
 
 SMALL = TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8, initialisation="pytorch")
@@ -32,10 +32,10 @@ RECIPES: Any = {
 KINDS = [Tokenization("bpe", 300), Tokenization("character")]
 
 
-def study(data: Data, folder: Path, validation: bool = False) -> TokenizersResults:
-    place = Place(folder, torch.device("cpu"))
+def study(data: Data, tmp_path: Path, validation: bool = False) -> TokenizersResults:
+    folder = Folder(tmp_path, torch.device("cpu"))
     return compare_tokenizers(
-        KINDS, (8, 16), "report", RECIPES, (3, 4), validation, data, place, "python main.py tokenizers", 1
+        KINDS, (8, 16), "report", RECIPES, (3, 4), validation, data, folder, "python main.py tokenizers", 1
     )
 
 
@@ -49,7 +49,7 @@ def test_each_kind_and_block_is_measured_by_its_own_runs(data: Data, tmp_path: P
     encoded = encode(data.corpus, 16, KINDS[0])
     runs = plan(encoded, RECIPES, (3, 4), validation)
     assert [(run.seed, run.recipe.architecture.block_size) for run in runs] == [(3, 16), (4, 16)] * 2
-    records = [perform(run, encoded, Place(tmp_path / "again", torch.device("cpu"))) for run in runs]
+    records = [perform(run, encoded, Folder(tmp_path / "again", torch.device("cpu"))) for run in runs]
     assert row.accuracy == [record["test"]["all"]["accuracy"] for record in records[:2]]
     texts = [validation_text(encoded, seed) for seed in (3, 4)] if validation else [encoded, encoded]
     for record, bits, text in zip(records[2:], row.bits_per_byte, texts):
@@ -81,16 +81,16 @@ def test_texts_count_by_their_bytes() -> None:
 
 
 def test_a_run_of_other_tokens_is_another_run(data: Data, tmp_path: Path) -> None:
-    place = Place(tmp_path, torch.device("cpu"))
+    folder = Folder(tmp_path, torch.device("cpu"))
     run = Run("decoder", RECIPES["decoder"], 0)
-    perform(run, encode(data.corpus, 8, Tokenization("bpe", 300)), place)
+    perform(run, encode(data.corpus, 8, Tokenization("bpe", 300)), folder)
     for other, difference in (
         (Tokenization("bpe", 280), "vocabulary_size is 300 there and 280 here"),
         (Tokenization("character"), "tokenizer is bpe there and character here"),
         (WORDS, "tokenizer is"),
     ):
         with pytest.raises(UserError, match=difference):
-            perform(run, encode(data.corpus, 8, other), place)
+            perform(run, encode(data.corpus, 8, other), folder)
 
 
 def test_tables_lead_with_bits_per_byte_and_hold_no_perplexity(data: Data, tmp_path: Path) -> None:
@@ -122,8 +122,8 @@ def test_tables_lead_with_bits_per_byte_and_hold_no_perplexity(data: Data, tmp_p
 
 
 def test_one_task_alone_has_its_table_alone(data: Data, tmp_path: Path) -> None:
-    place = Place(tmp_path, torch.device("cpu"))
+    folder = Folder(tmp_path, torch.device("cpu"))
     for task, title in (("decoder", "How surprising is it?"), ("classifier", "Who said it?")):
         recipes: Any = {task: RECIPES[task]}
-        results = compare_tokenizers(KINDS[:1], (8,), "report", recipes, (3,), False, data, place, "command", 1)
+        results = compare_tokenizers(KINDS[:1], (8,), "report", recipes, (3,), False, data, folder, "command", 1)
         assert [one.title for one in tables.tables_of_tokenizers(results)] == [title]

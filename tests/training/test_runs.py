@@ -41,7 +41,7 @@ from training.loop import train
 from training.processes import stop_signals
 from training.recipe import Recipe, Run, TrainingConfig
 from training.records import ClassifierRun, DecoderRun, Epoch, Machine
-from training.runs import Place, claim_place, identity_of, open_place, remembered
+from training.runs import Folder, claim_folder, identity_of, open_folder, remembered
 from training.weights import load_model
 from transformer import ClassifierConfig, TransformerConfig
 
@@ -53,8 +53,8 @@ DECODER = Run("decoder", Recipe("decoder", decoder_of(TINY), TrainingConfig(batc
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
-    return Place(tmp_path, torch.device("cpu"))
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path, torch.device("cpu"))
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -68,35 +68,35 @@ def timeless(record: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("run", [CLASSIFIER, DECODER], ids=lambda run: run.name)
 def test_a_finished_run_is_read_and_not_trained_again(
-    run: Run, data: Data, place: Place, monkeypatch: pytest.MonkeyPatch
+    run: Run, data: Data, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    record, before = perform(run, data, place), contents(place.out)
+    record, before = perform(run, data, folder), contents(folder.path)
     assert before.keys() == {f"{run.name}.safetensors", f"{run.name}.metrics.jsonl", "metrics.jsonl"}
-    assert len(load_model(place.weights(run)).tokenizer) == len(data.tokenizer)
+    assert len(load_model(folder.weights(run)).tokenizer) == len(data.tokenizer)
     monkeypatch.setattr(runs, "train", None)
-    assert perform(run, data, place) == record
-    assert contents(place.out) == before
+    assert perform(run, data, folder) == record
+    assert contents(folder.path) == before
 
 
-def test_a_record_of_another_run_is_refused(data: Data, place: Place) -> None:
-    perform(CLASSIFIER, data, place)
+def test_a_record_of_another_run_is_refused(data: Data, folder: Folder) -> None:
+    perform(CLASSIFIER, data, folder)
     with pytest.raises(
         UserError, match=r"classifier.json: of another run .seed is 0 there and 1 here.; take another --"
     ):
-        perform(replace(CLASSIFIER, seed=1), data, place)
+        perform(replace(CLASSIFIER, seed=1), data, folder)
 
 
-def test_a_record_of_other_data_or_no_record_is_refused(data: Data, place: Place) -> None:
-    perform(CLASSIFIER, data, place)
+def test_a_record_of_other_data_or_no_record_is_refused(data: Data, folder: Folder) -> None:
+    perform(CLASSIFIER, data, folder)
     with pytest.raises(UserError, match=r"of another run \(data is .* there and other here\)"):
-        perform(CLASSIFIER, replace(data, corpus=replace(data.corpus, fingerprint="other")), place)
+        perform(CLASSIFIER, replace(data, corpus=replace(data.corpus, fingerprint="other")), folder)
     for text, complaint in (
         ("[]", r"Expected `object`, got `array`; not a whole record"),
         ('{"seed": ', "not valid JSON"),
     ):
-        place.record(CLASSIFIER).write_text(text)
+        folder.record(CLASSIFIER).write_text(text)
         with pytest.raises(UserError, match=complaint):
-            perform(CLASSIFIER, data, place)
+            perform(CLASSIFIER, data, folder)
 
 
 @pytest.mark.parametrize(
@@ -117,13 +117,13 @@ def test_a_record_of_other_data_or_no_record_is_refused(data: Data, place: Place
     ids=str,
 )
 def test_a_damaged_record_is_refused_in_one_line_that_says_where(
-    run: Run, damage: dict[str, Any], complaint: str, data: Data, place: Place
+    run: Run, damage: dict[str, Any], complaint: str, data: Data, folder: Folder
 ) -> None:
-    perform(run, data, place)
-    path = place.record(run)
+    perform(run, data, folder)
+    path = folder.record(run)
     path.write_text(json.dumps(json.loads(path.read_text()) | damage))
     with pytest.raises(UserError) as refused:
-        perform(run, data, place)
+        perform(run, data, folder)
     assert str(refused.value).startswith(f"{path}: ")
     assert complaint in str(refused.value)
     assert "\n" not in str(refused.value)
@@ -156,29 +156,29 @@ OF_DECODER = ("iterations", "texts", "inference", "places", "feed")
 
 
 @pytest.mark.parametrize("what", LIED)
-def test_a_record_that_disagrees_with_itself_or_with_its_run_is_refused(what: str, data: Data, place: Place) -> None:
+def test_a_record_that_disagrees_with_itself_or_with_its_run_is_refused(what: str, data: Data, folder: Folder) -> None:
     run = DECODER if what.startswith(OF_DECODER) else CLASSIFIER
-    record = perform(run, data, place)
+    record = perform(run, data, folder)
     LIED[what](record)
-    place.record(run).write_text(json.dumps(record))
+    folder.record(run).write_text(json.dumps(record))
     with pytest.raises(UserError) as refused:
-        perform(run, data, place)
+        perform(run, data, folder)
     hint = "not a whole record of this run; delete it, and it is trained again"
     expected = f"its {what.strip()} cannot be those of this run; {hint}"
-    assert str(refused.value) == f"{place.record(run)}: {expected}"
+    assert str(refused.value) == f"{folder.record(run)}: {expected}"
 
 
-def test_a_record_of_a_fold_agrees_with_itself(data: Data, place: Place) -> None:
+def test_a_record_of_a_fold_agrees_with_itself(data: Data, folder: Folder) -> None:
     for run in (CLASSIFIER, DECODER):
         own = replace(run, name=f"{run.name}-fold", fold=1, brief=True)
-        assert perform(own, data, place) == perform(own, data, place)
+        assert perform(own, data, folder) == perform(own, data, folder)
 
 
 @pytest.mark.parametrize("run", [CLASSIFIER, DECODER], ids=lambda run: run.name)
-def test_every_key_of_a_record_is_needed_and_others_are_ignored(run: Run, data: Data, place: Place) -> None:
-    record, path = perform(run, data, place), place.record(run)
+def test_every_key_of_a_record_is_needed_and_others_are_ignored(run: Run, data: Data, folder: Folder) -> None:
+    record, path = perform(run, data, folder), folder.record(run)
     path.write_text(json.dumps(record | {"of a later version": 1}))
-    assert perform(run, data, place) == record
+    assert perform(run, data, folder) == record
     kind = ClassifierRun if run is CLASSIFIER else DecoderRun
     for key in (
         field.encode_name for field in msgspec.structs.fields(kind) if field.required or field.name == "identity"
@@ -186,12 +186,12 @@ def test_every_key_of_a_record_is_needed_and_others_are_ignored(run: Run, data: 
         path.write_text(json.dumps({name: value for name, value in record.items() if name != key}))
         expected = "of another run" if key == "identity" else f"missing required field `{key}`"
         with pytest.raises(UserError, match=expected):
-            perform(run, data, place)
+            perform(run, data, folder)
 
 
-def test_metrics_are_one_line_a_measurement(data: Data, place: Place) -> None:
-    records = [perform(run, data, place) for run in (CLASSIFIER, DECODER)]
-    rows = [json.loads(line) for line in (place.out / "metrics.jsonl").read_text().splitlines()]
+def test_metrics_are_one_line_a_measurement(data: Data, folder: Folder) -> None:
+    records = [perform(run, data, folder) for run in (CLASSIFIER, DECODER)]
+    rows = [json.loads(line) for line in (folder.path / "metrics.jsonl").read_text().splitlines()]
     expected = [
         {"model": record["identity"]["run"]["name"], "seed": 0, **row}
         for record, rows in zip(records, (records[0]["epochs"], records[1]["iterations"]))
@@ -216,8 +216,8 @@ def names_of(settings: Any) -> list[str]:
     return [field.name for field in fields(settings)]
 
 
-def test_whatever_is_set_is_part_of_what_a_run_is(data: Data, place: Place) -> None:
-    identity: dict[str, Any] = identity_of(CLASSIFIER, data, place)
+def test_whatever_is_set_is_part_of_what_a_run_is(data: Data, folder: Folder) -> None:
+    identity: dict[str, Any] = identity_of(CLASSIFIER, data, folder)
     recipe = CLASSIFIER.recipe
     recipes = [
         *(changed(recipe, name) for name in names_of(Recipe) if name not in ("architecture", "training")),
@@ -226,24 +226,24 @@ def test_whatever_is_set_is_part_of_what_a_run_is(data: Data, place: Place) -> N
     ]
     others = [changed(CLASSIFIER, name) for name in names_of(Run) if name != "recipe"]
     others += [changed(CLASSIFIER, "recipe", other) for other in recipes]
-    found = [json.dumps(identity_of(other, data, place)) for other in others]
+    found = [json.dumps(identity_of(other, data, folder)) for other in others]
     assert len({json.dumps(identity), *found}) == len(others) + 1
-    assert identity_of(replace(CLASSIFIER), data, place) == identity
+    assert identity_of(replace(CLASSIFIER), data, folder) == identity
     assert identity["run"]["recipe"]["training"]["batch_size"] == 25
     assert identity["run"]["seed"] == 0
 
 
 def test_data_and_the_way_of_computing_are_part_of_what_a_run_is(
-    data: Data, place: Place, monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
+    data: Data, folder: Folder, monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
 ) -> None:
-    def computed(data: Data = data, place: Place = place) -> dict[str, Any]:
-        return {key: value for key, value in identity_of(CLASSIFIER, data, place).items() if key != "run"}
+    def computed(data: Data = data, folder: Folder = folder) -> dict[str, Any]:
+        return {key: value for key, value in identity_of(CLASSIFIER, data, folder).items() if key != "run"}
 
     plain = {"data": data.corpus.fingerprint, "threads": 1, "processes": 1, "device": "cpu"}
     assert computed() == plain
     assert computed(data=replace(data, corpus=replace(data.corpus, fingerprint="x"))) == plain | {"data": "x"}
-    assert computed(place=Place(place.out, torch.device("cuda", 1))) == plain | {"device": "cuda"}
-    assert computed(place=Place(place.out / "elsewhere", torch.device("cpu"))) == plain
+    assert computed(folder=Folder(folder.path, torch.device("cuda", 1))) == plain | {"device": "cuda"}
+    assert computed(folder=Folder(folder.path / "elsewhere", torch.device("cpu"))) == plain
     threads(3)
     assert computed() == plain | {"threads": 3}
     monkeypatch.setattr(runs, "process", lambda: (1, 4))
@@ -258,44 +258,44 @@ def threads() -> Iterator[Callable[[int], None]]:
     torch.set_num_threads(before)
 
 
-def complaint(run: Run, data: Data, place: Place) -> str:
+def complaint(run: Run, data: Data, folder: Folder) -> str:
     with pytest.raises(UserError) as caught:
-        perform(run, data, place)
+        perform(run, data, folder)
     return str(caught.value)
 
 
 @pytest.mark.parametrize("key", ["commit", "code", "processor", "torch", "threads"])
 def test_a_finished_record_holds_on_another_machine_but_not_under_other_threads(
-    key: str, data: Data, place: Place, monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
+    key: str, data: Data, folder: Folder, monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
 ) -> None:
-    record = perform(CLASSIFIER, data, place)
+    record = perform(CLASSIFIER, data, folder)
     monkeypatch.setattr(runs, "train", None)
     if key == "threads":
         threads(2)
-        found = complaint(CLASSIFIER, data, place)
+        found = complaint(CLASSIFIER, data, folder)
         hint = "take another --out"
-        path = place.out / "runs" / "classifier.json"
+        path = folder.path / "runs" / "classifier.json"
         assert found == f"{path}: of another run (threads is 1 there and 2 here); {hint}"
     else:
         there = msgspec.structs.replace(machine.machine(), **{key: "another"})
         monkeypatch.setattr(runs, "machine", lambda: there)
-        assert perform(CLASSIFIER, data, place) == record
+        assert perform(CLASSIFIER, data, folder) == record
 
 
 @pytest.fixture
-def half_done(data: Data, place: Place) -> Place:
+def half_done(data: Data, folder: Folder) -> Folder:
     """CLASSIFIER, stopped in its second epoch."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(runs, "write_metrics", lambda *_: os.kill(os.getpid(), signal.SIGINT))
         with pytest.raises(Interrupted, match="stopped at step 4 of 6"):
-            perform(CLASSIFIER, data, place, few=False)  # it waits for its measurements
-    assert (place.out / "runs" / "classifier.checkpoint.safetensors").exists()
-    return place
+            perform(CLASSIFIER, data, folder, few=False)  # it waits for its measurements
+    assert (folder.path / "runs" / "classifier.checkpoint.safetensors").exists()
+    return folder
 
 
 @pytest.mark.parametrize("key", ["commit", "dirty", "code", "python", "torch", "processor", "threads", "processes"])
 def test_half_a_run_of_another_machine_is_refused_and_what_differs_is_named(
-    key: str, data: Data, half_done: Place, monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
+    key: str, data: Data, half_done: Folder, monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
 ) -> None:
     there = machine.machine()
     if key == "threads":
@@ -310,8 +310,8 @@ def test_half_a_run_of_another_machine_is_refused_and_what_differs_is_named(
     assert complaint(CLASSIFIER, data, half_done) == f"{half_done.checkpoint(CLASSIFIER)}: {expected}"
 
 
-def test_half_a_run_goes_on_to_the_bits_of_one_never_stopped(data: Data, half_done: Place, tmp_path: Path) -> None:
-    whole = Place(tmp_path / "whole", torch.device("cpu"))
+def test_half_a_run_goes_on_to_the_bits_of_one_never_stopped(data: Data, half_done: Folder, tmp_path: Path) -> None:
+    whole = Folder(tmp_path / "whole", torch.device("cpu"))
     assert timeless(perform(CLASSIFIER, data, half_done)) == timeless(perform(CLASSIFIER, data, whole))
     assert half_done.weights(CLASSIFIER).read_bytes() == whole.weights(CLASSIFIER).read_bytes()
     assert not half_done.checkpoint(CLASSIFIER).exists()
@@ -326,7 +326,7 @@ def dropout_seeds(run: Run, data: Data, out: Path) -> list[int]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(torch, "manual_seed", seeds.append)
         patch.setattr(torch, "default_generator", SimpleNamespace(manual_seed=seeds.append))
-        perform(run, data, Place(out, torch.device("cpu")))
+        perform(run, data, Folder(out, torch.device("cpu")))
     return seeds
 
 
@@ -344,10 +344,10 @@ def test_dropout_is_that_of_the_seed_whatever_else_is_set(run: Run, data: Data, 
 
 @pytest.mark.parametrize("run", [CLASSIFIER, DECODER], ids=lambda run: run.name)
 def test_the_same_seed_gives_the_same_bits_and_another_seed_others(run: Run, data: Data, tmp_path: Path) -> None:
-    places = [Place(tmp_path / name, torch.device("cpu")) for name in "abc"]
-    one, again, other = (perform(replace(run, seed=seed), data, place) for seed, place in zip((3, 3, 4), places))
+    places = [Folder(tmp_path / name, torch.device("cpu")) for name in "abc"]
+    one, again, other = (perform(replace(run, seed=seed), data, folder) for seed, folder in zip((3, 3, 4), places))
     assert timeless(one) == timeless(again)
-    assert contents(places[0].out) == contents(places[1].out)
+    assert contents(places[0].path) == contents(places[1].path)
     measured = "epochs" if run is CLASSIFIER else "iterations"
     assert all(a["train_loss"] != b["train_loss"] for a, b in zip(one[measured], other[measured]))
 
@@ -360,8 +360,8 @@ def test_a_command_computes_with_its_threads_whatever_the_default_was(
         threads(default)
         out = tmp_path / f"{default} {asked}"
         command = parts.Part1(data_dir=data_folder, out=out, threads=asked, device="cpu")
-        with command.at_work(CLASSIFIER.recipe, False, command) as (data, place):
-            record = perform(CLASSIFIER, data, place)
+        with command.at_work(CLASSIFIER.recipe, False, command) as (data, folder):
+            record = perform(CLASSIFIER, data, folder)
         assert record["machine"]["threads"] == record["identity"]["threads"] == asked
         found.append((timeless(record), contents(out)))
     assert found[0] == found[1]
@@ -371,7 +371,7 @@ def test_a_command_computes_with_its_threads_whatever_the_default_was(
 
 
 def test_a_record_says_what_was_trained_how_long_and_where(
-    data: Data, place: Place, monkeypatch: pytest.MonkeyPatch
+    data: Data, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: dict[str, Any] = {}
 
@@ -381,8 +381,8 @@ def test_a_record_says_what_was_trained_how_long_and_where(
 
     monkeypatch.setattr(runs, "train", timed)
     run = replace(CLASSIFIER, seed=5)
-    record = perform(run, data, place)
-    identity = identity_of(run, data, place)
+    record = perform(run, data, folder)
+    identity = identity_of(run, data, folder)
     n_words = len(data.tokenizer)
     n_parameters = sum(
         [
@@ -396,36 +396,36 @@ def test_a_record_says_what_was_trained_how_long_and_where(
     expected = {"seed": 5, "n_parameters": n_parameters, "train_seconds": 12.5}
     assert record | expected == record
     assert (record["machine"], record["identity"]) == (msgspec.to_builtins(machine.machine()), identity)
-    assert json.loads((place.out / "runs" / "classifier.json").read_text()) == record
+    assert json.loads((folder.path / "runs" / "classifier.json").read_text()) == record
     assert (given["config"], given["seed"], given["label"]) == (run.recipe.training, 5, "classifier")
     assert given["checkpoints"].identity == identity | {"machine": msgspec.to_builtins(machine.machine())}
-    assert given["checkpoints"].path == place.out / "runs" / "classifier.checkpoint.safetensors"
+    assert given["checkpoints"].path == folder.path / "runs" / "classifier.checkpoint.safetensors"
     assert not given["checkpoints"].path.exists()
-    model = load_model(place.out / "classifier.safetensors", "classifier")
+    model = load_model(folder.path / "classifier.safetensors", "classifier")
     assert model.class_names == data.corpus.class_names
     assert model.tokenizer.words == data.tokenizer.words
 
 
-def test_a_record_comes_when_its_weights_are_there(data: Data, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_record_comes_when_its_weights_are_there(data: Data, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
     def killed(path: Path, value: Any) -> None:
-        assert load_model(place.weights(CLASSIFIER)).model.config.n_embd == 8
+        assert load_model(folder.weights(CLASSIFIER)).model.config.n_embd == 8
         raise KeyboardInterrupt
 
     monkeypatch.setattr(runs, "write_json", killed)
     with pytest.raises(KeyboardInterrupt):
-        perform(CLASSIFIER, data, place)
+        perform(CLASSIFIER, data, folder)
 
 
-def test_a_brief_run_is_measured_once_and_leaves_no_weights(data: Data, place: Place) -> None:
+def test_a_brief_run_is_measured_once_and_leaves_no_weights(data: Data, folder: Folder) -> None:
     for run, measured in ((CLASSIFIER, "epochs"), (DECODER, "iterations")):
-        record = perform(replace(run, brief=True), data, place)
+        record = perform(replace(run, brief=True), data, folder)
         assert len(record[measured]) == 1
-        assert not place.weights(run).exists()
-        assert place.record(run).exists()
+        assert not folder.weights(run).exists()
+        assert folder.record(run).exists()
 
 
 def test_a_run_that_falls_back_at_its_end_is_recorded_as_such(
-    data: Data, place: Place, monkeypatch: pytest.MonkeyPatch
+    data: Data, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Every row of training and test right after the first epoch; after the second all are called 0, a third of them
     rightly."""
@@ -437,7 +437,7 @@ def test_a_run_that_falls_back_at_its_end_is_recorded_as_such(
         return right if len(calls) <= 2 else torch.eye(3)[torch.zeros_like(rows.labels)]
 
     monkeypatch.setattr(accuracy, "class_probabilities", probabilities)
-    record = perform(CLASSIFIER, data, place)
+    record = perform(CLASSIFIER, data, folder)
     accuracies = [(row["train_accuracy"], row["test_accuracy"]) for row in record["epochs"]]
     assert accuracies == [(100, 100), (pytest.approx(100 / 3), pytest.approx(100 / 3))]
     assert (record["trained"], record["fell_back"]) == (False, True)
@@ -445,22 +445,22 @@ def test_a_run_that_falls_back_at_its_end_is_recorded_as_such(
 
 
 def test_processes_other_than_the_first_write_nothing(
-    data: Data, place: Place, monkeypatch: pytest.MonkeyPatch
+    data: Data, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runs, "process", lambda: (1, 2))
     monkeypatch.setattr(runs, "train", lambda *_, **__: ([], 0.0))
-    assert perform(CLASSIFIER, data, place) is None
-    assert open_place(place.out, place.device, {}, resume=False) == place
-    assert list(place.out.iterdir()) == []
+    assert perform(CLASSIFIER, data, folder) is None
+    assert open_folder(folder.path, folder.device, {}, resume=False) == folder
+    assert list(folder.path.iterdir()) == []
 
 
 def epoch(number: int) -> Epoch:
     return Epoch(epoch=number, train_loss=1.0, train_accuracy=2.0, test_accuracy=3.0)
 
 
-def test_the_measurements_of_all_runs_stand_in_one_file(place: Place) -> None:
+def test_the_measurements_of_all_runs_stand_in_one_file(folder: Folder) -> None:
     for name, seed in (("b", 1), ("a", 2)):
-        runs.write_metrics(place, replace(CLASSIFIER, name=name, seed=seed), [epoch(1), epoch(2)])
+        runs.write_metrics(folder, replace(CLASSIFIER, name=name, seed=seed), [epoch(1), epoch(2)])
     lines = {
         name: "".join(
             f'{{"model": "{name}", "seed": {seed}, "epoch": {number}, "train_loss": 1.0, "train_accuracy": 2.0, '
@@ -469,8 +469,8 @@ def test_the_measurements_of_all_runs_stand_in_one_file(place: Place) -> None:
         )
         for name, seed in (("a", 2), ("b", 1))
     }
-    assert (place.out / "metrics.jsonl").read_text() == lines["a"] + lines["b"]
-    assert (place.out / "runs" / "b.metrics.jsonl").read_text() == lines["b"]
+    assert (folder.path / "metrics.jsonl").read_text() == lines["a"] + lines["b"]
+    assert (folder.path / "runs" / "b.metrics.jsonl").read_text() == lines["b"]
 
 
 # ------------------------------------------------------------------------------------------------------------- folders
@@ -479,7 +479,7 @@ def test_the_measurements_of_all_runs_stand_in_one_file(place: Place) -> None:
 def test_a_new_folder_says_what_is_run_there_and_by_what(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for resume, said in ((False, ""), (True, ": nothing to resume there; starting from the beginning\n")):
         out = tmp_path / str(resume)
-        assert open_place(out, torch.device("cpu"), {"seed": 3}, resume) == Place(out, torch.device("cpu"))
+        assert open_folder(out, torch.device("cpu"), {"seed": 3}, resume) == Folder(out, torch.device("cpu"))
         assert json.loads((out / "config.json").read_text()) == {
             "seed": 3,
             "machine": msgspec.to_builtins(machine.machine()),
@@ -491,30 +491,30 @@ def test_a_new_folder_says_what_is_run_there_and_by_what(tmp_path: Path, capsys:
 @pytest.mark.slow
 def test_a_folder_that_another_command_writes_is_neither_used_nor_moved(tmp_path: Path) -> None:
     out, device = tmp_path / "run", torch.device("cpu")
-    first = open_place(out, device, {"number": 0}, resume=False)
+    first = open_folder(out, device, {"number": 0}, resume=False)
     for resume in (False, True):
         with pytest.raises(UserError, match=rf"run: in use by process {os.getpid()} on .*; wait for it, or choose"):
-            open_place(out, device, {"number": 1}, resume)
+            open_folder(out, device, {"number": 1}, resume)
     with pytest.raises(UserError, match="in use by"):
-        claim_place(out, device)  # as a report does
+        claim_folder(out, device)  # as a report does
     assert [path.name for path in tmp_path.glob("[!.]*")] == ["run"]
     assert json.loads((out / "config.json").read_text())["number"] == 0
-    assert pickle.loads(pickle.dumps(first)) == Place(out, device)  # workers hold nothing
+    assert pickle.loads(pickle.dumps(first)) == Folder(out, device)  # workers hold nothing
     del first
-    open_place(out, device, {"number": 1}, resume=False)
+    open_folder(out, device, {"number": 1}, resume=False)
     assert {path.name for path in tmp_path.iterdir()} == {"run", "run.1"}
 
 
 def test_earlier_runs_are_set_aside_unless_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, device = tmp_path / "run", torch.device("cpu")
     for number in range(3):
-        open_place(out, device, {"number": number}, resume=False)
+        open_folder(out, device, {"number": number}, resume=False)
     kept = {path.name: json.loads((path / "config.json").read_text())["number"] for path in tmp_path.iterdir()}
     assert kept == {"run.1": 0, "run.2": 1, "run": 2}
     assert f"{out}: the earlier run that was there is now {out}.2" in capsys.readouterr().err
     (out / "runs").mkdir()
     (out / "runs" / ".classifier.json.abc.tmp").write_text("half")
-    open_place(out, device, {"number": 3}, resume=True)
+    open_folder(out, device, {"number": 3}, resume=True)
     assert json.loads((out / "config.json").read_text())["number"] == 2
     assert not list(out.rglob("*.tmp"))
     assert capsys.readouterr().err == ""
@@ -642,9 +642,9 @@ def test_results_are_the_same_for_every_number_of_workers(data: Data, tmp_path: 
     wanted = [CLASSIFIER, replace(CLASSIFIER, name="classifier 2", seed=1), DECODER]
     found = []
     for n_workers in (1, 2):
-        place = Place(tmp_path / str(n_workers), torch.device("cpu"))
-        records = perform_all(wanted, data, place, n_workers)
-        found.append(([timeless(msgspec.to_builtins(record)) for record in records], contents(place.out)))
+        folder = Folder(tmp_path / str(n_workers), torch.device("cpu"))
+        records = perform_all(wanted, data, folder, n_workers)
+        found.append(([timeless(msgspec.to_builtins(record)) for record in records], contents(folder.path)))
     assert [record["identity"]["run"]["name"] for record in found[0][0]] == ["classifier", "classifier 2", "decoder"]
     assert found[0] == found[1]
 
@@ -888,36 +888,36 @@ def test_a_worker_that_is_terminated_leaves_nothing_behind() -> None:
 
 
 def test_all_runs_are_performed_and_their_measurements_gathered_at_last(
-    place: Place, data: Data, monkeypatch: pytest.MonkeyPatch
+    folder: Folder, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def performed(run: Run, data: Data, place: Place, few: bool) -> dict[str, Any]:
+    def performed(run: Run, data: Data, folder: Folder, few: bool) -> dict[str, Any]:
         assert few
-        (place.out / "runs").mkdir(exist_ok=True)
-        (place.out / "runs" / f"{run.name}.metrics.jsonl").write_text(f"{run.name}\n")  # another misses it
+        (folder.path / "runs").mkdir(exist_ok=True)
+        (folder.path / "runs" / f"{run.name}.metrics.jsonl").write_text(f"{run.name}\n")  # another misses it
         if run.name == "bad":
             raise UserError("bad")
         return {"name": run.name}
 
     monkeypatch.setattr(workers, "perform", performed)
-    assert perform_all([DECODER, CLASSIFIER], data, place, 1) == [{"name": "decoder"}, {"name": "classifier"}]
-    assert (place.out / "metrics.jsonl").read_text() == "classifier\ndecoder\n"
+    assert perform_all([DECODER, CLASSIFIER], data, folder, 1) == [{"name": "decoder"}, {"name": "classifier"}]
+    assert (folder.path / "metrics.jsonl").read_text() == "classifier\ndecoder\n"
     with pytest.raises(UserError, match="bad"):
-        perform_all([replace(DECODER, name="bad"), CLASSIFIER], data, place, 1)
-    assert (place.out / "metrics.jsonl").read_text() == "bad\nclassifier\ndecoder\n"
+        perform_all([replace(DECODER, name="bad"), CLASSIFIER], data, folder, 1)
+    assert (folder.path / "metrics.jsonl").read_text() == "bad\nclassifier\ndecoder\n"
 
 
 def test_what_is_done_is_told_and_what_was_done_before_is_not_done_again(
-    place: Place, data: Data, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    folder: Folder, data: Data, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wanted = [replace(DECODER, name=f"run {number}") for number in range(6)]
     monkeypatch.setattr(workers, "recorded", lambda run, *_: {"kept": run.name} if run is wanted[1] else None)
-    monkeypatch.setattr(workers, "perform", lambda run, data, place, few: {"trained": run.name, "few": few})
-    found: list[Any] = perform_all(wanted, data, place, 1)
+    monkeypatch.setattr(workers, "perform", lambda run, data, folder, few: {"trained": run.name, "few": few})
+    found: list[Any] = perform_all(wanted, data, folder, 1)
     assert found[1] == {"kept": "run 1"}
     assert [record["trained"] for record in found[:1] + found[2:]] == [f"run {number}" for number in (0, 2, 3, 4, 5)]
     assert [record["few"] for record in found[:1] + found[2:]] == [False] * 5  # five are many
     said = capsys.readouterr().err.splitlines()
-    assert said[0].endswith(f"{place.out.name[-10:]}: 1 of 6 runs are there already")
+    assert said[0].endswith(f"{folder.path.name[-10:]}: 1 of 6 runs are there already")
     assert said[1] == "runs: 1 of 5 done (run 0); 0.0 s left"
     assert said[-1] == "runs: 5 of 5 done (run 5)"
 

@@ -23,7 +23,7 @@ from evaluation.perplexity import Protocol, perplexity, token_nats
 from studies.recipes import RECIPES
 from training.loop import train
 from training.recipe import Recipe, Run, Task, TrainingConfig, customise
-from training.runs import Place
+from training.runs import Folder
 from training.tasks import task_of
 from training.weights import load_model, weights
 from transformer import ClassifierConfig, Decoder, DecoderConfig, TransformerConfig
@@ -215,11 +215,11 @@ def test_recipes_that_cover_all_pairs_are_trained_measured_saved_and_loaded(
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda _file: None)  # these files need not outlive the machine
     for number, settings in enumerate(covering_rows(task)):
-        recipe, place = customise(BASES[task], **settings), Place(tmp_path / str(number), CPU)
+        recipe, folder = customise(BASES[task], **settings), Folder(tmp_path / str(number), CPU)
         data, run = data_of(recipe.architecture.block_size), Run("run", recipe, seed=0)
-        record = perform(run, data, place)
+        record = perform(run, data, folder)
         json.dumps(record, allow_nan=False)  # every number is finite
-        model = load_model(place.weights(run), task).model
+        model = load_model(folder.weights(run), task).model
         if isinstance(model, Decoder):
             protocol = Protocol(recipe.architecture.block_size)
             found = {

@@ -21,7 +21,7 @@ from evaluation.perplexity import Protocol
 from training.machine import machine
 from training.recipe import Recipe, Run, TrainingConfig, customise
 from training.records import Epoch, TrainedRun
-from training.runs import Place
+from training.runs import Folder
 from training.tasks import ClassifierTask, DecoderTask
 from training.weights import load_model
 from transformer import PhraseEmbedding, TransformerConfig
@@ -53,8 +53,8 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Data:
     """Ten rows of one to five words; of the test rows nine in ten are of one class; c stands in the text alone."""
     folder = tmp_path_factory.mktemp("small")
     rows = ["a", "a b", "a b d", "a b d e", "a b d e e", "b", "b a", "b d", "b e", "d e"]
-    train = [(place // 5, row) for place, row in enumerate(rows)]
-    test = [(0, f"a{' d' * (place + 1)}") for place in range(9)] + [(1, "e")]
+    train = [(folder // 5, row) for folder, row in enumerate(rows)]
+    test = [(0, f"a{' d' * (folder + 1)}") for folder in range(9)] + [(1, "e")]
     data = planted(folder, train, test, ["a b a", "c a b"], one=["a b c", "b"], two=["e a"])
     assert data.tokenizer.words == WORDS
     return data
@@ -328,7 +328,7 @@ QUICK: dict[str, Any] = {"duration": 25, "batch_size": 4, "learning_rate": 0.02}
 
 
 def test_accuracies_are_those_of_the_rows_they_are_named_after(contradiction: Data, tmp_path: Path) -> None:
-    record = perform(run_of("classifier", seed=1, **QUICK), contradiction, Place(tmp_path, CPU))
+    record = perform(run_of("classifier", seed=1, **QUICK), contradiction, Folder(tmp_path, CPU))
     last = record["epochs"][-1]
     assert (last["epoch"], last["train_accuracy"], last["test_accuracy"]) == (25, 100.0, 40.0)
     assert last["train_loss"] < 0.1 < record["epochs"][0]["train_loss"]
@@ -405,7 +405,7 @@ def test_a_fold_is_left_out_of_training_and_measured(
     every = {same_text(row.text) for row in small.corpus.train}
     for fold in range(5):
         run = replace(run_of("classifier", duration=1, fold=fold), name=f"fold {fold}")
-        perform(run, small, Place(tmp_path, CPU))
+        perform(run, small, Folder(tmp_path, CPU))
     parts = [{row.text for row in data.corpus.test} for data in given]
     assert [len(part) for part in parts] == [2] * 5
     assert set().union(*parts) == every
@@ -413,7 +413,7 @@ def test_a_fold_is_left_out_of_training_and_measured(
         assert {row.text for row in data.corpus.train} == every - part
         assert len(data.train.labels) == 8
     whole = run_of("classifier", duration=1)
-    perform(whole, small, Place(tmp_path, CPU))
+    perform(whole, small, Folder(tmp_path, CPU))
     assert given[5] is small
     assert [path.name for path in tmp_path.glob("*.safetensors")] == ["classifier.safetensors"]
 
@@ -431,9 +431,9 @@ def language(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 
 def test_a_decoder_learns_what_comes_next_and_no_more(language: Data, tmp_path: Path) -> None:
-    place = Place(tmp_path, CPU)
+    folder = Folder(tmp_path, CPU)
     run = run_of("decoder", duration=150, batch_size=16, learning_rate=0.02, schedule="linear")
-    record = perform(run, language, place)
+    record = perform(run, language, folder)
     rows = record["iterations"]
     assert [row["iteration"] for row in rows] == [30, 60, 90, 120, 150]
     assert rows[0]["train_loss"] > 2 * ENTROPY
@@ -445,7 +445,7 @@ def test_a_decoder_learns_what_comes_next_and_no_more(language: Data, tmp_path: 
     assert perplexities["backwards"] > 50
     assert perplexities["copied"] > 50
     a, b, c, d = language.tokenizer.ids(["a", "b", "c", "d"])
-    logits = load_model(place.weights(run), "decoder").model(torch.tensor([[0, a, b, c], [a, b, d, a]]))
+    logits = load_model(folder.weights(run), "decoder").model(torch.tensor([[0, a, b, c], [a, b, d, a]]))
     likely = logits.softmax(dim=-1)
     assert likely[0, 0, a] > 0.9
     assert likely[0, 1, b] > 0.95
