@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dataset import Corpus, Data, Labelled, Stream
-from studies.recipes import RECIPES
+from studies.catalogue.recipes import RECIPES
 from tokenizer import SPECIAL, Tokenizer
 from training.loop import WithLoss, training_step
 from training.optimizer import make_optimizer

@@ -2,7 +2,7 @@
 
 from benchmarks.contenders import Sizes, Task, our_step, step_flops
 from benchmarks.timing import Row, compare
-from studies.recipes import RECIPES
+from studies.catalogue.recipes import RECIPES
 
 
 def timed_options(task: Task, rounds: int) -> list[Row]:

@@ -16,7 +16,7 @@ from common.files import read_as
 from dataset import Data, load_data
 from evaluation.statistics import paired_ratio
 from speechesdataset.build import ensure_data
-from studies.recipes import RECIPES, RecipeName
+from studies.catalogue.recipes import RECIPES, RecipeName
 from training.recipe import Recipe
 from training.tasks import MEASUREMENTS_PER_DECODER
 

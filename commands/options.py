@@ -16,7 +16,7 @@ from common.arguments import Command, FromRecipe, Optional
 from common.checks import OtherRun, check
 from common.files import UserError
 from modules.config import PositionMethod
-from studies.recipes import DURATIONS, RecipeName
+from studies.catalogue.recipes import DURATIONS, RecipeName
 from studies.settings import Value, read_settings
 from training.recipe import Precision, Recipe, Schedule, Task
 

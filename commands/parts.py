@@ -15,7 +15,7 @@ from common.arguments import FromRecipe, Optional, hinted
 from common.checks import check
 from common.files import around_marks
 from modules.config import Pooling
-from studies.recipes import FF_DIMS, RECIPES, RecipeName, in_words, with_options
+from studies.catalogue.recipes import FF_DIMS, RECIPES, RecipeName, in_words, with_options
 from studies.settings import with_settings
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from commands.options import Seeds, finish
 from commands.parts import Part1, Report
 from common.arguments import Command, Optional
 from common.files import UserError, append_text, around_marks
-from studies.recipes import RECIPES, RecipeName
+from studies.catalogue.recipes import RECIPES, RecipeName
 from studies.settings import MEASURES, Score
 from training.recipe import Task, customise
 

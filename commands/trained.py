@@ -80,7 +80,7 @@ class Explain:
     def test(self, trained: "TrainedModel") -> None:
         """What --faithfulness does."""
         from reporting.knockouts import draw_faithfulness, faithfulness_text
-        from studies.faithfulness import faithfulness
+        from studies.probes.faithfulness import faithfulness
         from studies.workplace import data_of
 
         found = faithfulness(trained, data_of(trained, self.data_dir))
@@ -105,8 +105,8 @@ class Knockouts:
     def run(self) -> None:
         from reporting.knockouts import knockouts_text
         from studies.figures import draw_knockouts
-        from studies.knockouts import knock_out
-        from studies.published import sentence_of
+        from studies.probes.knockouts import knock_out
+        from studies.catalogue.published import sentence_of
         from studies.workplace import data_of
         from training.weights import load_model
 

@@ -7,7 +7,7 @@ from reporting.table import Table, effect, number, numbers, spread, terminal_tex
 from reporting.tables import at_chance, computed_on, mixture, of_seeds, paid_looks
 from reporting.wording import duration, took
 from studies.compare import HIGHER_IS_BETTER
-from studies.recipes import RECIPES, word
+from studies.catalogue.recipes import RECIPES, word
 from studies.results import AblationResults, ComparedVariant, CompareResults
 from studies.settings import settings
 from training.recipe import Task, settings_of

@@ -20,7 +20,7 @@ from reporting import explore_views as views
 from studies import explore
 from studies.explore import Looks, Shelf
 from studies.finished import Finished, differences, finished_runs
-from studies.published import REPORT_SENTENCE
+from studies.catalogue.published import REPORT_SENTENCE
 from transformer import Decoder
 
 TITLE = "Orator: a page to play with"

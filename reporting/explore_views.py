@@ -15,7 +15,7 @@ from reporting.table import Table, number, words
 from reporting.tinted import shade
 from studies.explore import Continuation, Guesses, Looks, Surprise, WhoSaidIt
 from studies.finished import Finished
-from studies.recipes import word
+from studies.catalogue.recipes import word
 
 # of attention, white to dark: one hue, so that who sees no colours sees the same (ColorBrewer's Blues)
 SCALE = ((255, 255, 255), (198, 219, 239), (107, 174, 214), (33, 113, 181), (8, 48, 107))

@@ -6,8 +6,8 @@ from pathlib import Path
 import utilities
 from evaluation.statistics import Estimate
 from reporting.table import Table, effect, number, numbers, terminal_text, words
-from studies.faithfulness import METHODS, Faithfulness
-from studies.knockouts import KnockOuts
+from studies.probes.faithfulness import METHODS, Faithfulness
+from studies.probes.knockouts import KnockOuts
 
 
 def knockouts_text(found: KnockOuts) -> str:

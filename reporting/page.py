@@ -30,7 +30,7 @@ from reporting.table import (
 )
 from reporting.wording import from_here, took
 from studies.comparisons import defined
-from studies.published import CLAIMS, THE_REPORT, claims_on, on_reports_speakers
+from studies.catalogue.published import CLAIMS, THE_REPORT, claims_on, on_reports_speakers
 from studies.results import Kind, ReportResults, accuracies, last_perplexities
 from studies.study import POSITIONS
 from training.recipe import Task

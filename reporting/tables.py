@@ -10,8 +10,8 @@ from reporting.table import Table, change, effect, ends, filled, number, numbers
 from reporting.wording import duration
 from studies.comparisons import defined, share_at_chance
 from studies.figures import few
-from studies.opponents import NGRAM_NAMES, by_name
-from studies.published import (
+from evaluation.opponents import NGRAM_NAMES, by_name
+from studies.catalogue.published import (
     PUBLISHED_ACCURACY,
     PUBLISHED_LOSSES,
     PUBLISHED_PARAMETERS,

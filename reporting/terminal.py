@@ -24,9 +24,9 @@ from reporting.table import (
     words,
 )
 from reporting.wording import from_here, took
-from studies.opponents import NGRAM_NAMES, by_name
-from studies.published import PUBLISHED_ACCURACY, PUBLISHED_PERPLEXITY, on_courses_data
-from studies.recipes import RECIPES
+from evaluation.opponents import NGRAM_NAMES, by_name
+from studies.catalogue.published import PUBLISHED_ACCURACY, PUBLISHED_PERPLEXITY, on_courses_data
+from studies.catalogue.recipes import RECIPES
 from studies.results import (
     AblationResults,
     MeasureResults,

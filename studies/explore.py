@@ -16,6 +16,7 @@ from common.files import UserError
 from dataset import Data, encode_stream, same_text
 from evaluation.baselines import fitted_linear_models
 from evaluation.ngrams import KneserNey
+from evaluation.opponents import BASELINE_NAMES
 from inference.attention import attention_maps
 from inference.classify import classify
 from inference.explain import Explanation, explain
@@ -33,8 +34,7 @@ from inference.score import (
 )
 from inference.sentence import read_sentence, shown
 from inference.voices import in_voice
-from studies.knockouts import Means, Part, all_replaced, mean_outputs
-from studies.opponents import BASELINE_NAMES
+from studies.probes.knockouts import Means, Part, all_replaced, mean_outputs
 from studies.workplace import data_of
 from training.recipe import Task
 from training.weights import TrainedModel, load_model, saved_models

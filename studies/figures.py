@@ -16,7 +16,7 @@ import torch
 import utilities
 from evaluation.statistics import Estimate
 from studies.comparisons import defined
-from studies.knockouts import KnockOut, KnockOuts
+from studies.probes.knockouts import KnockOut, KnockOuts
 from studies.results import Accuracies, Calibration, Exploration, LengthPerplexity, Reading, overall, perplexities
 from studies.study import DROPOUT, LENGTHS, NAMES, POSITIONS, RATES, STEEP
 from tokenizer import NAMES as NAMES_OF_TOKENS

@@ -14,7 +14,7 @@ import msgspec
 
 from common.files import UserError
 from modules.config import ClassifierConfig, DecoderConfig, TransformerConfig
-from studies.recipes import DURATIONS, RECIPES, duration_of, word
+from studies.catalogue.recipes import DURATIONS, RECIPES, duration_of, word
 from training.recipe import OF_THE_OTHER_TASK, Recipe, Task, TrainingConfig, Value, customise
 
 Score = Literal["accuracy", "macro-f1", "perplexity", "bits-per-byte", "training-time"]

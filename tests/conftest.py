@@ -71,7 +71,7 @@ def data(cache: Path, data_folder: Path) -> dataset.Data:
 @pytest.fixture(scope="session")
 def trained_runs(tmp_path_factory: pytest.TempPathFactory, data: dataset.Data) -> Path:
     """A folder of runs on the tiny data: a classifier on two seeds, and then a decoder."""
-    from studies.recipes import RECIPES
+    from studies.catalogue.recipes import RECIPES
     from training.recipe import Run, customise
     from training.runs import Folder, perform
 

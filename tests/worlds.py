@@ -25,7 +25,7 @@ from studies import claims
 from studies.compare import Question, compared, compared_opponent
 from studies.comparisons import Rows
 from studies.comparisons import compare as compare_records
-from studies.recipes import RECIPES
+from studies.catalogue.recipes import RECIPES
 from studies.results import AblationResults, CompareResults, ReportResults, classifier_runs, decoder_runs
 from studies.settings import MEASURES
 from training.recipe import Task

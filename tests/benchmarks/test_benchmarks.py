@@ -30,7 +30,7 @@ from benchmarks.contenders import (
 )
 from common.files import UserError
 from evaluation.statistics import Estimate
-from studies.recipes import RECIPES
+from studies.catalogue.recipes import RECIPES
 from training.records import Machine
 from training.weights import count_parameters
 from transformer import Classifier, ClassifierConfig, Decoder, DecoderConfig

@@ -33,9 +33,9 @@ from reporting.terminal import ablation_text
 from speechesdataset.audit import audit
 from speechesdataset.own_texts import import_folder
 from studies import timing
-from studies.attention import attention_over_test
+from studies.probes.attention import attention_over_test
 from studies.compare import variants_of
-from studies.lengths import perplexity_by_length
+from studies.probes.lengths import perplexity_by_length
 from studies.report import read_ablation
 from studies.results import Part1Results, Part2Results, Part3Results, ReportResults
 from studies.study import Study

@@ -12,7 +12,7 @@ import torch
 
 from dataset import Data, load_data
 from evaluation import accuracy
-from studies.recipes import RECIPES
+from studies.catalogue.recipes import RECIPES
 from training.recipe import Recipe, Run, Task, customise
 from training.runs import Folder, perform
 from training.weights import load_model

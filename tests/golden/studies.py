@@ -10,12 +10,12 @@ from unittest import mock
 import msgspec
 import torch
 
-import studies.recipes
+import studies.catalogue.recipes
 from dataset import Data
 from reporting import comparison, page, table, tables
 from studies import ablation, measure
 from studies.part3 import part3
-from studies.recipes import RECIPES
+from studies.catalogue.recipes import RECIPES
 from studies.report import report
 from studies.study import Study
 from training.recipe import customise
@@ -89,8 +89,8 @@ def brief_recipes(shaken: int | None) -> Iterator[tuple[Data, Folder]]:
     recipes = {name: {task: customise(own[task], **BRIEF[task]) for task in own} for name, own in RECIPES.items()}
     recipes["best"]["decoder"] = customise(recipes["best"]["decoder"], n_spellings=64)
     with (
-        mock.patch.dict(studies.recipes.RECIPES, recipes),
-        mock.patch.dict(studies.recipes.FF_DIMS, best=(24,)),
+        mock.patch.dict(studies.catalogue.recipes.RECIPES, recipes),
+        mock.patch.dict(studies.catalogue.recipes.FF_DIMS, best=(24,)),
         watched(shaken),
         tempfile.TemporaryDirectory() as temporary,
     ):

@@ -11,8 +11,8 @@ from common.files import UserError
 from dataset import Data, encode_stream
 from evaluation.perplexity import Protocol, token_nats
 from inference.score import Scorer, likeliest, likeliest_words, lines_of, score, scorers
-from studies.opponents import language_baselines
-from studies.recipes import RECIPES
+from evaluation.opponents import language_baselines
+from studies.catalogue.recipes import RECIPES
 from tokenizer import Tokenization, Tokenizer
 from training.machine import machine
 from training.models import build_decoder

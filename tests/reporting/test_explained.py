@@ -19,9 +19,9 @@ from inference.explain import Explanation
 from inference.score import Scored, ScoredText
 from reporting import knockouts
 from reporting.tinted import tinted
-from studies.faithfulness import Faithfulness, Fall
+from studies.probes.faithfulness import Faithfulness, Fall
 from studies.figures import draw_knockouts
-from studies.knockouts import KnockOut, KnockOuts, Part
+from studies.probes.knockouts import KnockOut, KnockOuts, Part
 from training.records import LanguageScores
 
 FOUND = Explanation(

@@ -46,9 +46,9 @@ from reporting.page import Picture, Section
 from reporting.table import Table, effect, in_markdown, markdown_table, numbers
 from studies import attention, report
 from studies import figures as figures_of
-from studies.faithfulness import Faithfulness, Fall
-from studies.knockouts import KnockOut, KnockOuts, Part
-from studies.published import THE_REPORT
+from studies.probes.faithfulness import Faithfulness, Fall
+from studies.probes.knockouts import KnockOut, KnockOuts, Part
+from studies.catalogue.published import THE_REPORT
 from studies.results import AblationResults, JudgedPart
 from studies.study import Study
 from tokenizer import SPECIAL, Tokenizer

@@ -19,8 +19,8 @@ from evaluation.statistics import paired_difference, paired_ratio
 from reporting import documents, terminal
 from studies import ablation
 from studies.ablation import CHANGES, WHOLE, chosen, question_of
-from studies.opponents import BASELINE_NAMES, NGRAM_NAMES
-from studies.recipes import FF_DIMS, RECIPES
+from evaluation.opponents import BASELINE_NAMES, NGRAM_NAMES
+from studies.catalogue.recipes import FF_DIMS, RECIPES
 from studies.report import read_ablation
 from studies.settings import MEASURES
 from studies.workers import file_name

@@ -20,8 +20,8 @@ from inference.sampling import Sampling
 from inference.score import score, scorers
 from studies import explore
 from studies.explore import Shelf, once
-from studies.knockouts import mean_outputs, replaced
-from studies.opponents import BASELINE_NAMES
+from studies.probes.knockouts import mean_outputs, replaced
+from evaluation.opponents import BASELINE_NAMES
 from training.models import build_decoder
 from training.weights import TrainedModel, save_model
 from transformer import TransformerConfig

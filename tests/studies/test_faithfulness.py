@@ -10,7 +10,7 @@ from tiny import classifier_of
 from common.files import UserError
 from dataset import Data, Labelled
 from studies import faithfulness
-from studies.faithfulness import Row, falls_of
+from studies.probes.faithfulness import Row, falls_of
 from training.models import build_classifier
 from training.weights import TrainedModel
 from transformer import TransformerConfig

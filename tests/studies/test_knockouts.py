@@ -13,7 +13,7 @@ from evaluation.accuracy import accuracy, class_probabilities
 from evaluation.perplexity import Protocol, perplexity, token_nats
 from modules.edit import Record
 from studies import knockouts
-from studies.knockouts import Part, knock_out, mean_outputs, parts, replaced, scores, without_positions
+from studies.probes.knockouts import Part, knock_out, mean_outputs, parts, replaced, scores, without_positions
 from training.models import build_classifier, build_decoder
 from training.weights import TrainedModel
 from transformer import TransformerConfig

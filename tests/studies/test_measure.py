@@ -24,7 +24,7 @@ from speechesdataset.build import DEFAULT_SPEAKERS
 from speechesdataset.presidents import presidents
 from studies import measure
 from studies.measure import TOGETHER, accuracies, perplexities, row_of
-from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, language_baselines, language_nats
+from evaluation.opponents import BASELINE_NAMES, NGRAM_NAMES, language_baselines, language_nats
 from studies.results import MeasuredRow, MeasureResults
 from training.recipe import Recipe, Task, TrainingConfig
 from training.records import DecoderRun, LanguageScores, Machine

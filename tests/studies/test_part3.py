@@ -48,7 +48,7 @@ from evaluation.statistics import paired_ratio
 from reporting import tables
 from studies import engine, figures, lengths, part3, timing
 from studies.comparisons import Rows
-from studies.recipes import RECIPES, label_of
+from studies.catalogue.recipes import RECIPES, label_of
 from studies.results import LengthPerplexity, Reading, Timing
 from studies.study import Study, plan
 from tokenizer import SPECIAL, Tokenizer

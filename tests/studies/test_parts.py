@@ -25,8 +25,8 @@ from evaluation.smoothing import unseen_words
 from inference import attention
 from inference.attention import attention_maps
 from studies import engine, figures, opponents, part1, part2
-from studies.published import sentence_of
-from studies.recipes import RECIPES, RecipeName, in_words, label_of, with_options
+from studies.catalogue.published import sentence_of
+from studies.catalogue.recipes import RECIPES, RecipeName, in_words, label_of, with_options
 from studies.results import Calibration, Mistake, Part1Results, Part2Results, Truncated, perplexities
 from tokenizer import SPECIAL, UNK, Tokenizer
 from training.models import build_classifier, build_decoder

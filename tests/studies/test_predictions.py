@@ -5,7 +5,7 @@ from pathlib import Path
 import torch
 
 from dataset import Data
-from studies.predictions import mistakes, write_predictions
+from studies.probes.mistakes import mistakes, write_predictions
 from studies.results import Mistake
 
 

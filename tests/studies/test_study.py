@@ -21,7 +21,7 @@ import utilities
 from common.files import write_bytes
 from dataset import Data
 from reporting import page, terminal
-from studies.published import CLAIMS, SIZED
+from studies.catalogue.published import CLAIMS, SIZED
 from studies.report import report
 from studies.results import AblationResults
 from studies.study import Study
@@ -216,9 +216,9 @@ def test_a_second_start_trains_measures_and_times_nothing(
     monkeypatch.setattr(studies.study, "RATES", (0.2, 0.3))
     for name in (
         "training.runs.train",
-        "studies.timing.loop",
-        "studies.lengths.perplexity",
-        "studies.attention.batches",
+        "studies.probes.timing.loop",
+        "studies.probes.lengths.perplexity",
+        "studies.probes.attention.batches",
     ):
         monkeypatch.setattr(name, None)
     ablation = AblationResults("ablation", ABOUT, "", [0], [], [], 1.0)

@@ -14,7 +14,7 @@ from common.files import UserError
 from dataset import Data, Stream, encode, validation_text
 from evaluation.statistics import paired_difference, paired_ratio
 from reporting import documents, tables, terminal
-from studies.opponents import language_baselines
+from evaluation.opponents import language_baselines
 from studies.results import TokenizersResults
 from studies.tokenizers import compare_tokenizers, plan, together
 from tokenizer import WORDS, Tokenization

@@ -20,7 +20,7 @@ from common.files import UserError
 from dataset import Data, load_data
 from evaluation.accuracy import class_probabilities
 from evaluation.perplexity import Protocol, perplexity, token_nats
-from studies.recipes import RECIPES
+from studies.catalogue.recipes import RECIPES
 from training.loop import train
 from training.recipe import Recipe, Run, Task, TrainingConfig, customise
 from training.runs import Folder

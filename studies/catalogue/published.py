@@ -1,9 +1,9 @@
-"""What the report published: its numbers, its claims, its sentence. Measured on the data of its course."""
+"""What the report published, measured on the data of its course, and which data it may stand beside."""
 
 from collections.abc import Iterable, Sequence
 
 from dataset import DEFAULT_NAMES, DEFAULT_TESTS, About, Corpus
-from studies.results import Exploration
+from studies.answers import Answers
 
 THE_REPORT = (
     'The report is a course report: "Programming Assignment 2", CSE 256, UC San Diego. Its encoder and '
@@ -35,37 +35,15 @@ PUBLISHED_SECONDS = {
     "decoder": {"learned": 35.66, "alibi": 31.55},
 }
 
-CLAIMS = {
-    "C1": "The classifier reaches its test accuracy by epoch 15 while training accuracy nears 100%",
-    "C2": "Layer 1 of the encoder attends locally, layer 4 to a few tokens from everywhere",
-    "C3": "A wider feed-forward layer lowers all four perplexities",
-    "C4": "The three test sets differ in perplexity",
-    "C5": "Layer 1 of the decoder attends to the tokens just before, layer 4 more widely",
-    "C6": "ALiBi leaves the classifier's accuracy as it is",
-    "C7": "ALiBi shortens the classifier's training by 14%",
-    "C8": "ALiBi shortens the decoder's training by 11.5%",
-    "C9": "ALiBi lowers train and all test perplexities",
-    "C10": "With ALiBi trained at 32 tokens, perplexity is the same at 32, 64 and 128",
-    "C11": "Batch norm and dropout narrow the gap between train and test accuracy",
-    "C12": "Batch norm and dropout raise test accuracy by 2 points",
-    "C13": "0.2 is the best dropout rate of 0.2 .. 0.5",
-}
 
-SIZED = ("C7", "C8", "C12")  # quote a size that was measured on the report's data
-ON_OTHER_TEXTS = {  # in other words, since there may be more of them or fewer
-    "C3": "A wider feed-forward layer lowers every perplexity",
-    "C4": "The test texts differ in perplexity",
-}
-
-
-def on_reports_speakers(results: Exploration) -> bool:
-    """Whether the data are of the report's speakers, so that what it published may stand beside the results.
+def on_reports_speakers(answers: Answers) -> bool:
+    """Whether the data are of the report's speakers, so that what it published may stand beside the answers.
 
     They are told by the names of the classes and of the test texts, which the course's own data and those that are
     built have, and other people's texts have not. A fingerprint knows one edition of the files, and neither the third
     of them that --quick reads, nor a fold, nor the course's data with other line ends.
     """
-    return are_reports(results.data.class_names, results.test_names)
+    return are_reports(answers.data.class_names, answers.test_names)
 
 
 def are_reports(class_names: Sequence[str], test_names: Iterable[str]) -> bool:
@@ -84,10 +62,3 @@ def sentence_of(corpus: Corpus) -> str:
 def on_courses_data(data: About) -> bool:
     """Whether what was published may stand alone beside one run: the data that are built have other test rows."""
     return data.class_names == DEFAULT_NAMES and data.test_rows == PUBLISHED_TEST_ROWS
-
-
-def claims_on(results: Exploration) -> dict[str, str]:
-    """The claims that can be put to the data: on other people's texts, those that quote no size of the report's."""
-    if on_reports_speakers(results):
-        return CLAIMS
-    return {name: ON_OTHER_TEXTS.get(name, text) for name, text in CLAIMS.items() if name not in SIZED}

@@ -1,5 +1,6 @@
 """Training time by position method, fairly: Tables 4 and 5."""
 
+import functools
 import itertools
 import random
 import time
@@ -11,8 +12,9 @@ import torch
 from tqdm import trange
 
 from dataset import Data
-from studies.results import Timing
-from studies.study import POSITIONS, Study
+from studies.answers import Timing
+from studies.catalogue.questions import POSITIONS
+from studies.question import Study
 from training import loop
 from training.machine import processor_name
 from training.optimizer import make_optimizer
@@ -24,48 +26,36 @@ from training.tasks import ClassifierTask, DecoderTask, task_of
 BLOCK, WARM_UP_STEPS = 10, 20  # steps
 
 
-def time_variants(study: Study, data: Data, folder: Folder) -> dict[Task, Timing]:
-    """Tables 4 and 5: seconds of training steps alone, for each position method.
+def time_positions(study: Study, data: Data, folder: Folder) -> dict[Task, Timing]:
+    """Tables 4 and 5: seconds of training steps alone, for each position method; kept as soon as they are known.
 
     All variants are in training at once, in one process, on the same batches: they take turns step by step, in random
     order, so that whatever else slows the machine slows all of them. Of every BLOCK steps of a variant the median
     counts, which a pause of the machine does not move. A step is that of training itself; nothing is evaluated.
     """
-    recipes: dict[Task, dict[str, Recipe]] = {
-        "classifier": {name: customise(study.classifier, positions=name) for name in POSITIONS},
-        "decoder": {name: customise(study.decoder, positions=name) for name in POSITIONS},
-    }
-    return {task: _remembered_times(task, row, study, data, folder) for task, row in recipes.items()}
+    timings = {}
+    for kind, recipe in study.recipes.items():
+        recipes = {name: customise(recipe, positions=name) for name in POSITIONS}
+        identity = {
+            "data": data.corpus.fingerprint,
+            "recipes": {name: asdict(variant) for name, variant in recipes.items()},
+            "share": study.timed_share,
+            "machine": [processor_name(), torch.get_num_threads(), str(folder.device), torch.__version__],
+        }
+        path = folder.path / "runs" / f"timing-{kind}.json"
+        measure = functools.partial(time_variants, recipes, study.timed_share, data, folder)
+        timings[kind] = remembered(path, Timing, identity, measure)
+    return timings
 
 
-def _remembered_times(task: Task, recipes: Mapping[str, Recipe], study: Study, data: Data, folder: Folder) -> Timing:
-    """`time_task`, or what it found before, of the same data on the same machine; kept as soon as it is known."""
-    description = {
-        "data": data.corpus.fingerprint,
-        "recipes": {name: asdict(recipe) for name, recipe in recipes.items()},
-        "share": study.timed_share,
-        "machine": [processor_name(), torch.get_num_threads(), str(folder.device), torch.__version__],
-    }
-    return remembered(
-        folder.path / "runs" / f"timing-{task}.json",
-        Timing,
-        description,
-        lambda: time_task(recipes, study, data, folder),
-        lambda timed: all(
-            times.keys() == recipes.keys() and len({len(blocks) for blocks in times.values()}) == 1
-            for times in (timed.seconds, timed.processor_seconds)
-        ),
-    )
-
-
-def time_task(recipes: Mapping[str, Recipe], study: Study, data: Data, folder: Folder) -> Timing:
-    """Time the variants of one task."""
+def time_variants(recipes: Mapping[str, Recipe], share: float, data: Data, folder: Folder) -> Timing:
+    """The times of each variant, over this share of a training."""
     shuffle, names = random.Random(0), list(recipes)
     runs = [Run(f"timing {name}", recipe, seed=0) for name, recipe in recipes.items()]
     tasks = [task_of(run, data, folder.device) for run in runs]
     steps = {name: endless_training(run, task) for name, run, task in zip(names, runs, tasks)}
-    total = len(tasks[0].plan)
-    n_blocks = max(2, round(study.timed_share * total / BLOCK))
+    n_steps = len(tasks[0].plan)
+    n_blocks = max(2, round(share * n_steps / BLOCK))
     for name in names * WARM_UP_STEPS:
         next(steps[name])
     seconds, processor_seconds = ({name: list[float]() for name in names} for _ in range(2))
@@ -82,7 +72,7 @@ def time_task(recipes: Mapping[str, Recipe], study: Study, data: Data, folder: F
                 kept[name].append(median(values))
     return Timing(
         n_steps=n_blocks * BLOCK,
-        n_steps_of_a_training=total,
+        n_steps_of_a_training=n_steps,
         threads=torch.get_num_threads(),
         seconds=seconds,
         processor_seconds=processor_seconds,

@@ -6,9 +6,21 @@ from torch import Tensor
 
 from common.files import write_text
 from dataset import Data
-from studies.results import Mistake
+from evaluation.accuracy import class_probabilities
+from studies.answers import Mistake
+from training.recipe import Run
+from training.runs import Folder
+from training.weights import load_model
 
 N_MISTAKES = 5
+
+
+def surest_mistakes(run: Run, data: Data, folder: Folder) -> list[Mistake]:
+    """The test rows whose wrong prediction is likeliest, the worst first; predictions.tsv gets every row."""
+    model = load_model(folder.weights(run), "classifier").model
+    probabilities = class_probabilities(model, data.test)  # (N, K)
+    write_predictions(folder.path / "predictions.tsv", probabilities, data)
+    return mistakes(probabilities, data)
 
 
 def write_predictions(path: Path, probabilities: Tensor, data: Data) -> None:
@@ -16,11 +28,10 @@ def write_predictions(path: Path, probabilities: Tensor, data: Data) -> None:
     probability of each class, by `probabilities` (N, K), and whether its text stands in the training rows, too."""
     names = data.corpus.class_names
     lines = [["row", "label", "prediction", *names, "seen"]]
-    for segment, label, own, seen in zip(
-        data.corpus.test, data.test.labels.tolist(), probabilities, data.seen.tolist()
-    ):
-        shares = [f"{share:.6f}" for share in own.tolist()]
-        lines.append([str(segment.line), names[label], names[int(own.argmax())], *shares, "yes" if seen else "no"])
+    for row, label, shares, seen in zip(data.corpus.test, data.test.labels.tolist(), probabilities, data.seen.tolist()):
+        prediction = names[int(shares.argmax())]
+        written = [f"{share:.6f}" for share in shares.tolist()]
+        lines.append([str(row.line), names[label], prediction, *written, "yes" if seen else "no"])
     write_text(path, "".join("\t".join(line) + "\n" for line in lines))
 
 

@@ -1,0 +1,59 @@
+"""A temperature for a classifier, from a second model: it learns most of the training rows, and is asked about the rest."""
+
+from common.files import UserError
+from dataset import Data, without_fold
+from evaluation.accuracy import class_probabilities
+from evaluation.calibration import reliability, spread
+from studies.answers import Calibration
+from training.recipe import Run
+from training.records import ClassifierRun
+from training.runs import Folder, recorded
+from training.weights import load_model, save_model
+
+FEWEST = 50  # held-out rows that say something about a temperature
+ALIKE = 10.0  # points of training accuracy: two models that are further apart have not learned alike
+
+
+def second_run(run: Run, data: Data) -> Run | None:
+    """The training of the second model, which a fold of the training rows is held out of; None where these are too few."""
+    try:
+        n_rows = len(without_fold(data, run.recipe.task, 0).test.labels)
+    except UserError:
+        return None
+    return Run("calibration", run.recipe, run.seed, fold=0, brief=True) if n_rows >= FEWEST else None
+
+
+def temperature(run: Run, data: Data, folder: Folder) -> Calibration:
+    """Set the temperature of a trained classifier, by the record of the second model, and save it with the weights."""
+    trained = load_model(folder.weights(run), "classifier")
+    model = trained.model
+    record, second = (recorded(each, data, folder) if each else None for each in (run, second_run(run, data)))
+    model.set_temperature(1.0)
+    before = class_probabilities(model, data.test)
+    note = why_none(record, second)
+    value, n_rows = 1.0, 0
+    if not note:
+        value = second.relative_temperature * spread(class_probabilities(model, data.train))
+        n_rows = second.test["all"].n
+    model.set_temperature(value)
+    save_model(folder.weights(run), trained)
+    after = class_probabilities(model, data.test)
+    as_trained, calibrated = (
+        reliability(probabilities, data.test.labels, data.seen) for probabilities in (before, after)
+    )
+    return Calibration(value, n_rows, note, as_trained, calibrated)
+
+
+def why_none(record: ClassifierRun, second: ClassifierRun | None) -> str:
+    """Why there is no temperature; nothing where there is one."""
+    if second is None or second.relative_temperature is None:
+        return f"there are too few training rows to hold {FEWEST} of them out"
+    if not record.trained:
+        return "the classifier is at chance"
+    accuracy, of_second = (run.epochs[-1].train_accuracy for run in (record, second))
+    if abs(accuracy - of_second) > ALIKE:
+        return (
+            f"the second model, which it is fitted to, has not learned as this one has (training accuracy "
+            f"{of_second:.1f} and {accuracy:.1f}%); another seed may"
+        )
+    return ""

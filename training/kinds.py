@@ -1,0 +1,161 @@
+"""The two kinds of model, classifier and decoder: what each is measured by, and which models without a network stand
+beside it. Who needs to know asks the kind: nothing else in the studies and their reports tells the two apart."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean, geometric_mean
+from typing import Any, Literal
+
+import numpy as np
+
+from dataset import TOGETHER, TRAINING, Data, stretches
+from evaluation.crossed import Items, by_stretch
+from evaluation.opponents import Opponent, classifier_opponents, decoder_opponents
+from evaluation.statistics import SHARED_BY_FOLDS, Estimate, paired_difference, paired_ratio
+from training.recipe import Task
+from training.records import ClassifierRun, DecoderRun, TrainedRun
+
+Unit = Literal["points", "ratio"]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number of a run on a subset: a group of the test rows, or a text."""
+
+    name: str
+    title: str  # at the head of a column
+    unit: Unit  # of a difference
+    higher_is_better: bool
+    subset: str  # the one that stands for all of them
+    value: Callable[[Any, str], float]  # of a run, or of an opponent
+    digits: int = 1
+    by_chance: bool = True  # whether other rows or texts might give another number
+
+    def difference(
+        self, values: Sequence[float], base_values: Sequence[float], on_folds: bool, confidence: float
+    ) -> Estimate:
+        """How far values are from those of the base, seed by seed: in points, or as a ratio. Folds share rows."""
+        shared = SHARED_BY_FOLDS if on_folds and self.by_chance else 0.0
+        pair = paired_difference if self.unit == "points" else paired_ratio
+        return pair(values, base_values, shared, confidence)
+
+
+class Kind(ABC):
+    """A kind of model."""
+
+    name: Task
+    record: type[TrainedRun]
+    duration: Literal["epochs", "iterations"]  # what the duration of a recipe is called
+    items: tuple[str, str]  # what results are measured on, and what other items an interval is for
+    measures: Mapping[str, Measure]  # the first, unless another is asked for
+
+    @abstractmethod
+    def opponents(self, data: Data) -> Mapping[str, Opponent]:
+        """The models without a network on the test rows or texts."""
+
+    @abstractmethod
+    def paired_items(
+        self, measure: Measure, subset: str, runs: Sequence[Any], base: Sequence[Any], data: Data
+    ) -> list[Items]:
+        """By how much each run differs from its base on each stretch of neighbouring rows or lines: what an interval for
+        other rows or lines resamples. None where the measure is no mean over them."""
+
+
+def _accuracy(run: Any, group: str) -> float:
+    return float(run.test[group].accuracy)
+
+
+def _gap(run: ClassifierRun, group: str) -> float:
+    return run.epochs[-1].train_accuracy - run.epochs[-1].test_accuracy
+
+
+def _perplexity(run: Any, text: str) -> float:
+    if text == TRAINING:
+        return float(run.iterations[-1].perplexity[TRAINING])
+    if text == TOGETHER:
+        return geometric_mean(scores.perplexity for scores in run.scores.values())
+    return float(run.scores[text].perplexity)
+
+
+def _bits_per_byte(run: Any, text: str) -> float:
+    if text == TOGETHER:
+        return fmean(scores.bits_per_byte for scores in run.scores.values())
+    return float(run.scores[text].bits_per_byte)
+
+
+def _seconds(run: TrainedRun, subset: str) -> float:
+    return run.train_seconds
+
+
+def _by_name(*measures: Measure) -> dict[str, Measure]:
+    return {measure.name: measure for measure in measures}
+
+
+class ClassifierKind(Kind):
+    """Who said it? Measured by the rows whose speaker it names."""
+
+    name: Task = "classifier"
+    record = ClassifierRun
+    duration: Literal["epochs", "iterations"] = "epochs"
+    items = ("rows", "rows")
+    measures = _by_name(
+        Measure("accuracy", "accuracy, %", "points", True, "all", _accuracy),
+        Measure("macro-f1", "macro-F1, %", "points", True, "all", lambda run, group: run.scores.macro_f1),
+        Measure("training-time", "training time, s", "ratio", False, "all", _seconds, by_chance=False),
+        Measure("train - test accuracy", "training less test accuracy", "points", False, "all", _gap),
+    )
+
+    def opponents(self, data: Data) -> Mapping[str, Opponent]:
+        return classifier_opponents(data)
+
+    def paired_items(
+        self, measure: Measure, subset: str, runs: Sequence[Any], base: Sequence[Any], data: Data
+    ) -> list[Items]:
+        if measure.name not in ("accuracy", "train - test accuracy"):
+            return []
+        labels, seen = data.test.labels.numpy(), data.seen.numpy()
+        inside = {"all": np.ones_like(seen), "seen": seen, "unseen": ~seen}[subset]  # (N,)
+        hits, base_hits = (np.array([run.predictions for run in each]) == labels for each in (runs, base))  # (seeds, N)
+        differences = 100.0 * hits[:, inside] - 100.0 * base_hits[:, inside]
+        neighbours = np.array(stretches(labels.tolist()))
+        return [by_stretch(differences, neighbours[inside], labels[inside])]
+
+
+class DecoderKind(Kind):
+    """How surprising is it? Measured by the perplexity of texts."""
+
+    name: Task = "decoder"
+    record = DecoderRun
+    duration: Literal["epochs", "iterations"] = "iterations"
+    items = ("texts", "lines")
+    measures = _by_name(
+        Measure("perplexity", "perplexity", "ratio", False, TOGETHER, _perplexity),
+        Measure("bits-per-byte", "bits per byte", "ratio", False, TOGETHER, _bits_per_byte, digits=3),
+        Measure("training-time", "training time, s", "ratio", False, TOGETHER, _seconds, by_chance=False),
+    )
+
+    def opponents(self, data: Data) -> Mapping[str, Opponent]:
+        return decoder_opponents(data)
+
+    def paired_items(
+        self, measure: Measure, subset: str, runs: Sequence[Any], base: Sequence[Any], data: Data
+    ) -> list[Items]:
+        texts = list(runs[0].scores) if subset == TOGETHER else [subset]
+        if measure.name != "perplexity" or not all(
+            text in run.stretch_nats for text in texts for run in [*runs, *base]
+        ):
+            return []  # stretches of the training text are not kept
+        tokens = runs[0].stretch_tokens
+        return [
+            Items((stretch_nats(runs, text) - stretch_nats(base, text)) / len(texts), np.array(tokens[text]))
+            for text in texts
+        ]
+
+
+def stretch_nats(runs: Sequence[Any], text: str) -> np.ndarray:
+    """The nats of a text by run and stretch."""
+    return np.array([run.stretch_nats[text] for run in runs])
+
+
+KINDS: Mapping[Task, Kind] = {"classifier": ClassifierKind(), "decoder": DecoderKind()}
