@@ -14,7 +14,7 @@ from modules.config import ClassifierConfig
 from studies.answers import AttentionStatistics, LengthPerplexity
 from studies.catalogue.ingredients import CHANGES
 from studies.catalogue.recipes import FF_DIMS, RECIPES
-from studies.effects import EACH_GROUP, EACH_TEXT
+from studies.effects import EACH_GROUP, EACH_TEST_TEXT, EACH_TEXT
 from studies.probes.attention import attention_over_test
 from studies.probes.faithfulness import Faithfulness, faithfulness
 from studies.probes.knockouts import KnockOuts, knock_out
@@ -194,7 +194,7 @@ def measured(task: Task) -> Question:
     opponents = CLASSIFIER_OPPONENTS if task == "classifier" else DECODER_OPPONENTS
     pairs = tuple(("best", name) for name in ("report", *opponents))
     measures = (
-        (("accuracy", EACH_GROUP),) if task == "classifier" else (("perplexity", EACH_TEXT), ("perplexity", TOGETHER))
+        (("accuracy", EACH_GROUP),) if task == "classifier" else (("perplexity", EACH_TEST_TEXT), ("perplexity", TOGETHER))
     )
     return Question(task, variants, pairs, measures, trained_only=False, brief=variants)
 
