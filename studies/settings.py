@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from types import NoneType
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from common.files import UserError
+from common.wording import did_you_mean
 from modules.config import ClassifierConfig, DecoderConfig
 from studies.recipes import DURATIONS, RECIPES, duration_of, word
 from training.recipe import OF_THE_OTHER_TASK, Recipe, Task, TrainingConfig, Value, customise
@@ -86,9 +86,8 @@ def _no_setting(name: str, task: Task) -> str:
     others: list[Task] = [other for other in RECIPES["report"] if other != task and name in settings(other)]
     if others:
         return f"a setting of the {others[0]}, not of the {task}"
-    near = get_close_matches(name, settings(task), n=3, cutoff=0.4)
-    meant = f"did you mean {' or '.join(near)}? " if near else ""
-    return f"the {task} has no such setting; {meant}`python main.py settings` shows all"
+    remedy = did_you_mean(name, settings(task)) or "`python main.py settings` shows all"
+    return f"the {task} has no such setting; {remedy}"
 
 
 def with_settings(recipe: Recipe, given: Mapping[str, Value]) -> Recipe:
