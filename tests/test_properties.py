@@ -330,14 +330,14 @@ data build --speakers lincoln --split speech --seed 3""".splitlines()
 LINE_WORDS = sorted({word for line in LINES for word in line.split()} | {"--help", "-h"})
 
 
-@examples(100)
-@given(st.data())
 def parse(words: list[str]) -> object:
     """The command that main.py would run, None for its list of them."""
     typed, known = Typed(tuple(words)), {name: command for name, (command, _) in COMMANDS.items()}
     return None if overview(typed, known, "") else read(typed, name_of(typed, known), known)
 
 
+@examples(100)
+@given(st.data())
 def test_command_lines(inputs: st.DataObject) -> None:
     """What is typed is understood, or refused before anything is done."""
     words = inputs.draw(st.sampled_from(LINES)).split()
