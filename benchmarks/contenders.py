@@ -17,7 +17,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from dataset import Corpus, Data, Labelled, Stream
+from dataset import Data, Labelled, Stream
+from speechesdataset.folder import Corpus
 from studies.recipes import RECIPES
 from tokenizer import SPECIAL, Tokenizer
 from training.loop import WithLoss, training_step

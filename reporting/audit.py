@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from dataset import MadeSpeaker, same_text
 from reporting.table import Item, Table, number, numbers, terminal_text, words
-from speechesdataset.findings import Between, ClassRows, Contradictions, Findings, Oddity, Rule, Unknown
+from speechesdataset.audit import Between, ClassRows, Contradictions, Findings, Oddity, Rule, Unknown
+from speechesdataset.folder import MadeSpeaker, same_text
 
 
 def files_text(folder: Path, digests: Mapping[str, str]) -> str:

@@ -14,8 +14,8 @@ from common.files import UserError, as_json, sha256, write_bytes
 from common.imports import import_nltk
 from common.locks import FolderLock
 from common.records import Record
-from dataset import MANIFEST
 from speechesdataset.duplicates import closest, normal_words
+from speechesdataset.folder import LABELS, MANIFEST, TEST_ROWS, TRAIN_ROWS, TRAIN_TEXT, text_file
 from tokenizer import ABBREVIATIONS
 
 Split = Literal["stretch", "speech"]
@@ -134,17 +134,17 @@ def make_files(speakers: Sequence[Speaker], split: Split, seed: int) -> tuple[di
     test = [texts[:n_test] for texts in test]
     rows = [[texts[i * len(texts) // n_train] for i in range(n_train)] for texts in rows]
     files = {
-        "train_CLS.tsv": _lines(f"{label}\t{text}" for label, texts in enumerate(rows) for text in texts),
-        "test_CLS.tsv": _lines(f"{label}\t{text}" for label, texts in enumerate(test) for text in texts),
-        "train_LM.txt": _lines(text for texts in train for text in texts),
-        **{f"test_LM_{speaker.slug}.txt": _lines(texts) for speaker, texts in zip(speakers, test)},
-        "labels.tsv": _lines(f"{label}\t{speaker.name}" for label, speaker in enumerate(speakers)),
+        TRAIN_ROWS: _lines(f"{label}\t{text}" for label, texts in enumerate(rows) for text in texts),
+        TEST_ROWS: _lines(f"{label}\t{text}" for label, texts in enumerate(test) for text in texts),
+        TRAIN_TEXT: _lines(text for texts in train for text in texts),
+        **{text_file(speaker.slug): _lines(texts) for speaker, texts in zip(speakers, test)},
+        LABELS: _lines(f"{label}\t{speaker.name}" for label, speaker in enumerate(speakers)),
     }
     counts = [
         SpeakerCounts(
             label=str(label),
             name=speaker.name,
-            test_file=f"test_LM_{speaker.slug}.txt",
+            test_file=text_file(speaker.slug),
             documents=len(speaker.documents),
             sentences=sum(len(part) for part in stretches[label]),
             usable_sentences=sum(len(part) for part in usable[label]),
@@ -265,7 +265,7 @@ def write_folder(directory: Path, files: Mapping[str, bytes]) -> None:
     if directory.exists() and not directory.is_dir():
         raise UserError(f"{directory}: is a file; choose a folder")
     with FolderLock(directory, wait=True):
-        foreign = [path.name for path in directory.glob("test_LM_*.txt") if path.name not in files]
+        foreign = [path.name for path in directory.glob(text_file("*")) if path.name not in files]
         foreign += [
             name for name, data in files.items() if (path := directory / name).exists() and path.read_bytes() != data
         ]

@@ -21,7 +21,7 @@ from tiny import data_said
 
 import main
 from commands import called, parts
-from dataset import load_corpus
+from speechesdataset.folder import load_corpus
 
 pytestmark = pytest.mark.processes
 SMALL = "--n-embd 16 --n-layer 2 --block-size 12 --batch-size 8".split()  # noqa: SIM905

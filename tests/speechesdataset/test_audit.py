@@ -9,8 +9,7 @@ from msgspec.structs import replace
 
 from common.files import UserError, as_json
 from reporting.audit import render
-from speechesdataset.audit import audit
-from speechesdataset.findings import Findings, GiveAway, Inside, Unknown
+from speechesdataset.audit import Findings, GiveAway, Inside, Unknown, audit
 
 NOUNS = [
     "road",

@@ -10,9 +10,9 @@ import pytest
 
 from common import files
 from common.files import UserError
-from dataset import load_corpus
 from reporting.audit import render
 from speechesdataset.audit import audit
+from speechesdataset.folder import load_corpus
 from speechesdataset.own_texts import _document, import_folder
 
 THINGS = ["road", "river", "school", "farm", "bridge", "harbor", "market", "garden"]

@@ -18,10 +18,10 @@ from launch import end, start
 
 from common import files
 from common.files import UserError
-from dataset import load_corpus, missing_files
 from speechesdataset import split
 from speechesdataset.build import DEFAULT_CHECKSUM, build, checksum, clean
 from speechesdataset.duplicates import closest, normal_words
+from speechesdataset.folder import load_corpus, missing_files
 from speechesdataset.presidents import choose, presidents
 
 NAMES = ["train_CLS.tsv", "test_CLS.tsv", "train_LM.txt", "test_LM_obama.txt", "test_LM_wbush.txt", "test_LM_hbush.txt"]
