@@ -187,7 +187,7 @@ class Tokenization:
 WORDS = Tokenization()
 
 
-class State(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class TokenizerState(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A tokenizer as JSON: the vocabulary; of subwords the size asked for and the merges, from which it follows."""
 
     kind: TokenKind
@@ -241,14 +241,14 @@ class Tokenizer:
         """All of it, for a file of JSON."""
         return dict(msgspec.to_builtins(self._state()))
 
-    def _state(self) -> State:
-        return State(self.tokenization.kind, self.words)
+    def _state(self) -> TokenizerState:
+        return TokenizerState(self.tokenization.kind, self.words)
 
     @staticmethod
     def from_json(content: object) -> Tokenizer:
         """The tokenizer of `to_json`; ValueError where `content` is anything else."""
         try:
-            state = msgspec.convert(content, State)
+            state = msgspec.convert(content, TokenizerState)
             if state.kind == "bpe":
                 return Subwords(state.size or 0, state.merges)
             return Tokenizer(state.words) if state.kind == "word" else Characters(state.words)
@@ -372,8 +372,8 @@ class Subwords(Tokenizer):
     def join(self, tokens: Sequence[str]) -> str:
         return "".join(tokens).encode(errors="surrogateescape").decode(errors="replace").removeprefix(" ")
 
-    def _state(self) -> State:
-        return State("bpe", size=self.tokenization.size, merges=self.merges)
+    def _state(self) -> TokenizerState:
+        return TokenizerState("bpe", size=self.tokenization.size, merges=self.merges)
 
 
 def byte_alphabet() -> list[str]:

@@ -376,19 +376,6 @@ def test_the_cache_knows_content_source_and_version(tmp_path: Path, monkeypatch:
     assert n_entries_after(["a b", "c"]) == 5
 
 
-def test_cache_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
-    monkeypatch.setenv("ORATOR_CACHE", "/own")
-    assert tokenizer.cache_directory() == Path("/own")
-    monkeypatch.delenv("ORATOR_CACHE")
-    assert tokenizer.cache_directory() == Path("/x/orator")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert tokenizer.cache_directory() == Path.home() / ".cache" / "orator"
-    monkeypatch.setenv("ORATOR_CACHE", "")  # set to nothing is not set
-    monkeypatch.setenv("XDG_CACHE_HOME", "")
-    assert tokenizer.cache_directory() == Path.home() / ".cache" / "orator"
-
-
 def test_a_text_without_spaces_is_learned_from_in_seconds() -> None:
     """Were it one piece, that would take the square of its length."""
     started = time.monotonic()

@@ -212,17 +212,6 @@ def test_names_are_drawn_as_they_are_and_never_as_formulas(tmp_path: Path, monke
         interval_figure(tmp_path / "intervals.png", [Interval(name, 1.0, claim=0.0)], name, name)
 
 
-def test_a_long_title_is_broken_and_makes_the_figure_higher(drawn: dict[str, Any]) -> None:
-    title = "Figure 1: a title\nreport recipe, " + ", ".join(f"setting-{n} {n}" for n in range(12))
-    for name, words in {"short": "Figure 1", "long": title}.items():
-        interval_figure(name, [Interval("a", 1.0)], "x", words)
-    lines = drawn["long"].get_suptitle().split("\n")
-    assert lines[0] == "Figure 1: a title"
-    assert " ".join(lines) == title.replace("\n", " ")
-    assert max(map(len, lines)) <= 90
-    assert drawn["long"].get_figheight() > drawn["short"].get_figheight()
-
-
 def test_a_class_without_texts_has_dashes(drawn: dict[str, Any]) -> None:
     confusion_figure("one", [[3, 1], [0, 0]], ["here", "nowhere"])
     assert [text.get_text() for text in drawn["one"].axes[0].texts] == ["75", "25", "-", "-"]
@@ -317,21 +306,6 @@ def test_a_picture_is_of_the_kind_that_its_name_says_and_the_same_each_time(tmp_
     text = (tmp_path / "one.svg").read_text()
     assert "<svg" in text
     assert "Matplotlib" not in text.partition("<defs>")[0]
-
-
-def test_grids_and_intervals(tmp_path: Path) -> None:
-    grid_figure(
-        tmp_path / "zero.png", {"distance": np.zeros((4, 2)), "entropy": -np.ones((4, 2))}, "1234", "12", "l", "h"
-    )
-    intervals = [
-        Interval("ALiBi $-$ learned", -0.4, -1.2, 0.3, claim=0.0),
-        Interval("one seed", 1.0),
-    ]
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        interval_figure(tmp_path / "forest.png", intervals, "difference, points", "Differences")
-        interval_figure(tmp_path / "none.png", [], "difference, points")
-    assert size(tmp_path / "forest.png")[1] > size(tmp_path / "none.png")[1]
 
 
 def test_what_the_interval_clears_is_filled_and_each_has_its_colour(drawn: dict[str, Any]) -> None:

@@ -222,15 +222,6 @@ def test_what_is_left_out_is_counted_by_reason(source: Path, tmp_path: Path) -> 
     assert "paragraphs of figures and signs: Bob 2" in page
 
 
-def test_names_of_any_script_are_names_of_files(tmp_path: Path) -> None:
-    texts = ["\n".join(sentences_in("latin", seed)) for seed in (1, 2)]
-    source = texts_of(tmp_path / "texts", texts)
-    (source / "Ada").rename(source / "हिंदी")
-    (source / "Ben").rename(source / "हांदा")
-    import_folder(source, tmp_path / "out")
-    assert sorted(load_corpus(tmp_path / "out").test_texts) == sorted(["हिंदी", "हांदा"])
-
-
 def test_bad_sources_are_user_errors(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(UserError, match="no such folder"):

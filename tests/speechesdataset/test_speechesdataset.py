@@ -256,11 +256,6 @@ def test_a_long_word_takes_no_longer_than_short_ones() -> None:
     assert time.process_time() - before < 4
 
 
-def test_a_bracket_that_nothing_closes_stays() -> None:
-    assert clean("We rest [here and there.").paragraphs == ["We rest [here and there."]
-    assert clean("We [a [on] what.").paragraphs == ["We a [on what."]
-
-
 @pytest.mark.parametrize(
     ("typed", "full_name", "number"),
     [
