@@ -11,7 +11,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from common.files import UserError, new_in, write_text
+from common.files import UserError, new_in
 
 PATIENCE = 0.5  # seconds; a process that is leaving may hold its lock for an instant
 
@@ -40,7 +40,8 @@ class FolderLock:
                     who = holder.read_text(encoding="utf-8")
                 raise UserError(f"{given}: in use by {who}; wait for it, or choose another") from None
         since, command = time.strftime("%Y-%m-%d %H:%M:%S"), shlex.join(sys.argv)
-        write_text(holder, f"process {os.getpid()} on {platform.node()} since {since} ({command})")
+        who = f"process {os.getpid()} on {platform.node()} since {since} ({command})"
+        holder.write_text(who, encoding="utf-8")  # as it is: a kill leaves no other file, and the next holder mends it
         self.release = weakref.finalize(self, _release, lock, path, holder)  # which the end of the program calls, too
 
     def __enter__(self) -> "FolderLock":
