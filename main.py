@@ -22,10 +22,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(arguments: list[str]) -> int:
     """Find the command and do what it says."""
+    if rank(os.environ) > 0:
+        console.silence()
     command = command_line().parse(arguments)
     if command is None:
         return 0  # help was all that was asked for
-    rank(os.environ)  # what torchrun would not have set is refused before anything heavy is imported
     if isinstance(command, Common):
         console.tell("importing PyTorch")
     before_pytorch(os.environ)

@@ -122,7 +122,6 @@ class Training(Tokenized):
     warmup: FromRecipe[float] = None  # share of the steps in which the learning rate rises
     label_smoothing: FromRecipe[float] = None  # share of the target that is spread over all classes or words
     clip: FromRecipe[float] = None  # largest norm of the gradient
-    accumulate: FromRecipe[int] = None  # parts in which a batch is computed, to save memory
     precision: FromRecipe[Precision] = None  # bf16: matrix products in bfloat16
     # any other setting, name=value: drop_path=0 n_members=1; `python main.py settings` shows all
     given: Annotated[Optional[tuple[str, ...]], tyro.conf.arg(name="set")] = None

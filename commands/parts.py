@@ -33,7 +33,6 @@ class Part1(Training):
     alibi_one_sided: bool = False  # ALiBi: even heads look back only, odd heads ahead only
     pooling: FromRecipe[Pooling] = None  # mean counts padding, as the report does; the others mask it everywhere
     batch_norm: bool = False  # batch norm after the first linear layer of the head
-    by_length: bool = False  # batches of rows of like length
 
     def run(self) -> None:
         from reporting.terminal import part1_text
@@ -43,11 +42,10 @@ class Part1(Training):
         recipe = with_settings(with_options(self.recipe, "classifier", vars(self)), self.chosen("classifier"))
         with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, folder):
             results = part1(self.recipe, recipe, self.seed, data, folder, self.n_at_once())
-        if results:
-            texts = {row.line: row.text for row in data.corpus.test}
-            text = part1_text(results, line(Audit(self.data_dir)), texts)
-            sentence = first_words(data.corpus.test[0].text, 12)
-            finish(data, text, self.out, Classify((sentence,), self.out / "classifier.safetensors"))
+        texts = {row.line: row.text for row in data.corpus.test}
+        text = part1_text(results, line(Audit(self.data_dir)), texts)
+        sentence = first_words(data.corpus.test[0].text, 12)
+        finish(data, text, self.out, Classify((sentence,), self.out / "classifier.safetensors"))
 
 
 @hinted(partial(in_words, "decoder"))
@@ -69,11 +67,8 @@ class Part2(Training):
         ff_dims = FF_DIMS[self.recipe] if self.ff_dims is None else self.ff_dims
         with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, folder):
             results = part2(self.recipe, recipe, ff_dims, self.seed, data, folder, self.n_at_once())
-        if results:
-            prompt = first_words(data.corpus.train_text[0], 3)
-            finish(
-                data, part2_text(results), self.out, Generate(prompt, self.out / f"decoder-ff{ff_dims[0]}.safetensors")
-            )
+        prompt = first_words(data.corpus.train_text[0], 3)
+        finish(data, part2_text(results), self.out, Generate(prompt, self.out / f"decoder-ff{ff_dims[0]}.safetensors"))
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 
-from common.environment import rank
-from common.files import Interrupted, OwnError, UserError
+from common.files import Interrupted, UserError
 from common.interruption import EXIT_INTERRUPTED, interrupt
 
 EXIT_FAILED, EXIT_BAD_USE = 1, 2
@@ -25,7 +24,7 @@ def answer(work: Callable[[], int]) -> int:
         sys.stdout.flush()  # what cannot be written is known now, not when the interpreter ends
         return code
     except UserError as error:
-        return complain(str(error), EXIT_BAD_USE, alone=isinstance(error, OwnError))
+        return complain(str(error), EXIT_BAD_USE)
     except (Interrupted, KeyboardInterrupt) as error:
         return complain(str(error) or "interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has left, as `head` does
@@ -57,26 +56,26 @@ def interruptible() -> Iterator[None]:
 
 
 def tell(what: str) -> None:
-    """Say on the terminal, if there is one, what takes a while; of several processes only the first does."""
-    if rank(os.environ) == 0 and sys.stderr.isatty():
+    """Say on the terminal, if there is one, what takes a while."""
+    if sys.stderr.isatty():
         print(what, file=sys.stderr, flush=True)
 
 
 def warn(message: str) -> None:
-    """Say on standard error what goes on but should be known; of several processes only the first does."""
-    if rank(os.environ) == 0:
-        print(f"warning: {message}", file=sys.stderr)
+    """Say on standard error what goes on but should be known."""
+    print(f"warning: {message}", file=sys.stderr)
 
 
-def complain(message: str, code: int, alone: bool = False) -> int:
-    """Print one line to standard error, if it is of this process `alone` or this is the first; returns the code."""
-    try:
-        silent = rank(os.environ) > 0 and code != EXIT_FAILED and not alone  # what all processes say is said once
-    except UserError:
-        silent = False
-    if not silent:
-        print("main.py: " + " ".join(message.split()), file=sys.stderr)
+def complain(message: str, code: int) -> int:
+    """Print one line to standard error; returns the code."""
+    print("main.py: " + " ".join(message.split()), file=sys.stderr)
     return code
+
+
+def silence() -> None:
+    """From here on this process says nothing: of several that train together the first speaks for all."""
+    for descriptor in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def open_streams() -> None:

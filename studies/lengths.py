@@ -66,16 +66,4 @@ def perplexity_by_length(run: Run, data: Data, folder: Folder) -> list[LengthPer
     protocols = ["side by side", "sliding by half"]
     identity = {**identity_of(run, data, folder), "lengths": lengths(run.recipe), "protocols": protocols}
     path = folder.path / "runs" / f"{run.name}.lengths.json"
-    return remembered(path, list[LengthPerplexity], identity, compute, functools.partial(is_whole, run, data))
-
-
-def is_whole(run: Run, data: Data, rows: list[LengthPerplexity]) -> bool:
-    """Whether `rows` are those that `perplexity_by_length` makes, in its order."""
-    windows = (None, run.recipe.architecture.block_size - 1)
-    expected = list(itertools.product((False, True), lengths(run.recipe), windows))
-    is_learned, block = run.recipe.architecture.positions == "learned", run.recipe.architecture.block_size
-    return [(row.sliding, row.length, row.window) for row in rows] == expected and all(
-        row.perplexity.keys() == data.test_streams.keys()
-        and all((value is None) == (is_learned and row.length > block) for value in row.perplexity.values())
-        for row in rows
-    )
+    return remembered(path, list[LengthPerplexity], identity, compute)

@@ -11,7 +11,7 @@ from dataset import Data
 from evaluation.accuracy import class_probabilities
 from inference.attention import draw_attention
 from studies.calibration import calibrate, run_beside
-from studies.engine import train_few
+from studies.engine import train_meanwhile
 from studies.figures import draw_classifier, draw_reliability
 from studies.opponents import classifier_baselines
 from studies.predictions import mistakes, write_predictions
@@ -26,22 +26,17 @@ from transformer import Decoder
 
 def part1(
     recipe_name: str, recipe: Recipe, seed: int, data: Data, folder: Folder, n_workers: int = 1
-) -> Part1Results | None:
+) -> Part1Results:
     """Train the classifier, and beside it the model that tells its temperature; Table 1, Figures 1 to 3, how honest its
-    probabilities are, the baselines beside it. Returns what results.json holds; None in another than the first of
-    several processes.
+    probabilities are, the baselines beside it. Returns what results.json holds.
 
     With two `n_workers` both models train at the same time, a process each.
     """
     started = time.perf_counter()
     run, beside = Run("classifier", recipe, seed), run_beside(recipe, seed, data)
-    trained_runs = train_few(
-        [run, beside] if beside else [run], data, folder, n_workers, partial(without_a_model, data)
-    )
-    if trained_runs is None:
-        return None
-    records, baselines = trained_runs
-    record, *others = classifier_runs(records)
+    runs = {"classifier": run, "beside": beside} if beside else {"classifier": run}
+    records, baselines = train_meanwhile(runs, data, folder, n_workers, partial(without_a_model, data))
+    record, *others = classifier_runs(list(records.values()))
     trained = load_model(folder.weights(run), "classifier")
     assert not isinstance(trained.model, Decoder)
     calibration = calibrate(trained, record, others[0] if others else None, data)

@@ -51,10 +51,6 @@ def _remembered_times(task: Task, recipes: Mapping[str, Recipe], study: Study, d
         Timing,
         description,
         lambda: time_task(recipes, study, data, folder),
-        lambda timed: all(
-            times.keys() == recipes.keys() and len({len(blocks) for blocks in times.values()}) == 1
-            for times in (timed.seconds, timed.processor_seconds)
-        ),
     )
 
 
@@ -92,7 +88,7 @@ def time_task(recipes: Mapping[str, Recipe], study: Study, data: Data, folder: F
 def endless_training(run: Run, task: ClassifierTask | DecoderTask) -> Iterator[None]:
     """Every next() is one step of a training that begins anew after its last one."""
     config, n_steps = run.recipe.training, len(task.plan)
-    optimizer, model = make_optimizer(task.model, config), loop.callable_for_loss(task, config, world_size=1)
+    optimizer, model = make_optimizer(task.model, config), loop.WithLoss(task.model, task.loss).train()
     for step in itertools.cycle(range(n_steps)):
         loop.prepare_step(optimizer, config, run.seed, step, n_steps)
         loop.training_step(model, optimizer, task.plan[step], config)

@@ -27,11 +27,10 @@ class TrainingConfig:
     smoothing: Literal["uniform", "kneser-ney"] = "uniform"  # decoder: how it is spread; kneser-ney: by counts
     unigram_bias: bool = False  # decoder: the output bias starts at the log of the Kneser-Ney unigram
     clip: float | None = None  # largest norm of the gradient
-    accumulate: int = 1  # parts that a batch is computed in, to save memory: the same mathematics
     precision: Precision = "float32"  # of matrix products
 
     def __post_init__(self) -> None:
-        check(self, "at least 1", "batch_size", "accumulate")
+        check(self, "at least 1", "batch_size")
         check(self, "above 0", "learning_rate", "clip")
         check(self, "at least 0", "weight_decay")
         check(self, "from 0 to 1", "warmup")
@@ -42,7 +41,7 @@ class TrainingConfig:
 
 OF_THE_OTHER_TASK: dict[Task, tuple[str, ...]] = {  # settings that do nothing in a model of this task
     "classifier": ("smoothing", "unigram_bias", "shuffled"),
-    "decoder": ("by_length",),
+    "decoder": (),
 }
 
 
@@ -54,23 +53,22 @@ class Recipe:
     architecture: ClassifierConfig | DecoderConfig
     training: TrainingConfig
     duration: int  # epochs of a classifier, iterations of a decoder
-    by_length: bool = False  # classifier: batches of rows of like length
     shuffled: bool = False  # decoder: every window once before any comes again, instead of random ones
 
     def __post_init__(self) -> None:
         check(self, "at least 1", "duration")
         if getattr(self.architecture, "voices", False) and self.training.batch_size < 2:
             raise UserError("voices need batches of windows with and without a name; set batch_size above 1")
-        plain, found = {**vars(TrainingConfig()), "by_length": False, "shuffled": False}, settings_of(self)
+        defaults, settings = {**vars(TrainingConfig()), "shuffled": False}, settings_of(self)
         for name in OF_THE_OTHER_TASK[self.task]:
-            if found[name] != plain[name]:
-                raise does_nothing(name, found[name], self.task)
+            if settings[name] != defaults[name]:
+                raise does_nothing(name, settings[name], self.task)
 
 
 def settings_of(recipe: Recipe) -> dict[str, Value]:
     """Every setting of a recipe by its name, wherever in it."""
-    own = {name: value for name, value in vars(recipe).items() if name not in ("architecture", "training")}
-    return {**vars(recipe.architecture), **vars(recipe.training), **own}
+    others = {name: value for name, value in vars(recipe).items() if name not in ("architecture", "training")}
+    return {**vars(recipe.architecture), **vars(recipe.training), **others}
 
 
 def does_nothing(name: str, value: object, task: Task) -> UserError:
@@ -99,8 +97,8 @@ def customise(recipe: Recipe, **settings: Any) -> Recipe:
         settings = {**without, **settings}
     for part in ("architecture", "training"):
         config = getattr(recipe, part)
-        own = {name: settings.pop(name) for name in list(settings) if hasattr(config, name)}
-        recipe = replace(recipe, **{part: replace(config, **own)})
+        of_part = {name: settings.pop(name) for name in list(settings) if hasattr(config, name)}
+        recipe = replace(recipe, **{part: replace(config, **of_part)})
     for name, value in settings.items():
         if not hasattr(recipe, name):
             raise does_nothing(name, value, recipe.task)

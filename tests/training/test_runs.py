@@ -111,7 +111,7 @@ def test_a_record_of_other_data_or_no_record_is_refused(data: Data, folder: Fold
         ),
         (CLASSIFIER, {"n_parameters": 1.5}, "Expected `int`, got `float` - at `$.n_parameters`"),
         (CLASSIFIER, {"machine": None}, "Expected `object`, got `null` - at `$.machine`"),
-        (DECODER, {"nats_by_place": {"train": [1.0, None]}}, "Expected `float`, got `null`"),
+        (DECODER, {"nats_by_position": {"train": [1.0, None]}}, "Expected `float`, got `null`"),
         (DECODER, {"train_seconds": float("nan")}, "is not valid JSON (invalid character)"),
     ],
     ids=str,
@@ -148,8 +148,8 @@ LIED: dict[str, Callable[[Any], object]] = {  # about what a record holds, in it
     "texts": lambda record: record["scores"].popitem(),
     "texts ": lambda record: record["iterations"][0]["perplexity"].pop("train"),
     "inference lengths": lambda record: record["iterations"][0].update(perplexity_by_length={"16": {"obama": 2.0}}),
-    "places": lambda record: record["nats_by_place"].popitem(),
-    "places ": lambda record: record["nats_by_place"]["train"].pop(),
+    "places": lambda record: record["nats_by_position"].popitem(),
+    "places ": lambda record: record["nats_by_position"]["train"].pop(),
     "feed-forward sizes": lambda record: record.update(ff_dim=9),
 }
 OF_DECODER = ("iterations", "texts", "inference", "places", "feed")
