@@ -48,6 +48,7 @@ def processes() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it to those that are left, which are ending
         cause: BaseException | None = error
         while cause is not None:  # what was trained hangs on the frames, see below
             traceback.clear_frames(cause.__traceback__)
@@ -82,9 +83,11 @@ def own_folder(out: Path) -> Iterator[Path]:
         yield out
         return
     with tempfile.TemporaryDirectory() as temporary:
+        copied = Path(temporary) / out.name
+        copied.mkdir()
         for name, content in _from_the_first({}).items():
-            write_bytes(Path(temporary) / name, content)
-        yield Path(temporary)
+            write_bytes(copied / name, content)
+        yield copied
 
 
 def hand_out(folder: Path) -> None:
