@@ -24,9 +24,7 @@ from training.weights import load_model, save_model
 from transformer import Decoder
 
 
-def part1(
-    recipe_name: str, recipe: Recipe, seed: int, data: Data, folder: Folder, n_workers: int = 1
-) -> Part1Results:
+def part1(recipe_name: str, recipe: Recipe, seed: int, data: Data, folder: Folder, n_workers: int = 1) -> Part1Results:
     """Train the classifier, and beside it the model that tells its temperature; Table 1, Figures 1 to 3, how honest its
     probabilities are, the baselines beside it. Returns what results.json holds.
 

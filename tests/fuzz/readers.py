@@ -221,7 +221,7 @@ def readers_of_checkpoints(world: World) -> list[Reader]:
         task = task_of(run, world.data, CPU)
         path = world.folder / f"{run.name}.checkpoint"
         checkpoints = Checkpoints(path, {"run": run.name}, task.measures)
-        train(task, run.recipe.training, 0, checkpoints, told=False)
+        train(task, run.recipe.training, 0, checkpoints, few=False)
         if not path.exists():
             raise RuntimeError("no checkpoint was written")
         contents.append(path.read_bytes())
@@ -231,7 +231,7 @@ def readers_of_checkpoints(world: World) -> list[Reader]:
     def read(number: int, content: bytes) -> State[Any]:
         task, optimizer, checkpoints = tasks[number]
         checkpoints.path.write_bytes(content)
-        return checkpoints.restore(task.model, optimizer, len(task.plan), task.evaluate_at)
+        return checkpoints.restore(task.model, optimizer)
 
     def described(random: Random) -> None:
         number = random.randrange(2)

@@ -39,8 +39,8 @@ from transformer import ClassifierConfig, DecoderConfig
 OPTIONS: dict[str, Any] = {  # a value of each option that is no recipe's
     **{"positions": "t5", "window": 3, "n_embd": 32, "n_head": 8, "n_layer": 3, "block_size": 16, "dropout": 0.35},
     **{"batch_size": 5, "learning_rate": 0.5, "weight_decay": 0.25, "schedule": "cosine", "warmup": 0.5, "clip": 2.0},
-    **{"label_smoothing": 0.3, "accumulate": 3, "precision": "bf16", "alibi_slope_scale": 4.0},
-    **{"epochs": 3, "ff_dim": 24, "alibi_one_sided": True, "pooling": "cls", "batch_norm": True, "by_length": True},
+    **{"label_smoothing": 0.3, "precision": "bf16", "alibi_slope_scale": 4.0},
+    **{"epochs": 3, "ff_dim": 24, "alibi_one_sided": True, "pooling": "cls", "batch_norm": True},
     **{"iterations": 7, "voices": True},
 }
 COMMANDS: dict[str, type] = {"part1": parts.Part1, "part2": parts.Part2}
@@ -148,7 +148,7 @@ def test_the_report_recipe_is_the_published_one() -> None:
             **{"positions": "learned", "norm": "post", "activation": "relu", "dropout": 0.0},
             **{"batch_size": 16, "learning_rate": 1e-3, "weight_decay": 0.0, "schedule": "constant", "warmup": 0.0},
             **{"clip": None, "label_smoothing": 0.0, "beta2": 0.999},
-            **{"duration": duration, "initialisation": initialisation, "by_length": False},
+            **{"duration": duration, "initialisation": initialisation},
             **({"head_dim": 100, "batch_norm": False, "pooling": "mean"} if task == "classifier" else {"tied": False}),
         }
         assert {name: found[name] for name in expected} == expected
@@ -182,10 +182,10 @@ def test_the_largest_class_by_hand(data: Data) -> None:
 
 def test_settings_go_where_they_belong() -> None:
     recipe = RECIPES["report"]["classifier"]
-    changed = customise(recipe, n_layer=2, dropout=0.25, learning_rate=0.5, duration=7, by_length=True)
+    changed = customise(recipe, n_layer=2, dropout=0.25, learning_rate=0.5, duration=7)
     assert (changed.architecture.n_layer, changed.architecture.dropout) == (2, 0.25)
-    assert (changed.training.learning_rate, changed.duration, changed.by_length) == (0.5, 7, True)
-    back = customise(changed, n_layer=4, dropout=0.0, learning_rate=1e-3, duration=15, by_length=False)
+    assert (changed.training.learning_rate, changed.duration) == (0.5, 7)
+    back = customise(changed, n_layer=4, dropout=0.0, learning_rate=1e-3, duration=15)
     assert back == recipe
     assert customise(recipe) == recipe
     assert RECIPES["report"]["classifier"].architecture.n_layer == 4  # what is customised is a copy
@@ -447,16 +447,6 @@ def test_a_model_is_called_by_its_recipe_and_what_was_changed(
     recipe = customise(RECIPES[name][task], **settings)
     assert label_of(name, recipe) == label
     assert label_of(name, recipe, "characters") == f"{label}, characters"
-
-
-def test_a_process_that_only_helps_has_no_results(monkeypatch: pytest.MonkeyPatch) -> None:
-    stage = Stage(monkeypatch)
-    monkeypatch.setattr(engine, "process", lambda: (1, 2))
-    monkeypatch.setattr(engine, "perform", lambda *run: stage.perform(*run) and None)
-    assert part1.part1("report", RECIPES["report"]["classifier"], 0, DATA, PLACE, 2) is None
-    assert part2.part2("report", RECIPES["report"]["decoder"], (24, 16), 0, DATA, PLACE, 2) is None
-    assert (stage.drawn, stage.written, stage.workers) == ([], {}, [])  # processes that train together share no workers
-    assert len(stage.runs) == 4
 
 
 # ----------------------------------------------------------------------------------------------------------- baselines

@@ -62,7 +62,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 def run_of(task: Any, duration: int = 3, seed: int = 0, architecture: Any = TINY, **settings: Any) -> Run:
     """A run; settings of the recipe or of training."""
-    own = {name: settings.pop(name) for name in ("by_length", "shuffled") if name in settings}
+    own = {name: settings.pop(name) for name in ("shuffled",) if name in settings}
     run = {name: settings.pop(name) for name in ("brief", "lengths", "fold") if name in settings}
     config = architecture
     if type(config) is TransformerConfig:
@@ -125,17 +125,8 @@ def test_every_epoch_takes_every_row_once_in_an_order_of_its_own(small: Data) ->
     epochs = [torch.cat(list(work.plan[start : start + 3])).tolist() for start in (0, 3, 6, 9)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 4
     assert len(set(map(tuple, epochs))) == 4
-    expected = [epoch_batches(torch.zeros(10), 4, generator(3, "order", epoch), by_length=False) for epoch in range(4)]
+    expected = [epoch_batches(10, 4, generator(3, "order", epoch)) for epoch in range(4)]
     assert [batch.tolist() for batch in work.plan] == [batch.tolist() for epoch in expected for batch in epoch]
-
-
-def test_rows_of_like_length_share_a_batch_if_they_are_to(tmp_path: Path) -> None:
-    rows = [(place % 2, "a b c" if place % 3 else "a") for place in range(12)]
-    data = planted(tmp_path, rows, rows[:2], ["a b c d e"], one=["a"])
-    for by_length in (True, False):
-        work = classifier(data, duration=2, batch_size=4, by_length=by_length)
-        mixed = [len(data.train.lengths[batch].unique()) > 1 for batch in work.plan]
-        assert any(mixed) != by_length
 
 
 @pytest.mark.parametrize(("brief", "expected"), [(False, [3, 6, 9, 12]), (True, [12])])
@@ -526,7 +517,6 @@ def test_a_decoder_resumed_after_its_last_measurement_is_measured_again(
         ("decoder", {"n_members": 2}),
         ("decoder", {"phrases": True}),
         ("decoder", {"alibi_one_sided": True}),
-        ("decoder", {"by_length": True}),
     ],
     ids=str,
 )
