@@ -269,7 +269,7 @@ BASELINES = {"majority": {"all": GroupAccuracy(9, 50.0)}}
 NGRAMS = {"ngram": {"one": LanguageScores(5.0, 4.0, 1.0, 1.5)}}
 DATA: Any = SimpleNamespace(
     tokenizer=Tokenizer([*SPECIAL, *(f"word{number}" for number in range(97))]),
-    train=SimpleNamespace(n_truncated=12),
+    train=SimpleNamespace(n_truncated=12, ids=torch.zeros(1, 16)),
     test=SimpleNamespace(n_truncated=7),
     corpus=SimpleNamespace(
         class_names=["a", "b"],
@@ -343,16 +343,16 @@ def test_a_page_names_the_commands_of_its_parts_as_they_were_asked_for() -> None
     }
 
 
-@pytest.mark.parametrize(("beside", "n_workers", "side_by_side"), [(True, 1, []), (True, 2, [2]), (False, 2, [])])
+@pytest.mark.parametrize(("beside", "n_workers"), [(True, 1), (True, 2), (False, 2)])
 def test_part_1_is_one_classifier_with_the_baselines_beside_it(
-    beside: bool, n_workers: int, side_by_side: list[int], monkeypatch: pytest.MonkeyPatch
+    beside: bool, n_workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage, recipe = Stage(monkeypatch), customise(RECIPES["report"]["classifier"], block_size=16)
     stage.beside = beside
     results = part1.part1("report", recipe, 3, DATA, PLACE, n_workers)
     assert stage.runs[0] == Run("classifier", recipe, 3)
     assert stage.runs[1:] == ([Run("calibration", recipe, 3, fold=0, brief=True)] if beside else [])
-    assert stage.workers == side_by_side
+    assert stage.workers == [n_workers]
     assert results is not None
     assert results.total_seconds >= 0
     expected: dict[str, Any] = msgspec.structs.asdict(record_of(stage.runs[0], identity={}))
@@ -387,16 +387,14 @@ def test_part_1_is_one_classifier_with_the_baselines_beside_it(
     ]
 
 
-@pytest.mark.parametrize(
-    ("n_workers", "widths", "side_by_side"), [(1, (24, 16), []), (2, (24, 16), [2]), (2, (24,), [])]
-)
+@pytest.mark.parametrize(("n_workers", "widths"), [(1, (24, 16)), (2, (24, 16)), (2, (24,))])
 def test_part_2_is_a_decoder_of_each_width(
-    n_workers: int, widths: tuple[int, ...], side_by_side: list[int], monkeypatch: pytest.MonkeyPatch
+    n_workers: int, widths: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stage, recipe = Stage(monkeypatch), customise(RECIPES["report"]["decoder"], positions="alibi")
     results = part2.part2("report", recipe, widths, 3, DATA, PLACE, n_workers)
     assert stage.runs == [Run(f"decoder-ff{width}", customise(recipe, ff_dim=width), 3) for width in widths]
-    assert stage.workers == side_by_side
+    assert stage.workers == [n_workers]
     assert results is not None
     assert results.total_seconds >= 0
     models = [record_of(run, identity={}) for run in stage.runs]
