@@ -23,7 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run(arguments: list[str]) -> int:
     """Find the command and do what it says."""
     if rank(os.environ) > 0:
-        console.silence()
+        console.silence()  # of processes that train together the first speaks for all
     command = command_line().parse(arguments)
     if command is None:
         return 0  # help was all that was asked for

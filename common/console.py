@@ -73,7 +73,7 @@ def complain(message: str, code: int) -> int:
 
 
 def silence() -> None:
-    """From here on this process says nothing: of several that train together the first speaks for all."""
+    """From here on nothing that this process says is shown."""
     for descriptor in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
