@@ -28,7 +28,6 @@ class Task(Measured, Protocol):
     """What is learned, as far as the loop knows it."""
 
     plan: Sequence[Tensor]  # the items of each step, (batch size,) indices
-    evaluate_at: Sequence[int]  # numbers of the steps after which the model is measured
 
     def loss(self, items: Tensor) -> Tensor:
         """The model's mean loss over `items` (n,), in nats."""
@@ -59,14 +58,18 @@ def prepare_step(optimizer: torch.optim.Optimizer, config: TrainingConfig, seed:
 def steps(
     task: Task, optimizer: torch.optim.Optimizer, config: TrainingConfig, seed: int, first: int
 ) -> Iterator[tuple[float, float]]:
-    """Train the task's model from step `first` of its plan on; gives the loss and the seconds of each step."""
+    """Train the task's model from step `first` of its plan on; gives the loss and the seconds of each step. UserError
+    when the loss is no longer finite."""
     model = shared(WithLoss(task.model, task.loss)).train()
     for step in range(first, len(task.plan)):
         started = time.perf_counter()
         with others_alive():
             prepare_step(optimizer, config, seed, step, len(task.plan))
             loss = training_step(model, optimizer, task.plan[step], config)
-        yield loss, time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        if not math.isfinite(loss):
+            raise diverged(step + 1)
+        yield loss, seconds
 
 
 class WithLoss(nn.Module):
@@ -100,18 +103,13 @@ def train(
     optimizer, n_steps = make_optimizer(task.model, config), len(task.plan)
     state = checkpoints.restore(task.model, optimizer) if checkpoints else State[Measurement]()
     progress = Progress(label, n_steps, state.step, few)
-    with progress, Measurer(task, state, progress, on_measurement) as measurer, stop_signals() as stopped:
+    measurer = Measurer(task, state, progress, on_measurement, in_background=few)
+    with progress, measurer, stop_signals() as stopped:
         try:
             for loss, seconds in steps(task, optimizer, config, seed, state.step):
                 state.add(loss, seconds)
-                if not math.isfinite(loss):
-                    raise diverged(state.step)
                 progress.step()
-                is_due = state.step in task.evaluate_at
-                is_measured = measurer.collect(wait=is_due)  # one at a time
-                if is_due:
-                    measurer.start()
-                    is_measured |= measurer.collect(wait=not few or state.step == n_steps)
+                is_measured = measurer.measure_if_due()
                 if checkpoints and checkpoints.is_due(is_measured):
                     measurer.collect(wait=True)
                     checkpoints.save(task.model, optimizer, state)
