@@ -55,7 +55,7 @@ def prepare_step(optimizer: torch.optim.Optimizer, config: TrainingConfig, seed:
     set_learning_rate(optimizer, config, step, n_steps)
 
 
-def steps(
+def training_steps(
     task: Task, optimizer: torch.optim.Optimizer, config: TrainingConfig, seed: int, first: int
 ) -> Iterator[tuple[float, float]]:
     """Train the task's model from step `first` of its plan on; gives the loss and the seconds of each step. UserError
@@ -106,7 +106,7 @@ def train(
     measurer = Measurer(task, state, progress, on_measurement, in_background=few)
     with progress, measurer, stop_signals() as stopped:
         try:
-            for loss, seconds in steps(task, optimizer, config, seed, state.step):
+            for loss, seconds in training_steps(task, optimizer, config, seed, state.step):
                 state.add(loss, seconds)
                 progress.step()
                 is_measured = measurer.measure_if_due()
