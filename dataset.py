@@ -234,20 +234,9 @@ def stretches(labels: Sequence[object], size: int = STRETCH) -> list[int]:
 # -------------------------------------------------------------------------------------------------------------- batches
 
 
-def epoch_batches(
-    lengths: Tensor, batch_size: int, generator: Generator, by_length: bool, n_pooled: int = 50
-) -> list[Tensor]:
-    """A random partition of all rows into batches: (B,) indices each, every row once, one batch perhaps smaller.
-
-    `by_length`: neighbours in length share a batch, so that little of it is padding; sorting inside pools of `n_pooled`
-    batches keeps the batches of different epochs different.
-    """
-    order = torch.randperm(len(lengths), generator=generator)
-    if not by_length:
-        return list(order.split(batch_size))
-    pools = [pool[lengths[pool].argsort(stable=True)] for pool in order.split(batch_size * n_pooled)]
-    batches = [batch for pool in pools for batch in pool.split(batch_size)]
-    return [batches[i] for i in torch.randperm(len(batches), generator=generator).tolist()]
+def epoch_batches(n_rows: int, batch_size: int, generator: Generator) -> list[Tensor]:
+    """A random partition of all rows into batches: (B,) indices each, every row once, one batch perhaps smaller."""
+    return list(torch.randperm(n_rows, generator=generator).split(batch_size))
 
 
 def window_starts(

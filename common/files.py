@@ -24,10 +24,6 @@ class UserError(Exception):
     """Bad use or bad input. The message is one line: what is wrong, where, and what to do. main.py exits with 2."""
 
 
-class OwnError(UserError):
-    """One that only this process has, of several that train together, and not the first of them."""
-
-
 class Interrupted(Exception):
     """A run was stopped (Ctrl-C, SIGTERM, or the death of another process) after a checkpoint was written."""
 

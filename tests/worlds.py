@@ -233,7 +233,7 @@ def decoder(variant: str, number: int) -> list[dict[str, Any]]:
                 "scores": {
                     text: language_scores(rows[-1]["perplexity"][text], place) for place, text in enumerate(TEXTS)
                 },
-                "nats_by_place": {
+                "nats_by_position": {
                     text: [7 - column - place / 10 - number * (column + 1) / 100 - s / 1000 for column in range(5)]
                     for place, text in enumerate(("train", *TEXTS))
                 },

@@ -43,9 +43,7 @@ class ClassifierTask:
         pairs = word_pairs(words, data.train.ids) if config.phrases else NO_PAIRS
         self.model = build_classifier(config, words, len(data.corpus.class_names), run.seed, pairs).to(device)
         epochs = [
-            epoch_batches(
-                data.train.lengths, recipe.training.batch_size, generator(run.seed, "order", epoch), recipe.by_length
-            )
+            epoch_batches(len(data.train.labels), recipe.training.batch_size, generator(run.seed, "order", epoch))
             for epoch in range(recipe.duration)
         ]
         self.plan: Sequence[Tensor] = [batch for epoch in epochs for batch in epoch]
@@ -199,7 +197,7 @@ class DecoderTask:
                 name: perplexity.language_scores(perplexity.token_nats(self.model, stream.ids, self.protocol), stream)
                 for name, stream in (tests if self.ngrams else {}).items()
             },
-            nats_by_place={name: perplexity.nats_by_place(values, length) for name, values in nats.items()},
+            nats_by_position={name: perplexity.nats_by_position(values, length) for name, values in nats.items()},
             stretch_nats={name: perplexity.sums_by_stretch(nats[name], stream) for name, stream in tests.items()},
             stretch_tokens={
                 name: perplexity.sums_by_stretch(torch.ones(len(stream.ids)), stream) for name, stream in tests.items()

@@ -297,9 +297,9 @@ def test_a_text_without_unknown_words_pays_for_no_spelling() -> None:
 
 def test_loss_by_place_by_hand() -> None:
     nats = torch.tensor([1, 2, 3, 5, 6, 7, 9], dtype=torch.float64)
-    assert perplexity.nats_by_place(nats, 3) == pytest.approx([(1 + 5 + 9) / 3, (2 + 6) / 2, (3 + 7) / 2], abs=1e-12)
-    assert perplexity.nats_by_place(nats, 5) == pytest.approx([(1 + 7) / 2, (2 + 9) / 2, 3, 5, 6], abs=1e-12)
-    assert perplexity.nats_by_place(nats[:2], 4) == [1, 2, 0, 0]  # places that the text never reaches
+    assert perplexity.nats_by_position(nats, 3) == pytest.approx([(1 + 5 + 9) / 3, (2 + 6) / 2, (3 + 7) / 2], abs=1e-12)
+    assert perplexity.nats_by_position(nats, 5) == pytest.approx([(1 + 7) / 2, (2 + 9) / 2, 3, 5, 6], abs=1e-12)
+    assert perplexity.nats_by_position(nats[:2], 4) == [1, 2, 0, 0]  # places that the text never reaches
 
 
 @pytest.mark.parametrize(

@@ -44,8 +44,8 @@ VALUES: dict[str, tuple[Any, ...]] = {  # of the other settings, besides those o
     **{"pooling": ("masked-mean", "cls", "mean-max"), "head_dim": (0,), "batch_norm": (True,), "n_members": (2,)},
     **{"initialisation": ("pytorch", "normal-embeddings"), "batch_size": (20,), "learning_rate": (1e-2,)},
     **{"weight_decay": (0.5,), "schedule": ("linear", "cosine"), "warmup": (0.34,), "beta2": (0.5,), "clip": (1e-3,)},
-    **{"label_smoothing": (0.2,), "smoothing": ("kneser-ney",), "unigram_bias": (True,), "accumulate": (2,)},
-    **{"precision": ("bf16",), "by_length": (True,), "shuffled": (True,)},
+    **{"label_smoothing": (0.2,), "smoothing": ("kneser-ney",), "unigram_bias": (True,)},
+    **{"precision": ("bf16",), "shuffled": (True,)},
 }
 ELSEWHERE = {  # settings that are not combined here
     **dict.fromkeys(("task", "architecture", "training"), "made of the others"),
@@ -57,7 +57,7 @@ NEEDS: dict[str, dict[str, Any]] = {  # what a setting works upon, and goes with
     "smoothing": {"label_smoothing": 0.1},
 }
 OF_ONE_TASK: dict[Task, set[str]] = {
-    "classifier": {"pooling", "head_dim", "batch_norm", "n_members", "phrases", "alibi_one_sided", "by_length"},
+    "classifier": {"pooling", "head_dim", "batch_norm", "n_members", "phrases", "alibi_one_sided"},
     "decoder": {"tied", "smoothing", "unigram_bias", "shuffled", "voices"},
 }
 LAYERS_ONLY = {"window", "drop_path", "layer_scale", "activation", "alibi_slope_scale", "alibi_one_sided"}
@@ -74,7 +74,6 @@ def is_refused(task: Task, settings: dict[str, Any]) -> bool:
         or (settings.get("n_layer") == 0 and settings.get("positions") in ("alibi", "rope", "t5"))
         or ("activation" in settings and settings.get("ff_dim") == 0)
         or ("batch_norm" in settings and settings.get("head_dim") == 0)
-        or ("batch_norm" in settings and "accumulate" in settings)
         or ("phrases" in settings and "n_spellings" in settings)
         or (settings.get("positions") != "alibi" and any(name.startswith("alibi") for name in settings))
         or ("alibi_one_sided" in settings and settings.get("n_head") == 1)
@@ -84,8 +83,6 @@ def is_refused(task: Task, settings: dict[str, Any]) -> bool:
 
 def does_nothing(task: Task, name: str, settings: dict[str, Any]) -> bool:
     """Whether the setting `name` may change nothing in a recipe with `settings`."""
-    if name == "accumulate":  # the same mathematics
-        return True
     if settings.get("n_layer") != 0:
         return False
     # Without a layer there is nothing that these are the size or the place of, and a decoder's dropout and products in
@@ -229,12 +226,6 @@ def test_recipes_that_cover_all_pairs_are_trained_measured_saved_and_loaded(
             assert found == pytest.approx({name: last[name] for name in found}), settings
         else:
             assert class_probabilities(model, data.test).argmax(dim=-1).tolist() == record["predictions"], settings
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_a_batch_in_parts_is_the_same_batch(task: Task, data_of: Callable[[int], Data]) -> None:
-    whole, parts = (Trial(task, settings, data_of) for settings in ({}, {"accumulate": 2}))
-    torch.testing.assert_close(parts.after, whole.after, rtol=0, atol=1e-5)
 
 
 def test_without_layers_the_best_recipe_leaves_out_what_would_do_nothing() -> None:

@@ -63,7 +63,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 def run_of(task: Any, duration: int = 3, seed: int = 0, architecture: Any = TINY, **settings: Any) -> Run:
     """A run; settings of the recipe or of training."""
-    own = {name: settings.pop(name) for name in ("by_length", "shuffled") if name in settings}
+    own = {name: settings.pop(name) for name in ("shuffled",) if name in settings}
     run = {name: settings.pop(name) for name in ("brief", "lengths", "fold") if name in settings}
     config = architecture
     if type(config) is TransformerConfig:
@@ -126,17 +126,8 @@ def test_every_epoch_takes_every_row_once_in_an_order_of_its_own(small: Data) ->
     epochs = [torch.cat(list(work.plan[start : start + 3])).tolist() for start in (0, 3, 6, 9)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 4
     assert len(set(map(tuple, epochs))) == 4
-    expected = [epoch_batches(torch.zeros(10), 4, generator(3, "order", epoch), by_length=False) for epoch in range(4)]
+    expected = [epoch_batches(10, 4, generator(3, "order", epoch)) for epoch in range(4)]
     assert [batch.tolist() for batch in work.plan] == [batch.tolist() for epoch in expected for batch in epoch]
-
-
-def test_rows_of_like_length_share_a_batch_if_they_are_to(tmp_path: Path) -> None:
-    rows = [(place % 2, "a b c" if place % 3 else "a") for place in range(12)]
-    data = planted(tmp_path, rows, rows[:2], ["a b c d e"], one=["a"])
-    for by_length in (True, False):
-        work = classifier(data, duration=2, batch_size=4, by_length=by_length)
-        mixed = [len(data.train.lengths[batch].unique()) > 1 for batch in work.plan]
-        assert any(mixed) != by_length
 
 
 @pytest.mark.parametrize(("brief", "expected"), [(False, [3, 6, 9, 12]), (True, [12])])
@@ -454,7 +445,7 @@ def test_a_decoder_learns_what_comes_next_and_no_more(language: Data, tmp_path: 
     assert likely[0, 2, d].item() == pytest.approx(0.5, abs=0.1)
     assert likely[0, 3, a] > 0.95
     assert likely[1, 3, b] > 0.95
-    assert record["nats_by_place"]["same"] == pytest.approx([ENTROPY] * 4, abs=0.15)
+    assert record["nats_by_position"]["same"] == pytest.approx([ENTROPY] * 4, abs=0.15)
 
 
 def test_perplexities_are_those_of_the_texts_and_lengths_they_are_named_after(
@@ -486,8 +477,8 @@ def test_perplexities_are_those_of_the_texts_and_lengths_they_are_named_after(
     assert list(record["scores"]) == ["one", "two"]
     assert record["scores"]["one"]["perplexity"] == pytest.approx(24)
     assert record["scores"]["two"]["bits_per_byte"] == pytest.approx(2 * math.log2(34) / 4)
-    assert record["nats_by_place"]["train"] == pytest.approx([math.log(14)] * 4)
-    assert list(record["nats_by_place"]) == ["train", "one", "two"]
+    assert record["nats_by_position"]["train"] == pytest.approx([math.log(14)] * 4)
+    assert list(record["nats_by_position"]) == ["train", "one", "two"]
     assert record["stretch_tokens"] == {"one": [4], "two": [2]}  # of at most ten lines
     assert record["stretch_nats"] == {
         "one": [pytest.approx(4 * math.log(24))],
@@ -527,7 +518,6 @@ def test_a_decoder_resumed_after_its_last_measurement_is_measured_again(
         ("decoder", {"n_members": 2}),
         ("decoder", {"phrases": True}),
         ("decoder", {"alibi_one_sided": True}),
-        ("decoder", {"by_length": True}),
     ],
     ids=str,
 )
