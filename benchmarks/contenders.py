@@ -18,13 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dataset import Corpus, Data, Labelled, Stream
+from modules.config import ClassifierConfig, TransformerConfig
 from studies.recipes import RECIPES
 from tokenizer import SPECIAL, Tokenizer
 from training.loop import WithLoss, training_step
 from training.optimizer import make_optimizer
 from training.recipe import Run, customise
 from training.tasks import task_of
-from transformer import ClassifierConfig, TransformerConfig
 
 Task = Literal["classifier", "decoder"]
 TASKS: tuple[Task, ...] = ("classifier", "decoder")

@@ -19,7 +19,7 @@ import torch
 
 from benchmarks.contenders import Sizes, Step, library_step, our_step, step_flops
 from benchmarks.timing import Row
-from transformer import DecoderConfig
+from modules.config import DecoderConfig, TransformerConfig
 from utilities import Line, Panel, line_figure
 
 N_WORDS = 20_000  # different words of the made-up corpus
@@ -99,15 +99,17 @@ AXES: dict[str, tuple[str, Sequence[int], Callable[[], dict[str, Callable[[int],
 
 def reading(n_tokens: int, maps: bool) -> Step:
     """A forward pass over 16 rows, with the attention maps or without."""
-    from modules.edit import Record
-    from transformer import Encoder, TransformerConfig
+    from modules.hook_point import hook_points, hooked
+    from transformer import Transformer
 
-    encoder = Encoder(TransformerConfig(block_size=n_tokens), torch.nn.Embedding(5755, 64)).eval()
+    encoder = Transformer(TransformerConfig(block_size=n_tokens), torch.nn.Embedding(5755, 64), causal=False).eval()
     ids = torch.randint(2, 5755, (16, n_tokens), generator=torch.Generator().manual_seed(0))
+    names = hook_points(encoder, ".attention.weights") if maps else []
 
     @torch.no_grad()
     def step() -> None:
-        encoder(ids, edit=Record("weights") if maps else None)
+        with hooked(encoder, names, lambda weights, name: None):
+            encoder.read(encoder.embedding(ids))
 
     return step
 

@@ -30,7 +30,6 @@ class Part1(Training):
     out: Path = Path("runs/part1")  # folder for results, weights and figures
     epochs: FromRecipe[int] = None  # passes over the training rows
     ff_dim: FromRecipe[int] = None  # hidden size of the feed-forward network
-    alibi_one_sided: bool = False  # ALiBi: even heads look back only, odd heads ahead only
     pooling: FromRecipe[Pooling] = None  # mean counts padding, as the report does; the others mask it everywhere
     batch_norm: bool = False  # batch norm after the first linear layer of the head
     by_length: bool = False  # batches of rows of like length

@@ -1,5 +1,6 @@
 """Going on with a text, token by token."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from common.files import UserError
 from common.randomness import generator
 from evaluation.mixture import mixed
 from evaluation.ngrams import KneserNey
@@ -30,12 +32,12 @@ class Step:
 
 def generate(trained: TrainedModel, prompt: str, sampling: Sampling) -> list[int]:
     """Ids of the prompt and of `n_tokens` tokens after it, or up to the end of a sentence among the next `n_more`."""
-    ids, found, words = trained.tokenizer.encode(prompt), list[int](), trained.tokenizer.words
+    ids, drawn, words = trained.tokenizer.encode(prompt), list[int](), trained.tokenizer.words
     for step in steps(decoder(trained, sampling.use_cache), ids, sampling):
-        found.append(step.token)
-        if len(found) >= sampling.n_tokens and words[step.token] in ENDS:
-            return ids + found
-    return ids + found[: sampling.n_tokens]
+        drawn.append(step.token)
+        if len(drawn) >= sampling.n_tokens and words[step.token] in ENDS:
+            return ids + drawn
+    return ids + drawn[: sampling.n_tokens]
 
 
 def steps(predict: Predictor, prompt: Sequence[int], sampling: Sampling) -> Iterator[Step]:
@@ -55,9 +57,9 @@ def decoder(trained: TrainedModel, use_cache: bool = True) -> Predictor:
     it, every token is predicted from the last block of tokens, read anew. Other positions go on without end.
     """
     model = trained.model
-    assert isinstance(model, Decoder)
-    limit = model.config.block_size if model.config.positions == "learned" else None
-    cache = KeyValueCache()
+    if not isinstance(model, Decoder):
+        raise ValueError("a classifier does not generate")
+    limit, cache = model.positions.n_positions, KeyValueCache()
 
     @torch.no_grad()
     def predict(ids: Sequence[int]) -> Tensor:
@@ -113,5 +115,27 @@ def allowed(logits: Tensor, sampling: Sampling) -> Tensor:
 
 def newest_decoder(folder: Path) -> Path:
     """The weights of part 2 that were written last, or, where there are none, those that it would write first."""
-    found = sorted(folder.glob("decoder-*.safetensors"), key=lambda path: path.stat().st_mtime)
-    return found[-1] if found else folder / "decoder-ff256.safetensors"
+    paths = sorted(folder.glob("decoder-*.safetensors"), key=lambda path: path.stat().st_mtime)
+    return paths[-1] if paths else folder / "decoder-ff256.safetensors"
+
+
+def speaker_of(names: Sequence[str], name: str) -> int:
+    """Which of the `names` is meant: the same one, or that with the same letters and digits, or alone with these in it;
+    UserError where none is, or several are."""
+    if not names:
+        raise UserError("this decoder has no voices; `python main.py part2 --voices` trains one that has")
+    if name in names:
+        return names.index(name)
+    wanted, known = plain(name), list(map(plain, names))
+    matches = [i for i, other in enumerate(known) if other == wanted]
+    if not matches and wanted:
+        matches = [i for i, other in enumerate(known) if wanted in other]
+    if len(matches) != 1:
+        how_many = "more than one" if matches else "none"
+        raise UserError(f"{name!r} is {how_many} of its voices: {', '.join(names)}")
+    return matches[0]
+
+
+def plain(name: str) -> str:
+    """A name in lower case, letters and digits alone."""
+    return re.sub(r"[\W_]", "", name.casefold())

@@ -16,7 +16,6 @@ from evaluation.mixture import mixed, predicted_nats
 from evaluation.ngrams import KneserNey
 from evaluation.perplexity import Protocol, language_scores, token_nats
 from inference.sentence import finite, shown
-from inference.voices import in_voice
 from tokenizer import PAD, Tokenizer, normalized
 from training.records import LanguageScores
 from training.weights import TrainedModel
@@ -29,7 +28,7 @@ class Scorer:
 
     name: str
     nats: Callable[[Tensor], Tensor]  # the -log p of each of the tokens (N,) of a text: (N,)
-    expects: Callable[[Tensor], Tensor]  # the log p of every word (N, V) at the place of each of them
+    expects: Callable[[Tensor], Tensor]  # the log p of every word (N, V) in the stead of each of them
 
 
 class Scored(msgspec.Struct, frozen=True):
@@ -58,7 +57,7 @@ def scorers(trained: TrainedModel, training_text: Tensor) -> list[Scorer]:
 def voice_scorers(trained: TrainedModel) -> list[Scorer]:
     """Each of a decoder's voices, by the name of its speaker."""
     names = enumerate(trained.class_names)
-    return [replace(decoder_scorers(in_voice(trained, number))[0], name=name) for number, name in names]
+    return [replace(decoder_scorers(trained.as_speaker(number))[0], name=name) for number, name in names]
 
 
 def trigram_scorer(trigram: KneserNey) -> Scorer:
@@ -68,14 +67,15 @@ def trigram_scorer(trigram: KneserNey) -> Scorer:
 
 
 def counted(ngrams: KneserNey, ids: Tensor) -> Tensor:
-    """The log p (N, V) of every word at the place of each of the tokens (N,), of a model that counted."""
+    """The log p (N, V) of every word in the stead of each of the tokens (N,), of a model that counted."""
     return torch.stack([torch.from_numpy(ngrams.distribution(ids[:n].tolist())).log() for n in range(len(ids))])
 
 
 def decoder_scorers(trained: TrainedModel) -> list[Scorer]:
     """A decoder that reads windows of its block, as part 2 does; with n-grams beside it, and then without."""
     model, ngrams = trained.model, trained.ngrams
-    assert isinstance(model, Decoder)
+    if not isinstance(model, Decoder):
+        raise ValueError("a classifier does not score")
     length = model.config.block_size
     protocol = Protocol(length)
 
@@ -96,7 +96,7 @@ def decoder_scorers(trained: TrainedModel) -> list[Scorer]:
 
 
 def likeliest(scorer: Scorer, ids: Tensor, tokenizer: Tokenizer, n: int) -> list[list[tuple[str, float]]]:
-    """At the place of each of the tokens (N,), the `n` that were likeliest there, and their probabilities."""
+    """For each of the tokens (N,), the `n` that were likeliest in its stead, and their probabilities."""
     return [likeliest_words(row, tokenizer, n) for row in scorer.expects(ids).exp()]
 
 

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from common.files import UserError
-from modules.vote import Vote
 from tokenizer import PAD, UNK
 from training.weights import TrainedModel
-from transformer import Classifier, Decoder
+from transformer import Classifier, Decoder, Vote
 
 
 @dataclass(frozen=True)
@@ -33,11 +32,11 @@ def read_sentence(trained: TrainedModel, text: str) -> Sentence:
         raise UserError("the sentence is empty; give at least one word")
     ids = all_ids[: config.block_size]
     row = torch.tensor(ids)
-    whole = row[None] if isinstance(trained.model, Decoder) else padded(trained.model, [row])[0]
-    every = tokenizer.tokens(all_ids, tokenizer.unknown(text))
-    tokens, not_read = every[: len(ids)], every[len(ids) :]
+    as_read = row[None] if isinstance(trained.model, Decoder) else padded(trained.model, [row])[0]
+    all_tokens = tokenizer.tokens(all_ids, tokenizer.unknown(text))
+    tokens, not_read = all_tokens[: len(ids)], all_tokens[len(ids) :]
     note = note_of(len(all_ids), ids, tokens)
-    return Sentence(whole, torch.tensor([len(ids)]), tokens, not_read, note)
+    return Sentence(as_read, torch.tensor([len(ids)]), tokens, not_read, note)
 
 
 def padded(model: Classifier | Vote, texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:

@@ -28,17 +28,20 @@ def run_beside(recipe: Recipe, seed: int, data: Data) -> Run | None:
 def calibrate(trained: TrainedModel, record: ClassifierRun, beside: ClassifierRun | None, data: Data) -> Calibration:
     """Set the temperature of a trained classifier, by the record of the model `beside` it."""
     model = trained.model
-    assert not isinstance(model, Decoder)
-    model.temperature = 1.0
+    if isinstance(model, Decoder):
+        raise ValueError("a decoder has no temperature")
+    model.temperature.fill_(1.0)
     before = class_probabilities(model, data.test)
-    note = why_not(record, beside)
-    if beside and not note:
-        assert beside.relative_temperature is not None
-        model.temperature = beside.relative_temperature * spread(class_probabilities(model, data.train))
+    note, temperature, n_rows = why_not(record, beside), 1.0, 0
+    if not note and beside and beside.relative_temperature is not None:
+        temperature = beside.relative_temperature * spread(class_probabilities(model, data.train))
+        n_rows = beside.test["all"].n
+    model.temperature.fill_(temperature)
     after = class_probabilities(model, data.test)
-    as_trained, calibrated = (reliability(found, data.test.labels, data.seen) for found in (before, after))
-    n_rows = 0 if note or not beside else beside.test["all"].n
-    return Calibration(model.temperature, n_rows, note, as_trained, calibrated)
+    as_trained, calibrated = (
+        reliability(probabilities, data.test.labels, data.seen) for probabilities in (before, after)
+    )
+    return Calibration(temperature, n_rows, note, as_trained, calibrated)
 
 
 def why_not(record: ClassifierRun, beside: ClassifierRun | None) -> str:

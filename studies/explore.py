@@ -32,8 +32,7 @@ from inference.score import (
     voice_scorers,
 )
 from inference.sentence import read_sentence, shown
-from inference.voices import in_voice
-from studies.knockouts import Means, Part, all_replaced, mean_outputs
+from studies.knockouts import Means, Part, knocked_out, mean_outputs
 from studies.opponents import BASELINE_NAMES
 from studies.workplace import data_of
 from training.recipe import Task
@@ -167,13 +166,20 @@ def without(shelf: Shelf, name: str, text: str, parts: Sequence[Part]) -> list[G
     """What a model says, and what it says with some parts replaced by their mean over the training data: the classes,
     or the likeliest next words."""
     trained, text = shelf.model(name), checked(text)
-    edits = [None, all_replaced(parts, shelf.means(name))] if parts else [None]
+    guesses = [likeliest_answers(trained, text)]
+    if parts:
+        with knocked_out(trained.model, parts, shelf.means(name)):
+            guesses.append(likeliest_answers(trained, text))
+    return guesses
+
+
+@torch.inference_mode()
+def likeliest_answers(trained: TrainedModel, text: str) -> Guesses:
+    """The classes, or the likeliest next words, and their probabilities."""
     if not isinstance(trained.model, Decoder):
-        return [classify(trained, text, edit) for edit in edits]
-    ids = read_sentence(trained, text).ids
-    with torch.inference_mode():
-        logits = [trained.model(ids, edit=edit)[0, -1] for edit in edits]
-    return [likeliest_words(one.softmax(dim=-1), trained.tokenizer, N_GUESSES) for one in logits]
+        return classify(trained, text)
+    logits = trained.model(read_sentence(trained, text).ids)[0, -1]  # (V,)
+    return likeliest_words(logits.softmax(dim=-1), trained.tokenizer, N_GUESSES)
 
 
 # ------------------------------------------------------------------------------------------------------------ surprise
@@ -214,7 +220,7 @@ def continuations(shelf: Shelf, name: str, text: str, sampling: Sampling) -> Ite
     token more each time, until what may come as number `n_tokens` is known."""
     trained = shelf.model(name)
     prompt = trained.tokenizer.encode(checked(text) if text.strip() else "")
-    voices = [(who, decoder(in_voice(trained, number))) for number, who in enumerate(trained.class_names)]
+    voices = [(who, decoder(trained.as_speaker(number))) for number, who in enumerate(trained.class_names)]
     predictors = [("decoder", decoder(trained)), *voices]
     if not shelf.why_alone(name):
         predictors.append(("trigram", trigram(shelf.trigram(name))))

@@ -6,7 +6,7 @@ import torch
 
 from dataset import Data
 from evaluation import accuracy, baselines, perplexity
-from evaluation.mixture import told_ngrams
+from evaluation.mixture import text_ngrams
 from evaluation.ngrams import KneserNey
 from studies.results import Accuracies, TextScores
 
@@ -70,8 +70,8 @@ def language_nats(data: Data) -> dict[str, dict[str, torch.Tensor]]:
     further."""
     models = {"ngram": KneserNey.fit(data.train_stream.ids, len(data.tokenizer))}
     if data.tokenizer.tokenization.kind != "bpe":
-        models["ngram_unk"] = told_ngrams(data)
-    models["ngram_5"] = told_ngrams(data, order=5)
+        models["ngram_unk"] = text_ngrams(data)
+    models["ngram_5"] = text_ngrams(data, order=5)
     return {
         name: {
             text: torch.as_tensor(-model.log_probabilities(test.ids.numpy()))

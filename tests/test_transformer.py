@@ -8,24 +8,24 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, get_args
 
+import modules.dropout
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-
-import modules.dropout
-import transformer
-from common.files import UserError
-from common.randomness import derived_seed, generator
-from modules.cross_entropy import ROWS, linear_cross_entropy
 from modules.dropout import Dropout, drop
 from modules.edit import Record
 from modules.key_value_cache import KeyValueCache
 from modules.normalization import BatchNorm
 from modules.residual import Branch
 from modules.vote import Vote
-from modules.word_vectors import CLS, PhraseEmbedding, SpelledEmbedding, character_ngrams, pair_keys, word_pairs
+from torch import Tensor, nn
 from training.models import NO_PAIRS, build_classifier, build_decoder
+
+import transformer
+from common.files import UserError
+from common.randomness import derived_seed, generator
+from modules.cross_entropy import ROWS, linear_cross_entropy
+from modules.word_vectors import CLS, PhraseEmbedding, SpelledEmbedding, character_ngrams, pair_keys, word_pairs
 from training.weights import count_parameters
 from transformer import (
     MASKED,

@@ -10,10 +10,10 @@ from tiny import classifier_of, decoder_of, perform
 
 from common.files import UserError
 from dataset import Data, Segment, folds_of_lines, load_data, validation_split, validation_text
+from modules.config import TransformerConfig
 from tokenizer import UNK
 from training.recipe import Recipe, Run, TrainingConfig
 from training.runs import Folder
-from transformer import TransformerConfig
 
 N_LINES = 60  # six stretches of ten: one fold has two of them
 REPEATED = "we thank you"  # stands in every stretch

@@ -23,8 +23,7 @@ class TrainingConfig:
     schedule: Schedule = "constant"  # of the learning rate: constant, or from the full rate to zero over the run
     warmup: float = 0.0  # share of the steps in which the rate rises from zero
     beta2: float = 0.999  # Adam's memory of squared gradients
-    label_smoothing: float = 0.0  # share of each target that is spread over all classes or words
-    smoothing: Literal["uniform", "kneser-ney"] = "uniform"  # decoder: how it is spread; kneser-ney: by counts
+    label_smoothing: float = 0.0  # classifier: share of each target that is spread over all classes
     unigram_bias: bool = False  # decoder: the output bias starts at the log of the Kneser-Ney unigram
     clip: float | None = None  # largest norm of the gradient
     accumulate: int = 1  # parts that a batch is computed in, to save memory: the same mathematics
@@ -36,13 +35,11 @@ class TrainingConfig:
         check(self, "at least 0", "weight_decay")
         check(self, "from 0 to 1", "warmup")
         check(self, "from 0 to below 1", "label_smoothing", "beta2")
-        if self.smoothing != "uniform" and self.label_smoothing == 0:
-            raise UserError(f"smoothing {self.smoothing} does nothing with label_smoothing 0; set it above 0")
 
 
 OF_THE_OTHER_TASK: dict[Task, tuple[str, ...]] = {  # settings that do nothing in a model of this task
-    "classifier": ("smoothing", "unigram_bias", "shuffled"),
-    "decoder": ("by_length",),
+    "classifier": ("unigram_bias", "shuffled"),
+    "decoder": ("label_smoothing", "by_length"),
 }
 
 

@@ -30,10 +30,11 @@ from benchmarks.contenders import (
 )
 from common.files import UserError
 from evaluation.statistics import Estimate
+from modules.config import ClassifierConfig, DecoderConfig
 from studies.recipes import RECIPES
 from training.records import Machine
 from training.weights import count_parameters
-from transformer import Classifier, ClassifierConfig, Decoder, DecoderConfig
+from transformer import Classifier, Decoder
 
 SMALL = Sizes(block_size=8, batch_size=4, vocabulary_size=50)
 

@@ -8,6 +8,7 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from modules.edit import Edit
 from tiny import classifier_of, decoder_of
 from torch import Tensor
 
@@ -15,9 +16,9 @@ from common.files import UserError
 from dataset import Data, Labelled, Stream
 from evaluation import accuracy, perplexity
 from evaluation.perplexity import Protocol
-from modules.edit import Edit
+from modules.config import DecoderConfig, TransformerConfig
 from tokenizer import UNK
-from transformer import Classifier, Decoder, DecoderConfig, LearnedPositions, TransformerConfig
+from transformer import Classifier, Decoder, LearnedPositions
 
 CONFIG = TransformerConfig(n_embd=8, n_layer=1, block_size=6, ff_dim=8, positions="alibi", initialisation="pytorch")
 

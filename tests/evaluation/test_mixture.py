@@ -8,20 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from evaluation.smoothing import unseen_words
 from tiny import decoder_of, perform
 
 from common.files import UserError, read_tensors
 from dataset import Data, load_data
 from evaluation.mixture import mixed, told_ngrams
 from evaluation.ngrams import KneserNey
-from evaluation.smoothing import unseen_words
 from inference.generate import generate
 from inference.sampling import Sampling
+from modules.config import TransformerConfig
 from tokenizer import Tokenization
 from training.recipe import Recipe, Run, TrainingConfig
 from training.runs import Folder
 from training.weights import TrainedModel, load_model, save_model
-from transformer import TransformerConfig
 
 TEXT = ["we hope and work", "we work and hope for a day", "they hope for work", "a day of hope"]
 CONFIG = TransformerConfig(n_embd=8, n_layer=1, block_size=4, ff_dim=8, initialisation="pytorch")

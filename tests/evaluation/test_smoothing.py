@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from evaluation.smoothing import kneser_ney, uniform, unseen_words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evaluation.ngrams import KneserNey
-from evaluation.smoothing import kneser_ney, uniform, unseen_words
 from tokenizer import PAD, UNK
 
 STREAM = torch.tensor([2, 3, 2, 4, 2, 3])  # a b a c a b over <pad> <unk> a b c d e

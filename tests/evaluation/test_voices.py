@@ -8,6 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from evaluation.smoothing import DISCOUNT, kneser_ney, preferences
+from inference.voices import in_voice, speaker_of
+from modules.voices import voice
 from tiny import decoder_of, perform
 
 from common.files import UserError, read_tensors
@@ -16,19 +19,16 @@ from dataset import Data, load_data, voiced_starts
 from evaluation.mixture import ngrams_of_speakers, predicted_nats
 from evaluation.ngrams import KneserNey
 from evaluation.perplexity import Protocol, token_nats
-from evaluation.smoothing import DISCOUNT, kneser_ney, preferences
 from evaluation.voices import row_nats, speaker_probabilities
 from inference.classify import classify
 from inference.generate import Sampling, generate
 from inference.score import score, scorers
-from inference.voices import in_voice, speaker_of
-from modules.voices import voice
-from training.models import build_decoder
+from modules.config import TransformerConfig
 from training.recipe import Recipe, Run, TrainingConfig
 from training.runs import Folder
 from training.tasks import DecoderTask
 from training.weights import TrainedModel, load_model, save_model
-from transformer import Decoder, TransformerConfig
+from transformer import Decoder
 
 CONFIG = TransformerConfig(n_embd=8, n_layer=1, block_size=4, ff_dim=8, initialisation="pytorch")
 CPU = torch.device("cpu")
@@ -61,7 +61,7 @@ def recipe(duration: int = 4, batch_size: int = 4, **settings: Any) -> Recipe:
 
 def model_of(n_speakers: int = 2, **settings: Any) -> Decoder:
     """A decoder of nine words whose voices have something of their own."""
-    model = build_decoder(decoder_of(CONFIG, voices=True, **settings), list("abcdefghi"), 3, n_speakers).eval()
+    model = Decoder(decoder_of(CONFIG, voices=True, **settings), list("abcdefghi"), 3, n_speakers).eval()
     assert model.voices is not None
     with torch.no_grad():
         model.voices.biases.copy_(torch.randn(model.voices.biases.shape, generator=generator(0, "biases")))

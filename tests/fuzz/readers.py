@@ -27,6 +27,7 @@ from inference.classify import classify
 from inference.generate import continued
 from inference.sampling import Sampling
 from inference.sentence import read_sentence
+from modules.config import ClassifierConfig, DecoderConfig
 from modules.word_vectors import word_pairs
 from reporting.audit import render
 from reporting.terminal import ablation_text
@@ -42,13 +43,12 @@ from studies.study import Study
 from tokenizer import Tokenization, Tokenizer, tokenize
 from training.checkpoint import Checkpoints, State
 from training.loop import train
-from training.models import build_classifier, build_decoder
 from training.optimizer import make_optimizer
 from training.recipe import Recipe, Run, Task, TrainingConfig
 from training.runs import Folder, perform, recorded
 from training.tasks import task_of
 from training.weights import TrainedModel, load_model, save_model
-from transformer import ClassifierConfig, DecoderConfig
+from transformer import Decoder, build_classifier
 
 from .mutations import STRANGE, TEXTS, any_text, mutated_bytes, mutated_json, mutated_text, mutated_value
 
@@ -98,7 +98,7 @@ class World:
 
     def model(self, config: ClassifierConfig | DecoderConfig) -> TrainedModel:
         if isinstance(config, DecoderConfig):
-            return TrainedModel(build_decoder(config, self.words).eval(), self.data.tokenizer, [])
+            return TrainedModel(Decoder(config, self.words).eval(), self.data.tokenizer, [])
         pairs = word_pairs(self.words, self.data.train.ids)
         return TrainedModel(
             build_classifier(config, self.words, 3, pairs=pairs).eval(),

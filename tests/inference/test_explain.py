@@ -5,17 +5,17 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from modules.edit import Edit, Record
 from tiny import classifier_of
 from torch import Tensor, nn
 
 from inference import explain
 from inference.explain import attention_received, integrated_gradients, leave_one_out, probabilities, without
 from inference.sentence import padded
-from modules.edit import Edit, Record
+from modules.config import TransformerConfig
 from tokenizer import PAD, SPECIAL, Tokenization, Tokenizer
-from training.models import build_classifier
 from training.weights import TrainedModel
-from transformer import Classifier, TransformerConfig
+from transformer import Classifier, build_classifier
 
 CONFIG = TransformerConfig(n_embd=8, n_layer=2, block_size=8, ff_dim=8, initialisation="pytorch")
 TOKENIZER = Tokenizer([*SPECIAL, "America", "day", "hope", "the", "we", "work"])

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 import torch
+from modules.edit import Edit, Record
+from modules.key_value_cache import KeyValueCache
 from tiny import classifier_of, decoder_of
 from torch import Tensor
 from worlds import intercept
@@ -17,12 +19,10 @@ from common.files import UserError, read_tensors, write_tensors
 from common.randomness import generator
 from inference import attention, classify, explain, generate, score, sentence
 from inference.sampling import Sampling
-from modules.edit import Edit, Record
-from modules.key_value_cache import KeyValueCache
+from modules.config import TransformerConfig
 from tokenizer import SPECIAL, Tokenization, Tokenizer
-from training.models import build_classifier, build_decoder
 from training.weights import TrainedModel, weights
-from transformer import Classifier, Decoder, TransformerConfig
+from transformer import Classifier, Decoder, build_classifier
 
 WORDS = ["America", "My", "a", "and", "day", "fellow", "for", "hope", "in", "of", "the", "we", "work", "."]
 TOKENIZER = Tokenizer(SPECIAL + sorted(WORDS))
@@ -36,7 +36,7 @@ def classifier(**settings: Any) -> TrainedModel:
 
 
 def decoder(**settings: Any) -> TrainedModel:
-    return TrainedModel(build_decoder(decoder_of(CONFIG, **settings), TOKENIZER.words).eval(), TOKENIZER, [])
+    return TrainedModel(Decoder(decoder_of(CONFIG, **settings), TOKENIZER.words).eval(), TOKENIZER, [])
 
 
 MAKE = {"classifier": classifier, "decoder": decoder}
@@ -257,7 +257,7 @@ def test_a_model_of_subwords_or_characters_is_used_like_one_of_words(kind: Any, 
     texts = [f"we hope, 人民 {number}" for number in range(9)]
     tokenizer, path = Tokenizer.build(texts, tokenization=Tokenization(kind)), tmp_path / "model.safetensors"
     for model, names in (
-        (build_decoder(decoder_of(CONFIG, n_spellings=9), tokenizer.words), []),
+        (Decoder(decoder_of(CONFIG, n_spellings=9), tokenizer.words), []),
         (build_classifier(classifier_of(CONFIG, phrases=True), tokenizer.words, 3), ["North", "South", "West"]),
     ):
         training.weights.save_model(path, TrainedModel(model.eval(), tokenizer, names))

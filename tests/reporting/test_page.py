@@ -17,6 +17,7 @@ import pytest
 import torch
 import worlds
 from markupsafe import escape
+from modules.edit import Record
 from tiny import classifier_of, decoder_of
 from worlds import (
     MACHINE,
@@ -40,7 +41,7 @@ import utilities
 from common.files import UserError
 from dataset import Data
 from evaluation.statistics import Estimate
-from modules.edit import Record
+from modules.config import TransformerConfig
 from reporting import documents, page, tables
 from reporting.page import Picture, Section
 from reporting.table import Table, effect, in_markdown, markdown_table, numbers
@@ -52,10 +53,9 @@ from studies.published import THE_REPORT
 from studies.results import AblationResults, JudgedPart
 from studies.study import Study
 from tokenizer import SPECIAL, Tokenizer
-from training.models import build_classifier, build_decoder
 from training.recipe import Recipe, Run, Task, TrainingConfig, customise
 from training.runs import Folder
-from transformer import TransformerConfig
+from transformer import Decoder, build_classifier
 
 TINY = TransformerConfig(n_embd=8, n_layer=2, block_size=8, ff_dim=8)
 STUDY = Study(
@@ -868,7 +868,7 @@ def test_attention_of_a_classifier_is_measured_on_every_test_row(pooling: Any, e
 
 
 def test_attention_of_a_decoder_is_measured_on_windows_of_every_test_text(data: Data) -> None:
-    model = build_decoder(decoder_of(TINY), data.tokenizer.words).eval()
+    model = Decoder(decoder_of(TINY), data.tokenizer.words).eval()
     streams = data.test_streams | {"short": replace(data.test_streams["obama"], ids=torch.tensor([5, 6, 7]))}
     found = list(attention.batches(model, replace(data, test_streams=streams), batch_size=2))
     windows = []

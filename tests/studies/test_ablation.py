@@ -16,6 +16,7 @@ import main
 from common.files import UserError, write_json
 from dataset import Data, load_data, validation_split
 from evaluation.statistics import paired_difference, paired_ratio
+from modules.config import TransformerConfig
 from reporting import documents, terminal
 from studies import ablation
 from studies.ablation import CHANGES, WHOLE, chosen, question_of
@@ -26,7 +27,6 @@ from studies.settings import MEASURES
 from studies.workers import file_name
 from training.recipe import Recipe, Run, Task, TrainingConfig, customise
 from training.runs import Folder
-from transformer import TransformerConfig
 
 GOOD, BAD = 1e-2, 1e-9  # learning rates: with the second one nothing is learned
 

@@ -20,6 +20,7 @@ from dataset import Data
 from evaluation.crossed import crossed
 from evaluation.looks import confidence_of_looks
 from evaluation.statistics import Estimate, paired_difference, paired_ratio, seeds_needed
+from modules.config import TransformerConfig
 from reporting.comparison import compare_text, comparison, in_a_sentence, to_tell
 from studies import engine
 from studies.compare import (
@@ -39,7 +40,6 @@ from studies.settings import Score
 from training.recipe import Recipe, Run, Task, TrainingConfig
 from training.records import ClassifierRun, DecoderRun, GroupAccuracy, Iteration, LanguageScores, TrainedRun
 from training.runs import Folder
-from transformer import TransformerConfig
 
 SMALL = TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8, initialisation="pytorch")
 RECIPES: dict[Task, Recipe] = {

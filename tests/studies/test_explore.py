@@ -18,13 +18,13 @@ from inference.explain import explain
 from inference.generate import generate
 from inference.sampling import Sampling
 from inference.score import score, scorers
+from modules.config import TransformerConfig
 from studies import explore
 from studies.explore import Shelf, once
 from studies.knockouts import mean_outputs, replaced
 from studies.opponents import BASELINE_NAMES
-from training.models import build_decoder
 from training.weights import TrainedModel, save_model
-from transformer import TransformerConfig
+from transformer import Decoder
 
 CLASSIFIER, DECODER = "part1/classifier-seed0", "part2/decoder-ff16"
 TEXT = "we hope for change zyzzyva ."
@@ -177,7 +177,7 @@ def test_the_voices_of_a_decoder_stand_beside_it(shelf: Shelf, tmp_path: Path) -
     tokenizer = shelf.model(DECODER).tokenizer
     config = decoder_of(TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8), voices=True)
     names = shelf.data(DECODER).corpus.class_names
-    model = build_decoder(config, tokenizer.words, n_speakers=len(names)).eval()
+    model = Decoder(config, tokenizer.words, n_speakers=len(names)).eval()
     assert model.voices is not None
     with torch.no_grad():
         model.voices.biases[1, tokenizer.ids(["hope"])[0]] = 50.0  # all that the first of them says

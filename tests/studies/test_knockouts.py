@@ -6,17 +6,17 @@ from typing import Any
 
 import pytest
 import torch
+from modules.edit import Record
 from tiny import classifier_of, decoder_of
 
 from dataset import Data
 from evaluation.accuracy import accuracy, class_probabilities
 from evaluation.perplexity import Protocol, perplexity, token_nats
-from modules.edit import Record
+from modules.config import TransformerConfig
 from studies import knockouts
 from studies.knockouts import Part, knock_out, mean_outputs, parts, replaced, scores, without_positions
-from training.models import build_classifier, build_decoder
 from training.weights import TrainedModel
-from transformer import TransformerConfig
+from transformer import Decoder, build_classifier
 
 CONFIG = TransformerConfig(n_embd=8, n_layer=2, block_size=8, ff_dim=8, initialisation="pytorch")
 
@@ -25,7 +25,7 @@ def trained_on(data: Data, task: str, **settings: Any) -> TrainedModel:
     model: Any = (
         build_classifier(classifier_of(CONFIG, **settings), data.tokenizer.words, 3)
         if task == "classifier"
-        else build_decoder(decoder_of(CONFIG, **settings), data.tokenizer.words)
+        else Decoder(decoder_of(CONFIG, **settings), data.tokenizer.words)
     )
     return TrainedModel(model.eval(), data.tokenizer, data.corpus.class_names if task == "classifier" else [])
 

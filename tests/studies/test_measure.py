@@ -18,6 +18,7 @@ from dataset import About, Data
 from evaluation.crossed import Effect, Items, crossed
 from evaluation.perplexity import sums_by_stretch
 from evaluation.statistics import Estimate, paired_ratio
+from modules.config import TransformerConfig
 from reporting import documents, tables, terminal
 from reporting.table import in_markdown
 from speechesdataset.build import DEFAULT_SPEAKERS
@@ -29,7 +30,6 @@ from studies.results import MeasuredRow, MeasureResults
 from training.recipe import Recipe, Task, TrainingConfig
 from training.records import DecoderRun, LanguageScores, Machine
 from training.runs import Folder
-from transformer import TransformerConfig
 
 MINUS = "\N{MINUS SIGN}"
 GOOD = TrainingConfig(batch_size=8, learning_rate=1e-2)

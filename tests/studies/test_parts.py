@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import pytest
 import torch
+from evaluation.smoothing import unseen_words
 from worlds import ABOUT, classifier_run, decoder_run, intercept, made_up, record, seeds
 
 import main
@@ -21,20 +22,19 @@ from common.files import UserError
 from dataset import DEFAULT_NAMES, DEFAULT_TESTS, Data, load_data
 from evaluation import baselines, ngrams
 from evaluation.records import Reliability
-from evaluation.smoothing import unseen_words
 from inference import attention
 from inference.attention import attention_maps
+from modules.config import ClassifierConfig, DecoderConfig
 from studies import engine, figures, opponents, part1, part2
 from studies.published import sentence_of
 from studies.recipes import RECIPES, RecipeName, in_words, label_of, with_options
 from studies.results import Calibration, Mistake, Part1Results, Part2Results, Truncated, perplexities
 from tokenizer import SPECIAL, UNK, Tokenizer
-from training.models import build_classifier, build_decoder
 from training.recipe import Run, Task, customise, settings_of
 from training.records import GroupAccuracy, LanguageScores, TrainedRun
 from training.runs import Folder
 from training.weights import TrainedModel
-from transformer import ClassifierConfig, DecoderConfig
+from transformer import Decoder, build_classifier
 
 OPTIONS: dict[str, Any] = {  # a value of each option that is no recipe's
     **{"positions": "t5", "window": 3, "n_embd": 32, "n_head": 8, "n_layer": 3, "block_size": 16, "dropout": 0.35},
@@ -600,7 +600,7 @@ def test_attention_maps_are_of_the_first_and_the_last_layer(
     model: Any = (
         build_classifier(ClassifierConfig(**settings), words, 3)
         if task == "classifier"
-        else build_decoder(DecoderConfig(**settings), words)
+        else Decoder(DecoderConfig(**settings), words)
     )
     trained, drawn = TrainedModel(model.eval(), Tokenizer(words), ["a", "b", "c"]), intercept(monkeypatch)
     checked: list[Any] = []

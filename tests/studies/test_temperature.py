@@ -13,14 +13,14 @@ from dataset import Data
 from evaluation.accuracy import class_probabilities
 from evaluation.calibration import reliability, spread
 from evaluation.records import GroupAccuracy
+from modules.config import ClassifierConfig
 from studies import calibration, figures
 from studies.calibration import calibrate, run_beside, why_not
 from studies.recipes import RECIPES
-from training.models import build_classifier
 from training.recipe import Run
 from training.records import ClassifierRun, Epoch
 from training.weights import TrainedModel
-from transformer import ClassifierConfig
+from transformer import build_classifier
 
 RECIPE = RECIPES["report"]["classifier"]
 

@@ -13,6 +13,7 @@ from tiny import classifier_of, decoder_of, perform
 from common.files import UserError
 from dataset import Data, Stream, encode, validation_text
 from evaluation.statistics import paired_difference, paired_ratio
+from modules.config import TransformerConfig
 from reporting import documents, tables, terminal
 from studies.opponents import language_baselines
 from studies.results import TokenizersResults
@@ -21,7 +22,6 @@ from tokenizer import WORDS, Tokenization
 from training.recipe import Recipe, Run, TrainingConfig
 from training.records import LanguageScores
 from training.runs import Folder
-from transformer import TransformerConfig
 
 SMALL = TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8, initialisation="pytorch")
 TRAINING = TrainingConfig(batch_size=8, learning_rate=1e-2)

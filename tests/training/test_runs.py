@@ -34,6 +34,7 @@ from common.files import Interrupted, UserError
 from common.randomness import derived_seed
 from dataset import Data
 from evaluation import accuracy
+from modules.config import ClassifierConfig, TransformerConfig
 from studies import workers
 from studies.workers import perform_all, share_out
 from training import machine, runs
@@ -43,7 +44,6 @@ from training.recipe import Recipe, Run, TrainingConfig
 from training.records import ClassifierRun, DecoderRun, Epoch, Machine
 from training.runs import Folder, claim_folder, identity_of, open_folder, remembered
 from training.weights import load_model
-from transformer import ClassifierConfig, TransformerConfig
 
 TINY = TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8, dropout=0.1)
 CLASSIFIER = Run(

@@ -20,13 +20,14 @@ from common.files import UserError
 from dataset import Data, load_data
 from evaluation.accuracy import class_probabilities
 from evaluation.perplexity import Protocol, perplexity, token_nats
+from modules.config import ClassifierConfig, DecoderConfig, TransformerConfig
 from studies.recipes import RECIPES
 from training.loop import train
 from training.recipe import Recipe, Run, Task, TrainingConfig, customise
 from training.runs import Folder
 from training.tasks import task_of
 from training.weights import load_model, weights
-from transformer import ClassifierConfig, Decoder, DecoderConfig, TransformerConfig
+from transformer import Decoder
 
 TASKS: tuple[Task, ...] = get_args(Task)
 CPU = torch.device("cpu")

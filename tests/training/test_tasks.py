@@ -18,13 +18,14 @@ from dataset import Data, epoch_batches, load_data, same_text, window_starts
 from evaluation import accuracy, mixture
 from evaluation.calibration import relative_temperature
 from evaluation.perplexity import Protocol
+from modules.config import TransformerConfig
+from modules.word_vectors import PhraseEmbedding
 from training.machine import machine
 from training.recipe import Recipe, Run, TrainingConfig, customise
 from training.records import Epoch, TrainedRun
 from training.runs import Folder
 from training.tasks import ClassifierTask, DecoderTask
 from training.weights import load_model
-from transformer import PhraseEmbedding, TransformerConfig
 
 CPU = torch.device("cpu")
 TINY = TransformerConfig(n_embd=8, n_layer=1, block_size=4, ff_dim=8, initialisation="pytorch")

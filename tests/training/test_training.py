@@ -22,6 +22,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from launch import group
+from modules.edit import Record
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -30,14 +31,14 @@ import training.optimizer
 import training.weights
 from common.files import Interrupted, UserError, read_as, read_tensors, write_json, write_tensors
 from common.randomness import derived_seed
-from modules.edit import Record
+from modules.config import ClassifierConfig, DecoderConfig
 from training import loop, processes, progress
 from training.loop import WithLoss, training_step
 from training.optimizer import make_optimizer, rate_factor
 from training.recipe import TrainingConfig
 from training.records import Epoch
 from training.weights import weights
-from transformer import Classifier, ClassifierConfig, Decoder, DecoderConfig
+from transformer import Classifier, Decoder
 
 N, BATCH = 19, 6  # the last batch of an epoch is a single item
 CONFIG = TrainingConfig(learning_rate=1e-2, schedule="cosine", warmup=0.3, weight_decay=0.1, clip=0.5, accumulate=2)
