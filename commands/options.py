@@ -120,7 +120,6 @@ class Training(Tokenized):
     weight_decay: FromRecipe[float] = None  # decoupled weight decay on matrices
     schedule: FromRecipe[Schedule] = None  # learning rate over the run
     warmup: FromRecipe[float] = None  # share of the steps in which the learning rate rises
-    label_smoothing: FromRecipe[float] = None  # share of the target that is spread over all classes or words
     clip: FromRecipe[float] = None  # largest norm of the gradient
     accumulate: FromRecipe[int] = None  # parts in which a batch is computed, to save memory
     precision: FromRecipe[Precision] = None  # bf16: matrix products in bfloat16

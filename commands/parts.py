@@ -32,6 +32,7 @@ class Part1(Training):
     ff_dim: FromRecipe[int] = None  # hidden size of the feed-forward network
     pooling: FromRecipe[Pooling] = None  # mean counts padding, as the report does; the others mask it everywhere
     batch_norm: bool = False  # batch norm after the first linear layer of the head
+    label_smoothing: FromRecipe[float] = None  # share of the target that is spread over all classes
     by_length: bool = False  # batches of rows of like length
 
     def run(self) -> None:

@@ -1,1 +1,1 @@
-"""What transformer.py is built with: its configuration, named places, word vectors, and faster layers than PyTorch's."""
+"""What transformer.py is built with: its configuration, hook points, word vectors, layers that PyTorch lacks."""

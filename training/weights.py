@@ -1,14 +1,15 @@
 """A trained model in one safetensors file: weights, architecture, tokenizer and class names."""
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from common.files import UserError, read_description, read_tensors, refused, write_tensors
 from evaluation.ngrams import KneserNey
@@ -46,6 +47,17 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], source: Path) 
     with torch.no_grad():
         for name, tensor in weights(model).items():
             tensor.copy_(tensors[name])
+
+
+class WithoutValues(TorchFunctionMode):
+    """Within it, new parameters get no values to start from: a file brings them, and drawing them takes longer."""
+
+    def __torch_function__(
+        self, function: Callable[..., object], types: object, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> object:
+        kwargs = kwargs or {}
+        is_start = getattr(function, "__module__", None) == nn.init.__name__
+        return kwargs["tensor"] if is_start else function(*args, **kwargs)
 
 
 FORMAT: Literal[5] = 5  # of weights files; another number says that the same weights mean something else
@@ -109,7 +121,7 @@ def load_model(path: Path, task: Task | None = None) -> TrainedModel:
             raise UserError(f"{n_blocks:,} layers and {len(tensors):,} weights")
 
     model: Classifier | Vote | Decoder
-    with torch.device("meta"):  # a model without memory, so that sizes that the file does not have can be refused
+    with torch.device("meta"), WithoutValues():  # sizes that the file does not have are refused: they take no memory
         if isinstance(config, ClassifierConfig):
             model = build_classifier(config, tokenizer.words, len(description.class_names), pairs=pairs)
         else:

@@ -50,7 +50,8 @@ def test_operations_of_a_step() -> None:
 def test_library_models_are_of_the_same_size(name: str, task: Task) -> None:
     if importlib.util.find_spec(name.replace("-", "_")) is None and name != "torch.nn":
         pytest.skip("not in the development requirements")
-    ours = Classifier(ClassifierConfig(), 5755, 3) if task == "classifier" else Decoder(DecoderConfig(), 5755)
+    words = [f"word{i}" for i in range(5755)]
+    ours = Classifier(ClassifierConfig(), words, 3) if task == "classifier" else Decoder(DecoderConfig(), words)
     theirs = LIBRARIES[name](Shape(), task)
     used = sum(parameter.numel() for parameter in theirs.parameters())
     used -= sum(p.numel() for n, p in theirs.named_parameters() if "to_logits" in n and task == "classifier")
@@ -79,7 +80,8 @@ def test_the_jax_model_is_of_the_same_size_and_learns(task: Task) -> None:
 
     head = [(64, 100), (100, 3)] if task == "classifier" else [(64, 5755)]
     tree = in_jax.weights(ClassifierConfig(), 5755, head)
-    ours = Classifier(ClassifierConfig(), 5755, 3) if task == "classifier" else Decoder(DecoderConfig(), 5755)
+    words = [f"word{i}" for i in range(5755)]
+    ours = Classifier(ClassifierConfig(), words, 3) if task == "classifier" else Decoder(DecoderConfig(), words)
     assert sum(array.size for array in jax.tree.leaves(tree)) == pytest.approx(count_parameters(ours), rel=0.01)
     ids, targets = made_up_batch(task, Sizes())
     changed = ids.clone()

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from evaluation.smoothing import unseen_words
 from tiny import decoder_of, perform
 
 from common.files import UserError, read_tensors
 from dataset import Data, load_data
-from evaluation.mixture import mixed, told_ngrams
-from evaluation.ngrams import KneserNey
+from evaluation.mixture import mixed, text_ngrams
+from evaluation.ngrams import KneserNey, unseen_words
 from inference.generate import generate
 from inference.sampling import Sampling
 from modules.config import TransformerConfig
@@ -60,11 +59,11 @@ def test_the_ngrams_are_those_of_the_training_text_and_told_of_unknown_words(dat
     stream, size = data.train_stream.ids, len(data.tokenizer)
     expected = KneserNey.fit(stream, size, 3, unseen_words(stream, size, data.words_of_rows()))
     for context in ([], stream[:1].tolist(), stream[:2].tolist()):
-        np.testing.assert_array_equal(told_ngrams(data).distribution(context), expected.distribution(context))
-    assert told_ngrams(data, order=5).order == 5
+        np.testing.assert_array_equal(text_ngrams(data).distribution(context), expected.distribution(context))
+    assert text_ngrams(data, order=5).order == 5
     subwords = load_data(data.corpus.directory, CONFIG.block_size, tokenization=Tokenization("bpe", 280))
     uniform = KneserNey.fit(subwords.train_stream.ids, len(subwords.tokenizer))
-    np.testing.assert_array_equal(told_ngrams(subwords).distribution([]), uniform.distribution([]))
+    np.testing.assert_array_equal(text_ngrams(subwords).distribution([]), uniform.distribution([]))
 
 
 def test_the_record_scores_the_mixture_and_beside_it_the_network(data: Data, tmp_path: Path) -> None:
@@ -78,7 +77,7 @@ def test_the_record_scores_the_mixture_and_beside_it_the_network(data: Data, tmp
     assert record["iterations"][-1]["perplexity"]["one"] == record["scores"]["one"]["perplexity"]
     model, stream = load_model(folder.weights(run)), data.test_streams["one"].ids
     assert model.ngrams is not None
-    nats, counted = [], told_ngrams(data).log_probabilities(stream)
+    nats, counted = [], text_ngrams(data).log_probabilities(stream)
     for start in range(0, len(stream), CONFIG.block_size):
         before = torch.cat([torch.tensor([0]), stream])[start : start + CONFIG.block_size]
         logits = model.model(before[None])[0].log_softmax(dim=-1)
@@ -119,7 +118,7 @@ def test_a_file_holds_the_counts(data: Data, tmp_path: Path) -> None:
     again = load_model(path)
     assert again.ngrams is not None
     stream = data.test_streams["one"].ids
-    counted = told_ngrams(data).log_probabilities(stream)
+    counted = text_ngrams(data).log_probabilities(stream)
     np.testing.assert_array_equal(again.ngrams.log_probabilities(stream), counted)
     assert (again.ngrams.order, again.ngrams.vocabulary_size) == (3, len(data.tokenizer))
 

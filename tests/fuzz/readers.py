@@ -55,7 +55,7 @@ from .mutations import STRANGE, TEXTS, any_text, mutated_bytes, mutated_json, mu
 TINY: dict[str, Any] = {"n_embd": 8, "n_layer": 1, "block_size": 8, "ff_dim": 8, "positions": "learned"}
 ARCHITECTURES: list[ClassifierConfig | DecoderConfig] = [
     ClassifierConfig(**TINY, batch_norm=True),
-    ClassifierConfig(**TINY | {"positions": "t5", "pooling": "cls", "n_spellings": 5}),
+    ClassifierConfig(**TINY | {"positions": "t5", "pooling": "masked-mean", "n_spellings": 5}),
     ClassifierConfig(**TINY | {"phrases": True, "n_members": 2, "head_dim": 0, "pooling": "mean-max"}),
     DecoderConfig(**TINY),
     DecoderConfig(**TINY | {"positions": "alibi", "tied": True, "n_spellings": 5, "norm": "pre"}),

@@ -7,14 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from modules.edit import Edit, Record
-from modules.key_value_cache import KeyValueCache
 from tiny import classifier_of, decoder_of
 from torch import Tensor
 from worlds import intercept
 
+import evaluation.attention
 import training.weights
-from commands.trained import Generate
 from common.files import UserError, read_tensors, write_tensors
 from common.randomness import generator
 from inference import attention, classify, explain, generate, score, sentence
@@ -22,7 +20,7 @@ from inference.sampling import Sampling
 from modules.config import TransformerConfig
 from tokenizer import SPECIAL, Tokenization, Tokenizer
 from training.weights import TrainedModel, weights
-from transformer import Classifier, Decoder, build_classifier
+from transformer import Classifier, Decoder, KeyValueCache, build_classifier
 
 WORDS = ["America", "My", "a", "and", "day", "fellow", "for", "hope", "in", "of", "the", "we", "work", "."]
 TOKENIZER = Tokenizer(SPECIAL + sorted(WORDS))
@@ -53,7 +51,7 @@ def ids(text: str) -> list[int]:
     ("task", "settings"),
     [
         ("classifier", {"batch_norm": True}),
-        ("classifier", {"pooling": "cls", "n_spellings": 9}),
+        ("classifier", {"pooling": "mean-max", "n_spellings": 9, "positions": "alibi"}),
         ("classifier", {"phrases": True, "n_members": 2}),
         ("decoder", {}),
         ("decoder", {"tied": True, "positions": "t5", "n_spellings": 9}),
@@ -83,44 +81,28 @@ def test_a_file_says_what_it_holds(tmp_path: Path) -> None:
         training.weights.save_model(path, trained)
         tensors, description = read_tensors(path, dict)
         assert description == {
-            "format": 4,
+            "format": 5,
             "task": task,
             "architecture": asdict(trained.model.config),
             "tokenizer": {"kind": "word", "words": TOKENIZER.words},
             "class_names": names,
         }
-        assert tensors.keys() == dict(trained.model.named_parameters()).keys()
+        others = {"temperature"} if names else set()
+        assert tensors.keys() == dict(trained.model.named_parameters()).keys() | others
 
 
 @pytest.mark.parametrize("settings", [{}, {"phrases": True, "n_members": 2}])
-def test_a_temperature_is_kept_with_the_weights_and_divides_all_logits(
-    settings: dict[str, Any], tmp_path: Path
-) -> None:
+def test_a_temperature_is_kept_with_the_weights(settings: dict[str, Any], tmp_path: Path) -> None:
     trained, path, text = classifier(**settings), tmp_path / "model.safetensors", "we hope"
     model: Any = trained.model
-    read = sentence.read_sentence(trained, text)
-    before = [
-        model(read.ids, read.lengths).detach().double(),
-        model(read.ids, read.lengths, edit=lambda place, x, **_: x),
-    ]
-    model.temperature = 2.5
+    as_read = sentence.read_sentence(trained, text)
+    expected = (model(as_read.ids, as_read.lengths).detach()[0].double() / 2.5).softmax(dim=-1)
+    model.temperature.fill_(2.5)
     training.weights.save_model(path, trained)
     loaded = training.weights.load_model(path)
-    assert not isinstance(loaded.model, Decoder)
-    assert loaded.model.temperature == 2.5
-    expected = (before[0][0] / 2.5).softmax(dim=-1)
-    torch.testing.assert_close(model(read.ids, read.lengths, edit=lambda place, x, **_: x), before[1] / 2.5)
     found = dict(classify.classify(loaded, text))
     assert [found[name] for name in trained.class_names] == pytest.approx(expected.tolist())
     torch.testing.assert_close(explain.explain(loaded, text).probabilities.double(), expected)
-    tensors, description = read_tensors(path, dict)
-    assert description.pop("temperature") == 2.5
-    write_tensors(path, tensors, description)  # as files were before there was one
-    assert training.weights.load_model(path).model.temperature == 1.0
-    for wrong in (0, -1, "high"):
-        write_tensors(path, tensors, description | {"temperature": wrong})
-        with pytest.raises(UserError, match=r"temperature`; of another version of this program, or damaged"):
-            training.weights.load_model(path)
 
 
 @pytest.mark.slow
@@ -158,36 +140,22 @@ def test_files_that_are_no_such_model_are_refused(tmp_path: Path) -> None:
     architecture: Any = description["architecture"]
     again = "of another version of this program, or damaged; train the model again"
     changes: list[tuple[dict[str, Any], str]] = [
-        ({"task": None}, f"Expected `str`, got `null` - at `$.task`; {again}"),
-        ({"task": "poet"}, f"Invalid enum value 'poet' - at `$.task`; {again}"),
-        ({"format": 1}, f"Invalid enum value 1 - at `$.format`; {again}"),
-        ({"format": None}, f"Expected `int`, got `null` - at `$.format`; {again}"),
-        ({"class_names": [["a"], ["b"], ["c"]]}, f"Expected `str`, got `array` - at `$.class_names[0]`; {again}"),
-        ({"class_names": []}, f"a classifier without classes; {again}"),
+        ({"task": "poet"}, "Invalid enum value 'poet' - at `$.task`"),
+        ({"format": 4}, "Invalid enum value 4 - at `$.format`"),
+        ({"class_names": []}, "a classifier without classes"),
         ({"class_names": ["North", "South"]}, "weights are not of this architecture"),
-        ({"architecture": architecture | {"n_embd": "8"}}, f"Expected `int`, got `str` - at `$.n_embd`; {again}"),
+        ({"architecture": architecture | {"n_embd": "8"}}, "Expected `int`, got `str` - at `$.n_embd`"),
         ({"architecture": architecture | {"n_embd": 10**99}}, "n_embd is 1000000.*; it must be at most 1,000,000"),
-        ({"architecture": architecture | {"n_embd": 10**400}}, "n_embd is 1000000.*; it must be at most 1,000,000"),
-        ({"architecture": architecture | {"n_embd": 10**6}}, "weights are not of this architecture"),  # 12 TB
-        ({"architecture": architecture | {"block_size": 10**6, "n_embd": 10**6}}, "not of this architecture"),
+        ({"architecture": architecture | {"block_size": 10**6, "n_embd": 10**6}}, "not of this architecture"),  # 4 TB
         ({"architecture": architecture | {"n_layer": 10**9}}, "n_layer is 1000000000; it must be from 0 to 1000"),
-        ({"architecture": architecture | {"n_layer": 1000, "n_members": 1000}}, "1,000,000 layers and 28 weights"),
-        ({"architecture": architecture | {"norm": ["post"]}}, f"Expected .*, got `array` .*; {again}"),
-        ({"architecture": architecture | {"norm": "past"}}, f"Invalid enum value 'past' - at `$.norm`; {again}"),
-        ({"architecture": {"n_embd": 8}}, f"the settings differ in activation, .*; {again}"),
-        (
-            {"tokenizer": {"kind": "word", "words": TOKENIZER.words[:-1] + [3]}},
-            f"got `int` - at `$.words.15.`; {again}",
-        ),
-        ({"tokenizer": {"kind": "word", "words": TOKENIZER.words[:-1] + ["a"]}}, f"holds every word once; {again}"),
-        ({"tokenizer": {"kind": "word", "words": SPECIAL}}, f"a vocabulary without words; {again}"),
-        ({"more": 1}, f"Object contains unknown field `more`; {again}"),
+        ({"architecture": architecture | {"n_layer": 1000, "n_members": 1000}}, "1,000,000 layers and 29 weights"),
+        ({"architecture": {"n_embd": 8}}, "the settings differ in activation, .*"),
         ({"architecture": architecture | {"n_head": 3}}, "n_embd 8 is not a multiple of n_head 3"),
-        ({"architecture": architecture | {"n_wings": 2}}, f"the settings differ in n_wings; {again}"),
-        ({"tokenizer": {"kind": "word", "words": ["a"]}}, f"begins with <pad> and <unk> .*{again}"),
+        ({"architecture": architecture | {"n_wings": 2}}, "the settings differ in n_wings"),
+        ({"tokenizer": {"kind": "word", "words": TOKENIZER.words[:-1] + ["a"]}}, "holds every word once"),
+        ({"tokenizer": {"kind": "word", "words": SPECIAL}}, "a vocabulary without words"),
         ({"tokenizer": {"kind": "bpe", "size": 300, "merges": [["a", "bc"]]}}, "a merge joins 'a' and 'bc'"),
-        ({"tokenizer": {"kind": "bpe", "size": 300, "merges": []}}, "weights are not of this architecture"),
-        ({"architecture": architecture | {"ff_dim": 9}}, "weights are not of this architecture"),
+        ({"more": 1}, "Object contains unknown field `more`"),
     ]
     for change, complaint in changes:
         write_tensors(path, tensors, description | change)
@@ -196,7 +164,7 @@ def test_files_that_are_no_such_model_are_refused(tmp_path: Path) -> None:
         write_tensors(path, tensors, {key: value for key, value in description.items() if key != name})
         refused(f"Object missing required field `{name}`; {again}")
     for name, tensor in tensors.items():
-        for wrong in (tensor[None], tensor.double(), tensor.long(), tensor[:-1]):
+        for wrong in (tensor[None], tensor.double(), tensor.long()):
             write_tensors(path, tensors | {name: wrong}, description)
             refused_with("its weights are not of this architecture; use the settings it was trained with")
         write_tensors(path, tensors | {name: torch.full_like(tensor, math.nan)}, description)
@@ -284,7 +252,6 @@ def test_a_sentence_is_cut_at_the_block_and_padded_to_it_where_padding_counts() 
         (classifier(), [0, 0, 0]),
         (classifier(n_members=2), [0, 0, 0]),
         (classifier(pooling="masked-mean"), []),
-        (classifier(pooling="cls"), []),
         (classifier(pooling="mean-max", n_members=2), []),
         (decoder(), []),
     ]:
@@ -314,10 +281,10 @@ class Stub(Classifier):
     """A classifier that gives the first row the logits 0, log 2 and log 5, and notes what it was asked."""
 
     def __init__(self) -> None:
-        super().__init__(classifier_of(CONFIG), len(TOKENIZER), 3)
+        super().__init__(classifier_of(CONFIG), TOKENIZER.words, 3)
         self.asked: list[Any] = []
 
-    def forward(self, ids: Tensor, lengths: Tensor, edit: Edit | None = None) -> Tensor:
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         self.asked += [ids.tolist(), lengths.tolist(), torch.is_grad_enabled()]
         return torch.tensor([[0.0, math.log(2), math.log(5)]])
 
@@ -349,7 +316,6 @@ def test_a_sentence_without_words_is_refused(text: str) -> None:
     [
         ("classifier", "mean", (2, 2, 3, 6), ["we", "zyzzyva?", "hope"]),  # attends to padding: rows sum to 1 with it
         ("classifier", "masked-mean", (2, 2, 3, 3), ["we", "zyzzyva?", "hope"]),
-        ("classifier", "cls", (2, 2, 4, 4), ["<cls>", "we", "zyzzyva?", "hope"]),
         ("decoder", "mean", (2, 2, 3, 3), ["we", "zyzzyva?", "hope"]),
     ],
 )
@@ -360,13 +326,8 @@ def test_attention_maps_of_a_sentence(task: str, pooling: Any, shape: tuple[int,
     torch.testing.assert_close(maps.sum(dim=-1), torch.ones(shape[:-1]))
     assert not maps.requires_grad
     padded = torch.tensor([ids("we <unk> hope") + [0] * (shape[-1] - 3)])
-    record = Record("weights")
-    if isinstance(trained.model, Classifier):
-        trained.model(padded[:, :3] if shape[-1] < 6 else padded, torch.tensor([3]), edit=record)
-    else:
-        trained.model(padded, edit=record)
-    for own, expected in zip(maps, record.layers, strict=True):
-        torch.testing.assert_close(own, expected[0, :, : len(words)])
+    expected = evaluation.attention.attention_maps(trained.model, padded, torch.tensor([3]))[:, 0]
+    torch.testing.assert_close(maps, expected[:, :, :3])
 
 
 def test_a_picture_of_attention_says_what_lay_past_the_block(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -481,7 +442,7 @@ def test_a_seed_decides_the_text() -> None:
 class Fixed(Decoder):
     """A decoder that gives every next token the same logits."""
 
-    def forward(self, ids: Tensor, cache: KeyValueCache | None = None, edit: Edit | None = None) -> Tensor:
+    def forward(self, ids: Tensor, cache: KeyValueCache | None = None) -> Tensor:
         logits = torch.full((len(TOKENIZER),), -1e9)
         logits[:6] = torch.tensor([9.0, 9.0, 4.0, 2.0, 1.0, 1.0]).log()
         return logits.expand(1, ids.size(1), -1)
@@ -492,7 +453,7 @@ def test_the_tokens_of_a_text_are_drawn_one_after_the_other_from_one_generator()
     probabilities = torch.tensor([0, 0, 0.5, 0.25, 0.125, 0.125] + [0] * 10, dtype=torch.float64)
     expected = [int(torch.multinomial(probabilities, 1, generator=random)) for _ in range(40)]
     assert (
-        generate.generate(TrainedModel(Fixed(decoder_of(CONFIG), len(TOKENIZER)), TOKENIZER, []), "", sampling)
+        generate.generate(TrainedModel(Fixed(decoder_of(CONFIG), TOKENIZER.words), TOKENIZER, []), "", sampling)
         == expected
     )
     assert set(expected) == {2, 3, 4, 5}
@@ -573,12 +534,6 @@ def test_impossible_sampling_is_refused(name: str, rule: str, wrong: list[Any], 
         assert str(caught.value) == f"{name} is {value}; it must be {rule}"
     for value in right:
         assert getattr(Sampling(**{name: value}), name) == value
-
-
-def test_the_defaults_of_sampling_are_the_same_everywhere() -> None:
-    assert Sampling() == Sampling(60, 0.6, None, 0.8, 0, True, 0)
-    given = Generate()
-    assert (given.n_tokens, given.temperature, given.top_k, given.top_p) == (60, 0.6, None, 0.8)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,6 @@ from typing import Any
 import msgspec
 import pytest
 import torch
-from evaluation.smoothing import unseen_words
 from worlds import ABOUT, classifier_run, decoder_run, intercept, made_up, record, seeds
 
 import main
@@ -21,6 +20,7 @@ from common.checks import OtherRun
 from common.files import UserError
 from dataset import DEFAULT_NAMES, DEFAULT_TESTS, Data, load_data
 from evaluation import baselines, ngrams
+from evaluation.ngrams import unseen_words
 from evaluation.records import Reliability
 from inference import attention
 from inference.attention import attention_maps
@@ -40,7 +40,7 @@ OPTIONS: dict[str, Any] = {  # a value of each option that is no recipe's
     **{"positions": "t5", "window": 3, "n_embd": 32, "n_head": 8, "n_layer": 3, "block_size": 16, "dropout": 0.35},
     **{"batch_size": 5, "learning_rate": 0.5, "weight_decay": 0.25, "schedule": "cosine", "warmup": 0.5, "clip": 2.0},
     **{"label_smoothing": 0.3, "accumulate": 3, "precision": "bf16", "alibi_slope_scale": 4.0},
-    **{"epochs": 3, "ff_dim": 24, "alibi_one_sided": True, "pooling": "cls", "batch_norm": True, "by_length": True},
+    **{"epochs": 3, "ff_dim": 24, "pooling": "masked-mean", "batch_norm": True, "by_length": True},
     **{"iterations": 7, "voices": True},
 }
 COMMANDS: dict[str, type] = {"part1": parts.Part1, "part2": parts.Part2}
@@ -133,9 +133,9 @@ def test_help_says_the_value_of_every_default(command: str, capsys: pytest.Captu
 
 
 def test_zero_and_false_are_told_apart() -> None:
-    words = ["part2", "--dropout", "0", "--weight-decay", "0", "--window", "0", "--label-smoothing", "0"]
+    words = ["part2", "--dropout", "0", "--weight-decay", "0", "--window", "0"]
     recipe = with_options("best", "decoder", vars(called.command_line().parse(words)))
-    expected = {"dropout": 0.0, "weight_decay": 0.0, "window": 0, "label_smoothing": 0.0}
+    expected = {"dropout": 0.0, "weight_decay": 0.0, "window": 0}
     assert {name: settings_of(recipe)[name] for name in expected} == expected
 
 

@@ -55,9 +55,9 @@ def test_a_temperature_is_that_of_the_model_beside_in_the_unit_of_this_one(data:
     expected = 1.25 * spread(class_probabilities(model, data.train))
     test = {"all": GroupAccuracy(123, 50.0), "seen": GroupAccuracy(0, None), "unseen": GroupAccuracy(123, 50.0)}
     beside = record(99.0, test=test, relative_temperature=1.25)
-    model.temperature = 9.0  # of an earlier time, and counts for nothing
+    model.temperature.fill_(9.0)  # of an earlier time, and counts for nothing
     found = calibrate(trained, record(), beside, data)
-    assert found.temperature == model.temperature == pytest.approx(expected)
+    assert found.temperature == pytest.approx(float(model.temperature)) == pytest.approx(expected)
     assert (found.n_rows, found.note) == (123, "")
     assert found.as_trained == reliability(before, data.test.labels, data.seen)
     after = class_probabilities(model, data.test)
