@@ -26,23 +26,7 @@ from modules.hook_point import HookPoint
 from modules.layers import BatchNorm, Branch, Dropout
 from modules.word_vectors import NO_PAIRS, PhraseEmbedding, SpelledEmbedding, word_embedding
 
-# ---------------------------------------------------------------------------------------------------------- attention
-
-
-class KeyValueCache:
-    """Keys and values of the tokens that a decoder has read, so that each new token costs one row of attention."""
-
-    def __init__(self) -> None:
-        self.length = 0  # tokens read before the current forward pass
-        self.layers: dict[nn.Module, tuple[Tensor, Tensor]] = {}  # keys and values (B, H, S, D) of each attention
-
-    def extend(self, layer: nn.Module, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Append one layer's k and v (B, H, T, D) to its own; returns all of them (B, H, S + T, D)."""
-        if layer in self.layers:
-            past_k, past_v = self.layers[layer]
-            k, v = torch.cat([past_k, k], dim=2), torch.cat([past_v, v], dim=2)
-        self.layers[layer] = k, v
-        return k, v
+# -------------------------------------------------------------------------------------------------- context, attention
 
 
 @dataclass(frozen=True)
@@ -51,7 +35,7 @@ class Context:
 
     bias: Tensor | None = None  # added to the attention scores; broadcasts to (B, H, T, S)
     rotation: tuple[Tensor, Tensor] | None = None  # cosine and sine (T, D) by which queries and keys turn
-    cache: KeyValueCache | None = None  # of the tokens before these
+    cache: "KeyValueCache | None" = None  # of the tokens before these
 
 
 class SelfAttention(nn.Module):
@@ -96,6 +80,22 @@ class SelfAttention(nn.Module):
         scores = self.scores(scores if bias is None else scores + bias)
         weights = self.weights(scores.softmax(dim=-1))  # (B, H, T, S)
         return self.dropout(weights) @ v
+
+
+class KeyValueCache:
+    """Keys and values of the tokens that a decoder has read, so that each new token costs one row of attention."""
+
+    def __init__(self) -> None:
+        self.length = 0  # tokens read before the current forward pass
+        self.layers: dict[nn.Module, tuple[Tensor, Tensor]] = {}  # keys and values (B, H, S, D) of each attention
+
+    def extend(self, layer: nn.Module, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Append one layer's k and v (B, H, T, D) to its own; returns all of them (B, H, S + T, D)."""
+        if layer in self.layers:
+            past_k, past_v = self.layers[layer]
+            k, v = torch.cat([past_k, k], dim=2), torch.cat([past_v, v], dim=2)
+        self.layers[layer] = k, v
+        return k, v
 
 
 # ---------------------------------------------------------------------------------------------------------- positions

@@ -36,7 +36,7 @@ def speaker_ngrams(data: Data) -> list[KneserNey]:
 def predicted_nats(
     model: Decoder, ngrams: KneserNey | None, ids: Tensor, protocol: Protocol, window: int | None = None
 ) -> Tensor:
-    """-log p of every token of `ids` (N,), float64 (N,), under a decoder and the `ngrams` that may stand beside it;
+    """-log p of every token of `ids` (N,), float64 (N,), under a decoder and the `ngrams` that may predict with it;
     the rest as in `token_nats`."""
     nats = token_nats(model, ids, protocol, window=window)
     return -mixed(-nats, ngrams.log_probabilities(ids), model.config.ngram_share) if ngrams else nats

@@ -93,10 +93,10 @@ def language_scores(nats: Tensor | np.ndarray, stream: Stream) -> LanguageScores
 
 
 def nats_by_place(nats: Tensor, length: int) -> list[float]:
-    """Mean nats of the tokens at each place 0 .. length - 1 of windows that do not overlap."""
-    places = torch.arange(len(nats)) % length
-    sums = torch.zeros(length, dtype=torch.float64).index_add(0, places, nats)
-    return (sums / torch.bincount(places, minlength=length).clamp(min=1)).tolist()
+    """Mean nats of the tokens at each position 0 .. length - 1 of windows that do not overlap."""
+    positions = torch.arange(len(nats)) % length
+    sums = torch.zeros(length, dtype=torch.float64).index_add(0, positions, nats)
+    return (sums / torch.bincount(positions, minlength=length).clamp(min=1)).tolist()
 
 
 def sums_by_stretch(values: Tensor, stream: Stream) -> list[float]:

@@ -26,7 +26,7 @@ def preferences(streams: Sequence[Tensor], vocabulary_size: int) -> Tensor:
 
 def speaker_probabilities(model: Decoder, ngrams: Sequence[KneserNey], rows: Sequence[Tensor]) -> Tensor:
     """p(speaker | row) (N, K) of each of the rows (n tokens,), under a decoder of K voices, each with the `ngrams` that
-    may stand beside it: by Bayes' rule, from how likely the row is in each voice and how often each speaks."""
+    may predict with it: by Bayes' rule, from how likely the row is in each voice and how often each speaks."""
     if model.voices is None:
         raise ValueError("a decoder without voices knows no speakers")
     n_speakers = len(model.voices.shares)

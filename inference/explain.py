@@ -85,7 +85,7 @@ def integrated_gradients(model: Classifier | Vote, ids: Tensor, classes: Sequenc
         points.append((start + shares[:, None, None] * ways[-1]).requires_grad_())
         return points[-1]
 
-    batch = rows[[0] * (steps - 1) + [1]]  # the first and the last are read; then points stand in the place of all
+    batch = rows[[0] * (steps - 1) + [1]]  # the first and the last are read; then points replace all
     with hooked(model, hook_points(model, "encoder.residual"), between):
         by_step = model(batch, lengths[:1].expand(steps)).softmax(dim=-1)  # (steps, K)
     columns = []

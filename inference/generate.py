@@ -33,7 +33,7 @@ class Step:
 def generate(trained: TrainedModel, prompt: str, sampling: Sampling) -> list[int]:
     """Ids of the prompt and of `n_tokens` tokens after it, or up to the end of a sentence among the next `n_more`."""
     ids, drawn, words = trained.tokenizer.encode(prompt), list[int](), trained.tokenizer.words
-    for step in steps(decoder(trained, sampling.use_cache), ids, sampling):
+    for step in steps(decoder(trained), ids, sampling):
         drawn.append(step.token)
         if len(drawn) >= sampling.n_tokens and words[step.token] in ENDS:
             return ids + drawn
@@ -50,8 +50,8 @@ def steps(predict: Predictor, prompt: Sequence[int], sampling: Sampling) -> Iter
         yield Step(ids[-1], weights / weights.sum())
 
 
-def decoder(trained: TrainedModel, use_cache: bool = True) -> Predictor:
-    """A decoder, with the n-grams that may stand beside it, as it goes on with one text.
+def decoder(trained: TrainedModel) -> Predictor:
+    """A decoder, with the n-grams that may predict with it, as it goes on with one text.
 
     With a key/value cache each token costs one row of attention. A table of learned positions ends at the block: past
     it, every token is predicted from the last block of tokens, read anew. Other positions go on without end.
@@ -63,12 +63,10 @@ def decoder(trained: TrainedModel, use_cache: bool = True) -> Predictor:
 
     @torch.no_grad()
     def predict(ids: Sequence[int]) -> Tensor:
-        context = ids if limit is None else ids[-limit:]
-        if use_cache and len(context) == len(ids):
-            logits = model(torch.tensor([ids[cache.length :]]), cache)[0, -1]
+        if limit is None or len(ids) <= limit:
+            logits = finite(model(torch.tensor([ids[cache.length :]]), cache)[0, -1])
         else:
-            logits = model(torch.tensor([context]))[0, -1]
-        logits = finite(logits)
+            logits = finite(model(torch.tensor([ids[-limit:]]))[0, -1])
         if trained.ngrams:
             counted = torch.from_numpy(trained.ngrams.distribution(ids[1:])).log()
             return mixed(logits.log_softmax(dim=-1), counted, model.config.ngram_share)

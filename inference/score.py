@@ -1,4 +1,4 @@
-"""How surprising is each word of a text, to a decoder and to whoever is asked beside it?"""
+"""How surprising is each word of a text, to a decoder, its voices and a trigram?"""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -48,7 +48,7 @@ class ScoredText(msgspec.Struct, frozen=True):
 
 
 def scorers(trained: TrainedModel, training_text: Tensor) -> list[Scorer]:
-    """The decoder, with n-grams beside it where it was trained so, and then the network alone; its voices, if it has
+    """The decoder, with n-grams where it was trained so, and then the network alone; its voices, if it has
     any; and a trigram that counted the tokens (N,) of its training text."""
     trigram = trigram_scorer(KneserNey.fit(training_text, len(trained.tokenizer)))
     return [*decoder_scorers(trained), *voice_scorers(trained), trigram]
@@ -72,7 +72,7 @@ def counted(ngrams: KneserNey, ids: Tensor) -> Tensor:
 
 
 def decoder_scorers(trained: TrainedModel) -> list[Scorer]:
-    """A decoder that reads windows of its block, as part 2 does; with n-grams beside it, and then without."""
+    """A decoder that reads windows of its block, as part 2 does; with n-grams, if it has any, and then without."""
     model, ngrams = trained.model, trained.ngrams
     if not isinstance(model, Decoder):
         raise ValueError("a classifier does not score")

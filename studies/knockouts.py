@@ -144,7 +144,7 @@ def training_batches(model: Model, data: Data, batch_size: int = 64) -> Iterator
 
 @contextmanager
 def knocked_out(model: Model, parts: Sequence[Part], means: Means) -> Iterator[None]:
-    """Within it, the mean stands in the place of what each of some parts of layers says."""
+    """Within it, the mean replaces what each of some parts of layers says."""
     with ExitStack() as hooks:
         for part in parts:
             places = HOOK_POINTS if part.place is None else [part.place]

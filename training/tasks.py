@@ -127,7 +127,7 @@ class DecoderTask:
         every = max(1, recipe.duration // (1 if run.brief else MEASUREMENTS_PER_DECODER))
         self.evaluate_at: Sequence[int] = sorted({*range(every, recipe.duration + 1, every), recipe.duration})
         self.protocol, self.lengths = Protocol(config.block_size), run.lengths
-        # The trigram that predicts beside the network, if any, and beside each voice
+        # The trigram that predicts with the network, if any, and with each voice
         self.ngrams = text_ngrams(data) if config.ngram_share else None
         self.voice_ngrams = speaker_ngrams(data) if config.ngram_share and config.voices else []
         self.streams: dict[str, Stream] = {"train": data.train_stream, **data.test_streams}
@@ -185,7 +185,7 @@ class DecoderTask:
         )
 
     def nats(self, name: str, protocol: Protocol) -> Tensor:
-        """-log p of every token of a text, float64 (N,), by the network and the trigram that may stand beside it."""
+        """-log p of every token of a text, float64 (N,), by the network and the trigram that may predict with it."""
         nats = perplexity.token_nats(self.model, self.streams[name].ids, protocol)
         counted = self.ngram_log_probabilities[name]
         return nats if counted is None else -mixed(-nats, counted, self.model.config.ngram_share)

@@ -72,8 +72,8 @@ class TrainedModel:
     model: Classifier | Vote | Decoder
     tokenizer: Tokenizer
     class_names: list[str]  # of a classifier, and of a decoder with voices
-    ngrams: KneserNey | None = None  # that predict beside a decoder, as far as its ngram_share says
-    voice_ngrams: Sequence[KneserNey] = ()  # that predict beside each of its voices
+    ngrams: KneserNey | None = None  # that predict with a decoder, as far as its ngram_share says
+    voice_ngrams: Sequence[KneserNey] = ()  # that predict with each of its voices
 
     def as_speaker(self, number: int) -> "TrainedModel":
         """A decoder with voices as one of its speakers, counted from 0, and no other. ValueError without voices."""
@@ -84,7 +84,7 @@ class TrainedModel:
 
 
 class Description(msgspec.Struct, forbid_unknown_fields=True):
-    """What stands beside the weights."""
+    """What a file holds besides the weights."""
 
     format: Literal[5]
     task: Task

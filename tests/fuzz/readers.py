@@ -129,7 +129,7 @@ def use(trained: TrainedModel, text: str, random: Random) -> None:
         classify(trained, text)
     else:
         top_k, top_p = random.choice((None, 1, 3)), random.choice((None, 0.5, 1e-9))
-        sampling = Sampling(3, random.choice((0.0, 1e-300, 0.8, 1e300)), top_k, top_p, use_cache=random.random() < 0.5)
+        sampling = Sampling(3, random.choice((0.0, 1e-300, 0.8, 1e300)), top_k, top_p)
         continued(trained, text, sampling)
     if trained.model.config.n_layer:
         attention_maps(trained, text)

@@ -22,7 +22,7 @@ TOKENIZER = Tokenizer([*SPECIAL, "America", "day", "hope", "the", "we", "work"])
 KINDS: list[dict[str, Any]] = [
     {},
     {"pooling": "masked-mean", "positions": "alibi"},
-    {"pooling": "mean-max", "positions": "sinusoidal"},
+    {"pooling": "masked-mean", "positions": "sinusoidal"},
     {"pooling": "mean-max", "phrases": True, "n_members": 3},
     {"pooling": "masked-mean", "n_members": 2, "n_spellings": 9},
 ]

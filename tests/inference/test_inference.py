@@ -357,47 +357,26 @@ def test_layers_are_chosen_by_their_numbers() -> None:
 
 # --------------------------------------------------------------------------------------------------------- generation
 
-PROMPTS = ["", "My fellow", "zyzzyva quux", LONG]
 
-
-@pytest.mark.parametrize("prompt", PROMPTS)
-@pytest.mark.parametrize("positions", ["learned", "alibi", "rope", "none"])
-@pytest.mark.parametrize("temperature", [0.0, 1.0])
-def test_the_cache_changes_nothing(prompt: str, positions: Any, temperature: float) -> None:
-    trained = decoder(positions=positions)
-    cached, plain = (
-        generate.generate(trained, prompt, Sampling(12, temperature, use_cache=use_cache))
-        for use_cache in (True, False)
-    )
-    n_prompt = len(TOKENIZER.encode(prompt))
-    assert cached == plain
-    assert cached[:n_prompt] == TOKENIZER.encode(prompt)
-    assert len(cached) == n_prompt + 12
-    assert min(cached[n_prompt:]) > 1  # neither <pad> nor <unk>
-
-
-@pytest.mark.parametrize("positions", ["learned", "sinusoidal"])
-def test_the_likeliest_tokens_by_hand_and_past_the_block_of_learned_positions(positions: Any) -> None:
-    trained, text = decoder(positions=positions), [0, *ids("My fellow")]
+@pytest.mark.parametrize("prompt", ["", "My fellow", "zyzzyva quux", LONG])
+@pytest.mark.parametrize("positions", ["learned", "sinusoidal", "alibi", "rope", "none"])
+def test_the_likeliest_tokens_by_hand_without_a_cache_and_past_the_block(prompt: str, positions: Any) -> None:
+    trained, text = decoder(positions=positions), [0, *TOKENIZER.encode(prompt)]
     model: Any = trained.model
     for _ in range(10):  # a text begins after a <pad>; learned positions see the last block of six
         logits = model(torch.tensor([text[-6:] if positions == "learned" else text]))[0, -1]
         text.append(2 + int(logits[2:].argmax()))
-    for use_cache in (True, False):
-        sampling = Sampling(10, temperature=0.0, use_cache=use_cache)
-        assert generate.generate(trained, "My fellow", sampling) == text[1:]
+    assert generate.generate(trained, prompt, Sampling(10, temperature=0.0)) == text[1:]
 
 
 @pytest.mark.parametrize(
-    ("settings", "use_cache", "read"),
+    ("settings", "read"),
     [
-        ({"positions": "alibi"}, True, [3, 1, 1, 1, 1, 1]),
-        ({"positions": "alibi"}, False, [3, 4, 5, 6, 7, 8]),
-        ({}, True, [3, 1, 1, 1, 6, 6]),  # learned positions end at the block of six
-        ({}, False, [3, 4, 5, 6, 6, 6]),
+        ({"positions": "alibi"}, [3, 1, 1, 1, 1, 1]),
+        ({}, [3, 1, 1, 1, 6, 6]),  # learned positions end at the block of six
     ],
 )
-def test_with_a_cache_each_token_is_read_once(settings: dict[str, Any], use_cache: bool, read: list[int]) -> None:
+def test_with_a_cache_each_token_is_read_once(settings: dict[str, Any], read: list[int]) -> None:
     trained, found = decoder(**settings), []
 
     def hook(_model: Any, inputs: tuple[Any, ...]) -> None:
@@ -405,7 +384,7 @@ def test_with_a_cache_each_token_is_read_once(settings: dict[str, Any], use_cach
         assert not torch.is_grad_enabled()
 
     trained.model.register_forward_pre_hook(hook)
-    generate.generate(trained, "My fellow", Sampling(6, use_cache=use_cache))
+    generate.generate(trained, "My fellow", Sampling(6))
     assert found == read
 
 

@@ -215,7 +215,8 @@ def test_the_loss_of_a_classifier_is_the_cross_entropy_by_hand(smoothing: float,
 
 
 def test_a_decoder_predicts_the_next_token_at_every_place_of_its_windows(small: Data) -> None:
-    inputs, targets = asked(decoder(small), torch.tensor([0, 2]))
+    inputs, targets, speaker = asked(decoder(small), torch.tensor([0, 2]))
+    assert speaker == 0  # nobody
     assert inputs.tolist() == [[0, 2, 3, 2], [3, 2, 4, 2]]
     assert targets.tolist() == [[2, 3, 2, 4], [2, 4, 2, 3]]
 
