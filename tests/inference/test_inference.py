@@ -515,6 +515,10 @@ def test_impossible_sampling_is_refused(name: str, rule: str, wrong: list[Any], 
         assert getattr(Sampling(**{name: value}), name) == value
 
 
+def test_the_defaults_of_sampling_are_cautious() -> None:
+    assert Sampling() == Sampling(n_tokens=60, temperature=0.6, top_k=None, top_p=0.8, seed=0, n_more=0)
+
+
 @pytest.mark.parametrize(
     ("n_tokens", "n_more", "expected"),
     [
