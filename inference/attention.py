@@ -15,7 +15,7 @@ from training.weights import TrainedModel
 from transformer import Decoder
 
 
-def attention_maps(trained: TrainedModel, text: str) -> tuple[Tensor, list[str]]:
+def sentence_maps(trained: TrainedModel, text: str) -> tuple[Tensor, list[str]]:
     """The attention weights (L, H, T, S) on one sentence, and its T tokens: the rows of padding are left out.
 
     S is T, but an encoder that does not mask padding attends to it: then S is the block, so that rows sum to 1.
@@ -53,7 +53,7 @@ def draw_attention(
     """
     if trained.model.config.n_layer == 0:
         return []
-    maps, words = attention_maps(trained, sentence)
+    maps, words = sentence_maps(trained, sentence)
     attention.check_attention(maps)
     as_read = read_sentence(trained, sentence)
     notes = [as_read.note.partition(":")[0]]  # the unknown words are on the axes
@@ -74,7 +74,7 @@ def draw_attention(
 def write_maps(path: Path, trained: TrainedModel, text: str) -> None:
     """The attention weights (layer, head, token that looks, token looked at) of one sentence as numbers (NumPy's npz),
     with the words that were read and those past the block; what is looked at after the last word is padding."""
-    maps, words = attention_maps(trained, text)
+    maps, words = sentence_maps(trained, text)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, weights=maps.numpy(), words=words, not_read=read_sentence(trained, text).not_read)
     write_bytes(path, buffer.getvalue())

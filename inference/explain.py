@@ -55,11 +55,11 @@ def probabilities(model: Classifier | Vote, texts: Sequence[Tensor]) -> Tensor:
 
 def leave_one_out(model: Classifier | Vote, ids: Tensor) -> Tensor:
     """By how much each class's probability falls (T, K) if one of the words `ids` (T,) is deleted."""
-    whole, *others = probabilities(model, [ids, *(without(ids, [i]) for i in range(len(ids)))])
+    whole, *others = probabilities(model, [ids, *(without_words(ids, [i]) for i in range(len(ids)))])
     return whole - torch.stack(others)
 
 
-def without(ids: Tensor, deleted: Sequence[int]) -> Tensor:
+def without_words(ids: Tensor, deleted: Sequence[int]) -> Tensor:
     """The words `ids` (T,) but for those at some indices."""
     is_kept = torch.ones(len(ids), dtype=torch.bool)
     is_kept[list(deleted)] = False

@@ -13,7 +13,7 @@ from common.randomness import generator
 from evaluation.mixture import mixed
 from evaluation.ngrams import KneserNey
 from inference.sampling import Sampling
-from inference.sentence import finite, note_of
+from inference.sentence import finite, reading_note
 from tokenizer import PAD, UNK
 from training.weights import TrainedModel
 from transformer import Decoder, KeyValueCache
@@ -33,7 +33,7 @@ class Step:
 def generate(trained: TrainedModel, prompt: str, sampling: Sampling) -> list[int]:
     """Ids of the prompt and of `n_tokens` tokens after it, or up to the end of a sentence among the next `n_more`."""
     ids, drawn, words = trained.tokenizer.encode(prompt), list[int](), trained.tokenizer.words
-    for step in steps(decoder(trained), ids, sampling):
+    for step in steps(decoder_predictor(trained), ids, sampling):
         drawn.append(step.token)
         if len(drawn) >= sampling.n_tokens and words[step.token] in ENDS:
             return ids + drawn
@@ -50,7 +50,7 @@ def steps(predict: Predictor, prompt: Sequence[int], sampling: Sampling) -> Iter
         yield Step(ids[-1], weights / weights.sum())
 
 
-def decoder(trained: TrainedModel) -> Predictor:
+def decoder_predictor(trained: TrainedModel) -> Predictor:
     """A decoder, with the n-grams that may predict with it, as it goes on with one text.
 
     With a key/value cache each token costs one row of attention. A table of learned positions ends at the block: past
@@ -75,12 +75,12 @@ def decoder(trained: TrainedModel) -> Predictor:
     return predict
 
 
-def trigram(counts: KneserNey) -> Predictor:
+def trigram_predictor(counts: KneserNey) -> Predictor:
     """A model that counted, as it goes on with a text."""
     return lambda ids: torch.from_numpy(counts.distribution(ids[1:])).log()
 
 
-def continued(trained: TrainedModel, prompt: str, sampling: Sampling) -> tuple[str, str]:
+def continuation(trained: TrainedModel, prompt: str, sampling: Sampling) -> tuple[str, str]:
     """The prompt, its unknown words as they were written but marked, and what follows it; and what was read of it.
 
     The note is as in `Sentence`: of a prompt longer than a table of learned positions the first token is drawn from the
@@ -90,7 +90,7 @@ def continued(trained: TrainedModel, prompt: str, sampling: Sampling) -> tuple[s
     ids, unknown = tokenizer.encode(prompt), tokenizer.unknown(prompt)
     n_read = min(len(ids), config.block_size) if config.positions == "learned" else len(ids)
     first = len(ids) - n_read
-    note = note_of(len(ids), ids[first:], tokenizer.tokens(ids, unknown)[first:])
+    note = reading_note(len(ids), ids[first:], tokenizer.tokens(ids, unknown)[first:])
     text = tokenizer.decode(generate(trained, prompt, sampling), unknown)
     return text, note.replace("read ", "read the last ", 1) if first else note
 

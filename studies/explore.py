@@ -16,15 +16,15 @@ from common.files import UserError
 from dataset import Data, encode_stream, same_text
 from evaluation.baselines import fitted_linear_models
 from evaluation.ngrams import KneserNey
-from inference.attention import attention_maps
+from inference.attention import sentence_maps
 from inference.classify import classify
 from inference.explain import Explanation, explain
-from inference.generate import decoder, steps, trigram
+from inference.generate import decoder_predictor, steps, trigram_predictor
 from inference.sampling import Sampling
 from inference.score import (
     ScoredText,
     decoder_scorers,
-    likeliest,
+    likeliest_by_token,
     likeliest_words,
     lines_in,
     score,
@@ -150,7 +150,7 @@ def looks(shelf: Shelf, name: str, text: str) -> Looks:
     trained = shelf.model(name)
     if not trained.model.config.n_layer:
         raise UserError(f"{name}: has no attention; choose a model with at least one layer")
-    maps, tokens = attention_maps(trained, checked(text))
+    maps, tokens = sentence_maps(trained, checked(text))
     words, read = shown(tokens), read_sentence(trained, text)
     note = read.note + (f"; not read: {' '.join(shown(read.not_read[:10]))}" if read.not_read else "")
     return Looks(words, words + ["<pad>"] * (maps.size(-1) - len(words)), maps, note)
@@ -200,7 +200,7 @@ def surprise(shelf: Shelf, name: str, text: str) -> Surprise:
         asked.append(trigram_scorer(shelf.trigram(name)))
     found = score(lines, trained, asked)
     ids = encode_stream(lines, trained.tokenizer).ids
-    return Surprise(found, [likeliest(scorer, ids, trained.tokenizer, N_GUESSES) for scorer in asked], note)
+    return Surprise(found, [likeliest_by_token(scorer, ids, trained.tokenizer, N_GUESSES) for scorer in asked], note)
 
 
 # ------------------------------------------------------------------------------------------------------------ continue
@@ -220,10 +220,10 @@ def continuations(shelf: Shelf, name: str, text: str, sampling: Sampling) -> Ite
     token more each time, until what may come as number `n_tokens` is known."""
     trained = shelf.model(name)
     prompt = trained.tokenizer.encode(checked(text) if text.strip() else "")
-    voices = [(who, decoder(trained.as_speaker(number))) for number, who in enumerate(trained.class_names)]
-    predictors = [("decoder", decoder(trained)), *voices]
+    voices = [(who, decoder_predictor(trained.as_speaker(number))) for number, who in enumerate(trained.class_names)]
+    predictors = [("decoder", decoder_predictor(trained)), *voices]
     if not shelf.why_alone(name):
-        predictors.append(("trigram", trigram(shelf.trigram(name))))
+        predictors.append(("trigram", trigram_predictor(shelf.trigram(name))))
     found = [Continuation(who, [], [], [], 0) for who, _ in predictors]
     for drawn in zip(*(steps(predict, prompt, sampling) for _, predict in predictors)):
         for i, step in enumerate(drawn):

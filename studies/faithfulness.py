@@ -11,7 +11,7 @@ from common.files import UserError
 from common.randomness import generator
 from dataset import Data
 from evaluation.statistics import Estimate, paired_difference
-from inference.explain import attention_received, integrated_gradients, leave_one_out, probabilities, without
+from inference.explain import attention_received, integrated_gradients, leave_one_out, probabilities, without_words
 from training.weights import TrainedModel
 from transformer import Classifier, Decoder, Vote
 
@@ -98,7 +98,7 @@ def falls_of(model: Classifier | Vote, row: Row, k: int, random: torch.Generator
     without random ones, on average."""
     named = [values.topk(k).indices for values in row.importance.values()]
     drawn = [torch.randperm(len(row.ids), generator=random)[:k] for _ in range(DRAWS)]
-    texts = [row.ids, *(without(row.ids, deleted.tolist()) for deleted in [*named, *drawn])]
+    texts = [row.ids, *(without_words(row.ids, deleted.tolist()) for deleted in [*named, *drawn])]
     whole, *rest = (100 * probabilities(model, texts)[:, row.answer]).tolist()
     by_name = [whole - value for value in rest]
     return {**dict(zip(row.importance, by_name)), "random": sum(by_name[len(named) :]) / DRAWS}

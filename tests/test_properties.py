@@ -26,9 +26,9 @@ from commands.called import command_line
 from common import console
 from common.files import read_as, sha256
 from dataset import Data, load_data
-from inference.attention import attention_maps
+from inference.attention import sentence_maps
 from inference.classify import classify
-from inference.generate import continued
+from inference.generate import continuation
 from inference.sampling import Sampling
 from reporting.audit import render
 from speechesdataset.audit import audit
@@ -217,10 +217,10 @@ def spoiled(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 def use(trained: TrainedModel, text: str) -> None:
     """What the commands do with a model."""
     if isinstance(trained.model, Decoder):
-        continued(trained, text, Sampling(n_tokens=3))
+        continuation(trained, text, Sampling(n_tokens=3))
     else:
         classify(trained, text)
-    attention_maps(trained, text)
+    sentence_maps(trained, text)
 
 
 @examples(200)

@@ -9,7 +9,7 @@ from tiny import classifier_of
 from torch import Tensor, nn
 
 from inference import explain
-from inference.explain import attention_received, integrated_gradients, leave_one_out, probabilities, without
+from inference.explain import attention_received, integrated_gradients, leave_one_out, probabilities, without_words
 from inference.sentence import padded
 from modules.config import TransformerConfig
 from modules.hook_point import hook_points, hooked
@@ -86,7 +86,7 @@ def test_a_word_that_is_left_out_is_deleted(settings: dict[str, Any]) -> None:
         alone = probabilities(model, [ids])[0] - probabilities(model, [torch.tensor(rest)])[0]
         torch.testing.assert_close(found[place], alone, rtol=1e-4, atol=1e-6)
     assert leave_one_out(model, ids[:1]).isfinite().all()  # nothing is left, and nothing divided by it
-    assert without(ids, [0, 2]).tolist() == [4]
+    assert without_words(ids, [0, 2]).tolist() == [4]
 
 
 def test_texts_are_padded_as_the_model_reads_them() -> None:

@@ -208,7 +208,7 @@ def test_weights_that_are_too_large_to_compute_with_are_told_of() -> None:
     for trained in (classifier(), decoder()):
         for parameter in trained.model.parameters():
             parameter.fill_(1e38)
-        uses: list[Any] = [lambda trained=trained: attention.attention_maps(trained, LONG)]
+        uses: list[Any] = [lambda trained=trained: attention.sentence_maps(trained, LONG)]
         if trained.class_names:
             uses.append(lambda trained=trained: classify.classify(trained, LONG))
             uses.append(lambda trained=trained: explain.explain(trained, LONG))
@@ -232,7 +232,7 @@ def test_a_model_of_subwords_or_characters_is_used_like_one_of_words(kind: Any, 
         loaded = training.weights.load_model(path)
         assert loaded.tokenizer.words == tokenizer.words
         assert loaded.tokenizer.tokenization == tokenizer.tokenization
-        maps, labels = attention.attention_maps(loaded, "we 人")
+        maps, labels = attention.sentence_maps(loaded, "we 人")
         assert labels == ([" we", " 人"] if kind == "bpe" else [" ", "w", "e", " ", "人"])
         assert maps.shape[2] == len(labels)
         with pytest.raises(UserError, match="empty"):
@@ -305,7 +305,7 @@ def test_classes_of_one_name_keep_their_own_probabilities() -> None:
 
 @pytest.mark.parametrize("text", ["", " \t\n"])
 def test_a_sentence_without_words_is_refused(text: str) -> None:
-    for use in (classify.classify, attention.attention_maps):
+    for use in (classify.classify, attention.sentence_maps):
         with pytest.raises(UserError) as caught:
             use(classifier(), text)
         assert str(caught.value) == "the sentence is empty; give at least one word"
@@ -321,7 +321,7 @@ def test_a_sentence_without_words_is_refused(text: str) -> None:
 )
 def test_attention_maps_of_a_sentence(task: str, pooling: Any, shape: tuple[int, ...], words: list[str]) -> None:
     trained = classifier(pooling=pooling) if task == "classifier" else decoder()
-    maps, found = attention.attention_maps(trained, "we zyzzyva hope")
+    maps, found = attention.sentence_maps(trained, "we zyzzyva hope")
     assert (maps.shape, found) == (shape, words)
     torch.testing.assert_close(maps.sum(dim=-1), torch.ones(shape[:-1]))
     assert not maps.requires_grad
@@ -404,7 +404,7 @@ def test_with_a_cache_each_token_is_read_once(settings: dict[str, Any], read: li
 )
 def test_a_prompt_stays_as_it_was_written(prompt: str, positions: Any, text: str, note: str) -> None:
     trained = decoder(positions=positions)
-    found = generate.continued(trained, prompt, Sampling(4))
+    found = generate.continuation(trained, prompt, Sampling(4))
     new = generate.generate(trained, prompt, Sampling(4))[-4:]
     assert found == (TOKENIZER.decode([*TOKENIZER.encode(prompt), *new], TOKENIZER.unknown(prompt)), note)
     assert found[0].startswith(text)

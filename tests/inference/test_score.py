@@ -10,7 +10,7 @@ from tiny import decoder_of
 from common.files import UserError
 from dataset import Data, encode_stream
 from evaluation.perplexity import Protocol, token_nats
-from inference.score import Scorer, likeliest, likeliest_words, lines_of, score, scorers
+from inference.score import Scorer, likeliest_by_token, likeliest_words, lines_of, score, scorers
 from modules.config import TransformerConfig
 from studies.opponents import language_baselines
 from studies.recipes import RECIPES
@@ -79,7 +79,7 @@ def test_what_is_expected_at_a_place_is_by_what_the_token_there_is_scored(data: 
         expected = scorer.expects(ids)
         torch.testing.assert_close(expected.exp().sum(dim=1), torch.ones(len(ids), dtype=torch.float64))
         torch.testing.assert_close(-expected[range(len(ids)), ids], scorer.nats(ids), rtol=1e-5, atol=1e-5)
-        guesses = likeliest(scorer, ids, trained.tokenizer, 3)
+        guesses = likeliest_by_token(scorer, ids, trained.tokenizer, 3)
         assert [len(row) for row in guesses] == [3] * len(ids)
         for row, logs in zip(guesses, expected):
             assert row[0] == (trained.tokenizer.words[int(logs.argmax())], pytest.approx(float(logs.max().exp())))

@@ -23,7 +23,7 @@ from evaluation import baselines, ngrams
 from evaluation.ngrams import unseen_words
 from evaluation.records import Reliability
 from inference import attention
-from inference.attention import attention_maps
+from inference.attention import sentence_maps
 from modules.config import ClassifierConfig, DecoderConfig
 from studies import engine, figures, opponents, part1, part2
 from studies.published import sentence_of
@@ -619,7 +619,7 @@ def test_attention_maps_are_of_the_first_and_the_last_layer(
         )
         number = f"Figure {path.name[6]}: " if first_figure else ""
         assert figure["title"] == f"{number}attention of the {kind}, layer {layer + 1}"
-        assert torch.equal(figure["maps"], attention_maps(trained, "give me faith")[0])
+        assert torch.equal(figure["maps"], sentence_maps(trained, "give me faith")[0])
         assert len(figure["maps"]) == n_layer
     assert len(checked) == (1 if names else 0)
 
