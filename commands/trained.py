@@ -193,7 +193,7 @@ class Generate:
     seed: int = 0  # seed of the drawing
 
     def run(self) -> None:
-        from inference.generate import continuation, newest_decoder, speaker_of
+        from inference.generate import continued_text, newest_decoder, speaker_of
         from training.weights import load_model
 
         trained = load_model(self.model or newest_decoder(Path("runs/part2")), "decoder")
@@ -201,7 +201,7 @@ class Generate:
             trained = trained.as_speaker(speaker_of(trained.class_names, self.voice))
         n, n_more = self.n_tokens, self.n_tokens // 2
         sampling = Sampling(n, self.temperature, self.top_k, self.top_p, self.seed, n_more=n_more)
-        text, note = continuation(trained, self.prompt, sampling)
+        text, note = continued_text(trained, self.prompt, sampling)
         if note:
             print(note, file=sys.stderr)
         print(text)

@@ -80,7 +80,7 @@ def trigram_predictor(counts: KneserNey) -> Predictor:
     return lambda ids: torch.from_numpy(counts.distribution(ids[1:])).log()
 
 
-def continuation(trained: TrainedModel, prompt: str, sampling: Sampling) -> tuple[str, str]:
+def continued_text(trained: TrainedModel, prompt: str, sampling: Sampling) -> tuple[str, str]:
     """The prompt, its unknown words as they were written but marked, and what follows it; and what was read of it.
 
     The note is as in `Sentence`: of a prompt longer than a table of learned positions the first token is drawn from the

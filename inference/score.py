@@ -49,7 +49,7 @@ class ScoredText(msgspec.Struct, frozen=True):
 
 def scorers(trained: TrainedModel, training_text: Tensor) -> list[Scorer]:
     """The decoder, with n-grams where it was trained so, and then the network alone; its voices, if it has
-    any; and a trigram that trigram_log_probabilities the tokens (N,) of its training text."""
+    any; and a trigram that counted the tokens (N,) of its training text."""
     trigram = trigram_scorer(KneserNey.fit(training_text, len(trained.tokenizer)))
     return [*decoder_scorers(trained), *voice_scorers(trained), trigram]
 
@@ -61,16 +61,16 @@ def voice_scorers(trained: TrainedModel) -> list[Scorer]:
 
 
 def trigram_scorer(trigram: KneserNey) -> Scorer:
-    """A model that trigram_log_probabilities."""
+    """A model that counted."""
     nats, expects = (
         (lambda ids: -torch.from_numpy(trigram.log_probabilities(ids))),
-        partial(trigram_log_probabilities, trigram),
+        partial(ngram_log_probabilities, trigram),
     )
     return Scorer("trigram", nats, expects)
 
 
-def trigram_log_probabilities(ngrams: KneserNey, ids: Tensor) -> Tensor:
-    """The log p (N, V) of every word in the stead of each of the tokens (N,), of a model that trigram_log_probabilities."""
+def ngram_log_probabilities(ngrams: KneserNey, ids: Tensor) -> Tensor:
+    """The log p (N, V) of every word in the stead of each of the tokens (N,), of a model that counted."""
     return torch.stack([torch.from_numpy(ngrams.distribution(ids[:n].tolist())).log() for n in range(len(ids))])
 
 
@@ -92,7 +92,7 @@ def decoder_scorers(trained: TrainedModel) -> list[Scorer]:
         return [alone]
 
     def together(ids: Tensor) -> Tensor:
-        return mixed(network(ids), trigram_log_probabilities(ngrams, ids), model.config.ngram_share)
+        return mixed(network(ids), ngram_log_probabilities(ngrams, ids), model.config.ngram_share)
 
     both = Scorer("decoder", lambda ids: predicted_nats(model, ngrams, ids, protocol), together)
     return [both, replace(alone, name="network alone")]

@@ -78,11 +78,11 @@ def knock_out(trained: TrainedModel, data: Data) -> KnockOuts:
             cost = ratio_of_logs(rest.numpy(), whole.numpy())
         else:
             cost = paired_difference(whole.numpy(), rest.numpy())
-        knock_outs.append(KnockOut(part, overall(rest, is_decoder), cost))
-    return KnockOuts("decoder" if is_decoder else "classifier", len(whole), overall(whole, is_decoder), knock_outs)
+        knock_outs.append(KnockOut(part, measure_of(rest, is_decoder), cost))
+    return KnockOuts("decoder" if is_decoder else "classifier", len(whole), measure_of(whole, is_decoder), knock_outs)
 
 
-def overall(values: Tensor, is_decoder: bool) -> float:
+def measure_of(values: Tensor, is_decoder: bool) -> float:
     """The measure: accuracy in percent, or perplexity."""
     return float(values.mean().exp() if is_decoder else values.mean())
 

@@ -28,7 +28,7 @@ from common.files import read_as, sha256
 from dataset import Data, load_data
 from inference.attention import sentence_maps
 from inference.classify import classify
-from inference.generate import continuation
+from inference.generate import continued_text
 from inference.sampling import Sampling
 from reporting.audit import render
 from speechesdataset.audit import audit
@@ -217,7 +217,7 @@ def spoiled(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 def use(trained: TrainedModel, text: str) -> None:
     """What the commands do with a model."""
     if isinstance(trained.model, Decoder):
-        continuation(trained, text, Sampling(n_tokens=3))
+        continued_text(trained, text, Sampling(n_tokens=3))
     else:
         classify(trained, text)
     sentence_maps(trained, text)

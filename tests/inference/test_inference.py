@@ -404,7 +404,7 @@ def test_with_a_cache_each_token_is_read_once(settings: dict[str, Any], read: li
 )
 def test_a_prompt_stays_as_it_was_written(prompt: str, positions: Any, text: str, note: str) -> None:
     trained = decoder(positions=positions)
-    found = generate.continuation(trained, prompt, Sampling(4))
+    found = generate.continued_text(trained, prompt, Sampling(4))
     new = generate.generate(trained, prompt, Sampling(4))[-4:]
     assert found == (TOKENIZER.decode([*TOKENIZER.encode(prompt), *new], TOKENIZER.unknown(prompt)), note)
     assert found[0].startswith(text)
