@@ -1,79 +1,70 @@
 """The three parts of the report, and all of it over several seeds."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from commands.called import line
-from commands.data import Audit
-from commands.options import Seeds, Tokenized, Training, finish, first_words
-from commands.trained import Classify, Generate
-from common.arguments import FromRecipe, Optional, hinted
+from commands.options import FromRecipe, Seeds, Tokenized, Training, explained, finish, refuse_idle
+from common.arguments import Optional, Typed
 from common.checks import check
 from common.files import around_marks
 from modules.config import Pooling
-from studies.recipes import FF_DIMS, RECIPES, RecipeName, in_words, with_options
+from studies.recipes import FF_DIMS, RECIPES, RecipeName, with_options
 from studies.settings import with_settings
 
 if TYPE_CHECKING:
     from studies.study import Study
 
 
-@hinted(partial(in_words, "classifier"))
+@explained("classifier")
 @dataclass(frozen=True)
 class Part1(Training):
     """Train the classifier: who said it? Table 1, Figures 1 to 3, baselines."""
 
     out: Path = Path("runs/part1")  # folder for results, weights and figures
-    epochs: FromRecipe[int] = None  # passes over the training rows
-    ff_dim: FromRecipe[int] = None  # hidden size of the feed-forward network
-    pooling: FromRecipe[Pooling] = None  # mean counts padding, as the report does; the others mask it everywhere
-    batch_norm: bool = False  # batch norm after the first linear layer of the head
-    label_smoothing: FromRecipe[float] = None  # share of the target that is spread over all classes
-    by_length: bool = False  # batches of rows of like length
+    epochs: FromRecipe[int] = None
+    ff_dim: FromRecipe[int] = None
+    pooling: FromRecipe[Pooling] = None
+    batch_norm: bool = False
+    label_smoothing: FromRecipe[float] = None
 
-    def run(self) -> None:
+    def run(self, typed: Typed) -> None:
         from reporting.terminal import part1_text
         from studies.part1 import part1
 
         check(self, "at least 1", "epochs")
         recipe = with_settings(with_options(self.recipe, "classifier", vars(self)), self.chosen("classifier"))
-        with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, folder):
+        with self.at_work(recipe, self.resume, typed) as (data, folder):
             results = part1(self.recipe, recipe, self.seed, data, folder, self.n_at_once())
         if results:
             texts = {row.line: row.text for row in data.corpus.test}
-            text = part1_text(results, line(Audit(self.data_dir)), texts)
-            sentence = first_words(data.corpus.test[0].text, 12)
-            finish(data, text, self.out, Classify((sentence,), self.out / "classifier.safetensors"))
+            audit = Typed(("data", "audit", "--data-dir", str(self.data_dir)))
+            finish(data, part1_text(results, str(audit), texts), self.out)
 
 
-@hinted(partial(in_words, "decoder"))
+@explained("decoder")
 @dataclass(frozen=True)
 class Part2(Training):
     """Train the decoder: how surprising is it? Tables 2 and 3, Figures 4 to 7, n-gram baseline."""
 
     out: Path = Path("runs/part2")  # folder for results, weights and figures
-    iterations: FromRecipe[int] = None  # training steps
+    iterations: FromRecipe[int] = None
     ff_dims: FromRecipe[tuple[int, ...]] = None  # hidden sizes of the feed-forward network, a model each
     voices: bool = False  # one for each speaker of the labelled rows, in which generate, score and classify can ask it
 
-    def run(self) -> None:
+    def run(self, typed: Typed) -> None:
         from reporting.terminal import part2_text
         from studies.part2 import part2
 
         check(self, "at least 1", "iterations")
         recipe = with_settings(with_options(self.recipe, "decoder", vars(self)), self.chosen("decoder"))
         ff_dims = FF_DIMS[self.recipe] if self.ff_dims is None else self.ff_dims
-        with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, folder):
+        with self.at_work(recipe, self.resume, typed) as (data, folder):
             results = part2(self.recipe, recipe, ff_dims, self.seed, data, folder, self.n_at_once())
         if results:
-            prompt = first_words(data.corpus.train_text[0], 3)
-            finish(
-                data, part2_text(results), self.out, Generate(prompt, self.out / f"decoder-ff{ff_dims[0]}.safetensors")
-            )
+            finish(data, part2_text(results), self.out)
 
 
 @dataclass(frozen=True)
@@ -98,7 +89,7 @@ class Exploration(Seeds, Tokenized):
         return Study(self.recipe, classifier, decoder, seeds, n_workers, alibi, regularize, until_told=self.until_told)
 
 
-@hinted(partial(in_words, "classifier"))
+@explained("classifier")
 @dataclass(frozen=True)
 class Part3(Exploration):
     """The exploration: which differences are real? Without --alibi and --regularize, both halves."""
@@ -109,22 +100,18 @@ class Part3(Exploration):
     regularize: bool = False  # batch norm and dropout: Figure 11
     resume: bool = False  # go on with the interrupted runs in --out
 
-    def run(self) -> None:
+    def run(self, typed: Typed) -> None:
         from reporting.terminal import part3_text
         from studies.part3 import part3
 
         both = self.alibi == self.regularize
         study = self.study(self.alibi or both, self.regularize or both)
-        with self.at_work(study.classifier, self.resume, replace(self, resume=True)) as (data, folder):
+        with self.at_work(study.classifier, self.resume, typed) as (data, folder):
             text = part3_text(part3(study, data, folder))
-        finish(data, text, self.out, replace(self, seeds=5, resume=False) if self.seeds < 5 else self.report())
-
-    def report(self) -> "Report":
-        """Everything, of the same tokens."""
-        return Report(self.data_dir, tokenizer=self.tokenizer, vocabulary_size=self.vocabulary_size)
+        finish(data, text, self.out)
 
 
-@hinted(partial(in_words, "classifier"))
+@explained("classifier")
 @dataclass(frozen=True)
 class Report(Exploration):
     """Everything, over several seeds: a page with a verdict on each of the report's claims. Reuses what --out has."""
@@ -140,7 +127,7 @@ class Report(Exploration):
     # results of the best recipe's ablation, for the page (default: runs/ablation/results.json if it is there)
     ablation: Optional[Path] = None
 
-    def run(self) -> None:
+    def run(self, typed: Typed) -> None:
         from reporting import documents, page
         from studies.report import read_ablation, report
         from studies.study import TIMED_SHARE
@@ -149,18 +136,22 @@ class Report(Exploration):
             mark = documents.RESULTS_MARK if self.source is None else documents.AGAIN_MARK
             around_marks(self.docs, mark)  # without marks it is refused now, not after the runs
         if self.source is not None:
+            ignored = [name for name in vars(self) if name not in ("source", "out", "docs")]
+            refuse_idle(self, "with --from, which trains nothing", *ignored)
             return self.show(self.source)
+        if self.quick:
+            refuse_idle(self, "with --quick", "until_told")
         ablation = self.ablation or Path("runs/ablation/results.json")
         ingredients = read_ablation(ablation) if self.ablation or ablation.exists() else None
         command = self.small() if self.quick else self
         study = replace(command.study(), ff_dims=FF_DIMS["report"], timed_share=0.3 if self.quick else TIMED_SHARE)
-        with command.at_work(study.classifier, None, self, share=3 if self.quick else 1) as (data, folder):
-            results = report(study, data, folder, line(self), self.related(), self.quick, ingredients)
+        with command.at_work(study.classifier, None, typed, share=3 if self.quick else 1) as (data, folder):
+            results = report(study, data, folder, str(typed), self.related(), self.quick, ingredients)
             page.write_page(results, folder.path)
         if self.docs is not None:
             documents.fill_results(self.docs, results)
         text = f"{page.report_text(results)}\nThe page: {command.out / 'report.html'} and {command.out / 'report.md'}"
-        finish(data, text, command.out, self.real() if self.quick else Part1(self.data_dir, recipe="best"))
+        finish(data, text, command.out)
 
     def show(self, source: Path) -> None:
         """Judge and show the results in `source`."""
@@ -179,9 +170,11 @@ class Report(Exploration):
 
     def related(self) -> dict[str, str]:
         """The lines that run the whole report, and its parts by themselves, on the same data and tokens."""
-        commands: list[Part1 | Part2 | Part3 | Report] = [Part1(), Part2(), Part3(seeds=self.seeds), self.real()]
-        data = {name: getattr(self, name) for name in ("data_dir", "tokenizer", "vocabulary_size")}
-        return {type(command).__name__.lower(): line(replace(command, **data)) for command in commands}
+        words: list[str] = []
+        for name in ("data_dir", "tokenizer", "vocabulary_size"):
+            if getattr(self, name) != getattr(Report, name):
+                words += ["--" + name.replace("_", "-"), str(getattr(self, name))]
+        return {name: str(Typed((name, *words))) for name in ("part1", "part2", "part3", "report")}
 
     def small(self) -> "Report":
         """What --quick runs."""
@@ -193,8 +186,3 @@ class Report(Exploration):
             epochs=2 if self.epochs is None else self.epochs,
             iterations=50 if self.iterations is None else self.iterations,
         )
-
-    def real(self) -> "Report":
-        """The report that a quick one is a sketch of, in a folder of its own."""
-        out = self.out if self.out == Report.out else self.out.with_name(f"{self.out.name}-full")
-        return replace(self, quick=False, out=out, seeds=max(self.seeds, Report.seeds), epochs=None, iterations=None)

@@ -1,20 +1,14 @@
 """Questions about settings: any comparison, the ingredients of the best recipe, its measurement, kinds of tokens."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from commands.called import line
 from commands.options import Seeds, finish
-from commands.parts import Part1, Report
-from common.arguments import Command, Optional
+from common.arguments import Optional, Typed
 from common.files import UserError, append_text, around_marks
 from studies.recipes import RECIPES, RecipeName
 from studies.settings import MEASURES, Score
 from training.recipe import Task, customise
-
-if TYPE_CHECKING:
-    from studies.results import CompareResults
 
 
 @dataclass(frozen=True)
@@ -36,7 +30,7 @@ class Compare(Seeds):
     until_told: Optional[int] = None
     resume: bool = False  # go on with the interrupted runs in --out
 
-    def run(self) -> None:
+    def run(self, typed: Typed) -> None:
         from reporting.comparison import compare_text
         from studies.compare import Question, compare, variants_of
 
@@ -46,28 +40,16 @@ class Compare(Seeds):
         recipe = RECIPES[self.recipe][self.task]
         question = Question(self.recipe, recipe, variants, seeds, measure, self.validate, n_workers, self.until_told)
         first = next(iter(question.recipes().values()))
-        with self.at_work(first, self.resume, replace(self, resume=True)) as (data, folder):
-            results = compare(question, data, folder, line(self))
-        finish(data, compare_text(results), self.out, self.then(results))
-
-    def then(self, results: "CompareResults") -> Command:
-        """What to try next: more seeds where they could tell; else the rows of training; else other settings."""
-        from evaluation.statistics import UNCLEAR
-
-        n_seeds, again = len(results.seeds), replace(self, resume=False)
-        if any(one.verdict == UNCLEAR and (one.seeds_needed or n_seeds == 1) for one in results.variants):
-            out = self.out.with_name(f"{self.out.name}-{2 * n_seeds}-seeds")
-            return replace(again, seeds=2 * n_seeds, until_told=None, out=out)
-        if not self.validate:
-            return replace(again, validate=True, out=self.out.with_name(f"{self.out.name}-validation"))
-        return Settings()
+        with self.at_work(first, self.resume, typed) as (data, folder):
+            results = compare(question, data, folder, str(typed))
+        finish(data, compare_text(results), self.out)
 
 
 @dataclass(frozen=True)
 class Settings:
     """Every setting of the recipes: what it means and takes. compare --vary and --set take them."""
 
-    def run(self) -> None:
+    def run(self, typed: Typed) -> None:
         from reporting.comparison import settings_text
 
         print(settings_text())
@@ -85,7 +67,7 @@ class Ablation(Seeds):
     log: Optional[Path] = None  # Markdown file to which the tables are added, under today's date
     resume: bool = False  # go on with the interrupted runs in --out
 
-    def run(self) -> None:
+    def run(self, typed: Typed) -> None:
         from reporting import documents, terminal
         from studies.ablation import ablation, chosen
 
@@ -97,15 +79,13 @@ class Ablation(Seeds):
         if self.log is not None:
             append_text(self.log, "")  # a log that cannot be written is refused now, not after the runs
         seeds, n_workers = self.seeds_and_workers()
-        with self.at_work(RECIPES["best"]["classifier"], self.resume, replace(self, resume=True)) as (data, folder):
-            results = ablation(changes, seeds, data, folder, line(self), n_workers)
+        with self.at_work(RECIPES["best"]["classifier"], self.resume, typed) as (data, folder):
+            results = ablation(changes, seeds, data, folder, str(typed), n_workers)
         if self.docs is not None:
             documents.fill_ablation(self.docs, results)
         if self.log is not None:
             documents.log_ablation(self.log, results)
-        finish(
-            data, terminal.ablation_text(results), self.out, Report(self.data_dir, ablation=self.out / "results.json")
-        )
+        finish(data, terminal.ablation_text(results), self.out)
 
 
 @dataclass(frozen=True)
@@ -117,18 +97,18 @@ class Measure(Seeds):
     docs: Optional[Path] = None
     resume: bool = False  # go on with the interrupted runs in --out
 
-    def run(self) -> None:
+    def run(self, typed: Typed) -> None:
         from reporting import documents, terminal
         from studies.measure import measure
 
         if self.docs is not None:
             around_marks(self.docs, documents.MEASURE_MARK)
         seeds, n_workers = self.seeds_and_workers()
-        with self.at_work(RECIPES["best"]["classifier"], self.resume, replace(self, resume=True)) as (data, folder):
-            results = measure(seeds, data, folder, line(self), n_workers)
+        with self.at_work(RECIPES["best"]["classifier"], self.resume, typed) as (data, folder):
+            results = measure(seeds, data, folder, str(typed), n_workers)
         if self.docs is not None:
             documents.fill_measurement(self.docs, results)
-        finish(data, terminal.measure_text(results), self.out, Part1(self.data_dir, recipe="best"))
+        finish(data, terminal.measure_text(results), self.out)
 
 
 @dataclass(frozen=True)
@@ -147,7 +127,7 @@ class Tokenizers(Seeds):
     docs: Optional[Path] = None
     resume: bool = False  # go on with the interrupted runs in --out
 
-    def run(self) -> None:
+    def run(self, typed: Typed) -> None:
         from reporting import documents, terminal
         from studies.tokenizers import compare_tokenizers
         from tokenizer import BPE_SIZE, Tokenization
@@ -161,10 +141,10 @@ class Tokenizers(Seeds):
         if self.docs is not None:
             around_marks(self.docs, documents.tokenizers_mark(self.validation))
         seeds, n_workers = self.seeds_and_workers()
-        with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, folder):
+        with self.at_work(recipe, self.resume, typed) as (data, folder):
             results = compare_tokenizers(
-                *(kinds, blocks, self.recipe, recipes, seeds, self.validation, data, folder, line(self), n_workers)
+                *(kinds, blocks, self.recipe, recipes, seeds, self.validation, data, folder, str(typed), n_workers)
             )
         if self.docs is not None:
             documents.fill_tokenizers(self.docs, results)
-        finish(data, terminal.tokenizers_text(results), self.out, Part1(self.data_dir, tokenizer="bpe"))
+        finish(data, terminal.tokenizers_text(results), self.out)

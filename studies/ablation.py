@@ -6,9 +6,9 @@ and measures on it. The test set has no part in it, so recipes may be chosen her
 
 import time
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 
 from common.files import UserError, write_json
+from common.wording import did_you_mean
 from dataset import Data
 from studies.compare import Question, answer, opponents
 from studies.recipes import FF_DIMS, RECIPES
@@ -103,8 +103,7 @@ def chosen(task: Task | None = None, names: Sequence[str] | None = None) -> dict
     known = list(dict.fromkeys(name for one in tasks for name in CHANGES[one]))
     for name in names:
         if name not in known:
-            near = " or ".join(map(repr, get_close_matches(name, known, cutoff=0.0)))
-            where = f"--changes: the best {task or 'recipe'} has no change called {name!r}"
-            raise UserError(f"{where}; did you mean {near}?")
+            remedy = did_you_mean(name, known) or f"it has {', '.join(known)}"
+            raise UserError(f"--changes: the best {task or 'recipe'} has no change called {name!r}; {remedy}")
     found = {one: [name for name in CHANGES[one] if name in names] for one in tasks}
     return {one: own for one, own in found.items() if own}

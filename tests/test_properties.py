@@ -22,14 +22,15 @@ from hypothesis import strategies as st
 from safetensors.torch import load, save
 from worlds import made_up
 
-from commands.called import command_line
 from common import console
+from common.arguments import Typed, name_of, overview, read
 from common.files import read_as, sha256
 from dataset import Data, load_data
 from inference.attention import sentence_maps
 from inference.classify import classify
 from inference.generate import continued_text
 from inference.sampling import Sampling
+from main import COMMANDS
 from reporting.audit import render
 from speechesdataset.audit import audit
 from studies.compare import variants_of
@@ -329,17 +330,23 @@ data build --speakers lincoln --split speech --seed 3""".splitlines()
 LINE_WORDS = sorted({word for line in LINES for word in line.split()} | {"--help", "-h"})
 
 
+def parse(words: list[str]) -> object:
+    """The command that main.py would run, None for its list of them."""
+    typed, known = Typed(tuple(words)), {name: command for name, (command, _) in COMMANDS.items()}
+    return None if overview(typed, known, "") else read(typed, name_of(typed, known), known)
+
+
 @examples(100)
 @given(st.data())
 def test_command_lines(inputs: st.DataObject) -> None:
     """What is typed is understood, or refused before anything is done."""
     words = inputs.draw(st.sampled_from(LINES)).split()
-    assert command_line().parse(words)
+    assert parse(words)
     for _ in range(inputs.draw(st.integers(1, 3))):
         start = inputs.draw(st.integers(0, len(words)))
         other = inputs.draw(st.lists(WORDS | st.sampled_from(LINE_WORDS), max_size=2))
         words[start : start + inputs.draw(st.integers(0, 1))] = other
-    answers_or_refuses(lambda: command_line().parse(words))
+    answers_or_refuses(lambda: parse(words))
 
 
 @pytest.mark.parametrize("fault", [ZeroDivisionError("a fault"), OSError(28, "No space left on device")])
