@@ -13,11 +13,11 @@ def attention_maps(model: Classifier | Vote | Decoder, ids: Tensor, lengths: Ten
     maps: list[Tensor] = []
     names = hook_points(model, ".attention.weights")[: model.config.n_layer]  # the first member's layers come first
     with hooked(model, names, lambda weights, name: maps.append(weights)):
-        read(model, ids, lengths)
+        read_ids(model, ids, lengths)
     return torch.stack(maps)
 
 
-def read(model: Classifier | Vote | Decoder, ids: Tensor, lengths: Tensor) -> None:
+def read_ids(model: Classifier | Vote | Decoder, ids: Tensor, lengths: Tensor) -> None:
     """Have the model read `ids` (B, T), for what its hooks make of it; a decoder needs no `lengths` (B,)."""
     if isinstance(model, Decoder):
         model.before_logits(ids)

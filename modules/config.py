@@ -91,12 +91,12 @@ def check_architecture(config: TransformerConfig) -> None:
         what = f"positions {config.positions} does nothing without a layer"
         raise UserError(f"{what}; set n_layer above 0, or leave it out")
     if not config.n_layer:
-        refuse_idle(config, "without a layer; set n_layer above 0", window=None, drop_path=0, layer_scale=None)
+        refuse_unused(config, "without a layer; set n_layer above 0", window=None, drop_path=0, layer_scale=None)
     if config.positions != "alibi":
         remedy = f"with {config.positions} positions; choose alibi"
-        refuse_idle(config, remedy, alibi_slope_scale=1)
+        refuse_unused(config, remedy, alibi_slope_scale=1)
     if not (config.n_layer and config.ff_dim):
-        refuse_idle(config, "without a feed-forward network; set ff_dim above 0", activation="relu")
+        refuse_unused(config, "without a feed-forward network; set ff_dim above 0", activation="relu")
 
 
 def check_head(config: ClassifierConfig) -> None:
@@ -109,7 +109,7 @@ def check_head(config: ClassifierConfig) -> None:
         raise UserError("phrases and n_spellings are two kinds of word vectors; choose one")
 
 
-def refuse_idle(config: TransformerConfig, remedy: str, **off: object) -> None:
+def refuse_unused(config: TransformerConfig, remedy: str, **off: object) -> None:
     """UserError for the first setting that would do nothing: one that is not at its value in `off`."""
     for name, value in off.items():
         if getattr(config, name, value) != value:

@@ -59,7 +59,7 @@ def faithfulness(trained: TrainedModel, data: Data) -> Faithfulness:
     model = trained.model
     if isinstance(model, Decoder):
         raise ValueError("a decoder does not classify")
-    rows = list(explained(model, data))
+    rows = list(explained_rows(model, data))
     random = generator(0, "faithfulness")
     n_rows, falls = {}, []
     for k in DELETED:
@@ -79,7 +79,7 @@ def faithfulness(trained: TrainedModel, data: Data) -> Faithfulness:
     return Faithfulness(n_rows, falls)
 
 
-def explained(model: Classifier | Vote, data: Data) -> Iterator[Row]:
+def explained_rows(model: Classifier | Vote, data: Data) -> Iterator[Row]:
     """The test rows, one after the other."""
     for padded, length in zip(data.test.ids, data.test.lengths.tolist()):
         ids = padded[:length]

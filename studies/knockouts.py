@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dataset import Data
 from evaluation.accuracy import class_probabilities
-from evaluation.attention import read
+from evaluation.attention import read_ids
 from evaluation.perplexity import Protocol, token_nats
 from evaluation.statistics import Estimate, paired_difference, ratio_of_logs
 from modules.hook_point import hook_points, hooked
@@ -125,7 +125,7 @@ def mean_outputs(model: Model, data: Data) -> Means:
             sums[name] = sums.get(name, 0) + (x * mask).double().sum(dim=(0, -2), keepdim=True)[0]
 
         with hooked(model, names, add):
-            read(model, ids, lengths)
+            read_ids(model, ids, lengths)
         n_tokens += int(lengths.sum())
     return {name: (total / n_tokens).float() for name, total in sums.items()}
 
