@@ -16,8 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.timing import Step
-from dataset import Corpus, Data, Labelled, Stream
+from dataset import Data, Labelled, Stream
 from modules.config import ClassifierConfig
+from speechesdataset.folder import Corpus
 from studies.recipes import RECIPES
 from tokenizer import SPECIAL, Tokenizer
 from training.loop import WithLoss, training_step

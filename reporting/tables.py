@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import geometric_mean, median
 
 from common.wording import counted
-from dataset import TOGETHER
 from evaluation.statistics import UNCLEAR, by_chance, in_percent, interquartile_mean
 from reporting.table import Table, change, effect, ends, filled, number, numbers, spread, words
 from reporting.wording import duration
+from speechesdataset.folder import TOGETHER
 from studies.comparisons import defined, share_at_chance
 from studies.figures import few
 from studies.opponents import NGRAM_NAMES, by_name

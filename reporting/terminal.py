@@ -7,7 +7,6 @@ from statistics import geometric_mean
 from rich.cells import cell_len
 
 from common.wording import duration
-from dataset import About
 from evaluation.records import Group, GroupAccuracy
 from reporting import comparison, tables
 from reporting.table import (
@@ -24,6 +23,7 @@ from reporting.table import (
     words,
 )
 from reporting.wording import from_here, took
+from speechesdataset.folder import About
 from studies.opponents import NGRAM_NAMES, by_name
 from studies.published import PUBLISHED_ACCURACY, PUBLISHED_PERPLEXITY, on_courses_data
 from studies.recipes import RECIPES

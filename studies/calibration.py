@@ -1,13 +1,12 @@
 """A temperature for a classifier, from one more model: it learns most of the training rows, and is asked the rest."""
 
 from common.files import UserError
-from dataset import Data
+from dataset import Data, without_fold
 from evaluation.accuracy import class_probabilities
 from evaluation.calibration import reliability, spread
 from studies.results import Calibration
 from training.recipe import Recipe, Run
 from training.records import ClassifierRun
-from training.runs import held_out
 from training.weights import TrainedModel
 from transformer import Decoder
 
@@ -19,7 +18,7 @@ def run_beside(recipe: Recipe, seed: int, data: Data) -> Run | None:
     """The training of the model that is asked for a fold of the training rows; None where these are too few."""
     run = Run("calibration", recipe, seed, fold=0, brief=True)
     try:
-        n_rows = len(held_out(data, recipe.task, 0).test.labels)
+        n_rows = len(without_fold(data, recipe.task, 0).test.labels)
     except UserError:
         return None
     return run if n_rows >= FEWEST else None

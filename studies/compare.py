@@ -15,7 +15,7 @@ from statistics import fmean, geometric_mean
 
 import utilities
 from common.files import UserError, write_json
-from dataset import TRAINING, Data
+from dataset import Data, without_fold
 from evaluation.crossed import Effect, Items, crossed
 from evaluation.looks import confidence_of_looks
 from evaluation.statistics import (
@@ -27,6 +27,7 @@ from evaluation.statistics import (
     paired_ratio,
     seeds_needed,
 )
+from speechesdataset.folder import TRAINING
 from studies.comparisons import Rows, hits_by_stretch, nats_by_stretch, on_same_seeds, rows_of, share_at_chance
 from studies.engine import looks_of, train, until_told
 from studies.figures import accuracy_lines, interval
@@ -46,7 +47,7 @@ from studies.workers import file_name
 from training.machine import distinct_machines
 from training.recipe import Recipe, Run, Task
 from training.records import ClassifierRun, DecoderRun, TrainedRun
-from training.runs import Folder, held_out, public
+from training.runs import Folder, public
 
 Variants = Mapping[str, Mapping[str, Value]]
 HIGHER_IS_BETTER: tuple[Score, ...] = ("accuracy", "macro-f1")
@@ -295,7 +296,7 @@ def opponents(question: Question, data: Data) -> dict[str, list[float]]:
         return {}
     task, folds = question.recipe.task, [data]
     if question.validate:
-        folds = [held_out(data, task, seed) for seed in question.seeds]
+        folds = [without_fold(data, task, seed) for seed in question.seeds]
     if task == "classifier":
         accuracies = [classifier_baselines(fold) for fold in folds]
         return {name: [overall(one[key]) for one in accuracies] for key, name in BASELINE_NAMES.items()}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from common.files import UserError
-from dataset import Data, encode_stream, same_text
+from dataset import Data, encode_stream
 from evaluation.baselines import fitted_linear_models
 from evaluation.ngrams import KneserNey
 from inference.attention import sentence_maps
@@ -32,6 +32,7 @@ from inference.score import (
     voice_scorers,
 )
 from inference.sentence import read_sentence, shown
+from speechesdataset.folder import same_text
 from studies.knockouts import Means, Part, knocked_out, mean_outputs
 from studies.opponents import BASELINE_NAMES
 from studies.workplace import data_of

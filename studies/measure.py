@@ -13,11 +13,12 @@ import torch
 from msgspec.structs import replace
 
 from common.files import write_json
-from dataset import TOGETHER, Data, stretches
+from dataset import Data, stretches
 from evaluation.accuracy import by_group
 from evaluation.crossed import Effect, Items, by_stretch, crossed
 from evaluation.perplexity import language_scores, sums_by_stretch
 from evaluation.statistics import paired_difference, paired_ratio
+from speechesdataset.folder import TOGETHER
 from studies.engine import train
 from studies.opponents import BASELINE_NAMES, NGRAM_NAMES, baseline_predictions, language_nats
 from studies.recipes import RECIPES

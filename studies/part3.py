@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from msgspec.structs import asdict, replace
 
 from common.files import write_json
-from dataset import Data, validation_split
+from dataset import Data, without_fold
 from evaluation.looks import confidence_of_looks
 from studies.attention import attention_of
 from studies.claims import judge, undecided
@@ -50,7 +50,7 @@ def explore(command: str, study: Study, data: Data, folder: Folder, attention: b
     looks = study.looks()
     seeds = [study.seeds[0] + n for n in range(looks[0])]  # of every variant
     for seed in seeds if study.regularize else ():
-        validation_split(data, seed)  # rows that are too few for folds are refused before anything is trained
+        without_fold(data, "classifier", seed)  # rows that are too few for folds are refused before anything is trained
     all_recorded(study.runs(dict.fromkeys(variants, looks[-1])).values(), data, folder)  # of other settings: as well
     timing = time_variants(study, data, folder) if study.alibi else {}  # while the machine has nothing else to do
     baselines = classifier_baselines(data)

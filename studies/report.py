@@ -8,8 +8,9 @@ from msgspec.structs import asdict, replace
 
 import utilities
 from common.files import UserError, read_as, refused, write_json
-from dataset import TRAINING, Data
+from dataset import Data
 from inference.attention import draw_attention
+from speechesdataset.folder import TRAINING
 from studies.attention import attention_means
 from studies.claims import REPORTS_VARIANT, judge
 from studies.faithfulness import faithfulness

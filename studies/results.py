@@ -6,9 +6,9 @@ from typing import Literal
 import msgspec
 
 from common.records import Count, Percent, Positive, Record
-from dataset import About
 from evaluation.records import Group, GroupAccuracy, LanguageScores, Reliability
 from evaluation.statistics import CONFIDENCE, Estimate
+from speechesdataset.folder import About
 from studies.faithfulness import Faithfulness
 from studies.knockouts import KnockOuts
 from studies.settings import Score

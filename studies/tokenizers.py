@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from common.files import write_json
-from dataset import Data, Stream, encode, validation_text
+from dataset import Data, Stream, encode, without_fold
 from evaluation.statistics import SHARED_BY_FOLDS, paired_difference, paired_ratio
 from studies.opponents import language_baselines
 from studies.results import TextScores, TokenizersResults, Tokens, accuracies
@@ -48,7 +48,7 @@ def compare_tokenizers(
             encoded = encode(data.corpus, block_size, kind)
             runs = plan(encoded, recipes, seeds, validation)
             found = perform_all(runs, encoded, folder, n_workers)
-            texts = [validation_text(encoded, seed) for seed in seeds] if validation else [encoded]
+            texts = [without_fold(encoded, "decoder", seed) for seed in seeds] if validation else [encoded]
             row = measured(encoded, found, texts)
             words = words or row
             rows.append(row if row is words else compared(row, words, SHARED_BY_FOLDS if validation else 0.0))

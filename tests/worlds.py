@@ -19,8 +19,8 @@ import msgspec
 import pytest
 
 import utilities
-from dataset import About
 from evaluation.statistics import Estimate
+from speechesdataset.folder import About
 from studies import claims
 from studies.compare import Question, compared, compared_opponent
 from studies.comparisons import Rows

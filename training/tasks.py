@@ -8,7 +8,7 @@ from torch import Tensor
 
 from common.files import UserError
 from common.randomness import generator
-from dataset import CLASSIFICATION, Data, Stream, epoch_batches, voiced_starts, window_starts
+from dataset import Data, Stream, epoch_batches, voiced_starts, window_starts
 from evaluation import accuracy, calibration, perplexity
 from evaluation.mixture import mixed, predicted_nats, speaker_ngrams, text_ngrams
 from evaluation.ngrams import kneser_ney_unigram
@@ -16,6 +16,7 @@ from evaluation.perplexity import Protocol
 from evaluation.voices import preferences, speaker_probabilities
 from modules.config import ClassifierConfig, DecoderConfig
 from modules.word_vectors import NO_PAIRS, word_pairs
+from speechesdataset.folder import TRAIN_ROWS
 from tokenizer import PAD
 from training.recipe import Run
 from training.records import ClassifierRun, DecoderRun, Epoch, Iteration, MeasuredVoices, Measurement, TrainedRun
@@ -146,7 +147,7 @@ class DecoderTask:
         for name, ids in zip(self.data.corpus.class_names, streams):
             if len(ids) < block_size:
                 few = f"{len(ids)} tokens of {name}, too few for windows of {block_size}"
-                raise UserError(f"{CLASSIFICATION[0]}: {few}; add rows, or train without --voices")
+                raise UserError(f"{TRAIN_ROWS}: {few}; add rows, or train without --voices")
         n_rows = torch.bincount(self.data.train.labels, minlength=len(streams))
         with torch.no_grad():
             voices.biases[1:] = preferences(streams, len(self.data.tokenizer))

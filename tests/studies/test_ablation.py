@@ -14,7 +14,7 @@ from worlds import ablation as made_up_ablation
 
 import main
 from common.files import UserError, write_json
-from dataset import Data, load_data, validation_split
+from dataset import Data, load_data, without_fold
 from evaluation.statistics import paired_difference, paired_ratio
 from modules.config import TransformerConfig
 from reporting import documents, terminal
@@ -142,7 +142,7 @@ def test_a_fold_that_leaves_one_class_is_measured_like_any_other(
     (found,) = results.tasks
     values = {row.name: row.values for row in found.variants} | {row.name: row.values for row in found.opponents}
     assert [len(found) for found in values.values()] == [5] * (2 + len(BASELINE_NAMES))
-    alone = next(seed for seed in seeds if len(validation_split(data, seed).train.labels.unique()) == 1)
+    alone = next(seed for seed in seeds if len(without_fold(data, "classifier", seed).train.labels.unique()) == 1)
     for name in BASELINE_NAMES.values():
         assert values[name][alone] == pytest.approx(200 / 3)  # all but the row of the rare class
 

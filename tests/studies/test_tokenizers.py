@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from tiny import classifier_of, decoder_of, perform
 
 from common.files import UserError
-from dataset import Data, Stream, encode, validation_text
+from dataset import Data, Stream, encode, without_fold
 from evaluation.statistics import paired_difference, paired_ratio
 from modules.config import TransformerConfig
 from reporting import documents, tables, terminal
@@ -51,7 +51,7 @@ def test_each_kind_and_block_is_measured_by_its_own_runs(data: Data, tmp_path: P
     assert [(run.seed, run.recipe.architecture.block_size) for run in runs] == [(3, 16), (4, 16)] * 2
     records = [perform(run, encoded, Folder(tmp_path / "again", torch.device("cpu"))) for run in runs]
     assert row.accuracy == [record["test"]["all"]["accuracy"] for record in records[:2]]
-    texts = [validation_text(encoded, seed) for seed in (3, 4)] if validation else [encoded, encoded]
+    texts = [without_fold(encoded, "decoder", seed) for seed in (3, 4)] if validation else [encoded, encoded]
     for record, bits, text in zip(records[2:], row.bits_per_byte, texts):
         nats = sum(
             math.log(record["iterations"][-1]["perplexity"][name]) * len(stream.ids)
@@ -63,7 +63,9 @@ def test_each_kind_and_block_is_measured_by_its_own_runs(data: Data, tmp_path: P
     assert row.vocabulary_size == len(encoded.tokenizer)
     assert row.cut == 100 * encoded.train.n_truncated / 60
     assert language_baselines(texts[0]).keys() == {"ngram", "ngram_5"}
-    told = language_baselines(validation_text(encode(data.corpus, 16, WORDS), 3) if validation else data)["ngram_unk"]
+    told = language_baselines(without_fold(encode(data.corpus, 16, WORDS), "decoder", 3) if validation else data)[
+        "ngram_unk"
+    ]
     assert words.trigram[0] == together(told, texts[0].test_streams)
     shared = 0.25 if validation else 0.0  # folds share training rows
     assert row.accuracy_difference == paired_difference(row.accuracy, words.accuracy, shared)
