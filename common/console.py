@@ -70,11 +70,6 @@ def open_streams() -> None:
             stream.reconfigure(errors="replace")
 
 
-def fall_silent() -> None:
-    """Print nothing any more."""
-    sys.stdout = sys.stderr = _nowhere()
-
-
 def _nowhere() -> io.TextIOWrapper:
     return Path(os.devnull).open("w", encoding="utf-8")
 

@@ -120,11 +120,10 @@ def train_all(
             trained, found = train_meanwhile(together, encoded, folder, study.n_workers, compute)
             records |= trained
             opponents |= found
+    kept = {key: public(record) for key, record in records.items()}
     return {
         question.name: {
-            variant: [
-                public(records[question.name, name, seed]) for name, seed in runs[question.name] if name == variant
-            ]
+            variant: [kept[question.name, name, seed] for name, seed in runs[question.name] if name == variant]
             for variant in question.variants
         }
         for question in study.questions

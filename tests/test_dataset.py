@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 
 import dataset
 from common.files import UserError
-from dataset import Segment
 from speechesdataset.build import ensure_data
+from speechesdataset.folder import Segment
 from tokenizer import PAD, UNK, Tokenization, Tokenizer
 
 TRAIN, TEST = "0\tWe work.\n1\tWe rest.\n0\tWe hope.\n", "1\tWe rest.\n0\tWe dream.\n"

@@ -21,7 +21,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, save
 from studies.compare import variants_of
-from studies.recipes import RECIPES
 from studies.results import ReportResults
 from worlds import made_up
 
@@ -29,13 +28,14 @@ from common import console
 from common.arguments import Typed, name_of, overview, read
 from common.files import read_as, sha256
 from dataset import Data, load_data
-from inference.attention import attention_maps
+from inference.attention import sentence_maps
 from inference.classify import classify
-from inference.generate import continued
+from inference.generate import continued_text
 from inference.sampling import Sampling
 from main import COMMANDS
 from reporting.audit import render
 from speechesdataset.audit import audit
+from studies.catalogue.recipes import RECIPES
 from studies.settings import with_settings
 from training.checkpoint import Checkpoints
 from training.loop import train
@@ -221,10 +221,10 @@ def spoiled(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 def use(trained: TrainedModel, text: str) -> None:
     """What the commands do with a model."""
     if isinstance(trained.model, Decoder):
-        continued(trained, text, Sampling(n_tokens=3))
+        continued_text(trained, text, Sampling(n_tokens=3))
     else:
         classify(trained, text)
-    attention_maps(trained, text)
+    sentence_maps(trained, text)
 
 
 @examples(200)

@@ -25,10 +25,7 @@ class TrainingConfig:
     )
     warmup: float = setting(0.0, "share of the steps in which the learning rate rises from zero")
     beta2: float = setting(0.999, "Adam's memory of squared gradients")
-    label_smoothing: float = setting(0.0, "share of each target that is spread over all classes or words")
-    smoothing: Literal["uniform", "kneser-ney"] = setting(
-        "uniform", "how label smoothing is spread; kneser-ney: by counts"
-    )
+    label_smoothing: float = setting(0.0, "share of each target that is spread over all classes")
     unigram_bias: bool = setting(False, "the output bias starts at the log of the Kneser-Ney unigram")
     clip: float | None = setting(None, "largest norm of the gradient")
     precision: Precision = setting("float32", "bf16: matrix products in bfloat16")
@@ -39,13 +36,11 @@ class TrainingConfig:
         check(self, "at least 0", "weight_decay")
         check(self, "from 0 to 1", "warmup")
         check(self, "from 0 to below 1", "label_smoothing", "beta2")
-        if self.smoothing != "uniform" and self.label_smoothing == 0:
-            raise UserError(f"smoothing {self.smoothing} does nothing with label_smoothing 0; set it above 0")
 
 
 OF_THE_OTHER_TASK: dict[Task, tuple[str, ...]] = {  # settings that do nothing in a model of this task
-    "classifier": ("smoothing", "unigram_bias", "shuffled"),
-    "decoder": (),
+    "classifier": ("unigram_bias", "shuffled"),
+    "decoder": ("label_smoothing",),
 }
 
 

@@ -23,7 +23,7 @@ from training.processes import process
 from training.recipe import Run, Task
 from training.records import ClassifierRun, DecoderRun, Measurement, TrainedRun
 from training.tasks import task_of
-from training.weights import TrainedModel, count_parameters, save_model
+from training.weights import count_parameters, save_model
 
 KINDS: dict[Task, type[ClassifierRun] | type[DecoderRun]] = {"classifier": ClassifierRun, "decoder": DecoderRun}
 
@@ -107,10 +107,7 @@ def perform(run: Run, data: Data, folder: Folder, few: bool = True) -> TrainedRu
     )
     record = task.summarise(history, about)
     if run.fold is None and not run.brief:
-        has_names = isinstance(record, ClassifierRun) or record.voices is not None
-        class_names = data.corpus.class_names if has_names else []
-        trained = TrainedModel(task.model, data.tokenizer, class_names, task.ngrams, task.voice_ngrams)
-        save_model(folder.weights(run), trained)
+        save_model(folder.weights(run), task.trained_model())
     write_json(folder.record(run), record)
     folder.checkpoint(run).unlink(missing_ok=True)
     return record

@@ -41,7 +41,6 @@ BOTH: dict[str, dict[str, Any]] = {
     "window": {"window": 2},
     "dropout": {"dropout": 0.2},
     "embedding dropout": {"embedding_dropout": 0.2},
-    "label smoothing": {"label_smoothing": 0.2},
 }
 CHANGES: dict[Task, dict[str, dict[str, Any]]] = {
     "classifier": {
@@ -50,12 +49,11 @@ CHANGES: dict[Task, dict[str, dict[str, Any]]] = {
         "layer scale": {"layer_scale": 0.1},
         "relu": {"activation": "relu"},
         "no feed-forward": {"ff_dim": 0, "activation": "relu"},
-        "one-sided alibi": {"positions": "alibi", "alibi_one_sided": True},
+        "label smoothing": {"label_smoothing": 0.2},
         "batch norm": {"batch_norm": True},
         "batch norm and dropout": {"batch_norm": True, "dropout": 0.2},
         "masked mean": {"pooling": "masked-mean"},
         "mean and maximum": {"pooling": "mean-max"},
-        "cls": {"pooling": "cls"},
         "head of one layer": {"head_dim": 0},
         "three members": {"n_members": 3},
         "phrases": {"phrases": True},
@@ -66,7 +64,6 @@ CHANGES: dict[Task, dict[str, dict[str, Any]]] = {
         **BOTH,
         "norm before": {"norm": "pre"},
         "no norm": {"norm": "none"},
-        "Kneser-Ney smoothing": {"label_smoothing": 0.5, "smoothing": "kneser-ney"},
         "unigram bias": {"unigram_bias": True},
         "tied": {"tied": True},
         "spellings": {"n_spellings": 64},

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from studies.recipes import RECIPES
 
 from benchmarks.contenders import ModelSizes, made_up_data
 from common.files import UserError
 from dataset import Data
 from studies import engine
+from studies.catalogue.recipes import RECIPES
 from studies.engine import looks_of, train, train_meanwhile, until_told
 from training.recipe import Run, customise
 from training.runs import Folder

@@ -21,6 +21,7 @@ from evaluation.crossed import Effect, Items, crossed
 from evaluation.opponents import BASELINE_NAMES, NGRAM_NAMES, language_baselines, language_nats
 from evaluation.perplexity import sums_by_stretch
 from evaluation.statistics import Estimate, paired_ratio
+from modules.config import TransformerConfig
 from reporting import documents, tables, terminal
 from reporting.table import in_markdown
 from speechesdataset.folder import DEFAULT_TESTS, About
@@ -29,7 +30,6 @@ from studies import measure
 from training.recipe import Recipe, Task, TrainingConfig
 from training.records import DecoderRun, LanguageScores, Machine
 from training.runs import Folder
-from transformer import TransformerConfig
 
 MINUS = "\N{MINUS SIGN}"
 GOOD = TrainingConfig(batch_size=8, learning_rate=1e-2)
@@ -42,9 +42,7 @@ def planted(best: TrainingConfig, report: TrainingConfig, steps: int = 60) -> di
 
     def recipes(block_size: int, training: TrainingConfig) -> dict[str, Recipe]:
         small = TransformerConfig(n_embd=8, n_layer=1, block_size=block_size, ff_dim=8, initialisation="pytorch")
-        told: dict[str, Any] = (
-            {"label_smoothing": 0.5, "smoothing": "kneser-ney", "unigram_bias": True} if training == GOOD else {}
-        )
+        told: dict[str, Any] = {"unigram_bias": True} if training == GOOD else {}
         return {
             "classifier": Recipe("classifier", classifier_of(small), training, duration=-(-steps // 2)),
             "decoder": Recipe("decoder", decoder_of(small), replace(training, **told), duration=steps),

@@ -1,3 +1,5 @@
+from modules.config import ClassifierConfig, TransformerConfig
+
 """Records of runs are reused and never mistaken, and say where they come from; seeds; folders; workers change no
 number."""
 
@@ -37,7 +39,6 @@ from training.recipe import Recipe, Run, TrainingConfig
 from training.records import Epoch
 from training.runs import Folder, claim_folder, identity_of, open_folder, remembered
 from training.weights import load_model
-from transformer import ClassifierConfig, TransformerConfig
 
 TINY = TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8, dropout=0.1)
 CLASSIFIER = Run(
