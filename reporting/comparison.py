@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 
+from studies.compare import HIGHER_IS_BETTER
+from studies.results import AblationResults, ComparedVariant, CompareResults
+
 from evaluation.statistics import UNCLEAR, in_percent, interquartile_mean, summary
 from reporting.table import Table, effect, number, numbers, spread, terminal_text, words
 from reporting.tables import at_chance, computed_on, mixture, of_seeds, paid_looks
 from reporting.wording import duration, took
-from studies.compare import HIGHER_IS_BETTER
 from studies.catalogue.recipes import RECIPES, word
-from studies.results import AblationResults, ComparedVariant, CompareResults
 from studies.settings import settings
 from training.recipe import Task, settings_of
 

@@ -3,13 +3,14 @@
 from datetime import date
 from pathlib import Path
 
+from studies.results import AblationResults, MeasureResults, ReportResults, TokenizersResults
+from studies.study import POSITIONS
+
 from common.files import append_text, write_between_marks
 from common.wording import counted, duration
 from reporting import comparison, tables
 from reporting.page import comparable, in_short, training_minutes
 from reporting.table import in_markdown, markdown_tables
-from studies.results import AblationResults, MeasureResults, ReportResults, TokenizersResults
-from studies.study import POSITIONS
 
 # In a document; the commands write what stands between them.
 RESULTS_MARK, ABLATION_MARK, MEASURE_MARK = "results", "ablation", "measure"

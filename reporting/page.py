@@ -10,6 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from studies.comparisons import defined
+from studies.results import Kind, ReportResults, accuracies, last_perplexities
+from studies.study import POSITIONS
+
 from common.files import write_text
 from common.wording import counted, duration
 from evaluation import statistics
@@ -29,10 +33,7 @@ from reporting.table import (
     words,
 )
 from reporting.wording import from_here, took
-from studies.comparisons import defined
 from studies.catalogue.published import CLAIMS, THE_REPORT, claims_on, on_reports_speakers
-from studies.results import Kind, ReportResults, accuracies, last_perplexities
-from studies.study import POSITIONS
 from training.recipe import Task
 from training.records import Group
 

@@ -3,24 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from statistics import geometric_mean, median
 
-from common.wording import counted
-from dataset import TOGETHER
-from evaluation.statistics import UNCLEAR, by_chance, in_percent, interquartile_mean
-from reporting.table import Table, change, effect, ends, filled, number, numbers, spread, words
-from reporting.wording import duration
 from studies.comparisons import defined, share_at_chance
-from studies.figures import few
-from evaluation.opponents import NGRAM_NAMES, by_name
-from studies.catalogue.published import (
-    PUBLISHED_ACCURACY,
-    PUBLISHED_LOSSES,
-    PUBLISHED_PARAMETERS,
-    PUBLISHED_PERPLEXITY,
-    PUBLISHED_REGULARIZED_ACCURACY,
-    PUBLISHED_SECONDS,
-    PUBLISHED_TRAIN_ACCURACY,
-    on_reports_speakers,
-)
 from studies.results import (
     Exploration,
     JudgedPart,
@@ -38,6 +21,24 @@ from studies.results import (
     perplexities,
 )
 from studies.study import NAMES, POSITIONS, STEEP, STEEPER
+
+from common.wording import counted
+from dataset import TOGETHER
+from evaluation.opponents import NGRAM_NAMES, by_name
+from evaluation.statistics import UNCLEAR, by_chance, in_percent, interquartile_mean
+from reporting.table import Table, change, effect, ends, filled, number, numbers, spread, words
+from reporting.wording import duration
+from studies.catalogue.published import (
+    PUBLISHED_ACCURACY,
+    PUBLISHED_LOSSES,
+    PUBLISHED_PARAMETERS,
+    PUBLISHED_PERPLEXITY,
+    PUBLISHED_REGULARIZED_ACCURACY,
+    PUBLISHED_SECONDS,
+    PUBLISHED_TRAIN_ACCURACY,
+    on_reports_speakers,
+)
+from studies.figures import few
 from tokenizer import NAMES as NAMES_OF_TOKENS
 from training.recipe import Task
 from training.records import ClassifierRun, Group, GroupAccuracy, LanguageScores, Machine, TrainedRun

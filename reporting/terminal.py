@@ -5,9 +5,20 @@ from dataclasses import replace
 from statistics import geometric_mean
 
 from rich.cells import cell_len
+from studies.results import (
+    AblationResults,
+    MeasureResults,
+    Part1Results,
+    Part2Results,
+    Part3Results,
+    TextScores,
+    TokenizersResults,
+    perplexities,
+)
 
 from common.wording import duration
 from dataset import About
+from evaluation.opponents import NGRAM_NAMES, by_name
 from evaluation.records import Group, GroupAccuracy
 from reporting import comparison, tables
 from reporting.table import (
@@ -24,19 +35,8 @@ from reporting.table import (
     words,
 )
 from reporting.wording import from_here, took
-from evaluation.opponents import NGRAM_NAMES, by_name
 from studies.catalogue.published import PUBLISHED_ACCURACY, PUBLISHED_PERPLEXITY, on_courses_data
 from studies.catalogue.recipes import RECIPES
-from studies.results import (
-    AblationResults,
-    MeasureResults,
-    Part1Results,
-    Part2Results,
-    Part3Results,
-    TextScores,
-    TokenizersResults,
-    perplexities,
-)
 from training.machine import distinct_machines
 from training.records import DecoderRun, Scores
 
