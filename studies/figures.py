@@ -10,12 +10,12 @@ from typing import Any
 
 import tokenizer
 import utilities
-from dataset import TRAINING
+from dataset import TRAINING, Corpus
 from inference.attention import draw_attention
 from studies.answers import Answers, Comparison, LengthPerplexity, Reading
 from studies.catalogue.claims import REGULARIZED
 from studies.catalogue.names import VARIANT_COLORS, name_of
-from studies.catalogue.published import on_reports_speakers
+from studies.catalogue.published import on_reports_speakers, sentence_of
 from studies.catalogue.questions import POSITIONS
 from studies.effects import has_trained
 from studies.probes.attention import attention_means
@@ -30,6 +30,7 @@ from training.weights import load_model
 
 OPPONENTS_SHOWN = {"tfidf": "TF-IDF", "majority": "largest class"}  # in Figure 1
 TEXT_COLORS = (utilities.BLACK, utilities.ORANGE, utilities.SKY, utilities.PURPLE, utilities.GREEN, utilities.VERMILION)
+WITH_MAPS = ("part1", "part2", "report")  # commands
 FIRST_MAP: dict[Task, int] = {"classifier": 2, "decoder": 6}  # the number of its figure
 ACCURACY = "accuracy (%)"
 PUBLISHED_GAIN = 2.0  # points of accuracy that regularization is said to add
@@ -51,15 +52,15 @@ def draw(answers: Answers, figures: Path) -> None:
         draw_figure(answers, figures)
 
 
-def draw_maps(study: Study, answers: Answers, folder: Folder, sentence: str) -> None:
+def draw_maps(study: Study, answers: Answers, folder: Folder, corpus: Corpus) -> None:
     """Figures 2, 3, 6 and 7: where the base of each question looks in a sentence, of the first seed that trained."""
     for question in study.questions:
-        if not question.on_folds:
+        if study.command in WITH_MAPS and not question.on_folds:
             records, kind = answers.runs(question.name)[question.base], question.kind.name
             seed = next((record.seed for record in records if has_trained(record)), study.seeds[0])
             run = question.runs({question.base: len(records)}, study.seeds[0])[question.base, seed]
             trained = load_model(folder.weights(run), kind)
-            draw_attention(folder.path / "figures", trained, sentence, FIRST_MAP[kind], answers.labels[kind])
+            draw_attention(folder.path / "figures", trained, sentence_of(corpus), FIRST_MAP[kind], answers.labels[kind])
 
 
 def titled(title: str, answers: Answers, kind: Task) -> str:

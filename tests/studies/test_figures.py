@@ -9,10 +9,11 @@ import pytest
 import torch
 from golden.watch import undrawn
 
-from dataset import DEFAULT_NAMES, DEFAULT_TESTS, About
+from dataset import DEFAULT_NAMES, DEFAULT_TESTS, About, Data
 from evaluation.statistics import Estimate
 from studies import figures
 from studies.answers import Answers
+from studies.catalogue.published import REPORT_SENTENCE
 from studies.catalogue.questions import STEEP, exploration
 from studies.catalogue.recipes import RECIPES
 from studies.probes.knockouts import KnockOut, KnockOuts, Part
@@ -340,15 +341,17 @@ def test_each_command_draws_what_it_asked(tmp_path: Path) -> None:
     assert list(draw(answers_of("measure"), tmp_path)) == []
 
 
-def test_maps_are_of_the_first_seed_that_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_maps_are_of_the_first_seed_that_trained(tmp_path: Path, data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     maps: list[Any] = []
     monkeypatch.setattr(figures, "load_model", lambda path, task: path.name)
     monkeypatch.setattr(figures, "draw_attention", lambda *arguments: maps.append(arguments))
-    study = Study("report", "report", RECIPES["report"], exploration(RECIPES["report"]), SEEDS)
-    figures.draw_maps(study, answers_of("report"), Folder(tmp_path, torch.device("cpu")), "what is drawn")
+    folder, questions = Folder(tmp_path, torch.device("cpu")), exploration(RECIPES["report"])
+    for command in ("report", "part3"):
+        study = Study(command, "report", RECIPES["report"], questions, SEEDS)
+        figures.draw_maps(study, answers_of(command), folder, data.corpus)
     assert maps == [
-        (tmp_path / "figures", "classifier-learned-seed5.safetensors", "what is drawn", 2, "the classifier"),
-        (tmp_path / "figures", "decoder-learned-seed4.safetensors", "what is drawn", 6, "the decoder"),
+        (tmp_path / "figures", "classifier-learned-seed5.safetensors", REPORT_SENTENCE, 2, "the classifier"),
+        (tmp_path / "figures", "decoder-learned-seed4.safetensors", REPORT_SENTENCE, 6, "the decoder"),
     ]
 
 
