@@ -29,7 +29,7 @@ STYLE = "footer, .show-api { display: none !important; } .gradio-container { max
 CLICK = """element.addEventListener("click", event => {
   const map = event.target.closest("button");
   if (!map) return;
-  element.querySelectorAll("button").forEach(one => one.setAttribute("aria-pressed", one === map));
+  element.querySelectorAll("button").forEach(other => other.setAttribute("aria-pressed", other === map));
   trigger("click", {layer: Number(map.dataset.layer), head: Number(map.dataset.head)});
 });"""
 
@@ -70,9 +70,9 @@ def serve(blocks: gr.Blocks, port: int) -> str:
             prevent_thread_lock=True,
         )
     except OSError as error:
-        if error.errno is not None:
+        if error.errno is not None:  # not gradio's word for a port that it cannot have
             raise
-        raise UserError(f"port {port} is taken, or closed to you; choose another by --port") from error  # gradio's own
+        raise UserError(f"port {port} is taken, or closed to you; choose another by --port") from error
     return str(address)
 
 

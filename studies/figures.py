@@ -141,7 +141,7 @@ def texts_shown(answers: Answers) -> dict[str, int]:
 
 
 def trigram_perplexities(answers: Answers) -> dict[str, float]:
-    """The perplexity of each test text under the trigram that stands beside the decoder."""
+    """The perplexity of each test text under the Kneser-Ney trigram."""
     (trigram,) = answers.decoder_opponents["ngram"]
     return {text: scores.perplexity for text, scores in trigram.scores.items()}
 
@@ -168,15 +168,15 @@ def figure1(answers: Answers, figures: Path) -> None:
 
 
 def figures4_and_5(answers: Answers, figures: Path) -> None:
-    """Perplexity of the training text, and of the test texts beside that of the trigram."""
+    """Perplexity of the training text, and of the test texts, with the trigram's as levels."""
     base, trigram = answers.questions["decoder"].base, trigram_perplexities(answers)
     texts = [Curve(text, base, perplexity_of(text), color) for text, color in texts_shown(answers).items()]
     levels = [utilities.Level(f"trigram, {text.name}", trigram[text.name], text.color) for text in texts[1:]]
     model = f"the decoder, hidden size {answers.decoder[base][0].ff_dim}"
-    for number, name, shown, beside in ((4, "training", texts[:1], []), (5, "test", texts[1:], levels)):
+    for number, name, shown, opponents in ((4, "training", texts[:1], []), (5, "test", texts[1:], levels)):
         path = figures / f"figure{number}_{name}_perplexity.png"
         title, y_label = f"Figure {number}: {name} perplexity of {model}", perplexity_by_token(answers)
-        curves(path, answers, "decoder", {"": shown}, y_label, title, beside, log_y=True)
+        curves(path, answers, "decoder", {"": shown}, y_label, title, opponents, log_y=True)
 
 
 def figure8(answers: Answers, figures: Path) -> None:
