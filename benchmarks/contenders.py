@@ -16,7 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.timing import Step
-from dataset import Corpus, Data, Labelled, Stream
+from dataset import Data, Labelled, Stream
+from speechesdataset.folder import Corpus
 from studies.catalogue.recipes import RECIPES
 from tokenizer import SPECIAL, Tokenizer
 from training.loop import WithLoss, training_step

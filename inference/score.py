@@ -11,12 +11,13 @@ import torch
 from torch import Tensor
 
 from common.files import UserError
-from dataset import encode_stream, read_lines
+from dataset import encode_stream
 from evaluation.mixture import mixed, predicted_nats
 from evaluation.ngrams import KneserNey
 from evaluation.perplexity import Protocol, language_scores, token_nats
 from inference.sentence import finite, shown
 from inference.voices import in_voice
+from speechesdataset.folder import read_lines
 from tokenizer import PAD, Tokenizer, normalized
 from training.records import LanguageScores
 from training.weights import TrainedModel

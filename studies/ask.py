@@ -12,9 +12,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from common.files import write_json
-from dataset import TRAINING, Data, encode, without_fold
+from dataset import Data, encode, without_fold
 from evaluation.looks import confidence_of_looks
 from evaluation.statistics import UNCLEAR
+from speechesdataset.folder import TRAINING
 from studies.answers import Answers, Asked, Comparison, Timing, as_results
 from studies.catalogue.claims import claims_on
 from studies.catalogue.recipes import RECIPES, label_of

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from common.files import UserError
-from dataset import Data, encode_stream, same_text
+from dataset import Data, encode_stream
 from evaluation.baselines import fitted_linear_models
 from evaluation.ngrams import KneserNey
 from evaluation.opponents import CLASSIFIER_OPPONENTS
@@ -34,6 +34,7 @@ from inference.score import (
 )
 from inference.sentence import read_sentence, shown
 from inference.voices import in_voice
+from speechesdataset.folder import same_text
 from studies.probes.knockouts import Means, Part, all_replaced, mean_outputs
 from studies.workplace import data_of
 from training.recipe import Task

@@ -10,8 +10,9 @@ import torch
 
 from common.console import tell
 from common.files import Interrupted, UserError, write_json
-from dataset import Data, load_data, warn_of_missing_spaces
+from dataset import Data, load_data
 from speechesdataset.build import ensure_data
+from speechesdataset.folder import warn_of_missing_spaces
 from tokenizer import WORDS, Tokenization
 from training.machine import machine
 from training.processes import first_process_first, pick_device, process

@@ -20,6 +20,9 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, save
+from studies.compare import variants_of
+from studies.recipes import RECIPES
+from studies.results import ReportResults
 from worlds import made_up
 
 from common import console
@@ -33,9 +36,6 @@ from inference.sampling import Sampling
 from main import COMMANDS
 from reporting.audit import render
 from speechesdataset.audit import audit
-from studies.compare import variants_of
-from studies.recipes import RECIPES
-from studies.results import ReportResults
 from studies.settings import with_settings
 from training.checkpoint import Checkpoints
 from training.loop import train

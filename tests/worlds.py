@@ -23,8 +23,8 @@ from studies.comparisons import compare as compare_records
 from studies.results import AblationResults, CompareResults, ReportResults, classifier_runs, decoder_runs
 
 import utilities
-from dataset import About
 from evaluation.statistics import Estimate
+from speechesdataset.folder import About
 from studies import claims
 from studies.catalogue.recipes import RECIPES
 from studies.settings import MEASURES

@@ -14,7 +14,7 @@ import torch
 from common.checks import OtherRun, first_difference
 from common.files import UserError, read_as, refused, write_json, write_text
 from common.locks import FolderLock
-from dataset import Data, validation_split, validation_text
+from dataset import Data, without_fold
 from tokenizer import WORDS
 from training.agreement import check_record
 from training.checkpoint import Checkpoints
@@ -102,7 +102,7 @@ def perform(run: Run, data: Data, folder: Folder, few: bool = True) -> TrainedRu
         return finished
     identity = identity_of(run, data, folder)
     if run.fold is not None:
-        data = held_out(data, run.recipe.task, run.fold)
+        data = without_fold(data, run.recipe.task, run.fold)
     task = task_of(run, data, folder.device)
     history, seconds = train(
         task,
@@ -132,11 +132,6 @@ def perform(run: Run, data: Data, folder: Folder, few: bool = True) -> TrainedRu
     write_json(folder.record(run), record)
     folder.checkpoint(run).unlink(missing_ok=True)
     return record
-
-
-def held_out(data: Data, task: Task, fold: int) -> Data:
-    """`data` to tune a model of this task with: measured on one fold of the training files, without the test set."""
-    return (validation_split if task == "classifier" else validation_text)(data, fold)
 
 
 def recorded(run: Run, data: Data, folder: Folder) -> TrainedRun | None:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from common.files import UserError
 from common.randomness import generator
-from dataset import CLASSIFICATION, Data, epoch_batches, voiced_starts, window_starts
+from dataset import Data, epoch_batches, voiced_starts, window_starts
 from evaluation import accuracy, calibration, perplexity
 from evaluation.mixture import ngrams_of_speakers, predicted_nats, told_ngrams
 from evaluation.perplexity import Protocol
@@ -17,6 +17,7 @@ from evaluation.smoothing import DISCOUNT, Smoothing, kneser_ney, preferences, u
 from evaluation.voices import speaker_probabilities
 from modules.voices import voice
 from modules.word_vectors import word_pairs
+from speechesdataset.folder import TRAIN_ROWS
 from tokenizer import PAD
 from training.models import NO_PAIRS, build_classifier, build_decoder
 from training.recipe import Run, TrainingConfig
@@ -141,7 +142,7 @@ class DecoderTask:
         for name, ids in zip(self.data.corpus.class_names, spoken):
             if len(ids) < length:
                 few = f"{len(ids)} tokens of {name}, too few for windows of {length}"
-                raise UserError(f"{CLASSIFICATION[0]}: {few}; add rows, or train without --voices")
+                raise UserError(f"{TRAIN_ROWS}: {few}; add rows, or train without --voices")
         rows = torch.bincount(self.data.train.labels, minlength=len(spoken))
         with torch.no_grad():
             self.model.voices.biases[1:] = preferences(spoken, len(self.data.tokenizer))

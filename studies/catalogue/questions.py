@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from common.files import UserError
-from dataset import TOGETHER
 from evaluation.opponents import CLASSIFIER_OPPONENTS, DECODER_OPPONENTS
 from modules.config import ClassifierConfig
+from speechesdataset.folder import TOGETHER
 from studies.answers import AttentionStatistics, LengthPerplexity
 from studies.catalogue.ingredients import CHANGES
 from studies.catalogue.recipes import RECIPES, WIDTHS

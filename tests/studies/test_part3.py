@@ -523,7 +523,7 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     seen: dict[str, Any] = {}
     monkeypatch.setattr(engine, "perform_all", perform_all)
     monkeypatch.setattr(part3, "all_recorded", lambda runs, *_: seen.update(checked=set(runs)))
-    monkeypatch.setattr(part3, "validation_split", lambda given, seed: seen.setdefault("split", []).append(seed))
+    monkeypatch.setattr(part3, "without_fold", lambda given, kind, seed: seen.setdefault("split", []).append(seed))
     monkeypatch.setattr(part3, "time_variants", lambda study, given, folder: {"timed": len(done)})
     monkeypatch.setattr(part3, "extrapolate", lambda runs, given, folder, n: {"read": [list(runs), folder, n]})
     monkeypatch.setattr(part3, "language_baselines", lambda given: {"ngram": "scores"})

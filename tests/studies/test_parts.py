@@ -20,12 +20,13 @@ from commands import options, parts
 from common.arguments import Typed, read
 from common.checks import OtherRun
 from common.files import UserError
-from dataset import DEFAULT_NAMES, DEFAULT_TESTS, Data, load_data
+from dataset import Data, load_data
 from evaluation import baselines, ngrams
 from evaluation.records import Reliability
 from evaluation.smoothing import unseen_words
 from inference import attention
 from inference.attention import attention_maps
+from speechesdataset.folder import DEFAULT_NAMES, DEFAULT_TESTS
 from studies import engine, figures, opponents, part1, part2
 from studies.catalogue.published import sentence_of
 from studies.catalogue.recipes import RECIPES, RecipeName, in_words, label_of, with_options

@@ -14,10 +14,11 @@ from torch import Tensor
 
 from common.files import UserError
 from common.randomness import generator
-from dataset import Data, epoch_batches, load_data, same_text, window_starts
+from dataset import Data, epoch_batches, load_data, window_starts
 from evaluation import accuracy, mixture
 from evaluation.calibration import relative_temperature
 from evaluation.perplexity import Protocol
+from speechesdataset.folder import same_text
 from training.machine import machine
 from training.recipe import Recipe, Run, TrainingConfig, customise
 from training.records import Epoch, TrainedRun
