@@ -10,8 +10,8 @@ from typing import Any
 
 import tokenizer
 import utilities
-from dataset import TRAINING, Corpus
 from inference.attention import draw_attention
+from speechesdataset.folder import TRAINING, Corpus
 from studies.answers import Answers, Comparison, LengthPerplexity, Reading
 from studies.catalogue.claims import REGULARIZED
 from studies.catalogue.names import VARIANT_COLORS, name_of

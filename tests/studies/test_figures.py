@@ -9,8 +9,9 @@ import pytest
 import torch
 from golden.watch import undrawn
 
-from dataset import DEFAULT_NAMES, DEFAULT_TESTS, About, Data
+from dataset import Data
 from evaluation.statistics import Estimate
+from speechesdataset.folder import DEFAULT_NAMES, DEFAULT_TESTS, About
 from studies import figures
 from studies.answers import Answers
 from studies.catalogue.published import REPORT_SENTENCE
