@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from dataset import MadeSpeaker, same_text
-from reporting.table import Item, Table, number, numbers, terminal_text, words
+from reporting.table import Item, Table, numbers, terminal_text, words
+from reporting.wording import number
 from speechesdataset.findings import Between, ClassRows, Contradictions, Findings, Oddity, Rule, Unknown
 
 
