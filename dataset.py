@@ -533,6 +533,10 @@ def validation_text(data: Data, fold: int, n_folds: int = 5) -> Data:
     return encode(corpus, data.train.ids.shape[1], data.tokenizer.tokenization)
 
 
+def without_fold(data: Data, kind: str, fold: int) -> Data:
+    return (validation_split if kind == "classifier" else validation_text)(data, fold)
+
+
 def sample(corpus: Corpus, share: int) -> Corpus:
     """Every `share`-th row of each class, and the beginning of every text, `share` times shorter."""
 

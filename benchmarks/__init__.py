@@ -1,1 +1,1 @@
-"""How fast Orator is, beside library modules of the same size and beside what the processor can do."""
+"""How fast Orator is, beside library models of the same size and beside the processor's peak."""

@@ -1,8 +1,7 @@
-"""A training step of Orator's models, and of the same sizes built from library modules.
+"""A training step of Orator's models, and of models of the same sizes built from libraries.
 
 Orator's step is the product's own, from choosing the items of the batch to the optimizer. The libraries' step is what
-their users write, with their batch ready-made and the same fused optimizer; as it is, and with model and loss compiled
-by torch.compile for these very sizes. JAX's step is compiled whole, with the same sizes and the same AdamW.
+their users write, with their batch ready-made and the same fused optimizer. JAX's step is compiled as a whole.
 """
 
 import importlib
@@ -11,24 +10,22 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from benchmarks.timing import Step
 from dataset import Corpus, Data, Labelled, Stream
 from studies.catalogue.recipes import RECIPES
 from tokenizer import SPECIAL, Tokenizer
 from training.loop import WithLoss, training_step
 from training.optimizer import make_optimizer
-from training.recipe import Run, customise
+from training.recipe import Run, Task, customise
 from training.tasks import task_of
-from transformer import ClassifierConfig, TransformerConfig
+from transformer import ClassifierConfig
 
-Task = Literal["classifier", "decoder"]
 TASKS: tuple[Task, ...] = ("classifier", "decoder")
-Step = Callable[[], object]
 
 
 @dataclass(frozen=True)
@@ -38,35 +35,52 @@ class Sizes:
     block_size: int = 32
     batch_size: int = 16
     vocabulary_size: int = 5755
+    n_embd: int = 64  # the feed-forward network is four times as wide
     n_classes: int = 3
 
+    def config(self) -> ClassifierConfig:
+        return ClassifierConfig(block_size=self.block_size, n_embd=self.n_embd, ff_dim=4 * self.n_embd)
 
-def step_flops(task: Task, sizes: Sizes, config: TransformerConfig | None = None) -> float:
-    """Operations in the matrix products of a training step, whose backward pass does twice those of the forward."""
-    return 3 * sizes.batch_size * sizes.block_size * token_flops(task, sizes, config)
-
-
-def token_flops(task: Task, sizes: Sizes, config: TransformerConfig | None = None) -> float:
-    """Operations in the matrix products of one token's forward pass: two for each multiplication with addition."""
-    c = config or RECIPES["report"][task].architecture
-    block = 2 * c.n_embd * (4 * c.n_embd + 2 * c.ff_dim) + 4 * sizes.block_size * c.n_embd
-    trunks = getattr(c, "n_members", 1) * c.n_layer * block
-    return trunks + (2 * c.n_embd * sizes.vocabulary_size if task == "decoder" else 0)
+    def head(self, task: Task) -> list[tuple[int, int]]:
+        """The widths (in, out) of the linear layers on top of the vectors; a ReLU follows each but the last."""
+        if task == "decoder":
+            return [(self.n_embd, self.vocabulary_size)]
+        return [(self.n_embd, 100), (100, self.n_classes)]
 
 
-def our_step(task: Task, sizes: Sizes = Sizes(), name: str = "report", **settings: object) -> Step:
-    """A training step of the product, on made-up data of these sizes, with the named recipe but for `settings`."""
-    settings |= {"block_size": sizes.block_size, "batch_size": sizes.batch_size}
-    recipe = customise(RECIPES[name][task], duration=20 if task == "decoder" else 1, **settings)
+GROWTH: dict[tuple[Task, str], dict[str, Sizes]] = {  # model and what grows -> its sizes
+    ("classifier", "sequence length"): {f"{n:,} tokens": Sizes(block_size=n) for n in (32, 128, 512, 1024)},
+    ("decoder", "vocabulary"): {f"{n:,} words": Sizes(vocabulary_size=n) for n in (5_000, 10_000, 20_000, 50_000)},
+    ("decoder", "batch"): {f"{n} rows": Sizes(batch_size=n) for n in (16, 64, 256)},
+    ("decoder", "width"): {f"width {n}": Sizes(n_embd=n) for n in (64, 128, 256, 512)},
+}
+
+
+def all_steps(task: Task, sizes: Sizes = Sizes()) -> dict[str, Step]:
+    """A training step of Orator, in float32 and in bf16, and of the libraries that are installed."""
+    steps = {"Orator": orator_step(task, sizes), "Orator, --precision bf16": orator_step(task, sizes, precision="bf16")}
+    for name in (*TRUNKS, "JAX"):
+        try:
+            steps[name] = library_step(name, task, sizes)
+        except ModuleNotFoundError as error:
+            print(f"without {name}: {error}; pip install -r requirements-bench.txt adds it", file=sys.stderr)
+    return steps
+
+
+# ------------------------------------------------------------------------------------------------------------- Orator
+
+
+def orator_step(task: Task, sizes: Sizes = Sizes(), **settings: object) -> Step:
+    """A training step of the product, on made-up data of these sizes, with the report's recipe but for `settings`."""
+    config = sizes.config()
+    settings |= {"n_embd": config.n_embd, "ff_dim": config.ff_dim, "block_size": config.block_size}
+    duration = 20 if task == "decoder" else 1
+    recipe = customise(RECIPES["report"][task], duration=duration, batch_size=sizes.batch_size, **settings)
     work = task_of(Run("benchmark", recipe, seed=0), made_up_data(sizes), torch.device("cpu"))
     optimizer = make_optimizer(work.model, recipe.training)
     model = WithLoss(work.model, work.loss)
-    plan = itertools.cycle(work.plan)
-
-    def step() -> None:
-        training_step(model, optimizer, next(plan), recipe.training)
-
-    return step
+    batches = itertools.cycle(work.plan)
+    return lambda: training_step(model, optimizer, next(batches), recipe.training)
 
 
 def made_up_data(sizes: Sizes, n_batches: int = 20) -> Data:
@@ -88,20 +102,12 @@ def made_up_data(sizes: Sizes, n_batches: int = 20) -> Data:
 # ---------------------------------------------------------------------------------------------------------- libraries
 
 
-@dataclass(frozen=True)
-class Shape(ClassifierConfig):
-    """The report's architecture, and the sizes that the data decide."""
-
-    vocabulary_size: int = 5755
-    n_classes: int = 3
-
-
 class TorchTrunk(nn.Module):
     """ids (B, T) -> vectors (B, T, C) by nn.TransformerEncoder."""
 
-    def __init__(self, config: Shape, causal: bool) -> None:
+    def __init__(self, config: ClassifierConfig, vocabulary_size: int, causal: bool) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(config.vocabulary_size, config.n_embd)
+        self.embedding = nn.Embedding(vocabulary_size, config.n_embd)
         self.positions = nn.Parameter(torch.randn(config.block_size, config.n_embd))
         layer = nn.TransformerEncoderLayer(config.n_embd, config.n_head, config.ff_dim, dropout=0.0, batch_first=True)
         self.layers = nn.TransformerEncoder(layer, config.n_layer, enable_nested_tensor=False)
@@ -113,47 +119,14 @@ class TorchTrunk(nn.Module):
         return self.layers(self.embedding(ids) + self.positions, self.mask, is_causal=self.causal)
 
 
-class Headed(nn.Module):
-    """A trunk with the report's head: a classifier over the mean of the vectors, or a decoder's output layer."""
+class BertTrunk(nn.Module):
+    """ids (B, T) -> vectors (B, T, C) by BERT of transformers, from a configuration: nothing is downloaded."""
 
-    def __init__(self, config: Shape, task: Task, trunk: nn.Module) -> None:
+    def __init__(self, config: ClassifierConfig, vocabulary_size: int, causal: bool) -> None:
         super().__init__()
-        self.trunk, self.is_classifier = trunk, task == "classifier"
-        classifier = [
-            nn.Linear(config.n_embd, config.head_dim),
-            nn.ReLU(),
-            nn.Linear(config.head_dim, config.n_classes),
-        ]
-        output = [nn.Linear(config.n_embd, config.vocabulary_size)]
-        self.head = nn.Sequential(*(classifier if self.is_classifier else output))
-
-    def forward(self, ids: Tensor) -> Tensor:
-        hidden = self.trunk(ids)
-        return self.head(hidden.mean(dim=1) if self.is_classifier else hidden)
-
-
-class Answer(nn.Module):
-    """A model's call that returns one field of an output object."""
-
-    def __init__(self, model: nn.Module, field: str) -> None:
-        super().__init__()
-        self.model, self.field = model, field
-
-    def forward(self, ids: Tensor) -> Tensor:
-        return getattr(self.model(ids), self.field)
-
-
-def torch_model(config: Shape, task: Task) -> nn.Module:
-    return Headed(config, task, TorchTrunk(config, causal=task == "decoder"))
-
-
-def transformers_model(config: Shape, task: Task) -> nn.Module:
-    """BERT or GPT-2 from a configuration, without dropout."""
-    library = importlib.import_module("transformers")
-    library.logging.set_verbosity_error()
-    if task == "classifier":
+        library = importlib.import_module("transformers")
         bert = library.BertConfig(
-            vocab_size=config.vocabulary_size,
+            vocab_size=vocabulary_size,
             hidden_size=config.n_embd,
             num_hidden_layers=config.n_layer,
             num_attention_heads=config.n_head,
@@ -162,97 +135,58 @@ def transformers_model(config: Shape, task: Task) -> nn.Module:
             hidden_act="relu",
             hidden_dropout_prob=0.0,
             attention_probs_dropout_prob=0.0,
+            is_decoder=causal,
+            use_cache=False,
         )
-        return Headed(config, task, Answer(library.BertModel(bert, add_pooling_layer=False), "last_hidden_state"))
-    gpt2 = library.GPT2Config(
-        vocab_size=config.vocabulary_size,
-        n_positions=config.block_size,
-        n_embd=config.n_embd,
-        n_layer=config.n_layer,
-        n_head=config.n_head,
-        n_inner=config.ff_dim,
-        activation_function="relu",
-        resid_pdrop=0.0,
-        embd_pdrop=0.0,
-        attn_pdrop=0.0,
-        tie_word_embeddings=False,
-        use_cache=False,
-        bos_token_id=None,
-        eos_token_id=None,
-    )
-    return Answer(library.GPT2LMHeadModel(gpt2), "logits")
+        self.bert = library.BertModel(bert, add_pooling_layer=False)
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.bert(ids).last_hidden_state
 
 
-def x_transformers_model(config: Shape, task: Task) -> nn.Module:
-    library = importlib.import_module("x_transformers")
-    layers = (library.Encoder if task == "classifier" else library.Decoder)(
-        dim=config.n_embd,
-        depth=config.n_layer,
-        heads=config.n_head,
-        attn_dim_head=config.n_embd // config.n_head,
-        ff_mult=config.ff_dim / config.n_embd,
-        ff_custom_activation=nn.ReLU(),
-        pre_norm=False,
-        attn_flash=True,
-    )
-    trunk = library.TransformerWrapper(
-        num_tokens=config.vocabulary_size, max_seq_len=config.block_size, attn_layers=layers, return_only_embed=True
-    )
-    return Headed(config, task, trunk)
-
-
-LIBRARIES: dict[str, Callable[[Shape, Task], nn.Module]] = {
-    "torch.nn": torch_model,
-    "transformers": transformers_model,
-    "x-transformers": x_transformers_model,
+TRUNKS: dict[str, Callable[[ClassifierConfig, int, bool], nn.Module]] = {
+    "torch.nn": TorchTrunk,
+    "transformers": BertTrunk,
 }
 
 
-def library_step(name: str, task: Task, sizes: Sizes = Sizes(), compiled: bool = False) -> Step:
+class LibraryModel(nn.Module):
+    """ids (B, T) -> logits: (B, K) of a classifier, (B, T, V) of a decoder."""
+
+    def __init__(self, name: str, task: Task, sizes: Sizes) -> None:
+        super().__init__()
+        self.causal = task == "decoder"
+        self.trunk = TRUNKS[name](sizes.config(), sizes.vocabulary_size, self.causal)
+        layers = [layer for widths in sizes.head(task) for layer in (nn.Linear(*widths), nn.ReLU())]
+        self.head = nn.Sequential(*layers[:-1])
+
+    def forward(self, ids: Tensor) -> Tensor:
+        vectors = self.trunk(ids)
+        return self.head(vectors if self.causal else vectors.mean(dim=1))
+
+
+def library_step(name: str, task: Task, sizes: Sizes = Sizes()) -> Step:
     """A training step of a library's model of these sizes; ModuleNotFoundError where it is not installed."""
-    config = Shape(block_size=sizes.block_size, vocabulary_size=sizes.vocabulary_size, n_classes=sizes.n_classes)
     ids, targets = made_up_batch(task, sizes)
     if name == "JAX":
-        hidden = [config.head_dim] if task == "classifier" else []
-        widths = [config.n_embd, *hidden, sizes.n_classes if task == "classifier" else sizes.vocabulary_size]
         in_jax = importlib.import_module("benchmarks.in_jax")
-        step: Step = in_jax.training_step(config, sizes.vocabulary_size, [*itertools.pairwise(widths)], ids, targets)
+        step: Step = in_jax.jax_step(sizes.config(), sizes.vocabulary_size, sizes.head(task), ids, targets)
         return step
-    model = LIBRARIES[name](config, task).train()
+    model = LibraryModel(name, task, sizes).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0.0, fused=True)
-
-    def loss() -> Tensor:
-        return F.cross_entropy(model(ids).reshape(len(targets), -1), targets)
-
-    if compiled:
-        loss = torch.compile(loss, dynamic=False)
 
     def torch_step() -> None:
         optimizer.zero_grad(set_to_none=True)
-        loss().backward()
+        F.cross_entropy(model(ids).reshape(len(targets), -1), targets).backward()
         optimizer.step()
 
     return torch_step
 
 
 def made_up_batch(task: Task, sizes: Sizes) -> tuple[Tensor, Tensor]:
-    """Random ids (B, T), and classes (B,) or words (B T,) to predict."""
+    """Random ids (B, T), and the classes (B,) or words (B T,) to predict."""
     generator = torch.Generator().manual_seed(0)
     shape = (sizes.batch_size, sizes.block_size)
     ids = torch.randint(2, sizes.vocabulary_size, shape, generator=generator)
     targets = torch.randint(2, sizes.vocabulary_size, shape, generator=generator).flatten()
     return ids, targets[: sizes.batch_size] % sizes.n_classes if task == "classifier" else targets
-
-
-def contenders(task: Task, sizes: Sizes = Sizes()) -> dict[str, Step]:
-    """Orator's step, and those of the libraries that are installed: as they are, compiled by torch.compile; JAX's."""
-    steps = {"Orator": our_step(task, sizes)}
-    for name in (*LIBRARIES, "JAX"):
-        try:
-            steps[name] = library_step(name, task, sizes)
-        except ModuleNotFoundError as error:
-            print(f"without {name}: {error}; pip install -r requirements-bench.txt adds it", file=sys.stderr)
-        else:
-            if name in LIBRARIES:
-                steps[f"{name}, compiled"] = library_step(name, task, sizes, compiled=True)
-    return steps

@@ -21,12 +21,12 @@ import numpy as np
 
 from transformer import TransformerConfig
 
-Tree = Any  # arrays in dictionaries and lists: weights, gradients, Adam's memories
-RATE, BETA1, BETA2, EPSILON = 1e-3, 0.9, 0.999, 1e-8  # those of the other contenders
+Tree = Any  # arrays in dictionaries and lists: weights, gradients, Adam's moments
+RATE, BETA1, BETA2, EPSILON = 1e-3, 0.9, 0.999, 1e-8  # AdamW's, as for the other contenders
 
 
 def weights(config: TransformerConfig, vocabulary_size: int, head: list[tuple[int, int]]) -> Tree:
-    """Of the trunk, and of a head of linear layers of these sizes (in, out)."""
+    """The weights of the trunk, and of a head of linear layers of these widths (in, out)."""
     random, c = np.random.default_rng(0), config.n_embd
 
     def linear(n_in: int, n_out: int, bias: bool = True) -> Tree:
@@ -46,7 +46,10 @@ def weights(config: TransformerConfig, vocabulary_size: int, head: list[tuple[in
         }
         for _ in range(config.n_layer)
     ]
-    tables = {"words": random.normal(size=(vocabulary_size, c)), "places": random.normal(size=(config.block_size, c))}
+    tables = {
+        "words": random.normal(size=(vocabulary_size, c)),
+        "positions": random.normal(size=(config.block_size, c)),
+    }
     tree = {**tables, "blocks": blocks, "head": [linear(*sizes) for sizes in head]}
     return jax.tree.map(lambda array: jnp.asarray(array, jnp.float32), tree)
 
@@ -61,10 +64,11 @@ def norm(layer: Tree, x: jax.Array) -> jax.Array:
 
 
 def logits(tree: Tree, ids: jax.Array, n_head: int, causal: bool) -> jax.Array:
-    """ids (B, T) -> those of the next token (B T, V) if causal, else of the classes (B, K).
+    """ids (B, T) -> logits of the next token (B T, V) if causal, else of the classes (B, K).
 
-    Vectors are rows of one matrix, which XLA multiplies up to a third faster than three dimensions."""
-    x = (tree["words"][ids] + tree["places"]).reshape(ids.size, -1)  # (B T, C)
+    The vectors are the rows of one matrix, which XLA multiplies up to a third faster than a tensor of three dimensions.
+    """
+    x = (tree["words"][ids] + tree["positions"]).reshape(ids.size, -1)  # (B T, C)
     for block in tree["blocks"]:
         q, k, v = jnp.moveaxis(linear(block["qkv"], x).reshape(*ids.shape, 3, n_head, -1), 2, 0)  # each (B, T, H, D)
         heads = jax.nn.dot_product_attention(q, k, v, is_causal=causal)
@@ -77,17 +81,16 @@ def logits(tree: Tree, ids: jax.Array, n_head: int, causal: bool) -> jax.Array:
     return linear(last, x)
 
 
-def training_step(
+def jax_step(
     config: TransformerConfig, vocabulary_size: int, head: list[tuple[int, int]], ids: Tensor, targets: Tensor
 ) -> Callable[[], float]:
-    """A step of AdamW on ids (B, T) and what is to be predicted of them: (B,) classes, or (B T,) words. A call
-    gives the loss before it."""
+    """A step of AdamW on ids (B, T) and targets: (B,) classes, or (B T,) words. A call returns the loss before it."""
     inputs, expected = (jnp.asarray(tensor.numpy(), jnp.int32) for tensor in (ids, targets))
 
     def loss(tree: Tree) -> jax.Array:
-        found = logits(tree, inputs, config.n_head, causal=len(expected) > len(inputs))
-        of_target = jnp.take_along_axis(found, expected[:, None], axis=-1)[:, 0]
-        return (jax.nn.logsumexp(found, axis=-1) - of_target).mean()
+        scores = logits(tree, inputs, config.n_head, causal=len(expected) > len(inputs))
+        of_target = jnp.take_along_axis(scores, expected[:, None], axis=-1)[:, 0]
+        return (jax.nn.logsumexp(scores, axis=-1) - of_target).mean()
 
     def step(tree: Tree, means: Tree, squares: Tree, number: jax.Array) -> tuple[jax.Array, tuple[Tree, ...]]:
         value, gradient = jax.value_and_grad(loss)(tree)
@@ -98,13 +101,13 @@ def training_step(
         moved = jax.tree.map(lambda w, m, s: w - rate * m / (jnp.sqrt(s * scale) + EPSILON), tree, means, squares)
         return value, (moved, means, squares, number)
 
-    compiled = jax.jit(step, donate_argnums=(0, 1, 2))  # which may write where the arguments stood
+    compiled = jax.jit(step, donate_argnums=(0, 1, 2))  # the results may take the arguments' memory
     tree = weights(config, vocabulary_size, head)
     state: tuple[Tree, ...] = (tree, *(jax.tree.map(jnp.zeros_like, tree) for _ in range(2)), jnp.zeros(()))
 
     def run() -> float:
         nonlocal state
-        value, state = jax.block_until_ready(compiled(*state))  # which returns before it is done
+        value, state = jax.block_until_ready(compiled(*state))  # the compiled step returns before it is done
         return float(value)
 
     return run

@@ -1,41 +1,44 @@
-"""Fair timing: contenders take turns in random order in one process, and each is compared with another turn by turn.
+"""Fair timing: contenders take turns in random order in one process, and are compared turn by turn.
 
 What disturbs a machine for a while (its other users, heat) then disturbs all of them, and cancels in the paired ratio.
 """
 
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 
 import torch
 
 from common.records import Record
+from common.wording import counted
 from evaluation.statistics import Estimate, paired_ratio
+from reporting.table import Table, markdown_tables, numbers, words
+from training.records import Machine
 
-PRODUCT = 1024  # side of the square float32 matrices whose product stands for the machine's peak
-PRODUCT_FLOPS = 2 * PRODUCT**3
+Step = Callable[[], object]  # what is timed
 
 
-class Row(Record, frozen=True):
-    """A line of the table. `against` is how many times as long as `yardstick` this takes (in growth: nothing)."""
+class Timing(Record, frozen=True):
+    """A row of the tables."""
 
     group: str
     name: str
     seconds: float  # median
-    fastest: float | None = None
-    against: Estimate | None = None
-    yardstick: str = ""
-    share_of_peak: float | None = None
-    megabytes: float | None = None  # of 1,048,576 bytes
-    tokens: int | None = None  # that it reads
-    size: int | None = None  # where it grows
+    fastest: float
+    ratio: Estimate | None = None  # how many times as long as the first of its group it takes
 
 
-def interleaved(
-    contenders: Mapping[str, Callable[[], object]], rounds: int, repeats: int = 3
-) -> dict[str, list[float]]:
-    """Seconds of one call of each contender, a value a round; a value is the mean of `repeats` calls in a row.
+def timed_in_turns(group: str, contenders: Mapping[str, Step], rounds: int) -> list[Timing]:
+    """Time `contenders` against the first of them; the others are sorted by their time."""
+    seconds = interleaved(contenders, rounds)
+    (first, base), *others = seconds.items()
+    rows = [Timing(group, name, median(values), min(values), paired_ratio(values, base)) for name, values in others]
+    return [Timing(group, first, median(base), min(base)), *sorted(rows, key=lambda row: row.seconds)]
+
+
+def interleaved(contenders: Mapping[str, Step], rounds: int, repeats: int = 3) -> dict[str, list[float]]:
+    """Seconds of a call of each contender, one value a round: the mean of `repeats` calls in a row.
 
     A tenth of the rounds (at least two) go before as warm-up. The order within a round is random, from a fixed seed.
     """
@@ -45,35 +48,37 @@ def interleaved(
     for turn in range(-max(2, rounds // 10), rounds):
         shuffle(names)
         for name in names:
-            contender = contenders[name]
-            started = time.perf_counter()
+            started = clock()
             for _ in range(repeats):
-                contender()
+                contenders[name]()
             if turn >= 0:
-                seconds[name].append((time.perf_counter() - started) / repeats)
+                seconds[name].append((clock() - started) / repeats)
     return seconds
 
 
-def matrix_product() -> Callable[[], object]:
-    """A large float32 product: the contender that stands for the machine's peak."""
-    a, b, out = (torch.randn(PRODUCT, PRODUCT) for _ in range(3))
-    return lambda: torch.mm(a, b, out=out)
+def clock() -> float:
+    """The time in seconds when all work that was given to a GPU is done: calls return before that."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
-def measured_peak(rounds: int = 30) -> float:
-    """Floating-point operations a second of the matrix product at its fastest, at the present number of threads."""
-    return PRODUCT_FLOPS / min(interleaved({"product": matrix_product()}, rounds)["product"])
+def in_tables(rows: Sequence[Timing], machine: Machine) -> str:
+    """Markdown: where it was measured, and a table for each group."""
+    where = (
+        f"{machine.processor}, {machine.cores} cores, {counted(machine.threads, 'thread')}, torch {machine.torch}, "
+        f"commit {(machine.commit or 'unknown')[:10]}"
+    )
+    groups: dict[str, list[list[str | None]]] = {}
+    for row in rows:
+        ratio = None if row.ratio is None else f"{row.ratio.mean:.2f}"
+        if row.ratio is not None and row.ratio.low is not None:
+            ratio = f"{ratio} [{row.ratio.low:.2f}, {row.ratio.high:.2f}]"
+        groups.setdefault(row.group, []).append([row.name, spelled(row.seconds), spelled(row.fastest), ratio])
+    columns = [*words(""), *numbers("median", "fastest", "times as long as Orator")]
+    tables = [Table(group, columns, cells) for group, cells in groups.items()]
+    return "\n".join([where, "", *markdown_tables(tables)])
 
 
-def compare(
-    group: str, contenders: Mapping[str, Callable[[], object]], yardstick: str, flops: float, rounds: int
-) -> list[Row]:
-    """Time `contenders`, each with `flops` operations in matrix products, against `yardstick` and the peak."""
-    seconds = interleaved({**contenders, "": matrix_product()}, rounds)
-    products = seconds.pop("")
-    rows = []
-    for name, values in seconds.items():
-        of_peak = [flops / value / (PRODUCT_FLOPS / product) for value, product in zip(values, products, strict=True)]
-        against = None if name == yardstick else paired_ratio(values, seconds[yardstick])
-        rows.append(Row(group, name, median(values), min(values), against, yardstick, median(of_peak)))
-    return rows
+def spelled(seconds: float) -> str:
+    return f"{seconds:.2f} s" if seconds >= 1 else f"{1000 * seconds:.2f} ms"

@@ -19,11 +19,12 @@ from studies.answers import Answers, Asked, Comparison, Timing, as_results
 from studies.catalogue.claims import claims_on
 from studies.catalogue.recipes import RECIPES, label_of
 from studies.claims import judge, undecided_variants
-from studies.effects import effects_of, effects_of_length, effects_on_time
-from studies.engine import recorded_runs, share_out, train, until_told
+from studies.effects import effects_of, effects_of_length, effects_on_time, has_trained
+from studies.engine import train, until_told
 from studies.probes.timing import time_positions
 from studies.probes.tokens import tokens_of
 from studies.question import Probe, Question, Study
+from studies.workers import all_recorded, share_out
 from training.machine import distinct_machines
 from training.recipe import Run, Task, settings_of
 from training.records import TrainedRun
@@ -53,9 +54,8 @@ def ask(study: Study, data: Data, folder: Folder, command_line: str, **told: Any
         answers = replace(answers, comparisons=[*answers.comparisons, *_effects_of_probes(answers)])
         return answers, undecided(study, answers)
 
-    answers = until_told(
-        looks, [(question.name, name) for question in study.questions for name in question.variants], look
-    )
+    variants = [(question.name, variant) for question in study.questions for variant in question.variants]
+    answers = until_told(looks, variants, look)
     answers = replace(
         answers,
         command_line=command_line,
@@ -76,7 +76,7 @@ def refuse_impossible(study: Study, data: Data, folder: Folder) -> None:
     for question in study.questions:
         for seed in study.seeds if question.on_folds else ():
             without_fold(data, question.kind.name, seed)
-        recorded_runs(question.runs(dict.fromkeys(question.variants, most), study.seeds[0]).values(), data, folder)
+        all_recorded(question.runs(dict.fromkeys(question.variants, most), study.seeds[0]).values(), data, folder)
 
 
 def _of(question: Question, n_seeds: Mapping[Variant, int]) -> dict[str, int]:
@@ -214,20 +214,26 @@ def _probed(
     answers: dict[str, Any] = {}
     for question in study.questions:
         for probe in question.probes:
-            for variant in probe.variants:
-                asked_runs = [run for (name, _), run in runs[question.name].items() if name == variant]
-                trained = [
-                    run
-                    for run, record in zip(asked_runs, records[question.name][variant])
-                    if getattr(record, "trained", True)
-                ]
-                asked_runs = trained or asked_runs
-                if not probe.every_seed:
-                    asked_runs = asked_runs[:1]
-                job = functools.partial(ask_probe, probe, data=data, folder=folder)
-                found = share_out(job, asked_runs, study.n_workers, f"{probe.name} of the {question.kind.name}")
-                answers.setdefault(probe.name, {}).setdefault(question.name, {})[variant] = found
+            asked = {
+                variant: _runs_to_ask(probe, variant, runs[question.name], records[question.name][variant])
+                for variant in probe.variants
+            }
+            job = functools.partial(ask_probe, probe, data=data, folder=folder)
+            every_run = [run for variant in asked.values() for run in variant]
+            label = f"{probe.name} of the {question.kind.name}"
+            found = iter(share_out(job, every_run, study.n_workers, label))
+            by_variant = {variant: [next(found) for _ in asked_runs] for variant, asked_runs in asked.items()}
+            answers.setdefault(probe.name, {})[question.name] = by_variant
     return answers
+
+
+def _runs_to_ask(
+    probe: Probe, variant: str, runs: Mapping[tuple[str, int], Run], records: Sequence[TrainedRun]
+) -> list[Run]:
+    """The runs of a variant that trained, or all if none did; of these, every one or the first."""
+    every_run = [run for (name, _), run in runs.items() if name == variant]
+    trained = [run for run, record in zip(every_run, records) if has_trained(record)] or every_run
+    return trained if probe.every_seed else trained[:1]
 
 
 def ask_probe(probe: Probe, run: Run, data: Data, folder: Folder) -> Any:
@@ -235,4 +241,6 @@ def ask_probe(probe: Probe, run: Run, data: Data, folder: Folder) -> Any:
     if probe.record is None:
         return probe.ask(run, data, folder)
     path = folder.path / "runs" / f"{run.name}.{probe.name}.json"
-    return remembered(path, probe.record, identity_of(run, data, folder), lambda: probe.ask(run, data, folder))
+    return remembered(
+        path, probe.record, identity_of(run, data, folder), lambda: probe.ask(run, data, folder), lambda answer: True
+    )

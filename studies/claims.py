@@ -1,7 +1,7 @@
 """Judge: what the answers say of each of the report's claims: holds, does not hold, or cannot tell.
 
-A claim is data (studies/catalogue/claims.py): parts that can be measured, each an effect with its interval and a range in
-which the claim says it lies. `statistics.verdict` is the rule that makes a verdict of them, and is printed with it.
+A claim is data (studies/catalogue/claims.py): parts, each a measured effect with its interval and the range
+in which the claim says it lies. `statistics.verdict` makes a verdict of them, and its rule is printed beside it.
 """
 
 from collections.abc import Callable, Iterable, Sequence

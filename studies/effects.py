@@ -1,4 +1,4 @@
-"""How the variants of a question differ: every paired effect, with its interval and, where it is asked for, a verdict."""
+"""How the variants of a question differ: paired effects with their intervals, and verdicts."""
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
@@ -34,17 +34,17 @@ def effects_of(
             pair = on_same_seeds(runs[variant], runs[base])
             comparisons += _effects_of_pair(question, variant, base, *pair, data, confidence)
         else:
-            left, right = (runs[name] if name in runs else opponents[name] for name in (variant, base))
-            pairs = list(zip(*_as_often(left, right)))
-            comparisons += _effects(question, variant, base, *map(list, zip(*pairs)), data, confidence)
+            left, right = _as_often(*(runs[name] if name in runs else opponents[name] for name in (variant, base)))
+            comparisons += _effects(question, variant, base, left, right, data, confidence)
     return comparisons
 
 
-def _as_often(runs: Sequence[Any], base_runs: Sequence[Any]) -> tuple[Sequence[Any], Sequence[Any]]:
-    """Both as long: on folds an opponent has one answer a fold; on the test set it has one, which stands for all seeds."""
+def _as_often(runs: Sequence[Any], base_runs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Both as often: on the test set an opponent has one record, for every seed; on folds it has one a fold."""
     n_seeds = max(len(runs), len(base_runs))
-    left, right = (list(each) * n_seeds if len(each) == 1 else each for each in (runs, base_runs))
-    return left, right
+    left, right = (list(each) * n_seeds if len(each) == 1 else list(each) for each in (runs, base_runs))
+    n_pairs = min(len(left), len(right))
+    return left[:n_pairs], right[:n_pairs]
 
 
 def _effects_of_pair(
@@ -138,7 +138,7 @@ def _verdict(estimate: Estimate, higher_is_better: bool) -> Verdict:
     return "better" if (estimate.low > none) == higher_is_better else "worse"
 
 
-# ---------------------------------------------------------------------------------------------- what runs have in common
+# --------------------------------------------------------------------------------------------- what runs have in common
 def has_trained(run: Any) -> bool:
     """Whether a run learned more than which class is the largest; a decoder always does."""
     return getattr(run, "trained", True)

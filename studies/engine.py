@@ -21,13 +21,27 @@ Key = TypeVar("Key", bound=Hashable)
 Found = TypeVar("Found")
 
 
-def train(runs: Mapping[Key, Run], data: Data, folder: Folder, n_workers: int) -> dict[Key, TrainedRun]:
+def train(
+    runs: Mapping[Key, Run],
+    data: Data,
+    folder: Folder,
+    n_workers: int,
+    meanwhile: Callable[[], None] | None = None,
+) -> dict[Key, TrainedRun]:
     """The record of every run. Equal ones are trained once, those that are there not at all; whole seeds come first,
     for a study that is stopped early. Classifiers of another block get the data in blocks of theirs."""
     distinct = sorted(dict.fromkeys(runs.values()), key=lambda run: run.seed)
     warn_of_precision(distinct, folder)
     given = data.train.ids.shape[1]
     sizes = {run: run.recipe.architecture.block_size if run.recipe.task == "classifier" else given for run in distinct}
+    if meanwhile and not (n_workers > 1 and len(distinct) > 1):
+        meanwhile()
+    elif meanwhile:
+        with ThreadPoolExecutor(1) as thread:
+            done = thread.submit(meanwhile)
+            records = train(runs, data, folder, n_workers)
+            done.result()
+            return records
     records: dict[Run, TrainedRun] = {}
     for size in dict.fromkeys(sizes.values()):
         own = [run for run in distinct if sizes[run] == size]

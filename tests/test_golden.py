@@ -9,6 +9,7 @@ import pytest
 from golden import records
 from golden.__main__ import main
 from golden.cases import cases, outcome
+from golden.differences import ABSENT, Difference, differences, flat, summarised
 from golden.records import (
     FOLDER,
     close,
@@ -23,7 +24,6 @@ from golden.records import (
 from golden.watch import shake, watched
 from torch import nn
 
-from benchmarks.losses import ABSENT, Difference, differences, flat, summarised
 from training import loop
 
 MOST = 12  # differences that a failure shows
@@ -60,7 +60,7 @@ def test_a_run_is_the_same_twice_and_shaken_it_is_another_to_the_last_bits() -> 
     case = cases()["small classifier, dropout"]
     once, again, shaken = outcome(case), outcome(case), outcome(case, shaken=1)
     assert differences("run", once, again) == []
-    assert any(row.place.startswith("losses.") for row in differences("run", once, shaken))
+    assert any(row.key.startswith("losses.") for row in differences("run", once, shaken))
     assert elsewhere("run", once, shaken) == []
 
 
@@ -141,7 +141,7 @@ def test_what_rounding_decides_is_not_compared_elsewhere() -> None:
     assert not is_steady("part 3", "part 3.classifier.batch-norm.0.predictions.3", None)
     assert not is_steady("small decoder, bf16", "losses.0", None)
     found = elsewhere("run", {"losses": [1.0, 1.0]}, {"losses": [1.1, 1.1]}, 1)
-    assert [row.place for row in found] == ["losses.0"]
+    assert [row.key for row in found] == ["losses.0"]
 
 
 def test_fragile_is_what_shaking_moves() -> None:

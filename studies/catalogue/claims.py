@@ -1,7 +1,7 @@
 """The report's claims, each as what was measured and the range in which the claim says it lies.
 
-Add a claim to CLAIMS: a sentence, the variants that it is about, and its parts. Most parts are an `effect` that a question
-has found already; the others are levels and changes of a named number of each run.
+Add a claim to CLAIMS: a sentence, its parts, and the variants that it is about. Most parts are an `effect` that the answers hold
+already; the others are levels and changes of a number of each run.
 """
 
 import itertools
@@ -92,11 +92,11 @@ def looked_at_share(seed: AttentionStatistics) -> float:
 
 
 def pairs_of_texts(answers: Answers) -> Iterator[Evidence]:
-    """Every two test texts against each other: their lines are other lines, which is as much of a chance as seeds are."""
+    """Every two test texts against each other; that their lines are other lines is chance, as other seeds are."""
     runs = answers.decoder.get("learned", []) if answers.attention else []
     for text, other in itertools.combinations(answers.test_names, 2) if runs else ():
-        values = [[run.scores[name].perplexity for run in runs] for name in (text, other)]
-        ratio = paired_ratio(*values, confidence=answers.confidence)
+        values, other_values = ([run.scores[name].perplexity for run in runs] for name in (text, other))
+        ratio = paired_ratio(values, other_values, confidence=answers.confidence)
         tokens = runs[0].stretch_tokens
         items = [
             Items(sign * stretch_nats(runs, name), np.array(tokens[name])) for sign, name in ((1, text), (-1, other))
@@ -122,7 +122,7 @@ def rates_on_folds(answers: Answers) -> Iterator[Evidence]:
 
 
 def shortened_by(kind: Task, share: float) -> Part:
-    """That ALiBi saves this share of the training time: as much again as half of it, at most, and half of it, at least."""
+    """That ALiBi saves this share of the training time: at least half, and at most one and a half times as much."""
     least, most = (round(1 - part * share, 4) for part in AROUND)
     what = f"{kind}: training time with ALiBi / with learned positions"
     return Part("training time", what, "ratio", Range(most, least), effect(kind, "alibi", "learned", "training time"))
@@ -312,7 +312,7 @@ CLAIMS = (
                 "test accuracy",
                 "test accuracy, regularized less original, in points,",
                 "points",
-                Range(*(2 * share for share in AROUND)),
+                Range(AROUND[0] * 2, AROUND[1] * 2),
                 effect("classifier", REGULARIZED, "original", "accuracy", subset="all"),
             ),
         ),

@@ -1,4 +1,4 @@
-"""A temperature for a classifier, from a second model: it learns most of the training rows, and is asked about the rest."""
+"""A temperature for a classifier, fitted to a second model, which has learned only most of the training rows."""
 
 from common.files import UserError
 from dataset import Data, without_fold
@@ -15,7 +15,7 @@ ALIKE = 10.0  # points of training accuracy: two models that are further apart h
 
 
 def second_run(run: Run, data: Data) -> Run | None:
-    """The training of the second model, which a fold of the training rows is held out of; None where these are too few."""
+    """The training of the second model, without a fold of the training rows; None where these are too few."""
     try:
         n_rows = len(without_fold(data, run.recipe.task, 0).test.labels)
     except UserError:
@@ -27,15 +27,17 @@ def temperature(run: Run, data: Data, folder: Folder) -> Calibration:
     """Set the temperature of a trained classifier, by the record of the second model, and save it with the weights."""
     trained = load_model(folder.weights(run), "classifier")
     model = trained.model
-    record, second = (recorded(each, data, folder) if each else None for each in (run, second_run(run, data)))
-    model.set_temperature(1.0)
+    record, needed = recorded(run, data, folder), second_run(run, data)
+    second = recorded(needed, data, folder) if needed else None
+    assert isinstance(record, ClassifierRun)
+    model.temperature = 1.0
     before = class_probabilities(model, data.test)
     note = why_none(record, second)
     value, n_rows = 1.0, 0
     if not note:
         value = second.relative_temperature * spread(class_probabilities(model, data.train))
         n_rows = second.test["all"].n
-    model.set_temperature(value)
+    model.temperature = value
     save_model(folder.weights(run), trained)
     after = class_probabilities(model, data.test)
     as_trained, calibrated = (

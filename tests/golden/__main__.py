@@ -33,7 +33,7 @@ def main() -> int:
 
 
 def write(path: Path) -> int:
-    """Write what each run gives: what `python -m benchmarks losses` compares."""
+    """Write what each run gives, to be compared with what another commit gives."""
     from common.files import write_json
 
     from . import records
@@ -44,9 +44,8 @@ def write(path: Path) -> int:
 
 def record(why: str) -> int:
     """Replace the records, and print what differs from the old ones."""
-    from benchmarks.losses import differences, summarised
-
     from . import records
+    from .differences import differences, summarised
 
     about = {"why": why, **records.environment()}
     old, old_about = {}, {}

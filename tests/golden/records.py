@@ -11,12 +11,12 @@ from typing import Any, Protocol
 
 import torch
 
-from benchmarks.losses import Difference, differences, is_number
 from common.files import read_as, write_text
 from training.machine import processor_name
 
 from . import made_up
 from .cases import N_LOSSES, cases, outcome
+from .differences import Difference, differences, is_number
 from .studies import ablation_outcome, exploration_outcome, measurement_outcome
 
 FOLDER = Path(__file__).parent / "records"
@@ -72,17 +72,17 @@ def elsewhere(run: str, recorded: Any, found: Any, fragile: Any = None) -> list[
     """Where what is found is not what was recorded, as far as another processor can tell: numbers that are close, or
     that rounding decides, count as the same. `fragile`: the entry of the run in fragile.json, if any."""
     rows = [row for row in differences(run, recorded, found) if not close(row.before, row.after)]
-    return [row for row in rows if is_steady(run, row.place, fragile)]
+    return [row for row in rows if is_steady(run, row.key, fragile)]
 
 
-def is_steady(run: str, place: str, fragile: Any) -> bool:
+def is_steady(run: str, key: str, fragile: Any) -> bool:
     """Whether a number is the same on every processor, but for its last digits."""
-    if UNSTEADY.search(f"{run}/{place}"):
+    if UNSTEADY.search(f"{run}/{key}"):
         return False
     if isinstance(fragile, int):
-        kind, _, number = place.partition(".")
+        kind, _, number = key.partition(".")
         return kind == "losses" and int(number) < fragile
-    return not any(f"{place}.".startswith(f"{unit}.") for unit in fragile or ())
+    return not any(f"{key}.".startswith(f"{unit}.") for unit in fragile or ())
 
 
 def close(before: Any, after: Any) -> bool:
@@ -116,20 +116,20 @@ def fragility(run: str, golden: GoldenRun, found: Any) -> int | list[str] | None
         return row.size is None or not is_number(row.before) or row.size > STEADY * max(1.0, abs(row.before))
 
     rows = [row for shake in SHAKES for row in differences(run, found, golden(shaken=shake)) if moved(row)]
-    places = [f"{row.place}." for row in rows]
+    keys = [f"{row.key}." for row in rows]
     if "losses" in found:
-        steps = [step for step in range(N_LOSSES) if f"losses.{step}." in places]
-        return min([N_LOSSES, *steps]) // 2 if places else None
-    return [unit for unit in units(found) if any(place.startswith(f"{unit}.") for place in places)] or None
+        steps = [step for step in range(N_LOSSES) if f"losses.{step}." in keys]
+        return min([N_LOSSES, *steps]) // 2 if keys else None
+    return [unit for unit in units(found) if any(key.startswith(f"{unit}.") for key in keys)] or None
 
 
-def units(study: Any, depth: int = 3, place: str = "") -> Iterator[str]:
-    """The places of a study's parts, so many levels down."""
+def units(study: Any, depth: int = 3, key: str = "") -> Iterator[str]:
+    """The keys of a study's parts, so many levels down."""
     if depth == 0 or not isinstance(study, dict):
-        yield place
+        yield key
         return
-    for key, part in study.items():
-        yield from units(part, depth - 1, f"{place}.{key}" if place else key)
+    for name, part in study.items():
+        yield from units(part, depth - 1, f"{key}.{name}" if key else name)
 
 
 # ------------------------------------------------------------------------------------------------------------- on disk

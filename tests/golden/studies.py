@@ -1,4 +1,4 @@
-"""The studies whose numbers are kept: part 3 with the page that the report makes of it, ablation and measurement."""
+"""The studies whose numbers are kept: the report with its claims and pictures, ablation and measurement."""
 
 import contextlib
 import tempfile
@@ -10,14 +10,16 @@ from unittest import mock
 import msgspec
 import torch
 
-import studies.catalogue.recipes
 from dataset import Data
-from reporting import comparison, page, table, tables
-from studies import ablation, measure
-from studies.part3 import part3
+from evaluation.opponents import OPPONENTS
+import studies.figures as figures
+from studies.answers import Answers
+from studies.ask import ask
+from studies.catalogue.ingredients import CHANGES
+from studies.catalogue.questions import exploration, ingredients, measured
 from studies.catalogue.recipes import RECIPES
-from studies.report import report
-from studies.study import Study
+from studies.question import Study
+from training.kinds import KINDS
 from training.recipe import customise
 from training.runs import Folder
 
@@ -26,8 +28,8 @@ from .watch import as_json, undrawn, watched
 
 SEEDS = (0, 1)
 N_CHANGES = 4  # of each recipe in the ablation
-COMMANDS = {name: f"python main.py {name}" for name in ("part1", "part2", "part3", "report")}
-PROVENANCE = "How this was made"  # a section of the page
+KEPT = ("labels", "seed", "seeds", "looks", "confidence", "vocabulary_size", "test_names", "block_size")
+ANSWERS = ("classifier", "decoder", "validation", "timing", "lengths", "attention")
 BRIEF: dict[Any, dict[str, Any]] = {  # both recipes of the ablation and of the measurement
     "classifier": {"n_embd": 16, "block_size": 12, "batch_size": 32, "learning_rate": 0.01, "duration": 2},
     "decoder": {"n_embd": 16, "block_size": 12, "n_layer": 1, "batch_size": 4, "learning_rate": 0.01, "duration": 6},
@@ -35,62 +37,83 @@ BRIEF: dict[Any, dict[str, Any]] = {  # both recipes of the ablation and of the 
 
 
 def exploration_outcome(shaken: int | None = None) -> Any:
-    """What part 3 finds, and what the report's page says of it: verdicts, tables, and what its pictures show."""
+    """What the report finds: runs, comparisons, claims, and what its pictures show."""
     durations: dict[Any, int] = {"classifier": 2, "decoder": 10}
     recipes: Any = {
         task: customise(RECIPES["report"][task], **SMALL[task] | {"duration": duration})
         for task, duration in durations.items()
     }
-    study = Study("report", **recipes, seeds=SEEDS, ff_dims=(256, 100), timed_share=0.2)
+    questions = exploration(recipes, report=True)
+    study = Study("report", "report", recipes, questions, SEEDS, timed_share=0.2, is_judged=True)
     data = data_in_blocks(SMALL["classifier"]["block_size"])
     with watched(shaken), undrawn() as pictures, tempfile.TemporaryDirectory() as temporary:
         folder = Folder(Path(temporary), torch.device("cpu"))
-        found = part3(study, data, folder)
-        whole = report(study, data, folder, "python main.py report", COMMANDS, quick=False, ablation=None)
-        sections = [one for one in page.compose(whole, folder.path / "figures") if one.title != PROVENANCE]
-    numbers = {
-        key: value for key, value in numbers_of(msgspec.to_builtins(found)).items() if key != "claims"
-    }  # the page has more of them
-    numbers["comparisons"] = {title(row): row for row in numbers["comparisons"]}
-    said = {
-        "in short": page.in_short(whole),
-        "claims": {claim.id: msgspec.to_builtins(claim) for claim in whole.claims},
-        "attention": msgspec.to_builtins(whole.attention),
-        "tables": {table.title: cells(table) for one in sections for table in (*one.tables, *one.more)},
-    }
-    return as_json({"part 3": numbers, "page": said, "pictures": pictures})
+        answers = ask(study, data, folder, "python main.py report")
+        figures.draw(answers, folder.path / "figures")
+    plain = numbers_of(msgspec.to_builtins(answers))
+    numbers = {name: plain[name] for name in (*KEPT, *ANSWERS)}
+    numbers["baselines"] = {name: each[0]["test"] for name, each in plain["classifier_opponents"].items()}
+    numbers["ngram_scores"] = {name: each[0]["scores"] for name, each in plain["decoder_opponents"].items()}
+    numbers["comparisons"] = {title(row): row for row in plain["comparisons"]}
+    claims = {claim["id"]: claim for claim in plain["claims"]}
+    return as_json({"part 3": numbers, "claims": claims, "pictures": pictures})
 
 
 def ablation_outcome(shaken: int | None = None) -> Any:
-    """What the ablation finds of a tiny best recipe with its first changes, and its tables."""
-    changes = {task: names[:N_CHANGES] for task, names in ablation.chosen().items()}
-    with brief_recipes(shaken) as (data, folder):
-        found = ablation.ablation(changes, SEEDS, data, folder, "python main.py ablation", n_workers=1)
-    rows = {
-        f"{one.task}: {row['name']}": numbers_of(row)
-        for one in found.tasks
-        for row in msgspec.to_builtins([*one.variants, *one.opponents])
-    }
-    return as_json({"rows": rows, "tables": {one.title: cells(one) for one in comparison.tables_of_ablation(found)}})
+    """What the ablation finds of a tiny best recipe with its first changes."""
+    with brief_recipes(shaken, ff_dim=24) as (data, folder):
+        questions = tuple(ingredients(task, list(CHANGES[task])[:N_CHANGES]) for task in CHANGES)
+        answers = ask(Study("ablation", "best", RECIPES["best"], questions, SEEDS), data, folder, "")
+    return as_json({"rows": dict(compared_rows(answers))})
+
+
+def compared_rows(answers: Answers) -> Iterator[tuple[str, Any]]:
+    """Each variant and opponent of the ablation: its values, and how it differs from the recipe."""
+    for name, question in answers.questions.items():
+        measure = KINDS[question.kind].measures[question.measure]
+        for variant, records in {**answers.runs(name), **answers.opponents(name)}.items():
+            values = [measure.value(record, measure.subset) for record in records]
+            (row, *_) = [*answers.find(question=name, variant=variant, measure=measure.name), None]
+            shown = row if row and row.of_trained else None
+            plain: dict[str, Any] = {"name": OPPONENTS.get(variant, variant), "values": values}
+            plain["estimate"] = shown and msgspec.to_builtins(shown.estimate)
+            if variant not in OPPONENTS:
+                plain["n_parameters"] = records[0].n_parameters
+                plain["at_chance"] = [not getattr(record, "trained", True) for record in records]
+                plain["train_seconds"] = sum(record.train_seconds for record in records) / len(records)
+                plain["verdict"], plain["seeds_needed"] = (row.verdict, row.seeds_needed) if row else (None, None)
+            yield f"{name}: {plain['name']}", plain
 
 
 def measurement_outcome(shaken: int | None = None) -> Any:
-    """What the measurement finds of both recipes, tiny, and its tables."""
+    """What the measurement finds of both recipes, tiny."""
     with brief_recipes(shaken) as (data, folder):
-        found = measure.measure(SEEDS, data, folder, "python main.py measure", n_workers=1)
-    rows = {f"{row.task}: {row.model}: {row.measure}": msgspec.to_builtins(row) for row in found.rows}
-    text = {one.title: cells(one) for one in tables.tables_of_measurement(found)}
-    return as_json({"rows": rows, "in a sentence": {"all": tables.in_a_sentence(found)}, "tables": text})
+        questions = tuple(measured(task) for task in RECIPES["best"])
+        answers = ask(Study("measure", "best", RECIPES["best"], questions, SEEDS), data, folder, "")
+    rows = {}
+    for name, question in answers.questions.items():
+        measure = KINDS[question.kind].measures[question.measure]
+        for row in answers.comparisons:
+            if row.question == name and row.subset != "train":
+                records = {**answers.runs(name), **answers.opponents(name)}
+                for model in (row.base, row.variant):
+                    values = [measure.value(record, row.subset or "") for record in records[model]]
+                    key = f"{name}: {model}: {row.subset}"
+                    rows.setdefault(key, {"values": values, "unit": row.unit, "estimate": None})
+                plain = msgspec.to_builtins(row)
+                rows[f"{name}: {row.base}: {row.subset}"] |= {
+                    part: plain[part] for part in ("estimate", "seeds", "items") if plain.get(part) is not None
+                }
+    return as_json({"rows": rows})
 
 
 @contextlib.contextmanager
-def brief_recipes(shaken: int | None) -> Iterator[tuple[Data, Folder]]:
-    """Within it, both recipes are tiny; data and a place for their runs."""
+def brief_recipes(shaken: int | None, **of_decoder: Any) -> Iterator[tuple[Data, Folder]]:
+    """Within it, both recipes are tiny; data and a folder for their runs."""
     recipes = {name: {task: customise(own[task], **BRIEF[task]) for task in own} for name, own in RECIPES.items()}
-    recipes["best"]["decoder"] = customise(recipes["best"]["decoder"], n_spellings=64)
+    recipes["best"]["decoder"] = customise(recipes["best"]["decoder"], n_spellings=64, **of_decoder)
     with (
-        mock.patch.dict(studies.catalogue.recipes.RECIPES, recipes),
-        mock.patch.dict(studies.catalogue.recipes.FF_DIMS, best=(24,)),
+        mock.patch.dict(RECIPES, recipes),
         watched(shaken),
         tempfile.TemporaryDirectory() as temporary,
     ):
@@ -100,17 +123,8 @@ def brief_recipes(shaken: int | None) -> Iterator[tuple[Data, Folder]]:
 def title(comparison: Mapping[str, Any]) -> str:
     """What is compared, in a line."""
     parts = [f"{comparison['variant']} against {comparison['base']}", comparison["measure"]]
-    parts += [f"{key} {comparison[key]}" for key in ("rows", "text", "length", "protocol") if key in comparison]
-    return f"{comparison['task']}: {', '.join(parts)}"
-
-
-def cells(table: table.Table) -> dict[str, str]:
-    """The cells of a table, a line each row, by number and name of the row."""
-    rows = {
-        f"{number} {(row[0] or '').strip()}": " | ".join("-" if cell is None else cell for cell in row)
-        for number, row in enumerate(table.rows)
-    }
-    return {"header": " | ".join(table.header), **rows, "note": table.note}
+    parts += [f"{key} {comparison[key]}" for key in ("subset", "length", "reading") if key in comparison]
+    return f"{comparison['question']}: {', '.join(parts)}"
 
 
 def numbers_of(value: Any) -> Any:
