@@ -9,8 +9,9 @@ from torch import Tensor
 
 import utilities
 from inference.explain import Explanation
-from reporting.table import Table, number, numbers, terminal_text, words
+from reporting.table import Table, numbers, terminal_text, words
 from reporting.tinted import show, tinted
+from reporting.wording import number
 
 MOST = 3  # speakers that are shown, the likeliest
 

@@ -12,15 +12,15 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"  # read where gradio is importe
 
 import gradio as gr
 import plotly.graph_objects as go
+from studies.finished import Finished, differences, finished_runs
 
 import utilities
 from common.files import UserError
 from inference.sampling import Sampling
 from reporting import explore_views as views
 from studies import explore
-from studies.explore import Looks, Shelf
-from studies.finished import Finished, differences, finished_runs
 from studies.catalogue.published import REPORT_SENTENCE
+from studies.explore import Looks, Shelf
 from transformer import Decoder
 
 TITLE = "Orator: a page to play with"

@@ -6,16 +6,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from studies.finished import Finished
 from torch import Tensor
 
 from reporting.explain import contributions, likeliest
 from reporting.html import TEMPLATES, template
 from reporting.score import STARTLING, whole
-from reporting.table import Table, number, words
+from reporting.table import Table, words
 from reporting.tinted import shade
-from studies.explore import Continuation, Guesses, Looks, Surprise, WhoSaidIt
-from studies.finished import Finished
+from reporting.wording import number
 from studies.catalogue.recipes import word
+from studies.explore import Continuation, Guesses, Looks, Surprise, WhoSaidIt
 
 # of attention, white to dark: one hue, so that who sees no colours sees the same (ColorBrewer's Blues)
 SCALE = ((255, 255, 255), (198, 219, 239), (107, 174, 214), (33, 113, 181), (8, 48, 107))

@@ -9,7 +9,7 @@ from tokenizer import NAMES as NAMES_OF_TOKENS
 from training.records import Machine, TrainedRun
 
 SCORED_ONCE = "Every token of a text is scored once."
-AS_OFTEN = (
+AT_CHANCE = (
     "Ended at chance: knows no more of its training rows than which class is the largest. Where too few seeds trained, "
     "the verdict compares how many did not."
 )
@@ -17,7 +17,10 @@ FOLDS = (
     "Seed s holds fold s of five out of training and is measured on it; the test set is not read. Folds share training "
     "data, which makes these intervals wider (Nadeau and Bengio 2003)."
 )
-NEEDED = "Seeds needed: for a verdict in 80 of 100 studies, if mean and spread stay as they are; the time is of one core."
+NEEDED = (
+    "Seeds needed: in all, for a verdict in 80 of 100 studies, if mean and spread stay as they are; in brackets, how "
+    "long the others train on one core."
+)
 SEEN = "Seen: the row's text appears word for word in the training file."
 ALL_TEXTS = {
     "perplexity": "All texts: the geometric mean of their perplexities.",
@@ -25,7 +28,7 @@ ALL_TEXTS = {
 }
 
 
-def note(*sentences: str) -> str:
+def joined(*sentences: str) -> str:
     """Those sentences that there are, one after the other."""
     return " ".join(filter(None, sentences))
 
@@ -41,7 +44,6 @@ def over_seeds(runs: Iterable[Sequence[TrainedRun]]) -> str:
 
 def about_intervals(answers: Answers, effects: Sequence[Comparison]) -> str:
     """What differences are, and what their intervals are for."""
-    units = {row.unit: name for row in effects for name in ("points" if row.unit == "points" else "percent",)}
     if not effects or all(row.estimate.low is None for row in effects):
         return ""
     both = next((row for row in effects if row.seeds and row.items), None)
@@ -51,7 +53,7 @@ def about_intervals(answers: Answers, effects: Sequence[Comparison]) -> str:
         chance += f" and other {'rows' if of_rows else 'lines'} at once"
     trained = " on which both trained" if any(row.unit == "points" for row in effects) else ""
     sentence = (
-        f"Differences, in {' and '.join(dict.fromkeys(units.values()))}, are of the same seeds{trained}, with "
+        f"Differences{' in points' if trained else ''} are of the same seeds{trained}, with "
         f"{in_percent(answers.confidence)} intervals for {chance}"
     )
     alone = "; results.json also has those for either alone" if both else ""
@@ -80,7 +82,7 @@ def about_verdicts(answers: Answers) -> str:
     """How to read the verdicts: where they were found, what the intervals are of, and how often they err."""
     processors = " and ".join(dict.fromkeys(machine.processor for machine in answers.machines))
     n = len(answers.claims)
-    return note(
+    return joined(
         f"{in_percent(answers.confidence)} intervals; of accuracies and test perplexities they are for other seeds and "
         "other test rows at once, rows by stretches of neighbours; results.json also has those for either alone.",
         about_looks(answers.looks),

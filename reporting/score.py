@@ -3,8 +3,9 @@
 from rich.text import Text
 
 from inference.score import Scored, ScoredText
-from reporting.table import Table, number, numbers, terminal_text, words
+from reporting.table import Table, numbers, terminal_text, words
 from reporting.tinted import show, tinted
+from reporting.wording import number
 from tokenizer import TokenKind
 
 FEW = 40  # tokens: of a longer text only the most surprising stand in the table

@@ -23,7 +23,7 @@ NARROW_WORDS, NARROW_HEAD = 16, 20  # words that name a row, and the head of a c
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its head, which may say where it breaks; what stands in it of a row, where the table is `described`; and
+    """A column: its head, which may say where it breaks; what stands in it of a row, if the table is `described`; and
     whether its cells are words, to the left, or numbers, to the right."""
 
     name: str
@@ -58,7 +58,7 @@ def numbers(*names: str) -> list[Column]:
 
 def described(title: str, rows: Sequence[Any], columns: Iterable[Column], note: str = "") -> Table:
     """A table with what its columns say of each row; a column that says nothing of any is left out."""
-    columns = [column for column in columns if column.cell and any(column.cell(row) is not None for row in rows)]
+    columns = [column for column in columns if column.cell and any(column.cell(row) for row in rows)]
     return Table(title, columns, [[column.cell and column.cell(row) for column in columns] for row in rows], note)
 
 

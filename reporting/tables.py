@@ -1,17 +1,17 @@
 """The answers as tables, the same for the terminal, Markdown and the page, and for one seed and for many."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import geometric_mean, median
-from typing import Any
+from typing import Any, Literal
 
 from common.wording import counted, duration
 from dataset import TOGETHER, TRAINING
-from evaluation.records import GroupAccuracy, LanguageScores
+from evaluation.records import Group, GroupAccuracy, LanguageScores
 from evaluation.statistics import UNCLEAR
 from reporting import notes
-from reporting.table import Column, Table, described, numbers, words
-from reporting.wording import change, effect, number, spread
-from studies.answers import Answers, Comparison, Judgement, Tokens
+from reporting.table import Column, Table, described
+from reporting.wording import change, effect, number, sentence, spread
+from studies.answers import Answers, Asked, Comparison, Judgement, Tokens
 from studies.catalogue.claims import REGULARIZED
 from studies.catalogue.names import name_of
 from studies.catalogue.published import (
@@ -27,117 +27,117 @@ from studies.catalogue.published import (
 )
 from studies.catalogue.questions import POSITIONS, STEEP
 from studies.effects import AT_CHANCE, has_trained
-from studies.probes.faithfulness import METHODS, Faithfulness
-from studies.probes.knockouts import KnockOuts
 from tokenizer import NAMES as NAMES_OF_TOKENS
-from training.kinds import KINDS
-from training.records import DecoderRun
+from training.kinds import KINDS, Measure
 from training.recipe import Task
+from training.records import DecoderRun, TrainedRun
 
-GROUPS = ("all", "seen", "unseen")
 MOST_PARTS = 6  # of a claim, that stand in the open
 ITERATIONS = [100, 200, 300, 400, 500]  # at which the report measured its decoder
 WIDE, NARROW = "ff256", "ff100"  # the report's feed-forward networks
 WHO, HOW = "Who said it?", "How surprising is it?"
 TITLES: dict[Task, str] = {"classifier": WHO, "decoder": HOW}
+TIMES = ("training time", "processor time")
 Row = Mapping[Any, str | None]  # the cells of a row by column
 
 
-# ---------------------------------------------------------------------------------------------------- every question
+# ------------------------------------------------------------------------------------------------------ every question
 def by_variant(answers: Answers, question: str, title: str, variants: Sequence[str] = ()) -> Table:
-    """What each variant of a question, and each model without a network, reaches, and how far it is from the variant
-    that it is compared with."""
-    runs, asked = answers.runs(question), answers.questions[question]
+    """What each variant of a question reaches, and each model without a network; below it how far it is from the
+    variants that it is compared with, and what the report published of it."""
+    asked, runs = answers.questions[question], answers.runs(question)
     shown = {name: runs[name] for name in variants or runs}
-    opponents = answers.opponents(question) if asked.measure in ("accuracy", "perplexity", "bits-per-byte") else {}
-    heads, pairs = measured(answers, question), pairs_of(answers, question)
+    opponents = answers.opponents(question) if question == asked.kind else {}
+    heads, pairs = heads_of(answers, question), pairs_of(answers, question)
     rows: list[Row] = []
-    for name, records in [*shown.items(), *opponents.items()]:
-        rows.append({"name": name_of(name), **levels(records, heads, asked.kind, asked.measure)})
+    for name, records in {**shown, **opponents}.items():
+        rows.append({"name": name_of(name), **levels(asked, records, heads)})
         if published := published_levels(answers, question, name):
             rows.append({"name": "   published", **published})
-        rows += [effects(answers, pair, asked.base) for pair in pairs if name == host(pair, asked.base)]
+        rows += [effects(answers, pair) for pair in pairs if name == below(answers, pair)]
     columns = [
-        Column(asked.kind, lambda row: row["name"], "left"),
+        cell("name", asked.kind, "left"),
         cell("parameters"),
         *([cell("seeds")] if len({len(records) for records in shown.values()}) > 1 else []),
         *(cell(key, head) for key, head in heads.items()),
         cell("training rows", "training\nrows"),
-        *([cell(AT_CHANCE, "ended at\nchance")] if not all(map(has_trained, sum(map(list, shown.values()), []))) else []),
+        *([cell(AT_CHANCE, "ended at\nchance")] if some_at_chance(shown) else []),
         cell("verdict", align="left"),
         cell("seeds needed", align="left"),
     ]
     return described(title, rows, columns, note_by_variant(answers, question, shown, pairs))
 
 
-def cell(key: Any, head: str = "", align: Any = "right") -> Column:
+def cell(key: Any, head: str = "", align: Literal["left", "right"] = "right") -> Column:
     """A column of what rows have under a key."""
-    return Column(head or str(key), lambda row: row.get(key), align)
+    return Column(head or str(key), lambda row: row.get(key) or "", align)
 
 
-def measured(answers: Answers, question: str) -> dict[tuple[str, str], str]:
-    """The heads of the columns that show the measure of a question, by the subset that it was measured on."""
+def heads_of(answers: Answers, question: str) -> dict[tuple[str, str], str]:
+    """The heads of the columns that show the measure of a question, by measure and subset."""
     asked = answers.questions[question]
-    measure, base = KINDS[asked.kind].measures[asked.measure], answers.runs(question)[asked.base]
+    measure = measure_of(asked)
+    if measure.name == "accuracy" and not asked.on_folds:
+        sizes = answers.classifier[asked.base][0].test
+        return {(measure.name, group): f"{group} ({sizes[group].n:,})" for group in groups_of(answers)}
     compared = [row.subset for row in answers.find(question=question, measure=measure.name, length=None)]
     subsets = [subset for subset in dict.fromkeys(compared) if subset is not None] or [measure.subset]
-    heads = {subset: subset for subset in subsets} if len(subsets) > 1 else {subsets[0]: measure.title}
-    if measure.name == "accuracy" and not asked.on_folds:
-        sizes = base[0].test  # type: ignore[attr-defined]
-        groups = GROUPS if 0 < sizes["seen"].n < sizes["all"].n else ("all",)
-        heads = {group: f"{group} ({sizes[group].n:,})" for group in groups}
-    return {(measure.name, subset): head for subset, head in heads.items()}
+    return {(measure.name, subset): subset if len(subsets) > 1 else measure.title for subset in subsets}
 
 
-def levels(records: Sequence[Any], heads: Mapping[tuple[str, str], str], kind: Task, measure: str) -> Row:
-    """What the runs of a variant, or an opponent, reach."""
-    is_run = hasattr(records[0], "seed")
-    values = {
-        key: spread([KINDS[kind].measures[key[0]].value(record, key[1]) for record in records], digits_of(kind, measure))
+def measure_of(asked: Asked) -> Measure:
+    """What is compared first."""
+    return KINDS[asked.kind].measures[asked.measure]
+
+
+def groups_of(answers: Answers) -> tuple[Group, ...]:
+    """The groups of test rows that differ from each other."""
+    return ("all", "seen", "unseen") if 0 < answers.data.seen_rows < answers.data.test_rows else ("all",)
+
+
+def some_at_chance(variants: Mapping[str, Sequence[TrainedRun]]) -> bool:
+    """Whether a run knows no more than which class is the largest."""
+    return not all(has_trained(run) for runs in variants.values() for run in runs)
+
+
+def levels(asked: Asked, records: Sequence[Any], heads: Iterable[tuple[str, str]]) -> Row:
+    """What the runs of a variant reach, or an opponent, which has read nothing in iterations or epochs."""
+    is_run, measure = isinstance(records[0], TrainedRun), measure_of(asked)
+    row: dict[Any, str | None] = {
+        key: spread([measure.value(record, key[1]) for record in records], measure.digits)
         for key in heads
         if is_run or key[1] != TRAINING
     }
-    if not is_run:
-        return values
-    row: dict[Any, str | None] = {
-        "parameters": f"{records[0].n_parameters:,}",
-        "seeds": str(len(records)),
-        **values,
-    }
-    if measure == "accuracy":
-        row["training rows"] = spread([record.epochs[-1].train_accuracy for record in records])
-    if kind == "classifier":
+    if is_run:
+        row |= {"parameters": f"{records[0].n_parameters:,}", "seeds": str(len(records))}
         row[AT_CHANCE] = f"{sum(not has_trained(record) for record in records)} of {len(records)}"
+    if is_run and measure.name == "accuracy":
+        row["training rows"] = spread([record.epochs[-1].train_accuracy for record in records])
     return row
 
 
-def digits_of(kind: Task, measure: str) -> int:
-    """How many decimals a measure is shown with."""
-    return KINDS[kind].measures[measure].digits
-
-
 def pairs_of(answers: Answers, question: str) -> list[list[Comparison]]:
-    """The effects of a question, by the pair of variants that they compare."""
+    """The effects of a question, by the pair of variants that they compare; those on times stand in a table of theirs."""
     pairs: dict[tuple[str, str], list[Comparison]] = {}
     for row in answers.find(question=question, length=None):
-        if row.measure not in ("training time", "processor time"):  # which `times` shows
+        if row.measure not in TIMES:
             pairs.setdefault((row.variant, row.base), []).append(row)
     return list(pairs.values())
 
 
-def host(pair: Sequence[Comparison], base: str) -> str:
-    """The variant below which a pair is shown: the one that is not the base of the question."""
-    return pair[0].base if pair[0].variant == base else pair[0].variant
+def below(answers: Answers, pair: Sequence[Comparison]) -> str:
+    """The variant below which an effect is shown: the one that is not the base of its question."""
+    return pair[0].base if pair[0].variant == answers.questions[pair[0].question].base else pair[0].variant
 
 
-def effects(answers: Answers, pair: Sequence[Comparison], base: str) -> Row:
-    """How a variant differs from another in each measure."""
-    first = pair[0]
-    against = f"{name_of(first.variant)} against it" if first.variant == base else f"against {name_of(first.base)}"
-    row: dict[Any, str | None] = {"name": f"   {against}, {'%' if first.unit == 'ratio' else 'points'}"}
+def effects(answers: Answers, pair: Sequence[Comparison]) -> Row:
+    """How a variant differs from another in each measure, and what is made of it."""
+    variant, base = pair[0].variant, pair[0].base
+    against = f"against {name_of(base)}" if below(answers, pair) == variant else f"{name_of(variant)} against it"
+    row: dict[Any, str | None] = {"name": f"   {against}"}
     for comparison in pair:
         key = AT_CHANCE if comparison.measure == AT_CHANCE else (comparison.measure, comparison.subset)
-        row[key] = effect(comparison.estimate, comparison.unit, bare=True)
+        row[key] = effect(comparison.estimate, comparison.unit, bare=comparison.unit == "points")
         if comparison.verdict and len(answers.seeds) > 1:
             row |= {"verdict": comparison.verdict, "seeds needed": seeds_needed(answers, comparison)}
     return row
@@ -156,32 +156,28 @@ def seeds_needed(answers: Answers, comparison: Comparison) -> str | None:
 def in_seeds(needed: int | None, n: int, seconds: float) -> str:
     """How many seeds are needed in all, and how long those train that there are not, of `seconds` each."""
     if needed is None:
-        return "more would not help" if n > 1 else "more than one"
-    return f"about {needed}: {duration(seconds * (needed - n))} more"
+        return "more do not help" if n > 1 else "more than one"
+    return f"{needed} ({duration(seconds * (needed - n))})"
 
 
 def note_by_variant(
-    answers: Answers, question: str, shown: Mapping[str, Sequence[Any]], pairs: Sequence[Sequence[Comparison]]
+    answers: Answers, question: str, shown: Mapping[str, Sequence[TrainedRun]], pairs: Sequence[Sequence[Comparison]]
 ) -> str:
     """What the numbers of the table are."""
-    asked = answers.questions[question]
-    label = answers.labels[asked.kind]
-    some_at_chance = not all(has_trained(run) for runs in shown.values() for run in runs)
-    compared = [row for pair in pairs for row in pair if host(pair, asked.base) in shown]
+    asked, label = answers.questions[question], sentence(answers.labels[answers.questions[question].kind])
+    measure, heads = measure_of(asked), heads_of(answers, question)
+    compared = [row for pair in pairs for row in pair if below(answers, pair) in shown and row.measure != AT_CHANCE]
     where = "" if asked.on_folds else f" on test {KINDS[asked.kind].items[0]}"
-    has_seen = asked.measure == "accuracy" and 0 < answers.data.seen_rows < answers.data.test_rows
-    is_whole = TOGETHER in (subset for _, subset in measured(answers, question))
-    return notes.note(
-        f"{label[0].upper()}{label[1:]}; {KINDS[asked.kind].measures[asked.measure].title}{where}, when training ended.",
-        notes.SEEN if has_seen else "",
+    return notes.joined(
+        f"{label}; {measure.title}{where}, when training ended.",
+        notes.SEEN if len(heads) > 1 and measure.name == "accuracy" else "",
         notes.FOLDS if asked.on_folds else "",
         notes.over_seeds(shown.values()),
-        notes.about_intervals(answers, [row for row in compared if row.measure != AT_CHANCE]),
+        notes.about_intervals(answers, compared),
         notes.NEEDED if any(row.seeds_needed for row in compared) else "",
-        notes.AS_OFTEN if some_at_chance else "",
-        notes.ALL_TEXTS.get(asked.measure, "") if is_whole else "",
-        notes.by_token(answers) if asked.measure == "perplexity" else "",
-        notes.mixture(answers.machines),
+        notes.AT_CHANCE if some_at_chance(shown) else "",
+        notes.ALL_TEXTS.get(measure.name, "") if (measure.name, TOGETHER) in heads else "",
+        notes.by_token(answers) if measure.name == "perplexity" else "",
     )
 
 
@@ -216,9 +212,10 @@ def published_perplexities(answers: Answers, run: DecoderRun) -> Mapping[str, Se
 
 def size(answers: Answers, n_parameters: int, published: str) -> str:
     """The number of parameters, and that of the report's model where it may stand beside it."""
-    theirs = PUBLISHED_PARAMETERS.get(published) if may_stand_beside(answers) else None
-    ending = f" (published: {theirs:,} at 5,755 words)" if theirs else ""
-    return f"{n_parameters:,} parameters at a vocabulary of {answers.vocabulary_size:,} {notes.token_of(answers)}s{ending}."
+    of_report = PUBLISHED_PARAMETERS.get(published) if may_stand_beside(answers) else None
+    ending = f" (published: {of_report:,} at 5,755 words)" if of_report else ""
+    vocabulary = f"{answers.vocabulary_size:,} {notes.token_of(answers)}s"
+    return f"{n_parameters:,} parameters at a vocabulary of {vocabulary}{ending}."
 
 
 # --------------------------------------------------------------------------------------------------------- classifiers
@@ -237,8 +234,10 @@ def epochs(answers: Answers, variant: str) -> Table:
         Column("published\ntrain %", lambda i: number(PUBLISHED_TRAIN_ACCURACY) if is_whole and i == last else None),
         Column("published\ntest %", lambda i: number(PUBLISHED_ACCURACY[i]) if is_whole else None),
     ]
-    note = notes.note(notes.over_seeds([runs]), size(answers, runs[0].n_parameters, "classifier"))
-    return described(f"Table 1: the classifier by epoch, {answers.labels['classifier']}", range(len(runs[0].epochs)), columns, note)
+    note = notes.joined(notes.over_seeds([runs]), size(answers, runs[0].n_parameters, "classifier"))
+    return described(
+        f"Table 1: the classifier by epoch, {answers.labels['classifier']}", range(len(runs[0].epochs)), columns, note
+    )
 
 
 def by_class(answers: Answers, variant: str) -> Table:
@@ -266,7 +265,9 @@ def calibration(answers: Answers, variant: str) -> Table:
     fitted = f"Probabilities stay as trained, for {calibrated.note}."
     if calibrated.n_rows:
         shown[f"at temperature {number(calibrated.temperature, 2)}"] = calibrated.calibrated
-        fitted = f"The temperature is fitted to {calibrated.n_rows:,} training rows that a second model did not train on."
+        fitted = (
+            f"The temperature is fitted to {calibrated.n_rows:,} training rows that a second model did not train on."
+        )
     rows = [
         (name, errors)
         for title, reliability in shown.items()
@@ -274,7 +275,7 @@ def calibration(answers: Answers, variant: str) -> Table:
     ]
     columns = [
         Column("confidence less accuracy, points", lambda row: row[0], "left"),
-        *(Column(group, lambda row, group=group: spread([row[1][group]])) for group in GROUPS),  # type: ignore[misc]
+        *(Column(group, lambda row, group=group: spread([row[1][group]])) for group in groups_of(answers)),  # type: ignore[misc]
     ]
     note = (
         f"Expected calibration error on the test rows, in 15 bins. {fitted} By chance: 19 of 20 samples of so many rows "
@@ -289,17 +290,19 @@ def iterations(answers: Answers, variant: str, title: str) -> Table:
     runs = answers.decoder[variant]
     steps = [row.iteration for row in runs[0].iterations]
     published = published_perplexities(answers, runs[0])
-    rows: list[tuple[str, Sequence[str]]] = []
+    rows: list[tuple[str, Sequence[str | None]]] = []
     for text in (TRAINING, *answers.test_names):
-        rows.append((text, [spread([run.iterations[i].perplexity[text] for run in runs]) or "" for i in range(len(steps))]))
+        rows.append(
+            (text, [spread([run.iterations[i].perplexity[text] for run in runs]) or "" for i in range(len(steps))])
+        )
         if len(published.get(text, ())) == len(steps):
             rows.append(("   published", [number(value) for value in published[text]]))
     columns = [
         Column("text", lambda row: row[0], "left"),
         *(Column(f"{step}", lambda row, i=i: row[1][i]) for i, step in enumerate(steps)),  # type: ignore[misc]
     ]
-    note = notes.note(
-        f"{runs[0].protocol[0].upper()}{runs[0].protocol[1:]}.",
+    note = notes.joined(
+        f"{sentence(runs[0].protocol)}.",
         notes.over_seeds([runs]),
         size(answers, runs[0].n_parameters, f"decoder {runs[0].ff_dim}"),
         notes.by_token(answers),
@@ -317,27 +320,36 @@ def by_text(answers: Answers, variants: Sequence[str]) -> Table:
         scored[f"decoder, hidden size {runs[0].ff_dim}{with_ngrams}"] = [run.scores for run in runs]
         if with_ngrams:
             scored[f"decoder alone, hidden size {runs[0].ff_dim}"] = [run.network for run in runs]
-    scored |= {name_of(key): [record.scores for record in records] for key, records in answers.decoder_opponents.items()}
-    rows = [(text, name, [seed[text] for seed in scores]) for text in answers.test_names for name, scores in scored.items()]
+    scored |= {
+        name_of(key): [record.scores for record in records] for key, records in answers.decoder_opponents.items()
+    }
+    rows = [
+        (text, name, [seed[text] for seed in scores]) for text in answers.test_names for name, scores in scored.items()
+    ]
     first = next(iter(scored))
 
     def shown(measure: str, digits: int = 1) -> Callable[[Any], str | None]:
         return lambda row: spread([getattr(scores, measure) for scores in row[2]], digits)
 
     unknown = answers.tokenizer != "bpe"
-    perplexity, bits = [Column("perplexity", shown("perplexity"))], [Column("bits per\nbyte", shown("bits_per_byte", 3))]
+    perplexity, bits = (
+        [Column("perplexity", shown("perplexity"))],
+        [Column("bits per\nbyte", shown("bits_per_byte", 3))],
+    )
     if unknown:
         perplexity.append(Column("without\n<unk>", shown("perplexity_without_unk")))
     columns = [
         Column("text", lambda row: row[0] if row[1] == first else "", "left"),
         Column("model", lambda row: row[1], "left"),
         *(perplexity + bits if answers.tokenizer == "word" else bits + perplexity),
-        Column("<unk>, %\nof tokens", lambda row: number(row[2][0].unk_rate, 2) if unknown and row[1] == first else None),
+        Column("<unk>, %\nof tokens", lambda row: number(row[2][0].unk_rate, 2) if unknown and row[1] == first else ""),
     ]
-    note = notes.note(
+    note = notes.joined(
         notes.SCORED_ONCE,
         "Trigram: interpolated Kneser-Ney on the same training text and vocabulary; the other n-gram models also "
-        "estimate <unk> as the decoder does." if unknown else "",
+        "estimate <unk> as the decoder does."
+        if unknown
+        else "",
         notes.spelling(answers),
         notes.by_token(answers),
     )
@@ -394,7 +406,7 @@ def lengths(answers: Answers, text: str | None = None) -> Table:
         Column("attends to", lambda row: "all before" if row[1].window is None else f"{row[1].window} tokens", "left"),
         *(Column(f"{length}\ntokens", at(length)) for length in sizes),
     ]
-    note = notes.note(
+    note = notes.joined(
         "" if text else "Geometric mean over the test texts.",
         f"The same tokens, all of them, are scored at every length. A dash: learned positions end at "
         f"{answers.block_size} tokens. Side by side, the first tokens of a window have little context, and a longer "
@@ -467,71 +479,23 @@ def attention(answers: Answers, kind: Task) -> Table:
             lambda row: spread([100 * seed.padding[row[0]][row[1]] for seed in seeds]) if is_encoder else None,
         ),
     ]
-    note = notes.note(
+    note = notes.joined(
         f"Over all test {'rows' if is_encoder else 'texts'}; mean ± standard deviation over "
         f"{counted(len(seeds), 'run')}{' that trained' if is_encoder else ''}. Uniform: the same weight on every token "
         "that can be seen.",
-        "The report's encoder does not mask padding; the other columns are of what the tokens get." if is_encoder else "",
+        "The report's encoder does not mask padding; the other columns are of what the tokens get."
+        if is_encoder
+        else "",
     )
     return described(f"Attention of the {'encoder' if is_encoder else 'decoder'}", rows, columns, note)
-
-
-def knockouts(probed: KnockOuts) -> Table:
-    """What one model loses without each of its parts."""
-    is_decoder = probed.task == "decoder"
-    unit = "ratio" if is_decoder else "points"
-    rows = [("nothing", probed.value, None), *((each.part.name, each.value, each.cost) for each in probed.without)]
-    columns = [
-        Column("without", lambda row: row[0], "left"),
-        Column("perplexity" if is_decoder else "accuracy, %", lambda row: number(row[1])),
-        Column(
-            "rises by, %" if is_decoder else "falls by, points", lambda row: row[2] and effect(row[2], unit, bare=True)
-        ),
-    ]
-    note = (
-        "The output of each part is replaced by its mean over the training data; 95% intervals over "
-        f"{probed.n_items:,} {'lines of the test texts' if is_decoder else 'test rows'}."
-    )
-    return described(f"The {probed.task} without each of its parts", rows, columns, note)
-
-
-def faithfulness(probed: Faithfulness) -> list[Table]:
-    """How far the probability falls, by method and number of words deleted, and how the methods compare."""
-    methods = dict.fromkeys(fall.method for fall in probed.falls)
-    by_key = {(fall.method, fall.deleted): fall for fall in probed.falls}
-
-    def table(title: str, of: str, note: str = "") -> Table:
-        def shown(k: int) -> Callable[[str], str | None]:
-            def cell(method: str) -> str | None:
-                estimate = getattr(by_key[method, k], of)
-                return effect(estimate, "points", bare=True) if estimate else None
-
-            return cell
-
-        columns = [
-            Column("words that are deleted", lambda method: METHODS[method], "left"),
-            *(Column(counted(k, "word"), shown(k)) for k in probed.n_rows),
-        ]
-        rows = [method for method in methods if getattr(by_key[method, next(iter(probed.n_rows))], of)]
-        return described(title, rows, columns, note)
-
-    n_rows = ", ".join(f"{n:,}" for n in probed.n_rows.values())
-    note = (
-        f"Of test rows that have more words than are deleted ({n_rows}), with 95% intervals over rows. Leave-one-out "
-        "asks of each word just what 1 word deleted shows."
-    )
-    tables = [
-        table("How far the probability of the model's answer falls, in points", "fall"),
-        table("How much further than without random words", "against_random"),
-        table("How much further than without the words with most attention", "against_attention", note),
-    ]
-    return [each for each in tables if each.rows]
 
 
 def tokens(answers: Answers) -> list[Table]:
     """Words, subwords and characters beside each other, for each kind of model that was trained."""
     on_folds = next(iter(answers.questions.values())).on_folds
-    how = notes.note(notes.FOLDS if on_folds else "Measured on the test set.", f"{answers.recipe.capitalize()} recipe.")
+    how = notes.joined(
+        notes.FOLDS if on_folds else "Measured on the test set.", f"{answers.recipe.capitalize()} recipe."
+    )
     name = Column("tokens (vocabulary)", lambda row: f"{NAMES_OF_TOKENS[row.kind]}s ({row.vocabulary_size:,})", "left")
     block = Column("block", lambda row: str(row.block_size))
     tables = []
@@ -542,7 +506,7 @@ def tokens(answers: Answers) -> list[Table]:
             Column("trigram", lambda row: spread(row.trigram, 3)),
             Column("bytes\na token", lambda row: number(row.bytes_per_token, 2)),
         ]
-        note = notes.note(
+        note = notes.joined(
             "Bits for each byte of all texts together: the bytes are the same however a text is cut, so these compare, "
             "and perplexities, which are by token, do not. Words pay 8 bits for each byte of one that is unknown and "
             "for its end, and nothing for the white space between them, which subwords and characters must predict, "
@@ -561,7 +525,7 @@ def tokens(answers: Answers) -> list[Table]:
             ),
             Column("training\nrows cut, %", lambda row: number(row.cut)),
         ]
-        note = notes.note(
+        note = notes.joined(
             "A row that is longer than the block is cut.",
             how,
             spread_over(answers.tokens, "accuracy"),
@@ -601,9 +565,8 @@ def needed_to_judge(judgement: Judgement) -> str | None:
     if judgement.verdict != UNCLEAR or not judgement.parts:
         return None
     needed, n = judgement.seeds_needed, judgement.parts[0].estimate.n
-    if needed is None or judgement.minutes is None:
-        return in_seeds(None, n, 0.0)
-    return f"about {needed}: {duration(60 * judgement.minutes)} more"
+    more = needed - n if needed else 1
+    return in_seeds(needed, n, 60 * (judgement.minutes or 0.0) / more)
 
 
 # ---------------------------------------------------------------------------------------------------------- by command
@@ -661,7 +624,9 @@ def of_positions(answers: Answers) -> list[Table]:
 
 def width(answers: Answers) -> Table:
     """Table 3: the narrower feed-forward network, and what width changes."""
-    return by_variant(answers, "decoder", "Table 3: perplexity by hidden size of the feed-forward network", (NARROW, WIDE))
+    return by_variant(
+        answers, "decoder", "Table 3: perplexity by hidden size of the feed-forward network", (NARROW, WIDE)
+    )
 
 
 def of_regularization(answers: Answers) -> list[Table]:

@@ -42,6 +42,11 @@ def _in_unit(value: float, unit: str) -> str:
     return number(value, 1 if unit in ("points", "%") else 2, sign=unit in ("points", "tokens"))
 
 
+def sentence(words: str) -> str:
+    """The words with a capital."""
+    return words[:1].upper() + words[1:]
+
+
 def took(seconds: float) -> str:
     """How long a command took."""
     return f"It took {duration(seconds)}."

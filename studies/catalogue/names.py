@@ -5,6 +5,7 @@ import re
 from evaluation.opponents import OPPONENTS
 
 VARIANT_NAMES = {
+    "classifier": "transformer",
     "learned": "learned positions",
     "alibi": "ALiBi",
     "none": "no positions",
