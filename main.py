@@ -1,38 +1,79 @@
-"""Orator's command line. The commands live in commands/, where part1, part2 and part3 begin in parts.py."""
+"""Orator's command line: the commands, in the order in which they are listed, and what becomes of the words typed."""
 
-from common.interruption import answer_at_once
+from common.interruption import answer_ctrl_c
 
 if __name__ == "__main__":
-    answer_at_once()  # Ctrl-C, before the imports that take time
+    answer_ctrl_c()  # before the imports, which take time
 
 import os
 import sys
 from collections.abc import Sequence
 
-from commands.called import command_line
+from commands.data import Audit, Build, Import
+from commands.explore import Explore
 from commands.options import Common
+from commands.parts import Part1, Part2, Part3, Report
+from commands.studies import Ablation, Compare, Measure, Settings, Tokenizers
+from commands.trained import Attention, Classify, Explain, Generate, Knockouts, Score
 from common import console
+from common.arguments import PROGRAM, Command, Typed, name_of, overview, read
 from common.environment import before_pytorch, rank
 
+PURPOSE = "A laboratory of small transformers. `python main.py COMMAND --help` explains each command."
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit code."""
-    return console.answer(lambda: run(console.arguments_in_utf8() if arguments is None else list(arguments)))
+# What each does, and the command to try next.
+COMMANDS: dict[str, tuple[type[Command], str]] = {
+    "part1": (Part1, 'classify "We will rebuild."'),
+    "part2": (Part2, 'generate "My fellow Americans"'),
+    "part3": (Part3, "report"),
+    "report": (Report, "part1 --recipe best"),
+    "compare": (Compare, "settings"),
+    "ablation": (Ablation, "report"),
+    "measure": (Measure, "ablation"),
+    "tokenizers": (Tokenizers, "part1 --tokenizer bpe"),
+    "explore": (Explore, 'explain "We will rebuild."'),
+    "classify": (Classify, 'explain "We will rebuild."'),
+    "explain": (Explain, 'attention "We will rebuild."'),
+    "attention": (Attention, "knockouts"),
+    "knockouts": (Knockouts, "explore"),
+    "score": (Score, 'generate "My fellow Americans"'),
+    "generate": (Generate, 'score "My fellow Americans"'),
+    "settings": (Settings, "compare --vary dropout=0,0.2"),
+    "data build": (Build, "data audit"),
+    "data audit": (Audit, "part1"),
+    "data import": (Import, "part1 --help"),
+}
 
 
-def run(arguments: list[str]) -> int:
-    """Find the command and do what it says."""
-    command = command_line().parse(arguments)
+def main(words: Sequence[str] | None = None) -> int:
+    """Run what the words after the program's name say; returns the exit code: 0, 1 for a failure, 2 for bad use, 3 for
+    data that leak, 130 for Ctrl-C."""
+    return console.answer(lambda: run(console.words_in_utf8() if words is None else words))
+
+
+def run(words: Sequence[str]) -> int:
+    """Find the command, do what it says, and say what to try next."""
+    if rank(os.environ) > 0:
+        console.fall_silent()  # of the processes that torchrun started, the first speaks for all
+    typed, commands = Typed(tuple(words)), {name: command for name, (command, _) in COMMANDS.items()}
+    if listed := overview(typed, commands, PURPOSE):
+        print(listed)
+        return 0
+    name = name_of(typed, commands)
+    command = read(typed, name, commands)
     if command is None:
-        return 0  # help was all that was asked for
-    rank(os.environ)  # what torchrun would not have set is refused before anything heavy is imported
-    if isinstance(command, Common):
+        return 0  # its help was all that was asked for
+    trains = isinstance(command, Common)
+    if trains:
         console.tell("importing PyTorch")
     before_pytorch(os.environ)
     from training.processes import processes
 
     with processes():
-        return command.run() or 0
+        code = command.run(typed) or 0
+    if trains or (sys.stdout.isatty() and not getattr(command, "json", False)):
+        print(f"Next: {PROGRAM} {COMMANDS[name][1]}")
+    return code
 
 
 if __name__ == "__main__":

@@ -40,12 +40,12 @@ def main(arguments: Sequence[str]) -> None:
 
     from benchmarks.contenders import GROWTH, TASKS, all_steps, library_step, orator_step
     from benchmarks.processes import timed_processes
-    from benchmarks.timing import Timing, in_tables, timed_in_turns
+    from benchmarks.timing import Benchmark, in_tables, timed_in_turns
     from common.files import write_between_marks, write_json
     from training.machine import machine
 
     torch.set_num_threads(options.threads)
-    rows: list[Timing] = []
+    rows: list[Benchmark] = []
     if "steps" in options.sections:
         for task in TASKS:
             group = f"Training step of the {task}, 16 x 32 tokens"

@@ -29,7 +29,7 @@ TASKS: tuple[Task, ...] = ("classifier", "decoder")
 
 
 @dataclass(frozen=True)
-class Sizes:
+class ModelSizes:
     """What grows; the rest is the report's."""
 
     block_size: int = 32
@@ -48,15 +48,15 @@ class Sizes:
         return [(self.n_embd, 100), (100, self.n_classes)]
 
 
-GROWTH: dict[tuple[Task, str], dict[str, Sizes]] = {  # model and what grows -> its sizes
-    ("classifier", "sequence length"): {f"{n:,} tokens": Sizes(block_size=n) for n in (32, 128, 512, 1024)},
-    ("decoder", "vocabulary"): {f"{n:,} words": Sizes(vocabulary_size=n) for n in (5_000, 10_000, 20_000, 50_000)},
-    ("decoder", "batch"): {f"{n} rows": Sizes(batch_size=n) for n in (16, 64, 256)},
-    ("decoder", "width"): {f"width {n}": Sizes(n_embd=n) for n in (64, 128, 256, 512)},
+GROWTH: dict[tuple[Task, str], dict[str, ModelSizes]] = {  # model and what grows -> its sizes
+    ("classifier", "sequence length"): {f"{n:,} tokens": ModelSizes(block_size=n) for n in (32, 128, 512, 1024)},
+    ("decoder", "vocabulary"): {f"{n:,} words": ModelSizes(vocabulary_size=n) for n in (5_000, 10_000, 20_000, 50_000)},
+    ("decoder", "batch"): {f"{n} rows": ModelSizes(batch_size=n) for n in (16, 64, 256)},
+    ("decoder", "width"): {f"width {n}": ModelSizes(n_embd=n) for n in (64, 128, 256, 512)},
 }
 
 
-def all_steps(task: Task, sizes: Sizes = Sizes()) -> dict[str, Step]:
+def all_steps(task: Task, sizes: ModelSizes = ModelSizes()) -> dict[str, Step]:
     """A training step of Orator, in float32 and in bf16, and of the libraries that are installed."""
     steps = {"Orator": orator_step(task, sizes), "Orator, --precision bf16": orator_step(task, sizes, precision="bf16")}
     for name in (*TRUNKS, "JAX"):
@@ -70,7 +70,7 @@ def all_steps(task: Task, sizes: Sizes = Sizes()) -> dict[str, Step]:
 # ------------------------------------------------------------------------------------------------------------- Orator
 
 
-def orator_step(task: Task, sizes: Sizes = Sizes(), **settings: object) -> Step:
+def orator_step(task: Task, sizes: ModelSizes = ModelSizes(), **settings: object) -> Step:
     """A training step of the product, on made-up data of these sizes, with the report's recipe but for `settings`."""
     config = sizes.config()
     settings |= {"n_embd": config.n_embd, "ff_dim": config.ff_dim, "block_size": config.block_size}
@@ -83,7 +83,7 @@ def orator_step(task: Task, sizes: Sizes = Sizes(), **settings: object) -> Step:
     return lambda: training_step(model, optimizer, next(batches), recipe.training)
 
 
-def made_up_data(sizes: Sizes, n_batches: int = 20) -> Data:
+def made_up_data(sizes: ModelSizes, n_batches: int = 20) -> Data:
     """Random rows of 5 tokens to the whole block, and a random stream."""
     generator = torch.Generator().manual_seed(0)
     n_rows = n_batches * sizes.batch_size
@@ -153,7 +153,7 @@ TRUNKS: dict[str, Callable[[ClassifierConfig, int, bool], nn.Module]] = {
 class LibraryModel(nn.Module):
     """ids (B, T) -> logits: (B, K) of a classifier, (B, T, V) of a decoder."""
 
-    def __init__(self, name: str, task: Task, sizes: Sizes) -> None:
+    def __init__(self, name: str, task: Task, sizes: ModelSizes) -> None:
         super().__init__()
         self.causal = task == "decoder"
         self.trunk = TRUNKS[name](sizes.config(), sizes.vocabulary_size, self.causal)
@@ -165,7 +165,7 @@ class LibraryModel(nn.Module):
         return self.head(vectors if self.causal else vectors.mean(dim=1))
 
 
-def library_step(name: str, task: Task, sizes: Sizes = Sizes()) -> Step:
+def library_step(name: str, task: Task, sizes: ModelSizes = ModelSizes()) -> Step:
     """A training step of a library's model of these sizes; ModuleNotFoundError where it is not installed."""
     ids, targets = made_up_batch(task, sizes)
     if name == "JAX":
@@ -183,7 +183,7 @@ def library_step(name: str, task: Task, sizes: Sizes = Sizes()) -> Step:
     return torch_step
 
 
-def made_up_batch(task: Task, sizes: Sizes) -> tuple[Tensor, Tensor]:
+def made_up_batch(task: Task, sizes: ModelSizes) -> tuple[Tensor, Tensor]:
     """Random ids (B, T), and the classes (B,) or words (B T,) to predict."""
     generator = torch.Generator().manual_seed(0)
     shape = (sizes.batch_size, sizes.block_size)

@@ -25,7 +25,7 @@ Tree = Any  # arrays in dictionaries and lists: weights, gradients, Adam's momen
 RATE, BETA1, BETA2, EPSILON = 1e-3, 0.9, 0.999, 1e-8  # AdamW's, as for the other contenders
 
 
-def weights(config: TransformerConfig, vocabulary_size: int, head: list[tuple[int, int]]) -> Tree:
+def jax_weights(config: TransformerConfig, vocabulary_size: int, head: list[tuple[int, int]]) -> Tree:
     """The weights of the trunk, and of a head of linear layers of these widths (in, out)."""
     random, c = np.random.default_rng(0), config.n_embd
 
@@ -102,7 +102,7 @@ def jax_step(
         return value, (moved, means, squares, number)
 
     compiled = jax.jit(step, donate_argnums=(0, 1, 2))  # the results may take the arguments' memory
-    tree = weights(config, vocabulary_size, head)
+    tree = jax_weights(config, vocabulary_size, head)
     state: tuple[Tree, ...] = (tree, *(jax.tree.map(jnp.zeros_like, tree) for _ in range(2)), jnp.zeros(()))
 
     def run() -> float:

@@ -9,15 +9,9 @@ import time
 from pathlib import Path
 from statistics import median
 
-from benchmarks.timing import Timing
+from benchmarks.timing import Benchmark
 from dataset import load_data
 from speechesdataset.build import ensure_data
-<<<<<<< HEAD
-from studies.catalogue.recipes import RECIPES, RecipeName
-from training.recipe import Recipe
-from training.tasks import MEASUREMENTS_PER_DECODER
-=======
->>>>>>> bench
 
 CHECKOUT = Path(__file__).parent.parent
 TRAININGS = ("part1", "part2 --ff-dims 256", "part1 --recipe best", "part2 --recipe best")  # commands that train
@@ -28,7 +22,7 @@ ANSWERS = {  # commands that use what the first two have trained
 }
 
 
-def timed_processes(data_dir: Path, threads: int, rounds: int) -> list[Timing]:
+def timed_processes(data_dir: Path, threads: int, rounds: int) -> list[Benchmark]:
     """Seconds of each command that trains, and of each that answers at once."""
     ensure_data(data_dir)
     load_data(data_dir, block_size=32)  # the tokens of each text are kept on disk from now on
@@ -41,10 +35,10 @@ def timed_processes(data_dir: Path, threads: int, rounds: int) -> list[Timing]:
             for _ in range(rounds):
                 shutil.rmtree(folder, ignore_errors=True)
                 seconds.append(process_seconds([*command.split(), *options, "--out", str(folder)]))
-            rows.append(Timing("Commands that train", command, median(seconds), min(seconds)))
+            rows.append(Benchmark("Commands that train", command, median(seconds), min(seconds)))
         for name, arguments in ANSWERS.items():
             seconds = [process_seconds(arguments, Path(temporary) / "report") for _ in range(2 * rounds)]
-            rows.append(Timing("Commands that answer at once", name, median(seconds), min(seconds)))
+            rows.append(Benchmark("Commands that answer at once", name, median(seconds), min(seconds)))
     return rows
 
 

@@ -19,7 +19,7 @@ from training.records import Machine
 Step = Callable[[], object]  # what is timed
 
 
-class Timing(Record, frozen=True):
+class Benchmark(Record, frozen=True):
     """A row of the tables."""
 
     group: str
@@ -29,12 +29,12 @@ class Timing(Record, frozen=True):
     ratio: Estimate | None = None  # how many times as long as the first of its group it takes
 
 
-def timed_in_turns(group: str, contenders: Mapping[str, Step], rounds: int) -> list[Timing]:
+def timed_in_turns(group: str, contenders: Mapping[str, Step], rounds: int) -> list[Benchmark]:
     """Time `contenders` against the first of them; the others are sorted by their time."""
     seconds = interleaved(contenders, rounds)
     (first, base), *others = seconds.items()
-    rows = [Timing(group, name, median(values), min(values), paired_ratio(values, base)) for name, values in others]
-    return [Timing(group, first, median(base), min(base)), *sorted(rows, key=lambda row: row.seconds)]
+    rows = [Benchmark(group, name, median(values), min(values), paired_ratio(values, base)) for name, values in others]
+    return [Benchmark(group, first, median(base), min(base)), *sorted(rows, key=lambda row: row.seconds)]
 
 
 def interleaved(contenders: Mapping[str, Step], rounds: int, repeats: int = 3) -> dict[str, list[float]]:
@@ -63,7 +63,7 @@ def clock() -> float:
     return time.perf_counter()
 
 
-def in_tables(rows: Sequence[Timing], machine: Machine) -> str:
+def in_tables(rows: Sequence[Benchmark], machine: Machine) -> str:
     """Markdown: where it was measured, and a table for each group."""
     where = (
         f"{machine.processor}, {machine.cores} cores, {counted(machine.threads, 'thread')}, torch {machine.torch}, "

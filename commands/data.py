@@ -6,8 +6,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from commands.options import suggest
-from common.arguments import Optional
+from common.arguments import Optional, Typed
 from common.checks import check
 from common.files import write_json
 
@@ -26,13 +25,12 @@ class Build:
     split: Split = "stretch"  # what goes to the test set whole: stretches of speeches, or speeches
     seed: int = 0  # seed of the split
 
-    def run(self) -> None:
+    def run(self, typed: Typed) -> None:
         from reporting.audit import files_text
         from speechesdataset.build import build
 
         speakers = None if self.speakers is None else list(self.speakers)
         print(files_text(self.out, build(self.out, speakers, self.split, self.seed).files))
-        suggest(Audit(self.out))
 
 
 @dataclass(frozen=True)
@@ -44,12 +42,12 @@ class Import:
     split: Split = "stretch"  # what goes to the test set whole: stretches of texts, or texts
     seed: int = 0  # seed of the split
 
-    def run(self) -> int:
+    def run(self, typed: Typed) -> int:
         from reporting.audit import files_text
         from speechesdataset.own_texts import import_folder
 
         print(files_text(self.out, import_folder(self.source, self.out, self.split, self.seed).files))
-        return Audit(self.out, self.out).run()
+        return examine(self.out, self.out)
 
 
 @dataclass(frozen=True)
@@ -60,14 +58,17 @@ class Audit:
     out: Path = Path("runs/audit")  # folder for audit.json
     block_size: int = 32  # tokens at which a model would cut a row
 
-    def run(self) -> int:
-        from commands.parts import Part1
-        from reporting.audit import render
-        from speechesdataset.audit import audit
-
+    def run(self, typed: Typed) -> int:
         check(self, "at least 1", "block_size")
-        findings = audit(self.data_dir, self.block_size)
-        write_json(self.out / "audit.json", findings)
-        print(render(findings))
-        suggest(Part1(self.data_dir))
-        return EXIT_LEAKAGE if findings.has_leakage else 0
+        return examine(self.data_dir, self.out, self.block_size)
+
+
+def examine(data_dir: Path, out: Path, block_size: int = Audit.block_size) -> int:
+    """Audit a data folder, write audit.json to `out`; returns the exit code."""
+    from reporting.audit import render
+    from speechesdataset.audit import audit
+
+    findings = audit(data_dir, block_size)
+    write_json(out / "audit.json", findings)
+    print(render(findings))
+    return EXIT_LEAKAGE if findings.has_leakage else 0

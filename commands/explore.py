@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from commands.parts import Part1, Part2
-from common.arguments import Optional
+from commands.options import Common, refuse_idle
+from common.arguments import Optional, Typed
 from common.checks import check
 from common.files import UserError
+from studies.catalogue.recipes import RECIPES
+from training.recipe import Task
 
 if TYPE_CHECKING:
     from studies.explore import Shelf
-    from training.recipe import Task
 
 PACKAGES = ("gradio", "plotly")  # that only the page needs
 
@@ -30,11 +31,12 @@ class Explore:
     data_dir: Path = Path("speechesdataset")  # folder with the data that they were trained on
     port: int = 7860  # of the page's address
 
-    def run(self) -> None:
+    def run(self, typed: Typed) -> None:
         check(self, "from 1 to 65535", "port")
         if bool(self.sentences) != (self.export is not None):
             raise UserError('--export takes a file and sentences: explore --export page.html "We will rebuild."')
         if self.export is not None:
+            refuse_idle(self, "with --export", "port")
             from reporting.explore_file import export
 
             export(self.export, self.shelf(), self.sentences)
@@ -55,12 +57,22 @@ class Explore:
         from studies.explore import Shelf
 
         shelf = Shelf(self.runs, self.data_dir)
-        parts: dict[Task, Part1 | Part2] = {
-            "classifier": Part1(self.data_dir, self.runs / "part1"),
-            "decoder": Part2(self.data_dir, self.runs / "part2", ff_dims=(256,)),
-        }
-        for task, part in parts.items():
+        for task in RECIPES["report"]:
             if not shelf.names(task):
                 print(f"{self.runs}: no {task} yet; training the report's", file=sys.stderr)
-                part.run()
+                self.train(task)
         return shelf
+
+    def train(self, task: Task) -> None:
+        """Train the report's model for a task, as part1 or part2 would."""
+        from studies.part1 import part1
+        from studies.part2 import part2
+
+        name, recipe = "part1" if task == "classifier" else "part2", RECIPES["report"][task]
+        options = Common(self.data_dir, self.runs / name)
+        line = Typed((name, "--data-dir", str(self.data_dir), "--out", str(options.out)))
+        with options.at_work(recipe, False, line) as (data, folder):
+            if task == "classifier":
+                part1("report", recipe, options.seed, data, folder, options.n_at_once())
+            else:
+                part2("report", recipe, (256,), options.seed, data, folder, options.n_at_once())

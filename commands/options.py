@@ -1,31 +1,50 @@
-"""What commands have in common: options, the place where they work, and how they end."""
+"""What commands have in common: options, the folder in which they work, and what they say when they are done."""
 
 import contextlib
-import itertools
 import os
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
 
 import tyro
 
-from commands.called import line
-from common.arguments import Command, FromRecipe, Optional
+from common.arguments import Optional, Typed, Value
 from common.checks import OtherRun, check
 from common.files import UserError
 from modules.config import PositionMethod
-from studies.catalogue.recipes import DURATIONS, RecipeName
-from studies.settings import Value, read_settings
-from training.recipe import Precision, Recipe, Schedule, Task
+from studies.catalogue.recipes import DURATIONS, RecipeName, in_words
+from studies.settings import read_settings, settings
+from training.recipe import Precision, Schedule, Task
+from training.recipe import Value as SettingValue
 
 if TYPE_CHECKING:
     from dataset import Data
+    from studies.answers import Answers
+    from studies.question import Study
     from tokenizer import Tokenization
     from training.runs import Folder
 
-IN_WORDS = {"data": "the data folder, by its SHA-256,", "processes": "the number of processes"}  # no options
+Class = TypeVar("Class")
+FromRecipe = Annotated[Value | None, tyro.conf.DisallowNone]  # None: as the recipe has it
+
+NO_OPTIONS = {"data": "the data folder, by its SHA-256,", "processes": "the number of processes"}
+
+
+def explained(task: Task) -> Callable[[type[Class]], type[Class]]:
+    """Lets the help of a command say of each option that is a setting what it means, and what the recipes have."""
+
+    def explain(command: type[Class]) -> type[Class]:
+        known = settings(task)
+        for name, kind in get_type_hints(command, include_extras=True).items():
+            meaning = known[name].meaning if name in known else None
+            recipes = in_words(task, name) if getattr(command, name, False) is None else None
+            if meaning or recipes:
+                hint = tyro.conf.arg(help=meaning, help_behavior_hint=f"({recipes})" if recipes else None)
+                command.__annotations__[name] = Annotated[kind, hint]
+        return command
+
+    return explain
 
 
 @dataclass(frozen=True)
@@ -38,37 +57,51 @@ class Common:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # where to compute; auto takes a GPU if there is one
     threads: int = 1  # processor threads of a run; results are reproducible only with the same number
 
+    def answer(self, study: "Study", typed: Typed, share: int = 1, **told: Any) -> "Answers":
+        """Ask the questions of a study of the data, one row in `share`; draw and print what they say. `told`: what else
+        the answers hold."""
+        from reporting.terminal import show
+        from studies.ask import ask
+        from studies.figures import draw, draw_maps
+
+        with self.at_work(study, typed, share) as (data, folder):
+            answers = ask(study, data, folder, str(typed), **told)
+            draw(answers, folder.path / "figures")
+            draw_maps(answers, folder, data.corpus)
+        print(show(answers, {row.line: row.text for row in data.corpus.test}))
+        pictures = f"; pictures: {self.out / 'figures'}/" if (self.out / "figures").exists() else ""
+        print(f"Results: {self.out}/{pictures}")
+        return answers
+
     @contextlib.contextmanager
-    def at_work(
-        self, recipe: Recipe, resume: bool | None, again: Command, share: int = 1
-    ) -> Iterator[tuple["Data", "Folder"]]:
-        """The data and the place of the runs; `again` is the command that goes on if it is interrupted."""
+    def at_work(self, study: "Study", typed: Typed, share: int) -> Iterator[tuple["Data", "Folder"]]:
+        """The data, one row in `share`, and the folder of the runs. A command without --resume always goes on."""
         from studies.workplace import workplace
 
         check(self, "from 1 to 1000", "threads")
-        settings = {"command": type(self).__name__.lower(), **asdict(self), "settings": asdict(recipe)}
-        folder = workplace(
+        resume: bool | None = getattr(self, "resume", None)
+        work = workplace(
             self.data_dir,
             self.out,
-            block_size=recipe.architecture.block_size,
+            block_size=study.block_size,
             device=self.device,
             threads=self.threads,
-            settings=settings,
+            settings={"command": study.command, **asdict(self), "settings": study.settings()},
             resume=resume,
-            go_on=line(again),
+            go_on=str(typed if resume is None else typed.to_go_on()),
             share=share,
             tokenization=self.tokenization(),
         )
         try:
-            with folder as found:
-                yield found
+            with work as data_and_folder:
+                yield data_and_folder
         except OtherRun as error:
-            raise UserError(error.calling_it(self.typed(error.name))) from error
+            raise UserError(error.calling_it(self.option_of(error.name))) from error
 
-    def typed(self, setting: str) -> str:
+    def option_of(self, setting: str) -> str:
         """What people type for a setting of a run: an option of this command, or what --set takes if it has that."""
-        if setting in IN_WORDS:
-            return IN_WORDS[setting]
+        if setting in NO_OPTIONS:
+            return NO_OPTIONS[setting]
         names = list(DURATIONS) if setting == "duration" else [setting]
         options = ["--" + name.replace("_", "-") for name in names if hasattr(self, name)]
         return " or ".join(options) or (f"--set {setting}" if hasattr(self, "given") else setting)
@@ -105,37 +138,32 @@ class Training(Tokenized):
     recipe: RecipeName = "report"
     resume: bool = False  # go on with the interrupted run in --out; it ends with the numbers of one never interrupted
 
-    positions: FromRecipe[PositionMethod] = None  # how the model knows where a token stands
-    window: FromRecipe[int] = None  # attend only to tokens at most this many places away
-    n_embd: FromRecipe[int] = None  # size of the token vectors
-    n_head: FromRecipe[int] = None  # attention heads in each layer
-    n_layer: FromRecipe[int] = None  # layers; 0: no attention
-    block_size: FromRecipe[int] = None  # tokens that the model reads at once
-    # rate on attention weights, feed-forward network, residual branches and classifier head
+    positions: FromRecipe[PositionMethod] = None
+    n_embd: FromRecipe[int] = None
+    n_head: FromRecipe[int] = None
+    n_layer: FromRecipe[int] = None
+    block_size: FromRecipe[int] = None
     dropout: FromRecipe[float] = None
-    alibi_slope_scale: FromRecipe[float] = None  # ALiBi: factor on every head's slope
 
-    batch_size: FromRecipe[int] = None  # rows of a step
-    learning_rate: FromRecipe[float] = None  # Adam's step size
-    weight_decay: FromRecipe[float] = None  # decoupled weight decay on matrices
-    schedule: FromRecipe[Schedule] = None  # learning rate over the run
-    warmup: FromRecipe[float] = None  # share of the steps in which the learning rate rises
-    label_smoothing: FromRecipe[float] = None  # share of the target that is spread over all classes or words
-    clip: FromRecipe[float] = None  # largest norm of the gradient
-    accumulate: FromRecipe[int] = None  # parts in which a batch is computed, to save memory
-    precision: FromRecipe[Precision] = None  # bf16: matrix products in bfloat16
+    batch_size: FromRecipe[int] = None
+    learning_rate: FromRecipe[float] = None
+    weight_decay: FromRecipe[float] = None
+    schedule: FromRecipe[Schedule] = None
+    warmup: FromRecipe[float] = None
+    clip: FromRecipe[float] = None
+    precision: FromRecipe[Precision] = None
     # any other setting, name=value: drop_path=0 n_members=1; `python main.py settings` shows all
     given: Annotated[Optional[tuple[str, ...]], tyro.conf.arg(name="set")] = None
 
-    def chosen(self, task: Task) -> dict[str, Value]:
+    def chosen(self, task: Task) -> dict[str, SettingValue]:
         """What --set gives; UserError for a setting that an option gives, too."""
-        found = read_settings(task, self.given) if self.given else {}
-        for name in found.keys() & vars(self).keys():
+        chosen = read_settings(task, self.given) if self.given else {}
+        for name in chosen.keys() & vars(self).keys():
             if getattr(self, name) not in (None, False):
                 raise UserError(f"{name} is given by --set and by its option; leave one out")
-        if "ff_dim" in found and hasattr(self, "ff_dims"):
+        if "ff_dim" in chosen and hasattr(self, "ff_dims"):
             raise UserError("--set ff_dim does nothing here, where each model has its own; use --ff-dims")
-        return found
+        return chosen
 
 
 @dataclass(frozen=True)
@@ -150,16 +178,14 @@ class Seeds(Common):
     cluster: Optional[str] = None
 
     @contextlib.contextmanager
-    def at_work(
-        self, recipe: Recipe, resume: bool | None, again: Command, share: int = 1
-    ) -> Iterator[tuple["Data", "Folder"]]:
+    def at_work(self, study: "Study", typed: Typed, share: int) -> Iterator[tuple["Data", "Folder"]]:
         if self.cluster is None:
-            with super().at_work(recipe, resume, again, share) as found:
-                yield found
+            with super().at_work(study, typed, share) as data_and_folder:
+                yield data_and_folder
             return
         from studies.cluster import joined
 
-        with joined(self.cluster, self.threads), super().at_work(recipe, resume, again, share) as (data, folder):
+        with joined(self.cluster, self.threads), super().at_work(study, typed, share) as (data, folder):
             yield data, replace(folder, cluster=True)
 
     def seeds_and_workers(self) -> tuple[tuple[int, ...], int]:
@@ -170,30 +196,8 @@ class Seeds(Common):
         return paired_seeds(self.seed, self.seeds), self.workers or self.n_at_once()
 
 
-def first_words(text: str, n: int) -> str:
-    """The start of a text of the user's, for a command to try."""
-    return " ".join(text.split()[:n])
-
-
-def finish(data: "Data", text: str, out: Path, then: Command) -> None:
-    """Say what a command has found in its data, where it has put everything, and the next one to try."""
-    from reporting.terminal import data_line
-
-    print(data_line(data.corpus.about()), text, sep="\n\n")
-    pictures = f"; pictures: {out / 'figures'}/" if (out / "figures").exists() else ""
-    print(f"Results: {out}/{pictures}")
-    print(f"Next: {line(beside(then))}")
-
-
-def suggest(then: Command) -> None:
-    """Say the next command to try, where a person and no other program reads what this one prints."""
-    if sys.stdout.isatty():
-        print(f"Next: {line(beside(then))}")
-
-
-def beside(then: Command) -> Command:
-    """A command with an --out of its own where it would set aside the run that is there."""
-    if not (isinstance(then, Common) and hasattr(then, "resume") and (then.out / "config.json").exists()):
-        return then
-    free = (path for n in itertools.count(2) if not (path := Path(f"{then.out}-{n}")).exists())
-    return replace(then, out=next(free))
+def refuse_idle(command: object, why: str, *names: str) -> None:
+    """UserError for the first of these options that was given, for it would do nothing."""
+    for name in names:
+        if getattr(command, name) != getattr(type(command), name):
+            raise UserError(f"--{name.replace('_', '-')} does nothing {why}; leave it out")

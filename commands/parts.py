@@ -1,79 +1,66 @@
 """The three parts of the report, and all of it over several seeds."""
 
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from commands.called import line
-from commands.data import Audit
-from commands.options import Seeds, Tokenized, Training, finish, first_words
-from commands.trained import Classify, Generate
-from common.arguments import FromRecipe, Optional, hinted
+from commands.options import FromRecipe, Seeds, Tokenized, Training, explained, refuse_idle
+from common.arguments import Optional, Typed
 from common.checks import check
 from common.files import around_marks
 from modules.config import Pooling
-from studies.catalogue.recipes import FF_DIMS, RECIPES, RecipeName, in_words, with_options
+from studies.catalogue.recipes import RECIPES, RecipeName, widths_of, with_options
 from studies.settings import with_settings
 
 if TYPE_CHECKING:
-    from studies.study import Study
+    from studies.question import Study
 
 
-@hinted(partial(in_words, "classifier"))
+@explained("classifier")
 @dataclass(frozen=True)
 class Part1(Training):
     """Train the classifier: who said it? Table 1, Figures 1 to 3, baselines."""
 
     out: Path = Path("runs/part1")  # folder for results, weights and figures
-    epochs: FromRecipe[int] = None  # passes over the training rows
-    ff_dim: FromRecipe[int] = None  # hidden size of the feed-forward network
-    alibi_one_sided: bool = False  # ALiBi: even heads look back only, odd heads ahead only
-    pooling: FromRecipe[Pooling] = None  # mean counts padding, as the report does; the others mask it everywhere
-    batch_norm: bool = False  # batch norm after the first linear layer of the head
-    by_length: bool = False  # batches of rows of like length
+    epochs: FromRecipe[int] = None
+    ff_dim: FromRecipe[int] = None
+    pooling: FromRecipe[Pooling] = None
+    batch_norm: bool = False
+    label_smoothing: FromRecipe[float] = None
 
-    def run(self) -> None:
-        from reporting.terminal import part1_text
-        from studies.part1 import part1
+    def run(self, typed: Typed) -> None:
+        from studies.catalogue.questions import who_said_it
+        from studies.question import Study
 
         check(self, "at least 1", "epochs")
         recipe = with_settings(with_options(self.recipe, "classifier", vars(self)), self.chosen("classifier"))
-        with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, folder):
-            results = part1(self.recipe, recipe, self.seed, data, folder, self.n_at_once())
-        if results:
-            texts = {row.line: row.text for row in data.corpus.test}
-            text = part1_text(results, line(Audit(self.data_dir)), texts)
-            sentence = first_words(data.corpus.test[0].text, 12)
-            finish(data, text, self.out, Classify((sentence,), self.out / "classifier.safetensors"))
+        questions = (who_said_it(recipe),)
+        self.answer(
+            Study("part1", self.recipe, {"classifier": recipe}, questions, (self.seed,), self.n_at_once()), typed
+        )
 
 
-@hinted(partial(in_words, "decoder"))
+@explained("decoder")
 @dataclass(frozen=True)
 class Part2(Training):
     """Train the decoder: how surprising is it? Tables 2 and 3, Figures 4 to 7, n-gram baseline."""
 
     out: Path = Path("runs/part2")  # folder for results, weights and figures
-    iterations: FromRecipe[int] = None  # training steps
+    iterations: FromRecipe[int] = None
     ff_dims: FromRecipe[tuple[int, ...]] = None  # hidden sizes of the feed-forward network, a model each
     voices: bool = False  # one for each speaker of the labelled rows, in which generate, score and classify can ask it
 
-    def run(self) -> None:
-        from reporting.terminal import part2_text
-        from studies.part2 import part2
+    def run(self, typed: Typed) -> None:
+        from studies.catalogue.questions import how_surprising
+        from studies.question import Study
 
         check(self, "at least 1", "iterations")
         recipe = with_settings(with_options(self.recipe, "decoder", vars(self)), self.chosen("decoder"))
-        ff_dims = FF_DIMS[self.recipe] if self.ff_dims is None else self.ff_dims
-        with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, folder):
-            results = part2(self.recipe, recipe, ff_dims, self.seed, data, folder, self.n_at_once())
-        if results:
-            prompt = first_words(data.corpus.train_text[0], 3)
-            finish(
-                data, part2_text(results), self.out, Generate(prompt, self.out / f"decoder-ff{ff_dims[0]}.safetensors")
-            )
+        ff_dims = widths_of(self.recipe) if self.ff_dims is None else self.ff_dims
+        questions = (how_surprising(recipe, ff_dims),)
+        self.answer(Study("part2", self.recipe, {"decoder": recipe}, questions, (self.seed,), self.n_at_once()), typed)
 
 
 @dataclass(frozen=True)
@@ -88,17 +75,30 @@ class Exploration(Seeds, Tokenized):
     # pay for the looks
     until_told: Optional[int] = None
 
-    def study(self, alibi: bool = True, regularize: bool = True) -> "Study":
-        """What is to be run."""
-        from studies.study import Study
+    def study(
+        self, command: str, alibi: bool = True, regularize: bool = True, report: bool = False, timed_share: float = 0.5
+    ) -> "Study":
+        """What is asked; `timed_share` of a training is timed with each position method."""
+        from studies.catalogue.questions import exploration
+        from studies.question import Study
 
         check(self, "at least 1", "epochs", "iterations")
-        classifier, decoder = (with_options(self.recipe, task, vars(self)) for task in RECIPES[self.recipe])
+        recipes = {task: with_options(self.recipe, task, vars(self)) for task in RECIPES[self.recipe]}
         seeds, n_workers = self.seeds_and_workers()
-        return Study(self.recipe, classifier, decoder, seeds, n_workers, alibi, regularize, until_told=self.until_told)
+        return Study(
+            command,
+            self.recipe,
+            recipes,
+            exploration(recipes, alibi, regularize, report),
+            seeds,
+            n_workers,
+            self.until_told,
+            timed_share if alibi else 0.0,
+            is_judged=True,
+        )
 
 
-@hinted(partial(in_words, "classifier"))
+@explained("classifier")
 @dataclass(frozen=True)
 class Part3(Exploration):
     """The exploration: which differences are real? Without --alibi and --regularize, both halves."""
@@ -109,22 +109,12 @@ class Part3(Exploration):
     regularize: bool = False  # batch norm and dropout: Figure 11
     resume: bool = False  # go on with the interrupted runs in --out
 
-    def run(self) -> None:
-        from reporting.terminal import part3_text
-        from studies.part3 import part3
-
+    def run(self, typed: Typed) -> None:
         both = self.alibi == self.regularize
-        study = self.study(self.alibi or both, self.regularize or both)
-        with self.at_work(study.classifier, self.resume, replace(self, resume=True)) as (data, folder):
-            text = part3_text(part3(study, data, folder))
-        finish(data, text, self.out, replace(self, seeds=5, resume=False) if self.seeds < 5 else self.report())
-
-    def report(self) -> "Report":
-        """Everything, of the same tokens."""
-        return Report(self.data_dir, tokenizer=self.tokenizer, vocabulary_size=self.vocabulary_size)
+        self.answer(self.study("part3", self.alibi or both, self.regularize or both), typed)
 
 
-@hinted(partial(in_words, "classifier"))
+@explained("classifier")
 @dataclass(frozen=True)
 class Report(Exploration):
     """Everything, over several seeds: a page with a verdict on each of the report's claims. Reuses what --out has."""
@@ -135,53 +125,52 @@ class Report(Exploration):
     quick: bool = False
     # Markdown file that gets the tables, between its two marks for results: docs/results.md
     docs: Optional[Path] = None
-    # results.json of this command, of an earlier version, too: compared, judged and shown anew; nothing is trained
+    # results.json of this command: judged and shown anew; nothing is trained
     source: Annotated[Optional[Path], tyro.conf.arg(name="from")] = None
     # results of the best recipe's ablation, for the page (default: runs/ablation/results.json if it is there)
     ablation: Optional[Path] = None
 
-    def run(self) -> None:
-        from reporting import documents, page
-        from studies.report import read_ablation, report
-        from studies.study import TIMED_SHARE
+    def run(self, typed: Typed) -> None:
+        from reporting.documents import fill, mark_of
+        from reporting.page import write_page
+        from studies.answers import read_answers
 
-        if self.docs is not None:
-            mark = documents.RESULTS_MARK if self.source is None else documents.AGAIN_MARK
-            around_marks(self.docs, mark)  # without marks it is refused now, not after the runs
+        if self.docs is not None:  # without marks it is refused now, not after the runs
+            around_marks(self.docs, mark_of("report", again=self.source is not None))
         if self.source is not None:
-            return self.show(self.source)
-        ablation = self.ablation or Path("runs/ablation/results.json")
-        ingredients = read_ablation(ablation) if self.ablation or ablation.exists() else None
+            ignored = [name for name in vars(self) if name not in ("source", "out", "docs")]
+            refuse_idle(self, "with --from, which trains nothing", *ignored)
+            self.show(self.source)
+            return
+        if self.quick:
+            refuse_idle(self, "with --quick", "until_told")
+        path = self.ablation or Path("runs/ablation/results.json")
+        ablation = read_answers(path, "ablation") if self.ablation or path.exists() else None
         command = self.small() if self.quick else self
-        study = replace(command.study(), ff_dims=FF_DIMS["report"], timed_share=0.3 if self.quick else TIMED_SHARE)
-        with command.at_work(study.classifier, None, self, share=3 if self.quick else 1) as (data, folder):
-            results = report(study, data, folder, line(self), self.related(), self.quick, ingredients)
-            page.write_page(results, folder.path)
+        study = command.study("report", report=True, timed_share=0.3 if self.quick else 0.5)
+        answers = command.answer(study, typed, share=3 if self.quick else 1, quick=self.quick, ablation=ablation)
+        write_page(answers, command.out)
+        print(f"The page: {command.out / 'report.html'} and {command.out / 'report.md'}")
         if self.docs is not None:
-            documents.fill_results(self.docs, results)
-        text = f"{page.report_text(results)}\nThe page: {command.out / 'report.html'} and {command.out / 'report.md'}"
-        finish(data, text, command.out, self.real() if self.quick else Part1(self.data_dir, recipe="best"))
+            fill(self.docs, answers)
 
     def show(self, source: Path) -> None:
         """Judge and show the results in `source`."""
-        from reporting import documents, page
-        from studies.earlier import read_report
-        from studies.report import draw
+        from reporting.documents import fill
+        from reporting.page import write_page
+        from reporting.terminal import show
+        from studies.answers import read_answers
+        from studies.ask import judged
+        from studies.figures import draw
 
-        results = read_report(source)
+        answers = judged(read_answers(source, "report"))
         out = Path("runs/report-again") if self.out == Report.out else self.out
-        draw(results, out / "figures")
-        page.write_page(results, out)
+        draw(answers, out / "figures")
+        write_page(answers, out)
         if self.docs is not None:
-            documents.fill_results(self.docs, results, documents.AGAIN_MARK)
-        print(page.report_text(results))
+            fill(self.docs, answers, again=True)
+        print(show(answers))
         print(f"The page: {out / 'report.html'} and {out / 'report.md'}")
-
-    def related(self) -> dict[str, str]:
-        """The lines that run the whole report, and its parts by themselves, on the same data and tokens."""
-        commands: list[Part1 | Part2 | Part3 | Report] = [Part1(), Part2(), Part3(seeds=self.seeds), self.real()]
-        data = {name: getattr(self, name) for name in ("data_dir", "tokenizer", "vocabulary_size")}
-        return {type(command).__name__.lower(): line(replace(command, **data)) for command in commands}
 
     def small(self) -> "Report":
         """What --quick runs."""
@@ -189,12 +178,6 @@ class Report(Exploration):
             self,
             out=Path("runs/report-quick") if self.out == Report.out else self.out,
             seeds=min(self.seeds, 2),
-            until_told=None,
             epochs=2 if self.epochs is None else self.epochs,
             iterations=50 if self.iterations is None else self.iterations,
         )
-
-    def real(self) -> "Report":
-        """The report that a quick one is a sketch of, in a folder of its own."""
-        out = self.out if self.out == Report.out else self.out.with_name(f"{self.out.name}-full")
-        return replace(self, quick=False, out=out, seeds=max(self.seeds, Report.seeds), epochs=None, iterations=None)

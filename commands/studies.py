@@ -1,20 +1,14 @@
 """Questions about settings: any comparison, the ingredients of the best recipe, its measurement, kinds of tokens."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from commands.called import line
-from commands.options import Seeds, finish
-from commands.parts import Part1, Report
-from common.arguments import Command, Optional
+from commands.options import Seeds
+from common.arguments import Optional, Typed
 from common.files import UserError, append_text, around_marks
 from studies.catalogue.recipes import RECIPES, RecipeName
-from studies.settings import MEASURES, Score
-from training.recipe import Task, customise
-
-if TYPE_CHECKING:
-    from studies.results import CompareResults
+from studies.settings import Score
+from training.recipe import Task
 
 
 @dataclass(frozen=True)
@@ -36,39 +30,25 @@ class Compare(Seeds):
     until_told: Optional[int] = None
     resume: bool = False  # go on with the interrupted runs in --out
 
-    def run(self) -> None:
-        from reporting.comparison import compare_text
-        from studies.compare import Question, compare, variants_of
+    def run(self, typed: Typed) -> None:
+        from studies.catalogue.questions import varied, which_is_better
+        from studies.question import Study
 
-        seeds, n_workers = self.seeds_and_workers()
-        variants = variants_of(self.task, self.vary or (), self.base, self.variant or ())
-        measure = self.measure or MEASURES[self.task][0]
         recipe = RECIPES[self.recipe][self.task]
-        question = Question(self.recipe, recipe, variants, seeds, measure, self.validate, n_workers, self.until_told)
-        first = next(iter(question.recipes().values()))
-        with self.at_work(first, self.resume, replace(self, resume=True)) as (data, folder):
-            results = compare(question, data, folder, line(self))
-        finish(data, compare_text(results), self.out, self.then(results))
-
-    def then(self, results: "CompareResults") -> Command:
-        """What to try next: more seeds where they could tell; else the rows of training; else other settings."""
-        from evaluation.statistics import UNCLEAR
-
-        n_seeds, again = len(results.seeds), replace(self, resume=False)
-        if any(one.verdict == UNCLEAR and (one.seeds_needed or n_seeds == 1) for one in results.variants):
-            out = self.out.with_name(f"{self.out.name}-{2 * n_seeds}-seeds")
-            return replace(again, seeds=2 * n_seeds, until_told=None, out=out)
-        if not self.validate:
-            return replace(again, validate=True, out=self.out.with_name(f"{self.out.name}-validation"))
-        return Settings()
+        settings = varied(self.task, self.vary or (), self.base, self.variant or ())
+        question = which_is_better(recipe, settings, self.measure, self.validate)
+        recipes = {self.task: recipe}
+        self.answer(
+            Study("compare", self.recipe, recipes, (question,), *self.seeds_and_workers(), self.until_told), typed
+        )
 
 
 @dataclass(frozen=True)
 class Settings:
     """Every setting of the recipes: what it means and takes. compare --vary and --set take them."""
 
-    def run(self) -> None:
-        from reporting.comparison import settings_text
+    def run(self, typed: Typed) -> None:
+        from reporting.terminal import settings_text
 
         print(settings_text())
 
@@ -80,32 +60,31 @@ class Ablation(Seeds):
     out: Path = Path("runs/ablation")  # folder for results, weights and figures
     task: Optional[Task] = None  # only this recipe (default: both)
     changes: Optional[tuple[str, ...]] = None  # only these, as the table calls them, each in quotes (default: all)
-    # Markdown file that gets the tables, between its two marks for the ablation: docs/ablation.md
+    # Markdown file that gets the tables, between its two marks for the ablation
     docs: Optional[Path] = None
     log: Optional[Path] = None  # Markdown file to which the tables are added, under today's date
     resume: bool = False  # go on with the interrupted runs in --out
 
-    def run(self) -> None:
-        from reporting import documents, terminal
-        from studies.ablation import ablation, chosen
+    def run(self, typed: Typed) -> None:
+        from reporting.documents import fill, log, mark_of
+        from studies.catalogue.ingredients import chosen
+        from studies.catalogue.questions import ingredients
+        from studies.question import Study
 
         changes = chosen(self.task, self.changes)
         if self.docs is not None:
             if self.task or self.changes:
                 raise UserError("--docs takes the whole ablation; leave out --task and --changes, or use --log")
-            around_marks(self.docs, documents.ABLATION_MARK)
+            around_marks(self.docs, mark_of("ablation"))
         if self.log is not None:
             append_text(self.log, "")  # a log that cannot be written is refused now, not after the runs
-        seeds, n_workers = self.seeds_and_workers()
-        with self.at_work(RECIPES["best"]["classifier"], self.resume, replace(self, resume=True)) as (data, folder):
-            results = ablation(changes, seeds, data, folder, line(self), n_workers)
+        recipes = {task: RECIPES["best"][task] for task in changes}
+        questions = tuple(ingredients(task, names) for task, names in changes.items())
+        answers = self.answer(Study("ablation", "best", recipes, questions, *self.seeds_and_workers()), typed)
         if self.docs is not None:
-            documents.fill_ablation(self.docs, results)
+            fill(self.docs, answers)
         if self.log is not None:
-            documents.log_ablation(self.log, results)
-        finish(
-            data, terminal.ablation_text(results), self.out, Report(self.data_dir, ablation=self.out / "results.json")
-        )
+            log(self.log, answers)
 
 
 @dataclass(frozen=True)
@@ -113,22 +92,22 @@ class Measure(Seeds):
     """Both recipes for both tasks on the test set, beside their opponents: for speakers that no choice has touched."""
 
     out: Path = Path("runs/measure")  # folder for results, weights and figures
-    # Markdown file that gets the tables, between its two marks for the measurement: docs/measurement.md
+    # Markdown file that gets the tables, between its two marks for the measurement
     docs: Optional[Path] = None
     resume: bool = False  # go on with the interrupted runs in --out
 
-    def run(self) -> None:
-        from reporting import documents, terminal
-        from studies.measure import measure
+    def run(self, typed: Typed) -> None:
+        from reporting.documents import fill, mark_of
+        from studies.catalogue.questions import measured
+        from studies.question import Study
 
         if self.docs is not None:
-            around_marks(self.docs, documents.MEASURE_MARK)
-        seeds, n_workers = self.seeds_and_workers()
-        with self.at_work(RECIPES["best"]["classifier"], self.resume, replace(self, resume=True)) as (data, folder):
-            results = measure(seeds, data, folder, line(self), n_workers)
+            around_marks(self.docs, mark_of("measure"))
+        recipes = RECIPES["best"]
+        questions = tuple(measured(task) for task in recipes)
+        answers = self.answer(Study("measure", "best", recipes, questions, *self.seeds_and_workers()), typed)
         if self.docs is not None:
-            documents.fill_measurement(self.docs, results)
-        finish(data, terminal.measure_text(results), self.out, Part1(self.data_dir, recipe="best"))
+            fill(self.docs, answers)
 
 
 @dataclass(frozen=True)
@@ -143,28 +122,23 @@ class Tokenizers(Seeds):
     # tokens that a model reads at once, a model each (default: as many as the recipe has)
     block_sizes: Optional[tuple[int, ...]] = None
     validation: bool = False  # measure on what is held out of the training files, to choose by, and not on the test set
-    # Markdown file that gets the tables, between its two marks: docs/tokenizers.md
+    # Markdown file that gets the tables, between its two marks
     docs: Optional[Path] = None
     resume: bool = False  # go on with the interrupted runs in --out
 
-    def run(self) -> None:
-        from reporting import documents, terminal
-        from studies.tokenizers import compare_tokenizers
+    def run(self, typed: Typed) -> None:
+        from reporting.documents import fill, mark_of
+        from studies.catalogue.questions import kinds_of_tokens
+        from studies.question import Study
         from tokenizer import BPE_SIZE, Tokenization
 
-        recipes = {task: one for task, one in RECIPES[self.recipe].items() if self.task in (None, task)}
-        kinds = [*(Tokenization("bpe", size) for size in self.sizes or (BPE_SIZE,)), Tokenization("character")]
-        recipe = next(iter(recipes.values()))
-        blocks = self.block_sizes or (recipe.architecture.block_size,)
-        for block_size in blocks:
-            customise(recipe, block_size=block_size)  # a bad one is refused now, not after the runs
         if self.docs is not None:
-            around_marks(self.docs, documents.tokenizers_mark(self.validation))
-        seeds, n_workers = self.seeds_and_workers()
-        with self.at_work(recipe, self.resume, replace(self, resume=True)) as (data, folder):
-            results = compare_tokenizers(
-                *(kinds, blocks, self.recipe, recipes, seeds, self.validation, data, folder, line(self), n_workers)
-            )
+            around_marks(self.docs, mark_of("tokenizers", on_folds=self.validation))
+        recipes = {task: recipe for task, recipe in RECIPES[self.recipe].items() if self.task in (None, task)}
+        tokens = [*(Tokenization("bpe", size) for size in self.sizes or (BPE_SIZE,)), Tokenization("character")]
+        blocks = self.block_sizes or (next(iter(recipes.values())).architecture.block_size,)
+        questions = tuple(kinds_of_tokens(recipe, tokens, blocks, self.validation) for recipe in recipes.values())
+        study = Study("tokenizers", self.recipe, recipes, questions, *self.seeds_and_workers())
+        answers = self.answer(study, typed)
         if self.docs is not None:
-            documents.fill_tokenizers(self.docs, results)
-        finish(data, terminal.tokenizers_text(results), self.out, Part1(self.data_dir, tokenizer="bpe"))
+            fill(self.docs, answers)

@@ -1,15 +1,15 @@
 """A trained model in use."""
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from commands.options import first_words, suggest
+from commands.options import refuse_idle
 from common import console
-from common.arguments import Optional
+from common.arguments import Optional, Typed
 from common.files import UserError, as_json, write_json
 from inference.sampling import Sampling
 
@@ -24,13 +24,13 @@ class Classify:
     sentences: tyro.conf.Positional[tuple[str, ...]] = ()  # each in quotes
     model: Path = Path("runs/part1/classifier.safetensors")  # weights of a classifier, or of a decoder with voices
 
-    def run(self) -> None:
+    def run(self, typed: Typed) -> None:
         from inference.classify import classify
         from inference.sentence import read_sentence
         from training.weights import load_model
         from transformer import Decoder
 
-        trained, sentence = load_model(self.model), ""
+        trained = load_model(self.model)
         if not trained.class_names:
             remedy = "part1 trains one, part2 --voices the other"
             raise UserError(f"{self.model}: not a classifier, nor a decoder with voices; {remedy}")
@@ -39,8 +39,6 @@ class Classify:
             shares = "  ".join(f"{name} {100 * share:.1f}%" for name, share in ranked)
             note = "" if isinstance(trained.model, Decoder) else read_sentence(trained, sentence).note
             print(ranked[0][0], shares, sentence.strip(), *filter(None, [note]), sep="\t", flush=True)
-        if sentence and not isinstance(trained.model, Decoder):
-            suggest(Explain(sentence.strip(), self.model))
 
 
 @dataclass(frozen=True)
@@ -55,27 +53,28 @@ class Explain:
     faithfulness: bool = False
     data_dir: Path = Path("speechesdataset")  # folder with the test rows that --faithfulness reads
 
-    def run(self) -> None:
+    def run(self, typed: Typed) -> None:
         from inference.explain import explain
         from reporting import explain as reporting
         from training.weights import load_model
 
         if self.faithfulness == (self.sentence is not None):
             raise UserError("explain takes a sentence, in quotes, or --faithfulness, which takes all test rows")
+        if not self.faithfulness:
+            refuse_idle(self, "without --faithfulness", "data_dir")
         trained = load_model(self.model, "classifier")
         if self.sentence is None:
             self.test(trained)
             return
-        found = explain(trained, self.sentence)
+        explanation, picture = explain(trained, self.sentence), self.out / "explanation.png"
         if self.json:
-            print(as_json(reporting.in_numbers(found)), end="")
+            print(as_json(reporting.in_numbers(explanation)), end="")
             return
-        if found.note:
-            print(found.note, file=sys.stderr)
-        reporting.print_explanation(found)
-        reporting.draw_explanation(self.out / "explanation.png", found)
-        print(f"Picture: {self.out / 'explanation.png'}")
-        suggest(Attention(self.sentence, self.model))
+        if explanation.note:
+            print(explanation.note, file=sys.stderr)
+        reporting.print_explanation(explanation)
+        reporting.draw_explanation(picture, explanation)
+        print(f"Picture: {picture}")
 
     def test(self, trained: "TrainedModel") -> None:
         """What --faithfulness does."""
@@ -83,15 +82,15 @@ class Explain:
         from studies.probes.faithfulness import faithfulness
         from studies.workplace import data_of
 
-        found = faithfulness(trained, data_of(trained, self.data_dir))
-        write_json(self.out / "faithfulness.json", found)
+        results = faithfulness(trained, data_of(trained, self.data_dir))
+        numbers, picture = self.out / "faithfulness.json", self.out / "faithfulness.png"
+        write_json(numbers, results)
         if self.json:
-            print(as_json(found), end="")
+            print(as_json(results), end="")
             return
-        print(faithfulness_text(found))
-        draw_faithfulness(self.out / "faithfulness.png", found)
-        print(f"Results: {self.out / 'faithfulness.json'}; picture: {self.out / 'faithfulness.png'}")
-        suggest(Knockouts(self.model, self.data_dir))
+        print(faithfulness_text(results))
+        draw_faithfulness(picture, results)
+        print(f"Results: {numbers}; picture: {picture}")
 
 
 @dataclass(frozen=True)
@@ -102,24 +101,22 @@ class Knockouts:
     data_dir: Path = Path("speechesdataset")  # folder with the data that the model was trained on
     out: Path = Path("runs/knockouts")  # folder for results and picture
 
-    def run(self) -> None:
+    def run(self, typed: Typed) -> None:
         from reporting.knockouts import knockouts_text
         from studies.figures import draw_knockouts
         from studies.probes.knockouts import knock_out
-        from studies.catalogue.published import sentence_of
         from studies.workplace import data_of
         from training.weights import load_model
 
         trained = load_model(self.model)
         if not trained.model.config.n_layer:
             raise UserError(f"{self.model}: has nothing to knock out; train a model with at least one layer")
-        data = data_of(trained, self.data_dir)
-        found = knock_out(trained, data)
-        write_json(self.out / f"{found.task}.json", found)
-        draw_knockouts(self.out / f"{found.task}.png", found)
-        print(knockouts_text(found))
-        print(f"Results: {self.out / f'{found.task}.json'}; picture: {self.out / f'{found.task}.png'}")
-        suggest(Attention(sentence_of(data.corpus), self.model, layers=("all",)))
+        results = knock_out(trained, data_of(trained, self.data_dir))
+        numbers, picture = self.out / f"{results.task}.json", self.out / f"{results.task}.png"
+        write_json(numbers, results)
+        draw_knockouts(picture, results)
+        print(knockouts_text(results))
+        print(f"Results: {numbers}; picture: {picture}")
 
 
 @dataclass(frozen=True)
@@ -131,7 +128,7 @@ class Score:
     data_dir: Path = Path("speechesdataset")  # folder with the data that it was trained on, which the trigram counts
     json: bool = False  # print numbers for a program, and nothing else
 
-    def run(self) -> None:
+    def run(self, typed: Typed) -> None:
         from inference.generate import newest_decoder
         from inference.score import lines_of, score, scorers
         from reporting.score import print_score
@@ -140,12 +137,11 @@ class Score:
 
         lines = list(console.lines_of_standard_input()) if self.text is None else lines_of(self.text)
         trained = load_model(self.model or newest_decoder(Path("runs/part2")), "decoder")
-        found = score(lines, trained, scorers(trained, data_of(trained, self.data_dir).train_stream.ids))
+        scores = score(lines, trained, scorers(trained, data_of(trained, self.data_dir).train_stream.ids))
         if self.json:
-            print(as_json(found), end="")
-            return
-        print_score(found, trained.tokenizer.tokenization.kind)
-        suggest(Generate(first_words(lines[0], 8), self.model))
+            print(as_json(scores), end="")
+        else:
+            print_score(scores, trained.tokenizer.tokenization.kind)
 
 
 @dataclass(frozen=True)
@@ -157,11 +153,10 @@ class Attention:
     out: Path = Path("runs/attention")  # folder for the figures (PNG and SVG) and the numbers (NumPy's npz)
     layers: Optional[tuple[str, ...]] = None  # numbers of layers, from 1, or all (default: the first and the last)
 
-    def run(self) -> None:
+    def run(self, typed: Typed) -> None:
         from inference.attention import chosen_layers, draw_attention, write_maps
         from inference.sentence import read_sentence
         from training.weights import load_model
-        from transformer import Decoder
 
         trained = load_model(self.model)
         if not trained.model.config.n_layer:
@@ -172,8 +167,6 @@ class Attention:
         if note := read_sentence(trained, self.sentence).note:
             print(note, file=sys.stderr)
         print(*paths, self.out / "attention.npz", sep="\n")
-        is_decoder = isinstance(trained.model, Decoder)
-        suggest(Generate(self.sentence, self.model) if is_decoder else Classify((self.sentence,), self.model))
 
 
 @dataclass(frozen=True)
@@ -192,7 +185,7 @@ class Generate:
     top_p: Optional[float] = Sampling.top_p
     seed: int = 0  # seed of the drawing
 
-    def run(self) -> None:
+    def run(self, typed: Typed) -> None:
         from inference.generate import continued, newest_decoder
         from inference.voices import in_voice, speaker_of
         from training.weights import load_model
@@ -200,10 +193,9 @@ class Generate:
         trained = load_model(self.model or newest_decoder(Path("runs/part2")), "decoder")
         if self.voice is not None:
             trained = in_voice(trained, speaker_of(trained.class_names, self.voice))
-        n, n_more = self.n_tokens, self.n_tokens // 2
-        sampling = Sampling(n, self.temperature, self.top_k, self.top_p, self.seed, n_more=n_more)
+        half = self.n_tokens // 2
+        sampling = Sampling(self.n_tokens, self.temperature, self.top_k, self.top_p, self.seed, n_more=half)
         text, note = continued(trained, self.prompt, sampling)
         if note:
             print(note, file=sys.stderr)
         print(text)
-        suggest(replace(self, seed=self.seed + 1))

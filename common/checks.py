@@ -1,14 +1,16 @@
-"""Settings are checked where they are put together: a bad one ends in one line, not in the middle of a run."""
+"""Settings say what they mean, and are checked where they are put together: a bad one ends in one line at once."""
 
 import math
 from collections.abc import Callable
+from dataclasses import field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 from common.files import UserError
 
 Number = Literal["above 0", "from 0 to 1", "above 0 and at most 1", "from 0 to below 1"]
 Rule = Literal[Number, "at least 0", "at least 1", "from 0 to 1000", "from 1 to 1000", "from 1 to 65535"]
+Default = TypeVar("Default")
 LARGEST = 10**6  # of whole numbers: more would fill the memory before anything is computed
 
 _HOLDS: dict[Rule, Callable[[float], bool]] = {
@@ -22,6 +24,11 @@ _HOLDS: dict[Rule, Callable[[float], bool]] = {
     "above 0 and at most 1": lambda value: 0 < value <= 1,
     "from 0 to below 1": lambda value: 0 <= value < 1,
 }
+
+
+def setting(default: Default, meaning: str) -> Default:
+    """A field of a configuration, and what it means: `--help` and `python main.py settings` say that."""
+    return field(default=default, metadata={"meaning": meaning})
 
 
 def check(settings: object, rule: Rule, *names: str) -> None:

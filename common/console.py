@@ -1,17 +1,14 @@
 """The terminal that a command is started from: its streams, and the one line that says what went wrong."""
 
-import contextlib
 import io
 import os
 import re
-import signal
 import sys
-import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from common.environment import rank
-from common.files import Interrupted, OwnError, UserError
-from common.interruption import EXIT_INTERRUPTED, interrupt
+from common.files import Interrupted, UserError
+from common.interruption import EXIT_INTERRUPTED
 
 EXIT_FAILED, EXIT_BAD_USE = 1, 2
 
@@ -20,12 +17,11 @@ def answer(work: Callable[[], int]) -> int:
     """The exit code of `work`; what goes wrong in it becomes one line on standard error, and the code that says so."""
     open_streams()
     try:
-        with interruptible():
-            code = work()
+        code = work()
         sys.stdout.flush()  # what cannot be written is known now, not when the interpreter ends
         return code
     except UserError as error:
-        return complain(str(error), EXIT_BAD_USE, alone=isinstance(error, OwnError))
+        return complain(str(error), EXIT_BAD_USE)
     except (Interrupted, KeyboardInterrupt) as error:
         return complain(str(error) or "interrupted", EXIT_INTERRUPTED)
     except BrokenPipeError:  # the reader of our output has left, as `head` does
@@ -34,90 +30,64 @@ def answer(work: Callable[[], int]) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return complain(f"{where}{error.strerror or error}; nothing was half written", EXIT_FAILED)
-    except UnicodeEncodeError as error:  # text is read strictly: only a name can hold what is no character
-        return complain(f"{error.object[:60]!a}: a name that is not UTF-8; rename it", EXIT_BAD_USE)
+    except UnicodeError as error:  # of a word, a line of standard input, or a name: other text is read as a file
+        what = getattr(error, "object", "")
+        return complain(f"{what[:40]!a} is not UTF-8; convert or rename it", EXIT_BAD_USE)
     except (MemoryError, RuntimeError) as error:
         if not (isinstance(error, MemoryError) or re.search("allocate memory|out of memory|Storage size", str(error))):
             raise
         return complain("not enough memory for these sizes; choose a smaller model, batch or block", EXIT_FAILED)
 
 
-@contextlib.contextmanager
-def interruptible() -> Iterator[None]:
-    """Within it, Ctrl-C is answered by `interrupt`, unless who started this process wants it to be ignored."""
-    before = signal.getsignal(signal.SIGINT)
-    answered = before != signal.SIG_IGN and threading.current_thread() is threading.main_thread()
-    if answered:
-        signal.signal(signal.SIGINT, interrupt)
-    try:
-        yield
-    finally:
-        if answered:
-            signal.signal(signal.SIGINT, before)
-
-
 def tell(what: str) -> None:
-    """Say on the terminal, if there is one, what takes a while; of several processes only the first does."""
-    if rank(os.environ) == 0 and sys.stderr.isatty():
+    """Say on the terminal, if there is one, what takes a while."""
+    if sys.stderr.isatty():
         print(what, file=sys.stderr, flush=True)
 
 
 def warn(message: str) -> None:
-    """Say on standard error what goes on but should be known; of several processes only the first does."""
-    if rank(os.environ) == 0:
-        print(f"warning: {message}", file=sys.stderr)
+    """Say on standard error what stops nothing but should be known."""
+    print(f"warning: {message}", file=sys.stderr)
 
 
-def complain(message: str, code: int, alone: bool = False) -> int:
-    """Print one line to standard error, if it is of this process `alone` or this is the first; returns the code."""
-    try:
-        silent = rank(os.environ) > 0 and code != EXIT_FAILED and not alone  # what all processes say is said once
-    except UserError:
-        silent = False
-    if not silent:
-        print("main.py: " + " ".join(message.split()), file=sys.stderr)
+def complain(message: str, code: int) -> int:
+    """Print one line to standard error; returns the code."""
+    print("main.py: " + " ".join(message.split()), file=sys.stderr)
     return code
 
 
 def open_streams() -> None:
-    """Let output that the console cannot encode be printed with replacements, and no file take the place of a closed
-    stream."""
-    for descriptor in (0, 1, 2):
-        try:
-            os.fstat(descriptor)
-        except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+    """Print with replacements what the console cannot encode, and to nowhere what goes to a closed stream."""
+    sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-    sys.stdout, sys.stderr = (stream or io.StringIO() for stream in (sys.stdout, sys.stderr))
+
+
+def fall_silent() -> None:
+    """Print nothing any more."""
+    sys.stdout = sys.stderr = _nowhere()
+
+
+def _nowhere() -> io.TextIOWrapper:
+    return Path(os.devnull).open("w", encoding="utf-8")
 
 
 def lines_of_standard_input() -> Iterator[str]:
-    """The lines of standard input that hold something; UserError where none does, or it is not UTF-8, or closed."""
+    """The lines of standard input that hold something; UserError where none does, or it is closed."""
     if sys.stdin is None:
         raise UserError("standard input is closed; give the sentences as arguments, each in quotes")
     if sys.stdin.isatty():
         tell("reading what you type, a line at a time; Ctrl-D ends")
     is_empty = True
-    for number, line in enumerate(sys.stdin.buffer, start=1):
-        try:
-            text = line.decode("utf-8-sig" if number == 1 else "utf-8").strip()
-        except UnicodeDecodeError as error:
-            where = f"standard input, line {number}"
-            raise UserError(f"{where}: not UTF-8 (byte 0x{line[error.start]:02x}); convert it first") from error
-        if text:
+    for line in sys.stdin.buffer:
+        if text := line.decode("utf-8-sig").strip():
             is_empty = False
             yield text
     if is_empty:
         raise UserError("standard input is empty; give it a line or more, or a text as an argument, in quotes")
 
 
-def arguments_in_utf8() -> list[str]:
-    """The words after the program's name, whatever encoding the locale has; UserError where they are not UTF-8."""
-    try:
-        return [os.fsencode(word).decode("utf-8") for word in sys.argv[1:]]
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"an argument is not UTF-8 (byte 0x{error.object[error.start]:02x}); convert it first"
-        ) from error
+def words_in_utf8() -> list[str]:
+    """The words after the program's name, whatever encoding the locale has."""
+    return [os.fsencode(word).decode("utf-8") for word in sys.argv[1:]]

@@ -1,4 +1,4 @@
-"""What a process tells others, and torchrun tells it, through the environment."""
+"""What a process is told through its environment, and what makes it fast before PyTorch is imported."""
 
 import contextlib
 import ctypes
@@ -11,7 +11,7 @@ OF_THREADS = {"GOMP_SPINCOUNT": "1000"}
 
 
 def before_pytorch(environment: MutableMapping[str, str]) -> None:
-    """What makes a process fast that is about to import PyTorch; what the user has set stays."""
+    """Make a process fast that is about to import PyTorch; what the user has set stays."""
     for name, value in OF_THREADS.items():
         environment.setdefault(name, value)
     keep_freed_memory()
@@ -28,26 +28,12 @@ def keep_freed_memory() -> None:
 
 
 def rank(environment: Mapping[str, str]) -> int:
-    """The number of this process among those that train together, 0 when alone; UserError for an environment that
+    """The number of this process among those that torchrun started, 0 when alone; UserError for an environment that
     torchrun would not have made."""
-    size = _number(environment, "WORLD_SIZE", 1, 10**6, default="1")
-    if size == 1:
+    if environment.get("WORLD_SIZE", "1") == "1":
         return 0
-    if "MASTER_ADDR" not in environment:
-        raise _wrong("MASTER_ADDR is missing")
-    _number(environment, "MASTER_PORT", 1, 65535)
-    _number(environment, "LOCAL_RANK", 0, size - 1, default="0")
-    return _number(environment, "RANK", 0, size - 1)
-
-
-def _number(environment: Mapping[str, str], name: str, least: int, greatest: int, default: str | None = None) -> int:
-    text = environment.get(name, default)
-    if text is None:
-        raise _wrong(f"{name} is missing")
-    if not (text.isascii() and text.isdigit() and len(text) <= 9 and least <= int(text) <= greatest):
-        raise _wrong(f"{name} is {text[:20]!r}, not a number from {least} to {greatest}")
-    return int(text)
-
-
-def _wrong(what: str) -> UserError:
-    return UserError(f"the environment is not torchrun's: {what}; start with torchrun, or unset WORLD_SIZE")
+    size, number, port = (environment.get(name, "") for name in ("WORLD_SIZE", "RANK", "MASTER_PORT"))
+    are_numbers = all(text.isascii() and text.isdigit() and len(text) < 10 for text in (size, number, port))
+    if not are_numbers or int(number) >= int(size) or "MASTER_ADDR" not in environment:
+        raise UserError("WORLD_SIZE and RANK are not torchrun's; start with torchrun, or unset WORLD_SIZE")
+    return int(number)

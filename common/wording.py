@@ -1,4 +1,7 @@
-"""Words for numbers."""
+"""Words for numbers, and for what was meant."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
 
 
 def duration(seconds: float) -> str:
@@ -12,3 +15,9 @@ def duration(seconds: float) -> str:
 def counted(number: int, noun: str) -> str:
     """So many of what the noun names: "1 thread", "2 threads"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A question for whoever wrote a word that is not known: "did you mean part1 or part2?"; "" if none is like it."""
+    near = get_close_matches(word, list(known), n=2)
+    return f"did you mean {' or '.join(near)}?" if near else ""

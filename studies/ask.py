@@ -59,15 +59,21 @@ def ask(study: Study, data: Data, folder: Folder, command_line: str, **told: Any
     answers = replace(
         answers,
         command_line=command_line,
-        claims=judge(claims_on(answers), answers) if study.is_judged else [],
         tokens=tokens_of(study.questions, {question: answers.runs(question) for question in answers.questions}, data)
         if study.questions[0].tokenizations
         else [],
         total_seconds=time.perf_counter() - started,
         **told,
     )
+    if study.is_judged:
+        answers = judged(answers)
     write_json(folder.path / "results.json", as_results(answers))
     return answers
+
+
+def judged(answers: Answers) -> Answers:
+    """The answers with a judgement of each of the report's claims that can be put to them."""
+    return replace(answers, claims=judge(claims_on(answers), answers))
 
 
 def refuse_impossible(study: Study, data: Data, folder: Folder) -> None:

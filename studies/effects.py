@@ -15,7 +15,8 @@ from training.kinds import Measure
 from training.recipe import Task
 from training.records import ClassifierRun, TrainedRun
 
-EACH_TEXT = "each text"  # a subset that stands for the training text and every test text
+EACH_TEXT = "each text"  # a subset that stands for the training text and every test text,
+EACH_TEST_TEXT = "each test text"  # or for the test texts alone
 EACH_GROUP = "each group"  # all, seen and unseen test rows, or all alone where none or all are seen
 AT_CHANCE = "runs at chance"
 
@@ -110,6 +111,8 @@ def subsets_of(question: Question, data: Data) -> Iterator[tuple[Measure, str]]:
     for measure, subset in question.measured:
         if subset == EACH_TEXT:
             yield from ((measure, text) for text in (TRAINING, *data.test_streams))
+        elif subset == EACH_TEST_TEXT:
+            yield from ((measure, text) for text in data.test_streams)
         elif subset == EACH_GROUP:
             groups = ("all", "seen", "unseen") if 0 < n_seen < n_rows else ("all",)
             yield from ((measure, group) for group in groups)
@@ -119,7 +122,7 @@ def subsets_of(question: Question, data: Data) -> Iterator[tuple[Measure, str]]:
 
 def is_about_one(question: Question) -> bool:
     """Whether a question is about one measure, by which its variants are better, worse, or cannot be told apart."""
-    return len(question.measured) == 1 and question.measured[0][1] not in (EACH_TEXT, EACH_GROUP)
+    return len(question.measured) == 1 and question.measured[0][1] not in (EACH_TEXT, EACH_TEST_TEXT, EACH_GROUP)
 
 
 def _with_verdict(comparison: Comparison, measure: Measure, confidence: float) -> Comparison:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dataset import Data
@@ -127,6 +127,18 @@ class Study:
 
     def __post_init__(self) -> None:
         self.looks()  # too few seeds are refused before anything is trained
+
+    @property
+    def block_size(self) -> int:
+        """How many tokens the first of its models reads at once."""
+        return next(iter(self.recipes.values())).architecture.block_size
+
+    def settings(self) -> dict[str, dict[str, Any]]:
+        """The recipe of every variant, by question: what config.json says."""
+        return {
+            question.name: {variant: asdict(recipe) for variant, recipe in question.variants.items()}
+            for question in self.questions
+        }
 
     def looks(self) -> list[int]:
         """The numbers of seeds at which the answers are looked at."""

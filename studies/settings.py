@@ -1,19 +1,15 @@
 """Every setting of a recipe by its name: what it means, what it may be, and how it is given in words."""
 
-import inspect
-import io
-import itertools
-import tokenize
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from types import NoneType
 from typing import Literal, get_args, get_origin, get_type_hints
 
 import msgspec
 
 from common.files import UserError
-from modules.config import ClassifierConfig, DecoderConfig, TransformerConfig
+from common.wording import did_you_mean
+from modules.config import ClassifierConfig, DecoderConfig
 from studies.catalogue.recipes import DURATIONS, RECIPES, duration_of, word
 from training.recipe import OF_THE_OTHER_TASK, Recipe, Task, TrainingConfig, Value, customise
 
@@ -59,33 +55,14 @@ class Setting:
 def settings(task: Task) -> dict[str, Setting]:
     """Every setting of a task's recipes; "epochs" or "iterations" is the recipe's duration."""
     architecture = ClassifierConfig if task == "classifier" else DecoderConfig
-    duration = duration_of(task)
-    found = {}
+    known = {}
     for owner in (architecture, TrainingConfig, Recipe):
-        hints, meanings = get_type_hints(owner), _meanings(owner)
+        types = get_type_hints(owner)
         for field in fields(owner):
-            if field.name not in ("task", "architecture", "training", *OF_THE_OTHER_TASK[task]):
-                name = duration if field.name == "duration" else field.name
-                meaning = "passes over the rows" if name == "epochs" else meanings[field.name]
-                meaning = "training steps" if name == "iterations" else meaning
-                found[name] = Setting(name, field.name, meaning, hints[field.name])
-    return found
-
-
-def _meanings(owner: type) -> dict[str, str]:
-    """The comment of each field of a dataclass and of those that it is made from: at the end of its line, or above."""
-    found = dict(_meanings(TransformerConfig)) if TransformerConfig in owner.__bases__ else {}
-    above: list[str] = []
-    lines = itertools.groupby(
-        tokenize.generate_tokens(io.StringIO(inspect.getsource(owner)).readline), key=lambda token: token.start[0]
-    )
-    for _, tokens in lines:
-        line = [token for token in tokens if token.string.strip()]
-        comments = [token.string.removeprefix("#").strip() for token in line if token.type == tokenize.COMMENT]
-        if len(line) > 1 and line[1].string == ":":
-            found[line[0].string] = " ".join(above + comments)
-        above = above + comments if len(line) == len(comments) and comments else []
-    return found
+            if "meaning" in field.metadata and field.name not in OF_THE_OTHER_TASK[task]:
+                known[field.name] = Setting(field.name, field.name, field.metadata["meaning"], types[field.name])
+    meaning = "passes over the training rows" if task == "classifier" else "training steps"
+    return known | {duration_of(task): Setting(duration_of(task), "duration", meaning, int)}
 
 
 def read_settings(task: Task, words: Sequence[str]) -> dict[str, Value]:
@@ -109,9 +86,8 @@ def _no_setting(name: str, task: Task) -> str:
     others: list[Task] = [other for other in RECIPES["report"] if other != task and name in settings(other)]
     if others:
         return f"a setting of the {others[0]}, not of the {task}"
-    near = get_close_matches(name, settings(task), n=3, cutoff=0.4)
-    meant = f"did you mean {' or '.join(near)}? " if near else ""
-    return f"the {task} has no such setting; {meant}`python main.py settings` shows all"
+    remedy = did_you_mean(name, settings(task)) or "`python main.py settings` shows all"
+    return f"the {task} has no such setting; {remedy}"
 
 
 def with_settings(recipe: Recipe, given: Mapping[str, Value]) -> Recipe:

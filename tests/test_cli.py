@@ -1,6 +1,5 @@
 """The commands of the README as a user runs them: what they print, write and refuse, and how they can be stopped."""
 
-import dataclasses
 import json
 import os
 import random
@@ -20,7 +19,6 @@ from launch import ROOT, Command, Outcome, group
 from tiny import data_said
 
 import main
-from commands import called, parts
 from dataset import load_corpus
 
 pytestmark = pytest.mark.processes
@@ -465,53 +463,29 @@ def refused(outcome: Outcome, complaint: str, code: int = 2) -> None:
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        ("Part1", "no command 'Part1'; did you mean part1?"),
-        ("part 1", "no command 'part 1'; did you mean part1?"),
-        ("data biuld", "no command 'data biuld'; did you mean data build?"),
-        ("part1 --epoch 3", "part1 has no --epoch; did you mean --epochs?"),
-        ("part1 --alibi", "part1 has no --alibi; it belongs to part3; see python main.py part1 --help"),
-        (
-            "part1 --seeds 3",
-            "one seed, which --seed sets; part3, report, compare, ablation, measure, tokenizers take --seeds",
-        ),
-        ("data build --from x", "data build has no --from"),
-        ("attention These virtues give", "the sentence needs quotes: python main.py attention 'These virtues give'"),
-        ("part9", "part9"),
-        ("part1 --bogus 3", "--bogus"),
-        ("part1 --epochs many", "--epochs takes a whole number, not 'many'; see python main.py part1 --help"),
-        ("part1 --epochs", "--epochs needs a value"),
-        ("part1 --seed 1.5", "--seed takes a whole number, not '1.5'"),
-        ("part1 --dropout=x", "--dropout takes a number, not 'x'"),
-        ("part2 --ff-dims 16 wide", "--ff-dims takes a whole number, not 'wide'"),
-        (
-            "part1 --positions rop",
-            "is one of learned, sinusoidal, alibi, rope, t5, none, not 'rop'; did you mean",
-        ),
-        ("part1 slowly", "part1 takes no 'slowly'"),
+        ("Part1", "did you mean part1"),
+        ("data biuld", "did you mean data build"),
+        ("part1 --epoch 3", "part1 has no --epoch; did you mean --epochs"),
+        ("part1 --alibi", "part1 has no --alibi; it belongs to part3"),
+        ("part1 --seeds 3", "part1 has no --seeds; did you mean --seed"),
+        ("attention These virtues give", "quotes"),
+        ("part1 --epochs many", "--epochs takes whole numbers, not 'many'"),
+        ("part1 --positions rop", "'rop'; did you mean rope"),
+        ("part1 --set dropout=0.1 --set norm=pre", "--set is given twice"),
         ("data import", "data import needs --from and --out"),
-        ("attention", "attention needs a sentence, in quotes"),
-        ("generate My fellow", "the prompt needs quotes: python main.py generate 'My fellow'"),
+        ("report --from results.json --seeds 3", "--seeds does nothing with --from"),
+        ("report --quick --until-told 20", "--until-told does nothing with --quick"),
+        ("explain hope --data-dir x", "--data-dir does nothing without --faithfulness"),
+        ("explore hope --export x.html --port 3", "--port does nothing with --export"),
         ("part1 --epochs 0", "epochs is 0; it must be at least 1"),
-        ("tokenizers --block-sizes 32 0", "block_size is 0; it must be at least 1"),
         ("part1 --tokenizer bpe --vocabulary-size 30", "vocabulary_size is 30; it must be at least 258"),
         ("part1 --vocabulary-size 300", "vocabulary_size does nothing with word tokens"),
-        ("part1 --n-embd -64", "n_embd is -64"),
-        ("part1 --n-embd 2000000", "n_embd is 2000000; it must be at most 1,000,000"),
-        ("part1 --n-layer 1001", "n_layer is 1001; it must be from 0 to 1000"),
         ("part3 --seeds 999999999999999999", "seeds is 999999999999999999; it must be from 1 to 1000"),
         ("part1 --n-head 3", "n_embd 64 is not a multiple of n_head 3"),
-        ("part1 --n-head 64 --positions rope", "even head size"),
-        ("part1 --block-size 0", "block_size is 0"),
-        ("part1 --ff-dim -1", "ff_dim is -1"),
-        ("part1 --batch-size 0", "batch_size is 0"),
         ("part1 --dropout 1.5", "dropout is 1.5; it must be from 0 to below 1"),
         ("part1 --learning-rate nan", "learning_rate is nan"),
-        ("part1 --clip 0", "clip is 0.0; it must be above 0"),
         ("part1 --threads 0", "threads is 0; it must be from 1 to 1000"),
-        ("part1 --window -1", "window is -1"),
         ("part1 --device cuda", "--device cuda: not available"),
-        ("part1 --alibi-slope-scale 8", "alibi_slope_scale does nothing with learned positions"),
-        ("part1 --batch-norm --accumulate 2 --data-dir {data}", "batch norm needs each batch in one piece"),
         ("part1 --learning-rate 1e30 --data-dir {data}", "training diverged at step"),
         ("part1 --data-dir partial", "partial: test_CLS.tsv, train_LM.txt"),
         ("part1 --data-dir file", "file: is a file"),
@@ -520,29 +494,19 @@ def refused(outcome: Outcome, complaint: str, code: int = 2) -> None:
         ("report --quick --data-dir {data.parent}", "did you mean {data.parent}/"),
         ("data audit --data-dir {data}x", "{data}x: no such folder; did you mean {data}?"),
         ("part1 --data-dir {data} --out file", "file: cannot be used as a folder"),
-        ("part1 --data-dir {data} --out file/below", "cannot be used as a folder"),
         (
             "part1 --resume --data-dir {data} --out {home}/runs/part1",
             "of another run (--n-embd is 16 there and 64 here)",
         ),
-        ("part2 --iterations -5", "iterations is -5"),
-        ("part3 --seeds 0", "seeds is 0; it must be from 1 to 1000"),
-        ("part3 --epochs 0", "epochs is 0"),
-        ("report --quick --iterations 0", "iterations is 0"),
         ("report --ablation nowhere.json", "nowhere.json: cannot be read"),
-        ("report --bogus", "see python main.py report --help"),
         ("part3 --workers 0", "workers is 0; it must be from 1 to 1000"),
         ("part2 --data-dir {data} --ff-dims 16 16", "ff_dims must be one or more different sizes"),
-        ("part2 --data-dir {data} --ff-dims -8", "ff_dim is -8"),
         ("part2 --data-dir {data} --block-size 5000", "too few for windows of 5000"),
         ("classify hope --model nowhere.safetensors", "no such model; `python main.py part1` trains a classifier"),
         ("classify hope --model file", "file: cut short or not a safetensors file"),
         ("classify hope --model {home}/runs/part2/decoder-ff16.safetensors", "not a classifier"),
-        ("classify hope --model {home}", "no such model"),
         ("generate hope --model {home}/runs/part1/classifier.safetensors", "not a decoder"),
         ("generate hope --temperature -1 --model {home}/runs/part2/decoder-ff16.safetensors", "temperature is -1"),
-        ("generate hope --n-tokens 0 --model {home}/runs/part2/decoder-ff16.safetensors", "n_tokens is 0"),
-        ("generate hope --top-p 2 --model {home}/runs/part2/decoder-ff16.safetensors", "top_p is 2.0"),
         ("attention hope --out file --model {home}/runs/part2/decoder-ff16.safetensors", "cannot be used as a folder"),
     ],
 )
@@ -587,12 +551,6 @@ def wait_for(path: Path) -> None:
     raise AssertionError(f"{path} never came")
 
 
-def command_of(words: list[str]) -> parts.Part1:
-    command = called.command_line().parse(words)
-    assert isinstance(command, parts.Part1)
-    return command
-
-
 @pytest.mark.slow
 def test_ctrl_c_saves_and_says_how_to_go_on(data_folder: Path, tmp_path: Path) -> None:
     arguments = [*PART1, "--data-dir", str(data_folder), "--out", "my run", "--epochs", "100000"]
@@ -602,9 +560,8 @@ def test_ctrl_c_saves_and_says_how_to_go_on(data_folder: Path, tmp_path: Path) -
     os.kill(command.process.pid, signal.SIGINT)
     outcome = command.end()
     refused(outcome, "main.py: stopped at step", code=130)
-    line = outcome.err.partition("; to go on: python ")[2]
-    again, asked = (command_of(words) for words in (shlex.split(line)[1:], arguments))
-    assert again == dataclasses.replace(asked, resume=True)
+    line = outcome.err.partition("; to go on: python main.py ")[2]
+    assert shlex.split(line) == [*arguments, "--resume"]
     assert (tmp_path / "my run" / "runs" / "classifier.checkpoint.safetensors").exists()
     assert not (tmp_path / "my run" / "results.json").exists()
 
@@ -680,26 +637,6 @@ def heard_member(folder: Path, arguments: list[str], of_the_second: list[str]) -
     os.dup2(os.open(folder / f"err{rank}", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
     sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
     member(folder, [*arguments, *(of_the_second if rank == "1" else [])])
-
-
-@pytest.mark.parametrize(
-    ("folder", "of_the_second", "codes", "heard"),
-    [
-        ("nowhere", [], [2, 130], [1, 0]),  # what both have is said once: the second waits for the first
-        ("data", ["--data-dir", "nowhere"], [130, 2], [1, 1]),
-        ("data", ["--data-dir", "."], [130, 2], [1, 1]),
-    ],
-)
-@pytest.mark.slow
-def test_what_one_of_two_processes_alone_cannot_do_is_said_by_it(
-    folder: str, of_the_second: list[str], codes: list[int], heard: list[int], data_folder: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "data").symlink_to(data_folder)
-    assert group(2, heard_member, tmp_path, [*PART1, "--data-dir", folder], of_the_second) == codes
-    lines = [(tmp_path / f"err{rank}").read_text().splitlines() for rank in (0, 1)]
-    assert list(map(len, lines)) == heard
-    last = lines[1] or lines[0]
-    assert last[0].startswith(f"main.py: {(of_the_second or ['', folder])[1]}: no ")
 
 
 @pytest.mark.slow

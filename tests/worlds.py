@@ -17,16 +17,16 @@ from typing import Any
 
 import msgspec
 import pytest
+from studies.compare import Question, compared, compared_opponent
+from studies.comparisons import Rows
+from studies.comparisons import compare as compare_records
+from studies.results import AblationResults, CompareResults, ReportResults, classifier_runs, decoder_runs
 
 import utilities
 from dataset import About
 from evaluation.statistics import Estimate
 from studies import claims
-from studies.compare import Question, compared, compared_opponent
-from studies.comparisons import Rows
-from studies.comparisons import compare as compare_records
 from studies.catalogue.recipes import RECIPES
-from studies.results import AblationResults, CompareResults, ReportResults, classifier_runs, decoder_runs
 from studies.settings import MEASURES
 from training.recipe import Task
 from training.records import ClassifierRun, DecoderRun, GroupAccuracy, LanguageScores, Machine, TrainedRun

@@ -58,8 +58,8 @@ class Kind(ABC):
     def paired_items(
         self, measure: Measure, subset: str, runs: Sequence[Any], base: Sequence[Any], data: Data
     ) -> list[Items]:
-        """By how much each run differs from its base on each stretch of neighbouring rows or lines: an interval for other
-        rows or lines resamples these. None where the measure is no mean over them."""
+        """By how much each run differs from its base on each stretch of neighbouring rows or lines, for the interval over
+        other rows or lines; none where the measure is no mean over them."""
 
 
 def _accuracy(run: Any, group: str) -> float:

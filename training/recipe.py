@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from common.checks import check
+from common.checks import check, setting
 from common.files import UserError
 from modules.config import ClassifierConfig, DecoderConfig
 
@@ -17,18 +17,22 @@ Value = bool | int | float | str | None  # of a setting
 class TrainingConfig:
     """How a model is trained. The defaults are the report's."""
 
-    batch_size: int = 16  # rows or windows of a step
-    learning_rate: float = 1e-3  # Adam's step size
-    weight_decay: float = 0.0  # decoupled (AdamW), on matrices only
-    schedule: Schedule = "constant"  # of the learning rate: constant, or from the full rate to zero over the run
-    warmup: float = 0.0  # share of the steps in which the rate rises from zero
-    beta2: float = 0.999  # Adam's memory of squared gradients
-    label_smoothing: float = 0.0  # share of each target that is spread over all classes or words
-    smoothing: Literal["uniform", "kneser-ney"] = "uniform"  # decoder: how it is spread; kneser-ney: by counts
-    unigram_bias: bool = False  # decoder: the output bias starts at the log of the Kneser-Ney unigram
-    clip: float | None = None  # largest norm of the gradient
-    accumulate: int = 1  # parts that a batch is computed in, to save memory: the same mathematics
-    precision: Precision = "float32"  # of matrix products
+    batch_size: int = setting(16, "rows or windows of a step")
+    learning_rate: float = setting(1e-3, "Adam's step size")
+    weight_decay: float = setting(0.0, "decoupled weight decay (AdamW), on matrices alone")
+    schedule: Schedule = setting(
+        "constant", "learning rate over the run: constant, or falling from the full rate to zero"
+    )
+    warmup: float = setting(0.0, "share of the steps in which the learning rate rises from zero")
+    beta2: float = setting(0.999, "Adam's memory of squared gradients")
+    label_smoothing: float = setting(0.0, "share of each target that is spread over all classes or words")
+    smoothing: Literal["uniform", "kneser-ney"] = setting(
+        "uniform", "how label smoothing is spread; kneser-ney: by counts"
+    )
+    unigram_bias: bool = setting(False, "the output bias starts at the log of the Kneser-Ney unigram")
+    clip: float | None = setting(None, "largest norm of the gradient")
+    accumulate: int = setting(1, "parts that a batch is computed in, to save memory: the same mathematics")
+    precision: Precision = setting("float32", "bf16: matrix products in bfloat16")
 
     def __post_init__(self) -> None:
         check(self, "at least 1", "batch_size", "accumulate")
@@ -54,8 +58,8 @@ class Recipe:
     architecture: ClassifierConfig | DecoderConfig
     training: TrainingConfig
     duration: int  # epochs of a classifier, iterations of a decoder
-    by_length: bool = False  # classifier: batches of rows of like length
-    shuffled: bool = False  # decoder: every window once before any comes again, instead of random ones
+    by_length: bool = setting(False, "batches of rows of like length")
+    shuffled: bool = setting(False, "every window once before any comes again, instead of random ones")
 
     def __post_init__(self) -> None:
         check(self, "at least 1", "duration")

@@ -1,7 +1,7 @@
 """The report's claims, each as what was measured and the range in which the claim says it lies.
 
-Add a claim to CLAIMS: a sentence, its parts, and the variants that it is about. Most parts are an `effect` that the answers hold
-already; the others are levels and changes of a number of each run.
+Add a claim to CLAIMS: a sentence, its parts, and the variants that it is about. Most parts are an `effect` that the
+answers hold already; the others are levels and changes of a number of each run.
 """
 
 import itertools

@@ -1,9 +1,9 @@
 """The ingredients of the best recipe: what stands in place of each, one at a time."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from common.files import UserError
+from common.wording import did_you_mean
 from training.recipe import Task, Value
 
 CHANGES: dict[Task, dict[str, dict[str, Value]]] = {  # what stands in place of each ingredient
@@ -58,9 +58,7 @@ def chosen(task: Task | None = None, names: Sequence[str] | None = None) -> dict
     known = list(dict.fromkeys(name for kind in tasks for name in CHANGES[kind]))
     for name in names:
         if name not in known:
-            near = " or ".join(map(repr, get_close_matches(name, known, cutoff=0.0)))
-            raise UserError(
-                f"--changes: the best {task or 'recipe'} has no change called {name!r}; did you mean {near}?"
-            )
+            remedy = did_you_mean(name, known) or f"it has {', '.join(known)}"
+            raise UserError(f"--changes: the best {task or 'recipe'} has no change called {name!r}; {remedy}")
     wanted = {kind: [name for name in CHANGES[kind] if name in names] for kind in tasks}
     return {kind: changes for kind, changes in wanted.items() if changes}

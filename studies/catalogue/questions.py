@@ -13,8 +13,8 @@ from evaluation.opponents import CLASSIFIER_OPPONENTS, DECODER_OPPONENTS
 from modules.config import ClassifierConfig
 from studies.answers import AttentionStatistics, LengthPerplexity
 from studies.catalogue.ingredients import CHANGES
-from studies.catalogue.recipes import FF_DIMS, RECIPES
-from studies.effects import EACH_GROUP, EACH_TEXT
+from studies.catalogue.recipes import RECIPES, WIDTHS
+from studies.effects import EACH_GROUP, EACH_TEST_TEXT, EACH_TEXT
 from studies.probes.attention import attention_over_test
 from studies.probes.faithfulness import Faithfulness, faithfulness
 from studies.probes.knockouts import KnockOuts, knock_out
@@ -109,7 +109,7 @@ def positions_of_decoder(recipe: Recipe, report: bool) -> Question:
     pairs = [*POSITION_PAIRS, (STEEP, "alibi")]
     wide: dict[str, Recipe] = {}
     if report:
-        wide = widths(customise(recipe, positions="learned"), FF_DIMS["report"])
+        wide = widths(customise(recipe, positions="learned"), WIDTHS)
         pairs.append(tuple(wide))  # type: ignore[arg-type]
     block_size = recipe.architecture.block_size
     return Question(
@@ -191,11 +191,11 @@ def ingredients(task: Task, changes: Sequence[str]) -> Question:
 def measured(task: Task) -> Question:
     """Both recipes and their opponents on the test set: how far the best recipe is from each."""
     variants = {name: RECIPES[name][task] for name in ("best", "report")}
-    opponents = CLASSIFIER_OPPONENTS if task == "classifier" else DECODER_OPPONENTS
+    if task == "classifier":
+        opponents, measures = list(CLASSIFIER_OPPONENTS), (("accuracy", EACH_GROUP),)
+    else:
+        opponents, measures = list(DECODER_OPPONENTS), (("perplexity", EACH_TEST_TEXT), ("perplexity", TOGETHER))
     pairs = tuple(("best", name) for name in ("report", *opponents))
-    measures = (
-        (("accuracy", EACH_GROUP),) if task == "classifier" else (("perplexity", EACH_TEXT), ("perplexity", TOGETHER))
-    )
     return Question(task, variants, pairs, measures, trained_only=False, brief=variants)
 
 

@@ -61,8 +61,13 @@ RECIPES: dict[str, dict[Task, Recipe]] = {
     },
 }
 
-FF_DIMS = {"report": (256, 100), "best": (512,)}  # the widths at which part 2 trains a decoder
+WIDTHS = (256, 100)  # at which the report trains its decoder
 DURATIONS: dict[str, Task] = {"epochs": "classifier", "iterations": "decoder"}  # what commands call it, by task
+
+
+def widths_of(name: str) -> tuple[int, ...]:
+    """The sizes of the feed-forward network at which part 2 trains a recipe's decoder, a model each."""
+    return WIDTHS if name == "report" else (RECIPES[name]["decoder"].architecture.ff_dim,)
 
 
 def with_options(name: RecipeName, task: Task, options: Mapping[str, object]) -> Recipe:
@@ -79,7 +84,7 @@ def with_options(name: RecipeName, task: Task, options: Mapping[str, object]) ->
 def in_words(task: Task, option: str) -> str | None:
     """What each recipe has where an option of a command stands in its place, "report 15, best 8"; None if none has."""
     if option == "ff_dims":
-        found = {name: " ".join(map(str, sizes)) for name, sizes in FF_DIMS.items()}
+        found = {name: " ".join(map(str, widths_of(name))) for name in RECIPES}
     else:
         owner, setting = DURATIONS.get(option, task), "duration" if option in DURATIONS else option
         settings = {name: settings_of(recipes[owner]) for name, recipes in RECIPES.items()}

@@ -10,19 +10,15 @@ import torch
 
 from benchmarks import __main__ as command
 from benchmarks import contenders, processes
-from benchmarks.contenders import TASKS, LibraryModel, Sizes, Task, made_up_batch
-from benchmarks.timing import Timing, in_tables, interleaved, timed_in_turns
+from benchmarks.contenders import TASKS, LibraryModel, ModelSizes, Task, made_up_batch
+from benchmarks.timing import Benchmark, in_tables, interleaved, timed_in_turns
 from common.files import read_as
 from evaluation.statistics import Estimate
-<<<<<<< HEAD
-from studies.catalogue.recipes import RECIPES
-=======
->>>>>>> bench
 from training.records import Machine
 from training.weights import count_parameters
 from transformer import Classifier, ClassifierConfig, Decoder, DecoderConfig
 
-SMALL = Sizes(block_size=8, batch_size=4, vocabulary_size=50)
+SMALL = ModelSizes(block_size=8, batch_size=4, vocabulary_size=50)
 
 
 def n_parameters(task: Task) -> int:
@@ -37,7 +33,7 @@ def n_parameters(task: Task) -> int:
 def test_library_models_are_of_the_same_size_and_only_decoders_are_causal(name: str, task: Task) -> None:
     if name != "torch.nn" and importlib.util.find_spec(name) is None:
         pytest.skip("not in the development requirements")
-    model = LibraryModel(name, task, Sizes()).eval()
+    model = LibraryModel(name, task, ModelSizes()).eval()
     assert sum(parameter.numel() for parameter in model.parameters()) == pytest.approx(n_parameters(task), rel=0.01)
     ids = torch.randint(2, 5755, (16, 32))
     changed = ids.clone()
@@ -55,10 +51,10 @@ def test_the_jax_model_is_of_the_same_size_and_learns(task: Task) -> None:
     jax = pytest.importorskip("jax", reason="not in the development requirements")
     from benchmarks import in_jax
 
-    head = Sizes().head(task)
-    tree = in_jax.weights(ClassifierConfig(), 5755, head)
+    head = ModelSizes().head(task)
+    tree = in_jax.jax_weights(ClassifierConfig(), 5755, head)
     assert sum(array.size for array in jax.tree.leaves(tree)) == pytest.approx(n_parameters(task), rel=0.01)
-    ids, targets = made_up_batch(task, Sizes())
+    ids, targets = made_up_batch(task, ModelSizes())
     changed = ids.clone()
     changed[:, -1] = 1
     causal = task == "decoder"
@@ -97,15 +93,15 @@ def test_every_contender_has_every_turn() -> None:
 def test_a_table_for_each_group() -> None:
     machine = Machine("0123456789abcdef", False, "code", "3.12", "2.13.0", "a processor", 2, threads=1, processes=1)
     ratio = Estimate(1.5, 1.4, 1.6, 0.1, 1.5, 40)
-    rows = [Timing("a step", "Orator", 0.0105, 0.01), Timing("a step", "torch.nn", 0.0158, 0.015, ratio)]
-    text = in_tables([*rows, Timing("a command", "part1", 38.87, 38.5)], machine)
+    rows = [Benchmark("a step", "Orator", 0.0105, 0.01), Benchmark("a step", "torch.nn", 0.0158, 0.015, ratio)]
+    text = in_tables([*rows, Benchmark("a command", "part1", 38.87, 38.5)], machine)
     assert "a processor, 2 cores, 1 thread, torch 2.13.0, commit 0123456789" in text
     assert "| torch.nn | 15.80 ms | 15.00 ms | 1.50 [1.40, 1.60] |" in text
     assert text.index("### a step") < text.index("### a command") < text.index("| part1 | 38.87 s | 38.50 s | - |")
 
 
 def test_growth_is_measured_and_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    axis = {f"{n} tokens": Sizes(block_size=n, batch_size=4, vocabulary_size=50) for n in (4, 8)}
+    axis = {f"{n} tokens": ModelSizes(block_size=n, batch_size=4, vocabulary_size=50) for n in (4, 8)}
     monkeypatch.setattr(contenders, "GROWTH", {("classifier", "length"): axis})
     command.main(["--sections", "growth", "--rounds", "2", "--out", str(tmp_path)])
     rows = read_as(tmp_path / "benchmarks.json", dict)["rows"]

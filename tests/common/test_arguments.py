@@ -1,8 +1,5 @@
-"""What is wrong with a command line is said in one line, with what was meant."""
+"""A command line becomes a command, or one line that says what is wrong with it and what to do."""
 
-import re
-import shlex
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -10,11 +7,12 @@ from typing import Annotated, Literal
 import pytest
 import tyro
 
-from common.arguments import Command, CommandLine
+from common.arguments import Command, Optional, Typed, name_of, overview, read
+from common.files import UserError
 
 
 class Silent:
-    def run(self) -> None:
+    def run(self, typed: Typed) -> None:
         """Nothing."""
 
 
@@ -23,9 +21,9 @@ class Train(Silent):
     """Train."""
 
     seed: int = 0
-    rate: float | None = None
-    positions: Literal["learned", "rope"] | None = None
-    widths: tuple[int, ...] | None = None
+    rate: Optional[float] = None
+    positions: Optional[Literal["learned", "rope"]] = None
+    widths: Optional[tuple[int, ...]] = None
     whole: bool = False
 
 
@@ -55,117 +53,88 @@ class Take(Silent):
 COMMANDS: dict[str, type[Command]] = {"train": Train, "say": Say, "read": Read, "data take": Take}
 
 
-SEE = "; see prog train --help"
-PROGRAM = CommandLine("prog", "Trains and says.", COMMANDS, ("sentence", "sentences"), {"source": "from"})
-
-
-def said(line: str) -> str | None:
-    return PROGRAM.mistake(line.split())
+def command_of(line: str) -> Command | None:
+    typed = Typed(tuple(line.split()))
+    return read(typed, name_of(typed, COMMANDS), COMMANDS)
 
 
 @pytest.mark.parametrize(
-    "line",
+    ("line", "command"),
     [
-        *(
-            "train",
-            "train --seed 3 --rate 0.5 --positions rope --widths 1 2 --whole",
-            "train --rate=1e-3",
-        ),
-        *("train --widths 1 2 --seed 4", "say hope", "say hope --out y", "say --out y hope", "read", "read a b c"),
-        *("data take --from x", "train --help", "say --help", "train --seed -1", "data take -h"),
+        ("train", Train()),
+        ("train --seed -3 --rate=1e-3 --positions rope --whole", Train(-3, 0.001, "rope", whole=True)),
+        ("train --widths 1 2 --seed 4", Train(4, widths=(1, 2))),
+        ("say --out y hope", Say("hope", Path("y"))),
+        ("read a b", Read(("a", "b"))),
+        ("data take --from x", Take(Path("x"))),
     ],
 )
-def test_what_can_be_run_is_left_to_the_parser(line: str) -> None:
-    assert said(line) is None
+def test_a_command_gets_what_is_typed(line: str, command: Command) -> None:
+    assert command_of(line) == command
 
 
 @pytest.mark.parametrize(
-    ("line", "expected"),
+    ("line", "said"),
     [
-        ("Train", "there is no command 'Train'; did you mean train?"),
-        ("tra in", "there is no command 'tra in'; did you mean train?"),
-        ("data tkae", "there is no command 'data tkae'; did you mean data take?"),
-        ("sing", "there is no command 'sing'; see prog --help"),
-        ("train --sed 3", "train has no --sed; did you mean --seed?; see prog train --help"),
-        ("train --from x", "train has no --from; it belongs to data take; see prog train --help"),
-        ("train --moon", "train has no --moon; see prog train --help"),
-        ("train --seeds 3", "train trains on one seed, which --seed sets; data take take --seeds"),
-        ("train --seed", "--seed needs a value; see prog train --help"),
-        ("train --seed --whole", "--seed needs a value; see prog train --help"),
-        ("train --seed 1.5", "--seed takes a whole number, not '1.5'; see prog train --help"),
-        ("train --rate fast", "--rate takes a number, not 'fast'; see prog train --help"),
-        ("train --widths 1 wide", "--widths takes a whole number, not 'wide'; see prog train --help"),
-        (
-            "train --positions=rop",
-            "--positions is one of learned, rope, not 'rop'; did you mean rope?; see prog train --help",
-        ),
-        ("train now", "train takes no 'now'; see prog train --help"),
-        ("train --seed 1 2", "train takes no '2'; see prog train --help"),
-        ("say we hope", "the sentence needs quotes: prog say 'we hope'"),
-        ("say --out x", "say needs a sentence, in quotes; see prog say --help"),
-        (f"train --seed {'9' * 100}", f"--seed takes a whole number of at most 18 digits, not '{'9' * 40}...'{SEE}"),
-        (
-            f"train --widths 1 -{'9' * 5000}",
-            f"--widths takes a whole number of at most 18 digits, not '-{'9' * 39}...'{SEE}",
-        ),
-        ("--bogus", "there is no command '--bogus'; see prog --help"),
-        ("data take", "data take needs --from; see prog data take --help"),
+        ("Train", ["'Train'", "did you mean train?"]),
+        ("data tkae x", ["'data tkae'", "did you mean data take?"]),
+        ("sing", ["'sing'", "--help"]),
+        ("--bogus", ["'--bogus'", "--help"]),
+        ("train --sed 3", ["--sed", "did you mean --seed?"]),
+        ("train --from x", ["--from", "belongs to data take"]),
+        ("train --moon", ["--moon", "leave it out"]),
+        ("train -x", ["-x", "leave it out"]),
+        ("train --seed", ["--seed needs a value"]),
+        ("train --widths", ["--widths needs a value"]),
+        ("train --seed --whole", ["--seed needs a value"]),
+        ("train --seed 1.5", ["--seed takes whole numbers", "'1.5'"]),
+        ("train --rate fast", ["--rate takes numbers", "'fast'"]),
+        ("train --widths 1 wide", ["--widths takes whole numbers"]),
+        ("train --positions=rop", ["--positions", "learned, rope", "'rop'", "did you mean rope?"]),
+        ("train --positions None", ["--positions takes {learned,rope}"]),
+        ("train --widths 1 --widths 2", ["--widths is given twice"]),
+        (f"train --seed {'9' * 100}", ["--seed", "999...", "at most 18 digits"]),
+        (f"train --seed {'9' * 5000}", ["--seed takes whole numbers"]),
+        ("train now", ["'now'", "leave it out"]),
+        ("say we hope", ["'hope'", "quotes"]),
+        ("say --out x", ["needs a sentence, in quotes"]),
+        ("data take", ["data take needs --from"]),
     ],
 )
-def test_what_cannot_is_said_with_what_was_meant(line: str, expected: str) -> None:
-    assert said(line) == expected
+def test_bad_use_is_one_line_that_names_what_was_typed_and_a_remedy(line: str, said: list[str]) -> None:
+    with pytest.raises(UserError) as refused:
+        command_of(line)
+    complaint = str(refused.value)
+    assert "\n" not in complaint
+    assert len(complaint) < 200
+    assert [words for words in said if words not in complaint] == []
 
 
-@pytest.fixture
-def columns(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Sets how wide the terminal is."""
-    return lambda n: monkeypatch.setenv("COLUMNS", str(n))
-
-
-def test_the_overview_lists_the_commands_or_those_of_a_group(columns: Callable[[int], None]) -> None:
-    columns(80)
-    start = "usage: prog COMMAND ...\n\nTrains and says.\n\n"
-    taken = """  data take  Take the files from another folder, of which nothing is changed and
-             in which nothing is written."""
-    every = f"{start}  train      Train.\n  say        Say.\n  read       Read.\n{taken}"
-    assert PROGRAM.overview([]) == PROGRAM.overview(["-h"]) == PROGRAM.overview(["--help"]) == every
-    of_data = f"usage: prog data COMMAND ...\n\nTrains and says.\n\n{taken}"
-    assert PROGRAM.overview(["data"]) == PROGRAM.overview(["data", "--help"]) == of_data
-    for line in ("train", "train --help", "dat", "data tkae", "--bogus"):
-        assert PROGRAM.overview(line.split()) is None
-
-
-@pytest.mark.parametrize("n_columns", [45, 60, 80, 120])
+@pytest.mark.parametrize("columns", [45, 60, 80, 120])
 def test_help_is_as_wide_as_the_terminal(
-    n_columns: int, columns: Callable[[int], None], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    columns: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    columns(n_columns)
-    monkeypatch.setattr("sys.stdout.isatty", lambda: n_columns == 60)  # with colours
-    monkeypatch.setenv("TERM", "xterm")
-    for words in (["train"], ["read"], ["data", "take"]):
-        assert PROGRAM.parse([*words, "--help"]) is None
+    monkeypatch.setenv("COLUMNS", str(columns))
+    for name, command in COMMANDS.items():
+        assert command_of(f"{name} --help") is None
         shown = capsys.readouterr().out
-        assert ("\x1b[" in shown) == (n_columns == 60)
-        lines = re.sub(r"\x1b\[[\d;]*m", "", shown).splitlines()
-        assert max(map(len, lines)) <= n_columns
-        assert lines[0].startswith(f"usage: prog {' '.join(words)} [-h]")
-        about = COMMANDS[" ".join(words)].__doc__ or ""
-        assert about in " ".join(lines)
-    usage = lines[: lines.index("")]
-    assert " ".join(line.strip() for line in usage) == "usage: prog data take [-h] --from PATH [--seeds INT]"
-    assert max(map(len, PROGRAM.overview([]).splitlines())) <= n_columns  # type: ignore[union-attr]
+        assert max(map(len, shown.splitlines())) <= columns
+        assert (command.__doc__ or "") in " ".join(shown.split())
+    for line, listed in (
+        ("", {*COMMANDS}),
+        ("-h", {*COMMANDS}),
+        ("data", {"data take"}),
+        ("data --help", {"data take"}),
+    ):
+        text = overview(Typed(tuple(line.split())), COMMANDS, "Trains and says.")
+        assert text is not None
+        assert max(map(len, text.splitlines())) <= columns
+        listed = {"data take"} if line.startswith("data") else {*COMMANDS}
+        assert {name for name in COMMANDS if f"\n  {name} " in text} == listed
+    for line in ("train", "train --help", "dat", "data tkae", "--bogus"):
+        assert overview(Typed(tuple(line.split())), COMMANDS, "") is None
 
 
-@pytest.mark.parametrize(
-    ("command", "line"),
-    [
-        (Train(), "prog train"),
-        (Train(seed=-3, rate=0.5, widths=(1, 2), whole=True), "prog train --seed -3 --rate 0.5 --widths 1 2 --whole"),
-        (Say("it's so", Path("my run")), """prog say 'it'"'"'s so' --out 'my run'"""),
-        (Read(("a b", "c")), "prog read 'a b' c"),
-        (Take(Path("x"), seeds=2), "prog data take --from x --seeds 2"),
-    ],
-)
-def test_a_command_is_written_as_it_would_be_typed(command: Command, line: str) -> None:
-    assert PROGRAM.written(command) == line
-    assert PROGRAM.parse(shlex.split(line)[1:]) == command
+def test_a_line_to_go_on_is_what_was_typed() -> None:
+    typed = Typed(("part1", "--out", "my run"))
+    assert str(typed.to_go_on()) == str(typed.to_go_on().to_go_on()) == "python main.py part1 --out 'my run' --resume"

@@ -14,10 +14,14 @@ import msgspec
 import torch
 from golden.made_up import write_data
 from safetensors.torch import load, save
+from studies.compare import variants_of
+from studies.report import read_ablation
+from studies.results import Part1Results, Part2Results, Part3Results, ReportResults
+from studies.study import Study
 from worlds import ablation as made_up_ablation
 from worlds import made_up
 
-from commands import called
+from common.arguments import Typed, name_of, overview, read
 from common.console import lines_of_standard_input
 from common.environment import rank
 from common.files import UserError, read_as, sha256
@@ -27,6 +31,7 @@ from inference.classify import classify
 from inference.generate import continued
 from inference.sampling import Sampling
 from inference.sentence import read_sentence
+from main import COMMANDS
 from modules.word_vectors import word_pairs
 from reporting.audit import render
 from reporting.terminal import ablation_text
@@ -34,11 +39,7 @@ from speechesdataset.audit import audit
 from speechesdataset.own_texts import import_folder
 from studies import timing
 from studies.probes.attention import attention_over_test
-from studies.compare import variants_of
 from studies.probes.lengths import perplexity_by_length
-from studies.report import read_ablation
-from studies.results import Part1Results, Part2Results, Part3Results, ReportResults
-from studies.study import Study
 from tokenizer import Tokenization, Tokenizer, tokenize
 from training.checkpoint import Checkpoints, State
 from training.loop import train
@@ -441,7 +442,7 @@ ENVIRONMENT = {"WORLD_SIZE": "2", "RANK": "1", "LOCAL_RANK": "1", "MASTER_ADDR":
 
 
 def readers_of_commands(world: World) -> list[Reader]:
-    commands = called.command_line()
+    commands = {name: command for name, (command, _) in COMMANDS.items()}
 
     def strange(random: Random) -> str:
         value = str(random.choice((*STRANGE, *TEXTS, *WORDS, "9" * 100, "-" + "9" * 50, "1e400", "nan")))
@@ -454,13 +455,10 @@ def readers_of_commands(world: World) -> list[Reader]:
             words[folder : folder + random.randrange(2)] = [strange(random)] * random.randrange(3)
         return words
 
-    def mistakes(random: Random) -> None:
-        if complaint := commands.mistake(arguments(random)):
-            raise UserError(complaint)
-
     def lines(random: Random) -> None:
-        if command := commands.parse(arguments(random)):
-            commands.written(command)
+        typed = Typed(tuple(arguments(random)))
+        if overview(typed, commands, "") is None:
+            read(typed, name_of(typed, commands), commands)
 
     def settings(random: Random) -> None:
         vary = [mutated_text(random.choice(VARIED), random) for _ in range(random.randrange(3))]
@@ -479,7 +477,6 @@ def readers_of_commands(world: World) -> list[Reader]:
         use(random.choice(world.models), any_text(random, world.words, most=20), random)
 
     return [
-        Reader("command line: complaints", 300, mistakes),
         Reader("command line: parsed", 10, lines),
         Reader("command line: settings", 10, settings),
         Reader("environment", 500, environment),

@@ -10,9 +10,9 @@ from unittest import mock
 import msgspec
 import torch
 
+import studies.figures as figures
 from dataset import Data
 from evaluation.opponents import OPPONENTS
-import studies.figures as figures
 from studies.answers import Answers
 from studies.ask import ask
 from studies.catalogue.ingredients import CHANGES

@@ -9,9 +9,9 @@ from tiny import decoder_of
 
 from common.files import UserError
 from dataset import Data, encode_stream
+from evaluation.opponents import language_baselines
 from evaluation.perplexity import Protocol, token_nats
 from inference.score import Scorer, likeliest, likeliest_words, lines_of, score, scorers
-from evaluation.opponents import language_baselines
 from studies.catalogue.recipes import RECIPES
 from tokenizer import Tokenization, Tokenizer
 from training.machine import machine

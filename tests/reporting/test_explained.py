@@ -19,8 +19,8 @@ from inference.explain import Explanation
 from inference.score import Scored, ScoredText
 from reporting import knockouts
 from reporting.tinted import tinted
-from studies.probes.faithfulness import Faithfulness, Fall
 from studies.figures import draw_knockouts
+from studies.probes.faithfulness import Faithfulness, Fall
 from studies.probes.knockouts import KnockOut, KnockOuts, Part
 from training.records import LanguageScores
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from commands.explore import Explore
+from common.arguments import Typed
 from common.files import UserError
 from inference.classify import classify
 from studies.explore import Shelf
@@ -28,7 +29,7 @@ def test_without_gradio_one_line_says_what_to_install(
     monkeypatch.setitem(sys.modules, "gradio", None)
     monkeypatch.delitem(sys.modules, "reporting.explore_page", raising=False)
     with pytest.raises(UserError, match=r"^the page needs gradio; pip install -r requirements-page.txt$"):
-        Explore(runs=trained_runs, data_dir=data_folder).run()
+        Explore(runs=trained_runs, data_dir=data_folder).run(Typed(("explore",)))
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +230,8 @@ def test_ten_people_at_once_get_their_own_answers(chromium: Any, address: str) -
 def test_the_file_works_from_a_memory_stick(
     chromium: Any, trained_runs: Path, data_folder: Path, tmp_path: Path, width: int
 ) -> None:
-    Explore(("we hope for change .", "free <b>troops</b> now"), tmp_path / "page.html", trained_runs, data_folder).run()
+    texts = ("we hope for change .", "free <b>troops</b> now")
+    Explore(texts, tmp_path / "page.html", trained_runs, data_folder).run(Typed(("explore",)))
     person = Person(chromium, (tmp_path / "page.html").as_uri(), width)
     view = person.page.locator("section").first.locator(".attention").first
     assert view.locator("td.here").count() == 1

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from studies.finished import Finished
 
 from common.files import UserError
 from inference.explain import Explanation
@@ -19,7 +20,6 @@ from reporting import explore_views as views
 from reporting.html import TEMPLATES
 from reporting.tinted import shade
 from studies.explore import Continuation, Looks, Shelf, Surprise, WhoSaidIt
-from studies.finished import Finished
 from training.records import LanguageScores
 
 BAD = "<script>alert(1)</script>"

@@ -17,6 +17,8 @@ import pytest
 import torch
 import worlds
 from markupsafe import escape
+from studies.results import AblationResults, JudgedPart
+from studies.study import Study
 from tiny import classifier_of, decoder_of
 from worlds import (
     MACHINE,
@@ -46,11 +48,9 @@ from reporting.page import Picture, Section
 from reporting.table import Table, effect, in_markdown, markdown_table, numbers
 from studies import attention, report
 from studies import figures as figures_of
+from studies.catalogue.published import THE_REPORT
 from studies.probes.faithfulness import Faithfulness, Fall
 from studies.probes.knockouts import KnockOut, KnockOuts, Part
-from studies.catalogue.published import THE_REPORT
-from studies.results import AblationResults, JudgedPart
-from studies.study import Study
 from tokenizer import SPECIAL, Tokenizer
 from training.models import build_classifier, build_decoder
 from training.recipe import Recipe, Run, Task, TrainingConfig, customise

@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 import pytest
+from studies.results import Exploration, JudgedPart, Judgement
+from studies.study import POSITIONS
 from worlds import (
     DISTANCE,
     ENTROPY,
@@ -36,8 +38,6 @@ from worlds import (
 from evaluation.statistics import Estimate
 from reporting import documents, table, tables
 from reporting.table import Table
-from studies.results import Exploration, JudgedPart, Judgement
-from studies.study import POSITIONS
 from training.records import LanguageScores
 
 OVER_SEEDS = "mean ± standard deviation over 3 seeds"

@@ -7,12 +7,12 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
+from studies.results import Part1Results, Part2Results
 from worlds import MACHINE, ablation, judge, judged, made_up, record, swapped, typed
 
 from dataset import About
 from reporting import tables, terminal
 from reporting.table import terminal_table
-from studies.results import Part1Results, Part2Results
 
 ON = "Computed on: commit 0123456789, PyTorch 2.4.1, Acme 9000, 1 thread a run"
 

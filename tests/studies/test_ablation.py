@@ -8,6 +8,8 @@ from statistics import fmean
 import msgspec
 import pytest
 import torch
+from studies.ablation import CHANGES, WHOLE, chosen, question_of
+from studies.report import read_ablation
 from tiny import classifier_of, data_said, decoder_of, perform
 from worlds import ABOUT, machine
 from worlds import ablation as made_up_ablation
@@ -15,13 +17,11 @@ from worlds import ablation as made_up_ablation
 import main
 from common.files import UserError, write_json
 from dataset import Data, load_data, validation_split
+from evaluation.opponents import BASELINE_NAMES, NGRAM_NAMES
 from evaluation.statistics import paired_difference, paired_ratio
 from reporting import documents, terminal
 from studies import ablation
-from studies.ablation import CHANGES, WHOLE, chosen, question_of
-from evaluation.opponents import BASELINE_NAMES, NGRAM_NAMES
 from studies.catalogue.recipes import FF_DIMS, RECIPES
-from studies.report import read_ablation
 from studies.settings import MEASURES
 from studies.workers import file_name
 from training.recipe import Recipe, Run, Task, TrainingConfig, customise

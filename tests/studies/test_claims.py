@@ -9,8 +9,8 @@ import worlds
 from worlds import TEXTS, all_true, interval, judge, judged, seeds, typed
 
 from evaluation.statistics import ONE_SIDED, Estimate
-from studies.claims import TRAINED, Part, enough, seconds_of_a_seed, undecided
 from studies.catalogue.published import CLAIMS, PUBLISHED_ACCURACY, PUBLISHED_PERPLEXITY, PUBLISHED_SECONDS
+from studies.claims import TRAINED, Part, enough, seconds_of_a_seed, undecided
 
 EPSILON = 1e-6
 REGULARIZED = "batch-norm-dropout-0.2"

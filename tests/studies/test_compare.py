@@ -5,23 +5,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from math import log
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-from tiny import classifier_of, data_said, decoder_of
-from worlds import classifier_run, decoder_run, intercept
-
-import main
-from commands.studies import Compare, Settings
-from common.files import UserError
-from dataset import Data
-from evaluation.crossed import crossed
-from evaluation.looks import confidence_of_looks
-from evaluation.statistics import Estimate, paired_difference, paired_ratio, seeds_needed
-from reporting.comparison import compare_text, comparison, in_a_sentence, to_tell
-from studies import engine
 from studies.compare import (
     Question,
     compare,
@@ -35,6 +22,17 @@ from studies.compare import (
     verdict_of,
 )
 from studies.comparisons import Rows, hits_by_stretch
+from tiny import classifier_of, data_said, decoder_of
+from worlds import classifier_run, decoder_run, intercept
+
+import main
+from common.files import UserError
+from dataset import Data
+from evaluation.crossed import crossed
+from evaluation.looks import confidence_of_looks
+from evaluation.statistics import Estimate, paired_difference, paired_ratio, seeds_needed
+from reporting.comparison import compare_text, comparison, in_a_sentence, to_tell
+from studies import engine
 from studies.settings import Score
 from training.recipe import Recipe, Run, Task, TrainingConfig
 from training.records import ClassifierRun, DecoderRun, GroupAccuracy, Iteration, LanguageScores, TrainedRun
@@ -323,34 +321,6 @@ def test_the_best_of_one_is_the_mean_and_of_many_the_best() -> None:
     assert expected_best(values, higher_is_better=False)[1] == pytest.approx((1 * 5 + 2 * 3 + 6 * 1) / 9)
 
 
-@pytest.mark.parametrize(
-    ("verdicts", "needed", "n_seeds", "validate", "then"),
-    [
-        (["cannot tell", "better"], [9, None], 3, False, {"seeds": 6, "out": Path("a/b-6-seeds")}),
-        (["cannot tell"], [9], 3, True, {"seeds": 6, "out": Path("a/b-6-seeds")}),
-        (["cannot tell"], [None], 1, False, {"seeds": 2, "out": Path("a/b-2-seeds")}),
-        (["cannot tell", "better"], [None, None], 3, False, {"validate": True, "out": Path("a/b-validation")}),
-        (["worse"], [None], 1, False, {"validate": True, "out": Path("a/b-validation")}),
-        (["cannot tell"], [None], 3, True, None),
-    ],
-)
-def test_more_seeds_are_suggested_only_where_they_could_tell(
-    verdicts: list[str], needed: list[int | None], n_seeds: int, validate: bool, then: dict[str, Any] | None
-) -> None:
-    command = Compare(seeds=n_seeds, validate=validate, out=Path("a/b"), resume=True)
-    found: Any = SimpleNamespace(
-        seeds=range(n_seeds),
-        variants=[
-            SimpleNamespace(verdict=verdict, seeds_needed=n)
-            for verdict, n in zip([None, *verdicts], [None, *needed], strict=True)
-        ],
-    )
-    expected = Settings() if then is None else replace(command, resume=False, **then)
-    assert command.then(found) == expected
-    looked = replace(command, until_told=n_seeds + 1).then(found)
-    assert not isinstance(looked, Compare) or (looked.until_told or looked.seeds) >= looked.seeds
-
-
 def test_the_command(
     data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -359,7 +329,7 @@ def test_the_command(
     given += ["--base", "n_layer=1 n_embd=8 ff_dim=8 iterations=2", "--seeds", "2", "--workers", "1"]
     assert main.main(given) == 0
     said = capsys.readouterr().out
-    assert "Next: python main.py compare" in said
+    assert said.splitlines()[-1].startswith("Next: python main.py ")
     results = json.loads((tmp_path / "runs" / "compare" / "results.json").read_text())
     assert data_said(tmp_path / "runs" / "compare")["folder"] == str(data_folder)
     assert [one["settings"]["positions"] for one in results["variants"]] == ["learned", "none"]

@@ -6,10 +6,6 @@ import msgspec
 import numpy as np
 import pytest
 import worlds
-from worlds import AT_CHANCE, classifier_run, decoder_run, made_up, record
-
-from evaluation.crossed import crossed
-from evaluation.statistics import paired_difference, paired_ratio
 from studies.comparisons import (
     Rows,
     both_trained,
@@ -19,6 +15,10 @@ from studies.comparisons import (
     nats_by_stretch,
     nats_of_two_texts,
 )
+from worlds import AT_CHANCE, classifier_run, decoder_run, made_up, record
+
+from evaluation.crossed import crossed
+from evaluation.statistics import paired_difference, paired_ratio
 from training.records import ClassifierRun, DecoderRun, Epoch, GroupAccuracy
 
 ROWS = Rows([0, 0, 0, 1, 1, 1], [0, 0, 1, 2, 2, 2], [True, False, False, False, True, False])

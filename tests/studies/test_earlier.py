@@ -7,13 +7,13 @@ from typing import Any
 
 import msgspec
 import pytest
+from studies.comparisons import Rows, compare
+from studies.earlier import read_report
 from worlds import MACHINE, made_up, record
 
 from common.files import UserError
 from reporting import documents
 from studies.claims import judge
-from studies.comparisons import Rows, compare
-from studies.earlier import read_report
 
 NEW = ("machines", "comparisons", "claims", "widths", "labels", "tokens", "commands", "tokenizer")
 

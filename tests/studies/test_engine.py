@@ -10,8 +10,8 @@ import torch
 from benchmarks.contenders import Sizes, made_up_data
 from common.files import UserError
 from studies import engine
-from studies.engine import looks_of, train, train_few, until_told
 from studies.catalogue.recipes import RECIPES
+from studies.engine import looks_of, train, train_few, until_told
 from training.recipe import Run, customise
 from training.runs import Folder
 

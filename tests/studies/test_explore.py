@@ -13,6 +13,7 @@ from tiny import decoder_of
 from common.files import UserError
 from dataset import Data
 from evaluation.baselines import linear_models
+from evaluation.opponents import BASELINE_NAMES
 from inference.classify import classify
 from inference.explain import explain
 from inference.generate import generate
@@ -21,7 +22,6 @@ from inference.score import score, scorers
 from studies import explore
 from studies.explore import Shelf, once
 from studies.probes.knockouts import mean_outputs, replaced
-from evaluation.opponents import BASELINE_NAMES
 from training.models import build_decoder
 from training.weights import TrainedModel, save_model
 from transformer import TransformerConfig

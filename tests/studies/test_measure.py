@@ -10,12 +10,15 @@ import msgspec
 import numpy as np
 import pytest
 import torch
+from studies.measure import TOGETHER, accuracies, perplexities, row_of
+from studies.results import MeasuredRow, MeasureResults
 from tiny import classifier_of, data_said, decoder_of
 from worlds import classifier_run, decoder_run
 
 import main
 from dataset import About, Data
 from evaluation.crossed import Effect, Items, crossed
+from evaluation.opponents import BASELINE_NAMES, NGRAM_NAMES, language_baselines, language_nats
 from evaluation.perplexity import sums_by_stretch
 from evaluation.statistics import Estimate, paired_ratio
 from reporting import documents, tables, terminal
@@ -23,9 +26,6 @@ from reporting.table import in_markdown
 from speechesdataset.build import DEFAULT_SPEAKERS
 from speechesdataset.presidents import presidents
 from studies import measure
-from studies.measure import TOGETHER, accuracies, perplexities, row_of
-from evaluation.opponents import BASELINE_NAMES, NGRAM_NAMES, language_baselines, language_nats
-from studies.results import MeasuredRow, MeasureResults
 from training.recipe import Recipe, Task, TrainingConfig
 from training.records import DecoderRun, LanguageScores, Machine
 from training.runs import Folder

@@ -11,7 +11,13 @@ from typing import Any
 
 import msgspec
 import pytest
+import studies.comparisons
+import studies.results
+import studies.study
 import torch
+from studies.comparisons import Rows
+from studies.results import LengthPerplexity, Reading, Timing
+from studies.study import Study, plan
 from tiny import classifier_of, decoder_of
 from torch import Tensor
 from worlds import (
@@ -36,9 +42,6 @@ from worlds import (
     typed,
 )
 
-import studies.comparisons
-import studies.results
-import studies.study
 import utilities
 from common.files import UserError
 from dataset import Data, Stream
@@ -47,10 +50,7 @@ from evaluation.perplexity import Protocol, perplexity, token_nats
 from evaluation.statistics import paired_ratio
 from reporting import tables
 from studies import engine, figures, lengths, part3, timing
-from studies.comparisons import Rows
 from studies.catalogue.recipes import RECIPES, label_of
-from studies.results import LengthPerplexity, Reading, Timing
-from studies.study import Study, plan
 from tokenizer import SPECIAL, Tokenizer
 from training import tasks
 from training.models import build_decoder

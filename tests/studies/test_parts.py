@@ -11,11 +11,13 @@ from typing import Any
 import msgspec
 import pytest
 import torch
+from studies.results import Calibration, Mistake, Part1Results, Part2Results, Truncated, perplexities
 from worlds import ABOUT, classifier_run, decoder_run, intercept, made_up, record, seeds
 
 import main
 import utilities
-from commands import called, options, parts
+from commands import options, parts
+from common.arguments import Typed, read
 from common.checks import OtherRun
 from common.files import UserError
 from dataset import DEFAULT_NAMES, DEFAULT_TESTS, Data, load_data
@@ -27,7 +29,6 @@ from inference.attention import attention_maps
 from studies import engine, figures, opponents, part1, part2
 from studies.catalogue.published import sentence_of
 from studies.catalogue.recipes import RECIPES, RecipeName, in_words, label_of, with_options
-from studies.results import Calibration, Mistake, Part1Results, Part2Results, Truncated, perplexities
 from tokenizer import SPECIAL, UNK, Tokenizer
 from training.models import build_classifier, build_decoder
 from training.recipe import Run, Task, customise, settings_of
@@ -36,14 +37,13 @@ from training.runs import Folder
 from training.weights import TrainedModel
 from transformer import ClassifierConfig, DecoderConfig
 
-OPTIONS: dict[str, Any] = {  # a value of each option that is no recipe's
-    **{"positions": "t5", "window": 3, "n_embd": 32, "n_head": 8, "n_layer": 3, "block_size": 16, "dropout": 0.35},
-    **{"batch_size": 5, "learning_rate": 0.5, "weight_decay": 0.25, "schedule": "cosine", "warmup": 0.5, "clip": 2.0},
-    **{"label_smoothing": 0.3, "accumulate": 3, "precision": "bf16", "alibi_slope_scale": 4.0},
-    **{"epochs": 3, "ff_dim": 24, "alibi_one_sided": True, "pooling": "cls", "batch_norm": True, "by_length": True},
-    **{"iterations": 7, "voices": True},
-}
 COMMANDS: dict[str, type] = {"part1": parts.Part1, "part2": parts.Part2}
+OPTIONS: dict[str, Any] = {  # a value of each option that is no recipe's
+    **{"positions": "t5", "n_embd": 32, "n_head": 8, "n_layer": 3, "block_size": 16, "dropout": 0.35},
+    **{"batch_size": 5, "learning_rate": 0.5, "weight_decay": 0.25, "schedule": "cosine", "warmup": 0.5, "clip": 2.0},
+    **{"label_smoothing": 0.3, "precision": "bf16"},
+    **{"epochs": 3, "ff_dim": 24, "pooling": "masked-mean", "batch_norm": True, "iterations": 7, "voices": True},
+}
 NOT_OF_A_RECIPE = {field.name for field in dataclasses.fields(options.Tokenized)} | {
     "recipe",
     "given",
@@ -52,24 +52,17 @@ NOT_OF_A_RECIPE = {field.name for field in dataclasses.fields(options.Tokenized)
 }
 
 
+def options_given(*words: str) -> dict[str, Any]:
+    """The options that a command line gives, by field."""
+    return vars(read(Typed(words), words[0], COMMANDS))
+
+
 def own_options(command: type) -> set[str]:
     return {field.name for field in dataclasses.fields(command)} - NOT_OF_A_RECIPE
 
 
 def test_every_option_is_tested_below() -> None:
     assert set().union(*map(own_options, COMMANDS.values())) == set(OPTIONS)
-
-
-def test_no_command_is_suggested_that_sets_a_run_aside(tmp_path: Path) -> None:
-    out = tmp_path / "part1"
-    part1, report = parts.Part1(out=out), parts.Report(out=out)
-    assert options.beside(part1) == part1
-    out.mkdir()
-    (out / "config.json").write_text("{}")
-    assert options.beside(part1) == parts.Part1(out=tmp_path / "part1-2")
-    (tmp_path / "part1-2").mkdir()
-    assert options.beside(part1) == parts.Part1(out=tmp_path / "part1-3")
-    assert options.beside(report) == report  # which goes on with what is there
 
 
 @pytest.mark.parametrize("recipe_name", RECIPES)
@@ -81,15 +74,11 @@ def test_every_option_reaches_its_setting_and_no_other(command: str, option: str
     task: Task = "classifier" if command == "part1" else "decoder"
     recipe, value = RECIPES[recipe_name][task], OPTIONS[option]
     words = [f"--{option.replace('_', '-')}", *([] if value is True else [str(value)])]
-    if option.startswith("alibi"):
-        recipe = customise(recipe, positions="alibi")
-    given = vars(called.command_line().parse([command, "--recipe", recipe_name, *words]))
+    given = options_given(command, "--recipe", recipe_name, *words)
     if (option, recipe_name) == ("batch_norm", "best"):
         with pytest.raises(UserError, match="batch_norm stands after the first of two layers"):
             with_options(recipe_name, task, given)
         return
-    if option.startswith("alibi"):
-        given["positions"] = "alibi"
     before, after = (settings_of(each) for each in (recipe, with_options(recipe_name, task, given)))
     name = {"epochs": "duration", "iterations": "duration"}.get(option, option)
     assert {key for key in after if after[key] != before[key]} == {name}
@@ -133,9 +122,8 @@ def test_help_says_the_value_of_every_default(command: str, capsys: pytest.Captu
 
 
 def test_zero_and_false_are_told_apart() -> None:
-    words = ["part2", "--dropout", "0", "--weight-decay", "0", "--window", "0", "--label-smoothing", "0"]
-    recipe = with_options("best", "decoder", vars(called.command_line().parse(words)))
-    expected = {"dropout": 0.0, "weight_decay": 0.0, "window": 0, "label_smoothing": 0.0}
+    recipe = with_options("best", "decoder", options_given("part2", "--dropout", "0", "--weight-decay", "0"))
+    expected = {"dropout": 0.0, "weight_decay": 0.0}
     assert {name: settings_of(recipe)[name] for name in expected} == expected
 
 
@@ -309,7 +297,7 @@ def test_a_setting_of_another_run_is_called_as_people_type_it(
     refusal = re.escape(f"a: of another run ({typed} is 1 there and 2 here); do it")
     with (
         pytest.raises(UserError, match=refusal),
-        command.at_work(RECIPES["report"]["classifier"], False, parts.Part1()),
+        command.at_work(RECIPES["report"]["classifier"], False, Typed(("part1",))),
     ):
         raise OtherRun(Path("a"), (setting, 1, 2), "do it")
 
@@ -323,7 +311,7 @@ def test_the_tokens_to_choose_are_named_where_they_can_be(
     for name, lines in files.items():
         (tmp_path / name).write_text("".join(lines if name.endswith("tsv") else [line[2:] for line in lines]))
     command = replace(command, out=tmp_path / "out", data_dir=tmp_path)
-    with command.at_work(RECIPES["report"]["classifier"], False, parts.Part1()):
+    with command.at_work(RECIPES["report"]["classifier"], False, Typed(("part1",))):
         said = capsys.readouterr().err
     assert said.count("text without spaces between words") == 1
     assert ("--tokenizer" in said) == isinstance(command, options.Tokenized)
@@ -332,13 +320,13 @@ def test_the_tokens_to_choose_are_named_where_they_can_be(
 
 def test_a_page_names_the_commands_of_its_parts_as_they_were_asked_for() -> None:
     typed = ["--data-dir", "some data", "--tokenizer", "bpe", "--vocabulary-size", "9000", "--quick", "--epochs", "1"]
-    command = called.command_line().parse(["report", *typed])
+    command = read(Typed(("report", *typed)), "report", {"report": parts.Report})
     assert isinstance(command, parts.Report)
     data, tokens = "--data-dir 'some data'", "--tokenizer bpe --vocabulary-size 9000"
     assert command.related() == {
         "part1": f"python main.py part1 {data} {tokens}",
         "part2": f"python main.py part2 {data} {tokens}",
-        "part3": f"python main.py part3 {data} {tokens} --seeds 5",
+        "part3": f"python main.py part3 {data} {tokens}",
         "report": f"python main.py report {data} {tokens}",
     }
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import torch
+from studies.results import Mistake
 
 from dataset import Data
 from studies.probes.mistakes import mistakes, write_predictions
-from studies.results import Mistake
 
 
 def made_up(data: Data) -> torch.Tensor:

@@ -11,20 +11,20 @@ from typing import Any
 
 import msgspec
 import pytest
+import studies.study
 import torch
+from studies.report import report
+from studies.results import AblationResults
+from studies.study import Study
 from tiny import classifier_of, decoder_of
 from worlds import ABOUT, record, typed
 
 import dataset
-import studies.study
 import utilities
 from common.files import write_bytes
 from dataset import Data
 from reporting import page, terminal
 from studies.catalogue.published import CLAIMS, SIZED
-from studies.report import report
-from studies.results import AblationResults
-from studies.study import Study
 from training.recipe import Recipe, TrainingConfig
 from training.runs import Folder
 from transformer import TransformerConfig

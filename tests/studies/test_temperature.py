@@ -14,8 +14,8 @@ from evaluation.accuracy import class_probabilities
 from evaluation.calibration import reliability, spread
 from evaluation.records import GroupAccuracy
 from studies import calibration, figures
-from studies.probes.temperature import calibrate, run_beside, why_not
 from studies.catalogue.recipes import RECIPES
+from studies.probes.temperature import calibrate, run_beside, why_not
 from training.models import build_classifier
 from training.recipe import Run
 from training.records import ClassifierRun, Epoch

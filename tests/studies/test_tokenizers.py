@@ -8,15 +8,15 @@ import msgspec
 import pytest
 import torch
 from msgspec.structs import replace
+from studies.results import TokenizersResults
+from studies.tokenizers import compare_tokenizers, plan, together
 from tiny import classifier_of, decoder_of, perform
 
 from common.files import UserError
 from dataset import Data, Stream, encode, validation_text
+from evaluation.opponents import language_baselines
 from evaluation.statistics import paired_difference, paired_ratio
 from reporting import documents, tables, terminal
-from evaluation.opponents import language_baselines
-from studies.results import TokenizersResults
-from studies.tokenizers import compare_tokenizers, plan, together
 from tokenizer import WORDS, Tokenization
 from training.recipe import Recipe, Run, TrainingConfig
 from training.records import LanguageScores

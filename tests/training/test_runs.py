@@ -30,6 +30,7 @@ from tiny import classifier_of, decoder_of, perform
 from worlds import classifier_run
 
 from commands import parts
+from common.arguments import Typed
 from common.files import Interrupted, UserError
 from common.randomness import derived_seed
 from dataset import Data
@@ -360,7 +361,7 @@ def test_a_command_computes_with_its_threads_whatever_the_default_was(
         threads(default)
         out = tmp_path / f"{default} {asked}"
         command = parts.Part1(data_dir=data_folder, out=out, threads=asked, device="cpu")
-        with command.at_work(CLASSIFIER.recipe, False, command) as (data, folder):
+        with command.at_work(CLASSIFIER.recipe, False, Typed(("part1",))) as (data, folder):
             record = perform(CLASSIFIER, data, folder)
         assert record["machine"]["threads"] == record["identity"]["threads"] == asked
         found.append((timeless(record), contents(out)))
