@@ -60,8 +60,14 @@ def origin(answers: Answers) -> str:
     """Which runs on which data, by what and how long."""
     data = answers.data
     names = f"{', '.join(data.class_names[:-1])} and {data.class_names[-1]}"
-    return (
-        f"{in_markdown(names)}, {data.train_rows:,} training and {data.test_rows:,} test rows (SHA-256 of the data files: "
-        f"{data.fingerprint[:16]}); {notes.provenance(answers)}; {notes.training_time(answers)}; "
-        f"{duration(answers.total_seconds)} in all, or for what an earlier start had left to do."
+    tokens = "" if answers.tokenizer == "word" else f"{notes.token_of(answers)}s; "
+    return "; ".join(
+        [
+            f"{in_markdown(names)}, {data.train_rows:,} training and {data.test_rows:,} test rows",
+            f"SHA-256 of the data files: {data.fingerprint[:16]}",
+            f"{tokens}seeds {notes.seeds_of(answers)}",
+            notes.computed_on(answers.machines),
+            notes.training_time(answers),
+            f"{duration(answers.total_seconds)} in all, or for what an earlier start had left to do.",
+        ]
     )

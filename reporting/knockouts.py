@@ -1,12 +1,11 @@
 """What a model loses without its parts, and whether the words that an explanation names decide: tables and pictures."""
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import utilities
 from common.wording import counted
-from reporting.table import Column, Table, described, terminal_text
+from reporting.table import Table, table_of, terminal_text
 from reporting.wording import effect, number
 from studies.probes.faithfulness import METHODS, Faithfulness
 from studies.probes.knockouts import KnockOuts
@@ -20,53 +19,40 @@ def knockouts_text(probed: KnockOuts) -> str:
 def knockouts_table(probed: KnockOuts) -> Table:
     """What one model loses without each of its parts."""
     is_decoder = probed.task == "decoder"
-    unit = "ratio" if is_decoder else "points"
-    rows = [("nothing", probed.value, None), *((each.part.name, each.value, each.cost) for each in probed.without)]
-    columns = [
-        Column("without", lambda row: row[0], "left"),
-        Column("perplexity" if is_decoder else "accuracy, %", lambda row: number(row[1])),
-        Column(
-            "rises by, %" if is_decoder else "falls by, points", lambda row: row[2] and effect(row[2], unit, bare=True)
-        ),
-    ]
+    measure, cost = ("perplexity", "rises by") if is_decoder else ("accuracy %", "falls by, points")
+    rows = [{"without": "nothing", measure: number(probed.value), cost: ""}]
+    for knocked in probed.without:
+        fall = effect(knocked.cost, "ratio") if is_decoder else effect(knocked.cost, "points", bare=True)
+        rows.append({"without": knocked.part.name, measure: number(knocked.value), cost: fall})
     note = (
         "The output of each part is replaced by its mean over the training data; 95% intervals over "
         f"{probed.n_items:,} {'lines of the test texts' if is_decoder else 'test rows'}."
     )
-    return described(f"The {probed.task} without each of its parts", rows, columns, note)
+    return table_of(f"The {probed.task} without each of its parts", rows, ("without",), note)
 
 
 def faithfulness_tables(probed: Faithfulness) -> list[Table]:
     """How far the probability falls, by method and number of words deleted, and how the methods compare."""
-    methods = dict.fromkeys(fall.method for fall in probed.falls)
-    by_key = {(fall.method, fall.deleted): fall for fall in probed.falls}
-
-    def table(title: str, of: str, note: str = "") -> Table:
-        def shown(k: int) -> Callable[[str], str | None]:
-            def cell(method: str) -> str | None:
-                estimate = getattr(by_key[method, k], of)
-                return effect(estimate, "points", bare=True) if estimate else None
-
-            return cell
-
-        columns = [
-            Column("words that are deleted", lambda method: METHODS[method], "left"),
-            *(Column(counted(k, "word"), shown(k)) for k in probed.n_rows),
-        ]
-        rows = [method for method in methods if getattr(by_key[method, next(iter(probed.n_rows))], of)]
-        return described(title, rows, columns, note)
-
+    titles = {
+        "fall": "How far the probability of the model's answer falls, in points",
+        "against_random": "How much further than without random words",
+        "against_attention": "How much further than without the words with most attention",
+    }
     n_rows = ", ".join(f"{n:,}" for n in probed.n_rows.values())
     note = (
         f"Of test rows that have more words than are deleted ({n_rows}), with 95% intervals over rows. Leave-one-out "
         "asks of each word just what 1 word deleted shows."
     )
-    tables = [
-        table("How far the probability of the model's answer falls, in points", "fall"),
-        table("How much further than without random words", "against_random"),
-        table("How much further than without the words with most attention", "against_attention", note),
-    ]
-    return [each for each in tables if each.rows]
+    tables = []
+    for name, title in titles.items():
+        rows: dict[str, dict[str, str | None]] = {}
+        for fall in probed.falls:
+            if (estimate := getattr(fall, name)) is not None:
+                row = rows.setdefault(fall.method, {"words that are deleted": METHODS[fall.method]})
+                row[counted(fall.deleted, "word")] = effect(estimate, "points", bare=True)
+        if rows:
+            tables.append(table_of(title, list(rows.values()), ("words that are deleted",)))
+    return [*tables[:-1], replace(tables[-1], note=note)]
 
 
 def faithfulness_text(probed: Faithfulness) -> str:

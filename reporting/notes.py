@@ -1,31 +1,38 @@
-"""The sentences below tables and around them: what the numbers are, what computed them, and what to beware of."""
+"""The sentences below tables: what the numbers are, what computed them, and what to beware of."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 
 from common.wording import counted, duration
 from evaluation.statistics import by_chance, in_percent
 from studies.answers import Answers, Comparison
 from tokenizer import NAMES as NAMES_OF_TOKENS
-from training.records import Machine, TrainedRun
+from training.kinds import KINDS
+from training.recipe import Task
+from training.records import Machine
 
-SCORED_ONCE = "Every token of a text is scored once."
-AT_CHANCE = (
+AT_CHANCE = "ended at\nchance"
+ENDED_AT_CHANCE = (
     "Ended at chance: knows no more of its training rows than which class is the largest. Where too few seeds trained, "
     "the verdict compares how many did not."
 )
+SEEN = "Seen: the row's text stands word for word in the training file."
 FOLDS = (
     "Seed s holds fold s of five out of training and is measured on it; the test set is not read. Folds share training "
-    "data, which makes these intervals wider (Nadeau and Bengio 2003)."
+    "data, which makes their intervals wider (Nadeau and Bengio 2003)."
 )
 NEEDED = (
     "Seeds needed: in all, for a verdict in 80 of 100 studies, if mean and spread stay as they are; in brackets, how "
     "long the others train on one core."
 )
-SEEN = "Seen: the row's text appears word for word in the training file."
-ALL_TEXTS = {
-    "perplexity": "All texts: the geometric mean of their perplexities.",
-    "bits-per-byte": "All texts: the mean of their bits per byte.",
-}
+MEAN_OF_TEXTS = "Geometric mean over the test texts."
+ALL_TEXTS = {"perplexity": "All texts: their geometric mean.", "bits-per-byte": "All texts: their mean."}
+SCORED_ONCE = "Every token of a text is scored once."
+TRIGRAM = "Trigram: interpolated Kneser-Ney on the same training text and vocabulary."
+ABOUT_TOKENS = (
+    "Bits for each byte of all texts compare, however a text is cut; perplexities, which are by token, do not. Words pay "
+    "8 bits for each byte of an unknown one and for its end, and nothing for white space, which subwords and characters "
+    "must predict, too. Trigram: Kneser-Ney over the same tokens. A row longer than the block is cut."
+)
 
 
 def joined(*sentences: str) -> str:
@@ -33,31 +40,28 @@ def joined(*sentences: str) -> str:
     return " ".join(filter(None, sentences))
 
 
-# ------------------------------------------------------------------------------------------------------- what was asked
-def over_seeds(runs: Iterable[Sequence[TrainedRun]]) -> str:
+# ------------------------------------------------------------------------------------------------ seeds and intervals
+def over_seeds(runs: Iterable[Sized]) -> str:
     """What a number with its spread is."""
-    counts = sorted({len(seeds) for seeds in runs})
-    if counts[-1:] == [1]:
+    least, *_, most = sorted([*map(len, runs)] * 2)
+    if most == 1:
         return "One seed, so there is no spread."
-    return f"Mean ± standard deviation over {' to '.join(dict.fromkeys(map(str, (counts[0], counts[-1]))))} seeds."
+    return f"Mean ± standard deviation over {least if least == most else f'{least} to {most}'} seeds."
 
 
 def about_intervals(answers: Answers, effects: Sequence[Comparison]) -> str:
     """What differences are, and what their intervals are for."""
-    if not effects or all(row.estimate.low is None for row in effects):
+    if all(row.estimate.low is None for row in effects):
         return ""
-    both = next((row for row in effects if row.seeds and row.items), None)
-    chance = "other seeds"
-    if both:
-        of_rows = answers.questions[both.question].kind == "classifier"
-        chance += f" and other {'rows' if of_rows else 'lines'} at once"
-    trained = " on which both trained" if any(row.unit == "points" for row in effects) else ""
-    sentence = (
-        f"Differences{' in points' if trained else ''} are of the same seeds{trained}, with "
-        f"{in_percent(answers.confidence)} intervals for {chance}"
+    crossed = [KINDS[answers.questions[row.question].kind].items[1] for row in effects if row.seeds and row.items]
+    chance = f"other seeds and other {crossed[0]} at once" if crossed else "other seeds"
+    points, trained = (" in points", " on which both trained") if effects[0].unit == "points" else ("", "")
+    alone = "; results.json also has those for either alone" if crossed else ""
+    return joined(
+        f"Differences{points} are of the same seeds{trained}, with {in_percent(answers.confidence)} intervals for "
+        f"{chance}{alone}.",
+        about_looks(answers.looks),
     )
-    alone = "; results.json also has those for either alone" if both else ""
-    return f"{sentence}{alone}. {about_looks(answers.looks)}".strip()
 
 
 def about_looks(looks: Sequence[int]) -> str:
@@ -71,15 +75,8 @@ def about_looks(looks: Sequence[int]) -> str:
     )
 
 
-def seeds_of(answers: Answers) -> str:
-    """The seeds of all runs."""
-    most = max(run.seed for run in answers.trainings())
-    more = f", and up to {most} where fewer could not tell" if most > answers.seeds[-1] else ""
-    return f"{', '.join(map(str, answers.seeds))}{more}"
-
-
 def about_verdicts(answers: Answers) -> str:
-    """How to read the verdicts: where they were found, what the intervals are of, and how often they err."""
+    """How to read the verdicts: what the intervals are of, how often they err, and where they were found."""
     processors = " and ".join(dict.fromkeys(machine.processor for machine in answers.machines))
     n = len(answers.claims)
     return joined(
@@ -87,22 +84,22 @@ def about_verdicts(answers: Answers) -> str:
         "other test rows at once, rows by stretches of neighbours; results.json also has those for either alone.",
         about_looks(answers.looks),
         "Accuracies are of the seeds on which both variants trained.",
-        f"If nothing were as it is claimed, some of the {n} claims would hold by chance in up to {by_chance(n):.0f}% of "
-        "studies.",
+        f"If nothing were as it is claimed, some of the {n} claims would hold by chance in up to {by_chance(n):.0f}% "
+        "of studies.",
         NEEDED,
-        "More seeds would not help where the test rows are too few, the effect lies at the edge, or it is a time.",
+        "More seeds do not help where the test rows are too few, the effect lies at the edge, or it is a time.",
         f"Computed on {processors}; another processor rounds differently, which is like other seeds.",
     )
 
 
-def one_seed(answers: Answers) -> str:
-    """Why there is no verdict, where there is one seed alone."""
-    if len(answers.seeds) > 1:
-        return ""
-    return "One seed gives no intervals, so nothing can be judged: --seeds 5 tells which differences are real."
+def seeds_of(answers: Answers) -> str:
+    """The seeds of all runs."""
+    most = max(run.seed for run in answers.trainings())
+    more = f", and up to {most} where fewer could not tell" if most > answers.seeds[-1] else ""
+    return f"{', '.join(map(str, answers.seeds))}{more}"
 
 
-# ------------------------------------------------------------------------------------------------------------- tokens
+# -------------------------------------------------------------------------------------------------- tokens and probes
 def token_of(answers: Answers) -> str:
     """What the models read one of at a time."""
     return NAMES_OF_TOKENS[answers.tokenizer]
@@ -123,7 +120,28 @@ def spelling(answers: Answers) -> str:
     return costs.get(answers.tokenizer, "")
 
 
-# ------------------------------------------------------------------------------------------------ what computed them
+def about_lengths(block_size: int) -> str:
+    """What changes with the inference length, and what a dash is."""
+    return (
+        f"The same tokens are scored at every length. A dash: learned positions end at {block_size} tokens. Side by "
+        "side, the first tokens of a window have little context, and a longer window has fewer of them; sliding by "
+        f"half, only the first window scores its first half. '{block_size - 1} tokens': every layer attends to no more "
+        "of the past than in training, so what changes there is not extrapolation."
+    )
+
+
+def about_attention(answers: Answers, kind: Task, n_seeds: int) -> str:
+    """Over what attention is a mean, and what it is compared with."""
+    padding = "The report's encoder does not mask padding; the other columns are of what the tokens get."
+    return joined(
+        f"Over all test {KINDS[kind].items[0]}.",
+        over_seeds([range(n_seeds)]),
+        "Even attention: the same weight on every token that can be seen.",
+        padding if kind == "classifier" else "",
+    )
+
+
+# ------------------------------------------------------------------------------------------------- what computed them
 def computed_on(machines: Sequence[Machine]) -> str:
     """Which code, software and processors made the records behind a table."""
     made = [
@@ -157,12 +175,6 @@ def mixture(machines: Sequence[Machine]) -> str:
     if not differing:
         return ""
     return f"A mixture: these runs come from different {' and '.join(differing)}, which change results as a seed does."
-
-
-def provenance(answers: Answers) -> str:
-    """The seeds of the answers, and the commit and machine that made them; and the tokens, if no words."""
-    tokens = "" if answers.tokenizer == "word" else f"{token_of(answers)}s; "
-    return f"{tokens}seeds {seeds_of(answers)}; {computed_on(answers.machines)}"
 
 
 def training_time(answers: Answers) -> str:

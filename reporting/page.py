@@ -6,8 +6,8 @@ pictures inside, which needs nothing from outside.
 
 import base64
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from common.files import write_text
@@ -18,7 +18,7 @@ from reporting import notes, tables
 from reporting.html import template
 from reporting.knockouts import faithfulness_tables, knockouts_table
 from reporting.summary import comparable, in_short, quick_warning
-from reporting.table import Column, Table, described, in_markdown, markdown_table, markdown_tables
+from reporting.table import Table, in_markdown, markdown_table, markdown_tables, words
 from reporting.wording import effect, from_here
 from studies.answers import Answers
 from studies.catalogue.published import THE_REPORT, on_reports_speakers
@@ -28,40 +28,41 @@ SYMBOLS = {HOLDS: "\N{CHECK MARK}", FAILS: "\N{MULTIPLICATION SIGN}", UNCLEAR: "
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure with the words below it."""
-
-    name: str  # of its file in figures/, without its ending
-    caption: str
-    wide: bool = False  # has several panels
-
-
-@dataclass(frozen=True)
 class Section:
-    """A part of the page."""
+    """A part of the page; pictures by the names of their files in figures/, with the words below them."""
 
     title: str
     paragraphs: Sequence[str] = ()
     tables: Sequence[Table] = ()
-    pictures: Sequence[Picture] = ()
+    pictures: Mapping[str, str] = field(default_factory=dict)
+    wide: Mapping[str, str] = field(default_factory=dict)  # pictures of several panels
     more: Sequence[Table] = ()  # tables for who wants to know more: folded away on the page
 
 
 def write_page(answers: Answers, folder: Path) -> None:
     """Write report.md and report.html, which show the pictures that there are in the folder's figures/."""
-    figures = folder / "figures"
     sections = [
-        replace(section, pictures=[shown for shown in section.pictures if (figures / f"{shown.name}.png").exists()])
+        replace(section, pictures=there(section.pictures, folder), wide=there(section.wide, folder))
         for section in compose(answers)
     ]
     write_text(folder / "report.md", markdown(answers, sections))
-    write_text(folder / "report.html", html(answers, sections, figures))
+    write_text(folder / "report.html", html(answers, sections, folder))
+
+
+def there(pictures: Mapping[str, str], folder: Path) -> Mapping[str, str]:
+    """The pictures that were drawn: without weights there are no maps of attention."""
+    return {name: caption for name, caption in pictures.items() if picture_file(folder, name).exists()}
+
+
+def picture_file(folder: Path, name: str) -> Path:
+    """The file of a picture."""
+    return folder / "figures" / f"{name}.png"
 
 
 # ------------------------------------------------------------------------------------------------------------ sections
 def compose(answers: Answers) -> list[Section]:
     """The sections below the verdicts."""
-    interval = f"{in_percent(answers.confidence)} intervals; hollow where the interval reaches 0"
+    interval = f"{in_percent(answers.confidence)} intervals, hollow where the interval reaches 0"
     cross = "; cross: as published" if on_reports_speakers(answers) else ""
     sections = [
         Section(
@@ -69,82 +70,60 @@ def compose(answers: Answers) -> list[Section]:
             shared_rows(answers),
             [
                 tables.epochs(answers, "learned"),
-                tables.by_variant(
-                    answers, "classifier", "Beside models that count words: test accuracy %", ["learned"]
-                ),
+                tables.by_variant(answers, "classifier", "Test accuracy beside models that count words", ["learned"]),
             ],
-            [
-                Picture(
-                    "figure1_accuracy", "Figure 1. Accuracy by epoch: mean over seeds, shaded from lowest to highest."
-                ),
-                *maps(answers, "classifier", 2),
-            ],
-            [tables.by_class(answers, "learned"), *probed(answers, "classifier")],
+            {
+                "figure1_accuracy": "Figure 1. Accuracy by epoch: mean over seeds, shaded from lowest to highest.",
+                **maps(answers, "classifier", 2),
+            },
+            more=[tables.by_class(answers, "learned"), *probed(answers, "classifier")],
         ),
         Section(
             "Part 2: the decoder",
             [],
             [
                 tables.iterations(answers, "learned", "Table 2"),
-                tables.width(answers),
+                tables.widths(answers),
                 tables.by_text(answers, ["learned"]),
             ],
-            [
-                Picture("figure4_training_perplexity", "Figure 4. Training perplexity by iteration."),
-                Picture("figure5_test_perplexity", "Figure 5. Test perplexity by iteration; dotted: the trigram."),
-                *maps(answers, "decoder", 6),
-            ],
-            probed(answers, "decoder"),
+            {
+                "figure4_training_perplexity": "Figure 4. Training perplexity by iteration.",
+                "figure5_test_perplexity": "Figure 5. Test perplexity by iteration; dotted: the trigram.",
+                **maps(answers, "decoder", 6),
+            },
+            more=probed(answers, "decoder"),
         ),
         Section(
             "Part 3: positions",
             ["Learned positions, ALiBi, and, as the control, none at all: the same code, recipe and seeds."],
             tables.of_positions(answers),
-            [
-                Picture("figure8_test_accuracy_positions", "Figure 8. Test accuracy by epoch and position method."),
-                Picture(
-                    "figure9_perplexity_positions", "Figure 9. Train and test perplexity by position method.", wide=True
-                ),
-                Picture(
-                    "figure10_inference_length",
-                    "Figure 10. ALiBi: test perplexity by iteration, read at other lengths than that of training; shaded "
-                    "from the lowest to the highest seed.",
-                    wide=True,
-                ),
-                Picture(
-                    "loss_by_position",
-                    "How the loss at each position in the window differs from that of learned positions, on the same "
-                    "seed: what more context is worth to each method.",
-                    wide=True,
-                ),
-                Picture(
-                    "inference_length",
-                    "Change of mean test perplexity with inference length: mean over seeds, shaded from lowest to "
-                    "highest; dashed: with the control's window.",
-                    wide=True,
-                ),
-                Picture(
-                    "changes_perplexity", f"Change of perplexity against learned positions: {interval}.", wide=True
-                ),
-            ],
+            {"figure8_test_accuracy_positions": "Figure 8. Test accuracy by epoch and position method."},
+            {
+                "figure9_perplexity_positions": "Figure 9. Train and test perplexity by position method.",
+                "figure10_inference_length": "Figure 10. ALiBi: test perplexity by iteration at each inference length "
+                "against that of training, shaded from the lowest to the highest seed.",
+                "loss_by_position": "How the loss at each position in the window differs from that of learned "
+                "positions, on the same seed: what more context is worth to each method.",
+                "inference_length": "Change of mean test perplexity with inference length: mean over seeds, shaded from "
+                "lowest to highest; dashed: with the control's window.",
+                "changes_perplexity": f"Change of perplexity against learned positions, {interval}.",
+            },
             [tables.lengths(answers, text) for text in answers.test_names] if answers.lengths else [],
         ),
         Section(
             "Part 3: regularization",
             ["Rates of dropout are compared on rows held out of the training file."],
             tables.of_regularization(answers),
-            [
-                Picture(
-                    "figure11_regularization", "Figure 11. Accuracy, original and regularized classifier.", wide=True
-                ),
-                Picture("changes_accuracy", f"Difference in test accuracy: {interval}{cross}.", wide=True),
-                Picture("confusion", "Confusion matrix of the original classifier, all seeds together."),
-            ],
+            {"confusion": "Confusion matrix of the original classifier, all seeds together."},
+            {
+                "figure11_regularization": "Figure 11. Accuracy of the original and the regularized classifier.",
+                "changes_accuracy": f"Difference in test accuracy, {interval}{cross}.",
+            },
         ),
     ]
     if answers.ablation:
         what = "What --recipe best loses, or gains, when one of its ingredients changes: python main.py ablation."
-        sections.append(Section("Ablation of the best recipe", [what], tables.of_questions(answers.ablation)))
+        sections.append(Section("Ablation of the best recipe", [what], tables.tables_of(answers.ablation)))
     return [*sections, methods(answers)]
 
 
@@ -159,19 +138,19 @@ def shared_rows(answers: Answers) -> list[str]:
     ]
 
 
-def maps(answers: Answers, kind: Task, first_figure: int) -> list[Picture]:
-    """The attention of the first and the last layer, all layers in numbers, and what the model loses without them."""
+def maps(answers: Answers, kind: Task, first_figure: int) -> Mapping[str, str]:
+    """The attention of the first and the last layer, that of all layers in numbers, and what each part is worth."""
     name = "encoder" if kind == "classifier" else "decoder"
     seeds = answers.attention.get(kind, {}).get("learned", [])
     layers = sorted({1, len(seeds[0].distance)}) if seeds else []
-    captions = {
-        f"figure{number}_{name}_attention_layer{layer}": f"Figure {number}. {name.capitalize()} attention, layer {layer}, one seed."
-        for number, layer in enumerate(layers, start=first_figure)
-    } | {
+    of_layers = {
+        f"figure{i}_{name}_attention_layer{layer}": f"Figure {i}. Attention of the {name}, layer {layer}, one seed."
+        for i, layer in enumerate(layers, start=first_figure)
+    }
+    return of_layers | {
         f"attention_{name}": "Mean attention distance and entropy by layer and head, over the test set.",
         f"knockouts_{kind}": "What that model loses without each of its parts.",
     }
-    return [Picture(name, caption) for name, caption in captions.items()]
 
 
 def probed(answers: Answers, kind: Task) -> list[Table]:
@@ -196,7 +175,7 @@ def methods(answers: Answers) -> Section:
         "rows": f"{data.train_rows:,} training, {data.test_rows:,} test; {', '.join(data.class_names)}",
         f"{notes.token_of(answers)}s": "; ".join(f"{name} {n:,}" for name, n in answers.n_tokens.items()),
         "models": "; ".join(f"{kind}: {label}" for kind, label in answers.labels.items()),
-        "seeds": f"{notes.seeds_of(answers)}: initialisation, order and dropout vary together, the same for every variant",
+        "seeds": f"{notes.seeds_of(answers)}: of initialisation, order and dropout; the same for each variant",
         "runs": f"{notes.training_time(answers)}, {notes.threads(machines)} each",
         "machine": "; ".join(dict.fromkeys(f"{machine.processor}, {machine.cores} cores" for machine in machines)),
         "software": "; ".join(
@@ -213,8 +192,7 @@ def methods(answers: Answers) -> Section:
         "The parts by themselves: python main.py part1, part2 and part3. An interrupted report goes on where it was "
         "when it is started again.",
     ]
-    columns = [Column("", lambda fact: fact[0], "left"), Column("", lambda fact: fact[1], "left")]
-    return Section("How this was made", paragraphs, [described("What was run", list(facts.items()), columns)])
+    return Section("How this was made", paragraphs, [Table("What was run", words("", ""), list(facts.items()))])
 
 
 def how_judged(answers: Answers) -> str:
@@ -245,12 +223,12 @@ def markdown(answers: Answers, sections: Sequence[Section]) -> str:
         for paragraph in section.paragraphs:
             lines += [in_markdown(paragraph), ""]
         lines += markdown_tables([*section.tables, *section.more])
-        for picture in section.pictures:
-            lines += [f"![{picture.caption}](figures/{picture.name}.png)", "", picture.caption, ""]
+        for name, caption in {**section.pictures, **section.wide}.items():
+            lines += [f"![{caption}](figures/{name}.png)", "", caption, ""]
     return "\n".join(lines)
 
 
-def html(answers: Answers, sections: Sequence[Section], figures: Path) -> str:
+def html(answers: Answers, sections: Sequence[Section], folder: Path) -> str:
     """The page as one HTML file that holds its pictures."""
     return template("report.html").render(
         answers=answers,
@@ -265,6 +243,6 @@ def html(answers: Answers, sections: Sequence[Section], figures: Path) -> str:
         needed=tables.needed_to_judge,
         about_verdicts=notes.about_verdicts(answers),
         effect=effect,
-        picture=lambda name: base64.b64encode((figures / f"{name}.png").read_bytes()).decode(),
+        picture=lambda name: base64.b64encode(picture_file(folder, name).read_bytes()).decode(),
         identifier=lambda title: re.sub(r"\W+", "-", title.lower()).strip("-"),
     )

@@ -5,9 +5,9 @@ Names that people choose stand in cells and heads: text is text in every form, a
 
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from rich import box
 from rich.cells import cell_len
@@ -23,12 +23,10 @@ NARROW_WORDS, NARROW_HEAD = 16, 20  # words that name a row, and the head of a c
 
 @dataclass(frozen=True)
 class Column:
-    """A column: its head, which may say where it breaks; what stands in it of a row, if the table is `described`; and
-    whether its cells are words, to the left, or numbers, to the right."""
+    """The head of a column, which may say where it breaks, and where its cells stand: words left, numbers right."""
 
     name: str
-    cell: Callable[[Any], str | None] | None = None
-    align: Literal["left", "right"] = "right"
+    align: Literal["left", "right"]
 
 
 @dataclass(frozen=True)
@@ -48,18 +46,22 @@ class Table:
 
 def words(*names: str) -> list[Column]:
     """Columns of words."""
-    return [Column(name, align="left") for name in names]
+    return [Column(name, "left") for name in names]
 
 
 def numbers(*names: str) -> list[Column]:
     """Columns of numbers."""
-    return [Column(name) for name in names]
+    return [Column(name, "right") for name in names]
 
 
-def described(title: str, rows: Sequence[Any], columns: Iterable[Column], note: str = "") -> Table:
-    """A table with what its columns say of each row; a column that says nothing of any is left out."""
-    columns = [column for column in columns if column.cell and any(column.cell(row) for row in rows)]
-    return Table(title, columns, [[column.cell and column.cell(row) for column in columns] for row in rows], note)
+def table_of(title: str, rows: Sequence[Mapping[str, str | None]], words: Collection[str], note: str = "") -> Table:
+    """A table of rows that hold their cells by the heads of the columns, some of them `words` and the others numbers. A
+    column in which nothing stands is left out."""
+    heads = dict.fromkeys(head for row in rows for head in row)
+    columns = [
+        Column(head, "left" if head in words else "right") for head in heads if any(row.get(head) for row in rows)
+    ]
+    return Table(title, columns, [[row.get(column.name, "") for column in columns] for row in rows], note)
 
 
 def in_one_line(text: str) -> str:

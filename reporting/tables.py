@@ -1,17 +1,20 @@
-"""The answers as tables, the same for the terminal, Markdown and the page, and for one seed and for many."""
+"""The answers as tables, the same for the terminal, Markdown and the page, and for one seed and for many.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+A row holds its cells by the heads of their columns; a column that no row has is not there.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from statistics import geometric_mean, median
-from typing import Any, Literal
+from typing import Any
 
 from common.wording import counted, duration
 from dataset import TOGETHER, TRAINING
-from evaluation.records import Group, GroupAccuracy, LanguageScores
-from evaluation.statistics import UNCLEAR
+from evaluation.records import Group, LanguageScores
+from evaluation.statistics import UNCLEAR, Estimate
 from reporting import notes
-from reporting.table import Column, Table, described
-from reporting.wording import change, effect, number, sentence, spread
-from studies.answers import Answers, Asked, Comparison, Judgement, Tokens
+from reporting.table import Table, table_of
+from reporting.wording import change, effect, number, sentence, spread, spread_of
+from studies.answers import Answers, Asked, Comparison, Judgement
 from studies.catalogue.claims import REGULARIZED
 from studies.catalogue.names import name_of
 from studies.catalogue.published import (
@@ -35,10 +38,10 @@ from training.records import DecoderRun, TrainedRun
 MOST_PARTS = 6  # of a claim, that stand in the open
 ITERATIONS = [100, 200, 300, 400, 500]  # at which the report measured its decoder
 WIDE, NARROW = "ff256", "ff100"  # the report's feed-forward networks
-WHO, HOW = "Who said it?", "How surprising is it?"
-TITLES: dict[Task, str] = {"classifier": WHO, "decoder": HOW}
-TIMES = ("training time", "processor time")
-Row = Mapping[Any, str | None]  # the cells of a row by column
+VERDICT, NEEDED = "verdict", "seeds needed"
+TIMES = {"training time": "change", "processor time": "change of\nprocessor time"}
+TITLES: dict[Task, str] = {"classifier": "Who said it?", "decoder": "How surprising is it?"}
+Row = Mapping[str, str | None]  # by the head of the column; None is a dash
 
 
 # ------------------------------------------------------------------------------------------------------ every question
@@ -51,38 +54,29 @@ def by_variant(answers: Answers, question: str, title: str, variants: Sequence[s
     heads, pairs = heads_of(answers, question), pairs_of(answers, question)
     rows: list[Row] = []
     for name, records in {**shown, **opponents}.items():
-        rows.append({"name": name_of(name), **levels(asked, records, heads)})
-        if published := published_levels(answers, question, name):
-            rows.append({"name": "   published", **published})
-        rows += [effects(answers, pair) for pair in pairs if name == below(answers, pair)]
-    columns = [
-        cell("name", asked.kind, "left"),
-        cell("parameters"),
-        *([cell("seeds")] if len({len(records) for records in shown.values()}) > 1 else []),
-        *(cell(key, head) for key, head in heads.items()),
-        cell("training rows", "training\nrows"),
-        *([cell(AT_CHANCE, "ended at\nchance")] if some_at_chance(shown) else []),
-        cell("verdict", align="left"),
-        cell("seeds needed", align="left"),
-    ]
-    return described(title, rows, columns, note_by_variant(answers, question, shown, pairs))
+        rows.append({asked.kind: name_of(name), **levels(asked, records, heads)})
+        published = published_levels(answers, question, name)
+        if published:
+            cells = {heads[subset]: text for subset, text in published.items() if subset in heads}
+            rows.append({asked.kind: "   published", **cells})
+        rows += [effects(answers, pair, heads) for pair in pairs if name == below(answers, pair)]
+    if not some_at_chance(shown):
+        rows = [{head: text for head, text in row.items() if head != notes.AT_CHANCE} for row in rows]
+    if len({len(records) for records in shown.values()}) == 1:
+        rows = [{head: text for head, text in row.items() if head != "seeds"} for row in rows]
+    return table_of(title, rows, (asked.kind, VERDICT, NEEDED), note_by_variant(answers, question, shown, pairs))
 
 
-def cell(key: Any, head: str = "", align: Literal["left", "right"] = "right") -> Column:
-    """A column of what rows have under a key."""
-    return Column(head or str(key), lambda row: row.get(key) or "", align)
-
-
-def heads_of(answers: Answers, question: str) -> dict[tuple[str, str], str]:
-    """The heads of the columns that show the measure of a question, by measure and subset."""
+def heads_of(answers: Answers, question: str) -> dict[str, str]:
+    """The heads of the columns that show the measure of a question, by the subset that it was measured on."""
     asked = answers.questions[question]
     measure = measure_of(asked)
     if measure.name == "accuracy" and not asked.on_folds:
         sizes = answers.classifier[asked.base][0].test
-        return {(measure.name, group): f"{group} ({sizes[group].n:,})" for group in groups_of(answers)}
+        return {group: f"{group} ({sizes[group].n:,})" for group in groups_of(answers)}
     compared = [row.subset for row in answers.find(question=question, measure=measure.name, length=None)]
     subsets = [subset for subset in dict.fromkeys(compared) if subset is not None] or [measure.subset]
-    return {(measure.name, subset): subset if len(subsets) > 1 else measure.title for subset in subsets}
+    return {subset: subset if len(subsets) > 1 else measure.title for subset in subsets}
 
 
 def measure_of(asked: Asked) -> Measure:
@@ -100,24 +94,24 @@ def some_at_chance(variants: Mapping[str, Sequence[TrainedRun]]) -> bool:
     return not all(has_trained(run) for runs in variants.values() for run in runs)
 
 
-def levels(asked: Asked, records: Sequence[Any], heads: Iterable[tuple[str, str]]) -> Row:
-    """What the runs of a variant reach, or an opponent, which has read nothing in iterations or epochs."""
-    is_run, measure = isinstance(records[0], TrainedRun), measure_of(asked)
-    row: dict[Any, str | None] = {
-        key: spread([measure.value(record, key[1]) for record in records], measure.digits)
-        for key in heads
-        if is_run or key[1] != TRAINING
+def levels(asked: Asked, records: Sequence[Any], heads: Mapping[str, str]) -> Row:
+    """What the runs of a variant reach, or an opponent, of which there is nothing on the training text."""
+    measure, is_run = measure_of(asked), isinstance(records[0], TrainedRun)
+    subsets = [subset for subset in heads if is_run or subset != TRAINING]
+    values = {
+        heads[subset]: spread([measure.value(record, subset) for record in records], measure.digits)
+        for subset in subsets
     }
-    if is_run:
-        row |= {"parameters": f"{records[0].n_parameters:,}", "seeds": str(len(records))}
-        row[AT_CHANCE] = f"{sum(not has_trained(record) for record in records)} of {len(records)}"
-    if is_run and measure.name == "accuracy":
-        row["training rows"] = spread([record.epochs[-1].train_accuracy for record in records])
-    return row
+    if not is_run:
+        return values
+    row = {"parameters": f"{records[0].n_parameters:,}", "seeds": str(len(records)), **values}
+    if measure.name == "accuracy":
+        row["training\nrows"] = spread([record.epochs[-1].train_accuracy for record in records])
+    return {**row, notes.AT_CHANCE: f"{sum(not has_trained(record) for record in records)} of {len(records)}"}
 
 
 def pairs_of(answers: Answers, question: str) -> list[list[Comparison]]:
-    """The effects of a question, by the pair of variants that they compare; those on times stand in a table of theirs."""
+    """The effects of a question by the pair of variants that they compare, but for those on times (`times`)."""
     pairs: dict[tuple[str, str], list[Comparison]] = {}
     for row in answers.find(question=question, length=None):
         if row.measure not in TIMES:
@@ -130,23 +124,26 @@ def below(answers: Answers, pair: Sequence[Comparison]) -> str:
     return pair[0].base if pair[0].variant == answers.questions[pair[0].question].base else pair[0].variant
 
 
-def effects(answers: Answers, pair: Sequence[Comparison]) -> Row:
-    """How a variant differs from another in each measure, and what is made of it."""
-    variant, base = pair[0].variant, pair[0].base
+def effects(answers: Answers, pair: Sequence[Comparison], heads: Mapping[str, str]) -> Row:
+    """How a variant differs from another, and what is made of it."""
+    variant, base, asked = pair[0].variant, pair[0].base, answers.questions[pair[0].question]
     against = f"against {name_of(base)}" if below(answers, pair) == variant else f"{name_of(variant)} against it"
-    row: dict[Any, str | None] = {"name": f"   {against}"}
+    row: dict[str, str | None] = {asked.kind: f"   {against}"}
     for comparison in pair:
-        key = AT_CHANCE if comparison.measure == AT_CHANCE else (comparison.measure, comparison.subset)
-        row[key] = effect(comparison.estimate, comparison.unit, bare=comparison.unit == "points")
+        is_points = comparison.unit == "points"
+        if comparison.measure == AT_CHANCE:
+            row[notes.AT_CHANCE] = effect(comparison.estimate, "points", bare=True)
+        elif comparison.measure == asked.measure and comparison.subset is not None and comparison.subset in heads:
+            row[heads[comparison.subset]] = effect(comparison.estimate, comparison.unit, bare=is_points)
         if comparison.verdict and len(answers.seeds) > 1:
-            row |= {"verdict": comparison.verdict, "seeds needed": seeds_needed(answers, comparison)}
+            row |= {VERDICT: comparison.verdict, NEEDED: seeds_needed(answers, comparison)}
     return row
 
 
-def seeds_needed(answers: Answers, comparison: Comparison) -> str | None:
+def seeds_needed(answers: Answers, comparison: Comparison) -> str:
     """How many seeds would give a verdict where there is none, and what the others take."""
     if comparison.verdict != UNCLEAR:
-        return None
+        return ""
     runs, n = answers.runs(comparison.question), comparison.estimate.n
     pair = [runs[name] for name in (comparison.variant, comparison.base) if name in runs]
     seconds = sum(run.train_seconds for seeds in pair for run in seeds[:n])
@@ -164,19 +161,19 @@ def note_by_variant(
     answers: Answers, question: str, shown: Mapping[str, Sequence[TrainedRun]], pairs: Sequence[Sequence[Comparison]]
 ) -> str:
     """What the numbers of the table are."""
-    asked, label = answers.questions[question], sentence(answers.labels[answers.questions[question].kind])
-    measure, heads = measure_of(asked), heads_of(answers, question)
+    asked, heads = answers.questions[question], heads_of(answers, question)
+    kind, measure = KINDS[asked.kind], measure_of(asked)
     compared = [row for pair in pairs for row in pair if below(answers, pair) in shown and row.measure != AT_CHANCE]
-    where = "" if asked.on_folds else f" on test {KINDS[asked.kind].items[0]}"
+    where = "" if asked.on_folds else f" on test {kind.items[0]}"
     return notes.joined(
-        f"{label}; {measure.title}{where}, when training ended.",
-        notes.SEEN if len(heads) > 1 and measure.name == "accuracy" else "",
+        f"{sentence(answers.labels[asked.kind])}; {measure.title}{where}, when training ended.",
+        notes.SEEN if "seen" in heads else "",
         notes.FOLDS if asked.on_folds else "",
         notes.over_seeds(shown.values()),
         notes.about_intervals(answers, compared),
         notes.NEEDED if any(row.seeds_needed for row in compared) else "",
-        notes.AT_CHANCE if some_at_chance(shown) else "",
-        notes.ALL_TEXTS.get(measure.name, "") if (measure.name, TOGETHER) in heads else "",
+        notes.ENDED_AT_CHANCE if some_at_chance(shown) else "",
+        notes.ALL_TEXTS.get(measure.name, "") if TOGETHER in heads else "",
         notes.by_token(answers) if measure.name == "perplexity" else "",
     )
 
@@ -190,22 +187,26 @@ def may_stand_beside(answers: Answers) -> bool:
     return answers.command in ("part1", "part2") and on_courses_data(answers.data)
 
 
-def published_levels(answers: Answers, question: str, variant: str) -> Row:
-    """What the report published of a variant, when training ended."""
-    if not may_stand_beside(answers) or question == "validation":
-        return {}
-    if question == "classifier" and variant in ("classifier", "learned", "original", REGULARIZED):
-        accuracy = PUBLISHED_REGULARIZED_ACCURACY if variant == REGULARIZED else PUBLISHED_ACCURACY[-1]
-        is_whole = len(answers.classifier[variant][0].epochs) == len(PUBLISHED_ACCURACY)
-        return {("accuracy", "all"): number(accuracy, 2)} if is_whole else {}
+def published_levels(answers: Answers, question: str, variant: str) -> Mapping[str, str]:
+    """What the report published of a variant, when training ended, by subset."""
+    runs = answers.runs(question).get(variant, ())
+    if question == "classifier" and variant in ("classifier", "learned", "original", REGULARIZED) and runs:
+        last = PUBLISHED_REGULARIZED_ACCURACY if variant == REGULARIZED else PUBLISHED_ACCURACY[-1]
+        return {"all": number(last, 2)} if published_accuracies(answers, variant) else {}
     if question == "decoder" and variant in ("learned", WIDE, NARROW):
         by_text = published_perplexities(answers, answers.decoder[variant][0])
-        return {("perplexity", text): number(values[-1]) for text, values in by_text.items()}
+        return {text: number(values[-1]) for text, values in by_text.items()}
     return {}
 
 
+def published_accuracies(answers: Answers, variant: str) -> Sequence[float]:
+    """The test accuracies by epoch that the report published, beside a classifier that trained as long."""
+    n_epochs = len(answers.classifier[variant][0].epochs)
+    return PUBLISHED_ACCURACY if n_epochs == len(PUBLISHED_ACCURACY) and may_stand_beside(answers) else []
+
+
 def published_perplexities(answers: Answers, run: DecoderRun) -> Mapping[str, Sequence[float]]:
-    """The perplexities of each text that the report published of a decoder of this width, trained as long."""
+    """The perplexities by text that the report published of a decoder of this width, which trained as long."""
     is_whole = run.iterations[-1].iteration == ITERATIONS[-1] and answers.tokenizer == "word"
     return PUBLISHED_PERPLEXITY.get(run.ff_dim, {}) if is_whole and may_stand_beside(answers) else {}
 
@@ -222,85 +223,74 @@ def size(answers: Answers, n_parameters: int, published: str) -> str:
 def epochs(answers: Answers, variant: str) -> Table:
     """Table 1: the classifier by epoch."""
     runs = answers.classifier[variant]
-    is_whole = len(runs[0].epochs) == len(PUBLISHED_ACCURACY) and may_stand_beside(answers)
-    last = len(PUBLISHED_ACCURACY) - 1
-    losses = dict(zip((0, last), PUBLISHED_LOSSES)) if is_whole else {}
-    columns = [
-        Column("epoch", lambda i: str(i + 1)),
-        Column("train\nloss", lambda i: spread([run.epochs[i].train_loss for run in runs], 3)),
-        Column("train\naccuracy %", lambda i: spread([run.epochs[i].train_accuracy for run in runs])),
-        Column("test\naccuracy %", lambda i: spread([run.epochs[i].test_accuracy for run in runs])),
-        Column("published\nloss", lambda i: number(losses[i], 3) if i in losses else None),
-        Column("published\ntrain %", lambda i: number(PUBLISHED_TRAIN_ACCURACY) if is_whole and i == last else None),
-        Column("published\ntest %", lambda i: number(PUBLISHED_ACCURACY[i]) if is_whole else None),
+    rows: list[dict[str, str | None]] = [
+        {
+            "epoch": str(seeds[0].epoch),
+            "train\nloss": spread_of(seeds, "train_loss", 3),
+            "train\naccuracy %": spread_of(seeds, "train_accuracy"),
+            "test\naccuracy %": spread_of(seeds, "test_accuracy"),
+        }
+        for seeds in zip(*(run.epochs for run in runs))
     ]
+    if published := published_accuracies(answers, variant):
+        for row, accuracy in zip(rows, published):
+            row["published\ntest %"] = number(accuracy)
+        rows[0]["published\nloss"], rows[-1]["published\nloss"] = (number(loss, 3) for loss in PUBLISHED_LOSSES)
+        rows[-1]["published\ntrain %"] = number(PUBLISHED_TRAIN_ACCURACY)
     note = notes.joined(notes.over_seeds([runs]), size(answers, runs[0].n_parameters, "classifier"))
-    return described(
-        f"Table 1: the classifier by epoch, {answers.labels['classifier']}", range(len(runs[0].epochs)), columns, note
-    )
+    return table_of(f"Table 1: the classifier by epoch, {answers.labels['classifier']}", rows, (), note)
 
 
 def by_class(answers: Answers, variant: str) -> Table:
     """Precision, recall and F1."""
     scores = [run.scores for run in answers.classifier[variant]]
-    rows = [*zip(*(seed.classes for seed in scores)), scores]
-
-    def values(name: str) -> Callable[[Any], str | None]:
-        return lambda row: spread([getattr(score, name) for score in row]) if row is not scores else None
-
-    columns = [
-        Column("class", lambda row: "mean of the classes" if row is scores else row[0].name, "left"),
-        Column("test rows", lambda row: None if row is scores else f"{row[0].n:,}"),
-        Column("precision %", values("precision")),
-        Column("recall %", values("recall")),
-        Column("F1 %", lambda row: spread([seed.macro_f1 for seed in row]) if row is scores else values("f1")(row)),
+    rows = [
+        {
+            "class": seeds[0].name,
+            "test rows": f"{seeds[0].n:,}",
+            "precision %": spread_of(seeds, "precision"),
+            "recall %": spread_of(seeds, "recall"),
+            "F1 %": spread_of(seeds, "f1"),
+        }
+        for seeds in zip(*(run.classes for run in scores))
     ]
-    return described("Who is recognised", rows, columns)
+    return table_of("Who is recognised", [*rows, {"class": "mean", "F1 %": spread_of(scores, "macro_f1")}], ("class",))
 
 
 def calibration(answers: Answers, variant: str) -> Table:
     """How far the probabilities of one run are from how often they are right."""
-    (calibrated,) = answers.calibration["classifier"][variant]
-    shown = {"as trained": calibrated.as_trained}
-    fitted = f"Probabilities stay as trained, for {calibrated.note}."
-    if calibrated.n_rows:
-        shown[f"at temperature {number(calibrated.temperature, 2)}"] = calibrated.calibrated
-        fitted = (
-            f"The temperature is fitted to {calibrated.n_rows:,} training rows that a second model did not train on."
-        )
+    (probed,) = answers.calibration["classifier"][variant]
+    shown = {"as trained": probed.as_trained}
+    fitted = f"Probabilities stay as trained, for {probed.note}."
+    if probed.n_rows:
+        shown[f"at temperature {number(probed.temperature, 2)}"] = probed.calibrated
+        fitted = f"The temperature is fitted to {probed.n_rows:,} training rows that a second model did not train on."
+    error = "confidence less\naccuracy, points"
     rows = [
-        (name, errors)
+        {error: name, **{group: spread([values[group]]) for group in groups_of(answers)}}
         for title, reliability in shown.items()
-        for name, errors in ((title, reliability.error), ("   expected by chance, up to", reliability.chance))
-    ]
-    columns = [
-        Column("confidence less accuracy, points", lambda row: row[0], "left"),
-        *(Column(group, lambda row, group=group: spread([row[1][group]])) for group in groups_of(answers)),  # type: ignore[misc]
+        for name, values in ((title, reliability.error), ("   by chance up to", reliability.chance))
     ]
     note = (
-        f"Expected calibration error on the test rows, in 15 bins. {fitted} By chance: 19 of 20 samples of so many rows "
-        "stay below this even if every probability is right."
+        f"Expected calibration error on the test rows, in 15 bins. {fitted} By chance: in 19 of 20 samples of so many "
+        "rows it is lower even if every probability is right."
     )
-    return described("Are its probabilities right?", rows, columns, note)
+    return table_of("Are its probabilities right?", rows, (error,), note)
 
 
 # ------------------------------------------------------------------------------------------------------------ decoders
 def iterations(answers: Answers, variant: str, title: str) -> Table:
     """Perplexity by iteration."""
     runs = answers.decoder[variant]
-    steps = [row.iteration for row in runs[0].iterations]
     published = published_perplexities(answers, runs[0])
-    rows: list[tuple[str, Sequence[str | None]]] = []
+    rows: list[Row] = []
     for text in (TRAINING, *answers.test_names):
-        rows.append(
-            (text, [spread([run.iterations[i].perplexity[text] for run in runs]) or "" for i in range(len(steps))])
-        )
-        if len(published.get(text, ())) == len(steps):
-            rows.append(("   published", [number(value) for value in published[text]]))
-    columns = [
-        Column("text", lambda row: row[0], "left"),
-        *(Column(f"{step}", lambda row, i=i: row[1][i]) for i, step in enumerate(steps)),  # type: ignore[misc]
-    ]
+        row: dict[str, str | None] = {"text": text}
+        for seeds in zip(*(run.iterations for run in runs)):
+            row[str(seeds[0].iteration)] = spread([measured.perplexity[text] for measured in seeds])
+        rows.append(row)
+        if len(published.get(text, ())) == len(runs[0].iterations):
+            rows.append(dict(zip(row, ["   published", *map(number, published[text])])))
     note = notes.joined(
         f"{sentence(runs[0].protocol)}.",
         notes.over_seeds([runs]),
@@ -308,121 +298,77 @@ def iterations(answers: Answers, variant: str, title: str) -> Table:
         notes.by_token(answers),
     )
     title = f"{title}: perplexity by iteration, {answers.labels['decoder']}, hidden size {runs[0].ff_dim}"
-    return described(title, rows, columns, note)
+    return table_of(title, rows, ("text",), note)
 
 
 def by_text(answers: Answers, variants: Sequence[str]) -> Table:
     """What decoders and n-gram models make of each text, in more than one measure; what compares best first."""
     scored: dict[str, Sequence[Mapping[str, LanguageScores]]] = {}
-    for variant in variants:
-        runs = answers.decoder[variant]
-        with_ngrams = ", with a trigram" if runs[0].network else ""
-        scored[f"decoder, hidden size {runs[0].ff_dim}{with_ngrams}"] = [run.scores for run in runs]
-        if with_ngrams:
+    for runs in map(answers.decoder.__getitem__, variants):
+        mixed = ", with a trigram" if runs[0].network else ""
+        scored[f"decoder, hidden size {runs[0].ff_dim}{mixed}"] = [run.scores for run in runs]
+        if mixed:
             scored[f"decoder alone, hidden size {runs[0].ff_dim}"] = [run.network for run in runs]
-    scored |= {
-        name_of(key): [record.scores for record in records] for key, records in answers.decoder_opponents.items()
-    }
-    rows = [
-        (text, name, [seed[text] for seed in scores]) for text in answers.test_names for name, scores in scored.items()
-    ]
-    first = next(iter(scored))
-
-    def shown(measure: str, digits: int = 1) -> Callable[[Any], str | None]:
-        return lambda row: spread([getattr(scores, measure) for scores in row[2]], digits)
-
-    unknown = answers.tokenizer != "bpe"
-    perplexity, bits = (
-        [Column("perplexity", shown("perplexity"))],
-        [Column("bits per\nbyte", shown("bits_per_byte", 3))],
-    )
-    if unknown:
-        perplexity.append(Column("without\n<unk>", shown("perplexity_without_unk")))
-    columns = [
-        Column("text", lambda row: row[0] if row[1] == first else "", "left"),
-        Column("model", lambda row: row[1], "left"),
-        *(perplexity + bits if answers.tokenizer == "word" else bits + perplexity),
-        Column("<unk>, %\nof tokens", lambda row: number(row[2][0].unk_rate, 2) if unknown and row[1] == first else ""),
-    ]
-    note = notes.joined(
-        notes.SCORED_ONCE,
-        "Trigram: interpolated Kneser-Ney on the same training text and vocabulary; the other n-gram models also "
-        "estimate <unk> as the decoder does."
-        if unknown
-        else "",
-        notes.spelling(answers),
-        notes.by_token(answers),
-    )
-    return described("Beside n-gram models", rows, columns, note)
+    for key, records in answers.decoder_opponents.items():
+        scored[name_of(key)] = [record.scores for record in records]
+    rows: list[Row] = []
+    for text in answers.test_names:
+        for number_of_row, (name, scores) in enumerate(scored.items()):
+            seeds = [seed[text] for seed in scores]
+            perplexity: Row = {"perplexity": spread_of(seeds, "perplexity")}
+            bits: Row = {"bits per\nbyte": spread_of(seeds, "bits_per_byte", 3)}
+            row: dict[str, str | None] = {"text": "" if number_of_row else text, "model": name}
+            row |= {**perplexity, **bits} if answers.tokenizer == "word" else {**bits, **perplexity}
+            if answers.tokenizer != "bpe":  # in which nothing is unknown
+                row["without\n<unk>"] = spread_of(seeds, "perplexity_without_unk") or "-"
+                row["<unk>, %\nof tokens"] = "" if number_of_row else number(seeds[0].unk_rate, 2)
+            rows.append(row)
+    note = notes.joined(notes.SCORED_ONCE, notes.TRIGRAM, notes.spelling(answers), notes.by_token(answers))
+    return table_of("Beside n-gram models", rows, ("text", "model"), note)
 
 
-def voices(answers: Answers, run: DecoderRun) -> Table:
+def voices(answers: Answers, run: DecoderRun) -> list[Table]:
     """How surprising each test text is in each of a decoder's voices, and how often Bayes' rule knows a speaker."""
-    assert run.voices is not None
-    texts, names = run.voices.perplexity, answers.data.class_names
-    columns = [
-        Column("voice", lambda k: names[k], "left"),
-        *(Column(text, lambda k, values=values: number(values[k])) for text, values in texts.items()),  # type: ignore[misc]
+    if run.voices is None:
+        return []
+    rows = [
+        {"voice": name, **{text: number(values[k]) for text, values in run.voices.perplexity.items()}}
+        for k, name in enumerate(answers.data.class_names)
     ]
-    shares = {group: percent(row) for group, row in run.voices.test.items()}
-    known = ", ".join(f"{share} of {group}" for group, share in shares.items() if share)
-    note = f"Bayes' rule tells the speaker of {known} test rows from the probability of the row in each voice."
-    return described(f"Perplexity by voice, hidden size {run.ff_dim}", range(len(names)), columns, note)
-
-
-def percent(group: GroupAccuracy) -> str | None:
-    """The accuracy on a group of rows, if it has any."""
-    return None if group.accuracy is None else f"{number(group.accuracy)}%"
+    shares = {group: spread([row.accuracy]) for group, row in run.voices.test.items()}
+    known = ", ".join(f"{share}% of {group}" for group, share in shares.items() if share)
+    note = f"By Bayes' rule, from its probability in each voice, the speaker is told of {known} test rows."
+    return [table_of(f"Perplexity by voice, hidden size {run.ff_dim}", rows, ("voice",), note)]
 
 
 def lengths(answers: Answers, text: str | None = None) -> Table:
     """Perplexity on one test text, or the geometric mean over all, at each inference length."""
-    texts, probed = [text] if text else answers.test_names, answers.lengths["decoder"]
-    sizes = dict.fromkeys(row.length for row in probed[POSITIONS[0]][0])
-
-    def at(length: int) -> Callable[[Any], str | None]:
-        def shown(row: tuple[str, Any]) -> str | None:
-            variant, reading = row
-            readings = [
-                each.perplexity
-                for seed in probed[variant]
-                for each in seed
-                if (each.length, each.reading) == (length, reading)
-            ]
-            means = [mean_of([perplexities[name] for name in texts]) for perplexities in readings]
-            return None if None in means else spread(means)
-
-        return shown
-
-    rows = [
-        (variant, reading)
-        for variant, seeds in probed.items()
-        for reading in dict.fromkeys(row.reading for row in seeds[0])
-        if reading.window is None or variant != "learned"  # which has no longer lengths to control for
+    texts = [text] if text else answers.test_names
+    rows: dict[tuple[str, Any], dict[str, str | None]] = {}
+    for variant, seeds in answers.lengths["decoder"].items():
+        for measured in zip(*seeds):
+            first = measured[0]
+            if first.window is not None and variant == "learned":
+                continue  # has no longer lengths to control for
+            row = rows.setdefault(
+                (variant, first.reading),
+                {
+                    "decoder": name_of(variant),
+                    "windows": "sliding by half" if first.sliding else "side by side",
+                    "attends to": "all before" if first.window is None else f"{first.window} tokens",
+                },
+            )
+            known = [[value for name in texts if (value := seed.perplexity[name])] for seed in measured]
+            row[f"{first.length}\ntokens"] = spread(list(map(geometric_mean, known))) if all(known) else None
+    heads = [
+        f"{length}\ntokens" for length in dict.fromkeys(row.length for row in answers.lengths["decoder"]["alibi"][0])
     ]
-    columns = [
-        Column("decoder", lambda row: name_of(row[0]), "left"),
-        Column("windows", lambda row: "sliding by half" if row[1].sliding else "side by side", "left"),
-        Column("attends to", lambda row: "all before" if row[1].window is None else f"{row[1].window} tokens", "left"),
-        *(Column(f"{length}\ntokens", at(length)) for length in sizes),
-    ]
-    note = notes.joined(
-        "" if text else "Geometric mean over the test texts.",
-        f"The same tokens, all of them, are scored at every length. A dash: learned positions end at "
-        f"{answers.block_size} tokens. Side by side, the first tokens of a window have little context, and a longer "
-        "window has fewer of them; sliding by half its length, only the second half of a window is scored, but for the "
-        f"first one. '{answers.block_size - 1} tokens': every layer attends to no more of the past than in training, so "
-        "what changes there is not extrapolation.",
-        notes.by_token(answers),
-    )
+    shown = [{**row, **{head: row.get(head) for head in heads}} for row in rows.values()]
     title = f"Perplexity on {text} by inference length" if text else "Perplexity by inference length"
-    return described(title, rows, columns, note)
-
-
-def mean_of(perplexities: Sequence[float | None]) -> float | None:
-    """The geometric mean, None if one is undefined."""
-    known = [value for value in perplexities if value is not None]
-    return geometric_mean(known) if len(known) == len(perplexities) else None
+    note = notes.joined(
+        "" if text else notes.MEAN_OF_TEXTS, notes.about_lengths(answers.block_size), notes.by_token(answers)
+    )
+    return table_of(title, shown, ("decoder", "windows", "attends to"), note)
 
 
 # -------------------------------------------------------------------------------------------------------------- probes
@@ -430,143 +376,107 @@ def times(answers: Answers, kind: Task) -> Table:
     """Tables 4 and 5: training time."""
     timed = answers.timing[kind]
     published = PUBLISHED_SECONDS[kind] if may_stand_beside(answers) else {}
-
-    def against_learned(measure: str) -> Callable[[str], str | None]:
-        def shown(name: str) -> str | None:
-            rows = answers.find(question=kind, variant=name, base="learned", measure=measure)
-            return effect(rows[0].estimate, "ratio", bare=True) if rows else None
-
-        return shown
-
-    columns = [
-        Column("positions", name_of, "left"),
-        Column("ms a\nstep", lambda name: number(1000 * median(timed.seconds[name]), 2)),
-        Column("s a\ntraining", lambda name: number(timed.n_steps_of_a_training * median(timed.seconds[name]))),
-        Column("change, %", against_learned("training time")),
-        Column("change of\nprocessor time, %", against_learned("processor time")),
-        Column("published,\ns", lambda name: number(published[name], 2) if name in published else None),
-        Column(
-            "published\nchange",
-            lambda name: change(published[name] / published["learned"]) if name == "alibi" and published else None,
-        ),
-    ]
+    rows = []
+    for name, seconds in timed.seconds.items():
+        row: dict[str, str | None] = {
+            "positions": name_of(name),
+            "ms a\nstep": number(1000 * median(seconds), 2),
+            "s a\ntraining": number(timed.n_steps_of_a_training * median(seconds)),
+        }
+        for comparison in answers.find(question=kind, variant=name, base="learned"):
+            if comparison.measure in TIMES:
+                row[TIMES[comparison.measure]] = effect(comparison.estimate, "ratio")
+        if name in published:
+            row["published,\ns"] = number(published[name], 2)
+        if name == "alibi" and published:
+            row["published\nchange"] = change(published[name] / published["learned"])
+        rows.append(row)
     note = (
         f"{timed.n_steps:,} steps of each, in turns and random order in one process, on "
         f"{counted(timed.threads, 'thread')}; medians of blocks of 10 steps, paired. A training has "
         f"{timed.n_steps_of_a_training:,} steps; evaluation is not timed."
     )
-    title = f"Table {4 if kind == 'classifier' else 5}: training time of the {kind}"
-    return described(title, list(timed.seconds), columns, note)
+    number_of_table = {"classifier": 4, "decoder": 5}[kind]
+    return table_of(f"Table {number_of_table}: training time of the {kind}", rows, ("positions",), note)
 
 
 def attention(answers: Answers, kind: Task) -> Table:
     """Attention statistics by layer and head."""
-    seeds = answers.attention[kind]["learned"]
-    is_encoder = kind == "classifier"
-    rows = [(layer, head) for layer, heads in enumerate(seeds[0].distance) for head in range(len(heads))]
+    seeds, is_encoder = answers.attention[kind]["learned"], kind == "classifier"
+    rows: list[Row] = []
+    for layer, heads in enumerate(seeds[0].distance):
+        for head in range(len(heads)):
 
-    def shown(statistic: str) -> Callable[[Any], str | None]:
-        return lambda row: spread([getattr(seed, statistic)[row[0]][row[1]] for seed in seeds], 2)
+            def over(statistic: str, scale: float = 1.0, layer: int = layer, head: int = head) -> str | None:
+                return spread([scale * getattr(seed, statistic)[layer][head] for seed in seeds], 2 if scale == 1 else 1)
 
-    columns = [
-        Column("", lambda row: f"layer {row[0] + 1}, head {row[1] + 1}", "left"),
-        Column("mean distance,\ntokens", shown("distance")),
-        Column("relative\nto uniform", shown("relative_distance")),
-        Column("entropy,\nnats", shown("entropy")),
-        Column("relative\nto uniform", shown("relative_entropy")),
-        Column(
-            "on\npadding, %",
-            lambda row: spread([100 * seed.padding[row[0]][row[1]] for seed in seeds]) if is_encoder else None,
-        ),
+            row = {
+                "head": f"layer {layer + 1}, head {head + 1}",
+                "mean distance,\ntokens": over("distance"),
+                "distance / even\nattention's": over("relative_distance"),
+                "entropy,\nnats": over("entropy"),
+                "entropy / even\nattention's": over("relative_entropy"),
+            }
+            rows.append({**row, "on\npadding, %": over("padding", 100.0)} if is_encoder else row)
+    note = notes.about_attention(answers, kind, len(seeds))
+    return table_of(f"Attention of the {'encoder' if is_encoder else 'decoder'}", rows, ("head",), note)
+
+
+def tokens(answers: Answers) -> Table:
+    """Words, subwords and characters beside each other."""
+
+    def against_words(estimate: Estimate | None, unit: str) -> str | None:
+        return effect(estimate, unit, bare=unit == "points") if estimate else ""
+
+    rows = [
+        {
+            "tokens (vocabulary)": f"{NAMES_OF_TOKENS[row.kind]}s ({row.vocabulary_size:,})",
+            "block": str(row.block_size),
+            "bits per\nbyte": spread(row.bits_per_byte, 3),
+            "against words": against_words(row.bits_ratio, "ratio"),
+            "trigram": spread(row.trigram, 3),
+            "bytes\na token": number(row.bytes_per_token, 2),
+            "accuracy, %": spread(row.accuracy),
+            "against words,\npoints": against_words(row.accuracy_difference, "points"),
+            "training\nrows cut, %": number(row.cut),
+        }
+        for row in answers.tokens
     ]
+    on_folds = any(asked.on_folds for asked in answers.questions.values())
     note = notes.joined(
-        f"Over all test {'rows' if is_encoder else 'texts'}; mean ± standard deviation over "
-        f"{counted(len(seeds), 'run')}{' that trained' if is_encoder else ''}. Uniform: the same weight on every token "
-        "that can be seen.",
-        "The report's encoder does not mask padding; the other columns are of what the tokens get."
-        if is_encoder
-        else "",
+        f"{sentence(answers.recipe)} recipe.",
+        notes.FOLDS if on_folds else "Measured on the test set.",
+        notes.over_seeds([answers.seeds]),
+        notes.ABOUT_TOKENS,
     )
-    return described(f"Attention of the {'encoder' if is_encoder else 'decoder'}", rows, columns, note)
-
-
-def tokens(answers: Answers) -> list[Table]:
-    """Words, subwords and characters beside each other, for each kind of model that was trained."""
-    on_folds = next(iter(answers.questions.values())).on_folds
-    how = notes.joined(
-        notes.FOLDS if on_folds else "Measured on the test set.", f"{answers.recipe.capitalize()} recipe."
-    )
-    name = Column("tokens (vocabulary)", lambda row: f"{NAMES_OF_TOKENS[row.kind]}s ({row.vocabulary_size:,})", "left")
-    block = Column("block", lambda row: str(row.block_size))
-    tables = []
-    if answers.tokens[0].bits_per_byte:
-        columns = [
-            Column("bits per\nbyte", lambda row: spread(row.bits_per_byte, 3)),
-            Column("against\nwords, %", lambda row: row.bits_ratio and effect(row.bits_ratio, "ratio", bare=True)),
-            Column("trigram", lambda row: spread(row.trigram, 3)),
-            Column("bytes\na token", lambda row: number(row.bytes_per_token, 2)),
-        ]
-        note = notes.joined(
-            "Bits for each byte of all texts together: the bytes are the same however a text is cut, so these compare, "
-            "and perplexities, which are by token, do not. Words pay 8 bits for each byte of one that is unknown and "
-            "for its end, and nothing for the white space between them, which subwords and characters must predict, "
-            "too. Trigram: Kneser-Ney over the same tokens, with an estimate of unknown ones.",
-            how,
-            spread_over(answers.tokens, "bits_per_byte"),
-            notes.mixture(answers.machines),
-        )
-        tables.append(described(HOW, answers.tokens, [name, block, *columns], note))
-    if answers.tokens[0].accuracy:
-        columns = [
-            Column("accuracy, %", lambda row: spread(row.accuracy)),
-            Column(
-                "against\nwords, points",
-                lambda row: row.accuracy_difference and effect(row.accuracy_difference, "points", bare=True),
-            ),
-            Column("training\nrows cut, %", lambda row: number(row.cut)),
-        ]
-        note = notes.joined(
-            "A row that is longer than the block is cut.",
-            how,
-            spread_over(answers.tokens, "accuracy"),
-            notes.mixture(answers.machines),
-        )
-        tables.append(described(WHO, answers.tokens, [name, block, *columns], note))
-    return tables
-
-
-def spread_over(rows: Sequence[Tokens], measure: str) -> str:
-    """What the numbers of a table by tokens are."""
-    n = len(getattr(rows[0], measure))
-    return f"Mean ± standard deviation over {n} seeds, with 95% intervals." if n > 1 else "One seed: no spread."
+    return table_of("Words, subwords and characters", rows, ("tokens (vocabulary)",), note)
 
 
 # -------------------------------------------------------------------------------------------------------------- claims
 def verdicts(answers: Answers) -> Table:
     """What we say of each claim, and the measurement behind it."""
+    rows = []
+    for judgement in answers.claims:
+        parts = [f"{part.label} {effect(part.estimate, part.unit)}" for part in judgement.parts]
+        more = [f"and {len(parts) - MOST_PARTS} more"] if len(parts) > MOST_PARTS else []
+        rows.append(
+            {
+                "id": judgement.id,
+                "claim": judgement.claim,
+                VERDICT: judgement.verdict,
+                "measured": "; ".join(parts[:MOST_PARTS] + more),
+                NEEDED: needed_to_judge(judgement),
+            }
+        )
+    return table_of("Verdicts", rows, ("id", "claim", VERDICT, "measured", NEEDED), notes.about_verdicts(answers))
 
-    def parts(judgement: Judgement) -> str:
-        shown = [f"{part.label} {effect(part.estimate, part.unit)}" for part in judgement.parts]
-        more = [f"and {len(shown) - MOST_PARTS} more"] if len(shown) > MOST_PARTS else []
-        return "; ".join(shown[:MOST_PARTS] + more)
 
-    columns = [
-        Column("", lambda row: row.id, "left"),
-        Column("claim", lambda row: row.claim, "left"),
-        Column("verdict", lambda row: row.verdict, "left"),
-        Column("measured", parts, "left"),
-        Column("seeds needed", needed_to_judge, "left"),
-    ]
-    return described("Verdicts", answers.claims, columns, notes.about_verdicts(answers))
-
-
-def needed_to_judge(judgement: Judgement) -> str | None:
+def needed_to_judge(judgement: Judgement) -> str:
     """How many seeds would give a verdict where there is none yet."""
     if judgement.verdict != UNCLEAR or not judgement.parts:
-        return None
+        return ""
     needed, n = judgement.seeds_needed, judgement.parts[0].estimate.n
-    more = needed - n if needed else 1
-    return in_seeds(needed, n, 60 * (judgement.minutes or 0.0) / more)
+    return in_seeds(needed, n, 60 * (judgement.minutes or 0.0) / (needed - n if needed else 1))
 
 
 # ---------------------------------------------------------------------------------------------------------- by command
@@ -575,9 +485,9 @@ def tables_of(answers: Answers) -> list[Table]:
     by_command: dict[str, Callable[[Answers], list[Table]]] = {
         "part1": of_part1,
         "part2": of_part2,
-        "part3": of_exploration,
-        "report": lambda answers: [verdicts(answers), *of_exploration(answers)],
-        "tokenizers": tokens,
+        "part3": lambda answers: of_positions(answers) + of_regularization(answers),
+        "report": lambda answers: [verdicts(answers), *of_positions(answers), *of_regularization(answers)],
+        "tokenizers": lambda answers: [tokens(answers)],
     }
     return by_command.get(answers.command, of_questions)(answers)
 
@@ -585,28 +495,15 @@ def tables_of(answers: Answers) -> list[Table]:
 def of_part1(answers: Answers) -> list[Table]:
     """Table 1, the opponents, each class, and what the probabilities are worth."""
     base = answers.questions["classifier"].base
-    return [
-        epochs(answers, base),
-        by_variant(answers, "classifier", "Test accuracy in percent"),
-        by_class(answers, base),
-        calibration(answers, base),
-    ]
+    beside = by_variant(answers, "classifier", "Test accuracy in percent")
+    return [epochs(answers, base), beside, by_class(answers, base), calibration(answers, base)]
 
 
 def of_part2(answers: Answers) -> list[Table]:
     """Tables 2 and 3, the n-gram models, and the voices."""
-    numbered = enumerate(answers.decoder, start=2)
-    runs = [run for runs in answers.decoder.values() for run in runs]
-    return [
-        *(iterations(answers, variant, f"Table {number}") for number, variant in numbered),
-        by_text(answers, list(answers.decoder)),
-        *(voices(answers, run) for run in runs if run.voices),
-    ]
-
-
-def of_exploration(answers: Answers) -> list[Table]:
-    """Positions and regularization, as far as the study asked about them."""
-    return [*of_positions(answers), *of_regularization(answers)]
+    by_iteration = [iterations(answers, variant, f"Table {i}") for i, variant in enumerate(answers.decoder, start=2)]
+    in_voices = [table for runs in answers.decoder.values() for run in runs for table in voices(answers, run)]
+    return [*by_iteration, by_text(answers, list(answers.decoder)), *in_voices]
 
 
 def of_positions(answers: Answers) -> list[Table]:
@@ -617,16 +514,14 @@ def of_positions(answers: Answers) -> list[Table]:
         *(times(answers, kind) for kind in answers.timing),
         by_variant(answers, "classifier", "Test accuracy by position method, in percent", POSITIONS),
         by_variant(answers, "decoder", "Perplexity by position method", (*POSITIONS, STEEP)),
-        *([width(answers)] if NARROW in answers.decoder else []),
+        *([widths(answers)] if NARROW in answers.decoder else []),
         *([lengths(answers)] if answers.lengths else []),
     ]
 
 
-def width(answers: Answers) -> Table:
+def widths(answers: Answers) -> Table:
     """Table 3: the narrower feed-forward network, and what width changes."""
-    return by_variant(
-        answers, "decoder", "Table 3: perplexity by hidden size of the feed-forward network", (NARROW, WIDE)
-    )
+    return by_variant(answers, "decoder", "Table 3: perplexity by hidden size", (NARROW, WIDE))
 
 
 def of_regularization(answers: Answers) -> list[Table]:

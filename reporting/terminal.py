@@ -10,14 +10,7 @@ from dataset import About
 from evaluation.statistics import UNCLEAR
 from reporting import notes, tables
 from reporting.summary import in_short, quick_warning
-from reporting.table import (
-    Column,
-    Item,
-    Table,
-    described,
-    in_one_line,
-    terminal_text,
-)
+from reporting.table import Item, Table, in_one_line, table_of, terminal_text
 from reporting.wording import effect, from_here, number
 from studies.answers import Answers
 from studies.catalogue.recipes import RECIPES, word
@@ -25,6 +18,7 @@ from studies.settings import settings
 from training.kinds import KINDS
 from training.recipe import Task, settings_of
 
+ONE_SEED = "One seed gives no intervals, so nothing can be judged: --seeds 5 tells which differences are real."
 MOST_TEXT = 30  # columns of a terminal that the beginning of a row takes
 Block = str | Item | Table
 
@@ -66,15 +60,18 @@ def verdicts(answers: Answers) -> list[Block]:
 
 def mistakes(answers: Answers, texts: Mapping[int, str]) -> list[Table]:
     """The wrong predictions of one classifier that have the highest probability, a line each."""
-    rows = [row for runs in answers.mistakes.get("classifier", {}).values() for row in runs[0]]
-    columns = [
-        Column("row", lambda row: f"{row.row}"),
-        Column("probability\n%", lambda row: number(row.probability)),
-        Column("said by", lambda row: row.label, "left"),
-        Column("taken for", lambda row: row.prediction, "left"),
-        Column("text", lambda row: cut(texts[row.row], MOST_TEXT) if row.row in texts else None, "left"),
+    rows = [
+        {
+            "row": str(mistake.row),
+            "sure %": number(mistake.probability),
+            "said by": mistake.label,
+            "taken for": mistake.prediction,
+            "text": cut(texts.get(mistake.row, ""), MOST_TEXT),
+        }
+        for seeds in answers.mistakes.get("classifier", {}).values()
+        for mistake in seeds[0]
     ]
-    return [described("The surest of its mistakes", rows, columns)] if rows else []
+    return [table_of("Where it is wrong and surest", rows, ("said by", "taken for", "text"))] if rows else []
 
 
 def cut(text: str, width: int) -> str:
@@ -100,7 +97,10 @@ def warnings(answers: Answers) -> list[Block]:
         cut_rows = f"{n_cut['train']:,} training and {n_cut['test']:,} test rows"
         blocks.append(f"Cut at {answers.block_size} tokens: {cut_rows}.{more}")
     compares = answers.command in ("part3", "compare", "ablation")
-    return [*blocks, *filter(None, [notes.one_seed(answers) if compares else "", notes.mixture(answers.machines)])]
+    return [
+        *blocks,
+        *filter(None, [ONE_SEED if compares and len(answers.seeds) == 1 else "", notes.mixture(answers.machines)]),
+    ]
 
 
 def still_at_chance(answers: Answers) -> list[Block]:
@@ -133,13 +133,15 @@ def settings_text() -> str:
 
 def settings_table(kind: Task) -> Table:
     """The settings of one kind of model."""
-    values = [settings_of(recipes[kind]) for recipes in RECIPES.values()]
-    columns = [
-        Column("setting", lambda setting: setting.name, "left"),
-        Column("what it is", lambda setting: setting.meaning, "left"),
-        Column("takes", lambda setting: setting.choices(), "left"),
-        Column(
-            " / ".join(RECIPES), lambda setting: " / ".join(word(recipe[setting.field]) for recipe in values), "left"
-        ),
+    recipes = [settings_of(recipes[kind]) for recipes in RECIPES.values()]
+    values = " / ".join(RECIPES)
+    rows = [
+        {
+            "setting": name,
+            "what it is": setting.meaning,
+            "takes": setting.choices(),
+            values: " / ".join(word(recipe[setting.field]) for recipe in recipes),
+        }
+        for name, setting in settings(kind).items()
     ]
-    return described(f"Settings of the {kind}", list(settings(kind).values()), columns)
+    return table_of(f"Settings of the {kind}", rows, rows[0].keys())

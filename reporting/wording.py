@@ -1,6 +1,6 @@
 """How numbers, effects, times and folders are written."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from common.wording import duration
@@ -22,6 +22,11 @@ def spread(values: Sequence[float | None], digits: int = 1) -> str | None:
         return None
     over = summary(known)
     return number(over.mean, digits) + ("" if over.sd is None else f" ± {number(over.sd, digits)}")
+
+
+def spread_of(records: Iterable[object], name: str, digits: int = 1) -> str | None:
+    """The same of what records, one a seed, hold under a name."""
+    return spread([getattr(record, name) for record in records], digits)
 
 
 def effect(estimate: Estimate, unit: str, bare: bool = False) -> str:
