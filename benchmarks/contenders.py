@@ -167,7 +167,9 @@ class LibraryModel(nn.Module):
 
 def library_step(name: str, task: Task, sizes: ModelSizes = ModelSizes()) -> Step:
     """A training step of a library's model of these sizes; ModuleNotFoundError where it is not installed."""
-    ids, targets = made_up_batch(task, sizes)
+    batch = made_up_data(sizes, n_batches=1).train
+    ids = batch.ids  # (B, T)
+    targets = batch.labels if task == "classifier" else ids.roll(-1, dims=1).flatten()  # (B,) or (B T,)
     if name == "JAX":
         in_jax = importlib.import_module("benchmarks.in_jax")
         step: Step = in_jax.jax_step(sizes.config(), sizes.vocabulary_size, sizes.head(task), ids, targets)
@@ -181,12 +183,3 @@ def library_step(name: str, task: Task, sizes: ModelSizes = ModelSizes()) -> Ste
         optimizer.step()
 
     return torch_step
-
-
-def made_up_batch(task: Task, sizes: ModelSizes) -> tuple[Tensor, Tensor]:
-    """Random ids (B, T), and the classes (B,) or words (B T,) to predict."""
-    generator = torch.Generator().manual_seed(0)
-    shape = (sizes.batch_size, sizes.block_size)
-    ids = torch.randint(2, sizes.vocabulary_size, shape, generator=generator)
-    targets = torch.randint(2, sizes.vocabulary_size, shape, generator=generator).flatten()
-    return ids, targets[: sizes.batch_size] % sizes.n_classes if task == "classifier" else targets

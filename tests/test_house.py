@@ -1,4 +1,4 @@
-"""What import-linter cannot see: which way the imports of the five modules at the root run, and what rooms say."""
+"""What import-linter cannot see: which way the modules at the root import, what rooms say, and whose a name is."""
 
 import ast
 import tomllib
@@ -18,13 +18,13 @@ OURS = {path.parent.name for path in ROOT.glob("*/__init__.py")} | {path.stem fo
 
 def imported(module: Path) -> set[str]:
     """The modules and rooms of ours that a file imports, wherever in it."""
-    found: set[str] = set()
+    names: set[str] = set()
     for node in ast.walk(ast.parse(module.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            found |= {alias.name.partition(".")[0] for alias in node.names}
+            names |= {alias.name.partition(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            found.add((node.module or "").partition(".")[0])
-    return found & OURS
+            names.add((node.module or "").partition(".")[0])
+    return names & OURS
 
 
 def test_the_root_holds_the_five_modules_and_nothing_else() -> None:
@@ -50,6 +50,25 @@ def test_pyproject_and_the_requirements_files_name_the_same_packages(group: str)
     lines = (ROOT / f"requirements{'-' * bool(group)}{group}.txt").read_text(encoding="utf-8").splitlines()
     lines = [line.partition("#")[0].strip() for line in lines]
     assert listed == [line for line in lines if line and not line.startswith("-r ")]
+
+
+# Names that stand in two files until the second has a name of its own.
+SHARED = """
+Attention Exploration Options Part Record accuracies answer at_chance attention attention_maps by_token change compare
+compared comparison continued counted curves draw how_judged in_a_sentence in_words joined lengths likeliest measured
+note_of opponents page part3 perplexities plan settings shortened spread surprise to_tell train trigram without
+"""
+
+
+def test_a_public_name_stands_in_one_file() -> None:
+    files: dict[str, set[str]] = {}
+    rooms = [path.parent for path in ROOT.glob("*/__init__.py")]
+    for path in [*ROOT.glob("*.py"), *(path for room in rooms for path in room.rglob("*.py"))]:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body if path.name != "__main__.py" else []:
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and not node.name.startswith("_"):
+                files.setdefault(node.name, set()).add(str(path.relative_to(ROOT)))
+    shared = {name: sorted(paths) for name, paths in files.items() if len(paths) > 1 and name not in SHARED.split()}
+    assert shared == {}
 
 
 def test_what_the_readme_says_was_measured_stands_in_the_documents() -> None:

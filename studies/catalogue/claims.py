@@ -1,7 +1,7 @@
 """The report's claims, each as what was measured and the range in which the claim says it lies.
 
 Add a claim to CLAIMS: a sentence, its parts, and the variants that it is about. Most parts are an `effect` that the
-answers hold already; the others are levels and changes of a number of each run.
+answers hold already; the others are levels and changes of a number of each seed.
 """
 
 import itertools
@@ -16,139 +16,144 @@ from evaluation.statistics import paired_difference, paired_ratio
 from studies.answers import SIDE_BY_SIDE, Answers, AttentionStatistics
 from studies.catalogue.notes import cost_of_parts, gain_without_positions, highest_on_folds, left_out, mean
 from studies.catalogue.published import on_reports_speakers
-from studies.claims import Claim, Evidence, Part, Range
+from studies.claims import Claim, Part, Range
 from studies.effects import has_trained
 from training.kinds import stretch_nats
 from training.recipe import Task
+from training.records import Epoch
 
 REGULARIZED = "batch-norm-dropout-0.2"  # the report's regularized classifier
 NEARS_100, AS_IT_IS, LOCAL, FEW, SAME_PERPLEXITY = 95.0, 2.0, 0.75, 0.5, 0.02
 AROUND = (0.5, 1.5)  # "by 14%": from half of what was published to one and a half times that
 TIMES = "\N{MULTIPLICATION SIGN}"
 
+Measured = Callable[[Answers], Iterator[Part]]
 Numbers = Callable[[Answers], Sequence[float]]  # one a seed
 
 
-# ------------------------------------------------------------------------------------------------------------- evidence
+# ------------------------------------------------------------------------------------------------------- what a part is
 def effect(
-    question: str, variant: str, base: str, measure: str, **fields: object
-) -> Callable[[Answers], Iterator[Evidence]]:
-    """The comparisons of a variant with its base, as the answers hold them."""
+    label: str, what: str, where: Range, compared: tuple[str, str, str, str], subset: str | None = None
+) -> Measured:
+    """Each comparison of (question, variant, base, measure), or that on one subset; `label` and `what` may name the
+    {text}."""
+    question, variant, base, measure = compared
 
-    def evidence(answers: Answers) -> Iterator[Evidence]:
-        rows = answers.find(question=question, variant=variant, base=base, measure=measure, **fields)
-        for row in rows:
-            words = (("text", row.subset), ("length", row.length), ("block", answers.block_size))
-            yield Evidence(row.estimate, row.seeds, row.items, words)
+    def parts(answers: Answers) -> Iterator[Part]:
+        for row in answers.find(question=question, variant=variant, base=base, measure=measure):
+            if subset in (None, row.subset):
+                named = (label.format(text=row.subset), what.format(text=row.subset), row.unit, where)
+                yield Part(*named, row.estimate, row.seeds, row.items)
 
-    return evidence
+    return parts
 
 
-def level(numbers: Numbers, is_share: bool = False) -> Callable[[Answers], Iterator[Evidence]]:
-    """The mean of a number of each seed; a share, in percent, has ends that an interval should not pass."""
+def level(label: str, what: str, unit: str, where: Range, numbers: Numbers) -> Measured:
+    """The mean of a number of each seed; one in percent has ends that its interval does not pass."""
 
-    def evidence(answers: Answers) -> Iterator[Evidence]:
-        values = numbers(answers)
-        if len(values):
+    def parts(answers: Answers) -> Iterator[Part]:
+        if values := numbers(answers):
             estimate = paired_difference(values, [0.0] * len(values), confidence=answers.confidence)
-            if is_share and estimate.low is not None and estimate.high is not None:
+            if unit == "%" and estimate.low is not None and estimate.high is not None:
                 estimate = replace(estimate, low=max(estimate.low, 0.0), high=min(estimate.high, 100.0))
-            yield Evidence(estimate)
+            yield Part(label, what, unit, where, estimate)
 
-    return evidence
+    return parts
 
 
-def change(numbers: Numbers, base: Numbers) -> Callable[[Answers], Iterator[Evidence]]:
+def change(label: str, what: str, unit: str, where: Range, numbers: Numbers, base: Numbers) -> Measured:
     """How much larger one number of each seed is than another."""
 
-    def evidence(answers: Answers) -> Iterator[Evidence]:
-        values, base_values = numbers(answers), base(answers)
-        if len(values):
-            yield Evidence(paired_difference(values, base_values, confidence=answers.confidence))
+    def parts(answers: Answers) -> Iterator[Part]:
+        if values := numbers(answers):
+            estimate = paired_difference(values, base(answers), confidence=answers.confidence)
+            yield Part(label, what, unit, where, estimate)
 
-    return evidence
-
-
-def attention_of(kind: Task, number: Callable[[AttentionStatistics], float]) -> Numbers:
-    """A number of the attention of each seed's model with learned positions."""
-    return lambda answers: [number(seed) for seed in answers.attention.get(kind, {}).get("learned", [])]
+    return parts
 
 
-def of_epochs(number: Callable[[list], float]) -> Numbers:
+# ------------------------------------------------------------------------------------------------ numbers of each seed
+def of_epochs(number: Callable[[Sequence[Epoch]], float]) -> Numbers:
     """A number of the epochs of each classifier with learned positions that trained; of all, if none did."""
 
     def numbers(answers: Answers) -> list[float]:
-        runs = answers.classifier.get("learned", []) if answers.attention else []
+        runs = answers.classifier.get("learned", []) if answers.attention else []  # part 3 is not about part 1
         histories = [run.epochs for run in runs if has_trained(run)] or [run.epochs for run in runs]
         return [number(epochs) for epochs in histories]
 
     return numbers
 
 
-def looked_at_share(seed: AttentionStatistics) -> float:
+def of_attention(kind: Task, number: Callable[[AttentionStatistics], float]) -> Numbers:
+    """A number of the attention of each model with learned positions."""
+    return lambda answers: [number(seed) for seed in answers.attention.get(kind, {}).get("learned", [])]
+
+
+def share_looked_at(seed: AttentionStatistics) -> float:
     """How many tokens the last layer looks at, e to the entropy, as a share of those that it sees."""
     entropies = zip(seed.entropy[-1], seed.relative_entropy[-1])
     return mean(exp(entropy - entropy / relative) for entropy, relative in entropies)
 
 
-def pairs_of_texts(answers: Answers) -> Iterator[Evidence]:
-    """Every two test texts against each other; that their lines are other lines is chance, as other seeds are."""
-    runs = answers.decoder.get("learned", []) if answers.attention else []
-    for text, other in itertools.combinations(answers.test_names, 2) if runs else ():
-        values, other_values = ([run.scores[name].perplexity for run in runs] for name in (text, other))
-        ratio = paired_ratio(values, other_values, confidence=answers.confidence)
-        tokens = runs[0].stretch_tokens
-        items = [
-            Items(sign * stretch_nats(runs, name), np.array(tokens[name])) for sign, name in ((1, text), (-1, other))
-        ]
-        both = crossed(ratio, items, answers.confidence)
-        yield Evidence(both.both, both.seeds, both.items, (("text", text), ("other", other)))
-
-
-def at_other_lengths(answers: Answers) -> Iterator[Evidence]:
-    """ALiBi's perplexity at up to four times the length of training."""
-    rows = effect("decoder", "alibi", "alibi", "perplexity", reading=SIDE_BY_SIDE)(answers)
-    for row in rows:
-        length = dict(row.words)["length"]
-        if isinstance(length, int) and length <= 4 * answers.block_size:
-            yield row
-
-
-def rates_on_folds(answers: Answers) -> Iterator[Evidence]:
-    """The lowest rate of dropout against each other one, on folds."""
-    for row in answers.find(question="validation", measure="accuracy"):
-        rates = [name.rpartition("-")[2] for name in (row.variant, row.base)]
-        yield Evidence(row.estimate, words=(("rate", rates[0]), ("other", rates[1])))
-
-
-def shortened_by(kind: Task, share: float) -> Part:
-    """That ALiBi saves this share of the training time: at least half, and at most one and a half times as much."""
-    least, most = (round(1 - part * share, 4) for part in AROUND)
-    what = f"{kind}: training time with ALiBi / with learned positions"
-    return Part("training time", what, "ratio", Range(most, least), effect(kind, "alibi", "learned", "training time"))
-
-
-def near_first_far_last(kind: Task) -> tuple[Part, Part]:
+# -------------------------------------------------------------------------------------------------- parts by themselves
+def near_first_far_last(kind: Task) -> tuple[Measured, Measured]:
     """That the first layer attends to what is near, and the last one farther."""
     return (
-        Part(
+        level(
             "distance in layer 1, relative to uniform",
             "the mean distance of layer 1's attention, relative to uniform attention,",
             TIMES,
             Range(below=LOCAL),
-            level(attention_of(kind, lambda seed: mean(seed.relative_distance[0]))),
+            of_attention(kind, lambda seed: mean(seed.relative_distance[0])),
         ),
-        Part(
+        change(
             "distance, last layer less first",
             "the mean distance of the last layer's attention less that of the first, in tokens,",
             "tokens",
             Range(above=0),
-            change(
-                attention_of(kind, lambda seed: mean(seed.distance[-1])),
-                attention_of(kind, lambda seed: mean(seed.distance[0])),
-            ),
+            of_attention(kind, lambda seed: mean(seed.distance[-1])),
+            of_attention(kind, lambda seed: mean(seed.distance[0])),
         ),
     )
+
+
+def shortened_by(kind: Task, share: float) -> Measured:
+    """That ALiBi saves this share of the training time: at least half, and at most one and a half times as much."""
+    least, most = (round(1 - part * share, 4) for part in AROUND)
+    what = f"{kind}: training time with ALiBi / with learned positions"
+    return effect("training time", what, Range(most, least), (kind, "alibi", "learned", "training time"))
+
+
+def pairs_of_texts(answers: Answers) -> Iterator[Part]:
+    """That every two test texts differ; that their lines are other lines is chance, as other seeds are."""
+    runs = answers.decoder.get("learned", []) if answers.attention else []  # part 3 is not about part 2
+    for text, other in itertools.combinations(answers.test_names, 2) if runs else ():
+        values, other_values = ([run.scores[name].perplexity for run in runs] for name in (text, other))
+        signs = ((1, text), (-1, other))
+        items = [Items(sign * stretch_nats(runs, name), np.array(runs[0].stretch_tokens[name])) for sign, name in signs]
+        ratio = paired_ratio(values, other_values, confidence=answers.confidence)
+        found = crossed(ratio, items, answers.confidence)
+        label, what = f"{text} against {other}", f"perplexity on {text} / perplexity on {other}"
+        near = Range(1 / (1 + SAME_PERPLEXITY), 1 + SAME_PERPLEXITY, outside=True)
+        yield Part(label, what, "ratio", near, found.both, found.seeds, found.items)
+
+
+def same_at_any_length(answers: Answers) -> Iterator[Part]:
+    """That ALiBi's perplexity is the same at up to four times the length of training."""
+    block_size = answers.block_size
+    for row in answers.find(variant="alibi", base="alibi", measure="perplexity", reading=SIDE_BY_SIDE):
+        if row.length is not None and row.length <= 4 * block_size:
+            label = f"{row.subset}, {row.length} tokens"
+            what = f"perplexity on {row.subset}: read at {row.length} tokens / at {block_size}"
+            yield Part(label, what, "ratio", Range(1 - SAME_PERPLEXITY, 1 + SAME_PERPLEXITY), row.estimate)
+
+
+def lowest_rate_is_best(answers: Answers) -> Iterator[Part]:
+    """That the lowest rate of dropout is better, on folds, than each other."""
+    for row in answers.find(question="validation", measure="accuracy"):
+        lowest, other = (name.rpartition("-")[2] for name in (row.variant, row.base))
+        what = f"validation accuracy, in points: dropout {lowest} less dropout {other}"
+        yield Part(f"against {other}", what, "points", Range(above=0), row.estimate)
 
 
 # --------------------------------------------------------------------------------------------------------------- claims
@@ -157,26 +162,24 @@ CLAIMS = (
         "C1",
         "The classifier reaches its test accuracy by epoch 15 while training accuracy nears 100%",
         (
-            Part(
+            level(
                 "training accuracy",
                 "training accuracy after the last epoch, in percent,",
                 "%",
                 Range(above=NEARS_100),
-                level(of_epochs(lambda epochs: epochs[-1].train_accuracy), is_share=True),
+                of_epochs(lambda epochs: epochs[-1].train_accuracy),
             ),
-            Part(
+            change(
                 "test accuracy, last epoch less five before",
                 "test accuracy after the last epoch less its mean over the five before, in points,",
                 "points",
                 Range(-AS_IT_IS, AS_IT_IS),
-                change(
-                    of_epochs(lambda epochs: epochs[-1].test_accuracy),
-                    of_epochs(lambda epochs: float(np.mean([row.test_accuracy for row in epochs[-6:-1] or epochs]))),
-                ),
+                of_epochs(lambda epochs: epochs[-1].test_accuracy),
+                of_epochs(lambda epochs: float(np.mean([row.test_accuracy for row in epochs[-6:-1] or epochs]))),
             ),
         ),
-        "classifier",
-        ("learned",),
+        question="classifier",
+        variants=("learned",),
         of_accuracy=True,
         note=left_out("learned"),
     ),
@@ -185,72 +188,63 @@ CLAIMS = (
         "Layer 1 of the encoder attends locally, layer 4 to a few tokens from everywhere",
         (
             *near_first_far_last("classifier"),
-            Part(
+            level(
                 "share of tokens looked at in the last layer",
                 "the number of tokens that the last layer looks at (e to the entropy), as a share of those it sees,",
                 TIMES,
                 Range(below=FEW),
-                level(attention_of("classifier", looked_at_share)),
+                of_attention("classifier", share_looked_at),
             ),
         ),
-        "classifier",
-        ("learned",),
+        question="classifier",
+        variants=("learned",),
         note=cost_of_parts("classifier"),
     ),
     Claim(
         "C3",
         "A wider feed-forward layer lowers all four perplexities",
         (
-            Part(
+            effect(
                 "{text}",
                 "perplexity, {text}: hidden size 256 / hidden size 100",
-                "ratio",
                 Range(below=1),
-                effect("decoder", "ff256", "ff100", "perplexity"),
+                ("decoder", "ff256", "ff100", "perplexity"),
             ),
         ),
-        "decoder",
-        ("ff256", "ff100"),
+        question="decoder",
+        variants=("ff256", "ff100"),
         on_other_texts="A wider feed-forward layer lowers every perplexity",
     ),
     Claim(
         "C4",
         "The three test sets differ in perplexity",
-        (
-            Part(
-                "{text} against {other}",
-                "perplexity on {text} / perplexity on {other}",
-                "ratio",
-                Range(1 / (1 + SAME_PERPLEXITY), 1 + SAME_PERPLEXITY, outside=True),
-                pairs_of_texts,
-            ),
-        ),
-        "decoder",
-        ("learned",),
+        (pairs_of_texts,),
+        question="decoder",
+        variants=("learned",),
         on_other_texts="The test texts differ in perplexity",
     ),
     Claim(
         "C5",
         "Layer 1 of the decoder attends to the tokens just before, layer 4 more widely",
         near_first_far_last("decoder"),
-        "decoder",
-        ("learned",),
+        question="decoder",
+        variants=("learned",),
         note=cost_of_parts("decoder"),
     ),
     Claim(
         "C6",
         "ALiBi leaves the classifier's accuracy as it is",
         (
-            Part(
+            effect(
                 "test accuracy",
                 "test accuracy with ALiBi less that with learned positions, in points,",
-                "points",
                 Range(-AS_IT_IS, AS_IT_IS),
-                effect("classifier", "alibi", "learned", "accuracy", subset="all"),
+                ("classifier", "alibi", "learned", "accuracy"),
+                subset="all",
             ),
         ),
-        "classifier",
-        ("alibi", "learned"),
+        question="classifier",
+        variants=("alibi", "learned"),
         of_accuracy=True,
         note=left_out("alibi", "learned"),
     ),
@@ -260,47 +254,37 @@ CLAIMS = (
         "C9",
         "ALiBi lowers train and all test perplexities",
         (
-            Part(
+            effect(
                 "{text}",
                 "perplexity, {text}: ALiBi / learned positions",
-                "ratio",
                 Range(below=1),
-                effect("decoder", "alibi", "learned", "perplexity"),
+                ("decoder", "alibi", "learned", "perplexity"),
             ),
         ),
-        "decoder",
-        ("alibi", "learned"),
+        question="decoder",
+        variants=("alibi", "learned"),
         note=gain_without_positions,
     ),
     Claim(
         "C10",
         "With ALiBi trained at 32 tokens, perplexity is the same at 32, 64 and 128",
-        (
-            Part(
-                "{text}, {length} tokens",
-                "perplexity on {text}: read at {length} tokens / at {block}",
-                "ratio",
-                Range(1 - SAME_PERPLEXITY, 1 + SAME_PERPLEXITY),
-                at_other_lengths,
-            ),
-        ),
-        "decoder",
-        ("alibi",),
+        (same_at_any_length,),
+        question="decoder",
+        variants=("alibi",),
     ),
     Claim(
         "C11",
         "Batch norm and dropout narrow the gap between train and test accuracy",
         (
-            Part(
+            effect(
                 "gap",
                 "training less test accuracy, in points: regularized less original",
-                "points",
                 Range(below=0),
-                effect("classifier", REGULARIZED, "original", "train - test accuracy"),
+                ("classifier", REGULARIZED, "original", "train - test accuracy"),
             ),
         ),
-        "classifier",
-        (REGULARIZED, "original"),
+        question="classifier",
+        variants=(REGULARIZED, "original"),
         of_accuracy=True,
         note=left_out(REGULARIZED, "original"),
     ),
@@ -308,16 +292,16 @@ CLAIMS = (
         "C12",
         "Batch norm and dropout raise test accuracy by 2 points",
         (
-            Part(
+            effect(
                 "test accuracy",
                 "test accuracy, regularized less original, in points,",
-                "points",
-                Range(AROUND[0] * 2, AROUND[1] * 2),
-                effect("classifier", REGULARIZED, "original", "accuracy", subset="all"),
+                Range(2 * AROUND[0], 2 * AROUND[1]),
+                ("classifier", REGULARIZED, "original", "accuracy"),
+                subset="all",
             ),
         ),
-        "classifier",
-        (REGULARIZED, "original"),
+        question="classifier",
+        variants=(REGULARIZED, "original"),
         of_accuracy=True,
         sized=True,
         note=left_out(REGULARIZED, "original"),
@@ -325,16 +309,8 @@ CLAIMS = (
     Claim(
         "C13",
         "0.2 is the best dropout rate of 0.2 .. 0.5",
-        (
-            Part(
-                "against {other}",
-                "validation accuracy, in points: dropout {rate} less dropout {other}",
-                "points",
-                Range(above=0),
-                rates_on_folds,
-            ),
-        ),
-        "validation",
+        (lowest_rate_is_best,),
+        question="validation",
         note=highest_on_folds,
     ),
 )

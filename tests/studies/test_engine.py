@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks.contenders import Sizes, made_up_data
+from benchmarks.contenders import ModelSizes, made_up_data
 from common.files import UserError
 from studies import engine
 from studies.catalogue.recipes import RECIPES
@@ -67,7 +67,7 @@ def test_bf16_that_will_not_help_is_told_once_in_one_line(
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: units)
     monkeypatch.setattr(engine, "perform_all", lambda runs, *_: list(runs))
     run = Run("a run", customise(RECIPES["report"]["decoder"], precision=precision), seed=0)
-    data, folder = made_up_data(Sizes()), Folder(Path(), torch.device(device))
+    data, folder = made_up_data(ModelSizes()), Folder(Path(), torch.device(device))
     said = ["warning: --precision bf16 will not help: this processor has neither AMX nor AVX512-BF16"] * is_told
     for start in (
         lambda: train({0: run, 1: replace(run, seed=1)}, data, folder, 1),
