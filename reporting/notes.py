@@ -21,17 +21,17 @@ FOLDS = (
     "data, which makes their intervals wider (Nadeau and Bengio 2003)."
 )
 NEEDED = (
-    "Seeds needed: in all, for a verdict in 80 of 100 studies, if mean and spread stay as they are; in brackets, how "
-    "long the others train on one core."
+    "How many seeds are needed, in all, is for a verdict in 80 of 100 studies, if mean and spread stay as they are; in "
+    "brackets, how long the others train on one core."
 )
 MEAN_OF_TEXTS = "Geometric mean over the test texts."
 ALL_TEXTS = {"perplexity": "All texts: their geometric mean.", "bits-per-byte": "All texts: their mean."}
 SCORED_ONCE = "Every token of a text is scored once."
 TRIGRAM = "Trigram: interpolated Kneser-Ney on the same training text and vocabulary."
 ABOUT_TOKENS = (
-    "Bits for each byte of all texts compare, however a text is cut; perplexities, which are by token, do not. Words pay "
-    "8 bits for each byte of an unknown one and for its end, and nothing for white space, which subwords and characters "
-    "must predict, too. Trigram: Kneser-Ney over the same tokens. A row longer than the block is cut."
+    "Bits for each byte of all texts compare, however a text is cut; perplexities, which are by token, do not. Words "
+    "pay 8 bits for each byte of an unknown one and for its end, and nothing for white space, which subwords and "
+    "characters must predict, too. Trigram: Kneser-Ney over the same tokens. A row longer than the block is cut."
 )
 
 

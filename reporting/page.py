@@ -102,8 +102,8 @@ def compose(answers: Answers) -> list[Section]:
                 "figure9_perplexity_positions": "Figure 9. Train and test perplexity by position method.",
                 "figure10_inference_length": "Figure 10. ALiBi: test perplexity by iteration at each inference length "
                 "against that of training, shaded from the lowest to the highest seed.",
-                "loss_by_position": "How the loss at each position in the window differs from that of learned "
-                "positions, on the same seed: what more context is worth to each method.",
+                "loss_by_position": "How the loss at each position in the window differs from that of "
+                "learned positions, on the same seed: what more context is worth to each method.",
                 "inference_length": "Change of mean test perplexity with inference length: mean over seeds, shaded from "
                 "lowest to highest; dashed: with the control's window.",
                 "changes_perplexity": f"Change of perplexity against learned positions, {interval}.",

@@ -8,59 +8,63 @@ from common.wording import counted
 from dataset import TOGETHER
 from evaluation.statistics import FAILS, HOLDS, UNCLEAR
 from reporting.tables import groups_of, measure_of, published_levels
-from reporting.wording import effect, number, spread
+from reporting.wording import effect, number, sentence, spread
 from studies.answers import Answers
 from studies.catalogue.claims import CLAIMS, claims_on
 from studies.catalogue.names import name_of
 from studies.catalogue.published import on_reports_speakers
 from studies.effects import has_trained
 
+NO_BATCH_NORM = "this recipe has no place for batch norm"
+
 
 def in_short(answers: Answers) -> list[str]:
     """The sentences to remember."""
     if answers.command in ("part1", "part2", "measure"):
-        return [standing(answers, question) for question in answers.questions]
+        return [f"In short: {standing(answers, question)}" for question in answers.questions]
     if answers.command in ("compare", "ablation"):
         return [best_variant(answers, question) for question in answers.questions]
     return of_report(answers) if answers.command == "report" else []
 
 
 def standing(answers: Answers, question: str) -> str:
-    """What the first variant of a question reaches, and how far it is from the others and from the best opponent."""
+    """What the first variant of a question reaches, beside the others and the best opponent."""
     asked, runs, opponents = answers.questions[question], answers.runs(question), answers.opponents(question)
     measure = measure_of(asked)
-    subsets = [group for group in groups_of(answers) if group != "seen"] if measure.name == "accuracy" else [TOGETHER]
+    unit, base = "%" if measure.unit == "points" else "", runs[asked.base]
+    subsets = {TOGETHER: f" on {TOGETHER}"}
+    if measure.name == "accuracy":
+        names = {"all": " of all test rows", "unseen": " of the unseen ones"}
+        subsets = {group: names[group] for group in groups_of(answers) if group in names}
+    last = list(subsets)[-1]
 
-    def reached(records: Sequence[Any]) -> str:
-        unit = "%" if measure.unit == "points" else ""
-        return " and ".join(
-            f"{spread([measure.value(record, subset) for record in records])}{unit}" for subset in subsets
-        )
+    def level(records: Sequence[Any], subset: str) -> str:
+        return f"{spread([measure.value(record, subset) for record in records])}{unit}"
+
+    def beside(name: str, words: str) -> str:
+        rows = answers.find(question=question, variant=asked.base, base=name, measure=measure.name, subset=last)
+        by = f" (difference: {effect(rows[0].estimate, rows[0].unit)})" if rows else ""
+        return f"{words}: {' and '.join(level({**runs, **opponents}[name], subset) for subset in subsets)}{by}"
 
     best = max if measure.higher_is_better else min
-    strongest = best(opponents, key=lambda name: fmean(measure.value(each, subsets[-1]) for each in opponents[name]))
-    others = {name_of(name): name for name in runs if answers.find(question=question, variant=asked.base, base=name)}
-    others[f"the best opponent, {name_of(strongest)}"] = strongest
-    compared = []
-    for words, name in others.items():
-        rows = answers.find(
-            question=question, variant=asked.base, base=name, measure=measure.name, subset=subsets[-1], length=None
-        )
-        by = f" (difference {effect(rows[0].estimate, rows[0].unit)})" if rows else ""
-        compared.append(f"{words}: {reached(runs[name] if name in runs else opponents[name])}{by}")
+    strongest = best(opponents, key=lambda name: fmean(measure.value(each, last) for each in opponents[name]))
     published = published_levels(answers, question, asked.base)
     tests = [float(published[subset]) for subset in ("all", *answers.test_names) if subset in published]
-    if tests:
-        compared.insert(0, f"published: {number(geometric_mean(tests))}")
-    rows_or_texts = {"all": "all test rows", "unseen": "the unseen ones"}
-    where = " and ".join(rows_or_texts.get(subset, subset) for subset in subsets)
-    at_chance = "".join(
-        f" {n} of {len(records)} runs ended at chance ({name_of(name)})."
-        for name, records in runs.items()
-        if (n := sum(not has_trained(run) for run in records)) and len(records) > 1
-    )
-    level = f"{measure.name} of the {asked.kind} on {where} {reached(runs[asked.base])}"
-    return f"In short: {level}; {'; '.join(compared)}.{at_chance}"
+    sentences = [
+        f"{measure.name} of the {asked.kind}: "
+        + " and ".join(f"{level(base, subset)}{words}" for subset, words in subsets.items()),
+        *([f"published: {number(geometric_mean(tests))}{unit}"] if tests else []),
+        *([beside("report", name_of("report"))] if "report" in runs else []),
+        beside(strongest, f"the best opponent, {name_of(strongest)}"),
+    ]
+    failed = {name_of(name): records for name, records in runs.items() if not all(map(has_trained, records))}
+    at_chance = [f" {counted_at_chance(records)} ended at chance ({name})." for name, records in failed.items()]
+    return sentence("; ".join(sentences)) + "." + "".join(at_chance if len(base) > 1 else [])
+
+
+def counted_at_chance(runs: Sequence[Any]) -> str:
+    """How many of the runs know no more than which class is the largest."""
+    return f"{sum(not has_trained(run) for run in runs)} of {counted(len(runs), 'run')}"
 
 
 def best_variant(answers: Answers, question: str) -> str:
@@ -80,7 +84,7 @@ def best_variant(answers: Answers, question: str) -> str:
 # ------------------------------------------------------------------------------------------------------- of the report
 def of_report(answers: Answers) -> list[str]:
     """The verdicts in numbers, and how the report's models stand beside their opponents."""
-    models = [standing(answers, kind).removeprefix("In short: ") for kind in ("classifier", "decoder")]
+    models = [standing(answers, kind) for kind in ("classifier", "decoder")]
     if answers.quick:
         return models
     control = [judgement.note for judgement in answers.claims if judgement.id == "C9" and judgement.note]
@@ -90,16 +94,16 @@ def of_report(answers: Answers) -> list[str]:
 def count_verdicts(answers: Answers) -> str:
     """How many claims hold, and why some have no verdict."""
     claims, judged = claims_on(answers), {judgement.id for judgement in answers.claims}
-    counts = [sum(judgement.verdict == verdict for judgement in answers.claims) for verdict in (HOLDS, FAILS, UNCLEAR)]
-    reasons: dict[str, list[str]] = {}
-    for claim in claims:
-        if claim.id not in judged:
-            one_text = claim.id == "C4" and len(answers.test_names) == 1
-            reason = "there is only one test text" if one_text else "this recipe has no place for batch norm"
-            reasons.setdefault(reason, []).append(claim.id)
-    unjudged = "".join(f" {' and '.join(ids)}: {reason}." for reason, ids in reasons.items())
-    which = f"report's {len(claims)} claims" if len(claims) == len(CLAIMS) else f"{len(claims)} claims about such texts"
-    return "Of the {}, {} hold, {} do not, and {} are undecided.{}".format(which, *counts, unjudged)
+    verdicts = [judgement.verdict for judgement in answers.claims]
+    counts = ", ".join(f"{verdict}: {verdicts.count(verdict)}" for verdict in (HOLDS, FAILS, UNCLEAR))
+    which = f"the report's {len(claims)} claims" if len(claims) == len(CLAIMS) else f"{len(claims)} of its claims"
+    one_text = "there is only one test text" if len(answers.test_names) == 1 else ""
+    reasons = [
+        f" {claim.id} is not judged: {one_text if claim.id == 'C4' and one_text else NO_BATCH_NORM}."
+        for claim in claims
+        if claim.id not in judged
+    ]
+    return f"Verdicts on {which}: {counts}.{''.join(reasons)}"
 
 
 def quick_warning(answers: Answers) -> str:

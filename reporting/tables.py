@@ -38,8 +38,8 @@ from training.records import DecoderRun, TrainedRun
 MOST_PARTS = 6  # of a claim, that stand in the open
 ITERATIONS = [100, 200, 300, 400, 500]  # at which the report measured its decoder
 WIDE, NARROW = "ff256", "ff100"  # the report's feed-forward networks
-VERDICT, NEEDED = "verdict", "seeds needed"
-TIMES = {"training time": "change", "processor time": "change of\nprocessor time"}
+VERDICT = "verdict"
+TIMES = {"training time": "change, %", "processor time": "change of\nprocessor time, %"}
 TITLES: dict[Task, str] = {"classifier": "Who said it?", "decoder": "How surprising is it?"}
 Row = Mapping[str, str | None]  # by the head of the column; None is a dash
 
@@ -60,11 +60,14 @@ def by_variant(answers: Answers, question: str, title: str, variants: Sequence[s
             cells = {heads[subset]: text for subset, text in published.items() if subset in heads}
             rows.append({asked.kind: "   published", **cells})
         rows += [effects(answers, pair, heads) for pair in pairs if name == below(answers, pair)]
-    if not some_at_chance(shown):
-        rows = [{head: text for head, text in row.items() if head != notes.AT_CHANCE} for row in rows]
-    if len({len(records) for records in shown.values()}) == 1:
-        rows = [{head: text for head, text in row.items() if head != "seeds"} for row in rows]
-    return table_of(title, rows, (asked.kind, VERDICT, NEEDED), note_by_variant(answers, question, shown, pairs))
+    hidden = {
+        "parameters": answers.command not in ("compare", "ablation", "measure"),
+        "training\nrows": answers.command in ("compare", "ablation", "measure"),
+        "seeds": len({len(records) for records in shown.values()}) == 1,
+        notes.AT_CHANCE: not some_at_chance(shown),
+    }
+    rows = [{head: text for head, text in row.items() if not hidden.get(head)} for row in rows]
+    return table_of(title, rows, (asked.kind, VERDICT), note_by_variant(answers, question, shown))
 
 
 def heads_of(answers: Answers, question: str) -> dict[str, str]:
@@ -136,7 +139,7 @@ def effects(answers: Answers, pair: Sequence[Comparison], heads: Mapping[str, st
         elif comparison.measure == asked.measure and comparison.subset is not None and comparison.subset in heads:
             row[heads[comparison.subset]] = effect(comparison.estimate, comparison.unit, bare=is_points)
         if comparison.verdict and len(answers.seeds) > 1:
-            row |= {VERDICT: comparison.verdict, NEEDED: seeds_needed(answers, comparison)}
+            row[VERDICT] = ": ".join(filter(None, [comparison.verdict, seeds_needed(answers, comparison)]))
     return row
 
 
@@ -153,25 +156,25 @@ def seeds_needed(answers: Answers, comparison: Comparison) -> str:
 def in_seeds(needed: int | None, n: int, seconds: float) -> str:
     """How many seeds are needed in all, and how long those train that there are not, of `seconds` each."""
     if needed is None:
-        return "more do not help" if n > 1 else "more than one"
-    return f"{needed} ({duration(seconds * (needed - n))})"
+        return "more seeds do not help" if n > 1 else "needs more than one seed"
+    return f"needs {needed} seeds ({duration(seconds * (needed - n))})"
 
 
-def note_by_variant(
-    answers: Answers, question: str, shown: Mapping[str, Sequence[TrainedRun]], pairs: Sequence[Sequence[Comparison]]
-) -> str:
+def note_by_variant(answers: Answers, question: str, shown: Mapping[str, Sequence[TrainedRun]]) -> str:
     """What the numbers of the table are."""
     asked, heads = answers.questions[question], heads_of(answers, question)
     kind, measure = KINDS[asked.kind], measure_of(asked)
-    compared = [row for pair in pairs for row in pair if below(answers, pair) in shown and row.measure != AT_CHANCE]
-    where = "" if asked.on_folds else f" on test {kind.items[0]}"
+    compared = [
+        row for row in answers.find(question=question, measure=measure.name) if {row.variant, row.base} & set(shown)
+    ]
+    where = "" if asked.on_folds else f", on test {kind.items[0]}"
     return notes.joined(
-        f"{sentence(answers.labels[asked.kind])}; {measure.title}{where}, when training ended.",
+        f"{sentence(answers.labels[asked.kind])}; measured when training ended{where}.",
         notes.SEEN if "seen" in heads else "",
         notes.FOLDS if asked.on_folds else "",
         notes.over_seeds(shown.values()),
         notes.about_intervals(answers, compared),
-        notes.NEEDED if any(row.seeds_needed for row in compared) else "",
+        notes.NEEDED if any(row.verdict == UNCLEAR for row in compared) and len(answers.seeds) > 1 else "",
         notes.ENDED_AT_CHANCE if some_at_chance(shown) else "",
         notes.ALL_TEXTS.get(measure.name, "") if TOGETHER in heads else "",
         notes.by_token(answers) if measure.name == "perplexity" else "",
@@ -311,18 +314,23 @@ def by_text(answers: Answers, variants: Sequence[str]) -> Table:
             scored[f"decoder alone, hidden size {runs[0].ff_dim}"] = [run.network for run in runs]
     for key, records in answers.decoder_opponents.items():
         scored[name_of(key)] = [record.scores for record in records]
+    some_unknown = answers.tokenizer != "bpe"
     rows: list[Row] = []
     for text in answers.test_names:
-        for number_of_row, (name, scores) in enumerate(scored.items()):
+        first = True
+        for name, scores in scored.items():
             seeds = [seed[text] for seed in scores]
-            perplexity: Row = {"perplexity": spread_of(seeds, "perplexity")}
-            bits: Row = {"bits per\nbyte": spread_of(seeds, "bits_per_byte", 3)}
-            row: dict[str, str | None] = {"text": "" if number_of_row else text, "model": name}
-            row |= {**perplexity, **bits} if answers.tokenizer == "word" else {**bits, **perplexity}
-            if answers.tokenizer != "bpe":  # in which nothing is unknown
-                row["without\n<unk>"] = spread_of(seeds, "perplexity_without_unk") or "-"
-                row["<unk>, %\nof tokens"] = "" if number_of_row else number(seeds[0].unk_rate, 2)
-            rows.append(row)
+            rows.append(
+                {
+                    "text": text if first else "",
+                    "model": name,
+                    "perplexity": spread_of(seeds, "perplexity"),
+                    "without\n<unk>": spread_of(seeds, "perplexity_without_unk") if some_unknown else "",
+                    "bits per\nbyte": spread_of(seeds, "bits_per_byte", 3),
+                    "<unk>, %\nof tokens": number(seeds[0].unk_rate, 2) if some_unknown and first else "",
+                }
+            )
+            first = False
     note = notes.joined(notes.SCORED_ONCE, notes.TRIGRAM, notes.spelling(answers), notes.by_token(answers))
     return table_of("Beside n-gram models", rows, ("text", "model"), note)
 
@@ -382,10 +390,11 @@ def times(answers: Answers, kind: Task) -> Table:
             "positions": name_of(name),
             "ms a\nstep": number(1000 * median(seconds), 2),
             "s a\ntraining": number(timed.n_steps_of_a_training * median(seconds)),
+            **dict.fromkeys(TIMES.values(), ""),
         }
         for comparison in answers.find(question=kind, variant=name, base="learned"):
             if comparison.measure in TIMES:
-                row[TIMES[comparison.measure]] = effect(comparison.estimate, "ratio")
+                row[TIMES[comparison.measure]] = effect(comparison.estimate, "ratio", bare=True)
         if name in published:
             row["published,\ns"] = number(published[name], 2)
         if name == "alibi" and published:
@@ -465,10 +474,10 @@ def verdicts(answers: Answers) -> Table:
                 "claim": judgement.claim,
                 VERDICT: judgement.verdict,
                 "measured": "; ".join(parts[:MOST_PARTS] + more),
-                NEEDED: needed_to_judge(judgement),
+                "needed": needed_to_judge(judgement),
             }
         )
-    return table_of("Verdicts", rows, ("id", "claim", VERDICT, "measured", NEEDED), notes.about_verdicts(answers))
+    return table_of("Verdicts", rows, ("id", "claim", VERDICT, "measured", "needed"), notes.about_verdicts(answers))
 
 
 def needed_to_judge(judgement: Judgement) -> str:

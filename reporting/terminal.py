@@ -54,8 +54,8 @@ def verdicts(answers: Answers) -> list[Block]:
             continue  # the page says the rest
         blocks += [Item(" " * 7, f"{part.label}  {effect(part.estimate, part.unit)}") for part in judgement.parts]
         needed = tables.needed_to_judge(judgement)
-        blocks += [Item(" " * 7, text) for text in (needed and f"seeds needed: {needed}", judgement.note) if text]
-    return [Item("", "Verdicts"), *blocks] if blocks and answers.command != "report" else blocks
+        blocks += [Item(" " * 7, text) for text in (needed, judgement.note) if text]
+    return ["Verdicts", *blocks, ""] if blocks and answers.command != "report" else blocks
 
 
 def mistakes(answers: Answers, texts: Mapping[int, str]) -> list[Table]:
