@@ -4,6 +4,7 @@ from runs (effects, verdicts, claims) is what the program makes of them.
 Levels are the same in every command: a variant is better or worse than another by construction (ACCURACY, PERPLEXITY).
 """
 
+import functools
 from collections.abc import Mapping, Sequence
 from math import log
 from types import SimpleNamespace
@@ -80,7 +81,7 @@ def over_seeds(mean: float, spread: float, seed: int, number: int = 0) -> float:
 
 
 def classifier_run(accuracy: float, seed: int, number: int, on_folds: bool = False, **changes: Any) -> ClassifierRun:
-    """A classifier that ends at this accuracy; `number` makes what else it measured another than that of others."""
+    """A classifier that ends at this accuracy; by its `number` all else that was measured of it is its own."""
     reached = over_seeds(accuracy, 0.4 + number / 50, seed, number)
     groups = {"all": (1200, 0.0), "seen": (300, 15.4), "unseen": (900, -5.1)}
     predictions = (LABELS + torch.tensor([(row * (number + 2) + seed) % 3 == 0 for row in range(12)])) % 3
@@ -310,6 +311,17 @@ def questions_of(command: str) -> tuple[Question, ...]:
 def answers_of(command: str, seeds: Sequence[int] | None = None, **changes: Any) -> Answers:
     """The answers of a command; `changes` are made before its effects and verdicts are found."""
     seeds = seeds or (SEEDS[:1] if command in ("part1", "part2") else SEEDS)
+    return made_up(command, tuple(seeds), **changes) if changes else unchanged(command, tuple(seeds))
+
+
+@functools.cache
+def unchanged(command: str, seeds: tuple[int, ...]) -> Answers:
+    """The answers of a command as they are."""
+    return made_up(command, seeds)
+
+
+def made_up(command: str, seeds: tuple[int, ...], **changes: Any) -> Answers:
+    """The answers of a command, with changes."""
     name: Any = "best" if command in ("ablation", "measure") else "report"
     study = Study(command, name, RECIPES[name], questions_of(command), tuple(seeds))
     made: dict[str, Any] = {question.name: runs_of(question, seeds) for question in study.questions}
