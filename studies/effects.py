@@ -2,9 +2,10 @@
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from dataset import TRAINING, Data
 from evaluation.crossed import crossed
@@ -13,12 +14,22 @@ from studies.answers import Comparison, LengthPerplexity, Timing, Verdict
 from studies.question import Question
 from training.kinds import Measure
 from training.recipe import Task
-from training.records import ClassifierRun, TrainedRun
+from training.records import TrainedRun
 
 EACH_TEXT = "each text"  # a subset that stands for the training text and every test text,
 EACH_TEST_TEXT = "each test text"  # or for the test texts alone
 EACH_GROUP = "each group"  # all, seen and unseen test rows, or all alone where none or all are seen
 AT_CHANCE = "runs at chance"
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A variant, or an opponent, and the base that it is compared with: the records of both, seed by seed."""
+
+    variant: str
+    base: str
+    records: Sequence[Any]
+    base_records: Sequence[Any]
 
 
 def effects_of(
@@ -32,76 +43,50 @@ def effects_of(
     comparisons: list[Comparison] = []
     for variant, base in question.pairs:
         if variant in runs and base in runs:
-            pair = on_same_seeds(runs[variant], runs[base])
-            comparisons += _effects_of_pair(question, variant, base, *pair, data, confidence)
+            pair = Pair(variant, base, *on_same_seeds(runs[variant], runs[base]))
+            comparisons += _of_runs(question, pair, data, confidence)
         else:
-            left, right = _as_often(*(runs[name] if name in runs else opponents[name] for name in (variant, base)))
-            comparisons += _effects(question, variant, base, left, right, data, confidence)
+            records = (runs[name] if name in runs else opponents[name] for name in (variant, base))
+            comparisons += _of_records(question, Pair(variant, base, *_as_often(*records)), data, confidence)
     return comparisons
 
 
-def _as_often(runs: Sequence[Any], base_runs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+def _as_often(records: Sequence[Any], base_records: Sequence[Any]) -> tuple[list[Any], list[Any]]:
     """Both as often: on the test set an opponent has one record, for every seed; on folds it has one a fold."""
-    n_seeds = max(len(runs), len(base_runs))
-    left, right = (list(each) * n_seeds if len(each) == 1 else list(each) for each in (runs, base_runs))
+    n_seeds = max(len(records), len(base_records))
+    left, right = (list(each) * n_seeds if len(each) == 1 else list(each) for each in (records, base_records))
     n_pairs = min(len(left), len(right))
     return left[:n_pairs], right[:n_pairs]
 
 
-def _effects_of_pair(
-    question: Question,
-    variant: str,
-    base: str,
-    runs: Sequence[Any],
-    base_runs: Sequence[Any],
-    data: Data,
-    confidence: float,
-) -> Iterator[Comparison]:
-    """The effects on the seeds on which both trained, and how many runs did not."""
-    trained = [pair for pair in zip(runs, base_runs) if all(map(has_trained, pair))]
-    is_classifier = any(isinstance(run, ClassifierRun) for run in runs)
+def _of_runs(question: Question, pair: Pair, data: Data, confidence: float) -> Iterator[Comparison]:
+    """The effects on the seeds on which both trained, if there are any, and how many runs did not."""
+    both_trained = [seed for seed in zip(pair.records, pair.base_records) if all(map(has_trained, seed))]
     leaves_out = question.trained_only and question.measured[0][0].by_chance
-    of_trained = bool(trained) or not leaves_out
-    if trained and leaves_out:
-        left, right = [run for run, _ in trained], [run for _, run in trained]
-    else:
-        left, right = list(runs), list(base_runs)
-    shares = [share_at_chance(each, confidence) for each in (runs, base_runs)] if is_classifier else []
-    for effect in _effects(question, variant, base, left, right, data, confidence):
-        if is_classifier and effect.verdict and (not of_trained or effect.estimate.low is None):
-            more_fail = difference_of_shares(*shares)  # too few trained to tell them apart: by how many did not
-            effect = replace(effect, verdict=_verdict(more_fail, higher_is_better=False))
-        yield replace(effect, of_trained=of_trained)
-    if is_classifier and question.trained_only:
-        yield Comparison(question.name, variant, base, AT_CHANCE, "points", difference_of_shares(*shares))
+    trained = pair
+    if both_trained and leaves_out:
+        trained = replace(pair, records=[run for run, _ in both_trained], base_records=[run for _, run in both_trained])
+    shares = (share_at_chance(records, confidence) for records in (pair.records, pair.base_records))
+    failures = Comparison(question.name, pair.variant, pair.base, AT_CHANCE, "points", difference_of_shares(*shares))
+    for effect in _of_records(question, trained, data, confidence):
+        if leaves_out and effect.verdict and (not both_trained or effect.estimate.low is None):
+            verdict = _verdict(failures.estimate, higher_is_better=False)  # too few trained: by how many did not
+            effect = structs.replace(effect, verdict=verdict)
+        yield structs.replace(effect, of_trained=bool(both_trained) or not leaves_out)
+    if question.kind.may_end_at_chance and question.trained_only:
+        yield failures
 
 
-def _effects(
-    question: Question,
-    variant: str,
-    base: str,
-    runs: Sequence[Any],
-    base_runs: Sequence[Any],
-    data: Data,
-    confidence: float,
-) -> Iterator[Comparison]:
+def _of_records(question: Question, pair: Pair, data: Data, confidence: float) -> Iterator[Comparison]:
     """The effect in every measure, on every subset."""
     for measure, subset in subsets_of(question, data):
-        values, base_values = ([measure.value(run, subset) for run in each] for each in (runs, base_runs))
+        records = (pair.records, pair.base_records)
+        values, base_values = ([measure.value(record, subset) for record in each] for each in records)
         estimate = measure.difference(values, base_values, question.on_folds, confidence)
-        items = [] if question.on_folds else question.kind.paired_items(measure, subset, runs, base_runs, data)
+        items = [] if question.on_folds else question.kind.paired_items(measure, subset, *records, data)
         effect = crossed(estimate, items, confidence)
-        comparison = Comparison(
-            question.name,
-            variant,
-            base,
-            measure.name,
-            measure.unit,
-            effect.both,
-            subset,
-            seeds=effect.seeds,
-            items=effect.items,
-        )
+        names = (question.name, pair.variant, pair.base, measure.name, measure.unit)
+        comparison = Comparison(*names, effect.both, subset, seeds=effect.seeds, items=effect.items)
         yield _with_verdict(comparison, measure, confidence) if is_about_one(question) else comparison
 
 
@@ -128,17 +113,17 @@ def is_about_one(question: Question) -> bool:
 def _with_verdict(comparison: Comparison, measure: Measure, confidence: float) -> Comparison:
     verdict, needed = _verdict(comparison.estimate, measure.higher_is_better), None
     if verdict == UNCLEAR:
-        none = 1.0 if comparison.estimate.ratio else 0.0
-        needed = seeds_needed(comparison.estimate, above=none, level=(1 - confidence) / 2)
-    return replace(comparison, verdict=verdict, seeds_needed=needed)
+        no_effect = 1.0 if comparison.estimate.ratio else 0.0
+        needed = seeds_needed(comparison.estimate, above=no_effect, level=(1 - confidence) / 2)
+    return structs.replace(comparison, verdict=verdict, seeds_needed=needed)
 
 
 def _verdict(estimate: Estimate, higher_is_better: bool) -> Verdict:
     """Better or worse where the whole interval says so."""
-    none = 1.0 if estimate.ratio else 0.0
-    if estimate.low is None or estimate.high is None or estimate.low <= none <= estimate.high:
+    no_effect = 1.0 if estimate.ratio else 0.0
+    if estimate.low is None or estimate.high is None or estimate.low <= no_effect <= estimate.high:
         return "cannot tell"
-    return "better" if (estimate.low > none) == higher_is_better else "worse"
+    return "better" if (estimate.low > no_effect) == higher_is_better else "worse"
 
 
 # --------------------------------------------------------------------------------------------- what runs have in common

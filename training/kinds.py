@@ -48,6 +48,7 @@ class Kind(ABC):
     record: type[TrainedRun]
     duration: Literal["epochs", "iterations"]  # what the duration of a recipe is called
     items: tuple[str, str]  # what results are measured on, and what other items an interval is for
+    may_end_at_chance: bool = False  # whether a run may know no more than which class is the largest
     measures: Mapping[str, Measure]  # the first, unless another is asked for
 
     @abstractmethod
@@ -58,7 +59,7 @@ class Kind(ABC):
     def paired_items(
         self, measure: Measure, subset: str, runs: Sequence[Any], base: Sequence[Any], data: Data
     ) -> list[Items]:
-        """By how much each run differs from its base on each stretch of neighbouring rows or lines, for the interval over
+        """How much each run differs from its base on each stretch of neighbouring rows or lines, for an interval over
         other rows or lines; none where the measure is no mean over them."""
 
 
@@ -99,6 +100,7 @@ class ClassifierKind(Kind):
     record = ClassifierRun
     duration: Literal["epochs", "iterations"] = "epochs"
     items = ("rows", "rows")
+    may_end_at_chance = True
     measures = _by_name(
         Measure("accuracy", "accuracy, %", "points", True, "all", _accuracy),
         Measure("macro-f1", "macro-F1, %", "points", True, "all", lambda run, group: run.scores.macro_f1),

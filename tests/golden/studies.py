@@ -54,7 +54,7 @@ def exploration_outcome(shaken: int | None = None) -> Any:
     numbers = {name: plain[name] for name in (*KEPT, *ANSWERS)}
     numbers["baselines"] = {name: each[0]["test"] for name, each in plain["classifier_opponents"].items()}
     numbers["ngram_scores"] = {name: each[0]["scores"] for name, each in plain["decoder_opponents"].items()}
-    numbers["comparisons"] = {title(row): row for row in plain["comparisons"]}
+    numbers["comparisons"] = {title(row): without_verdict(row) for row in plain["comparisons"]}
     claims = {claim["id"]: claim for claim in plain["claims"]}
     return as_json({"part 3": numbers, "claims": claims, "pictures": pictures})
 
@@ -125,6 +125,11 @@ def title(comparison: Mapping[str, Any]) -> str:
     parts = [f"{comparison['variant']} against {comparison['base']}", comparison["measure"]]
     parts += [f"{key} {comparison[key]}" for key in ("subset", "length", "reading") if key in comparison]
     return f"{comparison['question']}: {', '.join(parts)}"
+
+
+def without_verdict(comparison: Mapping[str, Any]) -> dict[str, Any]:
+    """A comparison's numbers; what is said of them is judged by claims."""
+    return {key: value for key, value in comparison.items() if key not in ("verdict", "seeds_needed", "of_trained")}
 
 
 def numbers_of(value: Any) -> Any:
