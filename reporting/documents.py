@@ -4,7 +4,7 @@ from datetime import date
 from pathlib import Path
 
 from common.files import append_text, write_between_marks
-from common.wording import counted, duration
+from common.wording import counted
 from reporting import notes
 from reporting.summary import comparable, in_short
 from reporting.table import in_markdown, markdown_tables
@@ -58,16 +58,5 @@ def log(path: Path, answers: Answers) -> None:
 
 def origin(answers: Answers) -> str:
     """Which runs on which data, by what and how long."""
-    data = answers.data
-    names = f"{', '.join(data.class_names[:-1])} and {data.class_names[-1]}"
-    tokens = "" if answers.tokenizer == "word" else f"{notes.token_of(answers)}s; "
-    return "; ".join(
-        [
-            f"{in_markdown(names)}, {data.train_rows:,} training and {data.test_rows:,} test rows",
-            f"SHA-256 of the data files: {data.fingerprint[:16]}",
-            f"{tokens}seeds {notes.seeds_of(answers)}",
-            notes.computed_on(answers.machines),
-            notes.training_time(answers),
-            f"{duration(answers.total_seconds)} in all, or for what an earlier start had left to do.",
-        ]
-    )
+    known = {name: text for name, text in notes.facts(answers).items() if name != "command"}
+    return in_markdown("; ".join(f"{name}: {text}" for name, text in known.items())) + "."

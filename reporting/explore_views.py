@@ -9,11 +9,9 @@ import numpy as np
 from studies.finished import Finished
 from torch import Tensor
 
-from reporting.explain import contributions, likeliest
+from reporting.explained import STARTLING, contributions, likeliest, shade, whole
 from reporting.html import TEMPLATES, template
-from reporting.score import STARTLING, whole
 from reporting.table import Table, words
-from reporting.tinted import shade
 from reporting.wording import number
 from studies.catalogue.recipes import word
 from studies.explore import Continuation, Guesses, Looks, Surprise, WhoSaidIt

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence, Sized
 
 from common.wording import counted, duration
 from evaluation.statistics import by_chance, in_percent
+from reporting.wording import from_here
 from studies.answers import Answers, Comparison
 from tokenizer import NAMES as NAMES_OF_TOKENS
 from training.kinds import KINDS
@@ -21,8 +22,8 @@ FOLDS = (
     "data, which makes their intervals wider (Nadeau and Bengio 2003)."
 )
 NEEDED = (
-    "How many seeds are needed, in all, is for a verdict in 80 of 100 studies, if mean and spread stay as they are; in "
-    "brackets, how long the others train on one core."
+    "Seeds that are needed are counted in all, for a verdict in 80 of 100 studies if mean and spread stay as they are; "
+    "in brackets, how long the missing ones train on one core."
 )
 MEAN_OF_TEXTS = "Geometric mean over the test texts."
 ALL_TEXTS = {"perplexity": "All texts: their geometric mean.", "bits-per-byte": "All texts: their mean."}
@@ -177,6 +178,17 @@ def mixture(machines: Sequence[Machine]) -> str:
     return f"A mixture: these runs come from different {' and '.join(differing)}, which change results as a seed does."
 
 
-def training_time(answers: Answers) -> str:
-    """How many runs there are, and how long they trained."""
-    return f"{counted(len(answers.trainings()), 'training')}, together {duration(answers.training_seconds)} in steps"
+def facts(answers: Answers) -> dict[str, str]:
+    """What was run, on what, by what, and how long it took."""
+    data, machines, n_runs = answers.data, answers.machines, counted(len(answers.trainings()), "training")
+    return {
+        "command": answers.command_line,
+        "data": f"{from_here(data.folder)} (SHA-256 of all files: {data.fingerprint[:16]})",
+        "rows": f"{data.train_rows:,} training, {data.test_rows:,} test; {', '.join(data.class_names)}",
+        f"{token_of(answers)}s": "; ".join(f"{name} {n:,}" for name, n in answers.n_tokens.items()),
+        "models": "; ".join(f"{kind}: {label}" for kind, label in answers.labels.items()),
+        "seeds": f"{seeds_of(answers)}: of initialisation, order and dropout; the same for each variant",
+        "runs": f"{n_runs}, together {duration(answers.training_seconds)} in training steps",
+        "computed on": computed_on(machines),
+        "time": f"{duration(answers.total_seconds)}, without what an earlier start had done already",
+    }

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from common.files import write_text
-from common.wording import counted, duration
+from common.wording import counted
 from evaluation import statistics
 from evaluation.statistics import FAILS, HOLDS, UNCLEAR, in_percent
 from reporting import notes, tables
@@ -19,7 +19,7 @@ from reporting.html import template
 from reporting.knockouts import faithfulness_tables, knockouts_table
 from reporting.summary import comparable, in_short, quick_warning
 from reporting.table import Table, in_markdown, markdown_table, markdown_tables, words
-from reporting.wording import effect, from_here
+from reporting.wording import effect
 from studies.answers import Answers
 from studies.catalogue.published import THE_REPORT, on_reports_speakers
 from training.recipe import Task
@@ -102,10 +102,10 @@ def compose(answers: Answers) -> list[Section]:
                 "figure9_perplexity_positions": "Figure 9. Train and test perplexity by position method.",
                 "figure10_inference_length": "Figure 10. ALiBi: test perplexity by iteration at each inference length "
                 "against that of training, shaded from the lowest to the highest seed.",
-                "loss_by_position": "How the loss at each position in the window differs from that of "
-                "learned positions, on the same seed: what more context is worth to each method.",
-                "inference_length": "Change of mean test perplexity with inference length: mean over seeds, shaded from "
-                "lowest to highest; dashed: with the control's window.",
+                "loss_by_position": "The loss at each position in the window less that of learned positions, on the "
+                "same seed: what context is worth to each.",
+                "inference_length": "Change of mean test perplexity with inference length: mean over seeds, shaded "
+                "from lowest to highest; dashed: with the control's window.",
                 "changes_perplexity": f"Change of perplexity against learned positions, {interval}.",
             },
             [tables.lengths(answers, text) for text in answers.test_names] if answers.lengths else [],
@@ -167,22 +167,6 @@ def probed(answers: Answers, kind: Task) -> list[Table]:
 
 def methods(answers: Answers) -> Section:
     """What was run, where, and how to read it."""
-    machines, data = answers.machines, answers.data
-    facts = {
-        "command": answers.command_line,
-        "commit": ", ".join(dict.fromkeys(map(notes.commit, machines))),
-        "data": f"{from_here(data.folder)} (SHA-256 of all files: {data.fingerprint[:16]}\N{HORIZONTAL ELLIPSIS})",
-        "rows": f"{data.train_rows:,} training, {data.test_rows:,} test; {', '.join(data.class_names)}",
-        f"{notes.token_of(answers)}s": "; ".join(f"{name} {n:,}" for name, n in answers.n_tokens.items()),
-        "models": "; ".join(f"{kind}: {label}" for kind, label in answers.labels.items()),
-        "seeds": f"{notes.seeds_of(answers)}: of initialisation, order and dropout; the same for each variant",
-        "runs": f"{notes.training_time(answers)}, {notes.threads(machines)} each",
-        "machine": "; ".join(dict.fromkeys(f"{machine.processor}, {machine.cores} cores" for machine in machines)),
-        "software": "; ".join(
-            dict.fromkeys(f"Python {machine.python}, PyTorch {machine.torch}" for machine in machines)
-        ),
-        "time": f"{duration(answers.total_seconds)}, without what an earlier start had done already",
-    }
     paragraphs = [
         "An interval is Student's t over paired seeds, and says what other seeds might have given; of accuracies and "
         "test perplexities it says what other seeds and other test rows might have given at once, the two sources of "
@@ -192,7 +176,9 @@ def methods(answers: Answers) -> Section:
         "The parts by themselves: python main.py part1, part2 and part3. An interrupted report goes on where it was "
         "when it is started again.",
     ]
-    return Section("How this was made", paragraphs, [Table("What was run", words("", ""), list(facts.items()))])
+    return Section(
+        "How this was made", paragraphs, [Table("What was run", words("", ""), list(notes.facts(answers).items()))]
+    )
 
 
 def how_judged(answers: Answers) -> str:

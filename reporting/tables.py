@@ -48,18 +48,18 @@ Row = Mapping[str, str | None]  # by the head of the column; None is a dash
 def by_variant(answers: Answers, question: str, title: str, variants: Sequence[str] = ()) -> Table:
     """What each variant of a question reaches, and each model without a network; below it how far it is from the
     variants that it is compared with, and what the report published of it."""
-    asked, runs = answers.questions[question], answers.runs(question)
+    asked, runs, heads = answers.questions[question], answers.runs(question), heads_of(answers, question)
     shown = {name: runs[name] for name in variants or runs}
-    opponents = answers.opponents(question) if question == asked.kind else {}
-    heads, pairs = heads_of(answers, question), pairs_of(answers, question)
+    records = {**shown, **(answers.opponents(question) if question == asked.kind else {})}
+    pairs = [pair for pair in pairs_of(answers, question) if below(answers, pair[0]) in records]
     rows: list[Row] = []
-    for name, records in {**shown, **opponents}.items():
-        rows.append({asked.kind: name_of(name), **levels(asked, records, heads)})
+    for name, measured in records.items():
+        rows.append({asked.kind: name_of(name), **levels(asked, measured, heads)})
         published = published_levels(answers, question, name)
         if published:
             cells = {heads[subset]: text for subset, text in published.items() if subset in heads}
             rows.append({asked.kind: "   published", **cells})
-        rows += [effects(answers, pair, heads) for pair in pairs if name == below(answers, pair)]
+        rows += [effects(answers, pair, heads) for pair in pairs if name == below(answers, pair[0])]
     hidden = {
         "parameters": answers.command not in ("compare", "ablation", "measure"),
         "training\nrows": answers.command in ("compare", "ablation", "measure"),
@@ -67,7 +67,7 @@ def by_variant(answers: Answers, question: str, title: str, variants: Sequence[s
         notes.AT_CHANCE: not some_at_chance(shown),
     }
     rows = [{head: text for head, text in row.items() if not hidden.get(head)} for row in rows]
-    return table_of(title, rows, (asked.kind, VERDICT), note_by_variant(answers, question, shown))
+    return table_of(title, rows, (asked.kind, VERDICT), note_by_variant(answers, question, shown, pairs))
 
 
 def heads_of(answers: Answers, question: str) -> dict[str, str]:
@@ -122,15 +122,15 @@ def pairs_of(answers: Answers, question: str) -> list[list[Comparison]]:
     return list(pairs.values())
 
 
-def below(answers: Answers, pair: Sequence[Comparison]) -> str:
+def below(answers: Answers, row: Comparison) -> str:
     """The variant below which an effect is shown: the one that is not the base of its question."""
-    return pair[0].base if pair[0].variant == answers.questions[pair[0].question].base else pair[0].variant
+    return row.base if row.variant == answers.questions[row.question].base else row.variant
 
 
 def effects(answers: Answers, pair: Sequence[Comparison], heads: Mapping[str, str]) -> Row:
     """How a variant differs from another, and what is made of it."""
     variant, base, asked = pair[0].variant, pair[0].base, answers.questions[pair[0].question]
-    against = f"against {name_of(base)}" if below(answers, pair) == variant else f"{name_of(variant)} against it"
+    against = f"against {name_of(base)}" if below(answers, pair[0]) == variant else f"{name_of(variant)} against it"
     row: dict[str, str | None] = {asked.kind: f"   {against}"}
     for comparison in pair:
         is_points = comparison.unit == "points"
@@ -160,13 +160,13 @@ def in_seeds(needed: int | None, n: int, seconds: float) -> str:
     return f"needs {needed} seeds ({duration(seconds * (needed - n))})"
 
 
-def note_by_variant(answers: Answers, question: str, shown: Mapping[str, Sequence[TrainedRun]]) -> str:
+def note_by_variant(
+    answers: Answers, question: str, shown: Mapping[str, Sequence[TrainedRun]], pairs: Sequence[Sequence[Comparison]]
+) -> str:
     """What the numbers of the table are."""
     asked, heads = answers.questions[question], heads_of(answers, question)
     kind, measure = KINDS[asked.kind], measure_of(asked)
-    compared = [
-        row for row in answers.find(question=question, measure=measure.name) if {row.variant, row.base} & set(shown)
-    ]
+    compared = [row for pair in pairs for row in pair if row.measure == measure.name]
     where = "" if asked.on_folds else f", on test {kind.items[0]}"
     return notes.joined(
         f"{sentence(answers.labels[asked.kind])}; measured when training ended{where}.",
@@ -237,7 +237,7 @@ def epochs(answers: Answers, variant: str) -> Table:
     ]
     if published := published_accuracies(answers, variant):
         for row, accuracy in zip(rows, published):
-            row["published\ntest %"] = number(accuracy)
+            row |= {"published\nloss": "", "published\ntrain %": "", "published\ntest %": number(accuracy)}
         rows[0]["published\nloss"], rows[-1]["published\nloss"] = (number(loss, 3) for loss in PUBLISHED_LOSSES)
         rows[-1]["published\ntrain %"] = number(PUBLISHED_TRAIN_ACCURACY)
     note = notes.joined(notes.over_seeds([runs]), size(answers, runs[0].n_parameters, "classifier"))
@@ -373,10 +373,8 @@ def lengths(answers: Answers, text: str | None = None) -> Table:
     ]
     shown = [{**row, **{head: row.get(head) for head in heads}} for row in rows.values()]
     title = f"Perplexity on {text} by inference length" if text else "Perplexity by inference length"
-    note = notes.joined(
-        "" if text else notes.MEAN_OF_TEXTS, notes.about_lengths(answers.block_size), notes.by_token(answers)
-    )
-    return table_of(title, shown, ("decoder", "windows", "attends to"), note)
+    note = notes.joined(notes.MEAN_OF_TEXTS, notes.about_lengths(answers.block_size), notes.by_token(answers))
+    return table_of(title, shown, ("decoder", "windows", "attends to"), "" if text else note)
 
 
 # -------------------------------------------------------------------------------------------------------------- probes

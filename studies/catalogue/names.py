@@ -1,24 +1,35 @@
-"""What variants and opponents are called in tables and figures."""
+"""What variants and opponents are called where they are shown, and the colour that each variant has in every figure."""
 
-import re
-
+import utilities
 from evaluation.opponents import OPPONENTS
+from studies.catalogue.questions import RATES, STEEP
 
 VARIANT_NAMES = {
     "classifier": "transformer",
     "learned": "learned positions",
     "alibi": "ALiBi",
     "none": "no positions",
-    "alibi-steep": "ALiBi, slopes x 8",
+    STEEP: "ALiBi, slopes x 8",
+    "ff256": "hidden size 256",
+    "ff100": "hidden size 100",
     "best": "the best recipe",
     "report": "the report's recipe",
+    **{f"dropout-{rate}": f"dropout {rate}" for rate in RATES},
+    **{f"batch-norm-dropout-{rate}": f"batch norm + dropout {rate}" for rate in RATES},
+}
+
+_RATE_COLORS = list(zip(RATES, (utilities.ORANGE, utilities.SKY, utilities.PURPLE, utilities.BLACK)))
+VARIANT_COLORS = {  # learned positions and the original classifier are the same model
+    "learned": utilities.BLUE,
+    "original": utilities.BLUE,
+    "alibi": utilities.VERMILION,
+    "none": utilities.GREEN,
+    STEEP: utilities.PURPLE,
+    **{f"dropout-{rate}": color for rate, color in _RATE_COLORS},
+    **{f"batch-norm-dropout-{rate}": color for rate, color in _RATE_COLORS},
 }
 
 
 def name_of(variant: str) -> str:
-    """A variant or an opponent in words; one that a person wrote ("dropout=0.2") as it was written."""
-    if size := re.fullmatch(r"ff(\d+)", variant):
-        return f"hidden size {size[1]}"
-    if rate := re.fullmatch(r"(batch-norm-)?dropout-([\d.]+)", variant):
-        return f"{'batch norm + ' if rate[1] else ''}dropout {rate[2]}"
+    """What a variant or an opponent is called in tables and figures: by its name here, or as the question calls it."""
     return VARIANT_NAMES.get(variant) or OPPONENTS.get(variant, variant)

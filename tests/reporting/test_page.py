@@ -98,7 +98,7 @@ def test_a_document_names_all_seeds_that_its_tables_hold(tmp_path: Path) -> None
     more = {**answers.decoder, "alibi": [*answers.decoder["alibi"], decoder_run(350.0, 23, 1)]}
     path = document(tmp_path, "results")
     fill(path, replace(answers, decoder=more))
-    assert "seeds 4, 5, 6, and up to 23 where fewer could not tell" in path.read_text()
+    assert "seeds: 4, 5, 6, and up to 23 where fewer could not tell" in path.read_text()
 
 
 def test_the_log_gets_one_entry_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,7 @@ from evaluation.opponents import (
     ClassifierOpponent,
     DecoderOpponent,
 )
-from evaluation.records import Bin, ClassScores, GroupAccuracy, LanguageScores, Reliability, Scores
+from evaluation.records import Bin, ClassScores, Group, GroupAccuracy, LanguageScores, Reliability, Scores
 from evaluation.statistics import Estimate
 from studies.answers import (
     Answers,
@@ -48,7 +48,7 @@ from studies.effects import effects_of, effects_of_length, effects_on_time
 from studies.probes.faithfulness import METHODS, Faithfulness, Fall
 from studies.probes.knockouts import KnockOut, KnockOuts, Part
 from studies.question import Question, Study
-from tokenizer import Tokenization
+from tokenizer import Tokenization, TokenKind
 from training.machine import distinct_machines
 from training.records import ClassifierRun, DecoderRun, Epoch, Iteration, Machine
 
@@ -80,10 +80,10 @@ def over_seeds(mean: float, spread: float, seed: int, number: int = 0) -> float:
     return mean + spread * SPREAD[(seed - SEEDS[0] + number) % 3]
 
 
-def classifier_run(accuracy: float, seed: int, number: int, on_folds: bool = False, **changes: Any) -> ClassifierRun:
+def classifier_run(accuracy: float, seed: int, number: int, **changes: Any) -> ClassifierRun:
     """A classifier that ends at this accuracy; by its `number` all else that was measured of it is its own."""
     reached = over_seeds(accuracy, 0.4 + number / 50, seed, number)
-    groups = {"all": (1200, 0.0), "seen": (300, 15.4), "unseen": (900, -5.1)}
+    groups: dict[Group, tuple[int, float]] = {"all": (1200, 0.0), "seen": (300, 15.4), "unseen": (900, -5.1)}
     predictions = (LABELS + torch.tensor([(row * (number + 2) + seed) % 3 == 0 for row in range(12)])) % 3
     run = ClassifierRun(
         seed=seed,
@@ -97,7 +97,7 @@ def classifier_run(accuracy: float, seed: int, number: int, on_folds: bool = Fal
             for epoch in range(1, 16)
         ],
         test={
-            group: GroupAccuracy(0, None) if on_folds and group == "seen" else GroupAccuracy(n, reached + more)
+            group: GroupAccuracy(n, reached + over_seeds(more, abs(more) / 9, seed, number + len(group)))
             for group, (n, more) in groups.items()
         },
         scores=Scores(
@@ -105,7 +105,7 @@ def classifier_run(accuracy: float, seed: int, number: int, on_folds: bool = Fal
         ),
         trained=True,
         fell_back=False,
-        predictions=[] if on_folds else predictions.tolist(),
+        predictions=predictions.tolist(),
     )
     return replace(run, **changes)
 
@@ -119,7 +119,10 @@ def class_scores(k: int, number: int, seed: int) -> ClassScores:
 def decoder_run(perplexity: float, seed: int, number: int, width: int = 256, **changes: Any) -> DecoderRun:
     """A decoder that ends at this perplexity."""
     reached = perplexity * (1 + over_seeds(0.0, 0.01 + number / 1000, seed, number))
-    by_text = {text: reached * factor for text, factor in OF_TEXT.items()}
+    by_text = {
+        text: reached * over_seeds(factor, 0.003 + place / 1000, seed, place)
+        for place, (text, factor) in enumerate(OF_TEXT.items())
+    }
     run = DecoderRun(
         seed=seed,
         n_parameters=900_000 - 1_000 * number,
@@ -192,7 +195,7 @@ def runs_of(question: Question, seeds: Sequence[int]) -> dict[str, list[Any]]:
     for number, (variant, recipe) in enumerate(question.variants.items()):
         if question.kind.name == "classifier":
             accuracy = ACCURACY.get(variant, 68.0 - 2.1 * number)
-            runs[variant] = [classifier_run(accuracy, seed, number, question.on_folds) for seed in seeds]
+            runs[variant] = [classifier_run(accuracy, seed, number) for seed in seeds]
         else:
             perplexity = PERPLEXITY.get(variant, 300.0 + 17 * number)
             width = recipe.architecture.ff_dim
@@ -379,6 +382,7 @@ def more_of(command: str, seeds: Sequence[int]) -> dict[str, Any]:
 
 def tokens(seeds: Sequence[int]) -> list[Tokens]:
     """Words, subwords and characters."""
+    kinds: list[tuple[TokenKind, int]] = [("word", 5_639), ("bpe", 4_000), ("character", 77)]
     return [
         Tokens(
             kind,
@@ -392,7 +396,7 @@ def tokens(seeds: Sequence[int]) -> list[Tokens]:
             accuracy_difference=estimate(-4.0 * i, 2.3) if i else None,
             bits_ratio=estimate(1 + i / 20, 0.012, True) if i else None,
         )
-        for i, (kind, size) in enumerate((("word", 5_639), ("bpe", 4_000), ("character", 77)))
+        for i, (kind, size) in enumerate(kinds)
     ]
 
 
