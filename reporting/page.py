@@ -19,6 +19,7 @@ from reporting.html import template
 from reporting.knockouts import faithfulness_tables, knockouts_table
 from reporting.summary import comparable, in_short, quick_warning
 from reporting.table import Table, in_markdown, markdown_table, markdown_tables, words
+from reporting.variants import by_variant
 from reporting.wording import effect
 from studies.answers import Answers
 from studies.catalogue.published import THE_REPORT, on_reports_speakers
@@ -70,7 +71,7 @@ def compose(answers: Answers) -> list[Section]:
             shared_rows(answers),
             [
                 tables.epochs(answers, "learned"),
-                tables.by_variant(answers, "classifier", "Test accuracy beside models that count words", ["learned"]),
+                by_variant(answers, "classifier", "Test accuracy beside models that count words", ["learned"]),
             ],
             {
                 "figure1_accuracy": "Figure 1. Accuracy by epoch: mean over seeds, shaded from lowest to highest.",

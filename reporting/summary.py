@@ -7,7 +7,7 @@ from typing import Any
 from common.wording import counted
 from dataset import TOGETHER
 from evaluation.statistics import FAILS, HOLDS, UNCLEAR
-from reporting.tables import groups_of, measure_of, published_levels
+from reporting.variants import groups_of, measure_of, published_levels
 from reporting.wording import effect, number, sentence, spread
 from studies.answers import Answers
 from studies.catalogue.claims import CLAIMS, claims_on

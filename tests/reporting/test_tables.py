@@ -13,6 +13,7 @@ from evaluation.statistics import Estimate
 from reporting import tables
 from reporting.knockouts import faithfulness_tables, knockouts_table
 from reporting.table import Table
+from reporting.variants import by_variant, heads_of
 from studies.catalogue.names import name_of
 from studies.probes.faithfulness import METHODS
 from training.kinds import KINDS
@@ -64,8 +65,8 @@ QUESTIONS = [
 @pytest.mark.parametrize(("command", "question"), QUESTIONS)
 def test_levels_and_effects_stand_where_their_row_and_column_say(command: str, question: str) -> None:
     answers = answers_of(command)
-    asked, table = answers.questions[question], cells(tables.by_variant(answers, question, ""))
-    measure, heads = KINDS[asked.kind].measures[asked.measure], tables.heads_of(answers, question)
+    asked, table = answers.questions[question], cells(by_variant(answers, question, ""))
+    measure, heads = KINDS[asked.kind].measures[asked.measure], heads_of(answers, question)
     opponents = {} if question == "validation" else answers.opponents(question)
     for name, records in {**answers.runs(question), **opponents}.items():
         for subset, head in heads.items():
@@ -86,10 +87,10 @@ def test_levels_and_effects_stand_where_their_row_and_column_say(command: str, q
 def test_variants_that_have_more_seeds_than_others_say_how_many() -> None:
     answers = answers_of("part3")
     fewer = {**answers.decoder, "none": answers.decoder["none"][:2]}
-    table = tables.by_variant(replace(answers, decoder=fewer), "decoder", "", ["learned", "none"])
+    table = by_variant(replace(answers, decoder=fewer), "decoder", "", ["learned", "none"])
     assert [cells(table)[name, "seeds"] for name in ("learned positions", "no positions")] == ["3", "2"]
     assert "over 2 to 3 seeds" in table.note
-    assert "seeds" not in tables.by_variant(answers, "decoder", "").header
+    assert "seeds" not in by_variant(answers, "decoder", "").header
 
 
 # ------------------------------------------------------------------------------------------------------------- one kind
@@ -303,6 +304,6 @@ def test_verdicts() -> None:
 
 def test_looks_are_paid_for_in_words() -> None:
     looked = replace(answers_of("compare"), looks=[3, 6, 12], confidence=0.98)
-    note = tables.by_variant(looked, "classifier", "").note
+    note = by_variant(looked, "classifier", "").note
     assert "98% intervals" in note
     assert "looked at with 3, 6 and 12 seeds" in note
