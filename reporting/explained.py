@@ -14,7 +14,7 @@ from torch import Tensor
 import utilities
 from inference.explain import Explanation
 from inference.score import Scored, ScoredText
-from reporting.table import Table, in_one_line, table_of, terminal_text, terminal_width
+from reporting.table import Table, in_one_line, numbers, table_of, terminal_text, terminal_width, words
 from reporting.wording import number
 from tokenizer import TokenKind
 
@@ -44,21 +44,20 @@ def likeliest(explanation: Explanation) -> list[int]:
 def contributions(explanation: Explanation) -> list[Table]:
     """What each word adds to each class that is shown, with attention beside it, and what is lost without the word."""
 
-    def row(word: str, values: Tensor) -> dict[str, str | None]:
-        points = {explanation.class_names[k]: number(100 * float(values[k]), sign=True) for k in likeliest(explanation)}
-        return {"word": word, **points}
+    def row(word: str, values: Tensor) -> list[str | None]:
+        return [word, *(number(100 * float(values[k]), sign=True) for k in likeliest(explanation))]
 
+    columns = words("word") + numbers(*(explanation.class_names[k] for k in likeliest(explanation)))
+    falls = list(map(row, explanation.words, explanation.leave_one_out))
+    lost = Table("How far the probability falls without the word, in points", columns, falls)
     gains = [*map(row, explanation.words, explanation.gradients), row("together", explanation.gradients.sum(dim=0))]
     note = "Integrated gradients: from a text of as many <pad> to these words."
     if explanation.attention is not None:
         note += " Attention, to compare: the word's share of it, over all layers, heads and positions that look."
-        for gain, share in zip(gains, explanation.attention.tolist()):
-            gain["attention %"] = number(100 * share)
-    falls = list(map(row, explanation.words, explanation.leave_one_out))
-    return [
-        table_of("What each word adds to the probability of a speaker, in points", gains, ("word",), note),
-        table_of("How far the probability falls without the word, in points", falls, ("word",)),
-    ]
+        columns = columns + numbers("attention %")
+        shares = [number(100 * share) for share in explanation.attention.tolist()]
+        gains = [[*gain, share] for gain, share in zip(gains, [*shares, ""], strict=True)]
+    return [Table("What each word adds to the probability of a speaker, in points", columns, gains, note), lost]
 
 
 def draw_explanation(path: Path, explanation: Explanation) -> None:
@@ -98,9 +97,9 @@ def print_score(text: ScoredText, kind: TokenKind) -> None:
     between = " " if kind == "word" else ""  # other tokens have their spaces
     for scorer in text.scored if len(text.tokens) <= FEW_TOKENS else text.scored[:1]:
         nats = [-nats for nats in scorer.nats[:MOST_TOKENS]]
-        words = tinted(text.tokens[:MOST_TOKENS], nats, STARTLING, between)
+        tokens = tinted(text.tokens[:MOST_TOKENS], nats, STARTLING, between)
         rest = len(text.tokens) - MOST_TOKENS
-        print_tinted(Text(f"{scorer.name}: ").append_text(words).append(f" ... and {rest:,} more" if rest > 0 else ""))
+        print_tinted(Text(f"{scorer.name}: ").append_text(tokens).append(f" ... and {rest:,} more" if rest > 0 else ""))
     print("\n" + terminal_text(by_token(text), whole(text)))
 
 
@@ -141,10 +140,10 @@ def whole(text: ScoredText) -> Table:
 
 
 # -------------------------------------------------------------------------------------------------------------- colours
-def tinted(words: Sequence[str], values: Sequence[float], largest: float, between: str = " ") -> Text:
+def tinted(texts: Sequence[str], values: Sequence[float], largest: float, between: str = " ") -> Text:
     """The words one after the other; from 0 to `largest` they turn blue, down to -`largest` orange."""
     text = Text()
-    for word, value in zip(words, values, strict=True):
+    for word, value in zip(texts, values, strict=True):
         colour = shade(value, largest)
         text.append(between if text else "")
         text.append(in_one_line(word), Style(color="#000000", bgcolor=colour) if colour else None)

@@ -1,12 +1,13 @@
 """What a reader should know of the answers after ten seconds, in sentences."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean, geometric_mean
 from typing import Any
 
 from common.wording import counted
 from dataset import TOGETHER
 from evaluation.statistics import FAILS, HOLDS, UNCLEAR
+from reporting import notes
 from reporting.variants import groups_of, measure_of, published_levels
 from reporting.wording import effect, number, sentence, spread
 from studies.answers import Answers
@@ -14,24 +15,28 @@ from studies.catalogue.claims import CLAIMS, claims_on
 from studies.catalogue.names import name_of
 from studies.catalogue.published import on_reports_speakers
 from studies.effects import has_trained
+from training.records import TrainedRun
 
 NO_BATCH_NORM = "this recipe has no place for batch norm"
 
 
 def in_short(answers: Answers) -> list[str]:
-    """The sentences to remember."""
+    """The sentences to remember, and a warning where the runs were not all made in one way."""
+    sentences: list[str] = []
     if answers.command in ("part1", "part2", "measure"):
-        return [f"In short: {standing(answers, question)}" for question in answers.questions]
+        sentences = [f"In short: {standing(answers, question)}" for question in answers.questions]
     if answers.command in ("compare", "ablation"):
-        return [best_variant(answers, question) for question in answers.questions]
-    return of_report(answers) if answers.command == "report" else []
+        sentences = [best_variant(answers, question) for question in answers.questions]
+    if answers.command == "report":
+        sentences = of_report(answers)
+    return [*sentences, *filter(None, [notes.mixture(answers.machines)])]
 
 
 def standing(answers: Answers, question: str) -> str:
     """What the first variant of a question reaches, beside the others and the best opponent."""
     asked, runs, opponents = answers.questions[question], answers.runs(question), answers.opponents(question)
     measure = measure_of(asked)
-    unit, base = "%" if measure.unit == "points" else "", runs[asked.base]
+    unit = "%" if measure.unit == "points" else ""
     subsets = {TOGETHER: f" on {TOGETHER}"}
     if measure.name == "accuracy":
         names = {"all": " of all test rows", "unseen": " of the unseen ones"}
@@ -41,7 +46,7 @@ def standing(answers: Answers, question: str) -> str:
     def level(records: Sequence[Any], subset: str) -> str:
         return f"{spread([measure.value(record, subset) for record in records])}{unit}"
 
-    def beside(name: str, words: str) -> str:
+    def compared(name: str, words: str) -> str:
         rows = answers.find(question=question, variant=asked.base, base=name, measure=measure.name, subset=last)
         by = f" (difference: {effect(rows[0].estimate, rows[0].unit)})" if rows else ""
         return f"{words}: {' and '.join(level({**runs, **opponents}[name], subset) for subset in subsets)}{by}"
@@ -50,21 +55,24 @@ def standing(answers: Answers, question: str) -> str:
     strongest = best(opponents, key=lambda name: fmean(measure.value(each, last) for each in opponents[name]))
     published = published_levels(answers, question, asked.base)
     tests = [float(published[subset]) for subset in ("all", *answers.test_names) if subset in published]
+    reached = " and ".join(f"{level(runs[asked.base], subset)}{words}" for subset, words in subsets.items())
     sentences = [
-        f"{measure.name} of the {asked.kind}: "
-        + " and ".join(f"{level(base, subset)}{words}" for subset, words in subsets.items()),
+        f"{measure.name} of the {asked.kind}: {reached}",
         *([f"published: {number(geometric_mean(tests))}{unit}"] if tests else []),
-        *([beside("report", name_of("report"))] if "report" in runs else []),
-        beside(strongest, f"the best opponent, {name_of(strongest)}"),
+        *([compared("report", name_of("report"))] if "report" in runs else []),
+        compared(strongest, f"the best opponent, {name_of(strongest)}"),
     ]
-    failed = {name_of(name): records for name, records in runs.items() if not all(map(has_trained, records))}
-    at_chance = [f" {counted_at_chance(records)} ended at chance ({name})." for name, records in failed.items()]
-    return sentence("; ".join(sentences)) + "." + "".join(at_chance if len(base) > 1 else [])
+    return f"{sentence('; '.join(sentences))}.{at_chance(runs)}"
 
 
-def counted_at_chance(runs: Sequence[Any]) -> str:
-    """How many of the runs know no more than which class is the largest."""
-    return f"{sum(not has_trained(run) for run in runs)} of {counted(len(runs), 'run')}"
+def at_chance(variants: Mapping[str, Sequence[TrainedRun]]) -> str:
+    """Which variants have runs that know no more than which class is the largest; of a single run `warnings` say it."""
+    failed = {name: sum(not has_trained(run) for run in runs) for name, runs in variants.items() if len(runs) > 1}
+    return "".join(
+        f" {n} of {counted(len(variants[name]), 'run')} ended at chance ({name_of(name)})."
+        for name, n in failed.items()
+        if n
+    )
 
 
 def best_variant(answers: Answers, question: str) -> str:

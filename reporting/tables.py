@@ -332,8 +332,8 @@ def tables_of(answers: Answers) -> list[Table]:
 def of_part1(answers: Answers) -> list[Table]:
     """Table 1, the opponents, each class, and what the probabilities are worth."""
     base = answers.questions["classifier"].base
-    beside = by_variant(answers, "classifier", "Test accuracy in percent")
-    return [epochs(answers, base), beside, by_class(answers, base), calibration(answers, base)]
+    accuracies = by_variant(answers, "classifier", "Test accuracy in percent")
+    return [epochs(answers, base), accuracies, by_class(answers, base), calibration(answers, base)]
 
 
 def of_part2(answers: Answers) -> list[Table]:

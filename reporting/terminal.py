@@ -30,8 +30,8 @@ def show(answers: Answers, texts: Mapping[int, str] | None = None) -> str:
     if answers.command == "report":
         blocks += [quick_warning(answers), ""] if answers.quick else [*verdicts(answers), ""]
     else:
-        blocks += [*tables.tables_of(answers), *mistakes(answers, texts or {}), *verdicts(answers), *warnings(answers)]
-    blocks += [*times(answers), "", *in_short(answers)]
+        blocks += [*tables.tables_of(answers), *mistakes(answers, texts or {}), *verdicts(answers)]
+    blocks += [*warnings(answers), *times(answers), "", *in_short(answers)]
     return terminal_text(*blocks).rstrip()
 
 
@@ -96,11 +96,9 @@ def warnings(answers: Answers) -> list[Block]:
         more = " A larger --block-size reads more of them." if answers.tokenizer != "word" else ""
         cut_rows = f"{n_cut['train']:,} training and {n_cut['test']:,} test rows"
         blocks.append(f"Cut at {answers.block_size} tokens: {cut_rows}.{more}")
-    compares = answers.command in ("part3", "compare", "ablation")
-    return [
-        *blocks,
-        *filter(None, [ONE_SEED if compares and len(answers.seeds) == 1 else "", notes.mixture(answers.machines)]),
-    ]
+    if len(answers.seeds) == 1 and answers.command in ("part3", "compare", "ablation"):
+        blocks.append(ONE_SEED)
+    return blocks
 
 
 def still_at_chance(answers: Answers) -> list[Block]:
