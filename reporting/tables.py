@@ -8,6 +8,7 @@ from statistics import geometric_mean, median
 from typing import Any
 
 from common.wording import counted
+<<<<<<< HEAD
 from dataset import TRAINING
 from evaluation.records import LanguageScores
 from evaluation.statistics import UNCLEAR, Estimate
@@ -29,6 +30,13 @@ from reporting.variants import (
 from reporting.wording import change, effect, number, sentence, spread, spread_of
 from studies.answers import Answers, Judgement
 from studies.catalogue.names import name_of
+=======
+from evaluation.opponents import NGRAM_NAMES, by_name
+from evaluation.statistics import UNCLEAR, by_chance, in_percent, interquartile_mean
+from reporting.table import Table, change, effect, ends, filled, number, numbers, spread, words
+from reporting.wording import duration
+from speechesdataset.folder import TOGETHER
+>>>>>>> core
 from studies.catalogue.published import (
     PUBLISHED_LOSSES,
     PUBLISHED_PARAMETERS,
@@ -323,7 +331,7 @@ def tables_of(answers: Answers) -> list[Table]:
         "part1": of_part1,
         "part2": of_part2,
         "part3": lambda answers: of_positions(answers) + of_regularization(answers),
-        "report": lambda answers: [verdicts(answers), *of_positions(answers), *of_regularization(answers)],
+        "report": of_report,
         "tokenizers": lambda answers: [tokens(answers)],
     }
     return by_command.get(answers.command, of_questions)(answers)
@@ -343,6 +351,11 @@ def of_part2(answers: Answers) -> list[Table]:
     return [*by_iteration, by_text(answers, list(answers.decoder)), *in_voices]
 
 
+def of_report(answers: Answers) -> list[Table]:
+    """The verdicts, and the tables behind most of them."""
+    return [verdicts(answers), *of_positions(answers), widths(answers), *of_regularization(answers)]
+
+
 def of_positions(answers: Answers) -> list[Table]:
     """Times, accuracies, perplexities and inference lengths by position method; nothing if positions were not asked."""
     if not answers.decoder:
@@ -351,7 +364,6 @@ def of_positions(answers: Answers) -> list[Table]:
         *(times(answers, kind) for kind in answers.timing),
         by_variant(answers, "classifier", "Test accuracy by position method, in percent", POSITIONS),
         by_variant(answers, "decoder", "Perplexity by position method", (*POSITIONS, STEEP)),
-        *([widths(answers)] if NARROW in answers.decoder else []),
         *([lengths(answers)] if answers.lengths else []),
     ]
 

@@ -8,10 +8,10 @@ import msgspec
 
 from common.files import UserError, read_as
 from common.records import Count, Percent, Positive, Record
-from dataset import About
 from evaluation.opponents import ClassifierOpponent, DecoderOpponent
 from evaluation.records import Reliability
 from evaluation.statistics import CONFIDENCE, Estimate
+from speechesdataset.folder import About
 from studies.probes.faithfulness import Faithfulness
 from studies.probes.knockouts import KnockOuts
 from tokenizer import TokenKind
@@ -230,7 +230,9 @@ class Answers(Record, frozen=True, kw_only=True):
         """Every run once; two variants may stand for the same runs."""
         distinct: list[Sequence[TrainedRun]] = []
         for question in self.questions:
-            distinct += [runs for runs in self.runs(question).values() if runs not in distinct]
+            for runs in self.runs(question).values():
+                if runs not in distinct:
+                    distinct.append(runs)
         return [run for runs in distinct for run in runs]
 
 

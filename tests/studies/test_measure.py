@@ -16,20 +16,20 @@ from tiny import classifier_of, data_said, decoder_of
 from worlds import classifier_run, decoder_run
 
 import main
-from dataset import About, Data
+from dataset import Data
 from evaluation.crossed import Effect, Items, crossed
 from evaluation.opponents import BASELINE_NAMES, NGRAM_NAMES, language_baselines, language_nats
 from evaluation.perplexity import sums_by_stretch
 from evaluation.statistics import Estimate, paired_ratio
+from modules.config import TransformerConfig
 from reporting import documents, tables, terminal
 from reporting.table import in_markdown
-from speechesdataset.build import DEFAULT_SPEAKERS
+from speechesdataset.folder import DEFAULT_TESTS, About
 from speechesdataset.presidents import presidents
 from studies import measure
 from training.recipe import Recipe, Task, TrainingConfig
 from training.records import DecoderRun, LanguageScores, Machine
 from training.runs import Folder
-from transformer import TransformerConfig
 
 MINUS = "\N{MINUS SIGN}"
 GOOD = TrainingConfig(batch_size=8, learning_rate=1e-2)
@@ -42,9 +42,7 @@ def planted(best: TrainingConfig, report: TrainingConfig, steps: int = 60) -> di
 
     def recipes(block_size: int, training: TrainingConfig) -> dict[str, Recipe]:
         small = TransformerConfig(n_embd=8, n_layer=1, block_size=block_size, ff_dim=8, initialisation="pytorch")
-        told: dict[str, Any] = (
-            {"label_smoothing": 0.5, "smoothing": "kneser-ney", "unigram_bias": True} if training == GOOD else {}
-        )
+        told: dict[str, Any] = {"unigram_bias": True} if training == GOOD else {}
         return {
             "classifier": Recipe("classifier", classifier_of(small), training, duration=-(-steps // 2)),
             "decoder": Recipe("decoder", decoder_of(small), replace(training, **told), duration=steps),
@@ -284,7 +282,7 @@ def test_the_command(
 def test_the_untouched_speakers_follow_from_a_rule() -> None:
     """They are the presidents before and after the default ones, who are not among them."""
     everybody = {who.number: who.slug for who in presidents()}
-    default = [number for number, slug in everybody.items() if slug in DEFAULT_SPEAKERS]
+    default = [number for number, slug in everybody.items() if slug in DEFAULT_TESTS]
     neighbours = {number + step for number in default for step in (-1, 1)} - set(default)
     slugs = [everybody[number] for number in sorted(neighbours)]
     assert slugs == ["reagan", "clinton", "trump-45"]

@@ -48,17 +48,17 @@ from dataset import Data, Stream
 from evaluation.looks import confidence_of_looks
 from evaluation.perplexity import Protocol, perplexity, token_nats
 from evaluation.statistics import paired_ratio
+from modules.config import TransformerConfig
 from reporting import tables
 from studies import engine, figures, lengths, part3, timing
 from studies.catalogue.recipes import RECIPES, label_of
 from tokenizer import SPECIAL, Tokenizer
 from training import tasks
-from training.models import build_decoder
 from training.recipe import Recipe, Run, TrainingConfig, customise
 from training.records import ClassifierRun, DecoderRun, Epoch, GroupAccuracy, Iteration, TrainedRun
 from training.runs import Folder
 from training.weights import TrainedModel, save_model
-from transformer import TransformerConfig
+from transformer import Decoder
 from utilities import Level, Line, Panel
 
 TINY = TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8)
@@ -409,7 +409,7 @@ def test_the_rows_of_each_variant_are_those_of_its_own_runs(monkeypatch: pytest.
 def test_perplexity_by_length_protocol_and_window(positions: Any, tmp_path: Path) -> None:
     config = TransformerConfig(n_embd=8, n_layer=2, block_size=4, ff_dim=8, positions=positions)
     words = ["<pad>", "<unk>", *"abcdefghij"]
-    decoder = build_decoder(decoder_of(config, initialisation="pytorch"), words, 7)
+    decoder = Decoder(decoder_of(config, initialisation="pytorch"), words, 7)
     random = torch.Generator().manual_seed(0)
     streams = {
         name: Stream(torch.randint(1, 12, (n,), generator=random), 99, 0) for name, n in (("one", 41), ("two", 30))
@@ -446,7 +446,7 @@ def test_perplexity_by_length_protocol_and_window(positions: Any, tmp_path: Path
 
 def test_times_and_perplexities_that_are_not_whole_are_refused(data: Data, tmp_path: Path) -> None:
     folder, run = Folder(tmp_path, torch.device("cpu")), Run("decoder", STUDY.decoder, 0)
-    decoder = build_decoder(STUDY.decoder.architecture, data.tokenizer.words)  # type: ignore[arg-type]
+    decoder = Decoder(STUDY.decoder.architecture, data.tokenizer.words)  # type: ignore[arg-type]
     save_model(folder.weights(run), TrainedModel(decoder, data.tokenizer, []))
     study = replace(STUDY, timed_share=0.001)
 
@@ -523,7 +523,7 @@ def test_each_variant_gets_the_records_of_its_own_runs(monkeypatch: pytest.Monke
     seen: dict[str, Any] = {}
     monkeypatch.setattr(engine, "perform_all", perform_all)
     monkeypatch.setattr(part3, "all_recorded", lambda runs, *_: seen.update(checked=set(runs)))
-    monkeypatch.setattr(part3, "validation_split", lambda given, seed: seen.setdefault("split", []).append(seed))
+    monkeypatch.setattr(part3, "without_fold", lambda given, kind, seed: seen.setdefault("split", []).append(seed))
     monkeypatch.setattr(part3, "time_variants", lambda study, given, folder: {"timed": len(done)})
     monkeypatch.setattr(part3, "extrapolate", lambda runs, given, folder, n: {"read": [list(runs), folder, n]})
     monkeypatch.setattr(part3, "language_baselines", lambda given: {"ngram": "scores"})

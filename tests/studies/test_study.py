@@ -23,11 +23,11 @@ import dataset
 import utilities
 from common.files import write_bytes
 from dataset import Data
+from modules.config import TransformerConfig
 from reporting import page, terminal
 from studies.catalogue.published import CLAIMS, SIZED
 from training.recipe import Recipe, TrainingConfig
 from training.runs import Folder
-from transformer import TransformerConfig
 
 TINY = TransformerConfig(n_embd=16, n_layer=1, block_size=8, ff_dim=16)
 LEARNING = TrainingConfig(batch_size=20, learning_rate=0.01)
