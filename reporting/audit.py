@@ -3,16 +3,10 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-<<<<<<< HEAD
-from dataset import MadeSpeaker, same_text
 from reporting.table import Item, Table, numbers, terminal_text, words
 from reporting.wording import number
-from speechesdataset.findings import Between, ClassRows, Contradictions, Findings, Oddity, Rule, Unknown
-=======
-from reporting.table import Item, Table, number, numbers, terminal_text, words
 from speechesdataset.audit import Between, ClassRows, Contradictions, Findings, Oddity, Rule, Unknown
 from speechesdataset.folder import MadeSpeaker, same_text
->>>>>>> core
 
 
 def files_text(folder: Path, digests: Mapping[str, str]) -> str:

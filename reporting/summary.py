@@ -5,7 +5,7 @@ from statistics import fmean, geometric_mean
 from typing import Any
 
 from common.wording import counted
-from dataset import TOGETHER
+from speechesdataset.folder import TOGETHER
 from evaluation.statistics import FAILS, HOLDS, UNCLEAR
 from reporting import notes
 from reporting.variants import groups_of, measure_of, published_levels

@@ -8,8 +8,7 @@ from statistics import geometric_mean, median
 from typing import Any
 
 from common.wording import counted
-<<<<<<< HEAD
-from dataset import TRAINING
+from speechesdataset.folder import TRAINING
 from evaluation.records import LanguageScores
 from evaluation.statistics import UNCLEAR, Estimate
 from reporting import notes
@@ -30,13 +29,6 @@ from reporting.variants import (
 from reporting.wording import change, effect, number, sentence, spread, spread_of
 from studies.answers import Answers, Judgement
 from studies.catalogue.names import name_of
-=======
-from evaluation.opponents import NGRAM_NAMES, by_name
-from evaluation.statistics import UNCLEAR, by_chance, in_percent, interquartile_mean
-from reporting.table import Table, change, effect, ends, filled, number, numbers, spread, words
-from reporting.wording import duration
-from speechesdataset.folder import TOGETHER
->>>>>>> core
 from studies.catalogue.published import (
     PUBLISHED_LOSSES,
     PUBLISHED_PARAMETERS,

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from rich.text import Text
 
 from common.wording import duration
-<<<<<<< HEAD
-from dataset import About
+from speechesdataset.folder import About
 from evaluation.statistics import UNCLEAR
 from reporting import notes, tables
 from reporting.summary import in_short, quick_warning
@@ -34,30 +33,6 @@ def show(answers: Answers, texts: Mapping[int, str] | None = None) -> str:
         blocks += [*tables.tables_of(answers), *mistakes(answers, texts or {}), *verdicts(answers)]
     blocks += [*warnings(answers), *times(answers), "", *in_short(answers)]
     return terminal_text(*blocks).rstrip()
-=======
-from evaluation.opponents import NGRAM_NAMES, by_name
-from evaluation.records import Group, GroupAccuracy
-from reporting import comparison, tables
-from reporting.table import (
-    GAP,
-    NARROW_WORDS,
-    Item,
-    Table,
-    cut,
-    effect,
-    number,
-    numbers,
-    terminal_text,
-    terminal_width,
-    words,
-)
-from reporting.wording import from_here, took
-from speechesdataset.folder import About
-from studies.catalogue.published import PUBLISHED_ACCURACY, PUBLISHED_PERPLEXITY, on_courses_data
-from studies.catalogue.recipes import RECIPES
-from training.machine import distinct_machines
-from training.records import DecoderRun, Scores
->>>>>>> core
 
 
 def data_line(about: About, n_names: int = 5) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common.wording import duration
-from dataset import TOGETHER, TRAINING
+from speechesdataset.folder import TOGETHER, TRAINING
 from evaluation.records import Group
 from evaluation.statistics import UNCLEAR
 from reporting import notes

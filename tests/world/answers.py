@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from msgspec.structs import replace
 
-from dataset import About
+from speechesdataset.folder import About
 from evaluation.opponents import (
     CLASSIFIER_OPPONENTS,
     DECODER_OPPONENTS,
