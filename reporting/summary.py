@@ -5,11 +5,11 @@ from statistics import fmean, geometric_mean
 from typing import Any
 
 from common.wording import counted
-from speechesdataset.folder import TOGETHER
 from evaluation.statistics import FAILS, HOLDS, UNCLEAR
 from reporting import notes
 from reporting.variants import groups_of, measure_of, published_levels
 from reporting.wording import effect, number, sentence, spread
+from speechesdataset.folder import TOGETHER
 from studies.answers import Answers
 from studies.catalogue.claims import CLAIMS, claims_on
 from studies.catalogue.names import name_of

@@ -8,7 +8,6 @@ from statistics import geometric_mean, median
 from typing import Any
 
 from common.wording import counted
-from speechesdataset.folder import TRAINING
 from evaluation.records import LanguageScores
 from evaluation.statistics import UNCLEAR, Estimate
 from reporting import notes
@@ -27,6 +26,7 @@ from reporting.variants import (
     published_perplexities,
 )
 from reporting.wording import change, effect, number, sentence, spread, spread_of
+from speechesdataset.folder import TRAINING
 from studies.answers import Answers, Judgement
 from studies.catalogue.names import name_of
 from studies.catalogue.published import (

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from rich.text import Text
 
 from common.wording import duration
-from speechesdataset.folder import About
 from evaluation.statistics import UNCLEAR
 from reporting import notes, tables
 from reporting.summary import in_short, quick_warning
 from reporting.table import Item, Table, in_one_line, table_of, terminal_text
 from reporting.wording import effect, from_here, number
+from speechesdataset.folder import About
 from studies.answers import Answers
 from studies.catalogue.recipes import RECIPES, word
 from studies.settings import settings

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from common.wording import duration
-from speechesdataset.folder import TOGETHER, TRAINING
 from evaluation.records import Group
 from evaluation.statistics import UNCLEAR
 from reporting import notes
 from reporting.table import Table, table_of
 from reporting.wording import effect, number, sentence, spread
+from speechesdataset.folder import TOGETHER, TRAINING
 from studies.answers import Answers, Asked, Comparison
 from studies.catalogue.claims import REGULARIZED
 from studies.catalogue.names import name_of

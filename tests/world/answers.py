@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from msgspec.structs import replace
 
-from speechesdataset.folder import About
 from evaluation.opponents import (
     CLASSIFIER_OPPONENTS,
     DECODER_OPPONENTS,
@@ -22,6 +21,7 @@ from evaluation.opponents import (
 )
 from evaluation.records import Bin, ClassScores, Group, GroupAccuracy, LanguageScores, Reliability, Scores
 from evaluation.statistics import Estimate
+from speechesdataset.folder import About
 from studies.answers import (
     Answers,
     AttentionStatistics,
@@ -135,7 +135,7 @@ def decoder_run(perplexity: float, seed: int, number: int, width: int = 256, **c
         ],
         protocol="non-overlapping windows of 32 tokens",
         scores={text: language_scores(by_text[text], i) for i, text in enumerate(TEXTS)},
-        nats_by_place={text: [7 - place - number / 10 for place in range(5)] for text in ("train", *TEXTS)},
+        nats_by_position={text: [7 - place - number / 10 for place in range(5)] for text in ("train", *TEXTS)},
         stretch_nats={text: stretch_nats(by_text[text], number + seed) for text in TEXTS},
         stretch_tokens={text: [100.0, 110.0, 90.0, 100.0] for text in TEXTS},
     )
