@@ -40,10 +40,10 @@ class Items:
 def by_stretch(values: np.ndarray, stretches: np.ndarray, classes: np.ndarray) -> Items:
     """values (n seeds, N items), each in a stretch (N,) of items of its class (N,); less the mean of the class, for as
     many items of each were drawn."""
-    _, places, sizes = np.unique(stretches, return_inverse=True, return_counts=True)
+    _, numbers, sizes = np.unique(stretches, return_inverse=True, return_counts=True)
     _, strata, n_members = np.unique(classes, return_inverse=True, return_counts=True)
     means = np.stack([np.bincount(strata, row) / n_members for row in values])
-    totals = np.stack([np.bincount(places, row) for row in values - means[:, strata]])
+    totals = np.stack([np.bincount(numbers, row) for row in values - means[:, strata]])
     return Items(totals, sizes, len(n_members))
 
 
@@ -82,5 +82,5 @@ def _with_variances(
 ) -> Estimate:
     """`estimate` with the sum of independent variances, and the degrees of freedom that Satterthwaite gives it."""
     total = sum(variances)
-    df = total**2 / sum(one**2 / own for one, own in zip(variances, freedom)) if total else freedom[0]
+    df = total**2 / sum(variance**2 / n for variance, n in zip(variances, freedom)) if total else freedom[0]
     return with_error(estimate, total**0.5, df, confidence)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from common.checks import check
 from dataset import STRETCH, Stream
+from evaluation.ngrams import KneserNey, mixed
 from evaluation.records import LanguageScores
 from tokenizer import PAD, UNK
 from transformer import Decoder
@@ -68,6 +69,15 @@ def token_nats(
         nats[-rest:] = row.cpu().double()
     model.train(training)
     return nats
+
+
+def predicted_nats(
+    model: Decoder, ngrams: KneserNey | None, ids: Tensor, protocol: Protocol, window: int | None = None
+) -> Tensor:
+    """-log p of every token of `ids` (N,), float64 (N,), under a decoder and the `ngrams` that may predict with it;
+    the rest as in `token_nats`."""
+    nats = token_nats(model, ids, protocol, window=window)
+    return -mixed(-nats, ngrams.log_probabilities(ids), model.config.ngram_share) if ngrams else nats
 
 
 def perplexity(nats: Tensor | np.ndarray) -> float:

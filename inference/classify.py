@@ -2,7 +2,7 @@
 
 import torch
 
-from evaluation.voices import speaker_probabilities
+from evaluation.accuracy import speaker_probabilities
 from inference.sentence import finite, read_sentence
 from training.weights import TrainedModel
 from transformer import Decoder

@@ -10,8 +10,7 @@ from torch import Tensor
 
 from common.files import UserError
 from common.randomness import generator
-from evaluation.mixture import mixed
-from evaluation.ngrams import KneserNey
+from evaluation.ngrams import KneserNey, mixed
 from inference.sampling import Sampling
 from inference.sentence import finite, reading_note
 from tokenizer import PAD, UNK

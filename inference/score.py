@@ -12,9 +12,8 @@ from torch import Tensor
 
 from common.files import UserError
 from dataset import encode_stream
-from evaluation.mixture import mixed, predicted_nats
-from evaluation.ngrams import KneserNey
-from evaluation.perplexity import Protocol, language_scores, token_nats
+from evaluation.ngrams import KneserNey, mixed
+from evaluation.perplexity import Protocol, language_scores, predicted_nats, token_nats
 from inference.sentence import finite, shown
 from speechesdataset.folder import read_lines
 from tokenizer import PAD, Tokenizer, normalized

@@ -3,8 +3,7 @@
 import itertools
 
 from dataset import Data
-from evaluation.mixture import predicted_nats
-from evaluation.perplexity import Protocol, perplexity
+from evaluation.perplexity import Protocol, perplexity, predicted_nats
 from studies.answers import LengthPerplexity
 from training.weights import TrainedModel
 from transformer import Decoder

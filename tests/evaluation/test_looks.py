@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.looks import confidence_of_looks, looks_until
-from evaluation.statistics import paired_difference
+from evaluation.statistics import confidence_of_looks, looks_until, paired_difference
 
 
 def test_looks_double_up_to_the_last() -> None:

@@ -12,8 +12,7 @@ from tiny import decoder_of, perform
 
 from common.files import UserError, read_tensors
 from dataset import Data, load_data
-from evaluation.mixture import mixed, text_ngrams
-from evaluation.ngrams import KneserNey, unseen_words
+from evaluation.ngrams import KneserNey, mixed, text_ngrams, unseen_words
 from inference.generate import generate
 from inference.sampling import Sampling
 from modules.config import TransformerConfig

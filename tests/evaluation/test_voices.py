@@ -13,10 +13,9 @@ from tiny import decoder_of, perform
 from common.files import UserError, read_tensors
 from common.randomness import generator
 from dataset import Data, load_data, voiced_starts
-from evaluation.mixture import predicted_nats, speaker_ngrams
-from evaluation.ngrams import KneserNey, kneser_ney_unigram
-from evaluation.perplexity import Protocol, token_nats
-from evaluation.voices import preferences, row_nats, speaker_probabilities
+from evaluation.accuracy import row_nats, speaker_probabilities
+from evaluation.ngrams import KneserNey, kneser_ney_unigram, preferences, speaker_ngrams
+from evaluation.perplexity import Protocol, predicted_nats, token_nats
 from inference.classify import classify
 from inference.generate import generate, speaker_of
 from inference.sampling import Sampling

@@ -45,9 +45,8 @@ from worlds import (
 import utilities
 from common.files import UserError
 from dataset import Data, Stream
-from evaluation.looks import confidence_of_looks
 from evaluation.perplexity import Protocol, perplexity, token_nats
-from evaluation.statistics import paired_ratio
+from evaluation.statistics import confidence_of_looks, paired_ratio
 from modules.config import TransformerConfig
 from reporting import tables
 from studies import engine, figures, lengths, part3, timing
