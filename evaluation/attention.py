@@ -1,8 +1,11 @@
 """Where attention goes: maps of its weights, a check of them, and what they say in numbers."""
 
+from collections.abc import Iterable, Iterator
+
 import torch
 from torch import Tensor
 
+from dataset import Labelled, Stream
 from modules.hook_point import hook_points, hooked
 from transformer import Classifier, Decoder, Vote
 
@@ -23,6 +26,21 @@ def read_ids(model: Classifier | Vote | Decoder, ids: Tensor, lengths: Tensor) -
         model.before_logits(ids)
     else:
         model(ids, lengths)
+
+
+def batches_read(
+    model: Classifier | Vote | Decoder, rows: Labelled, streams: Iterable[Stream], batch_size: int = 64
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Ids (B, T) and lengths (B,), as the model reads them: a classifier `rows`, a decoder windows of `streams`."""
+    if not isinstance(model, Decoder):
+        for items in torch.arange(len(rows.labels)).split(batch_size):
+            ids, lengths, _ = rows.batch(items, cut=model.masks_padding)
+            yield ids, lengths
+        return
+    for stream in streams:
+        width = min(model.config.block_size, len(stream.ids))
+        for ids in stream.ids[: len(stream.ids) // width * width].view(-1, width).split(batch_size):
+            yield ids, torch.full((len(ids),), width)
 
 
 def check_attention(weights: Tensor, tolerance: float = 1e-4) -> None:

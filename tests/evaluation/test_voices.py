@@ -16,7 +16,7 @@ from dataset import Data, load_data, voiced_starts
 from evaluation.accuracy import row_nats, speaker_probabilities
 from evaluation.ngrams import KneserNey, kneser_ney_unigram, preferences, speaker_ngrams
 from evaluation.perplexity import Protocol, predicted_nats, token_nats
-from inference.classify import classify
+from inference.explain import classify
 from inference.generate import generate, speaker_of
 from inference.sampling import Sampling
 from inference.score import score, scorers

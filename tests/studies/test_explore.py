@@ -14,8 +14,7 @@ from common.files import UserError
 from dataset import Data
 from evaluation.baselines import linear_models
 from evaluation.opponents import CLASSIFIER_OPPONENTS
-from inference.classify import classify
-from inference.explain import explain
+from inference.explain import classify, explain
 from inference.generate import generate
 from inference.sampling import Sampling
 from inference.score import score, scorers
