@@ -28,9 +28,7 @@ def test_by_hand() -> None:
     assert part.variances() == pytest.approx((2 * 2 * (4 / 4) ** 2, 2 * 4 * (1 / 4) ** 2 / 2))
     found = effect(values, np.array([4, 4, 9, 9]))
     both, seeds, items = found["both"], found["seeds"], found["items"]
-    assert both is not None
-    assert seeds is not None
-    assert items is not None
+    assert both is not None and seeds is not None and items is not None  # noqa: PT018
     assert (both.mean, seeds.mean, items.mean) == (4, 4, 4)
     assert seeds.error == pytest.approx(1)
     assert items.error == pytest.approx(2)
