@@ -113,10 +113,6 @@ class KneserNey:
         windows = np.lib.stride_tricks.sliding_window_view(np.concatenate([start, ids]), self.order)  # (n, order)
         return np.log(self._probabilities(windows)) if len(ids) else np.empty(0)
 
-    def perplexity(self, stream: Tensor | np.ndarray) -> float:
-        """Every token scored once, nats summed, divided once, exponentiated last."""
-        return float(np.exp(-self.log_probabilities(stream).mean()))
-
     def distribution(self, context: Sequence[int]) -> np.ndarray:
         """P of every word of the vocabulary after `context` (its last order - 1 words count): (vocabulary_size,)."""
         seen = ([-1] * self.order + list(context))[-(self.order - 1) :] if self.order > 1 else []

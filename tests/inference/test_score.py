@@ -9,7 +9,7 @@ from tiny import decoder_of
 
 from common.files import UserError
 from dataset import Data, encode_stream
-from evaluation.opponents import language_baselines
+from evaluation.opponents import decoder_opponents
 from evaluation.perplexity import Protocol, token_nats
 from inference.score import Scorer, likeliest_by_token, likeliest_words, lines_of, score, scorers
 from modules.config import TransformerConfig
@@ -40,13 +40,13 @@ def test_the_totals_of_a_test_text_are_those_of_part_2(data: Data, data_folder: 
         decoder, trigram = (found := score(lines, trained, scorers(trained, data.train_stream.ids))).scored
         assert found.protocol == of_part2.protocol
         assert decoder.whole == of_part2.scores[name]
-        assert trigram.whole == language_baselines(data)["ngram"][name]
+        assert trigram.whole == decoder_opponents(data)["ngram"].scores[name]
         for one in (decoder, trigram):
             assert len(one.nats) == len(found.tokens) == len(data.test_streams[name].ids)
             assert one.whole.perplexity == pytest.approx(math.exp(sum(one.nats) / len(one.nats)))
 
 
-def test_each_token_has_the_nats_of_its_place_and_is_shown_as_it_was_written(data: Data) -> None:
+def test_each_token_has_its_nats_and_is_shown_as_it_was_written(data: Data) -> None:
     trained = trained_on(data)
     found = score(["we zyzzyva", "hope quux ."], trained, scorers(trained, data.train_stream.ids))
     assert found.tokens == ["we", "zyzzyva?", "hope", "quux?", "."]
@@ -71,7 +71,7 @@ def test_whoever_is_asked_scores(data: Data) -> None:
     assert only.whole.bits_per_byte == pytest.approx(2 / len("we hope\n"))
 
 
-def test_what_is_expected_at_a_place_is_by_what_the_token_there_is_scored(data: Data) -> None:
+def test_a_token_is_scored_by_what_is_expected_in_its_place(data: Data) -> None:
     trained = trained_on(data)
     ids = torch.tensor(trained.tokenizer.encode("we hope the people will work for a better day and hope ."))
     assert len(ids) > 8  # the block: a second window
