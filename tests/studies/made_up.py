@@ -108,25 +108,25 @@ def answers() -> Answers:
         ]
         for number, (name, means) in enumerate(PERPLEXITY.items())
     }
-    timing: Any = {kind: Timing(30, 1250, 2, seconds, seconds) for kind, seconds in SECONDS.items()}
-    found = Answers(
+    found: dict[str, Any] = {
         **{"command": "report", "command_line": "python main.py report", "recipe": "report", "labels": {}},
-        data=About("some/data", 2345, 1200, 300, list(DEFAULT_NAMES), "f" * 64),
+        "data": About("some/data", 2345, 1200, 300, list(DEFAULT_NAMES), "f" * 64),
         **{"seed": SEEDS[0], "seeds": list(SEEDS), "looks": [3], "vocabulary_size": 5639, "block_size": 32},
         **{"test_names": list(TEXTS), "n_tokens": {}, "machines": [MACHINE]},
-        questions={
+        "questions": {
             each.name: Asked(each.kind.name, each.base, each.measured[0][0].name, each.on_folds, {})
             for each in QUESTIONS
         },
-        **{"classifier": classifier, "decoder": decoder, "validation": validation, "timing": timing},
-        lengths={"decoder": {"alibi": [lengths(run) for run in decoder["alibi"]]}},
-        attention={
+        **{"classifier": classifier, "decoder": decoder, "validation": validation},
+        "timing": {kind: Timing(30, 1250, 2, seconds, seconds) for kind, seconds in SECONDS.items()},
+        "lengths": {"decoder": {"alibi": [lengths(run) for run in decoder["alibi"]]}},
+        "attention": {
             "classifier": {"learned": [attention(0.02 * number) for number in range(3)]},
             "decoder": {"learned": [attention(0.03 * number) for number in range(3)]},
         },
         **{"training_seconds": 3456.0, "total_seconds": 5432.0},
-    )
-    return compared(found)
+    }
+    return compared(Answers(**found))
 
 
 def compared(found: Answers, of: Any = None) -> Answers:

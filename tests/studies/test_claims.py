@@ -140,7 +140,7 @@ def test_lengths_that_the_report_did_not_read_at_and_other_ways_are_no_part_of_a
     assert set(verdicts(answers).values()) == {"holds"}
 
 
-# ------------------------------------------------------------------------------- levels and changes of each seed's number
+# ----------------------------------------------------------------------------- levels and changes of each seed's number
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
     mean, half = sum(values) / 3, T2 * stdev(values) / 3**0.5
     return mean, mean - half, mean + half
@@ -211,7 +211,11 @@ def look(answers: Answers, kind: Any, statistic: str, layer: int, by_seed: Seque
 @pytest.mark.parametrize(("name", "kind"), [("C2", "classifier"), ("C5", "decoder")])
 def test_the_first_layer_looks_near_and_the_last_one_farther(answers: Answers, name: str, kind: str) -> None:
     for values, verdict in (
-        *(((0.75 + EPSILON,) * 3, "does not hold"), (seeds(0.75, 0.01), "cannot tell"), ((0.75 - EPSILON,) * 3, "holds")),
+        *(
+            ((0.75 + EPSILON,) * 3, "does not hold"),
+            (seeds(0.75, 0.01), "cannot tell"),
+            ((0.75 - EPSILON,) * 3, "holds"),
+        ),
     ):
         look(answers, kind, "relative_distance", 0, values)
         check(answers, name, 0, values, verdict)
@@ -241,7 +245,9 @@ def read(answers: Answers, nats: Sequence[float] = (5.0,), **perplexities: Seque
     for seed, run in enumerate(runs):
         scores = {text: replace(run.scores[text], perplexity=perplexities[text][seed]) for text in TEXTS}
         lines: Any = {"stretch_nats": list(nats), "stretch_tokens": [1.0] * len(nats)}
-        runs[seed] = replace(run, scores=scores, **{name: dict.fromkeys(TEXTS, values) for name, values in lines.items()})
+        runs[seed] = replace(
+            run, scores=scores, **{name: dict.fromkeys(TEXTS, values) for name, values in lines.items()}
+        )
 
 
 def test_texts_differ_where_every_pair_does_in_either_direction(answers: Answers) -> None:
@@ -345,7 +351,7 @@ def test_what_more_seeds_of_each_claim_train(answers: Answers) -> None:
             assert (claim.question, seconds_of_a_seed(claim, answers)) == (question, of_a_seed)
 
 
-# ------------------------------------------------------------------------------------------- what is not said, and notes
+# ---------------------------------------------------------------------------------------- what is not said, and notes
 def test_one_seed_cannot_tell(answers: Answers) -> None:
     models: list[Any] = [answers.classifier, answers.decoder, answers.validation, answers.lengths["decoder"]]
     for by_variant in [*models, *answers.attention.values()]:

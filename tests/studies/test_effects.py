@@ -92,7 +92,7 @@ def test_accuracies_are_of_seeds_on_which_both_trained_for_other_seeds_and_rows(
     for confidence in (0.95, 0.99):
         every, unseen, gap, failed = compare(question, OTHER, BASE, ROWS, confidence)
         for row, group in ((every, "all"), (unseen, "unseen")):
-            values, base = ([run.test[group].accuracy for run in runs[:2]] for runs in (OTHER, BASE))
+            values, base = ([ACCURACY.value(run, group) for run in runs[:2]] for runs in (OTHER, BASE))
             items = KINDS["classifier"].paired_items(ACCURACY, group, OTHER[:2], BASE[:2], ROWS)
             expected = crossed(paired_difference(values, base, confidence=confidence), items, confidence)
             assert (row.estimate, row.seeds, row.items) == (expected.both, expected.seeds, expected.items)
@@ -122,7 +122,8 @@ def test_seeds_that_one_of_both_has_are_left_out() -> None:
 
 
 @pytest.mark.parametrize(
-    ("seen", "groups", "of_unseen"), [([0, 1], ["all", "seen", "unseen"], 1), ([0, 0], ["all"], 1), ([1, 1], ["all"], 0)]
+    ("seen", "groups", "of_unseen"),
+    [([0, 1], ["all", "seen", "unseen"], 1), ([0, 0], ["all"], 1), ([1, 1], ["all"], 0)],
 )
 def test_unseen_rows_are_compared_where_there_are_any(seen: list[bool], groups: list[str], of_unseen: int) -> None:
     data = made_up.data([0, 1], seen)
@@ -221,13 +222,17 @@ def against(opponents: list[Any], runs: list[Any], **fields: Any) -> Comparison:
 
 def test_on_the_test_set_one_opponent_is_there_for_all_seeds() -> None:
     row = against([opponent([0, 13])], BASE)
-    values = [run.test["all"].accuracy for run in BASE]
+    values = [ACCURACY.value(run, "all") for run in BASE]
     assert (row.variant, row.base) == ("base", "tfidf")
     items = KINDS["classifier"].paired_items(ACCURACY, "all", BASE, [opponent([0, 13])] * 3, ROWS)
     expected = crossed(paired_difference(values, [100 * 12 / 14] * 3), items)
     assert (row.estimate, row.seeds, row.items) == (expected.both, expected.seeds, expected.items)
     turned = effects_of(
-        replace(asked("classifier"), pairs=(("tfidf", "base"),)), {"base": BASE}, {"tfidf": [opponent([0, 13])]}, ROWS, 0.95
+        replace(asked("classifier"), pairs=(("tfidf", "base"),)),
+        {"base": BASE},
+        {"tfidf": [opponent([0, 13])]},
+        ROWS,
+        0.95,
     )
     assert turned[0].estimate.mean == pytest.approx(-row.estimate.mean)
 
@@ -296,7 +301,9 @@ def test_what_would_tell_is_told_by_the_confidence_of_the_interval() -> None:
 
 def runs_of(*accuracies: float | None) -> list[ClassifierRun]:
     """A run for each; None: one at chance."""
-    return [classifier_run(value or 25.0, trained=value is not None, seed=seed) for seed, value in enumerate(accuracies)]
+    return [
+        classifier_run(value or 25.0, trained=value is not None, seed=seed) for seed, value in enumerate(accuracies)
+    ]
 
 
 @pytest.mark.parametrize(
