@@ -12,7 +12,7 @@ from commands.options import Common, refuse_idle
 from common.arguments import Optional, Typed
 from common.checks import check
 from common.files import UserError
-from studies.catalogue.recipes import RECIPES
+from studies.catalogue.recipes import RECIPES, WIDTHS
 from training.recipe import Task
 
 if TYPE_CHECKING:
@@ -65,14 +65,13 @@ class Explore:
 
     def train(self, task: Task) -> None:
         """Train the report's model for a task, as part1 or part2 would."""
-        from studies.part1 import part1
-        from studies.part2 import part2
+        from studies.catalogue.questions import how_surprising, who_said_it
+        from studies.question import Study
 
-        name, recipe = "part1" if task == "classifier" else "part2", RECIPES["report"][task]
+        recipe = RECIPES["report"][task]
+        name, question = "part1", who_said_it(recipe)
+        if task == "decoder":
+            name, question = "part2", how_surprising(recipe, WIDTHS[:1])
         options = Common(self.data_dir, self.runs / name)
-        line = Typed((name, "--data-dir", str(self.data_dir), "--out", str(options.out)))
-        with options.at_work(recipe, False, line) as (data, folder):
-            if task == "classifier":
-                part1("report", recipe, options.seed, data, folder, options.n_at_once())
-            else:
-                part2("report", recipe, (256,), options.seed, data, folder, options.n_at_once())
+        typed = Typed((name, "--data-dir", str(self.data_dir), "--out", str(options.out)))
+        options.answer(Study(name, "report", {task: recipe}, (question,), (0,), options.n_at_once()), typed)

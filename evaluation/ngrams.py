@@ -11,7 +11,7 @@ import torch
 
 from common.files import UserError
 
-PARTS = {"keys": np.int64, "share": np.float64, "backoff": np.float64}  # of each order's table
+PARTS = {"keys": torch.int64, "share": torch.float64, "backoff": torch.float64}  # of each order's table
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,13 @@ class KneserNey:
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, torch.Tensor]) -> "KneserNey":
         """The model that `tensors` says; UserError where they cannot be of one."""
-        found = {name: tensor.numpy() for name, tensor in tensors.items()}
-        order = (len(found) - 1) // 3
-        wanted = {"base": np.float64} | {
+        order = (len(tensors) - 1) // 3
+        wanted = {"base": torch.float64} | {
             f"{name}.{k}": kind for k in range(1, order + 1) for name, kind in PARTS.items()
         }
-        if order < 1 or {name: array.dtype for name, array in found.items()} != wanted:
+        if order < 1 or {name: tensor.dtype for name, tensor in tensors.items()} != wanted:
             raise UserError("the tables of the n-gram model are not complete")
+        found = {name: tensor.numpy() for name, tensor in tensors.items()}
         base, n_contexts, levels = found["base"], 1, []
         for k in range(1, order + 1):
             keys, share, backoff = (found[f"{name}.{k}"] for name in PARTS)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from commands.called import command_line
+from common.arguments import Typed, name_of, overview, read
+from main import COMMANDS
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -17,8 +18,9 @@ TOP = {path.partition("/")[0] for path in TRACKED}  # files and folders of the c
 
 
 def parse(words: list[str]) -> object:
-    """The command that main.py would run; UserError for words that it refuses."""
-    return command_line().parse(words)
+    """The command that main.py would run, None for its list of them; UserError for words that it refuses."""
+    typed, known = Typed(tuple(words)), {name: command for name, (command, _) in COMMANDS.items()}
+    return None if overview(typed, known, "") else read(typed, name_of(typed, known), known)
 
 
 def text_of(document: Path) -> str:

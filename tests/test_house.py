@@ -4,6 +4,7 @@ import ast
 import tomllib
 from pathlib import Path
 
+import planted
 import pytest
 
 ROOT = Path(__file__).parent.parent
@@ -80,3 +81,10 @@ def test_what_the_readme_says_was_measured_stands_in_the_documents() -> None:
     said += [line.partition("ALiBi.** ")[2] for line in readme.splitlines() if "Mean change of test perplexity" in line]
     assert len(said) == 3
     assert all(line in documents for line in said)
+
+
+@pytest.mark.parametrize("fault", planted.read_faults(), ids=lambda fault: fault["name"])
+def test_a_planted_fault_stands_once_in_its_file_and_its_tests_exist(fault: planted.Fault) -> None:
+    assert (ROOT / fault["file"]).read_text(encoding="utf-8").count(fault["old"]) == 1
+    assert fault["old"] != fault["new"]
+    assert all((ROOT / "tests" / name).is_file() for name in fault["tests"].split())
