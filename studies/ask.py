@@ -25,6 +25,7 @@ from studies.probes.timing import time_positions
 from studies.probes.tokens import tokens_of
 from studies.question import Probe, Question, Study
 from studies.workers import all_recorded, share_out
+from tokenizer import Tokenization
 from training.machine import distinct_machines
 from training.recipe import Run, Task, settings_of
 from training.records import TrainedRun
@@ -82,7 +83,17 @@ def refuse_impossible(study: Study, data: Data, folder: Folder) -> None:
     for question in study.questions:
         for seed in study.seeds if question.on_folds else ():
             without_fold(data, question.kind.name, seed)
-        all_recorded(question.runs(dict.fromkeys(question.variants, most), study.seeds[0]).values(), data, folder)
+        for variant in question.variants:
+            runs = question.runs({variant: most}, study.seeds[0]).values()
+            if there := [run for run in runs if folder.record(run).exists()]:
+                all_recorded(there, in_tokens(question.tokenizations.get(variant), data), folder)
+
+
+def in_tokens(tokenization: Tokenization | None, data: Data) -> Data:
+    """The data cut into other tokens; None: as they are."""
+    if tokenization in (None, data.tokenizer.tokenization):
+        return data
+    return encode(data.corpus, data.train.ids.shape[1], tokenization)
 
 
 def _of(question: Question, n_seeds: Mapping[Variant, int]) -> dict[str, int]:
@@ -108,16 +119,14 @@ def _train(
     by_tokens: dict[Any, dict[Any, Run]] = {}
     for question in study.questions:
         for key, run in runs[question.name].items():
-            tokenization = question.tokenizations.get(key[0], data.tokenizer.tokenization)
+            tokenization = question.tokenizations.get(key[0])
             by_tokens.setdefault(tokenization, {})[question.name, *key] = run
             for probe in question.probes:
                 if probe.needs and key[0] in probe.variants and (more := probe.needs(run, data)):
                     by_tokens[tokenization][question.name, more.name, key[1]] = more
     records: dict[Any, TrainedRun] = {}
     for tokenization, own_runs in by_tokens.items():
-        encoded = data
-        if tokenization != data.tokenizer.tokenization:
-            encoded = encode(data.corpus, data.train.ids.shape[1], tokenization)
+        encoded = in_tokens(tokenization, data)
         records |= train(own_runs, encoded, folder, study.n_workers, None if opponents else meanwhile)
     found: dict[str, dict[str, list[TrainedRun]]] = {question.name: {} for question in study.questions}
     for question in study.questions:

@@ -46,8 +46,8 @@ def effects_of(
             pair = Pair(variant, base, *on_same_seeds(runs[variant], runs[base]))
             comparisons += _of_runs(question, pair, data, confidence)
         else:
-            records = (runs[name] if name in runs else opponents[name] for name in (variant, base))
-            pair = Pair(variant, base, *_as_often(*records, on_folds=question.on_folds))
+            records, base_records = (runs[name] if name in runs else opponents[name] for name in (variant, base))
+            pair = Pair(variant, base, *_as_often(records, base_records, question.on_folds))
             comparisons += _of_records(question, pair, data, confidence)
     return comparisons
 
