@@ -140,7 +140,7 @@ def test_more_seeds_are_trained_of_what_is_undecided_until_it_is_told(
     study = study_of(question, seeds=range(3, 8), until_told=12)
     answers = answer(study, data, tmp_path)
     assert [[run.seed for run in runs] for runs in answers.decoder.values()] == [
-        *(list(range(3, 15)), list(range(3, 8)), list(range(3, 15))),
+        *(list(range(3, 15)), list(range(3, 8)), list(range(3, 15)))
     ]
     assert [row.verdict for row in answers.comparisons if row.verdict] == ["better", "cannot tell"]
     assert (answers.seeds, answers.looks) == (list(range(3, 8)), [5, 10, 12])

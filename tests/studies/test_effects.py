@@ -14,23 +14,10 @@ from dataset import TOGETHER, TRAINING
 from evaluation.crossed import crossed
 from evaluation.opponents import ClassifierOpponent, DecoderOpponent
 from evaluation.records import GroupAccuracy, LanguageScores
-from evaluation.statistics import (
-    difference_of_shares,
-    paired_difference,
-    paired_ratio,
-    seeds_needed,
-    share_of,
-)
+from evaluation.statistics import difference_of_shares, paired_difference, paired_ratio, seeds_needed, share_of
 from studies.answers import SIDE_BY_SIDE, Comparison, LengthPerplexity, Timing
 from studies.catalogue.recipes import RECIPES
-from studies.effects import (
-    EACH_GROUP,
-    EACH_TEST_TEXT,
-    EACH_TEXT,
-    effects_of,
-    effects_of_length,
-    effects_on_time,
-)
+from studies.effects import EACH_GROUP, EACH_TEST_TEXT, EACH_TEXT, effects_of, effects_of_length, effects_on_time
 from studies.question import Question
 from training.kinds import KINDS
 from training.recipe import Task, customise

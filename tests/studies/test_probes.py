@@ -284,7 +284,7 @@ def test_every_test_row_stands_in_a_file_and_mistakes_are_the_surest_first(data:
 
     worst = mistakes(probabilities, data, most=2)
     assert [(mistake.row, round(mistake.probability, 3)) for mistake in worst] == [
-        *((data.corpus.test[7].line, 95), (data.corpus.test[4].line, 80)),
+        *((data.corpus.test[7].line, 95), (data.corpus.test[4].line, 80))
     ]
     assert [(mistake.label, mistake.prediction) for mistake in worst] == [tuple(lines[row][1:3]) for row in (7, 4)]
     assert len(mistakes(probabilities, data)) == 3

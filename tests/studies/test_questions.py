@@ -168,12 +168,12 @@ def test_either_half_of_the_exploration_can_be_asked_alone() -> None:
         ("decoder", ["learned", "alibi", "none", "alibi-steep"]),
     ]
     assert [(each.name, each.base) for each in regularize] == [
-        *(("classifier", "original"), ("validation", "batch-norm-dropout-0.2")),
+        *(("classifier", "original"), ("validation", "batch-norm-dropout-0.2"))
     ]
     assert [[probe.name for probe in each.probes] for each in alibi] == [[], ["lengths"]]
     with_probes = exploration(REPORT, report=True)
     assert [[probe.name for probe in each.probes] for each in with_probes] == [
-        *(["attention", "knockouts", "faithfulness"], ["lengths", "attention", "knockouts"], []),
+        *(["attention", "knockouts", "faithfulness"], ["lengths", "attention", "knockouts"], [])
     ]
 
 
