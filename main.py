@@ -54,7 +54,7 @@ def main(words: Sequence[str] | None = None) -> int:
 def run(words: Sequence[str]) -> int:
     """Find the command, do what it says, and say what to try next."""
     if rank(os.environ) > 0:
-        console.fall_silent()  # of the processes that torchrun started, the first speaks for all
+        console.silence()  # of the processes that torchrun started, the first speaks for all
     typed, commands = Typed(tuple(words)), {name: command for name, (command, _) in COMMANDS.items()}
     if listed := overview(typed, commands, PURPOSE):
         print(listed)

@@ -1,5 +1,9 @@
 """Text to tokens to ids and back. A token is a word (NLTK's word tokenizer, sentence by sentence), a subword or a
-character; whichever it is, id 0 is <pad> and id 1 is <unk>."""
+character; whichever it is, id 0 is <pad> and id 1 is <unk>.
+
+First words: NLTK's, the way back, and the cache on disk. Then `Tokenizer`, a vocabulary of words, and the two kinds
+that cut text in another way: `Characters` and `Subwords`.
+"""
 
 # ruff: noqa: RUF001 (curly quotes and dashes are meant)
 from __future__ import annotations
@@ -14,7 +18,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal
 
 import msgspec
 import regex
@@ -27,7 +31,8 @@ if TYPE_CHECKING:
 
 PAD, UNK = 0, 1
 SPECIAL = ["<pad>", "<unk>"]
-VERSION = 2  # part of the cache's key: raise it whenever tokenize_all may give other words for the same text
+
+# --------------------------------------------------------------------------------------------------------------- words
 
 # Enough for speeches; a trained Punkt model would have to be downloaded. (Punkt itself knows initials such as "J.".)
 ABBREVIATIONS = (
@@ -41,7 +46,9 @@ ABBREVIATIONS = (
 SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 WORD = rf"(?V1)[[{SPACELESS}]--\p{{M}}]\p{{M}}*|[[\p{{L}}\p{{M}}\p{{N}}_]--[{SPACELESS}]]+"
 
-# What prepared corpora write for a word or a sign; in private use, U+E000 stands for it while NLTK looks at the rest.
+# What prepared corpora write for a word or a sign: <unk>, </s>, @-@. NLTK would cut "a <unk> b" into a < unk > b.
+# Therefore it is shown "a \ue000 b", which it leaves whole, and the piece is put back afterwards. U+E000 is a character
+# for private use, which no text should hold; one that does keeps it, since it counts as such a piece itself.
 PREPARED = re.compile(r"(?<!\S)(?:</?(?!pad>)[a-zA-Z_]+>|@[-,.:/]@)(?!\S)|\ue000")
 
 
@@ -55,28 +62,49 @@ def lacks_spaces(texts: Iterable[str]) -> bool:
 
     A stretch of such letters that is five long or more on average is a clause, not a word that somebody cut out.
     """
-    runs, letters, everything = 0, 0, 0
+    n_runs, n_letters, n_characters = 0, 0, 0
     for text in texts:
-        found = [] if text.isascii() else regex.findall(rf"(?V1)(?:[[{SPACELESS}]--\p{{M}}]\p{{M}}*)+", text)
-        runs += len(found)
-        letters += sum(len(regex.sub(r"\p{M}", "", run)) for run in found)
-        everything += len(text)
-    return letters >= 5 * runs and letters > everything / 10
+        runs = [] if text.isascii() else regex.findall(rf"(?V1)(?:[[{SPACELESS}]--\p{{M}}]\p{{M}}*)+", text)
+        n_runs += len(runs)
+        n_letters += sum(len(regex.sub(r"\p{M}", "", run)) for run in runs)
+        n_characters += len(text)
+    return n_letters >= 5 * n_runs and n_letters > n_characters / 10
+
+
+def _tokenize(texts: Iterable[str]) -> list[list[str]]:
+    """The words of every text, as NLTK's word_tokenize gives them, but without a model that must be downloaded."""
+    import_nltk()
+    from nltk.tokenize.destructive import NLTKWordTokenizer
+    from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
+
+    parameters = PunktParameters()
+    parameters.abbrev_types = set(ABBREVIATIONS.split())
+    sentences, words = PunktSentenceTokenizer(parameters), NLTKWordTokenizer()
+
+    def split(text: str) -> list[str]:
+        text = normalized(text)  # lines of files are; what a person types may not be
+        pieces = iter(PREPARED.findall(text))
+        cut = [word for part in sentences.tokenize(PREPARED.sub("\ue000", text)) for word in words.tokenize(part)]
+        return [sys.intern(re.sub("\ue000", lambda _: next(pieces), word)) for word in cut]
+
+    return [split(text) for text in texts]
 
 
 def tokenize(text: str) -> list[str]:
-    """The words of `text`, as NLTK's word_tokenize gives them, but without a model that must be downloaded."""
+    """The words of one text."""
     return _tokenize([text])[0]
 
 
 def tokenize_all(texts: Sequence[str]) -> list[list[str]]:
-    """The words of every text. The result is kept on disk by content, so the same texts cost nothing the next time.
+    """The words of every text. They are kept on disk, so that the same texts cost nothing the next time.
 
-    Pass a whole file's lines at once: they share one entry of the cache. With a hit, nltk is not even
-    loaded. A cache that cannot be read or written, or is damaged, is as good as none.
+    Pass a whole file's lines at once: they share one entry of the cache. With a hit, NLTK is not even loaded. An entry
+    is found by the texts, by this file's source, which decides what words are, and by NLTK's version. A cache that
+    cannot be read or written, or is damaged, is as good as none.
     """
-    key = [VERSION, importlib.metadata.version("nltk"), list(texts)]
-    path = cache_directory() / "words" / sha256(json.dumps(key).encode())
+    source = sha256(Path(__file__).read_bytes())
+    key = json.dumps([source, importlib.metadata.version("nltk"), list(texts)])
+    path = cache_directory() / "words" / sha256(key.encode())
     with contextlib.suppress(OSError, ValueError):
         checksum, body = path.read_bytes().split(b"\n", 1)
         if checksum.decode() == sha256(body):
@@ -93,24 +121,6 @@ def cache_directory() -> Path:
     given = os.environ.get("ORATOR_CACHE")
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111 (never fails)
     return Path(given) if given else Path(base) / "orator"
-
-
-def _tokenize(texts: Iterable[str]) -> list[list[str]]:
-    import_nltk()
-    from nltk.tokenize.destructive import NLTKWordTokenizer
-    from nltk.tokenize.punkt import PunktParameters, PunktSentenceTokenizer
-
-    parameters = PunktParameters()
-    parameters.abbrev_types = set(ABBREVIATIONS.split())
-    sentences, words = PunktSentenceTokenizer(parameters), NLTKWordTokenizer()
-
-    def split(text: str) -> list[str]:
-        text = normalized(text)  # lines of files are; what a person types may not be
-        whole = iter(PREPARED.findall(text))
-        found = [word for part in sentences.tokenize(PREPARED.sub("\ue000", text)) for word in words.tokenize(part)]
-        return [sys.intern(re.sub("\ue000", lambda _: next(whole), word)) for word in found]
-
-    return [split(text) for text in texts]
 
 
 # words that stand close to the one before, to the one after, and the halves into which NLTK splits a word
@@ -144,6 +154,8 @@ def detokenize(words: Sequence[str]) -> str:
     return text
 
 
+# ------------------------------------------------------------------------------------------------------- tokenizers
+
 TokenKind = Literal["word", "bpe", "character"]
 NAMES: dict[TokenKind, str] = {"word": "word", "bpe": "BPE token", "character": "character"}
 BPE_SIZE = 4000  # chosen on text held out of training: docs/tokenizers.md
@@ -153,7 +165,7 @@ N_BYTES = 256
 
 @dataclass(frozen=True)
 class Tokenization:
-    """What kind of tokens a text is cut into, as it was asked for."""
+    """What kind of tokens a text is cut into, as somebody asked for it."""
 
     kind: TokenKind = "word"
     size: int | None = None  # of the vocabulary of "bpe"; the training files decide that of the others
@@ -175,54 +187,113 @@ class Tokenization:
 WORDS = Tokenization()
 
 
-class Splitter(Protocol):
-    """How text falls into tokens, and tokens become text again."""
+class TokenizerState(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A tokenizer as JSON: the vocabulary; of subwords the size asked for and the merges, from which it follows."""
 
-    @property
-    def tokenization(self) -> Tokenization:
-        """The choice that this is an instance of."""
+    kind: TokenKind
+    words: list[str] = []
+    size: int | None = None
+    merges: list[tuple[str, str]] = []
 
-    def split(self, text: str) -> list[str]:
-        """The tokens of one text, as they stand in it, known or not."""
+
+class Tokenizer:
+    """A vocabulary, and how text falls into its tokens: here NLTK's words. White space is no token."""
+
+    tokenization = WORDS
+
+    def __init__(self, words: Sequence[str]) -> None:
+        """`words` is the text of every token, id -> token, beginning with <pad> and <unk>, without repetitions."""
+        self.words = list(words)
+        self._ids = {word: i for i, word in enumerate(self.words)}
+        if self.words[:2] != SPECIAL or len(self._ids) < len(self.words):
+            raise ValueError("a vocabulary begins with <pad> and <unk> and holds every word once")
+
+    @staticmethod
+    def build(*files: Sequence[str], tokenization: Tokenization = WORDS) -> Tokenizer:
+        """The tokenizer of the training texts: each of `files` holds the texts of one file.
+
+        Words and characters are all that stand there, in sorted order; subwords are learned from them.
+        """
+        if tokenization.kind == "bpe":
+            return Subwords.train([text for texts in files for text in texts], tokenization.size or BPE_SIZE)
+        kind = Tokenizer if tokenization.kind == "word" else Characters
+        split_all = kind(SPECIAL).split_all
+        tokens = {token for texts in files for row in split_all(texts) for token in row}
+        return kind(SPECIAL + sorted(tokens.difference(SPECIAL)))
 
     def split_all(self, texts: Sequence[str]) -> list[list[str]]:
-        """The tokens of every text."""
+        """The tokens of every text, as they stand in it, known or not."""
+        return tokenize_all(texts)
+
+    def split(self, text: str) -> list[str]:
+        """The tokens of one text; of words it leaves no entry in the cache."""
+        return tokenize(text)
 
     def join(self, tokens: Sequence[str]) -> str:
         """The text of `tokens` as people write it."""
-
-    def n_bytes(self, token: str) -> int:
-        """What it takes to spell a token that the vocabulary lacks, its end included if that must be told."""
-
-
-class Words:
-    """NLTK's words. White space is no token, and a word's end is part of its spelling."""
-
-    tokenization = Tokenization("word")
-
-    def split(self, text: str) -> list[str]:
-        return tokenize(text)
-
-    def split_all(self, texts: Sequence[str]) -> list[list[str]]:
-        return tokenize_all(texts)
-
-    def join(self, tokens: Sequence[str]) -> str:
         return detokenize(tokens)
 
     def n_bytes(self, token: str) -> int:
+        """How many bytes spell a token that the vocabulary lacks; the end of a word must be told, too."""
         return len(token.encode()) + 1
 
+    def to_json(self) -> dict[str, object]:
+        """All of it, for a file of JSON."""
+        return dict(msgspec.to_builtins(self._state()))
 
-class Characters:
+    def _state(self) -> TokenizerState:
+        return TokenizerState(self.tokenization.kind, self.words)
+
+    @staticmethod
+    def from_json(content: object) -> Tokenizer:
+        """The tokenizer of `to_json`; ValueError where `content` is anything else."""
+        try:
+            state = msgspec.convert(content, TokenizerState)
+            if state.kind == "bpe":
+                return Subwords(state.size or 0, state.merges)
+            return Tokenizer(state.words) if state.kind == "word" else Characters(state.words)
+        except (msgspec.ValidationError, UserError) as error:
+            raise ValueError(str(error)) from error
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def ids(self, tokens: Iterable[str]) -> list[int]:
+        """Ids of tokens; one that the vocabulary lacks is <unk>."""
+        return [self._ids.get(token, UNK) for token in tokens]
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of one text. For many texts use `encode_all`."""
+        return self.ids(self.split(text))
+
+    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of every text; those of words through the cache of `tokenize_all`."""
+        return [self.ids(tokens) for tokens in self.split_all(texts)]
+
+    def unknown(self, text: str) -> list[str]:
+        """The tokens of `text` that the vocabulary lacks, in order: what each <unk> in its ids stands for."""
+        return [token for token in self.split(text) if self.ids([token]) == [UNK]]
+
+    def tokens(self, ids: Iterable[int], unknown: Iterable[str] = ()) -> list[str]:
+        """The tokens of `ids`; <pad> is left out, and the first <unk>s are the tokens `unknown`, marked: "gizmo?"."""
+        marked = (f"{token}?" for token in unknown)
+        return [next(marked, SPECIAL[UNK]) if i == UNK else self.words[i] for i in ids if i != PAD]
+
+    def decode(self, ids: Iterable[int], unknown: Iterable[str] = ()) -> str:
+        """The text of `ids` as people write it; <pad> and <unk> as in `tokens`."""
+        return self.join(self.tokens(ids, unknown))
+
+
+class Characters(Tokenizer):
     """Unicode characters, white space among them: before a text, too, as between the lines of a longer one."""
 
     tokenization = Tokenization("character")
 
-    def split(self, text: str) -> list[str]:
-        return list(_with_space(text))
-
     def split_all(self, texts: Sequence[str]) -> list[list[str]]:
         return [self.split(text) for text in texts]
+
+    def split(self, text: str) -> list[str]:
+        return list(_with_space(text))
 
     def join(self, tokens: Sequence[str]) -> str:
         return "".join(tokens).removeprefix(" ")
@@ -231,7 +302,7 @@ class Characters:
         return len(token.encode())
 
 
-class Subwords:
+class Subwords(Tokenizer):
     """Byte-pair encoding (Sennrich et al. 2016) over the bytes of UTF-8: any text is made of tokens that are known.
 
     Tokens are text with the space before it. Where one ends inside a character, its bytes that make none stand as lone
@@ -251,16 +322,15 @@ class Subwords:
         from tokenizers import Tokenizer as Library
         from tokenizers import models
 
-        self.size, self.merges, self.tokenization = size, list(merges), Tokenization("bpe", size)
+        self.tokenization, self.merges = Tokenization("bpe", size), list(merges)
         ids = {character: number for number, character in enumerate(sorted(byte_alphabet()))}
         for left, right in self.merges:
             if left not in ids or right not in ids:
                 raise ValueError(f"a merge joins {left!r} and {right!r}, which are no tokens before it")
             ids.setdefault(left + right, len(ids))
-        if len(SPECIAL) + len(ids) > size:
-            raise ValueError(f"{len(SPECIAL) + len(ids)} tokens in a vocabulary of {size}")
         byte = {character: value for value, character in enumerate(byte_alphabet())}
-        self.words = [_as_text(bytes(byte[character] for character in token)) for token in ids]
+        spelled = [bytes(byte[character] for character in token) for token in ids]
+        super().__init__(SPECIAL + [token.decode(errors="surrogateescape") for token in spelled])
         self._library = Library(models.BPE(ids, self.merges))
         self._library.pre_tokenizer = self._pieces()
 
@@ -291,19 +361,19 @@ class Subwords:
         cut = pre_tokenizers.Split(Regex(cls.PIECES), "isolated")
         return pre_tokenizers.Sequence([cut, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
 
-    def split(self, text: str) -> list[str]:
-        return self.split_all([text])[0]
-
     def split_all(self, texts: Sequence[str]) -> list[list[str]]:
         texts = [_with_space(text).encode().decode() for text in texts]  # half a character is a UnicodeError
-        found = self._library.encode_batch(texts)
-        return [[self.words[i] for i in one.ids] for one in found]
+        encoded = self._library.encode_batch(texts)
+        return [[self.words[len(SPECIAL) + i] for i in row.ids] for row in encoded]
+
+    def split(self, text: str) -> list[str]:
+        return self.split_all([text])[0]
 
     def join(self, tokens: Sequence[str]) -> str:
         return "".join(tokens).encode(errors="surrogateescape").decode(errors="replace").removeprefix(" ")
 
-    def n_bytes(self, token: str) -> int:
-        raise ValueError(f"no token is unknown here, {token!r} neither")
+    def _state(self) -> TokenizerState:
+        return TokenizerState("bpe", size=self.tokenization.size, merges=self.merges)
 
 
 def byte_alphabet() -> list[str]:
@@ -314,113 +384,7 @@ def byte_alphabet() -> list[str]:
     return [chr(byte if byte in seen else N_BYTES + others.index(byte)) for byte in range(N_BYTES)]
 
 
-def _as_text(data: bytes) -> str:
-    return data.decode(errors="surrogateescape")
-
-
 def _with_space(text: str) -> str:
     """A text as it stands after another; nothing if it is blank."""
     text = normalized(text)  # as for words, lines of files are; what a person types may not be
     return " " + text if text.strip() else ""
-
-
-class Tokenizer:
-    """A vocabulary, and how text falls into its tokens."""
-
-    def __init__(self, words: Sequence[str], splitter: Splitter | None = None) -> None:
-        """`words` is the text of every token, id -> token, beginning with <pad> and <unk>, without repetitions;
-        without a `splitter` they are words."""
-        self.words, self.splitter = list(words), splitter or Words()
-        self._ids = {word: i for i, word in enumerate(self.words)}
-        if self.words[:2] != SPECIAL or len(self._ids) < len(self.words):
-            raise ValueError("a vocabulary begins with <pad> and <unk> and holds every word once")
-
-    @classmethod
-    def build(cls, *files: Sequence[str], tokenization: Tokenization = WORDS) -> Tokenizer:
-        """The tokenizer of the training texts: each of `files` holds the texts of one file.
-
-        Words and characters are all that stand there, in sorted order; subwords are learned from them.
-        """
-        if tokenization.kind == "bpe":
-            subwords = Subwords.train([text for texts in files for text in texts], tokenization.size or BPE_SIZE)
-            return cls(SPECIAL + subwords.words, subwords)
-        splitter: Splitter = Words() if tokenization.kind == "word" else Characters()
-        found = {token for texts in files for tokens in splitter.split_all(texts) for token in tokens}
-        return cls(SPECIAL + sorted(found.difference(SPECIAL)), splitter)
-
-    def __len__(self) -> int:
-        return len(self.words)
-
-    @property
-    def tokenization(self) -> Tokenization:
-        return self.splitter.tokenization
-
-    def ids(self, tokens: Iterable[str]) -> list[int]:
-        """Ids of tokens; one that the vocabulary lacks is <unk>."""
-        return [self._ids.get(token, UNK) for token in tokens]
-
-    def encode(self, text: str) -> list[int]:
-        """Ids of one text. For many texts use `encode_all`."""
-        return self.ids(self.splitter.split(text))
-
-    def encode_all(self, texts: Sequence[str]) -> list[list[int]]:
-        """Ids of every text; those of words through the cache of `tokenize_all`."""
-        return [self.ids(tokens) for tokens in self.splitter.split_all(texts)]
-
-    def unknown(self, text: str) -> list[str]:
-        """The tokens of `text` that the vocabulary lacks, in order: what each <unk> in its ids stands for."""
-        return [token for token in self.splitter.split(text) if self.ids([token]) == [UNK]]
-
-    def tokens(self, ids: Iterable[int], unknown: Iterable[str] = ()) -> list[str]:
-        """The tokens of `ids`; <pad> is left out, and the first <unk>s are the tokens `unknown`, marked: "gizmo?"."""
-        own = iter(unknown)
-        found = ((i, next(own, None) if i == UNK else None) for i in ids if i != PAD)
-        return [self.words[i] if token is None else f"{token}?" for i, token in found]
-
-    def decode(self, ids: Iterable[int], unknown: Iterable[str] = ()) -> str:
-        """The text of `ids` as people write it; <pad> and <unk> as in `tokens`."""
-        return self.splitter.join(self.tokens(ids, unknown))
-
-    def to_json(self) -> dict[str, object]:
-        """All of it, for a file of JSON."""
-        if isinstance(self.splitter, Subwords):
-            state: State = SubwordState(size=self.splitter.size, merges=self.splitter.merges)
-        else:
-            state = (WordState if self.tokenization.kind == "word" else CharacterState)(words=self.words)
-        return msgspec.to_builtins(state)
-
-    @classmethod
-    def from_json(cls, content: object) -> Tokenizer:
-        """The tokenizer of `to_json`; ValueError where `content` is anything else."""
-        try:
-            state = msgspec.convert(content, State)
-            if isinstance(state, SubwordState):
-                subwords = Subwords(state.size, state.merges)
-                return cls(SPECIAL + subwords.words, subwords)
-            if isinstance(state, CharacterState) and any(len(word) != 1 for word in state.words[2:]):
-                raise ValueError("a character is one, and no more")
-            return cls(state.words, Words() if isinstance(state, WordState) else Characters())
-        except (msgspec.ValidationError, UserError) as error:
-            raise ValueError(str(error)) from error
-
-
-class WordState(msgspec.Struct, frozen=True, tag_field="kind", tag="word", forbid_unknown_fields=True):
-    """A vocabulary of words as JSON."""
-
-    words: list[str]
-
-
-class CharacterState(msgspec.Struct, frozen=True, tag_field="kind", tag="character", forbid_unknown_fields=True):
-    """A vocabulary of characters as JSON."""
-
-    words: list[str]
-
-
-class SubwordState(msgspec.Struct, frozen=True, tag_field="kind", tag="bpe", forbid_unknown_fields=True):
-    """Byte-pair encoding as JSON: the size that was asked for, and the merges, from which the vocabulary follows."""
-
-    size: int
-    merges: list[tuple[str, str]]
-
-
-State = WordState | CharacterState | SubwordState

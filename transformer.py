@@ -1,77 +1,116 @@
 """Token ids -> vectors -> logits: the transformer of this laboratory, written out by hand.
 
-Read it from the top: attention as one function, the methods that tell a model where a token stands, the block, the
-trunk that encoder and decoder share, and what stands on top of it. The first page of modules/config.py is the
-configuration of it all. Shapes at line ends use
+modules/config.py, its configuration, is the page to read before. Then read this one from the top: attention, the
+methods that tell a model where a token stands, the block, the trunk that encoder and decoder share, and what stands on
+top of it: a classifier, or several that vote, or a decoder, which may have learned to speak as several people. Encoder
+and decoder differ only in the bias that is added to the attention scores. Shapes at line ends use
 
     B batch    T tokens    S tokens attended to (keys)    C n_embd    H heads    D = C / H    V vocabulary    K classes
 
-The encoder and the decoder differ only in the bias that is added to the attention scores. What only the strongest
-recipe needs (word vectors that words share, a vote of classifiers) and what is there for speed alone is in modules/.
+A `HookPoint` does nothing: it names a place that can be read, replaced and differentiated (modules/hook_point.py).
 """
 
 import math
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from common.randomness import generator
-from modules.config import ClassifierConfig, DecoderConfig, PositionMethod, TransformerConfig
+from common.randomness import derived_seed, generator
+from modules.config import ClassifierConfig, DecoderConfig, TransformerConfig
 from modules.cross_entropy import linear_cross_entropy, linear_nats
-from modules.dropout import Dropout, drop
-from modules.edit import Edit, edited
-from modules.key_value_cache import Extend, KeyValueCache
-from modules.normalization import BatchNorm
-from modules.residual import Branch
-from modules.voices import Voices
-from modules.word_vectors import PhraseEmbedding, SpelledEmbedding
+from modules.hook_point import HookPoint
+from modules.layers import BatchNorm, Branch, Dropout
+from modules.word_vectors import NO_PAIRS, PhraseEmbedding, SpelledEmbedding, word_embedding
 
-WordVectors = nn.Embedding | SpelledEmbedding | PhraseEmbedding
+# -------------------------------------------------------------------------------------------------- context, attention
 
 
-# ---------------------------------------------------------------------------------------------------------- attention
+@dataclass(frozen=True)
+class Context:
+    """What all attention layers share in one forward pass, made once by the trunk."""
+
+    bias: Tensor | None = None  # added to the attention scores; broadcasts to (B, H, T, S)
+    rotation: tuple[Tensor, Tensor] | None = None  # cosine and sine (T, D) by which queries and keys turn
+    cache: "KeyValueCache | None" = None  # of the tokens before these
 
 
-def attention(
-    q: Tensor,  # (B, H, T, D)
-    k: Tensor,  # (B, H, S, D)
-    v: Tensor,  # (B, H, S, D)
-    bias: Tensor | None = None,  # broadcasts to (B, H, T, S)
-    dropout: float = 0.0,
-    edit: Edit | None = None,  # sees and may change the weights, before dropout, and the output
-) -> Tensor:
-    """Scaled dot-product attention: softmax(q k^T / sqrt(D) + bias) v (Vaswani et al. 2017, section 3.2.1).
+class SelfAttention(nn.Module):
+    """Multi-head self-attention: q, k and v without bias from one product, the output projection with bias."""
 
-    Where nobody asks for the weights and there is no dropout, PyTorch's kernel computes the same formula and need not
-    hold the T x S weights of every head in memory; the tests hold the two paths equal, forward and backward.
-    """
-    if edit is None and dropout == 0:
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
-    scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))  # (B, H, T, S)
-    if bias is not None:
-        scores = scores + bias
-    weights = edited(edit, "weights", scores.softmax(dim=-1))  # (B, H, T, S)
-    return edited(edit, "heads", drop(weights, dropout) @ v)  # (B, H, T, D)
+    def __init__(self, config: TransformerConfig) -> None:
+        super().__init__()
+        self.n_head = config.n_head
+        self.qkv = nn.Linear(config.n_embd, 3 * config.n_embd, bias=False)
+        self.scores, self.weights, self.heads = HookPoint(), HookPoint(), HookPoint()
+        self.dropout = Dropout(config.dropout)
+        self.projection = nn.Linear(config.n_embd, config.n_embd)
+
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """(B, T, C) -> (B, T, C)."""
+        qkv = self.qkv(x).float().unflatten(-1, (3 * self.n_head, -1))  # (B, T, 3 H, D)
+        q, k, v = (part.transpose(1, 2) for part in qkv.chunk(3, dim=2))  # each (B, H, T, D)
+        if context.rotation is not None:
+            q, k = rotate(q, context.rotation), rotate(k, context.rotation)
+        if context.cache is not None:
+            k, v = context.cache.extend(self, k, v)  # (B, H, S, D)
+        with torch.autocast(x.device.type, enabled=False):  # bfloat16 would be less exact and, on a CPU, slower
+            heads = self.heads(self.attend(q, k, v, context.bias))  # (B, H, T, D)
+        return self.projection(heads.transpose(1, 2).flatten(2))  # (B, T, C)
+
+    def attend(
+        self,
+        q: Tensor,  # (B, H, T, D)
+        k: Tensor,  # (B, H, S, D)
+        v: Tensor,  # (B, H, S, D)
+        bias: Tensor | None = None,  # broadcasts to (B, H, T, S)
+    ) -> Tensor:
+        """Scaled dot-product attention: softmax(q k^T / sqrt(D) + bias) v (Vaswani et al. 2017, section 3.2.1).
+
+        Where nobody looks at scores or weights and none are dropped out, PyTorch's kernel computes the same formula and
+        need not hold the T x S weights of every head in memory. The tests hold the two equal, forward and backward.
+        """
+        drops = self.training and self.dropout.p > 0
+        if not (drops or self.scores.is_hooked or self.weights.is_hooked):
+            return F.scaled_dot_product_attention(q, k, v, attn_mask=bias)
+        scores = q @ k.transpose(-2, -1) / math.sqrt(q.size(-1))  # (B, H, T, S)
+        scores = self.scores(scores if bias is None else scores + bias)
+        weights = self.weights(scores.softmax(dim=-1))  # (B, H, T, S)
+        return self.dropout(weights) @ v
+
+
+class KeyValueCache:
+    """Keys and values of the tokens that a decoder has read, so that each new token costs one row of attention."""
+
+    def __init__(self) -> None:
+        self.length = 0  # tokens read before the current forward pass
+        self.layers: dict[nn.Module, tuple[Tensor, Tensor]] = {}  # keys and values (B, H, S, D) of each attention
+
+    def extend(self, layer: nn.Module, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Append one layer's k and v (B, H, T, D) to its own; returns all of them (B, H, S + T, D)."""
+        if layer in self.layers:
+            past_k, past_v = self.layers[layer]
+            k, v = torch.cat([past_k, k], dim=2), torch.cat([past_v, v], dim=2)
+        self.layers[layer] = k, v
+        return k, v
 
 
 # ---------------------------------------------------------------------------------------------------------- positions
 
 
-class NoPositions(nn.Module):
-    """The interface of the position methods, and the method that says nothing.
+class Positions(nn.Module):
+    """How a model knows where a token stands: the interface of the position methods.
 
     A method gives vectors to add to the tokens, or a rotation of queries and keys, or a bias on the attention scores;
-    the other two answers stay None. All three depend on positions only, so one answer serves every layer; DeBERTa's
-    disentangled attention (He et al. 2021), whose bias depends on each layer's queries and keys, is therefore left out.
+    the other two stay None. All three depend on positions alone, so one answer serves every layer. (DeBERTa's
+    disentangled attention, He et al. 2021, depends on each layer's queries and keys, and is therefore left out.)
     """
 
     embedding_scale = 1.0  # by which token vectors are multiplied before the vectors of the positions are added
-
-    def __init__(self, config: TransformerConfig, causal: bool) -> None:
-        super().__init__()
+    n_positions: int | None = None  # how many there are; None: no end
 
     def vectors(self, positions: Tensor) -> Tensor | None:
         """Vectors (T, C) to add to the token vectors at `positions` (T,)."""
@@ -86,119 +125,46 @@ class NoPositions(nn.Module):
         return None
 
 
-class LearnedPositions(NoPositions):
+class NoPositions(Positions):
+    """Says nothing: an encoder sees a bag of words, a decoder only what its mask tells."""
+
+
+class LearnedPositions(Positions):
     """A table of one trained vector a position (Gehring et al. 2017; Devlin et al. 2019). Undefined past its end."""
 
-    def __init__(self, config: TransformerConfig, causal: bool) -> None:
-        super().__init__(config, causal)
-        self.table = nn.Embedding(config.block_size, config.n_embd)
+    def __init__(self, n_positions: int, n_embd: int) -> None:
+        super().__init__()
+        self.n_positions = n_positions
+        self.table = nn.Embedding(n_positions, n_embd)
 
     def vectors(self, positions: Tensor) -> Tensor:
-        if positions[-1] >= self.table.num_embeddings:
-            raise ValueError(
-                f"learned positions end at {self.table.num_embeddings} and the input has {int(positions[-1]) + 1} "
-                "tokens; shorten it, or train with alibi, rope, t5, sinusoidal or no positions"
-            )
         return self.table(positions)  # (T, C)
 
 
-class SinusoidalPositions(NoPositions):
+class SinusoidalPositions(Positions):
     """Fixed sines and cosines of geometric wavelengths (Vaswani et al. 2017, section 3.5). They are as long as the
     square root of n_embd / 2, so the token vectors are scaled up too (section 3.4): else they would drown."""
 
-    def __init__(self, config: TransformerConfig, causal: bool) -> None:
-        super().__init__(config, causal)
-        self.n_embd = config.n_embd
-        self.embedding_scale = math.sqrt(config.n_embd)
+    def __init__(self, n_embd: int) -> None:
+        super().__init__()
+        self.n_embd = n_embd
+        self.embedding_scale = math.sqrt(n_embd)
 
     def vectors(self, positions: Tensor) -> Tensor:
         angles = _angles(positions, self.n_embd)  # (T, C / 2)
         return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)  # (T, C)
 
 
-class RotaryPositions(NoPositions):
+class RotaryPositions(Positions):
     """Queries and keys turn by an angle that grows with position; scores see only distances (Su et al. 2021)."""
 
-    def __init__(self, config: TransformerConfig, causal: bool) -> None:
-        super().__init__(config, causal)
-        self.head_size = config.n_embd // config.n_head
+    def __init__(self, head_size: int) -> None:
+        super().__init__()
+        self.head_size = head_size
 
     def rotation(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         angles = _angles(positions, self.head_size).repeat(1, 2)  # (T, D)
         return angles.cos(), angles.sin()
-
-
-class ALiBi(NoPositions):
-    """Attention with linear biases: each head subtracts its slope times the distance (Press et al. 2021).
-
-    The decoder's distance is to the past; the encoder's is symmetric, |i - j|, for a signed one would reward the tokens
-    to the right. One-sided, each head of the encoder looks in one direction only, and the pair of heads tells left from
-    right.
-    """
-
-    def __init__(self, config: TransformerConfig, causal: bool) -> None:
-        super().__init__(config, causal)
-        self.slopes = [config.alibi_slope_scale * slope for slope in alibi_slopes(config.n_head)]
-        self.one_sided = not causal and isinstance(config, ClassifierConfig) and config.alibi_one_sided
-
-    def bias(self, distance: Tensor) -> Tensor:
-        slopes = torch.tensor(self.slopes, device=distance.device)  # (H,)
-        bias = -slopes[:, None, None] * distance.abs()  # (H, T, S)
-        if self.one_sided:
-            bias[0::2].masked_fill_(distance > 0, MASKED)
-            bias[1::2].masked_fill_(distance < 0, MASKED)
-        return bias
-
-
-def alibi_slopes(n_head: int) -> list[float]:
-    """Slope of head h = 1 .. n: 2^(-8h/n). For n that is no power of two, the slopes of the power of two below it,
-    then every other slope of twice that power (the authors' interpolation)."""
-    power = 2 ** math.floor(math.log2(n_head))
-    slopes = [2 ** (-8 * h / power) for h in range(1, power + 1)]
-    return slopes + [2 ** (-4 * h / power) for h in range(1, 2 * (n_head - power), 2)]
-
-
-class T5Positions(NoPositions):
-    """A trained bias for each head and bucket of distance; buckets widen with distance (Raffel et al. 2020, 2.1).
-
-    Half of the buckets (of each direction, in the encoder) are one distance wide, the others widen logarithmically up
-    to 128 tokens, and the last takes everything beyond.
-    """
-
-    N_BUCKETS, MAX_DISTANCE = 32, 128
-
-    def __init__(self, config: TransformerConfig, causal: bool) -> None:
-        super().__init__(config, causal)
-        self.causal = causal
-        self.table = nn.Embedding(self.N_BUCKETS, config.n_head)
-
-    def buckets(self, distance: Tensor) -> Tensor:
-        """The bucket (T, S) of each distance (T, S)."""
-        n_buckets, behind = self.N_BUCKETS, (-distance).clamp(min=0)
-        offset = torch.zeros_like(distance)
-        if not self.causal:
-            n_buckets //= 2
-            offset, behind = n_buckets * (distance > 0), distance.abs()
-        exact = n_buckets // 2
-        growth = (behind.clamp(min=1) / exact).log() / math.log(self.MAX_DISTANCE / exact)  # 0 .. 1 from exact to max
-        wide = (exact + (growth * (n_buckets - exact)).long()).clamp(max=n_buckets - 1)
-        return offset + torch.where(behind < exact, behind, wide)
-
-    def bias(self, distance: Tensor) -> Tensor:
-        return self.table(self.buckets(distance)).permute(2, 0, 1)  # (H, T, S)
-
-
-def position_method(config: TransformerConfig, causal: bool) -> NoPositions:
-    """The position method that `config` names."""
-    methods: dict[PositionMethod, type[NoPositions]] = {
-        "learned": LearnedPositions,
-        "sinusoidal": SinusoidalPositions,
-        "rope": RotaryPositions,
-        "alibi": ALiBi,
-        "t5": T5Positions,
-        "none": NoPositions,
-    }
-    return methods[config.positions](config, causal)
 
 
 def _angles(positions: Tensor, size: int) -> Tensor:
@@ -214,73 +180,81 @@ def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
     return x * cosine + torch.cat([-second, first], dim=-1) * sine
 
 
-# -------------------------------------------------------------------------------------------------------------- bias
+class ALiBi(Positions):
+    """Attention with linear biases: each head subtracts its slope times the distance (Press et al. 2021).
 
-MASKED = torch.finfo(torch.float32).min / 2  # finite, so that a row with nothing to attend to is uniform and not NaN
-
-
-def attention_bias(
-    positions: NoPositions,
-    start: int,
-    n_tokens: int,
-    causal: bool,
-    window: int | None,
-    lengths: Tensor | None,
-    device: torch.device,
-) -> Tensor | None:
-    """What is added to the scores of `n_tokens` queries that follow `start` cached tokens, in every layer alike.
-
-    Returns the position method's bias with MASKED at the pairs that may not see each other (the future if causal, past
-    the window, padding beyond `lengths` (B,)): broadcasts to (B, H, T, S); None where nothing is biased or masked.
-    It has all four dimensions, without which PyTorch's kernel takes a slow path.
+    The distance counts the same to both sides: in an encoder a signed one would reward the tokens to the right, and a
+    decoder's mask hides them.
     """
-    keys = torch.arange(start + n_tokens, device=device)  # (S,)
-    distance = keys - keys[start:, None]  # (T, S)
-    bias = positions.bias(distance)  # (H, T, S)
-    masks = []
-    if causal and n_tokens > 1:
-        masks.append(distance > 0)
-    if window is not None:
-        masks.append(distance.abs() > window)
-    if lengths is not None:
-        masks.append((keys >= lengths[:, None])[:, None, None])  # (B, 1, 1, S)
-    if bias is None and not masks:
-        return None
-    bias = torch.zeros((1, 1, *distance.shape), device=device) if bias is None else bias[None]  # (1, 1 or H, T, S)
-    for hidden in masks:
-        bias = bias.masked_fill(hidden, MASKED)
-    return bias
+
+    slopes: Tensor  # (H,)
+
+    def __init__(self, n_head: int, slope_scale: float = 1.0) -> None:
+        super().__init__()
+        slopes = [slope_scale * slope for slope in alibi_slopes(n_head)]
+        # on the CPU even while a model is built without memory ("meta"): no file brings them
+        self.register_buffer("slopes", torch.tensor(slopes, device="cpu"), persistent=False)
+
+    def bias(self, distance: Tensor) -> Tensor:
+        return -self.slopes[:, None, None] * distance.abs()  # (H, T, S)
+
+
+def alibi_slopes(n_head: int) -> list[float]:
+    """Slope of head h = 1 .. n: 2^(-8h/n). For n that is no power of two, the slopes of the power of two below it,
+    then every other slope of twice that power (the authors' interpolation)."""
+    power = 2 ** math.floor(math.log2(n_head))
+    slopes = [2 ** (-8 * h / power) for h in range(1, power + 1)]
+    return slopes + [2 ** (-4 * h / power) for h in range(1, 2 * (n_head - power), 2)]
+
+
+class T5Positions(Positions):
+    """A trained bias for each head and bucket of distance; buckets widen with distance (Raffel et al. 2020, 2.1).
+
+    Half of the buckets (of each direction, if it is `bidirectional`) are one distance wide, the others widen
+    logarithmically up to 128 tokens, and the last takes everything beyond.
+    """
+
+    N_BUCKETS, MAX_DISTANCE = 32, 128
+
+    def __init__(self, n_head: int, bidirectional: bool) -> None:
+        super().__init__()
+        self.bidirectional = bidirectional
+        self.table = nn.Embedding(self.N_BUCKETS, n_head)
+
+    def buckets(self, distance: Tensor) -> Tensor:
+        """The bucket (T, S) of each distance (T, S)."""
+        n_buckets, behind = self.N_BUCKETS, (-distance).clamp(min=0)
+        offset = torch.zeros_like(distance)
+        if self.bidirectional:
+            n_buckets //= 2
+            offset, behind = n_buckets * (distance > 0), distance.abs()
+        exact = n_buckets // 2
+        growth = (behind.clamp(min=1) / exact).log() / math.log(self.MAX_DISTANCE / exact)  # 0 .. 1 from exact to max
+        wide = (exact + (growth * (n_buckets - exact)).long()).clamp(max=n_buckets - 1)
+        return offset + torch.where(behind < exact, behind, wide)
+
+    def bias(self, distance: Tensor) -> Tensor:
+        return self.table(self.buckets(distance)).permute(2, 0, 1)  # (H, T, S)
+
+
+def position_method(config: TransformerConfig, causal: bool) -> Positions:
+    """The position method that `config` names."""
+    match config.positions:
+        case "learned":
+            return LearnedPositions(config.block_size, config.n_embd)
+        case "sinusoidal":
+            return SinusoidalPositions(config.n_embd)
+        case "rope":
+            return RotaryPositions(config.n_embd // config.n_head)
+        case "alibi":
+            return ALiBi(config.n_head, config.alibi_slope_scale)
+        case "t5":
+            return T5Positions(config.n_head, bidirectional=not causal)
+        case "none":
+            return NoPositions()
 
 
 # ------------------------------------------------------------------------------------------------------ block, trunk
-
-
-class SelfAttention(nn.Module):
-    """Multi-head self-attention: q, k and v without bias from one product, the output projection with bias."""
-
-    def __init__(self, config: TransformerConfig) -> None:
-        super().__init__()
-        self.n_head, self.dropout = config.n_head, config.dropout
-        self.qkv = nn.Linear(config.n_embd, 3 * config.n_embd, bias=False)
-        self.projection = nn.Linear(config.n_embd, config.n_embd)
-
-    def forward(
-        self,
-        x: Tensor,  # (B, T, C)
-        bias: Tensor | None,
-        rotation: tuple[Tensor, Tensor] | None = None,
-        extend: Extend | None = None,
-        edit: Edit | None = None,
-    ) -> Tensor:
-        qkv = self.qkv(x).float().unflatten(-1, (3 * self.n_head, -1))  # (B, T, 3 H, D)
-        q, k, v = (part.transpose(1, 2) for part in qkv.chunk(3, dim=2))  # each (B, H, T, D)
-        if rotation is not None:
-            q, k = rotate(q, rotation), rotate(k, rotation)
-        if extend is not None:
-            k, v = extend(k, v)  # (B, H, S, D)
-        with torch.autocast("cpu", enabled=False):  # whose kernel for bfloat16 takes several times as long
-            heads = attention(q, k, v, bias, self.dropout if self.training else 0.0, edit)  # (B, H, T, D)
-        return self.projection(heads.transpose(1, 2).flatten(2))  # (B, T, C)
 
 
 class Block(nn.Module):
@@ -300,24 +274,20 @@ class Block(nn.Module):
                 Dropout(config.dropout),
                 nn.Linear(config.ff_dim, config.n_embd),
             )
+            self.feed_forward.add_module("update", HookPoint())
             self.norm2, self.branch2 = layer_norm(config), Branch(config)
+        self.residual = HookPoint()
 
-    def forward(
-        self,
-        x: Tensor,  # (B, T, C)
-        bias: Tensor | None,
-        rotation: tuple[Tensor, Tensor] | None = None,
-        extend: Extend | None = None,
-        edit: Edit | None = None,
-    ) -> Tensor:
-        x = x + self.branch1(self.attention(self.norm1(x) if self.norm_first else x, bias, rotation, extend, edit))
-        if not self.norm_first:
-            x = self.norm1(x)
-        if self.feed_forward is None:
-            return x
-        update = self.feed_forward(self.norm2(x) if self.norm_first else x)  # (B, T, C)
-        x = x + self.branch2(edited(edit, "feed-forward", update))
-        return x if self.norm_first else self.norm2(x)
+    def forward(self, x: Tensor, context: Context) -> Tensor:
+        """(B, T, C) -> (B, T, C)."""
+        x = self.add(x, self.norm1, self.branch1, lambda x: self.attention(x, context))
+        if self.feed_forward is not None:
+            x = self.add(x, self.norm2, self.branch2, self.feed_forward)
+        return self.residual(x)
+
+    def add(self, x: Tensor, norm: nn.Module, branch: nn.Module, f: Callable[[Tensor], Tensor]) -> Tensor:
+        """x and what `f` makes of it."""
+        return x + branch(f(norm(x))) if self.norm_first else norm(x + branch(f(x)))
 
 
 def layer_norm(config: TransformerConfig) -> nn.Module:
@@ -325,160 +295,108 @@ def layer_norm(config: TransformerConfig) -> nn.Module:
     return nn.Identity() if config.norm == "none" else nn.LayerNorm(config.n_embd)
 
 
+MASKED = torch.finfo(torch.float32).min / 2  # finite, so that a row with nothing to attend to is uniform and not NaN
+
+
 class Transformer(nn.Module):
     """Word vectors, positions and a stack of blocks: the trunk of encoder and decoder."""
 
-    causal: bool
-
-    def __init__(self, config: TransformerConfig, embedding: WordVectors) -> None:
+    def __init__(self, config: TransformerConfig, embedding: nn.Module, causal: bool) -> None:
         super().__init__()
-        self.config, self.embedding = config, embedding
+        self.config, self.causal = config, causal
+        self.embedding = embedding
+        self.token_vectors, self.residual = HookPoint(), HookPoint()
         self.dropout = Dropout(config.embedding_dropout)
-        self.positions = position_method(config, self.causal)
+        self.positions = position_method(config, causal)
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layer))
         self.final_norm = layer_norm(config) if config.norm == "pre" else nn.Identity()
 
-    def hidden(
+    def read(
         self,
-        ids: Tensor,  # (B, T)
+        tokens: Tensor,  # (B, T, C) their vectors
         lengths: Tensor | None = None,  # (B,) tokens of each row that are not padding; None: all count
-        cache: KeyValueCache | None = None,
+        cache: KeyValueCache | None = None,  # of the tokens before these, to which it adds them
         window: int | None = None,  # in place of the configuration's
-        table: Tensor | None = None,  # (V, C) the word vectors, if they are at hand
-        edit: Edit | None = None,
     ) -> Tensor:
-        """The vectors (B, T, C) after the last block; `edit` sees, and may change, what stands at places on the way."""
-        n_tokens, start = ids.size(1), cache.length if cache else 0
-        window = self.config.window if window is None else window
-        places = torch.arange(start, start + n_tokens, device=ids.device)  # (T,)
-        x = self.embedding(ids) if table is None else F.embedding(ids, table)  # (B, T, C)
-        vectors = self.positions.vectors(places)
+        """The vectors (B, T, C) after the last block. ValueError if there are more tokens than positions."""
+        start = cache.length if cache else 0
+        n_tokens, end = self.positions.n_positions, start + tokens.size(1)
+        if n_tokens is not None and end > n_tokens:
+            raise ValueError(
+                f"learned positions end at {n_tokens} and the input has {end} tokens; shorten it, or train with alibi, "
+                "rope, t5, sinusoidal or no positions"
+            )
+        positions = torch.arange(start, end, device=tokens.device)  # (T,)
+        x, vectors = self.token_vectors(tokens), self.positions.vectors(positions)
         if vectors is not None:
             x = torch.add(vectors, x, alpha=self.positions.embedding_scale)
-        x = edited(edit, "embedding", self.dropout(x))
-        rotation = self.positions.rotation(places)
-        bias = attention_bias(self.positions, start, n_tokens, self.causal, window, lengths, ids.device)
-        for layer, block in enumerate(self.blocks):
-            extend = None if cache is None else cache.layer(layer)
-            x = block(x, bias, rotation, extend, None if edit is None else partial(edit, layer=layer))
+        x = self.residual(self.dropout(x))  # (B, T, C)
+        bias = self.attention_bias(positions, end, lengths, self.config.window if window is None else window)
+        context = Context(bias, self.positions.rotation(positions), cache)
+        for block in self.blocks:
+            x = block(x, context)
         if cache is not None:
-            cache.length += n_tokens
+            cache.length = end
         return self.final_norm(x)
 
+    def attention_bias(
+        self, positions: Tensor, n_keys: int, lengths: Tensor | None, window: int | None
+    ) -> Tensor | None:
+        """What is added to the scores of queries at `positions` (T,) and keys at 0 .. n_keys - 1, in every layer alike.
 
-# -------------------------------------------------------------------------------------------------------- the models
-
-
-class Encoder(Transformer):
-    """Every token attends to every other."""
-
-    causal = False
-
-    def forward(self, ids: Tensor, lengths: Tensor | None = None, edit: Edit | None = None) -> Tensor:
-        """ids (B, T) -> vectors (B, T, C)."""
-        return self.hidden(ids, lengths, edit=edit)
-
-
-class Decoder(Transformer):
-    """A language model: every token attends to itself and the tokens before it, and predicts the next one."""
-
-    causal = True
-    config: DecoderConfig
-    embedding: nn.Embedding | SpelledEmbedding
-
-    def __init__(
-        self,
-        config: DecoderConfig,
-        vocabulary_size: int,
-        seed: int = 0,
-        embedding: SpelledEmbedding | None = None,  # in place of a table of one vector a word
-        n_speakers: int = 0,  # whose voices it has, if the configuration wants voices
-    ) -> None:
-        super().__init__(config, embedding or nn.Embedding(vocabulary_size, config.n_embd))
-        self.head = OutputLayer(vocabulary_size, config.n_embd, config.tied)
-        self.voices = Voices(n_speakers, vocabulary_size, config.n_embd) if config.voices else None
-        initialise(self, seed)
-
-    def words(self, speaker: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-        """The word vectors (V, C), and the output layer's weight (V, C) and bias (V,), as a speaker has them."""
-        table = self.embedding.weight
-        weight, bias = self.head(table)
-        if self.voices is not None:
-            table, bias = self.voices(speaker, table, bias)
-        return table, weight, bias
-
-    def forward(self, ids: Tensor, cache: KeyValueCache | None = None, edit: Edit | None = None) -> Tensor:
-        """ids (B, T) -> logits of the next token (B, T, V)."""
-        table, weight, bias = self.words()
-        return F.linear(self.hidden(ids, cache=cache, table=table, edit=edit), weight, bias)
-
-    def loss(
-        self,
-        ids: Tensor,  # (B, T)
-        targets: Tensor,  # (B, T) that follow them
-        prior: Tensor | None = None,
-        share: Tensor | None = None,
-        speaker: int = 0,  # who says all this
-    ) -> Tensor:
-        """Mean cross entropy of the `targets`, in nats.
-
-        Smoothed, if given: `share` (B, T) of each target's probability is spread over the vocabulary as `prior` (V,).
+        Returns the position method's bias with MASKED at the pairs that may not see each other (the future if causal,
+        past the window, padding beyond `lengths` (B,)): broadcasts to (B, H, T, S); None where nothing is biased or
+        masked. It has all four dimensions, without which PyTorch's kernel takes a slow path.
         """
-        table, weight, bias = self.words(speaker)
-        vectors = self.hidden(ids, table=table).flatten(0, 1)  # (B T, C)
-        share = None if share is None else share.reshape(-1, 1)  # (B T, 1)
-        return linear_cross_entropy(vectors, weight, bias, targets.reshape(-1, 1), prior, share)
+        keys = torch.arange(n_keys, device=positions.device)  # (S,)
+        distance = keys - positions[:, None]  # (T, S)
+        bias = self.positions.bias(distance)  # (H, T, S)
+        masks = []
+        if self.causal and len(positions) > 1:
+            masks.append(distance > 0)
+        if window is not None:
+            masks.append(distance.abs() > window)
+        if lengths is not None:
+            masks.append((keys >= lengths[:, None])[:, None, None])  # (B, 1, 1, S)
+        if bias is None and not masks:
+            return None
+        bias = distance.new_zeros(1, 1, *distance.shape, dtype=torch.float32) if bias is None else bias[None]
+        for is_hidden in masks:
+            bias = bias.masked_fill(is_hidden, MASKED)
+        return bias  # (1 or B, 1 or H, T, S)
 
-    def nats(self, ids: Tensor, targets: Tensor, window: int | None = None, edit: Edit | None = None) -> Tensor:
-        """-log p of each of the `targets` (B, S) that follow the last S of the tokens `ids` (B, T), S <= T: (B, S),
-        without gradients. `window`: attend only to tokens at most so many places away."""
-        table, weight, bias = self.words()
-        hidden = self.hidden(ids, window=window, table=table, edit=edit)[:, -targets.size(1) :]  # (B, S, C)
-        return linear_nats(hidden.flatten(0, 1), weight, bias, targets.flatten()).view_as(targets)
 
-
-class OutputLayer(nn.Module):
-    """Weight (V, C) and bias (V,) that turn vectors to logits; tied, the weight is that of the word vectors (Press and
-    Wolf 2017)."""
-
-    def __init__(self, vocabulary_size: int, n_embd: int, tied: bool) -> None:
-        super().__init__()
-        self.in_features = n_embd
-        self.weight = None if tied else nn.Parameter(torch.empty(vocabulary_size, n_embd))
-        self.bias = nn.Parameter(torch.empty(vocabulary_size))
-
-    def forward(self, table: Tensor) -> tuple[Tensor, Tensor]:
-        return table if self.weight is None else self.weight, self.bias
+# -------------------------------------------------------------------------------------------------------- classifier
 
 
 class Classifier(nn.Module):
     """An encoder, a pooling of its vectors, and a head of two linear layers.
 
     Pooling "mean" averages all T positions and attends to padding, as the report does, so ids must be padded to the
-    block. "masked-mean" averages the tokens only, "mean-max" puts their largest value in each channel beside it, "cls"
-    reads one extra token put in front (Devlin et al. 2019), whose id is the vocabulary's size; with these, padding is
-    masked everywhere, and changes nothing.
+    block. "masked-mean" averages the tokens only, "mean-max" puts their largest value in each channel beside it; with
+    these, padding is masked everywhere, and changes nothing.
     """
+
+    temperature: Tensor  # () by which logits are divided; 1 until evaluation/calibration.py has found a better one
 
     def __init__(
         self,
         config: ClassifierConfig,
-        vocabulary_size: int,
+        words: Sequence[str],  # the vocabulary
         n_classes: int,
         seed: int = 0,
-        embedding: WordVectors | None = None,  # in place of a table of one vector a word; with "cls", one more
+        pairs: Tensor = NO_PAIRS,  # (P,) the `word_pairs` that have vectors, for a configuration with phrases
     ) -> None:
         super().__init__()
-        self.config, self.cls = config, vocabulary_size
-        self.temperature = 1.0  # by which logits are divided, once training has told it (evaluation/calibration.py)
-        extra = 1 if config.pooling == "cls" else 0
-        embedding = embedding or nn.Embedding(vocabulary_size + extra, config.n_embd)
-        self.encoder = Encoder(replace(config, block_size=config.block_size + extra), embedding)
-        pooled = config.n_embd * (2 if config.pooling == "mean-max" else 1)
-        self.head = nn.Sequential(Dropout(config.dropout), nn.Linear(pooled, n_classes))
+        self.config = config
+        self.register_buffer("temperature", torch.ones(()))
+        embedding = PhraseEmbedding(words, pairs, config.n_embd) if config.phrases else word_embedding(config, words)
+        self.encoder = Transformer(config, embedding, causal=False)
+        n_pooled = config.n_embd * (2 if config.pooling == "mean-max" else 1)
+        self.head = nn.Sequential(Dropout(config.dropout), nn.Linear(n_pooled, n_classes))
         if config.head_dim:
             self.head = nn.Sequential(
-                nn.Linear(pooled, config.head_dim),
+                nn.Linear(n_pooled, config.head_dim),
                 BatchNorm(config.head_dim) if config.batch_norm else nn.Identity(),
                 nn.ReLU(),
                 Dropout(config.dropout),
@@ -491,46 +409,178 @@ class Classifier(nn.Module):
         """Whether padding changes nothing, so that a batch may be cut at its longest row."""
         return self.config.pooling != "mean"
 
-    def forward(self, ids: Tensor, lengths: Tensor, edit: Edit | None = None) -> Tensor:
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
         """ids (B, T) padded with 0, lengths (B,) -> logits (B, K)."""
-        if self.config.pooling == "cls":
-            ids, lengths = F.pad(ids, (1, 0), value=self.cls), lengths + 1
-        hidden = self.encoder(ids, lengths if self.masks_padding else None, edit)  # (B, T, C)
+        hidden = self.encoder.read(self.encoder.embedding(ids), lengths if self.masks_padding else None)  # (B, T, C)
         return self.head(self.pool(hidden, lengths)) / self.temperature
 
-    def loss(self, ids: Tensor, lengths: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
-        """Mean cross entropy of the `labels` (B,), in nats; `smoothing` of each is spread over all classes."""
-        return F.cross_entropy(self(ids, lengths).float(), labels, label_smoothing=smoothing)
+    def loss(self, ids: Tensor, lengths: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        """Mean cross entropy of the `labels` (B,), in nats; `label_smoothing` of each is spread over all classes."""
+        return F.cross_entropy(self(ids, lengths).float(), labels, label_smoothing=label_smoothing)
 
     def pool(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         """Vectors (B, T, C) -> one vector a row (B, C), or (B, 2 C) for mean and maximum."""
-        if self.config.pooling == "cls":
-            return hidden[:, 0]
         if self.config.pooling == "mean":
             return hidden.mean(dim=1)
-        inside = (torch.arange(hidden.size(1), device=hidden.device) < lengths[:, None])[..., None]  # (B, T, 1)
-        mean = (hidden * inside).sum(dim=1) / lengths[:, None]
+        is_token = (torch.arange(hidden.size(1), device=hidden.device) < lengths[:, None])[..., None]  # (B, T, 1)
+        mean = (hidden * is_token).sum(dim=1) / lengths[:, None]
         if self.config.pooling == "masked-mean":
             return mean
-        return torch.cat([mean, hidden.masked_fill(~inside, -torch.inf).amax(dim=1)], dim=1)  # (B, 2 C)
+        return torch.cat([mean, hidden.masked_fill(~is_token, -torch.inf).amax(dim=1)], dim=1)
+
+
+class Vote(nn.Module):
+    """Classifiers that start from different weights, learn each on its own, and vote: their probabilities are averaged
+    (Hansen and Salamon 1990). The first is the one that would have been alone."""
+
+    temperature: Tensor  # () as a classifier's; its members keep 1
+
+    def __init__(
+        self, config: ClassifierConfig, words: Sequence[str], n_classes: int, seed: int = 0, pairs: Tensor = NO_PAIRS
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.register_buffer("temperature", torch.ones(()))
+        seeds = [seed, *(derived_seed(seed, "member", number) for number in range(1, config.n_members))]
+        self.members = nn.ModuleList(Classifier(config, words, n_classes, seed, pairs) for seed in seeds)
+
+    @property
+    def masks_padding(self) -> bool:
+        """Whether padding changes nothing, so that a batch may be cut at its longest row."""
+        return self.config.pooling != "mean"
+
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        """ids (B, T) padded with 0, lengths (B,) -> logits (B, K)."""
+        logits = torch.stack([member(ids, lengths) for member in self.members])
+        return logits.float().softmax(dim=-1).mean(dim=0).log() / self.temperature
+
+    def loss(self, ids: Tensor, lengths: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
+        """The mean of the members' losses."""
+        losses = [member.loss(ids, lengths, labels, label_smoothing) for member in self.members]  # type: ignore[operator]
+        return torch.stack(losses).mean()
+
+
+def build_classifier(
+    config: ClassifierConfig, words: Sequence[str], n_classes: int, seed: int = 0, pairs: Tensor = NO_PAIRS
+) -> Classifier | Vote:
+    """A classifier, or as many as the configuration wants to vote."""
+    return (Vote if config.n_members > 1 else Classifier)(config, words, n_classes, seed, pairs)
+
+
+# ----------------------------------------------------------------------------------------------------------- decoder
+
+
+class Decoder(Transformer):
+    """A language model: every token attends to itself and the tokens before it, and predicts the next one."""
+
+    config: DecoderConfig
+    embedding: nn.Embedding | SpelledEmbedding
+
+    def __init__(
+        self,
+        config: DecoderConfig,
+        words: Sequence[str],  # the vocabulary
+        seed: int = 0,
+        n_speakers: int = 0,  # whose voices it has, if the configuration wants voices
+    ) -> None:
+        super().__init__(config, word_embedding(config, words), causal=True)
+        self.head = nn.Linear(config.n_embd, len(words))
+        if config.tied:  # the output layer's weight is that of the word vectors (Press and Wolf 2017)
+            self.head.register_parameter("weight", None)
+        self.voices = Voices(n_speakers, len(words), config.n_embd) if config.voices else None
+        initialise(self, seed)
+
+    def forward(self, ids: Tensor, cache: KeyValueCache | None = None) -> Tensor:
+        """ids (B, T) -> logits of the next token (B, T, V)."""
+        hidden, weight, bias = self.before_logits(ids, cache=cache)
+        return F.linear(hidden, weight, bias)
+
+    def loss(self, ids: Tensor, targets: Tensor, speaker: int = 0) -> Tensor:
+        """Mean cross entropy of the `targets` (B, T) that follow `ids` (B, T), said by one speaker, in nats."""
+        hidden, weight, bias = self.before_logits(ids, speaker=speaker)
+        return linear_cross_entropy(hidden.flatten(0, 1), weight, bias, targets.flatten())
+
+    def nats(self, ids: Tensor, targets: Tensor, window: int | None = None) -> Tensor:
+        """-log p of each of the `targets` (B, S) that follow the last S of the tokens `ids` (B, T), S <= T: (B, S),
+        without gradients. `window`: attend only to tokens at most so many positions away."""
+        hidden, weight, bias = self.before_logits(ids, window=window)
+        hidden = hidden[:, -targets.size(1) :]  # (B, S, C)
+        return linear_nats(hidden.flatten(0, 1), weight, bias, targets.flatten()).view_as(targets)
+
+    def before_logits(
+        self, ids: Tensor, cache: KeyValueCache | None = None, window: int | None = None, speaker: int = 0
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """ids (B, T) -> vectors (B, T, C) after the last block, and the weight (V, C) and the bias (V,) that turn them
+        to logits, as a speaker has them; 0 is nobody in particular."""
+        word_vectors: Tensor = self.embedding.weight  # (V, C)
+        bias: Tensor = self.head.bias  # (V,)
+        weight = word_vectors if self.config.tied else self.head.weight
+        if self.voices is not None:
+            word_vectors = word_vectors + self.voices.vectors.weight[speaker]
+            bias = bias + self.voices.biases[speaker]
+        return self.read(F.embedding(ids, word_vectors), cache=cache, window=window), weight, bias
+
+    def as_speaker(self, speaker: int) -> "Decoder":
+        """A decoder without voices, in memory of its own, that says all that this one says as one speaker.
+
+        A tied output weight moves with the word vectors, and each logit by as much: no probability changes.
+        """
+        if self.voices is None:
+            raise ValueError("a decoder without voices speaks as nobody in particular")
+        decoder = deepcopy(self)
+        embedding = decoder.embedding.words if isinstance(decoder.embedding, SpelledEmbedding) else decoder.embedding
+        with torch.no_grad():
+            embedding.weight.add_(self.voices.vectors.weight[speaker])
+            decoder.head.bias.add_(self.voices.biases[speaker])
+        decoder.config, decoder.voices = replace(self.config, voices=False), None
+        return decoder
+
+
+class Voices(nn.Module):
+    """What is a speaker's own in a decoder: a vector that is added to every word's (Li et al. 2016, section 4.1), and a
+    bias of the output layer. Speaker 0 is nobody in particular: whoever wrote a text without names."""
+
+    shares: Tensor  # (speakers,) how often each speaks, without nobody
+
+    def __init__(self, n_speakers: int, vocabulary_size: int, n_embd: int) -> None:
+        super().__init__()
+        self.vectors = nn.Embedding(1 + n_speakers, n_embd)
+        self.biases = nn.Parameter(torch.zeros(1 + n_speakers, vocabulary_size))
+        self.register_buffer("shares", torch.full((n_speakers,), 1 / max(n_speakers, 1)))
+
+
+# ---------------------------------------------------------------------------------------------------- initialisation
 
 
 def initialise(model: Classifier | Decoder, seed: int) -> None:
-    """The starting weights: all of them are decided here, but for the ones and zeros of norms and scales.
+    """The starting weights: all of them are decided here, but for the ones and zeros of norms, scales and voices.
 
     Each parameter draws from a generator of its own, seeded by `seed` and its name, so that models of one seed start
     alike in all that they have in common: with a table of positions or without.
     """
-    how = model.config.initialisation
+    embedding_std, linear = {
+        "normal": (0.02, _normal),
+        "pytorch": (1.0, _uniform),
+        "normal-embeddings": (0.02, _uniform),
+    }[model.config.initialisation]
     for path, module in model.named_modules():
         for name, parameter in module.named_parameters(recurse=False):
             random = generator(seed, "initialisation", f"{path}.{name}")
             if isinstance(module, nn.Embedding):
-                nn.init.normal_(parameter, std=1.0 if how == "pytorch" else 0.02, generator=random)
-            elif isinstance(module, nn.Linear | OutputLayer) and how != "normal":
-                bound = 1 / math.sqrt(module.in_features)
-                nn.init.uniform_(parameter, -bound, bound, generator=random)
-            elif isinstance(module, nn.Linear | OutputLayer) and name == "weight":
-                nn.init.normal_(parameter, std=0.02, generator=random)
-            elif isinstance(module, nn.Linear | OutputLayer):
-                nn.init.zeros_(parameter)
+                nn.init.normal_(parameter, std=embedding_std, generator=random)
+            elif isinstance(module, nn.Linear):
+                linear(parameter, module.in_features, random)
+
+
+def _normal(parameter: Tensor, n_inputs: int, random: torch.Generator) -> None:
+    """A weight from normal(0, 0.02); a bias of zero (Radford et al. 2018, section 4.1)."""
+    if parameter.dim() > 1:
+        nn.init.normal_(parameter, std=0.02, generator=random)
+    else:
+        nn.init.zeros_(parameter)
+
+
+def _uniform(parameter: Tensor, n_inputs: int, random: torch.Generator) -> None:
+    """Weight and bias uniform up to one over the square root of the inputs, as PyTorch has them."""
+    bound = 1 / math.sqrt(n_inputs)
+    nn.init.uniform_(parameter, -bound, bound, generator=random)

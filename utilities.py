@@ -44,7 +44,7 @@ class Line:
     name: str
     x: Sequence[float]
     y: Sequence[float | None] | Sequence[Sequence[float]] | np.ndarray
-    color: int | None = None  # index into COLORS; by default the place in the panel
+    color: int | None = None  # index into COLORS; by default the line's number in the panel
     dashed: bool = False
 
 
@@ -84,9 +84,8 @@ def line_figure(
     panels = [panels] if isinstance(panels, Panel) else list(panels)
     columns = 2 if len(panels) == 4 else min(len(panels), 3)
     rows = -(-len(panels) // columns)
-    names = [line.name for panel in panels for line in panel.lines] + [
-        at.name for panel in panels for at in panel.levels
-    ]
+    names = [line.name for panel in panels for line in panel.lines]
+    names += [level.name for panel in panels for level in panel.levels]
     longest = max(map(len, names), default=0)
     width = (5.2 if columns == 1 else 3.2) + 0.6 + 0.072 * longest  # axes, their numbers, the names of the curves
     figure = _figure(columns * width, {1: 4.2}.get(rows, 3.6 * rows), title)
@@ -94,11 +93,10 @@ def line_figure(
     grid = figure.subplots(rows, columns, sharey=share_y, squeeze=False).ravel()
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
-    grid = grid[: len(panels)]
-    ends = [_draw_lines(axes, panel) for axes, panel in zip(grid, panels, strict=True)]
-    for number, (axes, panel) in enumerate(zip(grid, panels, strict=True)):
-        for axis, is_log in ((axes.xaxis, log_x), (axes.yaxis, log_y)):
-            _scale(axis, is_log, [float(x) for line in panel.lines for x in line.x] if axis is axes.xaxis else [])
+    ends = [_draw_lines(axes, panel) for axes, panel in zip(grid, panels)]
+    for number, (axes, panel) in enumerate(zip(grid, panels)):
+        _scale(axes.xaxis, log_x, [float(x) for line in panel.lines for x in line.x])
+        _scale(axes.yaxis, log_y, [])
         axes.set_xlabel(x_label)
         if number % columns == 0 or not share_y:
             axes.set_ylabel(panel.y_label or y_label)
@@ -106,7 +104,7 @@ def line_figure(
         axes.grid(axis="y", color=PALE, linewidth=0.8)
         axes.set_axisbelow(True)
         _open_frame(axes)
-    for axes, labels in zip(grid, ends, strict=True):  # last, since the places depend on the limits of all panels
+    for axes, labels in zip(grid, ends):  # last, since where they stand depends on the limits of all panels
         _label_ends(axes, labels)
     _save(figure, path)
 
@@ -114,8 +112,8 @@ def line_figure(
 def _draw_lines(axes: Axes, panel: Panel) -> list[tuple[float, str, str]]:
     """Draw a panel's curves and baselines; return (last y, name, colour) of each, for its label."""
     ends = []
-    for place, line in enumerate(panel.lines):
-        kind = (place if line.color is None else line.color) % len(COLORS)
+    for number, line in enumerate(panel.lines):
+        kind = (number if line.color is None else line.color) % len(COLORS)
         color = COLORS[kind]
         x, runs = np.asarray(line.x, dtype=float), np.atleast_2d(np.asarray(line.y, dtype=float))  # (n,), (runs, n)
         if not x.size or np.isnan(runs).all():
@@ -138,12 +136,10 @@ def _draw_lines(axes: Axes, panel: Panel) -> list[tuple[float, str, str]]:
 
 def _label_ends(axes: Axes, ends: list[tuple[float, str, str]], gap: float = 0.055) -> None:
     """Write each curve's name at the right edge, at the height where it ends, pushed apart where names would touch."""
-    if not ends:
-        return
     ends = sorted(ends)
     to_fraction = axes.transData + axes.transAxes.inverted()
     heights = np.array([to_fraction.transform((axes.get_xlim()[1], y))[1] for y, _, _ in ends]).clip(0, 1)
-    gap = min(gap, 1 / len(ends))
+    gap = min(gap, 1 / max(len(ends), 1))
     steps = gap * np.arange(len(ends))
     upwards = np.maximum.accumulate(heights - steps)
     downwards = np.minimum.accumulate((heights - steps)[::-1])[::-1]
@@ -165,26 +161,31 @@ def _scale(axis: Axis, is_log: bool, points: Sequence[float]) -> None:
     """Ticks that a person would choose: whole numbers where the points are whole, plain figures on a log axis."""
     from matplotlib import ticker
 
-    axes = axis.axes
+    distinct = np.unique(points)
     if not is_log:
         whole = bool(points) and all(point == int(point) for point in points)
-        axis.set_major_locator(ticker.MaxNLocator(7, integer=whole, steps=[1, 2, 2.5, 5, 10]))
+        nice = ticker.MaxNLocator(7, integer=whole, steps=[1, 2, 2.5, 5, 10])
+        axis.set_major_locator(ticker.FixedLocator(distinct.tolist()) if len(distinct) == 1 else nice)
         axis.set_major_formatter(ticker.ScalarFormatter(useOffset=False))
-        if len(set(points)) == 1:
-            axis.set_major_locator(ticker.FixedLocator(points[:1]))
         return
-    (axes.set_xscale if axis is axes.xaxis else axes.set_yscale)("log")
-    low, high = sorted(axis.get_view_interval())
-    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
-    choices = [np.outer(decades, marks).ravel() for marks in ([1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 6, 8])]
-    choices = [np.unique(ticks[(ticks >= low) & (ticks <= high)]) for ticks in choices]
-    choices.append(np.asarray(ticker.MaxNLocator(5).tick_values(low, high)))
-    ticks = next((ticks for ticks in choices if len(ticks) >= 4), choices[-1])
-    if points and len(set(points)) <= 8:
-        ticks = np.unique(points)
+    (axis.axes.set_xscale if axis is axis.axes.xaxis else axis.axes.set_yscale)("log")
+    ticks = distinct if 0 < len(distinct) <= 8 else _log_ticks(*sorted(axis.get_view_interval()))
     axis.set_major_locator(ticker.FixedLocator(ticks.tolist()))
     axis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.10g}"))
     axis.set_minor_locator(ticker.NullLocator())
+
+
+def _log_ticks(low: float, high: float) -> np.ndarray:
+    """Four figures or more between two numbers: as few of each decade as that takes, or evenly where it is narrow."""
+    from matplotlib.ticker import MaxNLocator
+
+    decades = 10.0 ** np.arange(np.floor(np.log10(low)), np.ceil(np.log10(high)) + 1)
+    for marks in ([1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 4, 5, 6, 8]):
+        ticks = np.unique(np.outer(decades, marks))
+        ticks = ticks[(ticks >= low) & (ticks <= high)]
+        if len(ticks) >= 4:
+            return ticks
+    return np.asarray(MaxNLocator(5).tick_values(low, high))
 
 
 # --- attention maps ---------------------------------------------------------------------------------------------------
@@ -206,56 +207,49 @@ def attention_figure(
     of even attention, which the colour bar marks. The column of padding may lie above it, so it has its numbers.
     """
     n_tokens = len(tokens)
-    weights = np.asarray(torch.as_tensor(maps).detach().cpu().float())[:, :, :n_tokens]
-    n_padding = weights.shape[-1] - n_tokens
-    even = 1 / max(weights.shape[-1], 1)
-    largest = min(1.0, max(float(weights[..., :n_tokens].max(initial=0)), 2 * even))
-    on_padding = weights[..., n_tokens:].sum(-1, keepdims=True)[..., : min(n_padding, 1)]  # (L, H, T, 0 or 1)
-    all_maps = np.concatenate([weights[..., :n_tokens], on_padding], axis=-1)
-    n_layers, n_heads = all_maps.shape[:2]
+    weights = np.asarray(torch.as_tensor(maps).detach().cpu().float())[:, :, :n_tokens]  # (L, H, T, S)
+    n_layers, n_heads, _, n_places = weights.shape
+    n_padding, even = n_places - n_tokens, 1 / max(n_places, 1)
+    on_words, on_padding = weights[..., :n_tokens], weights[..., n_tokens:].sum(-1, keepdims=True)
+    largest = min(1.0, max(float(on_words.max(initial=0)), 2 * even))
+    all_maps = np.concatenate([on_words, on_padding], axis=-1) if n_padding else on_words
     layers = sorted({0, n_layers - 1}) if layers is None else list(layers)
     columns = min(n_heads, 4 if n_tokens <= 16 else 2)
     bands = -(-n_heads // columns)  # rows of pictures that a layer needs
     # Words as large as a cell is high: two maps of 32 of them fill a projector's screen, and can be read there.
     words, cell = [_visible(token) for token in tokens], min(0.28, 8 / max(n_tokens, 1))  # inches
-    places = [*words, *([f"padding ({n_padding})"] if n_padding else [])]
-    side, size = max(1.6, cell * len(places)), min(13.0, 55 * cell)
-    margin = 0.4 + min(2.0, max((len(word) for word in places), default=0) * size * 0.0085)
+    names = [*words, f"padding ({n_padding})"] if n_padding else words
+    side, size = max(1.6, cell * len(names)), min(13.0, 55 * cell)
+    margin = 0.4 + min(2.0, max(map(len, names), default=0) * size * 0.0085)
     rows = len(layers) * bands
     figure = _figure(columns * (side + 0.15) + margin + 1.4, rows * (side + 0.4) + margin + 0.3, title)
     figure.set_layout_engine("compressed")  # no gaps between squares
     grid = figure.subplots(rows, columns, squeeze=False)
-    picture = None
-    for row, layer in enumerate(layers):
-        for head in range(bands * columns):
-            axes = grid[row * bands + head // columns, head % columns]
-            if head >= n_heads:
-                axes.set_visible(False)
-                continue
-            shown = all_maps[layer, head]
-            if causal:
-                shown = np.ma.masked_where(np.triu(np.ones_like(shown, dtype=bool), 1), shown)
-            picture = axes.imshow(shown, cmap="viridis", vmin=0, vmax=largest, interpolation="nearest", aspect="equal")
-            for row_of_map, weight in enumerate(on_padding[layer, head, :, 0] if n_padding else ()):
-                color = INK if weight > largest / 2 else "white"
-                number = {"ha": "center", "va": "center", "fontsize": size * 0.65, "color": color}
-                axes.text(n_tokens, row_of_map, f"{weight:.2f}".lstrip("0"), **number)
-            axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=max(size, 10), color=INK)
-            axes.set_xticks([])  # words stand at the left and at the foot of the whole only: they take longest to draw
-            axes.set_yticks([])
-            if head % columns == 0:
-                axes.set_yticks(range(n_tokens), words, fontsize=size)
-            if layer == layers[-1] and head + columns >= n_heads:
-                axes.set_xticks(range(len(places)), places, rotation=90, fontsize=size)
-            axes.tick_params(length=0, colors=INK)
-            for spine in axes.spines.values():
-                spine.set_visible(False)
+    for number, axes in enumerate(grid.ravel()):
+        layer, head = layers[number // (bands * columns)], number % (bands * columns)
+        if head >= n_heads:
+            axes.set_visible(False)
+            continue
+        shown = all_maps[layer, head]
+        if causal:
+            shown = np.ma.masked_where(np.triu(np.ones_like(shown, dtype=bool), 1), shown)
+        picture = axes.imshow(shown, cmap="viridis", vmin=0, vmax=largest, interpolation="nearest", aspect="equal")
+        for row, weight in enumerate(on_padding[layer, head, :, 0] if n_padding else ()):
+            color, text = INK if weight > largest / 2 else "white", f"{weight:.2f}".lstrip("0")
+            axes.text(n_tokens, row, text, ha="center", va="center", fontsize=size * 0.65, color=color)
+        axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=max(size, 10), color=INK)
+        axes.set_xticks([])  # words stand at the left and at the foot of the whole only: they take longest to draw
+        axes.set_yticks([])
+        if head % columns == 0:
+            axes.set_yticks(range(n_tokens), words, fontsize=size)
+        if layer == layers[-1] and head + columns >= n_heads:
+            axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
+        _no_frame(axes)
     together = f"; last column: the {n_padding} places of padding together" if n_padding else ""
     figure.supxlabel(f"token looked at{together}", fontsize=max(size, 10), color=INK)
     figure.supylabel("token that looks", fontsize=max(size, 10), color=INK)
-    if picture is not None:
-        mark, above = "even, last row" if causal else "even", float(on_padding.max(initial=0)) > largest
-        _color_bar(figure, picture, grid, even, mark, above)
+    mark, above = "even, last row" if causal else "even", float(on_padding.max(initial=0)) > largest
+    _color_bar(figure, picture, grid, even, mark, above)
     _save(figure, path)
 
 
@@ -289,7 +283,8 @@ def grid_figure(
     is not a number stands as a dash on white. Each array has a scale of colours of its own, unless they have
     `one_scale`, by which their colours can be compared.
     """
-    cell = 0.62 if max(len(format(float(v), number)) for grid in grids.values() for v in np.ravel(grid)) < 6 else 0.75
+    everything = np.concatenate([np.ravel(np.asarray(grid, dtype=float)) for grid in grids.values()])
+    cell = 0.62 if max(len(format(value, number)) for value in everything) < 6 else 0.75
     row_height = cell if len(row_names) <= 12 else cell / 2
     height, width = max(len(row_names) * row_height, 1.2), max(len(column_names) * cell, 1.8)
     names = max(len(str(name)) for name in (*row_names, *column_names)) * 0.075
@@ -297,9 +292,7 @@ def grid_figure(
     figure = _figure(len(grids) * width + names + 1.2, height + 1.3 + (names if slanted else 0.2), title)
     for axes, (name, given) in zip(figure.subplots(1, len(grids), squeeze=False)[0], grids.items(), strict=True):
         values = np.asarray(given, dtype=float)
-        colors, low, high = _colors(
-            np.concatenate([np.ravel(grid) for grid in grids.values()]) if one_scale else values
-        )
+        colors, low, high = _colors(everything if one_scale else values)
         picture = axes.imshow(values, cmap=colors, vmin=low, vmax=high, aspect="auto")
         for (row, column), value in np.ndenumerate(values):
             color = "white" if _is_dark(picture.to_rgba(value)) else INK
@@ -308,12 +301,10 @@ def grid_figure(
         slant = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
         axes.set_xticks(range(len(column_names)), column_names, fontsize=9, **slant)
         axes.set_yticks(range(len(row_names)), row_names, fontsize=9)
-        axes.tick_params(length=0, colors=INK)
         axes.set_xlabel(column_label, color=INK)
         axes.set_ylabel(row_label, color=INK)
         axes.set_title(name, fontsize=10.5, color=INK)
-        for spine in axes.spines.values():
-            spine.set_visible(False)
+        _no_frame(axes)
     _save(figure, path)
 
 
@@ -344,17 +335,14 @@ def confusion_figure(
     With more than `most` classes the most frequent ones stand for themselves and the rest together as "others". A class
     without texts has dashes.
     """
-    counts, names = np.asarray(counts, dtype=float), list(class_names)
+    table, names = np.asarray(counts, dtype=float), list(class_names)
     if len(names) > most:
-        order = np.argsort(-counts.sum(1), kind="stable")
-        top = np.sort(order[: most - 1])
-        merge = np.full(len(names), most - 1)
-        merge[top] = np.arange(most - 1)
-        merged = np.zeros((most, most))
-        np.add.at(merged, (merge[:, None], merge[None, :]), counts)
-        counts, names = merged, [names[i] for i in top] + [f"{len(names) - most + 1} others"]
-    totals = counts.sum(1)
-    percent = 100 * counts / np.where(totals > 0, totals, np.nan)[:, None]
+        top = np.sort(np.argsort(-table.sum(1), kind="stable")[: most - 1])
+        kept = np.eye(len(names))[top]  # (most - 1, K)
+        merge = np.vstack([kept, 1 - kept.sum(0)])  # (most, K): which classes each row stands for
+        table, names = merge @ table @ merge.T, [names[i] for i in top] + [f"{len(names) - most + 1} others"]
+    totals = table.sum(1)
+    percent = 100 * table / np.where(totals > 0, totals, np.nan)[:, None]
     rows = [f"{name} ({int(total):,})" for name, total in zip(names, totals, strict=True)]
     grid_figure(path, {"percent of the true class": percent}, rows, names, "true (texts)", "predicted", title, ".0f")
 
@@ -386,26 +374,21 @@ def interval_figure(
     figure = _figure(9.0, 1.3 + 0.36 * len(intervals), title)
     axes = figure.subplots()
     axes.axvline(0, color=INK, linewidth=1)
-    texts = []
     for row, interval in enumerate(intervals):
-        low, high = interval.low, interval.high
-        texts.append(format(interval.value, number))
+        low, high, text = interval.low, interval.high, format(interval.value, number)
         kind = interval.color % len(COLORS)
         color, clear = COLORS[kind], False
         if low is not None and high is not None:
             clear = low > 0 or high < 0
             axes.plot([low, high], [row, row], color=color, lw=2.4, alpha=1 if clear else 0.45, solid_capstyle="butt")
-            texts[-1] += f"  [{low:{number}}, {high:{number}}]"
+            text += f"  [{low:{number}}, {high:{number}}]"
         face = color if clear else "white"
         axes.plot(interval.value, row, MARKERS[kind], color=color, markerfacecolor=face, markersize=6.5)
         if interval.claim is not None:
             axes.plot(interval.claim, row, "x", color=INK, markersize=7, markeredgewidth=1.8)
-    for row, text in enumerate(texts):
-        words = text.replace("-", "\N{MINUS SIGN}")
-        beside = axes.annotate(
-            words, (1, row), (8, 0), axes.get_yaxis_transform(), "offset points", annotation_clip=False
-        )
-        beside.set(va="center", fontsize=9, color=INK)
+        text, at_the_right = text.replace("-", "\N{MINUS SIGN}"), axes.get_yaxis_transform()
+        note = axes.annotate(text, (1, row), (8, 0), at_the_right, "offset points", annotation_clip=False)
+        note.set(va="center", fontsize=9, color=INK)
     axes.set_yticks(range(len(intervals)), [interval.name for interval in intervals])
     axes.set_ylim(len(intervals) - 0.4, -0.6)
     axes.grid(axis="x", color=PALE, linewidth=0.8)
@@ -439,6 +422,12 @@ def _open_frame(axes: Axes, left: bool = True) -> None:
     axes.yaxis.label.set_color(INK)
 
 
+def _no_frame(axes: Axes) -> None:
+    axes.tick_params(length=0, colors=INK)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
 def _color_bar(figure: Figure, picture: AxesImage, grid: np.ndarray, at: float, mark: str, above: bool) -> None:
     """The colours of `picture`, with a `mark` at a value; `above`: some of what is drawn lies above the scale."""
     length = min(4.5, 0.6 * figure.get_figheight())  # inches, however tall the figure
@@ -448,8 +437,8 @@ def _color_bar(figure: Figure, picture: AxesImage, grid: np.ndarray, at: float, 
     bar.outline.set_visible(False)
     bar.ax.tick_params(colors=INK, labelsize=11)
     bar.ax.axhline(at, color="white", linewidth=2)
-    beside = bar.ax.annotate(mark, (0, at), (-3, 0), ("axes fraction", "data"), "offset points")
-    beside.set(ha="right", va="center", fontsize=10, color=INK)
+    note = bar.ax.annotate(mark, (0, at), (-3, 0), ("axes fraction", "data"), "offset points")
+    note.set(ha="right", va="center", fontsize=10, color=INK)
 
 
 def _save(figure: Figure, path: Path | str) -> None:

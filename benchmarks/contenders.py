@@ -16,14 +16,15 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from benchmarks.timing import Step
-from dataset import Corpus, Data, Labelled, Stream
+from dataset import Data, Labelled, Stream
+from modules.config import ClassifierConfig
+from speechesdataset.folder import Corpus
 from studies.catalogue.recipes import RECIPES
 from tokenizer import SPECIAL, Tokenizer
 from training.loop import WithLoss, training_step
 from training.optimizer import make_optimizer
 from training.recipe import Run, Task, customise
 from training.tasks import task_of
-from transformer import ClassifierConfig
 
 TASKS: tuple[Task, ...] = ("classifier", "decoder")
 

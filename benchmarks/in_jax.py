@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from transformer import TransformerConfig
+from modules.config import TransformerConfig
 
 Tree = Any  # arrays in dictionaries and lists: weights, gradients, Adam's moments
 RATE, BETA1, BETA2, EPSILON = 1e-3, 0.9, 0.999, 1e-8  # AdamW's, as for the other contenders

@@ -186,16 +186,15 @@ class Generate:
     seed: int = 0  # seed of the drawing
 
     def run(self, typed: Typed) -> None:
-        from inference.generate import continued, newest_decoder
-        from inference.voices import in_voice, speaker_of
+        from inference.generate import continued_text, newest_decoder, speaker_of
         from training.weights import load_model
 
         trained = load_model(self.model or newest_decoder(Path("runs/part2")), "decoder")
         if self.voice is not None:
-            trained = in_voice(trained, speaker_of(trained.class_names, self.voice))
+            trained = trained.as_speaker(speaker_of(trained.class_names, self.voice))
         half = self.n_tokens // 2
         sampling = Sampling(self.n_tokens, self.temperature, self.top_k, self.top_p, self.seed, n_more=half)
-        text, note = continued(trained, self.prompt, sampling)
+        text, note = continued_text(trained, self.prompt, sampling)
         if note:
             print(note, file=sys.stderr)
         print(text)

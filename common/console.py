@@ -56,17 +56,18 @@ def complain(message: str, code: int) -> int:
     return code
 
 
+def silence() -> None:
+    """From here on nothing that this process says is shown."""
+    for descriptor in (1, 2):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
+
+
 def open_streams() -> None:
     """Print with replacements what the console cannot encode, and to nowhere what goes to a closed stream."""
     sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
-
-
-def fall_silent() -> None:
-    """Print nothing any more."""
-    sys.stdout = sys.stderr = _nowhere()
 
 
 def _nowhere() -> io.TextIOWrapper:

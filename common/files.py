@@ -5,10 +5,10 @@ import hashlib
 import json
 import os
 import re
-import tempfile
+import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
@@ -24,10 +24,6 @@ class UserError(Exception):
     """Bad use or bad input. The message is one line: what is wrong, where, and what to do. main.py exits with 2."""
 
 
-class OwnError(UserError):
-    """One that only this process has, of several that train together, and not the first of them."""
-
-
 class Interrupted(Exception):
     """A run was stopped (Ctrl-C, SIGTERM, or the death of another process) after a checkpoint was written."""
 
@@ -39,18 +35,17 @@ def write_bytes(path: Path | str, data: bytes) -> None:
     raises OSError and leaves the old file as it was.
     """
     path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     with new_in(path.parent):
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+        file = temporary.open("xb")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes private files; give the usual permissions
         os.replace(temporary, path)
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
+        temporary.unlink(missing_ok=True)
         raise
 
 
@@ -63,12 +58,6 @@ def new_in(folder: Path) -> Iterator[None]:
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
         reason = "a file is in its place" if not isinstance(error, PermissionError) else "no permission to write"
         raise UserError(f"{folder}: cannot be used as a folder ({reason}); choose another") from error
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -108,37 +97,32 @@ def read_text(path: Path | str) -> str:
 def read_as(path: Path | str, kind: type[Kind], hint: str = DAMAGED) -> Kind:
     """The value of a JSON file as a `kind`; UserError with the place in the file where it is anything else, and `hint`.
 
-    Keys that `kind` does not know are ignored: a later version may write more.
+    Keys that `kind` does not know are ignored: a later version may write more. NaN, infinity and numbers without end
+    are refused, since JSON does not know them, and so is what is nested more deeply than can be read.
     """
-    return from_json(read_text(path), kind, path, hint)
+    text = read_text(path)
+    with refused(path, hint):
+        return _from_json(text, kind)
 
 
-def from_json(text: str, kind: type[Kind], source: Path | str, hint: str = DAMAGED) -> Kind:
-    """The value of the JSON `text`, which stands in the file `source`, as a `kind`; UserError as in `read_as`.
-
-    NaN, infinity and numbers without end are refused as what JSON does not know, and so is what is nested more deeply
-    than can be read.
-    """
-    with refused(source, hint):
-        try:
-            return msgspec.json.decode(text, type=kind)
-        except msgspec.ValidationError:
-            raise
-        except msgspec.DecodeError as error:
-            reason, place = str(error).removeprefix("JSON is malformed: "), re.search(r" \(byte (\d+)\)$", str(error))
-            before = text.encode()[: int(place[1])] if place else text.encode()
-            reason = reason.removesuffix(place[0]) if place else "it ends too early"
-            line = before.count(b"\n") + 1
-            raise UserError(f"line {line} is not valid JSON ({reason})") from error
+def _from_json(text: str, kind: type[Kind]) -> Kind:
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.ValidationError:
+        raise
+    except msgspec.DecodeError as error:
+        byte = re.search(r"byte (\d+)", str(error))  # none where the text ends too early
+        line = text.encode()[: int(byte[1]) if byte else None].count(b"\n") + 1
+        raise ValueError(f"line {line} is not valid JSON ({error})") from error
 
 
 @contextlib.contextmanager
 def refused(source: Path | str, hint: str = DAMAGED) -> Iterator[None]:
-    """Within it, content of the file `source` that is not what it should be becomes UserError, which names the file and
-    ends with `hint`."""
+    """Within it, ValueError and UserError about the content of the file `source` become UserError, which names the file
+    and ends with `hint`."""
     try:
         yield
-    except (msgspec.ValidationError, ValueError, UserError) as error:
+    except (ValueError, UserError) as error:
         raise UserError(f"{source}: {error}; {hint}") from error
     except RecursionError as error:
         raise UserError(f"{source}: nested too deeply to be read; {hint}") from error
@@ -176,9 +160,7 @@ def write_tensors(path: Path | str, tensors: Mapping[str, "Tensor"], description
     from safetensors.torch import save
 
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps(
-        msgspec.to_builtins(description), allow_nan=False
-    )  # in its own order, which a resumed run goes on with
+    text = json.dumps(msgspec.to_builtins(description), allow_nan=False)  # in its own order, which a resumed run keeps
     checksum = sha256(text.encode() + save(tensors))
     # One entry, for safetensors writes several in an order that changes, and the same model must be the same bytes.
     write_bytes(path, save(tensors, metadata={"description": checksum + text}))
@@ -189,37 +171,46 @@ def read_tensors(
 ) -> tuple[dict[str, "Tensor"], Kind]:
     """The tensors and the description, a `kind`, of a file of `write_tensors`; UserError with `hint` when it is
     missing, cut or altered, or holds NaN or infinity."""
-    from safetensors import SafetensorError, safe_open
     from safetensors.torch import save
 
-    path = Path(path)
-    if not path.is_file():
+    if not Path(path).is_file():
         raise UserError(f"{path}: no such file; train a model first, or name the file of one")
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-    except (SafetensorError, OSError) as error:
-        raise UserError(f"{path}: cut short or not a safetensors file ({error}); {hint}") from error
-    if "description" not in metadata:
+    with _opened(path, hint) as file:
+        checksum, text = _described(file)
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+    if not text:
         raise UserError(f"{path}: not written by this program; name a file that a command here made")
-    checksum, text = metadata["description"][:64], metadata["description"][64:]
     if sha256(text.encode() + save(tensors)) != checksum:
         raise UserError(f"{path}: altered since it was written (checksum differs); {hint}")
     for name, tensor in tensors.items():
         if not (tensor.is_complex() or tensor.double().isfinite().all()):
             raise UserError(f"{path}: {name} holds numbers that are not finite (NaN or infinity); {hint}")
-    return tensors, from_json(text, kind, path, hint)
+    with refused(path, hint):
+        return tensors, _from_json(text, kind)
 
 
 def read_description(path: Path, kind: type[Kind], hint: str) -> Kind:
     """The description in a file of `write_tensors`, whose tensors are left unread and unchecked; UserError if there is
     none."""
+    with _opened(path, hint) as file:
+        _, text = _described(file)
+    with refused(path, hint):
+        return _from_json(text, kind)
+
+
+@contextlib.contextmanager
+def _opened(path: Path | str, hint: str) -> Iterator[Any]:
+    """A safetensors file to read from; UserError with `hint` where it is none."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
-            text = (file.metadata() or {}).get("description", "")
+            yield file
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: cut short or not a safetensors file ({error}); {hint}") from error
-    return from_json(text[64:], kind, path, hint)
+
+
+def _described(file: Any) -> tuple[str, str]:
+    """Checksum and description; both are empty in a file of another program."""
+    entry = (file.metadata() or {}).get("description", "")
+    return entry[:64], entry[64:]

@@ -20,28 +20,29 @@ class FolderLock:
     """A folder, there or not, that this process alone writes, until `release()`, or until nobody keeps this
     object, or the process ends, however it does.
 
-    The lock is a hidden file beside the folder, which may itself be renamed while it is held.
+    The lock is a hidden file beside the folder, which may itself be renamed while it is held. A second file beside it
+    says who holds it: Windows lets nobody else touch the lock file itself.
     """
 
     def __init__(self, folder: Path, wait: bool = False) -> None:
         """Take hold of `folder`, or `wait` until another process lets go; else UserError says which process has it."""
-        named, folder = folder, folder.absolute()  # whatever the working directory becomes
+        given, folder = folder, folder.absolute()  # whatever the working directory becomes
         inside = folder.is_dir() and not os.access(folder.parent, os.W_OK)  # as a volume of a container is
-        self.path = folder / ".lock" if inside else folder.parent / f".{folder.name}.lock"
-        lock = FileLock(self.path, thread_local=False)
-        with new_in(self.path.parent):
+        path = folder / ".lock" if inside else folder.parent / f".{folder.name}.lock"
+        holder = path.with_name(f"{path.name}.holder.lock")
+        lock = FileLock(path, thread_local=False)
+        with new_in(path.parent):
             try:
                 lock.acquire(timeout=-1 if wait else PATIENCE)
             except Timeout:
-                raise UserError(f"{named}: in use by {self._holder()}; wait for it, or choose another") from None
+                who = "another process"
+                with contextlib.suppress(FileNotFoundError):  # it has just taken the lock, or is about to let go
+                    who = holder.read_text(encoding="utf-8")
+                raise UserError(f"{given}: in use by {who}; wait for it, or choose another") from None
         since, command = time.strftime("%Y-%m-%d %H:%M:%S"), shlex.join(sys.argv)
-        self.path.write_text(f"process {os.getpid()} on {platform.node()} since {since} ({command})", encoding="utf-8")
-        self.release = weakref.finalize(self, _release, lock, self.path)  # which the end of the program calls, too
-
-    def _holder(self) -> str:
-        with contextlib.suppress(OSError):
-            return self.path.read_text(encoding="utf-8", errors="replace") or "another process"
-        return "another process"
+        who = f"process {os.getpid()} on {platform.node()} since {since} ({command})"
+        holder.write_text(who, encoding="utf-8")  # as it is: a kill leaves no other file, and the next holder mends it
+        self.release = weakref.finalize(self, _release, lock, path, holder)  # which the end of the program calls, too
 
     def __enter__(self) -> "FolderLock":
         return self
@@ -50,7 +51,11 @@ class FolderLock:
         self.release()
 
 
-def _release(lock: FileLock, path: Path) -> None:
+def _release(lock: FileLock, path: Path, holder: Path) -> None:
     """Let go, and leave nothing behind."""
-    path.unlink(missing_ok=True)  # first: who has opened the file meanwhile sees that it has no name any more
+    holder.unlink(missing_ok=True)
+    if (
+        os.name == "posix"
+    ):  # on Windows an open file cannot be deleted, and filelock itself deletes it once it is closed
+        path.unlink(missing_ok=True)  # first: who has opened the file meanwhile sees that it has no name any more
     lock.release()

@@ -7,24 +7,20 @@ from torch import Tensor
 
 from dataset import Labelled
 from evaluation.records import ClassScores, Group, GroupAccuracy, Scores
-from modules.edit import Edit
-from modules.vote import Vote
-from transformer import Classifier
+from transformer import Classifier, Vote
 
 PLATEAU_MARGIN = 5.0  # points
 
 
 @torch.inference_mode()
-def class_probabilities(
-    model: Classifier | Vote, data: Labelled, batch_size: int = 64, edit: Edit | None = None
-) -> Tensor:
+def class_probabilities(model: Classifier | Vote, data: Labelled, batch_size: int = 64) -> Tensor:
     """The probabilities (N, K) that the model, in eval mode, gives to each row of `data`."""
     training, device = model.training, next(model.parameters()).device
     model.eval()
     rows, order = [], data.lengths.argsort(stable=True)  # by length, so that batches may be cut short
     for items in order.split(batch_size):
         ids, lengths, _ = data.batch(items, cut=model.masks_padding)
-        rows.append(model(ids.to(device), lengths.to(device), edit).float().softmax(dim=-1).cpu())
+        rows.append(model(ids.to(device), lengths.to(device)).float().softmax(dim=-1).cpu())
     model.train(training)
     return torch.cat(rows)[order.argsort()]
 
@@ -73,13 +69,13 @@ def scores_by_class(predictions: Tensor, labels: Tensor, class_names: Sequence[s
     from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
 
     answers, classes = (labels.numpy(), predictions.numpy()), range(len(class_names))
-    found = precision_recall_fscore_support(*answers, labels=classes, zero_division=0)
+    by_class = precision_recall_fscore_support(*answers, labels=classes, zero_division=0)
     confusion = confusion_matrix(*answers, labels=classes)
     has_rows, is_claimed = confusion.any(axis=1), confusion.any(axis=0)
     is_defined = {"precision": has_rows | is_claimed, "recall": has_rows, "f1": has_rows | is_claimed}  # each (K,)
     scores = {
         name: [100 * float(value) if defined else None for value, defined in zip(values, is_defined[name])]
-        for name, values in zip(is_defined, found)
+        for name, values in zip(is_defined, by_class)
     }
     return Scores(
         classes=[

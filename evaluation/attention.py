@@ -3,23 +3,29 @@
 import torch
 from torch import Tensor
 
-from modules.edit import Record
-from modules.vote import Vote
-from transformer import Classifier, Decoder
+from modules.hook_point import hook_points, hooked
+from transformer import Classifier, Decoder, Vote
 
 
 @torch.no_grad()
 def attention_maps(model: Classifier | Vote | Decoder, ids: Tensor, lengths: Tensor) -> Tensor:
     """The attention weights (L, B, H, T, T) as the model reads `ids` (B, T); of a vote, those of the first."""
-    record = Record("weights")
+    maps: list[Tensor] = []
+    names = hook_points(model, ".attention.weights")[: model.config.n_layer]  # the first member's layers come first
+    with hooked(model, names, lambda weights, name: maps.append(weights)):
+        read_ids(model, ids, lengths)
+    return torch.stack(maps)
+
+
+def read_ids(model: Classifier | Vote | Decoder, ids: Tensor, lengths: Tensor) -> None:
+    """Have the model read `ids` (B, T), for what its hooks make of it; a decoder needs no `lengths` (B,)."""
     if isinstance(model, Decoder):
-        model.hidden(ids, edit=record)
+        model.before_logits(ids)
     else:
-        model(ids, lengths, edit=record)
-    return torch.stack(record.layers)
+        model(ids, lengths)
 
 
-def check_attention(weights: torch.Tensor, tolerance: float = 1e-4) -> None:
+def check_attention(weights: Tensor, tolerance: float = 1e-4) -> None:
     """Raise ValueError where a row of attention weights (..., T, T) is no probability distribution.
 
     The message names the first such row by its layer, text and head: (L, B, H, T, T), (L, H, T, T) or (H, T, T).
@@ -34,12 +40,12 @@ def check_attention(weights: torch.Tensor, tolerance: float = 1e-4) -> None:
     names = [*names, "head", "row"][-(weights.ndim - 1) :]
     for problem, wrong in problems.items():
         if wrong.any():
-            place = [int(index) for index in wrong.nonzero()[0]]
-            where = ", ".join(f"{name} {i}" for name, i in zip(names, place, strict=True))
+            indices = wrong.nonzero()[0].tolist()
+            where = ", ".join(f"{name} {i}" for name, i in zip(names, indices, strict=True))
             raise ValueError(f"attention weights of {where} (from 0): the row {problem}")
 
 
-def attention_statistics(weights: torch.Tensor, lengths: torch.Tensor, causal: bool = False) -> dict[str, torch.Tensor]:
+def attention_statistics(weights: Tensor, lengths: Tensor, causal: bool = False) -> dict[str, Tensor]:
     """How far and how widely each head looks: means over all query positions of all texts.
 
     weights (L, B, H, T, T) or, for one text, (L, H, T, T); lengths (B,) or one number: the tokens that are no padding.
@@ -60,16 +66,16 @@ def attention_statistics(weights: torch.Tensor, lengths: torch.Tensor, causal: b
         visible = visible & (position <= position[:, None])
     even = visible.double() / visible.sum(-1, keepdim=True).clamp(min=1)  # (B, T, T)
 
-    def mean(values: torch.Tensor) -> torch.Tensor:  # (L, B, H, T) -> (L, H)
+    def mean(values: Tensor) -> Tensor:  # (L, B, H, T) -> (L, H)
         return (values * is_token[:, None]).sum((1, 3)) / is_token.sum()
 
-    def distance(rows: torch.Tensor) -> torch.Tensor:
+    def distance(rows: Tensor) -> Tensor:
         return mean((rows * apart).sum(-1))
 
-    def entropy(rows: torch.Tensor) -> torch.Tensor:
+    def entropy(rows: Tensor) -> Tensor:
         return mean(torch.special.entr(rows).sum(-1))
 
-    def share(values: torch.Tensor, of_even: torch.Tensor) -> torch.Tensor:
+    def share(values: Tensor, of_even: Tensor) -> Tensor:
         return torch.where(of_even > 0, values / of_even, 1.0)
 
     even = even[None, :, None]  # (1, B, 1, T, T)

@@ -1,6 +1,7 @@
 """A language model that only counts words: interpolated Kneser-Ney n-grams.
 
-A transformer that loses to it has not earned its keep, so it is printed beside it.
+A transformer that loses to it has not earned its keep, so it is printed beside it. It also tells a decoder, before
+training, how frequent each word is (`kneser_ney_unigram`).
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,9 @@ import numpy as np
 import torch
 
 from common.files import UserError
+from tokenizer import PAD, UNK
 
+DISCOUNT = 0.65  # of the Kneser-Ney unigram
 PARTS = {"keys": torch.int64, "share": torch.float64, "backoff": torch.float64}  # of each order's table
 
 
@@ -153,3 +156,42 @@ def _ids(stream: torch.Tensor | np.ndarray, vocabulary_size: int) -> np.ndarray:
     if ids.ndim != 1 or (len(ids) and not 0 <= ids.min() <= ids.max() < vocabulary_size):
         raise ValueError(f"ids must be one row of numbers from 0 to {vocabulary_size - 1}")
     return ids
+
+
+# ------------------------------------------------------------------------------------------------------------ unigrams
+
+
+def kneser_ney_unigram(stream: torch.Tensor, vocabulary_size: int, known_elsewhere: torch.Tensor) -> torch.Tensor:
+    """How likely each word is, (V,), sums to 1: by the number of distinct words that it follows in `stream` (N,), less
+    DISCOUNT (Kneser and Ney 1995). What that frees goes to the words that the stream lacks, as `unseen_words` says."""
+    predecessors = _n_predecessors(stream, vocabulary_size)
+    kept = (predecessors - DISCOUNT).clamp(min=0)
+    kept += (predecessors.sum() - kept.sum()) * unseen_words(stream, vocabulary_size, known_elsewhere)
+    return kept / kept.sum()
+
+
+def unseen_words(stream: torch.Tensor, vocabulary_size: int, known_elsewhere: torch.Tensor) -> torch.Tensor:
+    """How likely a word that is new to `stream` (N,) is to be each of the vocabulary: (V,), sums to 1.
+
+    Words that occur in the stream get nothing, all others the same, but for <unk>: its share is that of the words with
+    one predecessor which the rest of the training files (`known_elsewhere` (V,) bool) lacks, for these would have been
+    <unk>, had they not occurred here (leaving one out, as Good and Turing do). None or all of them count as half a word
+    or all but half a word: neither <unk> nor any other word but <pad> is impossible.
+    """
+    predecessors = _n_predecessors(stream, vocabulary_size)
+    once, never = predecessors == 1, predecessors == 0
+    never[[PAD, UNK]] = False
+    n_once = once.sum().clamp(min=1)
+    share = (once & ~known_elsewhere).sum().clamp(torch.tensor(0.5), n_once - 0.5) / n_once
+    unknown = share if never.any() else torch.tensor(1.0)
+    likely = never * (1 - unknown) / never.sum().clamp(min=1)
+    likely[UNK] = unknown
+    return likely
+
+
+def _n_predecessors(stream: torch.Tensor, vocabulary_size: int) -> torch.Tensor:
+    """How many different words precede each word (V,) in a stream (N,); one at least, where it occurs."""
+    pairs = (stream[:-1] * vocabulary_size + stream[1:]).unique()
+    predecessors = torch.bincount(pairs % vocabulary_size, minlength=vocabulary_size)
+    predecessors[stream[0]].clamp_(min=1)
+    return predecessors

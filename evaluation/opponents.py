@@ -8,7 +8,7 @@ from common.records import Count, Record
 from dataset import Data
 from evaluation import baselines
 from evaluation.accuracy import accuracy_by_group
-from evaluation.mixture import told_ngrams
+from evaluation.mixture import text_ngrams
 from evaluation.ngrams import KneserNey
 from evaluation.perplexity import language_scores, sums_by_stretch
 from evaluation.records import Group, GroupAccuracy, LanguageScores
@@ -78,8 +78,8 @@ def decoder_opponents(data: Data) -> dict[str, DecoderOpponent]:
     """
     models = {"ngram": KneserNey.fit(data.train_stream.ids, len(data.tokenizer))}
     if data.tokenizer.tokenization.kind != "bpe":
-        models["ngram_unk"] = told_ngrams(data)
-    models["ngram_5"] = told_ngrams(data, order=5)
+        models["ngram_unk"] = text_ngrams(data)
+    models["ngram_5"] = text_ngrams(data, order=5)
     return {name: _scored(model, data) for name, model in models.items()}
 
 

@@ -10,7 +10,6 @@ from torch import Tensor
 from common.checks import check
 from dataset import STRETCH, Stream
 from evaluation.records import LanguageScores
-from modules.edit import Edit
 from tokenizer import PAD, UNK
 from transformer import Decoder
 
@@ -39,16 +38,11 @@ class Protocol:
 
 @torch.inference_mode()
 def token_nats(
-    model: Decoder,
-    ids: Tensor,
-    protocol: Protocol,
-    n_batched: int = 2048,
-    window: int | None = None,
-    edit: Edit | None = None,
+    model: Decoder, ids: Tensor, protocol: Protocol, n_batched: int = 2048, window: int | None = None
 ) -> Tensor:
     """-log p of every token of `ids` (N,) in nats, float64 (N,): each is scored once, the first after a <pad>.
 
-    They are read about `n_batched` tokens at a time. `window`: every layer attends only to tokens so many places back.
+    About `n_batched` tokens are read at a time. `window`: every layer attends only to tokens so many positions back.
     """
     training, device = model.training, next(model.parameters()).device
     model.eval()
@@ -65,12 +59,12 @@ def token_nats(
         n_scored = length if group[0] == 0 else stride
         inputs = torch.stack([text[start : start + length] for start in group])  # (B, T)
         targets = torch.stack([ids[start + length - n_scored : start + length] for start in group])  # (B, S)
-        values = model.nats(inputs.to(device), targets.to(device), window, edit).cpu().double()
+        values = model.nats(inputs.to(device), targets.to(device), window).cpu().double()
         for start, row in zip(group, values):
             nats[start + length - n_scored : start + length] = row
     if rest:
         begin = len(ids) - rest if protocol.stride is None else len(ids) - length
-        row = model.nats(text[None, begin:-1].to(device), ids[None, -rest:].to(device), window, edit)[0]
+        row = model.nats(text[None, begin:-1].to(device), ids[None, -rest:].to(device), window)[0]
         nats[-rest:] = row.cpu().double()
     model.train(training)
     return nats
@@ -98,11 +92,11 @@ def language_scores(nats: Tensor | np.ndarray, stream: Stream) -> LanguageScores
     )
 
 
-def nats_by_place(nats: Tensor, length: int) -> list[float]:
-    """Mean nats of the tokens at each place 0 .. length - 1 of windows that do not overlap."""
-    places = torch.arange(len(nats)) % length
-    sums = torch.zeros(length, dtype=torch.float64).index_add(0, places, nats)
-    return (sums / torch.bincount(places, minlength=length).clamp(min=1)).tolist()
+def nats_by_position(nats: Tensor, length: int) -> list[float]:
+    """Mean nats of the tokens at each position 0 .. length - 1 of windows that do not overlap."""
+    positions = torch.arange(len(nats)) % length
+    sums = torch.zeros(length, dtype=torch.float64).index_add(0, positions, nats)
+    return (sums / torch.bincount(positions, minlength=length).clamp(min=1)).tolist()
 
 
 def sums_by_stretch(values: Tensor, stream: Stream) -> list[float]:

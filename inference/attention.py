@@ -15,17 +15,14 @@ from training.weights import TrainedModel
 from transformer import Decoder
 
 
-def attention_maps(trained: TrainedModel, text: str) -> tuple[Tensor, list[str]]:
+def sentence_maps(trained: TrainedModel, text: str) -> tuple[Tensor, list[str]]:
     """The attention weights (L, H, T, S) on one sentence, and its T tokens: the rows of padding are left out.
 
     S is T, but an encoder that does not mask padding attends to it: then S is the block, so that rows sum to 1.
     """
     sentence = read_sentence(trained, text)
     maps = finite(attention.attention_maps(trained.model, sentence.ids, sentence.lengths)[:, 0])  # (L, H, S, S)
-    words = sentence.tokens
-    if not isinstance(trained.model, Decoder) and trained.model.config.pooling == "cls":
-        words = ["<cls>", *words]
-    return maps[:, :, : len(words)], words
+    return maps[:, :, : len(sentence.tokens)], sentence.tokens
 
 
 def chosen_layers(given: Sequence[str] | None, n_layer: int) -> list[int]:
@@ -34,10 +31,10 @@ def chosen_layers(given: Sequence[str] | None, n_layer: int) -> list[int]:
         return sorted({0, n_layer - 1})
     if list(given) == ["all"]:
         return list(range(n_layer))
-    for one in given:
-        if not (one.isascii() and one.isdigit() and 1 <= int(one[:9]) <= n_layer):
-            raise UserError(f"--layers takes numbers from 1 to {n_layer}, or all, not {one[:40]!r}")
-    return sorted({int(one) - 1 for one in given})
+    for number in given:
+        if not (number.isascii() and number.isdigit() and 1 <= int(number[:9]) <= n_layer):
+            raise UserError(f"--layers takes numbers from 1 to {n_layer}, or all, not {number[:40]!r}")
+    return sorted({int(number) - 1 for number in given})
 
 
 def draw_attention(
@@ -56,12 +53,12 @@ def draw_attention(
     """
     if trained.model.config.n_layer == 0:
         return []
-    maps, words = attention_maps(trained, sentence)
+    maps, words = sentence_maps(trained, sentence)
     attention.check_attention(maps)
-    read = read_sentence(trained, sentence)
-    notes = [read.note.partition(":")[0]]  # the unknown words are on the axes
-    if read.not_read:
-        notes.append(f"past the block: {' '.join(read.not_read[:10])}{' ...' * (len(read.not_read) > 10)}")
+    as_read = read_sentence(trained, sentence)
+    notes = [as_read.note.partition(":")[0]]  # the unknown words are on the axes
+    if as_read.not_read:
+        notes.append(f"past the block: {' '.join(as_read.not_read[:10])}{' ...' * (len(as_read.not_read) > 10)}")
     kind = "decoder" if isinstance(trained.model, Decoder) else "encoder"
     paths = []
     for number, layer in enumerate(chosen_layers(None, len(maps)) if layers is None else layers):
@@ -75,9 +72,9 @@ def draw_attention(
 
 
 def write_maps(path: Path, trained: TrainedModel, text: str) -> None:
-    """The attention weights (layer, head, word that looks, place looked at) of one sentence as numbers (NumPy's npz),
-    with the words that were read and those past the block; places after the last word are padding."""
-    maps, words = attention_maps(trained, text)
+    """The attention weights (layer, head, token that looks, token looked at) of one sentence as numbers (NumPy's npz),
+    with the words that were read and those past the block; what is looked at after the last word is padding."""
+    maps, words = sentence_maps(trained, text)
     buffer = io.BytesIO()
     np.savez_compressed(buffer, weights=maps.numpy(), words=words, not_read=read_sentence(trained, text).not_read)
     write_bytes(path, buffer.getvalue())

@@ -8,11 +8,10 @@ from torch import Tensor
 
 from evaluation.attention import attention_maps
 from inference.sentence import finite, padded, read_sentence, shown
-from modules.edit import Place
-from modules.vote import Vote
+from modules.hook_point import hook_points, hooked
 from tokenizer import PAD
 from training.weights import TrainedModel
-from transformer import Classifier, Decoder
+from transformer import Classifier, Decoder, Vote
 
 STEPS = 256  # points on the way from no words to the words
 
@@ -31,19 +30,20 @@ class Explanation:
 
 
 def explain(trained: TrainedModel, text: str) -> Explanation:
-    """What each word of a sentence adds to the probability of each class."""
+    """What each word of a sentence adds to the probability of each class. ValueError for a decoder."""
     model = trained.model
-    assert not isinstance(model, Decoder)
+    if isinstance(model, Decoder):
+        raise ValueError("a decoder does not classify")
     sentence = read_sentence(trained, text)
     ids = sentence.ids[0, : len(sentence.tokens)]
     return Explanation(
-        shown(sentence.tokens),
-        sentence.note,
-        trained.class_names,
-        probabilities(model, [ids])[0],
-        leave_one_out(model, ids),
-        integrated_gradients(model, ids, range(len(trained.class_names))),
-        attention_received(model, ids) if model.config.n_layer else None,
+        words=shown(sentence.tokens),
+        note=sentence.note,
+        class_names=trained.class_names,
+        probabilities=probabilities(model, [ids])[0],
+        leave_one_out=leave_one_out(model, ids),
+        gradients=integrated_gradients(model, ids, range(len(trained.class_names))),
+        attention=attention_received(model, ids) if model.config.n_layer else None,
     )
 
 
@@ -55,51 +55,48 @@ def probabilities(model: Classifier | Vote, texts: Sequence[Tensor]) -> Tensor:
 
 def leave_one_out(model: Classifier | Vote, ids: Tensor) -> Tensor:
     """By how much each class's probability falls (T, K) if one of the words `ids` (T,) is deleted."""
-    whole, *others = probabilities(model, [ids, *(without(ids, [place]) for place in range(len(ids)))])
+    whole, *others = probabilities(model, [ids, *(without_words(ids, [i]) for i in range(len(ids)))])
     return whole - torch.stack(others)
 
 
-def without(ids: Tensor, places: Sequence[int]) -> Tensor:
-    """The words `ids` (T,) but for those at some places."""
-    kept = torch.ones(len(ids), dtype=torch.bool)
-    kept[list(places)] = False
-    return ids[kept]
+def without_words(ids: Tensor, deleted: Sequence[int]) -> Tensor:
+    """The words `ids` (T,) but for those at some indices."""
+    is_kept = torch.ones(len(ids), dtype=torch.bool)
+    is_kept[list(deleted)] = False
+    return ids[is_kept]
 
 
 def integrated_gradients(model: Classifier | Vote, ids: Tensor, classes: Sequence[int], steps: int = STEPS) -> Tensor:
     """What each of the words `ids` (T,) adds to the probability of each of the `classes`: (T, K) (Sundararajan et al.
     2017).
 
-    The gradient at the embedding, averaged over `steps` points on the straight way from as many <pad> to the words, in
-    the direction of that way. Over the words it sums to the difference between the probabilities at both ends.
+    The gradient where words enter the first block, averaged over `steps` points on the straight way from as many <pad>
+    to the words, in the direction of that way. Over the words it sums to the difference between the probabilities at
+    both ends.
     """
     rows, lengths = padded(model, [torch.full_like(ids, PAD), ids])
     shares = (torch.arange(steps) + 0.5) / steps  # of the way: the middles of as many parts
-    ways: dict[int, Tensor] = {}  # of each member of a vote, from <pad> to the words: (T, C)
-    points: dict[int, Tensor] = {}  # on it: (steps, T, C)
+    ways: list[Tensor] = []  # of each member of a vote, from <pad> to the words: (T, C)
+    points: list[Tensor] = []  # on it: (steps, T, C)
 
-    def between(place: Place, x: Tensor, /, layer: int | None = None, member: int = 0) -> Tensor:
-        if place != "embedding":
-            return x
+    def between(x: Tensor, name: str) -> Tensor:
         start, end = x.detach()[[0, -1]]
-        ways[member] = end - start
-        points[member] = (start + shares[:, None, None] * ways[member]).requires_grad_()
-        return points[member]
+        ways.append(end - start)
+        points.append((start + shares[:, None, None] * ways[-1]).requires_grad_())
+        return points[-1]
 
-    batch = rows[[0] * (steps - 1) + [1]]  # the first and the last are read; then points stand in the place of all
-    found = model(batch, lengths[:1].expand(steps), edit=between).softmax(dim=-1)  # (steps, K)
+    batch = rows[[0] * (steps - 1) + [1]]  # the first and the last are read; then points replace all
+    with hooked(model, hook_points(model, "encoder.residual"), between):
+        by_step = model(batch, lengths[:1].expand(steps)).softmax(dim=-1)  # (steps, K)
     columns = []
-    for mean in found[:, classes].mean(dim=0):
-        gradients = torch.autograd.grad(mean, list(points.values()), retain_graph=True)
-        parts = [(own.sum(dim=0) * ways[member]).sum(dim=-1) for member, own in zip(points, gradients)]  # each (T,)
+    for mean in by_step[:, classes].mean(dim=0):
+        gradients = torch.autograd.grad(mean, points, retain_graph=True)
+        parts = [(gradient.sum(dim=0) * way).sum(dim=-1) for gradient, way in zip(gradients, ways)]  # each (T,)
         columns.append(torch.stack(parts).sum(dim=0))
-    n_before = ways[0].size(0) - rows.size(1)  # <cls>, where it was put in front
-    return torch.stack(columns, dim=1)[n_before : n_before + len(ids)]
+    return torch.stack(columns, dim=1)[: len(ids)]
 
 
 def attention_received(model: Classifier | Vote, ids: Tensor) -> Tensor:
-    """The share (T,) of all attention, over layers, heads and places that look, that each of the words gets."""
-    row, lengths = padded(model, [ids])
-    maps = attention_maps(model, row, lengths)[:, 0]  # (L, H, S, S)
-    n_before = maps.size(-1) - row.size(1)
-    return maps.mean(dim=(0, 1, 2))[n_before : n_before + len(ids)]
+    """The share (T,) of all attention, over layers, heads and tokens that look, that each of the words gets."""
+    maps = attention_maps(model, *padded(model, [ids]))[:, 0]  # (L, H, S, S)
+    return maps.mean(dim=(0, 1, 2))[: len(ids)]

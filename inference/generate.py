@@ -1,5 +1,6 @@
 """Going on with a text, token by token."""
 
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,11 +8,12 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from common.files import UserError
 from common.randomness import generator
 from evaluation.mixture import mixed
 from evaluation.ngrams import KneserNey
 from inference.sampling import Sampling
-from inference.sentence import finite, note_of
+from inference.sentence import finite, reading_note
 from tokenizer import PAD, UNK
 from training.weights import TrainedModel
 from transformer import Decoder, KeyValueCache
@@ -30,12 +32,12 @@ class Step:
 
 def generate(trained: TrainedModel, prompt: str, sampling: Sampling) -> list[int]:
     """Ids of the prompt and of `n_tokens` tokens after it, or up to the end of a sentence among the next `n_more`."""
-    ids, found, words = trained.tokenizer.encode(prompt), list[int](), trained.tokenizer.words
-    for step in steps(decoder(trained, sampling.use_cache), ids, sampling):
-        found.append(step.token)
-        if len(found) >= sampling.n_tokens and words[step.token] in ENDS:
-            return ids + found
-    return ids + found[: sampling.n_tokens]
+    ids, drawn, words = trained.tokenizer.encode(prompt), list[int](), trained.tokenizer.words
+    for step in steps(decoder_predictor(trained), ids, sampling):
+        drawn.append(step.token)
+        if len(drawn) >= sampling.n_tokens and words[step.token] in ENDS:
+            return ids + drawn
+    return ids + drawn[: sampling.n_tokens]
 
 
 def steps(predict: Predictor, prompt: Sequence[int], sampling: Sampling) -> Iterator[Step]:
@@ -48,25 +50,23 @@ def steps(predict: Predictor, prompt: Sequence[int], sampling: Sampling) -> Iter
         yield Step(ids[-1], weights / weights.sum())
 
 
-def decoder(trained: TrainedModel, use_cache: bool = True) -> Predictor:
-    """A decoder, with the n-grams that may stand beside it, as it goes on with one text.
+def decoder_predictor(trained: TrainedModel) -> Predictor:
+    """A decoder, with the n-grams that may predict with it, as it goes on with one text.
 
     With a key/value cache each token costs one row of attention. A table of learned positions ends at the block: past
     it, every token is predicted from the last block of tokens, read anew. Other positions go on without end.
     """
     model = trained.model
-    assert isinstance(model, Decoder)
-    limit = model.config.block_size if model.config.positions == "learned" else None
-    cache = KeyValueCache()
+    if not isinstance(model, Decoder):
+        raise ValueError("a classifier does not generate")
+    limit, cache = model.positions.n_positions, KeyValueCache()
 
     @torch.no_grad()
     def predict(ids: Sequence[int]) -> Tensor:
-        context = ids if limit is None else ids[-limit:]
-        if use_cache and len(context) == len(ids):
-            logits = model(torch.tensor([ids[cache.length :]]), cache)[0, -1]
+        if limit is None or len(ids) <= limit:
+            logits = finite(model(torch.tensor([ids[cache.length :]]), cache)[0, -1])
         else:
-            logits = model(torch.tensor([context]))[0, -1]
-        logits = finite(logits)
+            logits = finite(model(torch.tensor([ids[-limit:]]))[0, -1])
         if trained.ngrams:
             counted = torch.from_numpy(trained.ngrams.distribution(ids[1:])).log()
             return mixed(logits.log_softmax(dim=-1), counted, model.config.ngram_share)
@@ -75,12 +75,12 @@ def decoder(trained: TrainedModel, use_cache: bool = True) -> Predictor:
     return predict
 
 
-def trigram(counts: KneserNey) -> Predictor:
+def trigram_predictor(counts: KneserNey) -> Predictor:
     """A model that counted, as it goes on with a text."""
     return lambda ids: torch.from_numpy(counts.distribution(ids[1:])).log()
 
 
-def continued(trained: TrainedModel, prompt: str, sampling: Sampling) -> tuple[str, str]:
+def continued_text(trained: TrainedModel, prompt: str, sampling: Sampling) -> tuple[str, str]:
     """The prompt, its unknown words as they were written but marked, and what follows it; and what was read of it.
 
     The note is as in `Sentence`: of a prompt longer than a table of learned positions the first token is drawn from the
@@ -90,7 +90,7 @@ def continued(trained: TrainedModel, prompt: str, sampling: Sampling) -> tuple[s
     ids, unknown = tokenizer.encode(prompt), tokenizer.unknown(prompt)
     n_read = min(len(ids), config.block_size) if config.positions == "learned" else len(ids)
     first = len(ids) - n_read
-    note = note_of(len(ids), ids[first:], tokenizer.tokens(ids, unknown)[first:])
+    note = reading_note(len(ids), ids[first:], tokenizer.tokens(ids, unknown)[first:])
     text = tokenizer.decode(generate(trained, prompt, sampling), unknown)
     return text, note.replace("read ", "read the last ", 1) if first else note
 
@@ -113,5 +113,27 @@ def allowed(logits: Tensor, sampling: Sampling) -> Tensor:
 
 def newest_decoder(folder: Path) -> Path:
     """The weights of part 2 that were written last, or, where there are none, those that it would write first."""
-    found = sorted(folder.glob("decoder-*.safetensors"), key=lambda path: path.stat().st_mtime)
-    return found[-1] if found else folder / "decoder-ff256.safetensors"
+    paths = sorted(folder.glob("decoder-*.safetensors"), key=lambda path: path.stat().st_mtime)
+    return paths[-1] if paths else folder / "decoder-ff256.safetensors"
+
+
+def speaker_of(names: Sequence[str], name: str) -> int:
+    """Which of the `names` is meant: the same one, or that with the same letters and digits, or alone with these in it;
+    UserError where none is, or several are."""
+    if not names:
+        raise UserError("this decoder has no voices; `python main.py part2 --voices` trains one that has")
+    if name in names:
+        return names.index(name)
+    wanted, known = plain(name), list(map(plain, names))
+    matches = [i for i, other in enumerate(known) if other == wanted]
+    if not matches and wanted:
+        matches = [i for i, other in enumerate(known) if wanted in other]
+    if len(matches) != 1:
+        how_many = "more than one" if matches else "none"
+        raise UserError(f"{name!r} is {how_many} of its voices: {', '.join(names)}")
+    return matches[0]
+
+
+def plain(name: str) -> str:
+    """A name in lower case, letters and digits alone."""
+    return re.sub(r"[\W_]", "", name.casefold())

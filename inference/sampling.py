@@ -14,7 +14,6 @@ class Sampling:
     top_k: int | None = None  # only among the k likeliest
     top_p: float | None = 0.8  # only among the likeliest that have this probability together
     seed: int = 0
-    use_cache: bool = True
     n_more: int = 0  # at most so many tokens more, up to the end of a sentence
 
     def __post_init__(self) -> None:

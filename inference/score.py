@@ -1,4 +1,4 @@
-"""How surprising is each word of a text, to a decoder and to whoever is asked beside it?"""
+"""How surprising is each word of a text, to a decoder, its voices and a trigram?"""
 
 import contextlib
 from collections.abc import Callable, Sequence
@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from common.files import UserError
-from dataset import encode_stream, read_lines
+from dataset import encode_stream
 from evaluation.mixture import mixed, predicted_nats
 from evaluation.ngrams import KneserNey
 from evaluation.perplexity import Protocol, language_scores, token_nats
 from inference.sentence import finite, shown
-from inference.voices import in_voice
+from speechesdataset.folder import read_lines
 from tokenizer import PAD, Tokenizer, normalized
 from training.records import LanguageScores
 from training.weights import TrainedModel
@@ -29,7 +29,7 @@ class Scorer:
 
     name: str
     nats: Callable[[Tensor], Tensor]  # the -log p of each of the tokens (N,) of a text: (N,)
-    expects: Callable[[Tensor], Tensor]  # the log p of every word (N, V) at the place of each of them
+    expects: Callable[[Tensor], Tensor]  # the log p of every word (N, V) in the stead of each of them
 
 
 class Scored(msgspec.Struct, frozen=True):
@@ -49,7 +49,7 @@ class ScoredText(msgspec.Struct, frozen=True):
 
 
 def scorers(trained: TrainedModel, training_text: Tensor) -> list[Scorer]:
-    """The decoder, with n-grams beside it where it was trained so, and then the network alone; its voices, if it has
+    """The decoder, with n-grams where it was trained so, and then the network alone; its voices, if it has
     any; and a trigram that counted the tokens (N,) of its training text."""
     trigram = trigram_scorer(KneserNey.fit(training_text, len(trained.tokenizer)))
     return [*decoder_scorers(trained), *voice_scorers(trained), trigram]
@@ -58,24 +58,28 @@ def scorers(trained: TrainedModel, training_text: Tensor) -> list[Scorer]:
 def voice_scorers(trained: TrainedModel) -> list[Scorer]:
     """Each of a decoder's voices, by the name of its speaker."""
     names = enumerate(trained.class_names)
-    return [replace(decoder_scorers(in_voice(trained, number))[0], name=name) for number, name in names]
+    return [replace(decoder_scorers(trained.as_speaker(number))[0], name=name) for number, name in names]
 
 
 def trigram_scorer(trigram: KneserNey) -> Scorer:
     """A model that counted."""
-    nats, expects = (lambda ids: -torch.from_numpy(trigram.log_probabilities(ids))), partial(counted, trigram)
+    nats, expects = (
+        (lambda ids: -torch.from_numpy(trigram.log_probabilities(ids))),
+        partial(ngram_log_probabilities, trigram),
+    )
     return Scorer("trigram", nats, expects)
 
 
-def counted(ngrams: KneserNey, ids: Tensor) -> Tensor:
-    """The log p (N, V) of every word at the place of each of the tokens (N,), of a model that counted."""
+def ngram_log_probabilities(ngrams: KneserNey, ids: Tensor) -> Tensor:
+    """The log p (N, V) of every word in the stead of each of the tokens (N,), of a model that counted."""
     return torch.stack([torch.from_numpy(ngrams.distribution(ids[:n].tolist())).log() for n in range(len(ids))])
 
 
 def decoder_scorers(trained: TrainedModel) -> list[Scorer]:
-    """A decoder that reads windows of its block, as part 2 does; with n-grams beside it, and then without."""
+    """A decoder that reads windows of its block, as part 2 does; with n-grams, if it has any, and then without."""
     model, ngrams = trained.model, trained.ngrams
-    assert isinstance(model, Decoder)
+    if not isinstance(model, Decoder):
+        raise ValueError("a classifier does not score")
     length = model.config.block_size
     protocol = Protocol(length)
 
@@ -89,14 +93,14 @@ def decoder_scorers(trained: TrainedModel) -> list[Scorer]:
         return [alone]
 
     def together(ids: Tensor) -> Tensor:
-        return mixed(network(ids), counted(ngrams, ids), model.config.ngram_share)
+        return mixed(network(ids), ngram_log_probabilities(ngrams, ids), model.config.ngram_share)
 
     both = Scorer("decoder", lambda ids: predicted_nats(model, ngrams, ids, protocol), together)
     return [both, replace(alone, name="network alone")]
 
 
-def likeliest(scorer: Scorer, ids: Tensor, tokenizer: Tokenizer, n: int) -> list[list[tuple[str, float]]]:
-    """At the place of each of the tokens (N,), the `n` that were likeliest there, and their probabilities."""
+def likeliest_by_token(scorer: Scorer, ids: Tensor, tokenizer: Tokenizer, n: int) -> list[list[tuple[str, float]]]:
+    """For each of the tokens (N,), the `n` that were likeliest in its stead, and their probabilities."""
     return [likeliest_words(row, tokenizer, n) for row in scorer.expects(ids).exp()]
 
 

@@ -8,10 +8,9 @@ import torch
 from torch import Tensor
 
 from common.files import UserError
-from modules.vote import Vote
 from tokenizer import PAD, UNK
 from training.weights import TrainedModel
-from transformer import Classifier, Decoder
+from transformer import Classifier, Decoder, Vote
 
 
 @dataclass(frozen=True)
@@ -33,11 +32,11 @@ def read_sentence(trained: TrainedModel, text: str) -> Sentence:
         raise UserError("the sentence is empty; give at least one word")
     ids = all_ids[: config.block_size]
     row = torch.tensor(ids)
-    whole = row[None] if isinstance(trained.model, Decoder) else padded(trained.model, [row])[0]
-    every = tokenizer.tokens(all_ids, tokenizer.unknown(text))
-    tokens, not_read = every[: len(ids)], every[len(ids) :]
-    note = note_of(len(all_ids), ids, tokens)
-    return Sentence(whole, torch.tensor([len(ids)]), tokens, not_read, note)
+    as_read = row[None] if isinstance(trained.model, Decoder) else padded(trained.model, [row])[0]
+    all_tokens = tokenizer.tokens(all_ids, tokenizer.unknown(text))
+    tokens, not_read = all_tokens[: len(ids)], all_tokens[len(ids) :]
+    note = reading_note(len(all_ids), ids, tokens)
+    return Sentence(as_read, torch.tensor([len(ids)]), tokens, not_read, note)
 
 
 def padded(model: Classifier | Vote, texts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
@@ -57,7 +56,7 @@ def finite(numbers: Tensor) -> Tensor:
     return numbers
 
 
-def note_of(n_tokens: int, ids: Sequence[int], tokens: Sequence[str], most: int = 5) -> str:
+def reading_note(n_tokens: int, ids: Sequence[int], tokens: Sequence[str], most: int = 5) -> str:
     """That of a text of `n_tokens` only `ids` were read, or that some of these, which are the `tokens`, are unknown:
     "read 32 of 41 tokens, 2 unknown: gizmo?, gadget?"; nothing where all were read and known."""
     unknown = [token for i, token in zip(ids, tokens, strict=True) if i == UNK]

@@ -1,4 +1,1 @@
-"""What transformer.py is built with beside PyTorch: word vectors that words share, a vote, and what is there for speed.
-
-A model's architecture is transformer.py's; nothing here knows of it.
-"""
+"""What transformer.py is built with: its configuration, hook points, word vectors, layers that PyTorch lacks."""

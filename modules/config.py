@@ -1,6 +1,7 @@
-"""What a model is: its configuration, and which configurations can be. It imports no torch, so `--help` can read it.
+"""Read it first: all that a model can be, as configurations of an encoder with a classifier and of a decoder.
 
-A setting that would do nothing, or could not work, is refused in one line.
+The checks at the end refuse, in one line, a setting that could not work or would do nothing. No torch is imported here,
+so that `--help` is quick.
 """
 
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from common.checks import check, setting
 from common.files import UserError
 
 PositionMethod = Literal["learned", "sinusoidal", "alibi", "rope", "t5", "none"]
-Pooling = Literal["mean", "masked-mean", "cls", "mean-max"]
+Pooling = Literal["mean", "masked-mean", "mean-max"]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,6 @@ class TransformerConfig:
 class ClassifierConfig(TransformerConfig):
     """The encoder's architecture, and what stands on top of it."""
 
-    alibi_one_sided: bool = setting(False, "even heads look back only, odd heads ahead only")
     pooling: Pooling = setting("mean", "mean counts and attends to padding, as the report does; the others mask it")
     head_dim: int = setting(100, "hidden size of the head; 0: one linear layer")
     batch_norm: bool = setting(False, "batch norm after the first linear layer of the head")
@@ -68,7 +68,7 @@ class DecoderConfig(TransformerConfig):
 
     tied: bool = setting(False, "the output layer's weight is the token embedding")
     ngram_share: float = setting(0.0, "share of each probability that a Kneser-Ney trigram of the training text gives")
-    voices: bool = setting(False, "reads the labelled rows, too, with a vector and an output bias for each speaker")
+    voices: bool = setting(False, "learn the labelled rows, too, with a vector and an output bias for each speaker")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,12 +91,12 @@ def check_architecture(config: TransformerConfig) -> None:
         what = f"positions {config.positions} does nothing without a layer"
         raise UserError(f"{what}; set n_layer above 0, or leave it out")
     if not config.n_layer:
-        refuse_idle(config, "without a layer; set n_layer above 0", window=None, drop_path=0, layer_scale=None)
+        refuse_unused(config, "without a layer; set n_layer above 0", window=None, drop_path=0, layer_scale=None)
     if config.positions != "alibi":
         remedy = f"with {config.positions} positions; choose alibi"
-        refuse_idle(config, remedy, alibi_slope_scale=1, alibi_one_sided=False)
+        refuse_unused(config, remedy, alibi_slope_scale=1)
     if not (config.n_layer and config.ff_dim):
-        refuse_idle(config, "without a feed-forward network; set ff_dim above 0", activation="relu")
+        refuse_unused(config, "without a feed-forward network; set ff_dim above 0", activation="relu")
 
 
 def check_head(config: ClassifierConfig) -> None:
@@ -107,11 +107,9 @@ def check_head(config: ClassifierConfig) -> None:
         raise UserError("batch_norm stands after the first of two layers of the head, and head_dim 0 has one layer")
     if config.phrases and config.n_spellings:
         raise UserError("phrases and n_spellings are two kinds of word vectors; choose one")
-    if config.alibi_one_sided and config.n_head == 1:
-        raise UserError("alibi_one_sided needs heads that look back and heads that look ahead; set n_head above 1")
 
 
-def refuse_idle(config: TransformerConfig, remedy: str, **off: object) -> None:
+def refuse_unused(config: TransformerConfig, remedy: str, **off: object) -> None:
     """UserError for the first setting that would do nothing: one that is not at its value in `off`."""
     for name, value in off.items():
         if getattr(config, name, value) != value:

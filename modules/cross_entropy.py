@@ -18,20 +18,19 @@ def linear_nats(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Ten
     return torch.cat([F.cross_entropy(F.linear(x, weight, bias).float(), y, reduction="none") for x, y in rows])
 
 
-def linear_cross_entropy(
-    x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, prior: Tensor | None = None, share: Tensor | None = None
-) -> Tensor:
-    """`LinearCrossEntropy`, whose three products are of the precision of autocast, where that is on."""
+def linear_cross_entropy(x: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+    """The mean cross entropy of the `targets` (N,), in nats: `LinearCrossEntropy`, whose three products have the
+    precision of autocast, where that is on."""
     device = x.device.type
     precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else weight.dtype
     with torch.autocast(device, enabled=False):
-        return LinearCrossEntropy.apply(x.float(), weight, bias, targets, prior, share, precision)
+        return LinearCrossEntropy.apply(x.float(), weight, bias, targets[:, None], precision)
 
 
 class LinearCrossEntropy(torch.autograd.Function):
-    """The mean of -target . log softmax(linear(x, weight, bias)), without ever holding the (N, V) logits: a few rows of
-    them are turned at once into their own gradient, softmax - target, and forgotten. Softmax and sums are of float32,
-    whatever the precision of the products."""
+    """The mean of -log softmax(linear(x, weight, bias)) at the targets, without ever holding the (N, V) logits: a few
+    rows of them are turned at once into their own gradient, softmax - target, and forgotten. Softmax and sums are in
+    float32, whatever the precision of the products."""
 
     @staticmethod
     def forward(
@@ -40,8 +39,6 @@ class LinearCrossEntropy(torch.autograd.Function):
         weight: Tensor,  # (V, C)
         bias: Tensor,  # (V,)
         targets: Tensor,  # (N, 1) words
-        prior: Tensor | None,  # (V,) a distribution, of which
-        share: Tensor | None,  # (N, 1) of each row's target consists; the rest is its word
         precision: torch.dtype,  # of the products' operands
     ) -> Tensor:
         n, total = len(x), x.new_zeros(())
@@ -51,19 +48,11 @@ class LinearCrossEntropy(torch.autograd.Function):
         for start in range(0, n, ROWS):
             rows, target = x[start : start + ROWS], targets[start : start + ROWS]
             logits = torch.mm(rows, weight.t(), out=buffer[: len(rows)]).float().add_(bias)  # (rows, V)
-            largest = logits.amax(dim=1, keepdim=True)  # (rows, 1)
-            expected = logits.gather(1, target)  # under the target distribution, (rows, 1)
-            kept = torch.ones_like(expected)
-            if prior is not None and share is not None:
-                smoothed = share[start : start + ROWS]
-                kept = 1 - smoothed
-                expected = kept * expected + smoothed * (logits @ prior)[:, None]
+            largest, expected = logits.amax(dim=1, keepdim=True), logits.gather(1, target)  # each (rows, 1)
             gradient = torch.softmax(logits, dim=1, out=logits)
             # the log of the sum of exponentials, by the one probability that is never rounded to 0
             total += (largest - expected - gradient.amax(dim=1, keepdim=True).log()).sum()
-            gradient.scatter_add_(1, target, -kept)  # softmax - target
-            if prior is not None and share is not None:
-                gradient.addcmul_(smoothed, prior, value=-1)
+            gradient.scatter_add_(1, target, -torch.ones_like(expected))  # softmax - target
             bias_gradient += gradient.sum(dim=0)
             gradient = gradient.to(precision)
             torch.mm(gradient, weight, out=x_gradient[start : start + ROWS])
@@ -77,4 +66,4 @@ class LinearCrossEntropy(torch.autograd.Function):
     @staticmethod
     def backward(ctx: BackwardCFunction, scale: Tensor) -> tuple[Tensor | None, ...]:
         scale = scale / len(ctx.saved_tensors[0])  # of the sum over rows, to that of their mean
-        return *(scale * gradient for gradient in ctx.saved_tensors), None, None, None, None
+        return *(scale * gradient for gradient in ctx.saved_tensors), None, None

@@ -7,7 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-CLS = "<cls>"  # a word that stands before every row, for a classifier that reads it
+from modules.config import TransformerConfig
+
+NO_PAIRS = torch.zeros(0, dtype=torch.long)  # of words, whose rows have no phrases
+
+
+def word_embedding(config: TransformerConfig, words: Sequence[str]) -> "nn.Embedding | SpelledEmbedding":
+    """A table of one vector a word, or, if the configuration says so, of vectors that words spelled alike share."""
+    if config.n_spellings:
+        return SpelledEmbedding(words, config.n_spellings, config.n_embd)
+    return nn.Embedding(len(words), config.n_embd)
 
 
 class SpelledEmbedding(nn.Module):
@@ -73,16 +82,16 @@ class PhraseEmbedding(nn.Module):
         if not len(self.pairs):
             return vectors
         keys = pair_keys(lower, self.forms.num_embeddings)
-        place = torch.searchsorted(self.pairs, keys).clamp(max=len(self.pairs) - 1)
-        known = (self.pairs[place] == keys)[..., None]
-        return vectors + self.phrases(place) * known
+        rows = torch.searchsorted(self.pairs, keys).clamp(max=len(self.pairs) - 1)
+        is_known = (self.pairs[rows] == keys)[..., None]
+        return vectors + self.phrases(rows) * is_known
 
 
 def lower_forms(words: Sequence[str]) -> Tensor:
-    """The number (V,) of each word's lower-case form. <cls> stands where else there is padding, and counts as it."""
+    """The number (V,) of each word's lower-case form: "The" and "the" have the same."""
     forms: dict[str, int] = {}
-    found = [forms.setdefault("<pad>" if word == CLS else word.lower(), len(forms)) for word in words]
-    return torch.tensor(found, device="cpu")  # whose size is asked for, also of a model without memory ("meta")
+    numbers = [forms.setdefault(word.lower(), len(forms)) for word in words]
+    return torch.tensor(numbers, device="cpu")  # whose size is asked for, also of a model without memory ("meta")
 
 
 def pair_keys(lower: Tensor, n_forms: int) -> Tensor:
@@ -98,7 +107,7 @@ def word_pairs(words: Sequence[str], ids: Tensor) -> Tensor:
 
 def character_ngrams(word: str) -> list[str]:
     """The 3-, 4- and 5-grams of "<word>" in lower case, and "^" and the first letter of a capitalised word."""
-    if word in ("<pad>", "<unk>", CLS):
+    if word in ("<pad>", "<unk>"):
         return []
     marked = f"<{word.lower()}>"
     grams = [marked[start : start + n] for n in (3, 4, 5) for start in range(len(marked) - n + 1)]

@@ -23,11 +23,11 @@ from studies.results import (
 from studies.study import NAMES, POSITIONS, STEEP, STEEPER
 
 from common.wording import counted
-from dataset import TOGETHER
 from evaluation.opponents import NGRAM_NAMES, by_name
 from evaluation.statistics import UNCLEAR, by_chance, in_percent, interquartile_mean
 from reporting.table import Table, change, effect, ends, filled, number, numbers, spread, words
 from reporting.wording import duration
+from speechesdataset.folder import TOGETHER
 from studies.catalogue.published import (
     PUBLISHED_ACCURACY,
     PUBLISHED_LOSSES,

@@ -17,7 +17,6 @@ from studies.results import (
 )
 
 from common.wording import duration
-from dataset import About
 from evaluation.opponents import NGRAM_NAMES, by_name
 from evaluation.records import Group, GroupAccuracy
 from reporting import comparison, tables
@@ -35,6 +34,7 @@ from reporting.table import (
     words,
 )
 from reporting.wording import from_here, took
+from speechesdataset.folder import About
 from studies.catalogue.published import PUBLISHED_ACCURACY, PUBLISHED_PERPLEXITY, on_courses_data
 from studies.catalogue.recipes import RECIPES
 from training.machine import distinct_machines

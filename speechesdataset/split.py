@@ -14,8 +14,8 @@ from common.files import UserError, as_json, sha256, write_bytes
 from common.imports import import_nltk
 from common.locks import FolderLock
 from common.records import Record
-from dataset import MANIFEST
 from speechesdataset.duplicates import closest, normal_words
+from speechesdataset.folder import LABELS, MANIFEST, TEST_ROWS, TRAIN_ROWS, TRAIN_TEXT, text_file
 from tokenizer import ABBREVIATIONS
 
 Split = Literal["stretch", "speech"]
@@ -106,48 +106,49 @@ def make_files(speakers: Sequence[Speaker], split: Split, seed: int) -> tuple[di
     number of segments for each speaker, taken evenly from them, is train_CLS.tsv. What stands in no file is counted.
     """
     stretches = [_stretches(documents, split) for documents in sentences(speakers)]
-    echoed = _echoed([text for parts in stretches for part in parts for text in part])
-    usable = [[[text for text in part if _long(text) and text not in echoed] for part in parts] for parts in stretches]
-    for speaker, parts in zip(speakers, stretches):
-        _check_enough(speaker, [text for part in parts for text in part], echoed, split)
-    wanted = min(MAX_TEST, *(int(TEST_SHARE * sum(map(len, parts))) for parts in usable))
-    chosen = [
-        _draw(list(map(len, parts)), wanted, f"{seed} {speaker.slug}") for speaker, parts in zip(speakers, usable)
-    ]
+    echoed = _echoed([text for of_speaker in stretches for stretch in of_speaker for text in stretch])
 
-    test = [[text for i in sorted(own) for text in parts[i]] for own, parts in zip(chosen, usable)]
-    train = [
-        [text for i, part in enumerate(parts) if i not in own for text in part] for own, parts in zip(chosen, stretches)
-    ]
-    rows = _rows(train)
+    def usable(texts: Sequence[str]) -> list[str]:
+        return [text for text in texts if _long(text) and text not in echoed]
+
+    for speaker, of_speaker in zip(speakers, stretches):
+        _check_enough(speaker, [text for stretch in of_speaker for text in stretch], echoed, split)
+    sizes = [[len(usable(stretch)) for stretch in of_speaker] for of_speaker in stretches]
+    wanted = min(MAX_TEST, *(int(TEST_SHARE * sum(of_speaker)) for of_speaker in sizes))
+
+    train, drawn = [], []
+    for speaker, of_speaker, usable_in in zip(speakers, stretches, sizes):
+        tested = _draw(usable_in, wanted, f"{seed} {speaker.slug}")
+        drawn.append([text for i in sorted(tested) for text in of_speaker[i]])
+        train.append([text for i, stretch in enumerate(of_speaker) if i not in tested for text in stretch])
+    test, rows = [usable(texts) for texts in drawn], _rows(train)
+    for speaker, train_texts, test_texts in zip(speakers, rows, test):
+        if min(len(train_texts), len(test_texts)) < MIN_TEST:
+            numbers = f"{len(train_texts)} sentences for training and {len(test_texts)} for testing"
+            needed = f"at least {MIN_TEST} each are needed; split by stretch or add text"
+            raise UserError(f"{speaker.name}: {numbers}, {needed}")
     n_test, n_train = min(wanted, *map(len, test)), min(map(len, rows))
-    for speaker, own_train, own_test in zip(speakers, rows, test):
-        if min(len(own_train), len(own_test)) < MIN_TEST:
-            where = f"{len(own_train)} sentences for training and {len(own_test)} for testing"
-            raise UserError(
-                f"{speaker.name}: {where}, at least {MIN_TEST} each are needed; split by stretch or add text"
-            )
     left_out = [
-        _left_out(speaker, [text for i in sorted(own) for text in parts[i]], echoed, len(texts) - n_test)
-        for speaker, own, parts, texts in zip(speakers, chosen, stretches, test)
+        _left_out(speaker, texts, echoed, len(test_texts) - n_test)
+        for speaker, texts, test_texts in zip(speakers, drawn, test)
     ]
     test = [texts[:n_test] for texts in test]
     rows = [[texts[i * len(texts) // n_train] for i in range(n_train)] for texts in rows]
     files = {
-        "train_CLS.tsv": _lines(f"{label}\t{text}" for label, texts in enumerate(rows) for text in texts),
-        "test_CLS.tsv": _lines(f"{label}\t{text}" for label, texts in enumerate(test) for text in texts),
-        "train_LM.txt": _lines(text for texts in train for text in texts),
-        **{f"test_LM_{speaker.slug}.txt": _lines(texts) for speaker, texts in zip(speakers, test)},
-        "labels.tsv": _lines(f"{label}\t{speaker.name}" for label, speaker in enumerate(speakers)),
+        TRAIN_ROWS: _lines(f"{label}\t{text}" for label, texts in enumerate(rows) for text in texts),
+        TEST_ROWS: _lines(f"{label}\t{text}" for label, texts in enumerate(test) for text in texts),
+        TRAIN_TEXT: _lines(text for texts in train for text in texts),
+        **{text_file(speaker.slug): _lines(texts) for speaker, texts in zip(speakers, test)},
+        LABELS: _lines(f"{label}\t{speaker.name}" for label, speaker in enumerate(speakers)),
     }
     counts = [
         SpeakerCounts(
             label=str(label),
             name=speaker.name,
-            test_file=f"test_LM_{speaker.slug}.txt",
+            test_file=text_file(speaker.slug),
             documents=len(speaker.documents),
-            sentences=sum(len(part) for part in stretches[label]),
-            usable_sentences=sum(len(part) for part in usable[label]),
+            sentences=sum(map(len, stretches[label])),
+            usable_sentences=sum(sizes[label]),
             test_segments=n_test,
             train_segments=n_train,
             train_LM_segments=len(train[label]),
@@ -246,9 +247,9 @@ def _draw(sizes: Sequence[int], wanted: int, key: str) -> set[int]:
 
 def _rows(train: Sequence[Sequence[str]]) -> list[list[str]]:
     """For each class its distinct texts that are long enough and no other class has."""
-    own = [{" ".join(normal_words(text)): text for text in texts if _long(text)} for texts in train]
-    owners = Counter(key for texts in own for key in texts)
-    return [[text for key, text in texts.items() if owners[key] == 1] for texts in own]
+    distinct = [{" ".join(normal_words(text)): text for text in texts if _long(text)} for texts in train]
+    n_classes = Counter(key for texts in distinct for key in texts)
+    return [[text for key, text in texts.items() if n_classes[key] == 1] for texts in distinct]
 
 
 def _lines(lines: Iterable[str]) -> bytes:
@@ -265,22 +266,20 @@ def write_folder(directory: Path, files: Mapping[str, bytes]) -> None:
     if directory.exists() and not directory.is_dir():
         raise UserError(f"{directory}: is a file; choose a folder")
     with FolderLock(directory, wait=True):
-        foreign = [path.name for path in directory.glob("test_LM_*.txt") if path.name not in files]
-        foreign += [
-            name for name, data in files.items() if (path := directory / name).exists() and path.read_bytes() != data
-        ]
+        foreign = {path.name for path in directory.glob(text_file("*"))} - files.keys()
+        there = {name for name in files if (directory / name).exists()}
+        foreign |= {name for name in there if (directory / name).read_bytes() != files[name]}
         if foreign:
-            raise UserError(
-                f"{directory}: {', '.join(sorted(foreign))} there already, with other content; choose another folder"
-            )
-        new = sorted((name for name in files if not (directory / name).exists()), key=lambda name: name != MANIFEST)
-        beside = not directory.exists()
-        built = (directory.parent if beside else directory) / f".{directory.name}.building"
+            names = ", ".join(sorted(foreign))
+            raise UserError(f"{directory}: {names} there already, with other content; choose another folder")
+        new = sorted(files.keys() - there, key=lambda name: (name != MANIFEST, name))
+        is_new = not directory.exists()
+        built = (directory.parent if is_new else directory) / f".{directory.name}.building"
         try:
             shutil.rmtree(built, ignore_errors=True)  # of a process that was killed
             for name in new:
                 write_bytes(built / name, files[name])
-            if beside:
+            if is_new:
                 built.rename(directory)
             else:
                 _move(new, built, directory)

@@ -8,10 +8,10 @@ import msgspec
 
 from common.files import UserError, read_as
 from common.records import Count, Percent, Positive, Record
-from dataset import About
 from evaluation.opponents import ClassifierOpponent, DecoderOpponent
 from evaluation.records import Reliability
 from evaluation.statistics import CONFIDENCE, Estimate
+from speechesdataset.folder import About
 from studies.probes.faithfulness import Faithfulness
 from studies.probes.knockouts import KnockOuts
 from tokenizer import TokenKind

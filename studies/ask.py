@@ -6,21 +6,22 @@ This is the one place that writes results.json.
 import functools
 import importlib
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
 
 from common.files import write_json
-from dataset import TRAINING, Data, encode, without_fold
+from dataset import Data, encode, without_fold
 from evaluation.looks import confidence_of_looks
 from evaluation.statistics import UNCLEAR
+from speechesdataset.folder import TRAINING
 from studies.answers import Answers, Asked, Comparison, Timing, as_results
 from studies.catalogue.claims import claims_on
 from studies.catalogue.recipes import RECIPES, label_of
 from studies.claims import judge, undecided_variants
 from studies.effects import effects_of, effects_of_length, effects_on_time, has_trained
-from studies.engine import train, until_told
+from studies.engine import train, train_meanwhile, until_told
 from studies.probes.timing import time_positions
 from studies.probes.tokens import tokens_of
 from studies.question import Probe, Question, Study
@@ -31,43 +32,38 @@ from training.recipe import Run, Task, settings_of
 from training.records import TrainedRun
 from training.runs import Folder, identity_of, public, remembered
 
-Variant = tuple[str, str]  # of a question
-Records = Mapping[str, Mapping[str, Sequence[TrainedRun]]]  # by question and variant, a run for each seed
+Runs = Mapping[str, Mapping[tuple[str, int], Run]]  # by question; by variant and seed
+Records = Mapping[str, Mapping[str, Sequence[TrainedRun]]]  # by question; by variant, one a seed
+Opponents = Mapping[Task, Mapping[str, Sequence[Any]]]  # by kind; by name, one on the test set or one a fold
 
 
-def ask(study: Study, data: Data, folder: Folder, command_line: str, **told: Any) -> Answers:
-    """The answers to every question of a study, judged, and written to results.json.
+def ask(study: Study, data: Data, folder: Folder, command_line: str, **more: Any) -> Answers:
+    """The answers to every question of a study, with the report's claims judged, written to results.json.
 
     Records and weights are kept in the folder, and what is there already is not trained again. Where the study goes on
-    until it is told, more seeds are trained of the variants that are undecided. `told`: what else the answers hold.
+    until it is told, more seeds are trained of the variants that are undecided. `more`: what else the answers hold.
     """
     started = time.perf_counter()
     refuse_impossible(study, data, folder)
     timing = time_positions(study, data, folder) if study.timed_share else {}  # while nothing else runs
-    looks = study.looks()
-    opponents: dict[Task, Any] = {}
+    opponents: dict[Task, Mapping[str, Sequence[Any]]] = {}
 
-    def look(n_seeds: Mapping[Variant, int]) -> tuple[Answers, Iterable[Variant]]:
-        runs = {question.name: question.runs(_of(question, n_seeds), study.seeds[0]) for question in study.questions}
-        records = _train(study, runs, data, folder, opponents)
-        answers = _answers(study, records, opponents, timing, data)
-        answers = replace(answers, **_probed(study, runs, records, data, folder))
-        answers = replace(answers, comparisons=[*answers.comparisons, *_effects_of_probes(answers)])
+    def look(n_seeds: Mapping[tuple[str, str], int]) -> tuple[Answers, list[tuple[str, str]]]:
+        runs = {
+            question.name: question.runs({name: n_seeds[question.name, name] for name in question.variants}, first_seed)
+            for question in study.questions
+        }
+        records = train_all(study, runs, data, folder, opponents)
+        answers = measure(study, records, opponents, timing, data)
+        answers = replace(answers, **probe_all(study, runs, records, data, folder))
+        answers = replace(answers, comparisons=[*answers.comparisons, *effects_of_probes(answers)])
         return answers, undecided(study, answers)
 
+    first_seed = study.seeds[0]
     variants = [(question.name, variant) for question in study.questions for variant in question.variants]
-    answers = until_told(looks, variants, look)
-    answers = replace(
-        answers,
-        command_line=command_line,
-        tokens=tokens_of(study.questions, {question: answers.runs(question) for question in answers.questions}, data)
-        if study.questions[0].tokenizations
-        else [],
-        total_seconds=time.perf_counter() - started,
-        **told,
-    )
-    if study.is_judged:
-        answers = judged(answers)
+    answers = until_told(study.looks(), variants, look)
+    answers = replace(answers, command_line=command_line, total_seconds=time.perf_counter() - started, **more)
+    answers = judged(answers) if study.is_judged else answers
     write_json(folder.path / "results.json", as_results(answers))
     return answers
 
@@ -79,82 +75,84 @@ def judged(answers: Answers) -> Answers:
 
 def refuse_impossible(study: Study, data: Data, folder: Folder) -> None:
     """UserError, before anything is trained, for folds that cannot be made and for records of other settings."""
-    most = study.looks()[-1]
+    most_seeds = study.looks()[-1]
     for question in study.questions:
         for seed in study.seeds if question.on_folds else ():
             without_fold(data, question.kind.name, seed)
-        for variant in question.variants:
-            runs = question.runs({variant: most}, study.seeds[0]).values()
-            if there := [run for run in runs if folder.record(run).exists()]:
-                all_recorded(there, in_tokens(question.tokenizations.get(variant), data), folder)
+        if not question.tokenizations:
+            runs = question.runs(dict.fromkeys(question.variants, most_seeds), study.seeds[0])
+            all_recorded(runs.values(), data, folder)
 
 
-def in_tokens(tokenization: Tokenization | None, data: Data) -> Data:
-    """The data cut into other tokens; None: as they are."""
-    if tokenization in (None, data.tokenizer.tokenization):
-        return data
-    return encode(data.corpus, data.train.ids.shape[1], tokenization)
-
-
-def _of(question: Question, n_seeds: Mapping[Variant, int]) -> dict[str, int]:
-    return {variant: n for (name, variant), n in n_seeds.items() if name == question.name}
+def undecided(study: Study, answers: Answers) -> list[tuple[str, str]]:
+    """The variants more seeds of which may tell what these cannot, each with its question."""
+    if study.is_judged:
+        return undecided_variants(claims_on(answers), answers)
+    unclear = [
+        row for row in answers.comparisons if row.verdict == UNCLEAR and row.variant in answers.runs(row.question)
+    ]
+    return list(dict.fromkeys((row.question, name) for row in unclear for name in (row.base, row.variant)))
 
 
 # ---------------------------------------------------------------------------------------------------------------- train
-def _train(
-    study: Study,
-    runs: Mapping[str, Mapping[tuple[str, int], Run]],
-    data: Data,
-    folder: Folder,
-    opponents: dict[Task, Any],
+def train_all(
+    study: Study, runs: Runs, data: Data, folder: Folder, opponents: dict[Task, Mapping[str, Sequence[Any]]]
 ) -> Records:
-    """The records of all runs; meanwhile the opponents, at the first look."""
-
-    def meanwhile() -> None:
-        importlib.import_module("matplotlib.figure")  # which will draw, and takes long
-        for question in study.questions:
-            if question.has_opponents and question.kind.name not in opponents:
-                opponents[question.kind.name] = opponents_of(question, study.seeds, data)
-
-    by_tokens: dict[Any, dict[Any, Run]] = {}
+    """The records of all runs, and, at the first look, the `opponents`, while workers train."""
+    by_tokens: dict[Tokenization, dict[tuple[str, str, int], Run]] = {}
     for question in study.questions:
-        for key, run in runs[question.name].items():
-            tokenization = question.tokenizations.get(key[0])
-            by_tokens.setdefault(tokenization, {})[question.name, *key] = run
+        for (variant, seed), run in runs[question.name].items():
+            tokenization = question.tokenizations.get(variant, data.tokenizer.tokenization)
+            together = by_tokens.setdefault(tokenization, {})
+            together[question.name, variant, seed] = run
             for probe in question.probes:
-                if probe.needs and key[0] in probe.variants and (more := probe.needs(run, data)):
-                    by_tokens[tokenization][question.name, more.name, key[1]] = more
-    records: dict[Any, TrainedRun] = {}
-    for tokenization, own_runs in by_tokens.items():
-        encoded = in_tokens(tokenization, data)
-        records |= train(own_runs, encoded, folder, study.n_workers, None if opponents else meanwhile)
-    found: dict[str, dict[str, list[TrainedRun]]] = {question.name: {} for question in study.questions}
+                if probe.needs and variant in probe.variants and (needed := probe.needs(run, data)):
+                    together[probe.name, variant, seed] = needed
+    records: dict[tuple[str, str, int], TrainedRun] = {}
+    for tokenization, together in by_tokens.items():
+        encoded = data
+        if tokenization != data.tokenizer.tokenization:
+            encoded = encode(data.corpus, data.train.ids.shape[1], tokenization)
+        if opponents:
+            records |= train(together, encoded, folder, study.n_workers)
+        else:
+            compute = functools.partial(opponents_of, study, data)
+            trained, found = train_meanwhile(together, encoded, folder, study.n_workers, compute)
+            records |= trained
+            opponents |= found
+    kept = {key: public(record) for key, record in records.items()}
+    return {
+        question.name: {
+            variant: [kept[question.name, name, seed] for name, seed in runs[question.name] if name == variant]
+            for variant in question.variants
+        }
+        for question in study.questions
+    }
+
+
+def opponents_of(study: Study, data: Data) -> dict[Task, Mapping[str, Sequence[Any]]]:
+    """The models without a network on the test set, or on the fold of each seed, by kind and name."""
+    importlib.import_module("matplotlib.figure")  # which will draw, and takes long to import
+    opponents: dict[Task, Mapping[str, Sequence[Any]]] = {}
     for question in study.questions:
-        for variant, seed in runs[question.name]:
-            found[question.name].setdefault(variant, []).append(public(records[question.name, variant, seed]))
-    return found
-
-
-def opponents_of(question: Question, seeds: Sequence[int], data: Data) -> dict[str, list[Any]]:
-    """The models without a network on the test set, or on the fold of each seed, by their keys."""
-    kind, test_sets = question.kind, [data]
-    if question.on_folds:
-        test_sets = [without_fold(data, kind.name, seed) for seed in seeds]
-    scored = [kind.opponents(test_set) for test_set in test_sets]
-    return {name: [each[name] for each in scored] for name in scored[0]}
+        if question.has_opponents:
+            kind, test_sets = question.kind, [data]
+            if question.on_folds:
+                test_sets = [without_fold(data, kind.name, seed) for seed in study.seeds]
+            scored = [kind.opponents(test_set) for test_set in test_sets]
+            opponents[kind.name] = {name: [each[name] for each in scored] for name in scored[0]}
+    return opponents
 
 
 # -------------------------------------------------------------------------------------------------------------- measure
-def _answers(
-    study: Study, records: Records, opponents: Mapping[Task, Any], timing: Mapping[Task, Timing], data: Data
-) -> Answers:
+def measure(study: Study, records: Records, opponents: Opponents, timing: Mapping[Task, Timing], data: Data) -> Answers:
     """What the records say."""
     confidence = confidence_of_looks(study.looks())
     comparisons: list[Comparison] = []
     for question in study.questions:
         beside = opponents.get(question.kind.name, {})
         comparisons += effects_of(question, records[question.name], beside, data, confidence)
-    tokens = data.tokenizer.tokenization
+    tokens, texts = data.tokenizer.tokenization, {TRAINING: data.train_stream, **data.test_streams}
     answers = Answers(
         command=study.command,
         command_line="",
@@ -169,14 +167,15 @@ def _answers(
         tokenizer=tokens.kind,
         block_size=data.train.ids.shape[1],
         test_names=list(data.test_streams),
-        n_tokens={name: len(text.ids) for name, text in {TRAINING: data.train_stream, **data.test_streams}.items()},
+        n_tokens={name: len(text.ids) for name, text in texts.items()},
         n_truncated={"train": data.train.n_truncated, "test": data.test.n_truncated},
         machines=[],
         questions={question.name: asked(study, question) for question in study.questions},
-        classifier_opponents=opponents.get("classifier", {}),
-        decoder_opponents=opponents.get("decoder", {}),
+        classifier_opponents=opponents.get("classifier", {}),  # type: ignore[arg-type]
+        decoder_opponents=opponents.get("decoder", {}),  # type: ignore[arg-type]
         comparisons=comparisons,
         timing=dict(timing),
+        tokens=tokens_of(study.questions, records, data),
         training_seconds=0.0,
         total_seconds=0.0,
         **records,  # type: ignore[arg-type]
@@ -188,61 +187,34 @@ def _answers(
 
 def asked(study: Study, question: Question) -> Asked:
     """The question as results.json says it."""
-    kind = question.kind.name
-    plain = settings_of(RECIPES[study.recipe_name][kind])
+    of_recipe = settings_of(RECIPES[study.recipe_name][question.kind.name])
     settings = {
-        variant: {name: value for name, value in settings_of(recipe).items() if value != plain[name]}
+        variant: {name: value for name, value in settings_of(recipe).items() if value != of_recipe[name]}
         for variant, recipe in question.variants.items()
     }
-    return Asked(kind, question.base, question.measured[0][0].name, question.on_folds, settings)
-
-
-def _effects_of_probes(answers: Answers) -> list[Comparison]:
-    """What positions change in the time of a training step, and inference lengths in perplexity."""
-    pairs = list(dict.fromkeys((row.variant, row.base) for row in answers.comparisons))
-    timed = {name for timing in answers.timing.values() for name in timing.seconds}
-    of_time = effects_on_time(answers.timing, [pair for pair in pairs if timed.issuperset(pair)], answers.confidence)
-    seeds = answers.lengths.get("decoder", {}).get("alibi", [])
-    of_length = effects_of_length("alibi", seeds, answers.block_size, answers.confidence) if seeds else []
-    return [*of_time, *of_length]
-
-
-def undecided(study: Study, answers: Answers) -> list[Variant]:
-    """The variants more seeds of which may tell what these cannot, each with its question."""
-    if study.is_judged:
-        return undecided_variants(claims_on(answers), answers)
-    unclear = [
-        row for row in answers.comparisons if row.verdict == UNCLEAR and row.variant in answers.runs(row.question)
-    ]
-    return list(dict.fromkeys((row.question, name) for row in unclear for name in (row.base, row.variant)))
+    measure, _ = question.measured[0]
+    return Asked(question.kind.name, question.base, measure.name, question.on_folds, settings)
 
 
 # --------------------------------------------------------------------------------------------------------------- probes
-def _probed(
-    study: Study,
-    runs: Mapping[str, Mapping[tuple[str, int], Run]],
-    records: Records,
-    data: Data,
-    folder: Folder,
-) -> dict[str, Any]:
+def probe_all(study: Study, runs: Runs, records: Records, data: Data, folder: Folder) -> dict[str, Any]:
     """What the probes answer, by their names."""
-    answers: dict[str, Any] = {}
+    answers: dict[str, dict[str, Any]] = {}
     for question in study.questions:
         for probe in question.probes:
-            asked = {
-                variant: _runs_to_ask(probe, variant, runs[question.name], records[question.name][variant])
+            asked_runs = {
+                variant: runs_to_ask(probe, variant, runs[question.name], records[question.name][variant])
                 for variant in probe.variants
             }
             job = functools.partial(ask_probe, probe, data=data, folder=folder)
-            every_run = [run for variant in asked.values() for run in variant]
-            label = f"{probe.name} of the {question.kind.name}"
-            found = iter(share_out(job, every_run, study.n_workers, label))
-            by_variant = {variant: [next(found) for _ in asked_runs] for variant, asked_runs in asked.items()}
+            every_run = [run for variant_runs in asked_runs.values() for run in variant_runs]
+            found = iter(share_out(job, every_run, study.n_workers, f"{probe.name} of the {question.kind.name}"))
+            by_variant = {variant: [next(found) for _ in variant_runs] for variant, variant_runs in asked_runs.items()}
             answers.setdefault(probe.name, {})[question.name] = by_variant
     return answers
 
 
-def _runs_to_ask(
+def runs_to_ask(
     probe: Probe, variant: str, runs: Mapping[tuple[str, int], Run], records: Sequence[TrainedRun]
 ) -> list[Run]:
     """The runs of a variant that trained, or all if none did; of these, every one or the first."""
@@ -256,6 +228,14 @@ def ask_probe(probe: Probe, run: Run, data: Data, folder: Folder) -> Any:
     if probe.record is None:
         return probe.ask(run, data, folder)
     path = folder.path / "runs" / f"{run.name}.{probe.name}.json"
-    return remembered(
-        path, probe.record, identity_of(run, data, folder), lambda: probe.ask(run, data, folder), lambda answer: True
-    )
+    return remembered(path, probe.record, identity_of(run, data, folder), lambda: probe.ask(run, data, folder))
+
+
+def effects_of_probes(answers: Answers) -> list[Comparison]:
+    """What positions change in the time of a training step, and inference lengths in perplexity."""
+    pairs = dict.fromkeys((row.variant, row.base) for row in answers.comparisons)
+    timed = {name for timing in answers.timing.values() for name in timing.seconds}
+    of_time = effects_on_time(answers.timing, [pair for pair in pairs if timed.issuperset(pair)], answers.confidence)
+    seeds = answers.lengths.get("decoder", {}).get("alibi", [])
+    of_length = effects_of_length("alibi", seeds, answers.block_size, answers.confidence) if seeds else []
+    return [*of_time, *of_length]

@@ -83,7 +83,7 @@ def _copy_code(folder: Path) -> None:
 
 
 def perform_on_cluster(runs: Sequence[Run], data: Data, folder: Folder) -> list[TrainedRun]:
-    """The records of `runs`, which the cluster that this process has `joined` trains, each as `perform` would here.
+    """The records of `runs`, trained by the cluster that this process has `joined`, each as `perform` would here.
 
     What a run leaves is written when it comes, its record last. A run whose machine dies is trained on another.
     UserError of a run is raised here; Interrupted when its machines have died too often.
@@ -101,7 +101,7 @@ def perform_on_cluster(runs: Sequence[Run], data: Data, folder: Folder) -> list[
         retry_exceptions=[Interrupted],  # by SIGTERM, as where a machine is taken away with notice
     )
     waiting = {task.remote(sent, run, folder.device.type, torch.get_num_threads()): run for run in runs}
-    found = {}
+    records = {}
     while waiting:
         (done, *_), _ = ray.wait(list(waiting))
         run = waiting.pop(done)
@@ -113,9 +113,9 @@ def perform_on_cluster(runs: Sequence[Run], data: Data, folder: Folder) -> list[
             raise Interrupted(
                 f"the cluster has lost {run.name} {RETRIES + 1} times ({type(error).__name__})"
             ) from error
-        found[run] = _keep(run, record, files, folder)
+        records[run] = _keep(run, record, files, folder)
         tally.done(run.name)
-    return [found[run] for run in runs]
+    return [records[run] for run in runs]
 
 
 def _perform(data: bytes, run: Run, device: str, n_threads: int) -> tuple[TrainedRun, dict[str, bytes]]:
@@ -125,7 +125,6 @@ def _perform(data: bytes, run: Run, device: str, n_threads: int) -> tuple[Traine
     with tempfile.TemporaryDirectory() as temporary:
         folder = Folder(Path(temporary), torch.device(device))
         record = perform(run, pickle.loads(data), folder, few=False)
-        assert record is not None  # it trains alone
         files = set(folder.path.rglob(f"{run.name}.*")) - {folder.record(run)}
         return record, {str(path.relative_to(temporary)): path.read_bytes() for path in files}
 

@@ -7,9 +7,10 @@ from typing import Any
 
 from msgspec import structs
 
-from dataset import TRAINING, Data
+from dataset import Data
 from evaluation.crossed import crossed
 from evaluation.statistics import UNCLEAR, Estimate, difference_of_shares, paired_ratio, seeds_needed, share_of
+from speechesdataset.folder import TRAINING
 from studies.answers import Comparison, LengthPerplexity, Timing, Verdict
 from studies.question import Question
 from training.kinds import Measure

@@ -9,67 +9,44 @@ from common.console import warn
 from common.files import UserError
 from dataset import Data, encode
 from evaluation.looks import looks_until
-from studies.workers import perform_all
+from studies.workers import n_at_once, perform_all
 from training.machine import multiplies_bf16
-from training.processes import process
 from training.progress import say
 from training.recipe import Run
 from training.records import TrainedRun
-from training.runs import Folder, perform
+from training.runs import Folder
 
 Key = TypeVar("Key", bound=Hashable)
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 
 
-def train(
-    runs: Mapping[Key, Run],
-    data: Data,
-    folder: Folder,
-    n_workers: int,
-    meanwhile: Callable[[], None] | None = None,
-) -> dict[Key, TrainedRun]:
+def train(runs: Mapping[Key, Run], data: Data, folder: Folder, n_workers: int) -> dict[Key, TrainedRun]:
     """The record of every run. Equal ones are trained once, those that are there not at all; whole seeds come first,
     for a study that is stopped early. Classifiers of another block get the data in blocks of theirs."""
     distinct = sorted(dict.fromkeys(runs.values()), key=lambda run: run.seed)
-    warn_of_precision(distinct, folder)
+    if any(run.recipe.training.precision == "bf16" for run in distinct) and not multiplies_bf16(folder.device):
+        warn_of_bf16()
     given = data.train.ids.shape[1]
-    sizes = {run: run.recipe.architecture.block_size if run.recipe.task == "classifier" else given for run in distinct}
-    if meanwhile and not (n_workers > 1 and len(distinct) > 1):
-        meanwhile()
-    elif meanwhile:
-        with ThreadPoolExecutor(1) as thread:
-            done = thread.submit(meanwhile)
-            records = train(runs, data, folder, n_workers)
-            done.result()
-            return records
+    by_block_size: dict[int, list[Run]] = {}
+    for run in distinct:  # a decoder cuts its windows itself
+        block_size = run.recipe.architecture.block_size if run.recipe.task == "classifier" else given
+        by_block_size.setdefault(block_size, []).append(run)
     records: dict[Run, TrainedRun] = {}
-    for size in dict.fromkeys(sizes.values()):
-        own = [run for run in distinct if sizes[run] == size]
-        encoded = data if size == given else encode(data.corpus, size, data.tokenizer.tokenization)
-        records |= zip(own, perform_all(own, encoded, folder, n_workers))
+    for block_size, alike in by_block_size.items():
+        encoded = data if block_size == given else encode(data.corpus, block_size, data.tokenizer.tokenization)
+        records |= zip(alike, perform_all(alike, encoded, folder, n_workers))
     return {key: records[run] for key, run in runs.items()}
 
 
-def train_few(
-    runs: Sequence[Run], data: Data, folder: Folder, n_workers: int, meanwhile: Callable[[], Found]
-) -> tuple[list[TrainedRun], Found] | None:
-    """The records of a command's few runs, and what `meanwhile` finds, which needs none of them: at the same time, a
-    process each, where there are workers; else one after the other. None in another than the first of several processes
-    that train together.
-    """
-    warn_of_precision(runs, folder)
-    if n_workers > 1 and len(runs) > 1 and process()[1] == 1:
-        with ThreadPoolExecutor(1) as thread:
-            found = thread.submit(meanwhile)
-            return perform_all(runs, data, folder, n_workers), found.result()
-    records = [record for run in runs if (record := perform(run, data, folder))]
-    return (records, meanwhile()) if process()[0] == 0 else None
-
-
-def warn_of_precision(runs: Iterable[Run], folder: Folder) -> None:
-    """Say so where a processor is to compute in bf16 that is not made for it."""
-    if any(run.recipe.training.precision == "bf16" for run in runs) and not multiplies_bf16(folder.device):
-        warn_of_bf16()
+def train_meanwhile(
+    runs: Mapping[Key, Run], data: Data, folder: Folder, n_workers: int, compute: Callable[[], Value]
+) -> tuple[dict[Key, TrainedRun], Value]:
+    """The record of every run, and what `compute` gives, which needs none of them: in a thread, while workers train."""
+    if n_at_once(n_workers, len(runs)) == 1:
+        return train(runs, data, folder, n_workers), compute()
+    with ThreadPoolExecutor(1) as thread:
+        value = thread.submit(compute)
+        return train(runs, data, folder, n_workers), value.result()
 
 
 @functools.cache  # once, however often a study is looked at
@@ -87,20 +64,20 @@ def looks_of(n_seeds: int, until_told: int | None) -> list[int]:
 
 
 def until_told(
-    looks: Sequence[int], variants: Iterable[Key], look: Callable[[Mapping[Key, int]], tuple[Found, Iterable[Key]]]
-) -> Found:
-    """What is found at the last of the `looks`, or at the first that leaves nothing undecided.
+    looks: Sequence[int], variants: Iterable[Key], look: Callable[[Mapping[Key, int]], tuple[Value, Iterable[Key]]]
+) -> Value:
+    """What the last of the `looks` gives, or the first that leaves nothing undecided.
 
-    `look(n_seeds)` trains so many seeds of each variant and returns what it finds, and the variants more seeds of which
+    `look(n_seeds)` trains so many seeds of each variant and returns what it gives, and the variants more seeds of which
     may tell what is undecided: those alone get them.
     """
     n_seeds: dict[Key, int] = {}
     for n in looks:
         n_seeds |= dict.fromkeys(variants, n)
-        found, variants = look(n_seeds)
-        variants = list(variants)
+        value, undecided = look(n_seeds)
+        variants = list(undecided)
         if not variants:
             break
         if n < looks[-1]:
             say(f"more than {n} seeds may tell what is undecided of {len(variants)} of {len(n_seeds)} variants")
-    return found
+    return value

@@ -13,19 +13,19 @@ import torch
 from torch import Tensor
 
 from common.files import UserError
-from dataset import Data, encode_stream, same_text
+from dataset import Data, encode_stream
 from evaluation.baselines import fitted_linear_models
 from evaluation.ngrams import KneserNey
-from evaluation.opponents import BASELINE_NAMES
-from inference.attention import attention_maps
+from evaluation.opponents import OPPONENTS
+from inference.attention import sentence_maps
 from inference.classify import classify
 from inference.explain import Explanation, explain
-from inference.generate import decoder, steps, trigram
+from inference.generate import decoder_predictor, steps, trigram_predictor
 from inference.sampling import Sampling
 from inference.score import (
     ScoredText,
     decoder_scorers,
-    likeliest,
+    likeliest_by_token,
     likeliest_words,
     lines_in,
     score,
@@ -33,8 +33,8 @@ from inference.score import (
     voice_scorers,
 )
 from inference.sentence import read_sentence, shown
-from inference.voices import in_voice
-from studies.probes.knockouts import Means, Part, all_replaced, mean_outputs
+from speechesdataset.folder import same_text
+from studies.probes.knockouts import Means, Part, knocked_out, mean_outputs
 from studies.workplace import data_of
 from training.recipe import Task
 from training.weights import TrainedModel, load_model, saved_models
@@ -97,7 +97,7 @@ def opponents(data: Data) -> Callable[[str], dict[str, str]]:
     predict = fitted_linear_models([row.text for row in data.corpus.train], data.train.labels.tolist())
 
     def ask(text: str) -> dict[str, str]:
-        return {BASELINE_NAMES[key]: data.corpus.class_names[int(found[0])] for key, found in predict([text]).items()}
+        return {OPPONENTS[key]: data.corpus.class_names[int(found[0])] for key, found in predict([text]).items()}
 
     return ask
 
@@ -151,7 +151,7 @@ def looks(shelf: Shelf, name: str, text: str) -> Looks:
     trained = shelf.model(name)
     if not trained.model.config.n_layer:
         raise UserError(f"{name}: has no attention; choose a model with at least one layer")
-    maps, tokens = attention_maps(trained, checked(text))
+    maps, tokens = sentence_maps(trained, checked(text))
     words, read = shown(tokens), read_sentence(trained, text)
     note = read.note + (f"; not read: {' '.join(shown(read.not_read[:10]))}" if read.not_read else "")
     return Looks(words, words + ["<pad>"] * (maps.size(-1) - len(words)), maps, note)
@@ -167,13 +167,20 @@ def without(shelf: Shelf, name: str, text: str, parts: Sequence[Part]) -> list[G
     """What a model says, and what it says with some parts replaced by their mean over the training data: the classes,
     or the likeliest next words."""
     trained, text = shelf.model(name), checked(text)
-    edits = [None, all_replaced(parts, shelf.means(name))] if parts else [None]
+    guesses = [likeliest_answers(trained, text)]
+    if parts:
+        with knocked_out(trained.model, parts, shelf.means(name)):
+            guesses.append(likeliest_answers(trained, text))
+    return guesses
+
+
+@torch.inference_mode()
+def likeliest_answers(trained: TrainedModel, text: str) -> Guesses:
+    """The classes, or the likeliest next words, and their probabilities."""
     if not isinstance(trained.model, Decoder):
-        return [classify(trained, text, edit) for edit in edits]
-    ids = read_sentence(trained, text).ids
-    with torch.inference_mode():
-        logits = [trained.model(ids, edit=edit)[0, -1] for edit in edits]
-    return [likeliest_words(one.softmax(dim=-1), trained.tokenizer, N_GUESSES) for one in logits]
+        return classify(trained, text)
+    logits = trained.model(read_sentence(trained, text).ids)[0, -1]  # (V,)
+    return likeliest_words(logits.softmax(dim=-1), trained.tokenizer, N_GUESSES)
 
 
 # ------------------------------------------------------------------------------------------------------------ surprise
@@ -194,7 +201,7 @@ def surprise(shelf: Shelf, name: str, text: str) -> Surprise:
         asked.append(trigram_scorer(shelf.trigram(name)))
     found = score(lines, trained, asked)
     ids = encode_stream(lines, trained.tokenizer).ids
-    return Surprise(found, [likeliest(scorer, ids, trained.tokenizer, N_GUESSES) for scorer in asked], note)
+    return Surprise(found, [likeliest_by_token(scorer, ids, trained.tokenizer, N_GUESSES) for scorer in asked], note)
 
 
 # ------------------------------------------------------------------------------------------------------------ continue
@@ -214,10 +221,10 @@ def continuations(shelf: Shelf, name: str, text: str, sampling: Sampling) -> Ite
     token more each time, until what may come as number `n_tokens` is known."""
     trained = shelf.model(name)
     prompt = trained.tokenizer.encode(checked(text) if text.strip() else "")
-    voices = [(who, decoder(in_voice(trained, number))) for number, who in enumerate(trained.class_names)]
-    predictors = [("decoder", decoder(trained)), *voices]
+    voices = [(who, decoder_predictor(trained.as_speaker(number))) for number, who in enumerate(trained.class_names)]
+    predictors = [("decoder", decoder_predictor(trained)), *voices]
     if not shelf.why_alone(name):
-        predictors.append(("trigram", trigram(shelf.trigram(name))))
+        predictors.append(("trigram", trigram_predictor(shelf.trigram(name))))
     found = [Continuation(who, [], [], [], 0) for who, _ in predictors]
     for drawn in zip(*(steps(predict, prompt, sampling) for _, predict in predictors)):
         for i, step in enumerate(drawn):

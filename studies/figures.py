@@ -229,10 +229,10 @@ def place_figure(path: Path, decoders: Mapping[str, Sequence[DecoderRun]], texts
     """
 
     def changes(ours: DecoderRun, theirs: DecoderRun, text: str) -> list[float]:
-        nats = [mine - other for mine, other in zip(ours.nats_by_place[text], theirs.nats_by_place[text])]
+        nats = [mine - other for mine, other in zip(ours.nats_by_position[text], theirs.nats_by_position[text])]
         return [100 * (exp(fmean(nats[first:last])) - 1) for first, last in pairwise([0, *ends])]
 
-    block = len(decoders["learned"][0].nats_by_place["train"])
+    block = len(decoders["learned"][0].nats_by_position["train"])
     ends = [*(2**power for power in range(block.bit_length()) if 2**power < block), block]
     panels = [
         utilities.Panel(

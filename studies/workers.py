@@ -20,7 +20,7 @@ from common.environment import keep_freed_memory
 from common.files import Interrupted
 from dataset import Data
 from studies.cluster import perform_on_cluster
-from training.processes import stop_signals
+from training.processes import process, stop_signals
 from training.progress import Tally, say
 from training.recipe import Run
 from training.records import TrainedRun
@@ -37,12 +37,13 @@ class Named(Protocol):
 
 
 Item = TypeVar("Item", bound=Named)
-Found = TypeVar("Found")
+Value = TypeVar("Value")
 
 
 def file_name(variant: str) -> str:
-    """What the files of a variant's runs are called: "positions-alibi-dropout-0.2"."""
-    return re.sub(r"[^\w.]+", "-", variant)
+    """What the files of a variant's runs are called: "positions-alibi-dropout-0.2". The plus stays: 1e+06 is not
+    1e-06."""
+    return re.sub(r"[^\w.+]+", "-", variant)
 
 
 def all_recorded(runs: Iterable[Run], data: Data, folder: Folder) -> dict[Run, TrainedRun]:
@@ -52,66 +53,69 @@ def all_recorded(runs: Iterable[Run], data: Data, folder: Folder) -> dict[Run, T
 
 def perform_all(runs: Sequence[Run], data: Data, folder: Folder, n_workers: int) -> list[TrainedRun]:
     """The records of `runs`: those that are there, and of the others those that are trained now. Of few runs every
-    measurement is told as it comes, of many only that they are done."""
-    there = all_recorded(runs, data, folder)
-    rest = [run for run in runs if run not in there]
-    if there:
-        say(f"{folder.path}: {len(there)} of {len(runs)} runs are there already", str(folder.path))
-    job = functools.partial(perform, data=data, folder=folder, few=len(rest) <= FEW)
+    measurement is shown as it comes, of many only that they are done."""
+    records = all_recorded(runs, data, folder)
+    rest = [run for run in runs if run not in records]
+    if records:
+        say(f"{folder.path}: {len(records)} of {len(runs)} runs are there already", str(folder.path))
     try:
-        found = zip(rest, on_cluster(rest, data, folder) if folder.cluster else share_out(job, rest, n_workers, "runs"))
-        there |= {run: record for run, record in found if record}  # none but in the first of several processes
-        return [there[run] for run in runs if run in there]
+        if folder.cluster:
+            with _terminated_as_interrupted():
+                trained = perform_on_cluster(rest, data, folder)
+        else:
+            job = functools.partial(perform, data=data, folder=folder, few=len(rest) <= FEW)
+            trained = share_out(job, rest, n_workers, "runs")
     finally:
         collect_metrics(folder)  # of workers that finish at the same time, one may have missed the other's
+    records |= zip(rest, trained)
+    return [records[run] for run in runs]
 
 
-def on_cluster(runs: Sequence[Run], data: Data, folder: Folder) -> list[TrainedRun]:
-    """`perform_on_cluster`, which SIGTERM stops as Ctrl-C does."""
-    with _terminated_as_interrupted():
-        return perform_on_cluster(runs, data, folder)
+def n_at_once(n_workers: int, n_items: int) -> int:
+    """How many of some items are worked on at the same time; one, where several processes train each model together."""
+    return 1 if process()[1] > 1 else max(1, min(n_workers, n_items))
 
 
-def share_out(job: Callable[[Item], Found], items: Sequence[Item], n_workers: int, label: str) -> list[Found]:
+def share_out(job: Callable[[Item], Value], items: Sequence[Item], n_workers: int, label: str) -> list[Value]:
     """job(item) of every item, in order, and a line when each is done. Each is computed by as many threads as this
     process has, `n_workers` at a time in processes of their own, so that the numbers are the same whatever the number
     of workers.
 
-    `job` must be picklable; it travels as bytes, for tensors that travel through shared memory leave a traceback when
-    their receiver is stopped on the way, and once, as a worker starts: in the queue of the items, what is larger than a
-    pipe would keep the parent waiting for ever if the workers are stopped before they read it (Python below 3.11.5).
+    `job` must be picklable. It travels as bytes, for tensors in shared memory leave a traceback when their receiver is
+    stopped on the way; and once, as a worker starts: in the queue of items, what is larger than a pipe would keep the
+    parent waiting for ever if the workers are stopped before they read it (Python below 3.11.5).
 
     A failure, Ctrl-C or SIGTERM stops the workers, whose runs in training save first, and is raised here.
     """
-    n_workers = max(1, min(n_workers, len(items)))
+    n_workers = n_at_once(n_workers, len(items))
     tally = Tally(label, len(items), n_workers)
     if n_workers == 1:
-        return [_counted(tally, item, job(item)) for item in items]
-    context, told = multiprocessing.get_context("spawn"), (torch.get_num_threads(), pickle.dumps(job))
+        values = []
+        for item in items:
+            values.append(job(item))
+            tally.done(item.name)
+        return values
+    context, given = multiprocessing.get_context("spawn"), (torch.get_num_threads(), pickle.dumps(job))
     with (
         _terminated_as_interrupted(),
-        ProcessPoolExecutor(n_workers, context, initializer=_start_worker, initargs=told) as pool,
+        ProcessPoolExecutor(n_workers, context, initializer=_start_worker, initargs=given) as pool,
     ):
         try:
             with _ctrl_c_held():
                 futures = {pool.submit(_call, item): item for item in items}  # the first starts the workers
             for future in as_completed(futures):
-                _counted(tally, futures[future], future.result())
+                future.result()
+                tally.done(futures[future].name)
             return [future.result() for future in futures]
         except BrokenProcessPool as error:
             raise Interrupted("a worker process was killed") from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            while workers := multiprocessing.active_children():  # a run that is in training saves first, and its worker
-                for worker in workers:  # would take up the next one
+            while workers := multiprocessing.active_children():  # a run in training saves first, and its worker
+                for worker in workers:  # would then take up the next one
                     worker.terminate()
                     worker.join(timeout=0.2)
             raise
-
-
-def _counted(tally: Tally, item: Named, result: Found) -> Found:
-    tally.done(item.name)
-    return result
 
 
 @contextlib.contextmanager

@@ -10,11 +10,12 @@ import torch
 
 from common.console import tell
 from common.files import Interrupted, UserError, write_json
-from dataset import Data, load_data, warn_of_missing_spaces
+from dataset import Data, load_data
 from speechesdataset.build import ensure_data
+from speechesdataset.folder import warn_of_missing_spaces
 from tokenizer import WORDS, Tokenization
 from training.machine import machine
-from training.processes import first_process_first, pick_device, process
+from training.processes import hand_out, own_folder, pick_device, process
 from training.runs import Folder, claim_folder, open_folder
 from training.weights import TrainedModel
 
@@ -40,28 +41,29 @@ def workplace(
     it, the message ends with `go_on`, the command that goes on.
     """
     torch.set_num_threads(threads)  # one, unless told otherwise, so that every machine computes in one way
-    where, config = pick_device(device), out / "config.json"
-    plain = json.loads(json.dumps(settings, default=str))
-    with first_process_first():
+    with own_folder(out) as path:
         ensure_data(data_dir)
         tell(f"reading {data_dir}")
         data = load_data(data_dir, block_size, share, tokenization or WORDS)
         if data.tokenizer.tokenization == WORDS:
-            warn_of_missing_spaces(
-                data.corpus, "use --tokenizer bpe or --tokenizer character" if tokenization else None
-            )
-        plain["data"] = msgspec.to_builtins(data.corpus.about())
-        folder = claim_folder(out, where) if resume is None else open_folder(out, where, plain, resume)
-    if resume is None:
-        plain["machine"] = msgspec.to_builtins(machine())
-        if not config.exists():
-            write_json(config, plain)
-    try:
-        yield data, folder
-    except (Interrupted, KeyboardInterrupt) as error:
-        raise Interrupted(f"{str(error) or 'interrupted'}; to go on: {go_on}") from error
-    if resume is None:
-        write_json(config, plain)  # runs that were there are reused, and other settings' would have been refused
+            advice = "use --tokenizer bpe or --tokenizer character" if tokenization else None
+            warn_of_missing_spaces(data.corpus, advice)
+        about = {"data": data.corpus.about()}
+        described = json.loads(json.dumps(settings, default=str)) | msgspec.to_builtins(about)
+        if resume is None:
+            folder = claim_folder(path, pick_device(device))
+            described |= msgspec.to_builtins({"machine": machine()})
+            if not (path / "config.json").exists():
+                write_json(path / "config.json", described)
+        else:
+            folder = open_folder(path, pick_device(device), described, resume)
+        hand_out(path)
+        try:
+            yield data, folder
+        except (Interrupted, KeyboardInterrupt) as error:
+            raise Interrupted(f"{str(error) or 'interrupted'}; to go on: {go_on}") from error
+        if resume is None:  # runs that were there are reused, and other settings' would have been refused
+            write_json(path / "config.json", described)
 
 
 def paired_seeds(first: int, n: int) -> tuple[int, ...]:

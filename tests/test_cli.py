@@ -19,7 +19,7 @@ from launch import ROOT, Command, Outcome, group
 from tiny import data_said
 
 import main
-from dataset import load_corpus
+from speechesdataset.folder import load_corpus
 
 pytestmark = pytest.mark.processes
 SMALL = "--n-embd 16 --n-layer 2 --block-size 12 --batch-size 8".split()  # noqa: SIM905

@@ -14,12 +14,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch import Tensor
 
 import dataset
 from common.files import UserError
-from dataset import Segment
 from speechesdataset.build import ensure_data
+from speechesdataset.folder import Segment
 from tokenizer import PAD, UNK, Tokenization, Tokenizer
 
 TRAIN, TEST = "0\tWe work.\n1\tWe rest.\n0\tWe hope.\n", "1\tWe rest.\n0\tWe dream.\n"
@@ -552,46 +551,26 @@ def test_folds_are_drawn_from_the_seed_label_by_label() -> None:
     assert dataset.folds(labels, 4, seed=7) == [sorted(dealt[start::4]) for start in range(4)]
 
 
-def epochs(lengths: Tensor, seed: int, n_epochs: int = 1, **options: Any) -> list[list[list[int]]]:
+def epochs(n_rows: int, batch_size: int, seed: int, n_epochs: int = 1) -> list[list[list[int]]]:
     generator = torch.Generator().manual_seed(seed)
-    return [
-        [batch.tolist() for batch in dataset.epoch_batches(lengths, generator=generator, **options)]
-        for _ in range(n_epochs)
-    ]
+    return [[batch.tolist() for batch in dataset.epoch_batches(n_rows, batch_size, generator)] for _ in range(n_epochs)]
 
 
-@pytest.mark.parametrize("by_length", [False, True])
-def test_every_epoch_is_another_partition(by_length: bool) -> None:
-    lengths = torch.arange(1003) * 37 % 32 + 1
-    options = {"batch_size": 16, "by_length": by_length}
-    first, second, third = epochs(lengths, 1, 3, **options)
+def test_every_epoch_is_another_partition() -> None:
+    first, second, third = epochs(1003, 16, 1, 3)
     for batches in (first, second, third):
         assert sorted(i for batch in batches for i in batch) == list(range(1003))
         assert sorted(len(batch) for batch in batches) == [11, *[16] * 62]
-        padding = sum(int(lengths[batch].max() * len(batch) - lengths[batch].sum()) for batch in batches)
-        assert (padding / int(lengths.sum()) < 0.1) == by_length
     kinds = [{frozenset(batch) for batch in batches} for batches in (first, second, third)]
     assert not kinds[0] & kinds[1]  # not the same batches in another order
     assert not kinds[1] & kinds[2]
-    assert epochs(lengths, 1, 3, **options) == [first, second, third] != epochs(lengths, 2, 3, **options)
+    assert epochs(1003, 16, 1, 3) == [first, second, third] != epochs(1003, 16, 2, 3)
 
 
 def test_batches_by_chance_are_a_shuffled_order_cut() -> None:
     order = torch.randperm(10, generator=torch.Generator().manual_seed(3)).tolist()
-    assert epochs(torch.ones(10), 3, batch_size=4, by_length=False) == [[order[:4], order[4:8], order[8:]]]
+    assert epochs(10, 4, 3) == [[order[:4], order[4:8], order[8:]]]
     assert order != sorted(order)
-
-
-@pytest.mark.parametrize(("n_pooled", "pool"), [({"n_pooled": 1}, 2), ({"n_pooled": 3}, 6), ({}, 100)])
-def test_batches_by_length_are_sorted_inside_pools(n_pooled: dict[str, int], pool: int) -> None:
-    """250 rows of 250 lengths in pairs: inside each pool of the shuffled rows, neighbours in length share a batch."""
-    lengths = torch.arange(250) * 7 % 250
-    order = torch.randperm(250, generator=torch.Generator().manual_seed(3)).tolist()
-    pools = [sorted(order[start : start + pool], key=lambda i: int(lengths[i])) for start in range(0, 250, pool)]
-    pairs = [rows[start : start + 2] for rows in pools for start in range(0, len(rows), 2)]
-    (found,) = epochs(lengths, 3, batch_size=2, by_length=True, **n_pooled)
-    assert sorted(found) == sorted(pairs)
-    assert found != pairs  # and then shuffled, or each epoch would begin with short rows
 
 
 def test_windows_reach_both_ends_of_the_text_and_no_further() -> None:

@@ -66,7 +66,7 @@ def test_a_run_is_the_same_twice_and_shaken_it_is_another_to_the_last_bits() -> 
 
 def test_the_clock_of_a_run_is_moved_by_its_losses_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     values = iter([0.5, 2.0])
-    monkeypatch.setattr(loop, "training_step", lambda model: (next(values), False))
+    monkeypatch.setattr(loop, "training_step", lambda model: next(values))
     import time
 
     with watched() as losses:

@@ -9,7 +9,7 @@ import copy
 import io
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,22 +20,22 @@ import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load, save
+from studies.compare import variants_of
+from studies.results import ReportResults
 from worlds import made_up
 
 from common import console
 from common.arguments import Typed, name_of, overview, read
 from common.files import read_as, sha256
 from dataset import Data, load_data
-from inference.attention import attention_maps
+from inference.attention import sentence_maps
 from inference.classify import classify
-from inference.generate import continued
+from inference.generate import continued_text
 from inference.sampling import Sampling
 from main import COMMANDS
 from reporting.audit import render
 from speechesdataset.audit import audit
-from studies.compare import variants_of
-from studies.recipes import RECIPES
-from studies.results import ReportResults
+from studies.catalogue.recipes import RECIPES
 from studies.settings import with_settings
 from training.checkpoint import Checkpoints
 from training.loop import train
@@ -181,11 +181,14 @@ def packed(tensors: dict[str, torch.Tensor], description: str) -> bytes:
     return save(tensors, metadata={"description": sha256(description.encode() + save(tensors)) + description})
 
 
-def spoiled_tensor_file(inputs: st.DataObject, content: bytes) -> bytes:
+SPOILED = ("bytes", "header", "tensors", "tensors", "description", "description")
+
+
+def spoiled_tensor_file(inputs: st.DataObject, content: bytes, parts: Sequence[str] = SPOILED) -> bytes:
     """A file of `write_tensors` with something wrong in its bytes, its header, its tensors or its description."""
     tensors, description = parts_of(content)
     end = 8 + int.from_bytes(content[:8], "little")
-    match inputs.draw(st.sampled_from(["bytes", "header", "tensors", "tensors", "description", "description"])):
+    match inputs.draw(st.sampled_from(parts)):
         case "bytes":
             return spoiled_bytes(inputs, content)
         case "header":
@@ -218,10 +221,10 @@ def spoiled(tmp_path_factory: pytest.TempPathFactory) -> Folder:
 def use(trained: TrainedModel, text: str) -> None:
     """What the commands do with a model."""
     if isinstance(trained.model, Decoder):
-        continued(trained, text, Sampling(n_tokens=3))
+        continued_text(trained, text, Sampling(n_tokens=3))
     else:
         classify(trained, text)
-    attention_maps(trained, text)
+    sentence_maps(trained, text)
 
 
 @examples(200)
@@ -249,7 +252,7 @@ def restore(whole: Folder, spoiled: Folder, data: Data) -> dict[Run, Callable[[]
         train(task, run.recipe.training, run.seed, Checkpoints(whole.checkpoint(run), run.name, task.measures))
         checkpoints = Checkpoints(spoiled.checkpoint(run), run.name, task.measures)
         optimizer = make_optimizer(task.model, run.recipe.training)
-        restored[run] = partial(checkpoints.restore, task.model, optimizer, len(task.plan), task.evaluate_at)
+        restored[run] = partial(checkpoints.restore, task.model, optimizer)
     return restored
 
 
@@ -259,7 +262,8 @@ def test_checkpoints(
     whole: Folder, spoiled: Folder, restore: dict[Run, Callable[[], object]], inputs: st.DataObject
 ) -> None:
     run = inputs.draw(st.sampled_from(RUNS))
-    spoiled.checkpoint(run).write_bytes(spoiled_tensor_file(inputs, whole.checkpoint(run).read_bytes()))
+    content, parts = whole.checkpoint(run).read_bytes(), ("bytes", "header", "description")  # a checksum guards tensors
+    spoiled.checkpoint(run).write_bytes(spoiled_tensor_file(inputs, content, parts))
     answers_or_refuses(restore[run])
 
 

@@ -69,13 +69,6 @@ def test_what_prepared_corpora_write_for_words_stays_whole(text: str, words: lis
     assert tokenize(text) == words
 
 
-def test_the_unknown_word_of_a_prepared_corpus_is_the_unknown_word() -> None:
-    vocabulary = Tokenizer.build(["The <unk> rests ."])
-    assert vocabulary.words == ["<pad>", "<unk>", ".", "The", "rests"]
-    assert vocabulary.encode("The <unk> <pad>")[:2] == [3, UNK]
-    assert PAD not in vocabulary.encode("The <unk> <pad>")
-
-
 def test_what_a_person_types_is_read_as_a_file_is() -> None:
     vocabulary = Tokenizer.build(["\ufeffZoe\u0301 rests"])
     assert vocabulary.words[2:] == ["Zoé", "rests"]
@@ -101,26 +94,12 @@ def test_text_without_spaces_between_words(texts: list[str], lacking: bool) -> N
     assert lacks_spaces(texts) == lacking
 
 
-def test_many_quotes_take_no_longer_than_other_words() -> None:
-    before = time.process_time()
-    detokenize(["'"] * 200_000)
-    assert time.process_time() - before < 3
-
-
 def test_an_abbreviation_ends_no_sentence() -> None:
     some = "Mr mr Mrs Prof Jr Gov Pres U.S d.c a.m i.e vs etc Ltd Corp Jan Sept dec"
     for abbreviation in some.split():
         assert tokenize(f"They met {abbreviation}. Smith. Then they left.") == (
             ["They", "met", f"{abbreviation}.", "Smith", ".", "Then", "they", "left", "."]
         )
-
-
-def test_other_words_end_theirs() -> None:
-    assert tokenize("They met folk. Smith left.") == ["They", "met", "folk", ".", "Smith", "left", "."]
-
-
-def test_texts_are_kept_apart() -> None:
-    assert tokenize_all(["Go on. Stop", "now.", "", "Go"]) == [["Go", "on", ".", "Stop"], ["now", "."], [], ["Go"]]
 
 
 @pytest.mark.parametrize(
@@ -133,8 +112,6 @@ def test_texts_are_kept_apart() -> None:
         ("a … b .. c ... d", "a… b.. c... d"),
         ("$ 5 and US$ 6 , # 7", "$5 and US$6, #7"),
         ("a “ b ” c « d » e", "a “b” c «d» e"),
-        ("America — strong — and -- free", "America—strong—and -- free"),
-        ("it 's I 'm I 'd we 'll we 're we 've do n't", "it's I'm I'd we'll we're we've don't"),
         ("IT 'S I 'M I 'D WE 'LL WE 'RE WE 'VE DO N'T", "IT'S I'M I'D WE'LL WE'RE WE'VE DON'T"),
         ("(x) .) n'ts 'sa", "(x) .) n'ts 'sa"),  # of the words that are glued, the whole word only
         # double quotes: as NLTK writes them, and as they stand where it leaves them alone
@@ -148,16 +125,11 @@ def test_texts_are_kept_apart() -> None:
         ("`` a ( '' b", '"a (" b'),
         ("`` a -- '' b", '"a --" b'),
         # single quotes: round words, after words that end in s, before decades
-        ("' Go ' x", "'Go' x"),
         ("said , ' Go . ' x", "said, 'Go.' x"),
-        ("said : ' Go ' x", "said: 'Go' x"),
         ("said -- ' Go ' x", "said -- 'Go' x"),
         ("said , ' Go x", "said, 'Go x"),
-        ("said : ' Go x", "said: 'Go x"),
-        ("said -- ' Go x", "said -- 'Go x"),
         ("a ' ' b", "a '' b"),
         ("( ' Go ' ) x", "('Go') x"),
-        ("the ' axis of evil ' now", "the 'axis of evil' now"),
         ("troops ' and workers ' pay", "troops' and workers' pay"),
         ("rock ' n roll", "rock' n roll"),
         ("Go , '", "Go,'"),
@@ -165,14 +137,12 @@ def test_texts_are_kept_apart() -> None:
         ("the ' a ' and ' b ' x", "the 'a' and 'b' x"),
         ("the ' 90s now", "the '90s now"),
         ("the ’ 90s now", "the ’90s now"),
-        ("the ' 9s now", "the '9s now"),
         ("troops ' 90 days", "troops' 90 days"),
         ("' the ' 90s , ' he said", "'the '90s, 'he said"),
         ("the ‘ axis ’ of", "the ‘axis’ of"),
         ("the ’ axis ’ of", "the’ axis’ of"),
         ("( ’ Go ’ ) x", "(’Go’) x"),
         ("world ’ s we ’ ll I ’ m I ’ d don ’ t we ’ re we ’ ve", "world’s we’ll I’m I’d don’t we’re we’ve"),
-        ("workers ’ rights ’", "workers’ rights’"),
         ("workers ’ team ’ x", "workers’ team’ x"),
         ("workers ' s ' x", "workers' s' x"),
         # words that NLTK halves
@@ -182,10 +152,7 @@ def test_texts_are_kept_apart() -> None:
         # dashes between numbers
         ("9 – 10 and 9 ‑ 10 x", "9–10 and 9‑10 x"),
         ("pp.9 – 10th x", "pp.9–10th x"),
-        ("8 – 9 x", "8–9 x"),
-        ("8 – 9th x", "8–9th x"),
         ("a – 10 and 9 – b – c ‑ d –", "a – 10 and 9 – b – c ‑ d –"),
-        ("– 10", "– 10"),
         ("9 -- 10 - 11", "9 -- 10 - 11"),
     ],
 )
@@ -231,36 +198,13 @@ def test_a_vocabulary_begins_with_the_special_words_and_repeats_none(words: list
     assert len(Tokenizer(["<pad>", "<unk>"])) == 2
 
 
-@pytest.mark.processes
-@pytest.mark.slow
-def test_ids_do_not_depend_on_the_process() -> None:
-    script = "from tokenizer import Tokenizer; print(Tokenizer.build(['b a d c', 'Z y']).words)"
-    runs = [
-        subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-        for _ in range(2)
-    ]
-    assert runs[0] == runs[1] == "['<pad>', '<unk>', 'Z', 'a', 'b', 'c', 'd', 'y']\n"
-
-
-def test_words_travel_as_json() -> None:
-    words = ["<pad>", "<unk>", ",", "re", "señor", "we", "’"]
-    vocabulary = Tokenizer.build(["señor, we’re"])
-    assert vocabulary.to_json() == {"kind": "word", "words": words}
-    loaded = through_json(vocabulary)
-    assert (loaded.words, loaded.tokenization) == (words, Tokenization("word"))
-    assert loaded.encode("we señor nobody") == [5, 4, UNK]
-
-
 def test_characters() -> None:
     characters = Tokenizer.build(["abba", "c"], ["a b"], tokenization=Tokenization("character"))
     assert characters.words == ["<pad>", "<unk>", " ", "a", "b", "c"]
     assert characters.encode("bad") == [2, 4, 3, UNK]  # white space stands before a text as between two
     assert characters.decode([PAD, 2, 4, UNK, 3, 2, 2]) == "b<unk>a  "
     assert characters.encode_all(["", " \t", "a"]) == [[], [], [2, 3]]
-    assert [characters.splitter.n_bytes(one) for one in ("d", "é", "人")] == [1, 2, 3]
-    loaded = through_json(characters)
-    assert (loaded.words, loaded.tokenization) == (characters.words, Tokenization("character"))
-    assert loaded.encode("bad") == [2, 4, 3, UNK]
+    assert [characters.n_bytes(character) for character in ("d", "é", "人")] == [1, 2, 3]
 
 
 SPEECH = ["We hope, we'll hope.", "The hope of America’s workers: 90 hopes", "हिन्दी में आशा", "人民希望，人民"] * 5
@@ -299,11 +243,9 @@ def test_any_text_is_made_of_subwords(subwords: Tokenizer, text: str) -> None:
 
 def test_subwords_join_no_two_words_and_part_no_letter_from_its_signs(subwords: Tokenizer) -> None:
     assert all(" " not in word[1:] for word in subwords.words[2:])
-    pieces = "|".join(re.escape(one) for one in (" America", "’s", " 90", ",", "'ll"))
-    assert re.sub(pieces, "", " America’s 90,'ll") == ""
     for text, words in (("America’s", [" America", "’s"]), ("we'll 90, हिन्दी", [" we", "'ll", " 90", ",", " हिन्दी"])):
-        found = subwords.splitter._library.pre_tokenizer.pre_tokenize_str(f" {text}")  # type: ignore[attr-defined]
-        assert [f" {text}"[start:end] for _, (start, end) in found] == words
+        pieces = subwords._library.pre_tokenizer.pre_tokenize_str(f" {text}")  # type: ignore[attr-defined]
+        assert [f" {text}"[start:end] for _, (start, end) in pieces] == words
 
 
 def test_subwords_end_inside_a_character_and_say_so(subwords: Tokenizer) -> None:
@@ -321,46 +263,34 @@ def test_merges_apply_in_the_order_in_which_they_were_learned() -> None:
         assert [loaded.words[i] for i in loaded.encode("abc")] == words
 
 
-def test_subwords_travel_as_json(subwords: Tokenizer) -> None:
-    content = subwords.to_json()
-    assert content.keys() == {"kind", "size", "merges"}
-    loaded = through_json(subwords)
-    assert (loaded.words, loaded.tokenization) == (subwords.words, Tokenization("bpe", 300))
-    for text in SPEECH:
-        assert loaded.encode(text) == subwords.encode(text)
-    copy = pickle.loads(pickle.dumps(subwords))  # workers get one
-    assert copy.encode(SPEECH[0]) == subwords.encode(SPEECH[0])
-
-
-def through_json(vocabulary: Tokenizer) -> Tokenizer:
-    return Tokenizer.from_json(json.loads(json.dumps(vocabulary.to_json())))
+@pytest.mark.parametrize("kind", ["word", "character", "bpe"])
+def test_a_tokenizer_travels_as_json_and_to_other_processes(kind: Any) -> None:
+    made = Tokenizer.build(SPEECH, tokenization=Tokenization(kind))
+    for copy in (Tokenizer.from_json(json.loads(json.dumps(made.to_json()))), pickle.loads(pickle.dumps(made))):
+        assert (copy.words, copy.tokenization, type(copy)) == (made.words, made.tokenization, type(made))
+        assert copy.encode_all([*SPEECH, "gizmo"]) == made.encode_all([*SPEECH, "gizmo"])
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    "content",
     [
-        ([], "Expected `object`, got `array`"),
-        ({"words": []}, "missing required field `kind`"),
-        ({"kind": "sentence"}, "Invalid value 'sentence'"),
-        ({"kind": "word"}, "missing required field `words`"),
-        ({"kind": "word", "words": {"<pad>": 0, "<unk>": 1}}, "Expected `array`, got `object` - at `$.words`"),
-        ({"kind": "word", "words": ["<pad>", "<unk>", 3]}, "Expected `str`, got `int` - at `$.words[2]`"),
-        ({"kind": "word", "words": ["a", "b"]}, "begins with <pad> and <unk> and holds every word once"),
-        ({"kind": "word", "words": ["<pad>", "<unk>", "a", "a"]}, "begins with <pad> and <unk>"),
-        ({"kind": "word", "words": ["<pad>", "<unk>"], "merges": []}, "unknown field `merges`"),
-        ({"kind": "character", "words": ["<pad>", "<unk>", "ab"]}, "a character is one, and no more"),
-        ({"kind": "character", "words": ["<pad>", "<unk>", ""]}, "a character is one, and no more"),
-        ({"kind": "bpe", "size": 300}, "missing required field `merges`"),
-        ({"kind": "bpe", "size": 300, "merges": [["a"]]}, "Expected `array` of length 2"),
-        ({"kind": "bpe", "size": 300, "merges": [["a", "人"]]}, "a merge joins 'a' and '人', which are no tokens"),
-        ({"kind": "bpe", "size": 300, "merges": [["a", "bc"], ["b", "c"]]}, "a merge joins 'a' and 'bc'"),
-        ({"kind": "bpe", "size": 258, "merges": [["a", "b"]]}, "259 tokens in a vocabulary of 258"),
-        ({"kind": "bpe", "size": 7, "merges": []}, "vocabulary_size is 7; it must be at least 258"),
-        ({"kind": "bpe", "size": 300.5, "merges": []}, "Expected `int`, got `float`"),
+        [],
+        {"words": []},
+        {"kind": "sentence"},
+        {"kind": "word"},
+        {"kind": "word", "words": {"<pad>": 0, "<unk>": 1}},
+        {"kind": "word", "words": ["<pad>", "<unk>", 3]},
+        {"kind": "word", "words": ["a", "b"]},
+        {"kind": "word", "words": ["<pad>", "<unk>", "a", "a"]},
+        {"kind": "bpe", "size": 300, "merges": [["a"]]},
+        {"kind": "bpe", "size": 300, "merges": [["a", "人"]]},
+        {"kind": "bpe", "size": 300, "merges": [["a", "bc"], ["b", "c"]]},
+        {"kind": "bpe", "size": 7, "merges": []},
+        {"kind": "bpe", "merges": []},
     ],
 )
-def test_a_damaged_tokenizer_is_refused(content: object, complaint: str) -> None:
-    with pytest.raises(ValueError, match=re.escape(complaint)):
+def test_a_damaged_tokenizer_is_refused(content: object) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 (whatever it says)
         Tokenizer.from_json(content)
 
 
@@ -421,61 +351,29 @@ def test_a_damaged_cache_is_computed_again(tmp_path: Path, monkeypatch: pytest.M
         entry.write_bytes(damaged)
         assert tokenize_all(["We hope.", "We work."]) == expected
         assert entry.read_bytes() == whole  # and mended
-
-
-def test_an_unwritable_cache_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("not a folder")
     monkeypatch.setenv("ORATOR_CACHE", str(tmp_path / "file"))
-    assert tokenize_all(["We hope."]) == [["We", "hope", "."]]
-    monkeypatch.setenv("ORATOR_CACHE", str(tmp_path / "full"))
-
-    def full(path: Path, data: bytes) -> None:
-        raise OSError("no space left")
-
-    monkeypatch.setattr(tokenizer, "write_bytes", full)
-    assert tokenize_all(["We hope."]) == [["We", "hope", "."]]
+    assert tokenize_all(["We \ud800 hope."]) == [["We", "\ud800", "hope", "."]]  # no file can hold half a character
 
 
-def test_words_that_no_file_can_hold_are_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ORATOR_CACHE", str(tmp_path))
-    for _ in range(2):
-        assert tokenize_all(["We \ud800 hope."]) == [["We", "\ud800", "hope", "."]]  # half of a surrogate pair
-    assert not list(tmp_path.iterdir())
-
-
-def test_the_cache_knows_content_and_versions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_knows_content_source_and_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORATOR_CACHE", str(tmp_path))
 
     def n_entries_after(texts: list[str]) -> int:
         tokenize_all(texts)
         return len(list((tmp_path / "words").iterdir()))
 
-    assert [n_entries_after(texts) for texts in (["a b", "c"], ["a", "b c"], ["c", "a b"], ["a b", "c"])] == [
-        1,
-        2,
-        3,
-        3,
-    ]
+    different = (["a b", "c"], ["a", "b c"], ["c", "a b"], ["a b", "c"])
+    assert [n_entries_after(texts) for texts in different] == [1, 2, 3, 3]
+    changed = tmp_path / "tokenizer.py"
+    changed.write_bytes(Path(tokenizer.__file__).read_bytes() + b"# another abbreviation")
     with monkeypatch.context() as patch:
-        patch.setattr(tokenizer, "VERSION", -1)
+        patch.setattr(tokenizer, "__file__", str(changed))
         assert n_entries_after(["a b", "c"]) == 4
     with monkeypatch.context() as patch:
         patch.setattr(importlib.metadata, "version", lambda name: {"nltk": "0.0"}[name])
         assert n_entries_after(["a b", "c"]) == 5
     assert n_entries_after(["a b", "c"]) == 5
-
-
-def test_cache_directory(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
-    monkeypatch.setenv("ORATOR_CACHE", "/own")
-    assert tokenizer.cache_directory() == Path("/own")
-    monkeypatch.delenv("ORATOR_CACHE")
-    assert tokenizer.cache_directory() == Path("/x/orator")
-    monkeypatch.delenv("XDG_CACHE_HOME")
-    assert tokenizer.cache_directory() == Path.home() / ".cache" / "orator"
-    monkeypatch.setenv("ORATOR_CACHE", "")  # set to nothing is not set
-    monkeypatch.setenv("XDG_CACHE_HOME", "")
-    assert tokenizer.cache_directory() == Path.home() / ".cache" / "orator"
 
 
 def test_a_text_without_spaces_is_learned_from_in_seconds() -> None:

@@ -4,8 +4,10 @@ import cmath
 import math
 import threading
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, get_args
 
 import pytest
@@ -13,37 +15,29 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import modules.dropout
-import transformer
+import modules.layers
 from common.files import UserError
 from common.randomness import derived_seed, generator
+from modules.config import ClassifierConfig, DecoderConfig, PositionMethod
 from modules.cross_entropy import ROWS, linear_cross_entropy
-from modules.dropout import Dropout, drop
-from modules.edit import Record
-from modules.key_value_cache import KeyValueCache
-from modules.normalization import BatchNorm
-from modules.residual import Branch
-from modules.vote import Vote
-from modules.word_vectors import CLS, PhraseEmbedding, SpelledEmbedding, character_ngrams, pair_keys, word_pairs
-from training.models import NO_PAIRS, build_classifier, build_decoder
+from modules.hook_point import HookPoint, hook_points, hooked
+from modules.layers import BatchNorm, Branch, drop
+from modules.word_vectors import NO_PAIRS, PhraseEmbedding, SpelledEmbedding, character_ngrams, pair_keys, word_pairs
 from training.weights import count_parameters
 from transformer import (
     MASKED,
-    ALiBi,
     Block,
     Classifier,
-    ClassifierConfig,
+    Context,
     Decoder,
-    DecoderConfig,
-    Encoder,
-    NoPositions,
-    OutputLayer,
-    PositionMethod,
+    KeyValueCache,
+    Positions,
     SelfAttention,
     T5Positions,
+    Transformer,
+    Vote,
     alibi_slopes,
-    attention,
-    attention_bias,
+    build_classifier,
     position_method,
     rotate,
 )
@@ -59,18 +53,30 @@ class EitherConfig(ClassifierConfig, DecoderConfig):
 
 TINY = EitherConfig(n_embd=16, n_head=2, n_layer=2, block_size=8, ff_dim=24, head_dim=12, initialisation="pytorch")
 WORDS = ["<pad>", "<unk>", "Of", "The", "hope", "of", "the", *(f"word{i}" for i in range(7, 23))]
-CPU = torch.device("cpu")
 every_position_method = pytest.mark.parametrize("positions", POSITIONS)
-both_paths = pytest.mark.parametrize("is_explicit", [False, True], ids=["kernel", "explicit"])
+both_paths = pytest.mark.parametrize("is_explicit", [False, True], ids=["kernel", "formula"])
 both_directions = pytest.mark.parametrize("causal", [False, True], ids=["encoder", "decoder"])
 
 
 def decoder(config: EitherConfig, words: list[str] = WORDS, seed: int = 0) -> Decoder:
-    return build_decoder(config, words, seed)
+    return Decoder(config, words, seed)
 
 
 def classifier(config: EitherConfig, words: list[str] = WORDS, seed: int = 0, pairs: Tensor = NO_PAIRS) -> Any:
     return build_classifier(config, words, 3, seed, pairs)
+
+
+def encoder(config: EitherConfig) -> Transformer:
+    return Transformer(config, nn.Embedding(23, 16), causal=False)
+
+
+@contextmanager
+def maps_of(model: nn.Module, is_wanted: bool = True) -> Iterator[list[Tensor]]:
+    """Within it, attention is computed by the formula, and its weights are kept, layer after layer."""
+    maps: list[Tensor] = []
+    names = hook_points(model, "weights") if is_wanted else []
+    with hooked(model, names, lambda weights, name: maps.append(weights)):
+        yield maps
 
 
 def build(kind: type[Model], config: EitherConfig, words: list[str] = WORDS, seed: int = 0) -> Any:
@@ -111,8 +117,6 @@ class Slow:
         self.config, self.causal = model.config, isinstance(model, Decoder)
         tensors: list[tuple[str, Tensor]] = [*model.named_parameters(), *model.named_buffers()]
         self.weights = {name.removeprefix("encoder."): value for name, value in tensors}
-        has_cls = not self.causal and self.config.pooling == "cls"
-        self.words = [*WORDS, "<cls>"] if has_cls else WORDS
         self.pairs = pairs
         self.maps: list[list[list[Tensor]]] = []  # of the last row: by layer, head and query, the weights of all keys
 
@@ -128,13 +132,13 @@ class Slow:
     def word(self, i: int) -> Tensor:
         """The vector of a word, but for what its neighbour adds."""
         if self.config.n_spellings:
-            grams = ngrams(self.words[i])
+            grams = ngrams(WORDS[i])
             rows = [self.weights["embedding.spellings.weight"][crc % self.config.n_spellings] for crc in grams]
             spelled = sum(rows, torch.zeros(())) / math.sqrt(max(1, len(rows)))
             return self.weights["embedding.words.weight"][i] + spelled
         if self.config.phrases:
-            forms = list(dict.fromkeys(lower(word) for word in self.words))
-            form = self.weights["embedding.forms.weight"][forms.index(lower(self.words[i]))]
+            forms = list(dict.fromkeys(lower(word) for word in WORDS))
+            form = self.weights["embedding.forms.weight"][forms.index(lower(WORDS[i]))]
             return self.weights["embedding.words.weight"][i] + form
         return self.weights["embedding.weight"][i]
 
@@ -142,9 +146,9 @@ class Slow:
         """The vector with which the token at place `t` enters the first block."""
         x = self.word(ids[t])
         if self.config.phrases:
-            pair = ("" if t == 0 else lower(self.words[ids[t - 1]]), lower(self.words[ids[t]]))
+            pair = ("" if t == 0 else lower(WORDS[ids[t - 1]]), lower(WORDS[ids[t]]))
             if pair in self.pairs:
-                forms = ["", *dict.fromkeys(lower(word) for word in self.words if lower(word))]
+                forms = ["", *dict.fromkeys(lower(word) for word in WORDS if lower(word))]
                 order = sorted(self.pairs, key=lambda pair: [forms.index(form) for form in pair])
                 x = x + self.weights["embedding.phrases.weight"][order.index(pair)]
         size = self.config.n_embd
@@ -174,15 +178,9 @@ class Slow:
             return self.weights["positions.table.weight"][t5_bucket(distance, self.causal), head]
         return 0.0
 
-    def sees(self, head: int, query: int, key: int, n_visible: int) -> bool:
-        one_sided = self.config.alibi_one_sided
-        return (
-            key < n_visible
-            and (key <= query or not self.causal)
-            and (self.config.window is None or abs(query - key) <= self.config.window)
-            and (key <= query or not one_sided or head % 2 == 1)
-            and (key >= query or not one_sided or head % 2 == 0)
-        )
+    def sees(self, query: int, key: int, n_visible: int) -> bool:
+        is_near = self.config.window is None or abs(query - key) <= self.config.window
+        return key < n_visible and is_near and (key <= query or not self.causal)
 
     def attention(self, layer: int, x: list[Tensor], n_visible: int) -> list[Tensor]:
         size, n_head = self.config.n_embd, self.config.n_head
@@ -198,7 +196,7 @@ class Slow:
             values = torch.stack([of_value @ token for token in x])
             self.maps[-1].append([])
             for t, query in enumerate(queries):
-                seen = [key for key in range(len(x)) if self.sees(head, t, key, n_visible)]
+                seen = [key for key in range(len(x)) if self.sees(t, key, n_visible)]
                 if seen:
                     bias = torch.stack([torch.as_tensor(self.bias(head, key - t)) for key in seen])
                     powers = (keys[seen] @ query / width**0.5 + bias).exp()
@@ -247,8 +245,6 @@ class Slow:
         """One vector of one row."""
         if self.config.pooling == "mean":
             return sum(self.vectors(ids, len(ids)), torch.tensor(0)) / len(ids)
-        if self.config.pooling == "cls":
-            return self.vectors([23, *ids], length + 1)[0]
         vectors = self.vectors(ids, length)[:length]
         mean = sum(vectors, torch.tensor(0)) / length
         if self.config.pooling == "masked-mean":
@@ -271,8 +267,8 @@ class Slow:
 
 
 def lower(word: str) -> str:
-    """The form under which a word shares its vectors; padding and <cls> are the start of a row."""
-    return "" if word in ("<pad>", "<cls>") else word.lower()
+    """The form under which a word shares its vectors; padding is the start of a row."""
+    return "" if word == "<pad>" else word.lower()
 
 
 def ngrams(word: str) -> list[int]:
@@ -317,12 +313,9 @@ CASES: list[tuple[str, dict[str, Any]]] = [
     *(("classifier", {"positions": positions, "pooling": "mean-max"}) for positions in POSITIONS),
     ("classifier", {"pooling": "masked-mean"}),
     ("classifier", {"pooling": "masked-mean", "window": 1, "norm": "pre"}),
-    ("classifier", {"pooling": "cls"}),
-    ("classifier", {"pooling": "cls", "positions": "alibi", "alibi_one_sided": True, "norm": "none"}),
-    ("classifier", {"pooling": "cls", "n_spellings": 11, "window": 3}),
-    ("classifier", {"pooling": "cls", "phrases": True}),
+    ("classifier", {"pooling": "masked-mean", "n_spellings": 11, "window": 3, "norm": "pre"}),
     ("classifier", {"pooling": "mean-max", "phrases": True, "ff_dim": 0, "norm": "none", "head_dim": 0}),
-    ("classifier", {"positions": "alibi", "alibi_one_sided": True, "n_head": 4}),
+    ("classifier", {"positions": "alibi", "n_head": 4}),
     ("classifier", {"head_dim": 0}),
     ("classifier", {"batch_norm": True}),
     ("classifier", {"batch_norm": True, "pooling": "mean-max", "layer_scale": 0.0, "norm": "pre"}),
@@ -350,14 +343,14 @@ def test_a_model_is_the_slow_one_on_both_paths_forward_and_backward(kind: str, s
             expected = slow.classify(ids.tolist(), lengths.tolist(), training)
         towards = random(*expected.shape, seed=7)
         expected_gradients = torch.autograd.grad((expected * towards).sum(), model.parameters())
-        record = Record("weights")
-        for edit in (None, record):
-            logits = model(*inputs, edit=edit)
+        for is_explicit in (False, True):
+            with maps_of(model, is_explicit) as maps:
+                logits = model(*inputs)
             torch.testing.assert_close(logits, expected, rtol=1e-4, atol=1e-5)
             found = torch.autograd.grad((logits * towards).sum(), model.parameters())
             largest = max(gradient.abs().max().item() for gradient in expected_gradients)
             torch.testing.assert_close(found, expected_gradients, rtol=1e-3, atol=1e-4 * largest)
-        for weights, heads in zip(record.layers, slow.maps, strict=True):  # of the last row
+        for weights, heads in zip(maps, slow.maps, strict=True):  # of the last row
             torch.testing.assert_close(weights[-1], torch.stack([torch.stack(head) for head in heads]))
 
 
@@ -367,20 +360,19 @@ def test_a_model_is_the_slow_one_on_both_paths_forward_and_backward(kind: str, s
 @both_directions
 @both_paths
 def test_attention_is_that_of_pytorch(causal: bool, is_explicit: bool) -> None:
-    own, x = shaken(SelfAttention(replace(TINY, n_head=4))), random(3, 8, 16).requires_grad_()
+    layer, x = shaken(SelfAttention(replace(TINY, n_head=4))), random(3, 8, 16).requires_grad_()
     reference = nn.MultiheadAttention(16, 4, batch_first=True)
     with torch.no_grad():
-        reference.in_proj_weight.copy_(own.qkv.weight)
-        reference.out_proj.load_state_dict(own.projection.state_dict())
-    bias = attention_bias(NoPositions(TINY, causal), 0, 8, causal, None, None, CPU)
-    record = Record("weights")
-    output = own(x, bias, edit=record if is_explicit else None)
+        reference.in_proj_weight.copy_(layer.qkv.weight)
+        reference.out_proj.load_state_dict(layer.projection.state_dict())
     mask = torch.ones(8, 8).triu(1).bool() if causal else None
+    with maps_of(layer, is_explicit) as maps:
+        output = layer(x, Context(None if mask is None else torch.zeros(8, 8).masked_fill(mask, MASKED)))
     expected, expected_weights = reference(x, x, x, attn_mask=mask, average_attn_weights=False)
     torch.testing.assert_close(output, expected)
     if is_explicit:
-        torch.testing.assert_close(record.layers, [expected_weights])
-    ours = torch.autograd.grad(output.square().sum(), [x, own.qkv.weight, own.projection.weight])
+        torch.testing.assert_close(maps, [expected_weights])
+    ours = torch.autograd.grad(output.square().sum(), [x, layer.qkv.weight, layer.projection.weight])
     theirs = [x, reference.in_proj_weight, reference.out_proj.weight]
     torch.testing.assert_close(ours, torch.autograd.grad(expected.square().sum(), theirs), rtol=1e-4, atol=1e-4)
 
@@ -388,35 +380,47 @@ def test_attention_is_that_of_pytorch(causal: bool, is_explicit: bool) -> None:
 @pytest.mark.parametrize("norm", ["post", "pre"])
 @pytest.mark.parametrize("activation", ["relu", "gelu"])
 def test_a_block_is_that_of_pytorch(norm: Any, activation: Any) -> None:
-    own, x = shaken(Block(replace(TINY, norm=norm, activation=activation))), random(3, 8, 16)
+    block, x = shaken(Block(replace(TINY, norm=norm, activation=activation))), random(3, 8, 16)
     reference = nn.TransformerEncoderLayer(
         16, 2, 24, dropout=0.0, activation=activation, batch_first=True, norm_first=norm == "pre"
     )
     with torch.no_grad():
-        reference.self_attn.in_proj_weight.copy_(own.attention.qkv.weight)
+        reference.self_attn.in_proj_weight.copy_(block.attention.qkv.weight)
         reference.self_attn.in_proj_bias.zero_()
     for ours, theirs in [
-        (own.attention.projection, reference.self_attn.out_proj),
-        (own.feed_forward[0], reference.linear1),
-        (own.feed_forward[3], reference.linear2),
-        (own.norm1, reference.norm1),
-        (own.norm2, reference.norm2),
+        (block.attention.projection, reference.self_attn.out_proj),
+        (block.feed_forward[0], reference.linear1),
+        (block.feed_forward[3], reference.linear2),
+        (block.norm1, reference.norm1),
+        (block.norm2, reference.norm2),
     ]:
         theirs.load_state_dict(ours.state_dict())
-    torch.testing.assert_close(own(x, None), reference(x))
+    torch.testing.assert_close(block(x, Context()), reference(x))
 
 
-def test_the_softmax_of_two_scores_by_hand() -> None:
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, is_explicit: bool = False) -> Tensor:
+    layer = SelfAttention(TINY)
+    with maps_of(layer, is_explicit):
+        return layer.attend(q, k, v, bias)
+
+
+@both_paths
+def test_the_softmax_of_two_scores_by_hand(is_explicit: bool) -> None:
     q, k = torch.tensor([[[[2.0, 0.0, 0.0, 0.0]]]]), torch.tensor([[[[math.log(3), 5.0, 5.0, 5.0], [0.0] * 4]]])
     v, bias = torch.tensor([[[[8.0], [4.0]]]]), torch.tensor([0.0, math.log(2)])
-    record = Record("weights")
-    for edit in (None, record):  # scores log(3) and 0: shares 3/4 and 1/4; with the bias, 3/5 and 2/5
-        assert attention(q, k, v, edit=edit).item() == pytest.approx(7)
-        assert attention(q, k, v, bias[None, None, None], edit=edit).item() == pytest.approx(0.6 * 8 + 0.4 * 4)
-    assert torch.stack(record.layers).flatten().tolist() == pytest.approx([0.75, 0.25, 0.6, 0.4])
+    # scores log(3) and 0: shares 3/4 and 1/4; with the bias, 3/5 and 2/5
+    assert attend(q, k, v, None, is_explicit).item() == pytest.approx(7)
+    assert attend(q, k, v, bias[None, None, None], is_explicit).item() == pytest.approx(0.6 * 8 + 0.4 * 4)
 
 
-def test_where_nobody_edits_the_kernel_of_pytorch_computes(
+@both_paths
+def test_what_is_masked_has_no_weight_however_high_its_score_and_a_row_of_nothing_is_uniform(is_explicit: bool) -> None:
+    q, k, v = torch.full((1, 1, 1, 4), 1e4), random(1, 1, 3, 4).abs(), torch.tensor([[[[1.0], [2.0], [6.0]]]])
+    assert attend(q, k, v, torch.tensor([[[[MASKED, 0.0, MASKED]]]]), is_explicit).item() == 2
+    assert attend(q, k, v, torch.full((1, 1, 1, 3), MASKED), is_explicit).item() == 3
+
+
+def test_the_kernel_of_pytorch_computes_where_nobody_looks_inside_and_nothing_is_dropped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     calls, kernel = [], F.scaled_dot_product_attention
@@ -426,98 +430,164 @@ def test_where_nobody_edits_the_kernel_of_pytorch_computes(
         return kernel(*arguments, **named)
 
     monkeypatch.setattr(F, "scaled_dot_product_attention", counted)
-    q, k, v = random(3, 1, 2, 5, 4)
-    attention(q, k, v)
-    assert len(calls) == 1
-    attention(q, k, v, dropout=0.5)
-    attention(q, k, v, edit=Record("heads"))
-    (ids, lengths), config = batch(), replace(TINY, n_layer=1)
-    assert len(calls) == 1
-    Block(TINY)(random(3, 6, 16), None)
-    encoder = Encoder(config, nn.Embedding(23, 16))
-    for reads in (encoder, encoder.hidden, decoder(config)):
-        reads(ids)
-    for model in (classifier(config), classifier(replace(config, n_members=2))):
-        model(ids, lengths)
-    assert len(calls) == 8
+
+    def n_calls(model: Any, *hooks: str) -> int:
+        calls.clear()
+        names = [name for hook in hooks for name in hook_points(model, hook)]
+        with hooked(model, names, lambda x, name: None):
+            model(*(batch() if not isinstance(model, Decoder) else batch()[:1]))
+        return len(calls)
+
+    plain, drops = decoder(TINY).eval(), decoder(replace(TINY, dropout=0.1))
+    assert n_calls(plain) == n_calls(plain, "residual", "heads", "update", "token_vectors") == 2
+    assert n_calls(plain, "scores") == n_calls(plain, "weights") == 0
+    assert n_calls(plain, "blocks.1.attention.scores") == 1
+    assert n_calls(drops.train()) == 0
+    assert n_calls(drops.eval()) == n_calls(classifier(TINY)) == 2
+    assert n_calls(classifier(replace(TINY, n_members=2))) == 4
 
 
-def test_dropout_is_of_the_attention_weights_and_the_maps_show_them_before_it() -> None:
-    q, k, v = random(3, 2, 2, 5, 4)
-    record = Record("weights")
-    attention(q, k, v, edit=record)
-    for edit in (None, record):
-        torch.manual_seed(3)
-        output = attention(q, k, v, dropout=0.4, edit=edit)
-        torch.manual_seed(3)
-        torch.testing.assert_close(output, drop(record.layers[0], 0.4) @ v)
-    assert torch.equal(*record.layers)
+def test_attention_stays_in_float32_under_autocast_on_every_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    attend, model, ids = SelfAttention.attend, decoder(TINY), torch.arange(2, 10)[None]
+    dtypes, types, autocast = list[torch.dtype](), list[str](), torch.autocast
+
+    def recorded(layer: SelfAttention, *given: Any) -> Tensor:
+        heads = attend(layer, *given)
+        dtypes.extend(tensor.dtype for tensor in (*given[:3], heads))
+        return heads
+
+    monkeypatch.setattr(SelfAttention, "attend", recorded)
+    for is_explicit in (False, True):
+        with torch.autocast("cpu", torch.bfloat16), maps_of(model, is_explicit) as maps:
+            assert model(ids).dtype == torch.bfloat16
+        dtypes += [weights.dtype for weights in maps]
+    assert set(dtypes) == {torch.float32}
+
+    def noted(device: str, *given: Any, **named: Any) -> Any:
+        types.append(device)
+        return autocast("cpu", *given, **named)
+
+    monkeypatch.setattr(torch, "autocast", noted)  # of a device that is not here only the name can be seen
+    model.to("meta")(ids.to("meta"))
+    assert types == ["meta", "meta"]
 
 
-def test_what_is_masked_has_no_weight_however_high_its_score_and_a_row_of_nothing_is_uniform() -> None:
-    q, k, v = torch.full((1, 1, 1, 4), 1e4), random(1, 1, 3, 4).abs(), torch.tensor([[[[1.0], [2.0], [6.0]]]])
-    bias = torch.tensor([[[[MASKED, 0.0, MASKED]]]])
-    for edit in (None, Record("weights")):
-        assert attention(q, k, v, bias, edit=edit).item() == 2
-        assert attention(q, k, v, torch.full((1, 1, 1, 3), MASKED), edit=edit).item() == 3
+# -------------------------------------------------------------------------------------------------------- hook points
 
 
-# -------------------------------------------------------------------------------------------------------------- edits
+def shapes_of(model: nn.Module, *inputs: Tensor) -> dict[str, tuple[int, ...]]:
+    """The shape of what passes each hook point, in the order in which it does."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def note(x: Tensor, name: str) -> None:
+        assert name not in shapes
+        shapes[name] = tuple(x.shape)
+
+    with hooked(model, hook_points(model), note):
+        model(*inputs)
+    return shapes
 
 
-def test_an_edit_is_given_every_place_in_order() -> None:
-    found: list[tuple[Any, ...]] = []
-
-    def edit(place: Any, x: Tensor, /, layer: int | None = None, member: int = 0) -> Tensor:
-        found.append((member, layer, place, tuple(x.shape)))
-        return x
-
-    ids, lengths = batch()
-    layers = [
-        (0, layer, *one)
-        for layer in range(2)
-        for one in (("weights", (3, 2, 6, 6)), ("heads", (3, 2, 6, 8)), ("feed-forward", (3, 6, 16)))
-    ]
-    every = [(0, None, "embedding", (3, 6, 16)), *layers]
-    for reads in (decoder(TINY), decoder(TINY).hidden, Encoder(TINY, nn.Embedding(23, 16))):
-        found.clear()
-        reads(ids, edit=edit)
-        assert found == every
-    found.clear()
-    classifier(TINY)(ids, lengths, edit)
-    assert found == every
-    found.clear()
-    classifier(replace(TINY, n_members=3))(ids, lengths, edit)
-    assert found == [(member, *one[1:]) for member in range(3) for one in every]
-    found.clear()
-    decoder(TINY).nats(ids, ids, edit=edit)
-    assert found == every
-    found.clear()
-    decoder(replace(TINY, ff_dim=0, n_layer=1))(ids, edit=edit)
-    assert [place for _, _, place, _ in found] == ["embedding", "weights", "heads"]
+def test_hook_points_have_names_that_last() -> None:
+    """Others rely on these: lessons, studies, and whoever registers hooks of their own."""
+    (ids, lengths), wide, square = batch(), (3, 6, 16), (3, 2, 6, 6)
+    expected: dict[str, tuple[int, ...]] = {"token_vectors": wide, "residual": wide}
+    for layer in (0, 1):
+        expected |= {f"blocks.{layer}.attention.{name}": square for name in ("scores", "weights")}
+        expected[f"blocks.{layer}.attention.heads"] = (3, 2, 6, 8)
+        expected |= {f"blocks.{layer}.{name}": wide for name in ("feed_forward.update", "residual")}
+    found = shapes_of(decoder(TINY), ids)
+    assert list(found.items()) == list(expected.items())
+    in_encoder = {f"encoder.{name}": shape for name, shape in expected.items()}
+    assert shapes_of(classifier(TINY), ids, lengths) == in_encoder
+    votes = {f"members.{member}.{name}": shape for member in range(3) for name, shape in in_encoder.items()}
+    assert shapes_of(classifier(replace(TINY, n_members=3)), ids, lengths) == votes
+    assert "blocks.0.feed_forward.update" not in shapes_of(decoder(replace(TINY, ff_dim=0, n_layer=1)), ids)
 
 
-@pytest.mark.parametrize("place", ["embedding", "weights", "heads", "feed-forward"])
-def test_the_forward_pass_goes_on_with_what_an_edit_says(place: Any) -> None:
+def test_what_passes_is_what_the_layers_make_of_it() -> None:
+    model, (ids, _), passed = shaken(decoder(TINY)), batch(), dict[str, Tensor]()
+    with hooked(model, hook_points(model), lambda x, name: passed.update({name: x})):
+        logits = model(ids)
+    torch.testing.assert_close(passed["token_vectors"], model.embedding(ids))
+    torch.testing.assert_close(passed["residual"], model.embedding(ids) + model.positions.table.weight[:6])
+    block, before = model.blocks[1], "blocks.1.attention"
+    torch.testing.assert_close(passed[f"{before}.scores"].softmax(dim=-1), passed[f"{before}.weights"])
+    _, _, v = block.attention.qkv(passed["blocks.0.residual"]).unflatten(-1, (6, 8)).transpose(1, 2).chunk(3, dim=1)
+    torch.testing.assert_close(passed[f"{before}.weights"] @ v, passed[f"{before}.heads"])
+    attended = block.attention.projection(passed[f"{before}.heads"].transpose(1, 2).flatten(2))
+    x = block.norm1(passed["blocks.0.residual"] + attended)
+    torch.testing.assert_close(block.norm2(x + passed["blocks.1.feed_forward.update"]), passed["blocks.1.residual"])
+    torch.testing.assert_close(model.head(passed["blocks.1.residual"]), logits)
+
+
+@pytest.mark.parametrize("place", ["residual", "attention.weights", "attention.heads", "feed_forward.update"])
+def test_the_forward_pass_goes_on_with_what_a_hook_returns(place: str) -> None:
     """Zeros in the second layer: as if what made them had no weights."""
     model, (ids, lengths) = shaken(classifier(replace(TINY, pooling="masked-mean"))), batch()
-
-    def edit(here: Any, x: Tensor, /, layer: int | None = None, member: int = 0) -> Tensor:
-        return torch.zeros_like(x) if here == place and layer in (1, None) else x
-
-    edited, plain = model(ids, lengths, edit), model(ids, lengths)
-    assert not torch.allclose(edited, plain, atol=1e-3)
+    name = "encoder.residual" if place == "residual" else f"encoder.blocks.1.{place}"
+    plain = model(ids, lengths)
+    with hooked(model, [name], lambda x, name: torch.zeros_like(x)):
+        replaced = model(ids, lengths)
+    assert not torch.allclose(replaced, plain, atol=1e-3)
+    assert torch.equal(model(ids, lengths), plain)  # the hook is off again
     block: Any = model.encoder.blocks[1]
     with torch.no_grad():
-        if place == "embedding":
+        if place == "residual":
             model.encoder.embedding.weight.zero_()
             model.encoder.positions.table.weight.zero_()
-        elif place == "feed-forward":
+        elif place == "feed_forward.update":
             block.feed_forward[3].weight.zero_()
             block.feed_forward[3].bias.zero_()
         else:
             block.attention.qkv.weight[32:].zero_()  # values
-    torch.testing.assert_close(model(ids, lengths), edited)
+    torch.testing.assert_close(model(ids, lengths), replaced)
+
+
+def test_a_hook_of_pytorch_s_own_reads_replaces_and_differentiates() -> None:
+    model, (ids, _), passed = decoder(TINY), batch(), list[Tensor]()
+    point = dict(model.named_modules())["blocks.0.attention.scores"]
+    assert isinstance(point, HookPoint)
+    assert not point.is_hooked
+    handle = point.register_forward_hook(lambda _module, _inputs, output: passed.append(output))
+    assert point.is_hooked
+    logits = model(ids)
+    (gradient,) = torch.autograd.grad(logits[:, -1, 5].sum(), passed)
+    handle.remove()
+    assert not point.is_hooked
+    direction = random(*gradient.shape)
+    with hooked(model, ["blocks.0.attention.scores"], lambda scores, name: scores + 1e-2 * direction):
+        moved = model(ids)[:, -1, 5].sum() - logits[:, -1, 5].sum()
+    assert moved.item() == pytest.approx(1e-2 * (gradient * direction).sum().item(), rel=0.05)
+
+
+def test_hooks_come_off_after_an_error_and_a_wrong_name_is_told() -> None:
+    model, (ids, _) = decoder(TINY), batch()
+
+    def fails(x: Tensor, name: str) -> None:
+        raise RuntimeError(name)
+
+    with pytest.raises(RuntimeError, match=r"blocks\.1\.residual"), hooked(model, ["blocks.1.residual"], fails):
+        model(ids)
+    with pytest.raises(AttributeError, match="wrights"), hooked(model, ["blocks.0.attention.wrights"], fails):
+        pass
+    assert model(ids).isfinite().all()
+
+
+def test_a_hook_sees_its_own_thread_alone() -> None:
+    """The page to play with reads with one model in several threads."""
+    model, ids, seen = decoder(TINY), torch.arange(2, 10)[None], list[int]()
+
+    def meanwhile(x: Tensor, name: str) -> None:
+        seen.append(threading.get_ident())
+        thread = threading.Thread(target=model, args=(ids,))
+        thread.start()
+        thread.join()
+
+    with torch.autocast("cpu", torch.bfloat16), hooked(model, ["blocks.0.attention.weights"], meanwhile):
+        assert model(ids).dtype == torch.bfloat16  # the other thread leaves the precision of this one alone
+        assert torch.is_autocast_enabled("cpu")
+    assert seen == [threading.get_ident()]
 
 
 # --------------------------------------------------------------------------------------------------- dropout, branches
@@ -539,15 +609,11 @@ def test_dropout_zeroes_its_share_anew_each_time_and_keeps_the_mean(rate: float)
     assert ((first == 0) & (second == 0)).double().mean().item() == pytest.approx(rate**2, abs=10 * error)
     (gradient,) = torch.autograd.grad(first.sum(), x)
     torch.testing.assert_close(gradient, first.detach())
-    torch.manual_seed(0)
-    assert torch.equal(drop(x, rate), first)
     assert drop(x, 0.0) is x
 
 
 @pytest.mark.parametrize(
-    ("rate", "k"),
-    [(1 / 65536, 1), (1e-6, 0), (1.49 / 65536, 1), (1.51 / 65536, 2), (1 - 2**-15, 65534), (0.99999, 65535)]
-    + [(1 - 1e-9, 65535)],  # the nearest would leave nothing
+    ("rate", "k"), [(1e-6, 0), (1.49 / 65536, 1), (1.51 / 65536, 2), (1 - 2**-15, 65534), (1 - 1e-9, 65535)]
 )
 def test_the_rate_of_dropout_in_effect_is_the_nearest_of_65536(rate: float, k: int) -> None:
     torch.manual_seed(0)
@@ -569,12 +635,6 @@ def test_dropout_scales_in_the_type_of_its_input_and_keeps_its_sign_and_shape() 
         assert 20 < (dropped != 0).sum() < 85  # of 105
 
 
-def test_dropout_layers_do_nothing_in_evaluation() -> None:
-    layer, x = Dropout(0.5), torch.ones(1000)
-    assert 350 < (layer(x) == 0).sum() < 650
-    assert layer.eval()(x) is x
-
-
 @pytest.mark.parametrize(
     ("kind", "settings", "rates"),
     [
@@ -583,45 +643,51 @@ def test_dropout_layers_do_nothing_in_evaluation() -> None:
         (Classifier, {"head_dim": 0}, {"encoder.dropout": 0.4, "head.0": 0.3}),
     ],
 )
-def test_dropout_reaches_each_of_its_places_with_masks_that_differ(
+def test_dropout_reaches_each_of_its_layers_in_training_with_masks_that_differ(
     kind: type[Model], settings: dict[str, Any], rates: dict[str, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, (ids, lengths) = replace(TINY, dropout=0.3, embedding_dropout=0.4, **settings), batch()
     model: Any = build(kind, config).train()
     inputs = (ids,) if kind is Decoder else (ids, lengths)
     trunk = "" if kind is Decoder else "encoder."
-    for block in range(2):
-        rates |= {f"{trunk}blocks.{block}.{place}": 0.3 for place in ("branch1.dropout", "branch2.dropout")}
-        rates |= {f"{trunk}blocks.{block}.{place}": 0.3 for place in ("feed_forward.2", "attention")}
-    places = dict(model.named_modules())
-    assert {name: module.p for name, module in places.items() if isinstance(module, nn.Dropout)} | {
-        name: module.dropout for name, module in places.items() if isinstance(module, SelfAttention)
-    } == rates
-    calls: list[tuple[Tensor, float]] = []
+    layers = ("branch1.dropout", "branch2.dropout", "feed_forward.2", "attention.dropout")
+    rates |= {f"{trunk}blocks.{block}.{layer}": 0.3 for block in range(2) for layer in layers}
+    assert {name: layer.p for name, layer in model.named_modules() if isinstance(layer, nn.Dropout)} == rates
+    masks: list[tuple[Tensor, float]] = []
 
     def recording(x: Tensor, rate: float) -> Tensor:
-        calls.append(((drop(torch.ones_like(x), rate) == 0).flatten(), rate))
+        masks.append(((drop(torch.ones_like(x), rate) == 0).flatten(), rate))
         return x
 
-    for module in (transformer, modules.dropout):
-        monkeypatch.setattr(module, "drop", recording)
+    monkeypatch.setattr(modules.layers, "drop", recording)
     model(*inputs)
-    assert sorted(rate for _, rate in calls) == sorted(rates.values())  # each place once
-    for number, (mask, _) in enumerate(calls):
-        assert not any(torch.equal(mask, other) for other, _ in calls[:number])
-    calls.clear()
-    model.eval()(*inputs, edit=Record("weights"))
-    assert {rate for _, rate in calls} == {0.0}  # the explicit path, without dropout
+    assert sorted(rate for _, rate in masks) == sorted(rates.values())  # each layer once
+    for number, (mask, _) in enumerate(masks):
+        assert not any(torch.equal(mask, other) for other, _ in masks[:number])
+    masks.clear()
+    with maps_of(model.eval()):
+        model(*inputs)
+    assert not masks
+
+
+def test_dropout_is_of_the_attention_weights_and_the_maps_show_them_before_it() -> None:
+    layer, x = SelfAttention(replace(TINY, dropout=0.4)).train(), random(3, 6, 16)
+    with maps_of(layer) as maps:
+        torch.manual_seed(3)
+        output = layer(x, Context())
+    _, _, v = layer.qkv(x).unflatten(-1, (6, 8)).transpose(1, 2).chunk(3, dim=1)
+    torch.manual_seed(3)
+    torch.testing.assert_close(output, layer.projection((drop(maps[0], 0.4) @ v).transpose(1, 2).flatten(2)))
+    torch.testing.assert_close(maps[0].sum(dim=-1), torch.ones(3, 2, 6))
 
 
 def test_where_all_is_dropped_the_residual_stream_goes_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (transformer, modules.dropout):
-        monkeypatch.setattr(module, "drop", lambda x, rate: torch.zeros_like(x))
+    monkeypatch.setattr(modules.layers, "drop", lambda x, rate: torch.zeros_like(x))
     x = random(3, 5, 16)
     for norm in ("none", "pre", "post"):
         block = shaken(Block(replace(TINY, dropout=0.1, norm=norm))).train()
         expected = block.norm2(block.norm1(x)) if norm == "post" else x
-        assert torch.equal(block(x, None), expected)
+        assert torch.equal(block(x, Context()), expected)
     for head_dim in (0, 12):
         model: Any = shaken(classifier(replace(TINY, dropout=0.1, head_dim=head_dim))).train()
         assert torch.equal(model(*batch()), model.head[-1].bias.expand(3, 3))
@@ -629,13 +695,13 @@ def test_where_all_is_dropped_the_residual_stream_goes_through(monkeypatch: pyte
 
 def test_only_the_dropped_part_of_the_feed_forward_network_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     block, x = shaken(Block(replace(TINY, norm="none"))), random(3, 5, 16)
-    attended = x + block.attention(x, None)
+    attended = x + block.attention(x, Context())
     hidden = block.feed_forward[0](attended).relu()
     monkeypatch.setattr(
-        modules.dropout, "drop", lambda x, rate: x * (torch.arange(x.size(-1)) % 2) if x.size(-1) == 24 else x
+        modules.layers, "drop", lambda x, rate: x * (torch.arange(x.size(-1)) % 2) if x.size(-1) == 24 else x
     )
     hidden[..., ::2] = 0.0
-    torch.testing.assert_close(block.train()(x, None), attended + block.feed_forward[3](hidden))
+    torch.testing.assert_close(block.train()(x, Context()), attended + block.feed_forward[3](hidden))
 
 
 def test_a_branch_scales_each_channel_from_where_the_configuration_starts_it() -> None:
@@ -657,26 +723,9 @@ def test_a_row_skips_its_branch_whole_at_the_rate_given_and_the_others_are_scale
     assert torch.equal(update.amax(dim=(1, 2)), update.amin(dim=(1, 2)))  # a row is skipped whole
     skipped = update[:, 0, 0] == 0
     assert skipped.double().mean().item() == pytest.approx(0.75, abs=0.02)
-    again = branch(x)[:, 0, 0] == 0
-    assert (skipped & again).double().mean().item() == pytest.approx(0.75**2, abs=0.03)  # anew each time
+    again = branch(x)[:, 0, 0] == 0  # anew each time, so that each branch skips rows of its own
+    assert (skipped & again).double().mean().item() == pytest.approx(0.75**2, abs=0.03)
     assert torch.equal(branch.eval()(x), x)
-    torch.manual_seed(0)
-    draws = torch.rand(4000)
-    assert torch.equal(skipped, draws < 0.75)
-
-
-def test_each_branch_of_each_block_skips_rows_of_its_own() -> None:
-    torch.manual_seed(0)
-    model = Encoder(replace(TINY, drop_path=0.5), nn.Embedding(23, 16)).train()
-    skipped: list[Tensor] = []
-    for module in model.modules():
-        if isinstance(module, Branch):
-            module.register_forward_hook(lambda _module, _input, output: skipped.append(output[:, 0, 0] == 0))
-    model(torch.randint(2, 23, (400, 3)))
-    assert len(skipped) == 4
-    for number, one in enumerate(skipped):
-        for other in skipped[:number]:
-            assert (one & other).double().mean().item() == pytest.approx(0.25, abs=0.08)
 
 
 def test_without_dropout_training_draws_no_random_number() -> None:
@@ -693,29 +742,44 @@ def test_without_dropout_training_draws_no_random_number() -> None:
 M = MASKED
 
 
+def keep(kept: list[Tensor], x: Tensor, name: str) -> None:
+    kept.append(x)
+
+
+def bias_of(
+    config: EitherConfig,
+    causal: bool,
+    n_tokens: int,
+    start: int = 0,
+    window: int | None = None,
+    lengths: Tensor | None = None,
+) -> Any:
+    """The attention bias of `n_tokens` that follow `start` others, as lists."""
+    trunk = Transformer(config, nn.Identity(), causal)
+    bias = trunk.attention_bias(torch.arange(start, start + n_tokens), start + n_tokens, lengths, window)
+    return None if bias is None else bias.tolist()
+
+
 @both_directions
 @pytest.mark.parametrize("window", [None, 0, 1, 3])
 def test_the_bias_masks_the_future_and_what_is_past_the_window(causal: bool, window: int | None) -> None:
-    bias = attention_bias(NoPositions(TINY, causal), 0, 6, causal, window, None, CPU)
+    bias = bias_of(replace(TINY, positions="none"), causal, 6, window=window)
     if window is None and not causal:
         assert bias is None
         return
     reach = 6 if window is None else window
-    expected = [[0 if abs(i - j) <= reach and (j <= i or not causal) else M for j in range(6)] for i in range(6)]
-    assert bias is not None
-    assert torch.equal(bias, torch.tensor([[expected]], dtype=torch.float32))
+    assert bias == [
+        [[[0 if abs(i - j) <= reach and (j <= i or not causal) else M for j in range(6)] for i in range(6)]]
+    ]
 
 
 def test_the_bias_of_tokens_that_follow_a_cache_and_of_padding_by_hand() -> None:
-    def bias(start: int, n_tokens: int, causal: bool, window: int | None, lengths: Tensor | None) -> Any:
-        found = attention_bias(NoPositions(TINY, causal), start, n_tokens, causal, window, lengths, CPU)
-        return None if found is None else found.tolist()
-
-    assert bias(2, 2, True, None, None) == [[[[0, 0, 0, M], [0, 0, 0, 0]]]]
-    assert bias(2, 2, True, 1, None) == [[[[M, 0, 0, M], [M, M, 0, 0]]]]
-    assert bias(3, 1, True, None, None) is None  # a single new token sees all before it
-    assert bias(3, 1, True, 2, None) == [[[[M, 0, 0, 0]]]]
-    assert bias(0, 3, False, None, torch.tensor([3, 1])) == [[[[0, 0, 0]] * 3], [[[0, M, M]] * 3]]
+    none = replace(TINY, positions="none")
+    assert bias_of(none, True, 2, start=2) == [[[[0, 0, 0, M], [0, 0, 0, 0]]]]
+    assert bias_of(none, True, 2, start=2, window=1) == [[[[M, 0, 0, M], [M, M, 0, 0]]]]
+    assert bias_of(none, True, 1, start=3) is None  # a single new token sees all before it
+    assert bias_of(none, True, 1, start=3, window=2) == [[[[M, 0, 0, 0]]]]
+    assert bias_of(none, False, 3, lengths=torch.tensor([3, 1])) == [[[[0, 0, 0]] * 3], [[[0, M, M]] * 3]]
 
 
 @both_paths
@@ -724,37 +788,30 @@ def test_the_bias_of_tokens_that_follow_a_cache_and_of_padding_by_hand() -> None
 def test_the_decoder_is_causal_by_gradient_and_the_encoder_sees_both_sides(
     positions: Any, window: int | None, is_explicit: bool
 ) -> None:
+    config = replace(TINY, positions=positions, window=window)
     ids = torch.randint(2, 23, (2, 8), generator=torch.Generator().manual_seed(1))
-    for kind in (Decoder, Encoder):
-        config = replace(TINY, positions=positions, window=window)
-        model = shaken(decoder(config) if kind is Decoder else Encoder(config, nn.Embedding(23, 16)))
-        embedded: list[Tensor] = []
-        model.blocks[0].register_forward_pre_hook(lambda _block, inputs, kept=embedded: kept.append(inputs[0]))
-        output = model(ids, edit=Record("weights") if is_explicit else None)
-        reach = 8 if window is None else 2 * 2  # a window of 2 in each of 2 layers
-        for place in range(8):
-            (gradient,) = torch.autograd.grad(output[:, place].square().sum(), embedded[0], retain_graph=True)
-            felt = gradient.abs().sum(dim=(0, 2)) > 0  # (T,)
-            assert felt.tolist() == [abs(place - i) <= reach and (i <= place or kind is Encoder) for i in range(8)]
+    reach = 8 if window is None else 2 * 2  # a window of 2 in each of 2 layers
+    for causal in (True, False):
+        trunk, tokens = shaken(Transformer(config, nn.Embedding(23, 16), causal)), list[Tensor]()
+        with hooked(trunk, ["residual"], partial(keep, tokens)), maps_of(trunk, is_explicit):
+            output = trunk.read(trunk.embedding(ids))
+        for t in range(8):
+            (gradient,) = torch.autograd.grad(output[:, t].square().sum(), tokens, retain_graph=True)
+            is_felt = gradient.abs().sum(dim=(0, 2)) > 0  # (T,)
+            assert is_felt.tolist() == [abs(t - i) <= reach and (i <= t or not causal) for i in range(8)]
 
 
-@pytest.mark.parametrize("pooling", ["masked-mean", "cls", "mean-max"])
+@pytest.mark.parametrize("pooling", ["masked-mean", "mean-max"])
 @pytest.mark.parametrize(
     "settings", [{"positions": positions} for positions in POSITIONS] + [{"window": 2}, {"n_spellings": 9}], ids=str
 )
 def test_padding_and_the_rest_of_the_batch_change_nothing(pooling: Any, settings: dict[str, Any]) -> None:
-    model, (ids, lengths) = shaken(classifier(replace(TINY, pooling=pooling, **settings), WORDS)), batch()
+    model, (ids, lengths) = shaken(classifier(replace(TINY, pooling=pooling, **settings))), batch()
     assert model.masks_padding
     together = model(ids, lengths)
     for row, length in enumerate(lengths.tolist()):
         alone = model(ids[row : row + 1, :length], torch.tensor([length]))
         torch.testing.assert_close(alone[0], together[row], rtol=1e-4, atol=1e-5)
-
-
-def test_a_row_as_long_as_the_block_has_room_for_cls() -> None:
-    model = classifier(replace(TINY, pooling="cls"))
-    assert model(torch.full((1, 8), 5), torch.tensor([8])).isfinite().all()
-    assert model.encoder.positions.table.num_embeddings == 9
 
 
 def test_padding_counts_in_the_report_classifier() -> None:
@@ -773,28 +830,34 @@ def test_padding_counts_in_the_report_classifier() -> None:
     ],
     ids=str,
 )
-def test_all_that_a_model_computes_is_on_the_device_of_its_input(settings: dict[str, Any]) -> None:
+def test_all_that_a_model_computes_is_on_the_device_of_its_input(
+    settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch, "autocast", lambda *given, **named: nullcontext())  # which "meta" does not have
     ids, lengths = (tensor.to("meta") for tensor in batch())  # a device that refuses to meet another
-    reads = decoder(replace(TINY, **settings), WORDS).to("meta")
-    for output in (reads(ids), reads(ids, edit=Record("weights"))):
-        assert (output.shape, output.device.type) == ((3, 6, 23), "meta")
-    for pooling in ("mean", "masked-mean", "cls", "mean-max"):
-        model = classifier(replace(TINY, pooling=pooling, **settings), WORDS).to("meta")
-        for output in (model(ids, lengths), model(ids, lengths, edit=Record("weights"))):
+    model: Any = decoder(replace(TINY, **settings)).to("meta")
+    for is_explicit in (False, True):
+        with maps_of(model, is_explicit):
+            assert (model(ids).shape, model(ids).device.type) == ((3, 6, 23), "meta")
+    for pooling in ("mean", "masked-mean", "mean-max"):
+        model = classifier(replace(TINY, pooling=pooling, **settings)).to("meta")
+        for is_explicit in (False, True):
+            with maps_of(model, is_explicit):
+                output = model(ids, lengths)
             assert (output.shape, output.device.type) == ((3, 3), "meta")
 
 
 @pytest.mark.parametrize("window", [None, 2])
-@pytest.mark.parametrize("read", [1, 3])
+@pytest.mark.parametrize("n_read", [1, 3])
 @every_position_method
-def test_a_key_value_cache_changes_nothing(positions: Any, window: int | None, read: int) -> None:
+def test_a_key_value_cache_changes_nothing(positions: Any, window: int | None, n_read: int) -> None:
     n_tokens = 8 if positions == "learned" else 20  # past the block, where the table of learned positions ends
     model = shaken(decoder(replace(TINY, positions=positions, window=window)))
     ids, cache = torch.randint(2, 23, (2, n_tokens), generator=torch.Generator().manual_seed(1)), KeyValueCache()
-    pieces = [model(piece, cache) for piece in ids.split(read, dim=1)]
+    pieces = [model(piece, cache) for piece in ids.split(n_read, dim=1)]
     torch.testing.assert_close(torch.cat(pieces, dim=1), model(ids), rtol=1e-4, atol=1e-5)
     assert cache.length == n_tokens
-    assert [(k.shape, v.shape) for k, v in cache.layers] == [((2, 2, n_tokens, 8),) * 2] * 2
+    assert [(k.shape, v.shape) for k, v in cache.layers.values()] == [((2, 2, n_tokens, 8),) * 2] * 2
 
 
 # ---------------------------------------------------------------------------------------------------------- positions
@@ -815,38 +878,27 @@ def test_alibi_slopes_are_the_published_ones(n_head: int) -> None:
 
 PAST = [[0, M, M, M], [-1, 0, M, M], [-2, -1, 0, M], [-3, -2, -1, 0]]
 BOTH = [[0, -1, -2, -3], [-1, 0, -1, -2], [-2, -1, 0, -1], [-3, -2, -1, 0]]
-FUTURE = [[0, -1, -2, -3], [M, 0, -1, -2], [M, M, 0, -1], [M, M, M, 0]]
 
 
-@pytest.mark.parametrize(
-    ("causal", "settings", "steps"),
-    [
-        (True, {}, [PAST, PAST]),
-        (False, {}, [BOTH, BOTH]),
-        (False, {"alibi_one_sided": True}, [PAST, FUTURE]),
-        (True, {"alibi_one_sided": True}, [PAST, PAST]),
-        (True, {"alibi_slope_scale": 8.0}, [PAST, PAST]),
-    ],
-)
-def test_the_bias_of_alibi_by_hand(causal: bool, settings: dict[str, Any], steps: list[list[list[float]]]) -> None:
-    config = replace(TINY, positions="alibi", **settings)
-    bias = attention_bias(position_method(config, causal), 0, 4, causal, None, None, CPU)
-    assert bias is not None
-    assert bias.shape == (1, 2, 4, 4)
-    slopes = config.alibi_slope_scale * torch.tensor([1 / 16, 1 / 256])[:, None, None]
-    unit = torch.tensor(steps, dtype=torch.float32)
-    assert torch.equal(bias[0], torch.where(unit == M, unit, unit * slopes))
+@pytest.mark.parametrize(("causal", "steps"), [(True, PAST), (False, BOTH)])
+@pytest.mark.parametrize("scale", [1.0, 8.0])
+def test_the_bias_of_alibi_by_hand(causal: bool, steps: list[list[float]], scale: float) -> None:
+    bias = bias_of(replace(TINY, positions="alibi", alibi_slope_scale=scale), causal, 4)
+    expected = [[[unit if unit == M else scale * unit / n for unit in row] for row in steps] for n in (16, 256)]
+    assert bias == [expected]
 
 
-def test_alibi_holds_no_tensor() -> None:
-    method = ALiBi(TINY, causal=True)
-    assert not [*method.parameters(), *method.buffers()]
+def test_slopes_go_to_the_device_with_the_model_and_into_no_file() -> None:
+    model = decoder(replace(TINY, positions="alibi"))
+    assert dict(model.named_buffers()).keys() == {"positions.slopes"}
+    assert not any("slopes" in name for name in model.state_dict())
 
 
-def scores(method: NoPositions, places: Tensor) -> Tensor:
-    """Attention scores (1, H, T, T) of fixed queries and keys at `places` (T,), by the interface of the methods."""
+def scores(method: Positions, positions: Tensor) -> Tensor:
+    """Attention scores (1, H, T, T) of fixed queries and keys at `positions` (T,), by the interface of the methods."""
     q, k = random(2, 1, 2, 4, 8)  # each (B, H, T, D)
-    vectors, rotation, bias = method.vectors(places), method.rotation(places), method.bias(places - places[:, None])
+    vectors, rotation = method.vectors(positions), method.rotation(positions)
+    bias = method.bias(positions - positions[:, None])
     if vectors is not None:
         heads = vectors.unflatten(-1, (2, 8)).transpose(0, 1)  # (H, T, D)
         q, k = q + heads, k + heads
@@ -858,10 +910,10 @@ def scores(method: NoPositions, places: Tensor) -> Tensor:
 @both_directions
 @every_position_method
 def test_relative_positions_are_invariant_to_a_shift_and_absolute_ones_are_not(positions: Any, causal: bool) -> None:
-    method, places = position_method(replace(TINY, positions=positions), causal), torch.arange(4)
-    invariant = torch.allclose(scores(method, places), scores(method, places + 4), atol=1e-5)
-    assert invariant == (positions in ("alibi", "rope", "t5", "none"))
-    says_something = not torch.allclose(scores(method, places), scores(method, places * 2), atol=1e-5)
+    method, first_four = position_method(replace(TINY, positions=positions), causal), torch.arange(4)
+    is_invariant = torch.allclose(scores(method, first_four), scores(method, first_four + 4), atol=1e-5)
+    assert is_invariant == (positions in ("alibi", "rope", "t5", "none"))
+    says_something = not torch.allclose(scores(method, first_four), scores(method, first_four * 2), atol=1e-5)
     assert says_something == (positions != "none")
     assert method.embedding_scale == (4 if positions == "sinusoidal" else 1)  # the square root of 16
 
@@ -875,22 +927,22 @@ def test_relative_positions_are_invariant_to_a_shift_and_absolute_ones_are_not(p
     ],
 )
 def test_buckets_of_t5_by_hand(causal: bool, distance_to_bucket: dict[int, int]) -> None:
-    found = T5Positions(TINY, causal).buckets(torch.tensor(list(distance_to_bucket)))
-    assert found.tolist() == list(distance_to_bucket.values())
+    method = T5Positions(n_head=2, bidirectional=not causal)
+    assert method.buckets(torch.tensor(list(distance_to_bucket))).tolist() == list(distance_to_bucket.values())
 
 
 @both_directions
 def test_buckets_of_t5_are_the_published_ones(causal: bool) -> None:
     distances = list(range(-300, 301))
-    found = T5Positions(TINY, causal).buckets(torch.tensor(distances)).tolist()
-    assert found == [t5_bucket(distance, causal) for distance in distances]
-    assert len(set(found)) == (32 if causal else 31)  # no distance to the right is 0
+    buckets = T5Positions(n_head=2, bidirectional=not causal).buckets(torch.tensor(distances)).tolist()
+    assert buckets == [t5_bucket(distance, causal) for distance in distances]
+    assert len(set(buckets)) == (32 if causal else 31)  # no distance to the right is 0
 
 
 def test_sinusoids_by_hand() -> None:
-    places = [0, 1, 2, 1000]
-    vectors = position_method(replace(TINY, n_embd=4, positions="sinusoidal"), False).vectors(torch.tensor(places))
-    expected = [[math.sin(t), math.cos(t), math.sin(t / 100), math.cos(t / 100)] for t in places]
+    times = [0, 1, 2, 1000]
+    vectors = position_method(replace(TINY, n_embd=4, positions="sinusoidal"), False).vectors(torch.tensor(times))
+    expected = [[math.sin(t), math.cos(t), math.sin(t / 100), math.cos(t / 100)] for t in times]
     torch.testing.assert_close(vectors, torch.tensor(expected))
 
 
@@ -906,27 +958,12 @@ def test_rotations_by_hand() -> None:
     torch.testing.assert_close(rotate(x, rotation), torch.tensor([expected]))
 
 
-@every_position_method
-def test_only_an_encoder_without_positions_is_permutation_equivariant(positions: Any) -> None:
-    encoder, ids, order = (
-        Encoder(replace(TINY, positions=positions), nn.Embedding(23, 16)),
-        batch()[0],
-        torch.tensor([3, 1, 0, 2, 5, 4]),
-    )
-    equivariant = torch.allclose(encoder(ids[:, order]), encoder(ids)[:, order], atol=1e-5)
-    assert equivariant == (positions == "none")
-
-
 def test_learned_positions_past_their_table_are_refused() -> None:
-    complaint = (
-        "learned positions end at 8 and the input has 9 tokens; shorten it, or train with alibi, rope, t5, sinusoidal "
-        "or no positions"
-    )
     model, cache = decoder(TINY), KeyValueCache()
-    with pytest.raises(ValueError, match=f"^{complaint}$"):
+    with pytest.raises(ValueError, match="learned positions end at 8 and the input has 9 tokens"):
         model(torch.ones(1, 9, dtype=torch.long))
     assert model(torch.ones(1, 8, dtype=torch.long), cache).isfinite().all()
-    with pytest.raises(ValueError, match=f"^{complaint}$"):
+    with pytest.raises(ValueError, match="learned positions end at 8 and the input has 9 tokens"):
         model(torch.ones(1, 1, dtype=torch.long), cache)
 
 
@@ -934,12 +971,11 @@ def test_learned_positions_past_their_table_are_refused() -> None:
 
 
 def test_the_pieces_of_a_word_by_hand() -> None:
-    expected = "<na nat ati tio ion on> <nat nati atio tion ion> <natio ation tion> ^N"
-    expected = expected.replace("<natio", "<nati natio")
+    expected = "<na nat ati tio ion on> <nat nati atio tion ion> <nati natio ation tion> ^N"
     assert sorted(character_ngrams("Nation")) == sorted(expected.split())
     assert character_ngrams("a") == ["<a>"]
     assert character_ngrams("OF") == ["<of", "of>", "<of>", "^O"]
-    assert [character_ngrams(word) for word in ("<pad>", "<unk>", CLS)] == [[], [], []]
+    assert [character_ngrams(word) for word in ("<pad>", "<unk>")] == [[], []]
 
 
 def test_a_spelled_word_is_the_sum_of_its_pieces_over_the_root_of_their_number() -> None:
@@ -957,17 +993,14 @@ def test_a_spelled_word_is_the_sum_of_its_pieces_over_the_root_of_their_number()
 
 
 def test_keys_of_pairs_and_the_pairs_of_training_rows_by_hand() -> None:
-    words = ["<pad>", "<unk>", "New", "York", "new", CLS]  # of forms 0, 1, 2, 3, 2 and, as the start of a row, 0
+    words = ["<pad>", "<unk>", "New", "York", "new"]  # of forms 0, 1, 2, 3 and 2
     phrases = PhraseEmbedding(words, NO_PAIRS, 8)
-    assert phrases.lower.tolist() == [0, 1, 2, 3, 2, 0]
+    assert phrases.lower.tolist() == [0, 1, 2, 3, 2]
     assert phrases.pairs.dtype == torch.long  # keys outgrow what a float can hold
-    assert [len(table.weight) for table in (phrases.words, phrases.forms, phrases.phrases)] == [6, 4, 0]
+    assert [len(table.weight) for table in (phrases.words, phrases.forms, phrases.phrases)] == [5, 4, 0]
     rows = torch.tensor([[2, 3, 0], [3, 0, 0], [1, 4, 3]])  # New York; York; <unk> new York
     assert pair_keys(phrases.lower[rows], 4).tolist() == [[2, 2 * 4 + 3, 3 * 4], [3, 3 * 4, 0], [1, 4 + 2, 2 * 4 + 3]]
     assert word_pairs(words, rows).tolist() == [1, 2, 3, 6, 11]  # sorted, each once, none that ends in padding
-    assert pair_keys(phrases.lower[torch.tensor([[5, 2, 3]])], 4).tolist() == [
-        [0, 2, 11]
-    ]  # behind <cls> as at the start
 
 
 def test_only_pairs_of_the_training_rows_add_a_vector() -> None:
@@ -977,23 +1010,16 @@ def test_only_pairs_of_the_training_rows_add_a_vector() -> None:
         phrases.words.weight.copy_(100.0 * torch.arange(5)[:, None] * torch.tensor([1, -1]))
         phrases.forms.weight.copy_(10.0 * torch.arange(4)[:, None] * torch.tensor([1, -1]))
         phrases.phrases.weight.copy_(torch.tensor([[1.0, -1.0], [2.0, -2.0], [3.0, -3.0]]))
-    found = phrases(torch.tensor([[2, 3], [3, 2], [4, 3], [1, 3], [3, 3]]))
-    assert found[..., 0].tolist() == [[221, 333], [332, 220], [421, 333], [110, 330], [332, 330]]
-    assert torch.equal(found[..., 1], -found[..., 0])
+    vectors = phrases(torch.tensor([[2, 3], [3, 2], [4, 3], [1, 3], [3, 3]]))
+    assert vectors[..., 0].tolist() == [[221, 333], [332, 220], [421, 333], [110, 330], [332, 330]]
+    assert torch.equal(vectors[..., 1], -vectors[..., 0])
     assert set(phrases.state_dict()) == {"words.weight", "forms.weight", "phrases.weight", "pairs"}
 
 
 def test_without_pairs_there_are_words_and_forms() -> None:
     phrases = PhraseEmbedding(["<pad>", "<unk>", "New", "new"], NO_PAIRS, 4)
-    ids = torch.tensor([[2, 3]])
     expected = torch.stack([phrases.words.weight[i] + phrases.forms.weight[2] for i in (2, 3)])
-    assert torch.equal(phrases(ids), expected[None])
-
-
-@pytest.mark.parametrize("settings", [{"phrases": True}, {"n_spellings": 5}, {}], ids=str)
-def test_cls_is_a_word_after_the_vocabulary(settings: dict[str, Any]) -> None:
-    embedding = classifier(replace(TINY, pooling="cls", **settings)).encoder.embedding
-    assert (embedding.words if settings else embedding).num_embeddings == 24
+    assert torch.equal(phrases(torch.tensor([[2, 3]])), expected[None])
 
 
 # ------------------------------------------------------------------------------------------------------ whole models
@@ -1025,7 +1051,6 @@ def test_pooling_by_hand() -> None:
     hidden = torch.tensor([[[-3.0, -1.0], [-2.0, -5.0], [9.0, 9.0]], [[1.0, 2.0], [4.0, -2.0], [4.0, 3.0]]])
     expected = {
         "mean": [[4 / 3, 1], [3, 1]],
-        "cls": [[-3, -1], [1, 2]],
         "masked-mean": [[-2.5, -3], [3, 1]],
         "mean-max": [[-2.5, -3, -2, -1], [3, 1, 4, 3]],
     }
@@ -1034,59 +1059,59 @@ def test_pooling_by_hand() -> None:
         torch.testing.assert_close(model.pool(hidden, torch.tensor([2, 3])), torch.tensor(rows, dtype=torch.float32))
 
 
-@pytest.mark.parametrize("smoothing", [0.0, 0.3])
-def test_the_loss_of_a_classifier_spreads_a_share_of_each_label_over_all_classes(smoothing: float) -> None:
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_a_temperature_divides_the_logits_of_the_whole_and_stays_with_the_weights(n_members: int) -> None:
+    model, inputs = shaken(classifier(replace(TINY, n_members=n_members))), batch()
+    before = model(*inputs)
+    model.temperature.fill_(2.5)
+    torch.testing.assert_close(model(*inputs), before / 2.5)
+    assert model.state_dict()["temperature"] == 2.5
+    assert "temperature" not in dict(model.named_parameters())
+
+
+@pytest.mark.parametrize("label_smoothing", [0.0, 0.3])
+def test_the_loss_of_a_classifier_spreads_a_share_of_each_label_over_all_classes(label_smoothing: float) -> None:
     (ids, lengths), labels = batch(), torch.tensor([2, 0, 1])
     model = shaken(classifier(replace(TINY, pooling="mean-max")))
     log_p = model(ids, lengths).log_softmax(dim=-1)
-    shares = torch.full((3, 3), smoothing / 3)
-    shares[[0, 1, 2], labels] += 1 - smoothing
-    torch.testing.assert_close(model.loss(ids, lengths, labels, smoothing), -(shares * log_p).sum(dim=-1).mean())
-    if smoothing == 0:
-        assert torch.equal(model.loss(ids, lengths, labels), model.loss(ids, lengths, labels, 0.0))
+    shares = torch.full((3, 3), label_smoothing / 3)
+    shares[[0, 1, 2], labels] += 1 - label_smoothing
+    torch.testing.assert_close(model.loss(ids, lengths, labels, label_smoothing), -(shares * log_p).sum(dim=-1).mean())
 
 
-@pytest.mark.filterwarnings("error")  # torch only warns where a result does not fit the place it is to go to
+@pytest.mark.filterwarnings("error")  # torch only warns where a result does not fit the tensor it is to go to
 @pytest.mark.parametrize("settings", [{}, {"tied": True}, {"tied": True, "n_spellings": 11}], ids=str)
-@pytest.mark.parametrize("smoothed", [False, True])
 @pytest.mark.parametrize("n_rows", [1, ROWS // 8, 2 * ROWS // 8 + 3])  # rows of 8: one part, or two and a smaller one
-def test_the_loss_of_a_decoder_is_cross_entropy_forward_and_backward(
-    n_rows: int, smoothed: bool, settings: dict[str, Any]
-) -> None:
+def test_the_loss_of_a_decoder_is_cross_entropy_forward_and_backward(n_rows: int, settings: dict[str, Any]) -> None:
     ids, targets = torch.randint(2, 23, (2, n_rows, 8), generator=torch.Generator().manual_seed(3))
-    prior, share = random(23).softmax(dim=0), random(n_rows, 8).sigmoid()
-    target = F.one_hot(targets, 23).float()
-    if smoothed:
-        target = (1 - share)[..., None] * target + share[..., None] * prior
-    found = []
-    for fused in (True, False):
-        model = shaken(decoder(replace(TINY, **settings), WORDS))
-        if fused:
-            loss = model.loss(ids, targets, prior, share) if smoothed else model.loss(ids, targets)
+    both = []
+    for is_fused in (True, False):
+        model = shaken(decoder(replace(TINY, **settings)))
+        if is_fused:
+            loss = model.loss(ids, targets)
         else:
-            loss = -(target * model(ids).log_softmax(dim=-1)).sum() / targets.numel()
+            loss = -model(ids).log_softmax(dim=-1).gather(-1, targets[..., None]).mean()
         (3 * loss).backward()
-        found.append((loss, gradients(model)))
-    torch.testing.assert_close(found[0], found[1], rtol=1e-4, atol=1e-5)
+        both.append((loss, gradients(model)))
+    torch.testing.assert_close(both[0], both[1], rtol=1e-4, atol=1e-5)
 
 
 BF16 = 2**-8  # how far a number is from its neighbour in bfloat16, as a share of it
 
 
-@pytest.mark.parametrize("task", ["decoder", "smoothed decoder", "tied decoder", "classifier"])
-def test_loss_and_gradient_in_bf16_are_close_to_those_in_float32(task: str) -> None:
+@pytest.mark.parametrize("kind", ["decoder", "tied decoder", "classifier"])
+def test_loss_and_gradient_in_bf16_are_close_to_those_in_float32(kind: str) -> None:
     n_rows = ROWS // 8 + 3  # rows of 8: two parts
     ids, targets = torch.randint(2, 23, (2, n_rows, 8), generator=torch.Generator().manual_seed(3))
-    smoothing = (random(23).softmax(dim=0), random(n_rows, 8).sigmoid()) if task == "smoothed decoder" else ()
     both = []
     for is_on in (True, False):
-        if task == "classifier":
-            model: nn.Module = shaken(classifier(TINY))
+        if kind == "classifier":
+            model: Any = shaken(classifier(TINY))
             arguments: tuple[Tensor, ...] = (ids, torch.full((n_rows,), 8), targets[:, 0] % 3)
         else:
-            model, arguments = shaken(decoder(replace(TINY, tied=task == "tied decoder"))), (ids, targets, *smoothing)
+            model, arguments = shaken(decoder(replace(TINY, tied=kind == "tied decoder"))), (ids, targets)
         with torch.autocast("cpu", torch.bfloat16, enabled=is_on):
-            loss = model.loss(*arguments)  # type: ignore[operator]
+            loss = model.loss(*arguments)
         loss.backward()
         assert loss.dtype == torch.float32
         both.append((loss.item(), gradients(model)))
@@ -1100,13 +1125,13 @@ def test_loss_and_gradient_in_bf16_are_close_to_those_in_float32(task: str) -> N
 
 def test_in_bf16_only_the_products_of_the_output_layer_are_rounded() -> None:
     n = 2 * ROWS + 3  # two parts and a smaller one
-    targets, prior, share = torch.randint(23, (n, 1)), random(23).softmax(dim=0), random(n, 1).sigmoid()
+    targets = torch.randint(23, (n,), generator=torch.Generator().manual_seed(0))
     x, weight, bias = (random(*size).requires_grad_() for size in ((n, 8), (23, 8), (23,)))
     for scale in (1, 0):  # with zeros, logits are the bias alone, which is not rounded: the loss is exact
         both = []
         for is_on in (True, False):
             with torch.autocast("cpu", torch.bfloat16, enabled=is_on):
-                loss = linear_cross_entropy(scale * x, weight, bias, targets, prior, share)
+                loss = linear_cross_entropy(scale * x, weight, bias, targets)
             both.append((loss, torch.autograd.grad(loss, (x, weight, bias))))
         (rounded, of_bf16), (exact, of_float32) = both
         torch.testing.assert_close(rounded, exact, rtol=BF16 if scale else 1e-6, atol=0)
@@ -1116,36 +1141,6 @@ def test_in_bf16_only_the_products_of_the_output_layer_are_rounded() -> None:
             assert not scale or not torch.equal(found, expected)
 
 
-@pytest.mark.parametrize("edit", [None, Record("weights")], ids=["PyTorch's kernel", "the formula"])
-def test_attention_stays_in_float32_under_autocast(edit: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    attention, seen = transformer.attention, list[torch.dtype]()
-
-    def recorded(*given: Any) -> Tensor:
-        found = attention(*given)
-        seen.extend(tensor.dtype for tensor in (*given[:3], found))
-        return found
-
-    monkeypatch.setattr(transformer, "attention", recorded)
-    with torch.autocast("cpu", torch.bfloat16):
-        decoder(TINY)(torch.arange(2, 10)[None], edit=edit)
-    assert set(seen) == {torch.float32}
-
-
-def test_a_thread_that_reads_meanwhile_leaves_the_precision_of_this_one_alone() -> None:
-    model, ids = decoder(TINY), torch.arange(2, 10)[None]
-
-    def meanwhile(place: str, x: Tensor, **_: Any) -> Tensor:
-        if place == "weights":
-            thread = threading.Thread(target=model, args=(ids,))
-            thread.start()
-            thread.join()
-        return x
-
-    with torch.autocast("cpu", torch.bfloat16):
-        assert model(ids, edit=meanwhile).dtype == model(ids).dtype == torch.bfloat16
-        assert torch.is_autocast_enabled("cpu")
-
-
 def test_the_loss_of_large_logits_is_finite() -> None:
     model = decoder(TINY)
     with torch.no_grad():
@@ -1153,7 +1148,7 @@ def test_the_loss_of_large_logits_is_finite() -> None:
     loss = model.loss(torch.tensor([[5]]), torch.tensor([[1]]))
     assert loss.item() == pytest.approx(1e4, rel=1e-3)
     x, weight = torch.tensor([[0.0], [1.0]]), torch.tensor([[1e4], [0.0]])  # logits 0, 0 and 10,000, 0
-    loss = linear_cross_entropy(x, weight, torch.zeros(2), torch.tensor([[0], [1]]))
+    loss = linear_cross_entropy(x, weight, torch.zeros(2), torch.tensor([0, 1]))
     assert loss.item() == pytest.approx((math.log(2) + 1e4) / 2)
 
 
@@ -1181,54 +1176,40 @@ def test_batch_norm_of_one_row_takes_the_running_statistics_and_leaves_them() ->
     torch.testing.assert_close(layer.running_mean, torch.tensor([1.3, 1.0]))
 
 
-# ---------------------------------------------------------------------------------------------------------- ensembles
+# ---------------------------------------------------------------------------------------------------------- a vote
 
 
-def test_an_ensemble_averages_the_probabilities_of_classifiers_that_learn_each_on_its_own() -> None:
-    config = replace(TINY, n_members=3, pooling="masked-mean")
+def test_a_vote_averages_the_probabilities_of_classifiers_that_learn_each_on_its_own() -> None:
+    config = replace(TINY, n_members=3, pooling="masked-mean", n_spellings=11)
     model: Any = shaken(classifier(config)).eval()
     (ids, lengths), labels = batch(), torch.tensor([0, 1, 2])
-    members = [member(ids, lengths).softmax(dim=-1) for member in model.members]
-    assert not torch.allclose(members[0], members[1], atol=0.01)
-    torch.testing.assert_close(model(ids, lengths).exp(), sum(members) / 3)
+    probabilities = [member(ids, lengths).softmax(dim=-1) for member in model.members]
+    assert not torch.allclose(probabilities[0], probabilities[1], atol=0.01)
+    torch.testing.assert_close(model(ids, lengths).exp(), sum(probabilities) / 3)
     assert model.masks_padding
     loss = model.loss(ids, lengths, labels, 0.1)
     loss.backward()
     losses = []
     for member in model.members:
-        own = classifier(replace(config, n_members=1))
-        own.load_state_dict(member.state_dict())
-        losses.append(own.loss(ids, lengths, labels, 0.1))
+        alone = classifier(replace(config, n_members=1))
+        alone.load_state_dict(member.state_dict())
+        losses.append(alone.loss(ids, lengths, labels, 0.1))
         losses[-1].backward()
-        for ours, alone in zip(member.parameters(), own.parameters()):
-            torch.testing.assert_close(ours.grad * 3, alone.grad)
+        for shared, expected in zip(member.parameters(), alone.parameters()):
+            torch.testing.assert_close(shared.grad * 3, expected.grad)
     torch.testing.assert_close(loss, sum(losses) / 3)
-    torch.testing.assert_close(model.loss(ids, lengths, labels), model.loss(ids, lengths, labels, 0.0))
 
 
-def test_the_first_of_an_ensemble_is_the_classifier_of_its_seed_and_the_others_are_of_seeds_of_their_own() -> None:
+def test_the_first_of_a_vote_is_the_classifier_of_its_seed_and_the_others_are_of_seeds_of_their_own() -> None:
     model: Any = classifier(replace(TINY, n_members=3), seed=5)
-    members: list[Any] = list(model.members)
-    assert len(members) == 3
+    assert type(model) is Vote
+    members: Any = model.members
     seeds = [5, derived_seed(5, "member", 1), derived_seed(5, "member", 2)]
-    for member, seed in zip(members, seeds):
+    for member, seed in zip(members, seeds, strict=True):
         torch.testing.assert_close(member.state_dict(), classifier(TINY, seed=seed).state_dict(), rtol=0, atol=0)
     for one, other in ((0, 1), (0, 2), (1, 2)):
         assert not torch.equal(members[one].head[0].weight, members[other].head[0].weight)
-    alone = classifier(TINY, seed=5)
-    assert type(alone) is Classifier
-    torch.testing.assert_close(alone.state_dict(), members[0].state_dict(), rtol=0, atol=0)
-    pair = classifier(replace(TINY, n_members=2))
-    assert type(pair) is Vote
-    torch.testing.assert_close(pair.members[0].state_dict(), classifier(TINY).state_dict(), rtol=0, atol=0)
-    same: Any = pair.config
-    torch.testing.assert_close(classifier(same).state_dict(), pair.state_dict(), rtol=0, atol=0)
-    torch.testing.assert_close(classifier(TINY).state_dict(), classifier(TINY).state_dict(), rtol=0, atol=0)
-
-
-def test_every_member_of_an_ensemble_gets_the_words() -> None:
-    model: Any = classifier(replace(TINY, n_members=2, n_spellings=11), WORDS)
-    assert [len(member.encoder.embedding.offsets) for member in model.members] == [23, 23]
+    assert type(classifier(TINY, seed=5)) is Classifier
 
 
 # ----------------------------------------------------------------------------------------------------- initialisation
@@ -1266,11 +1247,11 @@ def test_weights_start_as_the_recipe_says(initialisation: Any, model: type[Model
     built: Any = (decoder if model is Decoder else classifier)(config, MANY, 1, **pairs)
     kinds = set()
     for name, module in built.named_modules():
-        own = dict(module.named_parameters(recurse=False))
+        parameters = dict(module.named_parameters(recurse=False))
         if isinstance(module, nn.Embedding):
-            assert is_normal(own["weight"], 1.0 if initialisation == "pytorch" else 0.02), name
-        elif isinstance(module, nn.Linear | OutputLayer):
-            for kind, parameter in own.items():
+            assert is_normal(parameters["weight"], 1.0 if initialisation == "pytorch" else 0.02), name
+        elif isinstance(module, nn.Linear):
+            for kind, parameter in parameters.items():
                 if initialisation != "normal":
                     assert is_uniform(parameter, 1 / math.sqrt(module.in_features)), name
                 elif kind == "weight":
@@ -1278,12 +1259,12 @@ def test_weights_start_as_the_recipe_says(initialisation: Any, model: type[Model
                 else:
                     assert torch.equal(parameter, torch.zeros_like(parameter)), name
         elif isinstance(module, nn.LayerNorm | nn.BatchNorm1d):
-            assert own["weight"].unique().tolist() == [1]
-            assert own["bias"].unique().tolist() == [0]
-        elif own:
-            assert set(own) == {"scale"}
-            assert own["scale"].unique().tolist() == [0.25]
-        kinds |= {type(module)} if own else set()
+            assert parameters["weight"].unique().tolist() == [1]
+            assert parameters["bias"].unique().tolist() == [0]
+        elif parameters:
+            assert set(parameters) == {"scale"}
+            assert parameters["scale"].unique().tolist() == [0.25]
+        kinds |= {type(module)} if parameters else set()
     assert kinds >= {nn.Embedding, nn.Linear, nn.LayerNorm, Branch}
 
 
@@ -1297,17 +1278,13 @@ def correlation(one: Tensor, other: Tensor) -> float:
     return abs(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1].item()) * math.sqrt(one.numel())
 
 
-@pytest.mark.parametrize("initialisation", ["normal", "pytorch", "normal-embeddings"])
 @pytest.mark.parametrize("kind", [Classifier, Decoder])
-def test_a_seed_decides_where_weights_start_and_no_two_tables_start_alike(
-    kind: type[Model], initialisation: Any
-) -> None:
-    config = replace(LARGE, initialisation=initialisation, layer_scale=None, batch_norm=False)
+def test_a_seed_decides_where_weights_start_and_no_two_tables_start_alike(kind: type[Model]) -> None:
+    config = replace(LARGE, initialisation="pytorch", layer_scale=None, batch_norm=False)
     first, again, other = (drawn(build(kind, config, MANY, seed)) for seed in (0, 0, 1))
     torch.testing.assert_close(first, again, rtol=0, atol=0)
     torch.testing.assert_close(first, drawn(build(kind, config, MANY)), rtol=0, atol=0)
-    n_biases = 0 if initialisation == "normal" else 8 if kind is Classifier else 7
-    assert len(first) == 2 + 2 * 4 + (2 if kind is Classifier else 1) + n_biases
+    assert len(first) == (20 if kind is Classifier else 18)
     tables = [*first.values(), *other.values()]
     for number, one in enumerate(tables):
         for two in tables[:number]:
@@ -1324,29 +1301,9 @@ def test_each_parameter_is_drawn_by_a_generator_of_its_seed_and_name() -> None:
         assert torch.equal(value, expected)
 
 
-VARIANTS: list[dict[str, Any]] = [
-    *({"positions": positions} for positions in POSITIONS if positions != "learned"),
-    *({name: 0.3} for name in ("dropout", "embedding_dropout", "drop_path", "layer_scale")),
-    *({"norm": norm} for norm in ("pre", "none")),
-    {"n_head": 4},
-    {"n_layer": 1},
-    {"n_layer": 3},
-    {"ff_dim": 0},
-    {"window": 3},
-    {"activation": "gelu"},
-]
-
-
+@pytest.mark.parametrize("kind", [Classifier, Decoder])
 @pytest.mark.parametrize(
-    ("kind", "settings"),
-    [
-        *((Classifier, settings) for settings in VARIANTS),
-        *((Decoder, settings) for settings in VARIANTS),
-        (Classifier, {"batch_norm": True}),
-        (Classifier, {"pooling": "masked-mean"}),
-        (Decoder, {"tied": True}),
-    ],
-    ids=str,
+    "settings", [{"positions": "alibi"}, {"positions": "t5"}, {"norm": "pre"}, {"n_layer": 3}, {"ff_dim": 0}], ids=str
 )
 def test_models_of_one_seed_share_all_that_they_have_in_common(kind: type[Model], settings: dict[str, Any]) -> None:
     base, variant = (
@@ -1355,10 +1312,8 @@ def test_models_of_one_seed_share_all_that_they_have_in_common(kind: type[Model]
     common = base.keys() & variant.keys()
     assert len(common) >= min(len(base), len(variant)) - 1  # all but a table of positions of its own
     for name in common:
-        if base[name].shape == variant[name].shape:
+        if not name.endswith("positions.table.weight"):
             assert torch.equal(base[name], variant[name]), name
-        else:
-            assert name == "positions.table.weight" or name == "encoder.positions.table.weight"
 
 
 # ----------------------------------------------------------------------------------------------------------- refusals
@@ -1366,14 +1321,10 @@ def test_models_of_one_seed_share_all_that_they_have_in_common(kind: type[Model]
 LIMITS: list[tuple[str, tuple[str, ...], dict[float, bool]]] = [
     ("from 0 to 1000", ("n_layer",), {-1: False, 0: True, 1001: False}),
     ("from 1 to 1000", ("n_members",), {0: False, -3: False, 1: True, 1001: False}),
-    (
-        "at least 1",
-        ("n_embd", "n_head", "block_size"),
-        {0: False, -3: False, 1: True},
-    ),
+    ("at least 1", ("n_embd", "n_head", "block_size"), {0: False, -3: False, 1: True}),
     (
         "at least 0",
-        ("window", "alibi_slope_scale", "n_spellings", "ff_dim", "head_dim") + ("layer_scale",),
+        ("window", "alibi_slope_scale", "n_spellings", "ff_dim", "head_dim", "layer_scale"),
         {-1: False, 0: True},
     ),
     (
@@ -1393,83 +1344,50 @@ def test_sizes_and_rates_have_limits(name: str, value: float, rule: str, legal: 
     if legal:
         assert getattr(replace(base, **{name: value}), name) == value  # type: ignore[arg-type]
         return
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError, match=f"{name} is {value}; it must be {rule}"):
         replace(base, **{name: value})  # type: ignore[arg-type]
-    assert str(caught.value) == f"{name} is {value}; it must be {rule}"
+
+
+WITHOUT_A_LAYER: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
+    ({"n_layer": 0, name: value}, name, {"n_layer": 1, name: value})
+    for name, value in (
+        *(("positions", positions) for positions in ("alibi", "rope", "t5")),
+        *(("window", 0), ("drop_path", 0.1), ("layer_scale", 0.0)),
+    )
+]
 
 
 @pytest.mark.parametrize(
     ("settings", "complaint", "neighbour"),
     [
         ({"n_head": 3}, "n_embd 16 is not a multiple of n_head 3", {"n_head": 4}),
-        (
-            {"n_head": 16, "positions": "rope"},
-            "rotary positions need an even head size, not 1",
-            {"n_head": 8, "positions": "rope"},
-        ),
+        ({"n_head": 16, "positions": "rope"}, "even head size, not 1", {"n_head": 8, "positions": "rope"}),
         (
             {"n_embd": 15, "n_head": 1, "positions": "sinusoidal"},
-            "sinusoidal positions need an even n_embd, not 15",
+            "even n_embd, not 15",
             {"n_embd": 15, "n_head": 1},
         ),
+        ({"batch_norm": True, "head_dim": 0}, "head_dim 0 has one layer", {"batch_norm": True, "head_dim": 1}),
+        ({"phrases": True, "n_spellings": 1}, "choose one", {"phrases": True, "n_spellings": 0}),
+        *WITHOUT_A_LAYER,
         (
-            {"batch_norm": True, "head_dim": 0},
-            "batch_norm stands after the first of two layers of the head, and head_dim 0 has one layer",
-            {"batch_norm": True, "head_dim": 1},
+            {"alibi_slope_scale": 2.0, "positions": "rope"},
+            "does nothing with rope positions",
+            {"alibi_slope_scale": 2.0, "positions": "alibi"},
         ),
-        (
-            {"phrases": True, "n_spellings": 1},
-            "phrases and n_spellings are two kinds of word vectors; choose one",
-            {"phrases": True, "n_spellings": 0},
-        ),
-        *(
-            (
-                {"n_layer": 0, "positions": positions},
-                f"positions {positions} does nothing without a layer; set n_layer above 0, or leave it out",
-                {"n_layer": 1, "positions": positions},
-            )
-            for positions in ("alibi", "rope", "t5")
-        ),
-        *(
-            (
-                {"n_layer": 0, name: value},
-                f"{name} does nothing without a layer; set n_layer above 0, or leave it out",
-                {"n_layer": 1, name: value},
-            )
-            for name, value in (("window", 0), ("drop_path", 0.1), ("layer_scale", 0.0))
-        ),
-        *(
-            (
-                {name: value, "positions": "rope"},
-                f"{name} does nothing with rope positions; choose alibi, or leave it out",
-                {name: value, "positions": "alibi"},
-            )
-            for name, value in (("alibi_slope_scale", 2.0), ("alibi_one_sided", True))
-        ),
-        (
-            {"alibi_one_sided": True, "positions": "alibi", "n_head": 1},
-            "alibi_one_sided needs heads that look back and heads that look ahead; set n_head above 1",
-            {"positions": "alibi", "n_head": 1},
-        ),
-        *(
-            (
-                {"activation": "gelu", **without},
-                "activation does nothing without a feed-forward network; set ff_dim above 0, or leave it out",
-                {"activation": "relu", **without},
-            )
-            for without in ({"ff_dim": 0}, {"n_layer": 0})
-        ),
-        ({"layer_scale": math.nan}, "layer_scale is nan; it must be at least 0", {"layer_scale": 1.0}),
-        ({"n_layer": 0, "positions": "none", "window": -1}, "window is -1; it must be at least 0", {"n_layer": 0}),
+        ({"activation": "gelu", "ff_dim": 0}, "without a feed-forward network", {"ff_dim": 0}),
+        ({"activation": "gelu", "n_layer": 0}, "without a feed-forward network", {"n_layer": 0}),
+        ({"layer_scale": math.nan}, "layer_scale is nan", {"layer_scale": 1.0}),
+        ({"n_layer": 0, "positions": "none", "window": -1}, "window is -1", {"n_layer": 0}),
     ],
     ids=str,
 )
-def test_an_architecture_that_cannot_be_is_refused_and_its_neighbour_is_not(
+def test_an_architecture_that_cannot_be_is_refused_in_one_line_and_its_neighbour_is_not(
     settings: dict[str, Any], complaint: str, neighbour: dict[str, Any]
 ) -> None:
-    with pytest.raises(UserError) as caught:
+    with pytest.raises(UserError, match=complaint) as caught:
         replace(TINY, **settings)
-    assert str(caught.value) == complaint
+    assert "\n" not in str(caught.value)
     assert replace(TINY, **neighbour)
 
 
@@ -1481,7 +1399,7 @@ def test_without_a_layer_absolute_positions_are_legal() -> None:
 def test_the_default_architecture_is_the_report_one() -> None:
     assert vars(EitherConfig()) == {
         **{"n_embd": 64, "n_head": 2, "n_layer": 4, "block_size": 32},
-        **{"ff_dim": 256, "positions": "learned", "alibi_slope_scale": 1.0, "alibi_one_sided": False, "window": None},
+        **{"ff_dim": 256, "positions": "learned", "alibi_slope_scale": 1.0, "window": None},
         **{"norm": "post", "activation": "relu", "dropout": 0.0, "embedding_dropout": 0.0, "drop_path": 0.0},
         **{"layer_scale": None, "pooling": "mean", "head_dim": 100, "batch_norm": False, "n_members": 1},
         **{"tied": False, "n_spellings": 0, "ngram_share": 0.0, "voices": False, "phrases": False},

@@ -9,12 +9,14 @@ import torch
 from tiny import classifier_of, decoder_of, perform
 
 from common.files import UserError
-from dataset import Data, Segment, folds_of_lines, load_data, validation_split, validation_text
+from dataset import Data, folds_of_lines, load_data, without_fold
+from modules.config import TransformerConfig
+from speechesdataset.folder import Segment
 from tokenizer import UNK
 from training.recipe import Recipe, Run, TrainingConfig
 from training.runs import Folder
-from transformer import TransformerConfig
 
+KINDS: list[Any] = ["classifier", "decoder"]
 N_LINES = 60  # six stretches of ten: one fold has two of them
 REPEATED = "we thank you"  # stands in every stretch
 BORROWED = range(0, N_LINES, 7)  # lines with a word that a labelled row of its own knows
@@ -52,13 +54,15 @@ def test_lines_are_dealt_in_whole_stretches_each_to_one_fold() -> None:
 
 
 def test_every_line_that_stands_nowhere_else_is_held_out_once(planted: Data) -> None:
-    held_out = [line for fold in range(5) for line in validation_text(planted, fold).corpus.test_texts["validation"]]
+    held_out = [
+        line for fold in range(5) for line in without_fold(planted, "decoder", fold).corpus.test_texts["validation"]
+    ]
     assert sorted(held_out) == sorted(line for line in planted_lines() if line != REPEATED)
 
 
 @pytest.mark.parametrize("fold", range(5))
 def test_the_words_of_the_held_out_lines_are_unknown(planted: Data, fold: int) -> None:
-    split = validation_text(planted, fold)
+    split = without_fold(planted, "decoder", fold)
     held_out, rest = split.corpus.test_texts["validation"], split.corpus.train_text
     assert len(held_out) == (18 if len(rest) == 40 else 9)
     distinct = [line for line in planted_lines() if line != REPEATED]
@@ -77,7 +81,7 @@ def test_the_words_of_the_held_out_lines_are_unknown(planted: Data, fold: int) -
 
 @pytest.mark.parametrize("fold", range(5))
 def test_words_of_rows_are_those_of_the_rows_that_remain(planted: Data, fold: int) -> None:
-    split = validation_text(planted, fold)
+    split = without_fold(planted, "decoder", fold)
     held_out = set(split.corpus.test_texts["validation"])
     rows = [" ".join(row.text.split()) for row in planted.corpus.train]
     remaining = [text for text in rows if text not in held_out]
@@ -89,7 +93,7 @@ def test_words_of_rows_are_those_of_the_rows_that_remain(planted: Data, fold: in
 
 
 def test_nothing_of_the_test_set_is_left_in_a_fold(planted: Data) -> None:
-    text, rows = validation_text(planted, 0), validation_split(planted, 0)
+    text, rows = without_fold(planted, "decoder", 0), without_fold(planted, "classifier", 0)
     assert set(text.corpus.test_texts) == set(text.test_streams) == {"validation"}
     assert not text.corpus.test
     assert len(text.test.labels) == len(text.seen) == 0
@@ -100,17 +104,17 @@ def test_nothing_of_the_test_set_is_left_in_a_fold(planted: Data) -> None:
 
 
 def test_a_fold_has_a_fingerprint_of_its_own(planted: Data) -> None:
-    splits = [split(planted, fold) for split in (validation_split, validation_text) for fold in range(5)]
+    splits = [without_fold(planted, kind, fold) for kind in KINDS for fold in range(5)]
     assert len({split.corpus.fingerprint for split in splits} | {planted.corpus.fingerprint}) == 11
-    assert validation_text(planted, 6).corpus == validation_text(planted, 1).corpus  # folds go round
-    assert validation_text(planted, 1, n_folds=4).corpus.fingerprint != splits[6].corpus.fingerprint
+    assert without_fold(planted, "decoder", 6).corpus == without_fold(planted, "decoder", 1).corpus  # folds go round
+    assert without_fold(planted, "decoder", 1, n_folds=4).corpus.fingerprint != splits[6].corpus.fingerprint
 
 
 @pytest.mark.parametrize("lines", [["a b"], ["a b", "c d", "e f", "g h"], [REPEATED] * 30])
 def test_a_text_without_enough_different_lines_is_refused(planted: Data, lines: list[str]) -> None:
     few = replace(planted, corpus=replace(planted.corpus, train_text=lines))
     with pytest.raises(UserError, match=r"train_LM\.txt: too few different lines for 5 folds"):
-        [validation_text(few, fold) for fold in range(5)]
+        [without_fold(few, "decoder", fold) for fold in range(5)]
 
 
 SMALL = TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8)
@@ -126,7 +130,7 @@ RUNS = {
         Recipe(
             "decoder",
             decoder_of(SMALL),
-            TrainingConfig(batch_size=4, label_smoothing=0.5, smoothing="kneser-ney", unigram_bias=True),
+            TrainingConfig(batch_size=4, unigram_bias=True),
             duration=5,
         ),
         seed=3,
@@ -169,7 +173,7 @@ def test_a_row_that_stands_on_both_sides_gives_nothing_away(planted: Data) -> No
     """The repeated line is in no validation text, so a row that repeats it stays."""
     corpus = replace(planted.corpus, train=[*planted.corpus.train, Segment("0", REPEATED, 99)])
     for fold in range(5):
-        split = validation_text(replace(planted, corpus=corpus), fold)
+        split = without_fold(replace(planted, corpus=corpus), "decoder", fold)
         assert Segment("0", REPEATED, 99) in split.corpus.train
         assert UNK not in split.tokenizer.encode(REPEATED)
 
@@ -180,7 +184,7 @@ def test_the_folds_of_rows_hold_out_each_distinct_row_once_and_share_no_text(dat
     ids, lengths, labels = data.train.batch(torch.tensor([*range(len(rows)), *range(20)]))
     train = replace(data.train, ids=ids, lengths=lengths, labels=labels)
     several = replace(data, corpus=replace(data.corpus, train=repeated), train=train)
-    splits = [validation_split(several, fold) for fold in range(5)]
+    splits = [without_fold(several, "classifier", fold) for fold in range(5)]
     held_out = [row.line for split in splits for row in split.corpus.test]
     assert sorted(held_out) == sorted({row.line for row in rows})
     for split in splits:
@@ -193,5 +197,7 @@ def test_the_folds_of_rows_hold_out_each_distinct_row_once_and_share_no_text(dat
                 row[:length].tolist() for row, length in zip(side.ids, side.lengths.tolist())
             ]
     assert len({split.corpus.fingerprint for split in splits} | {data.corpus.fingerprint}) == 6
-    assert validation_split(data, 6).corpus.fingerprint == validation_split(data, 1).corpus.fingerprint
-    assert validation_split(data, 6).corpus.test == validation_split(data, 1).corpus.test
+    assert (
+        without_fold(data, "classifier", 6).corpus.fingerprint == without_fold(data, "classifier", 1).corpus.fingerprint
+    )
+    assert without_fold(data, "classifier", 6).corpus.test == without_fold(data, "classifier", 1).corpus.test

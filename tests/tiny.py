@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from dataset import Data
+from modules.config import ClassifierConfig, DecoderConfig, TransformerConfig
 from training import runs
 from training.recipe import Run
-from transformer import ClassifierConfig, DecoderConfig, TransformerConfig
 
 
 def classifier_of(config: TransformerConfig, **settings: Any) -> ClassifierConfig:

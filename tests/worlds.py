@@ -23,8 +23,8 @@ from studies.comparisons import compare as compare_records
 from studies.results import AblationResults, CompareResults, ReportResults, classifier_runs, decoder_runs
 
 import utilities
-from dataset import About
 from evaluation.statistics import Estimate
+from speechesdataset.folder import About
 from studies import claims
 from studies.catalogue.recipes import RECIPES
 from studies.settings import MEASURES
@@ -233,7 +233,7 @@ def decoder(variant: str, number: int) -> list[dict[str, Any]]:
                 "scores": {
                     text: language_scores(rows[-1]["perplexity"][text], place) for place, text in enumerate(TEXTS)
                 },
-                "nats_by_place": {
+                "nats_by_position": {
                     text: [7 - column - place / 10 - number * (column + 1) / 100 - s / 1000 for column in range(5)]
                     for place, text in enumerate(("train", *TEXTS))
                 },

@@ -9,10 +9,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from dataset import TOGETHER, TRAINING, Data, stretches
+from dataset import Data, stretches
 from evaluation.crossed import Items, by_stretch
 from evaluation.opponents import Opponent, classifier_opponents, decoder_opponents
 from evaluation.statistics import SHARED_BY_FOLDS, Estimate, paired_difference, paired_ratio
+from speechesdataset.folder import TOGETHER, TRAINING
 from training.recipe import Task
 from training.records import ClassifierRun, DecoderRun, TrainedRun
 

@@ -15,7 +15,8 @@ from training.processes import process
 from training.records import Machine, TrainedRun
 
 ROOT = Path(__file__).parent.parent
-ROOMS = ("", "common", "evaluation", "inference", "modules", "reporting", "speechesdataset", "studies", "training")
+# The rooms that compute: commands hold defaults; reporting only words what is on record.
+ROOMS = ("", "commands", "common", "evaluation", "inference", "modules", "speechesdataset", "studies", "training")
 
 
 def machine() -> Machine:

@@ -1,38 +1,45 @@
-"""A model is measured while its training goes on: as it is at that moment, on a thread of its own."""
+"""A model is measured while its training goes on: a copy of it, on a thread of its own."""
 
 import copy
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Protocol, TypeVar
+from typing import Any, Protocol
 
 import torch
-from torch import nn
 
+from common.files import UserError, as_json
+from training.checkpoint import State
+from training.progress import Progress
 from training.records import Measurement
 
 
 class Measured(Protocol):
     """A task, as far as measuring it goes."""
 
-    @property
-    def model(self) -> nn.Module:
-        """What is measured."""
+    model: Any  # a module, which each task knows by a narrower type
+    evaluate_at: Sequence[int]  # numbers of the steps after which the model is measured
 
     def evaluate(self, step: int, train_loss: float) -> Measurement:
         """Measure the model after `step`, in eval mode; `train_loss` is the mean since the last measurement."""
 
 
-Own = TypeVar("Own", bound=Measured)
-
-
 class Measurer:
-    """Measures tasks as they are when it is told to, one after the other, while the caller goes on."""
+    """Measures a task after the step that its training has reached, one measurement at a time, and puts each into the
+    history of the run's state."""
 
-    def __init__(self) -> None:
-        threads = torch.get_num_threads()  # MKL would take every core in a new thread, whatever this one has
-        self.thread = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(threads,))
-        self.pending = deque[tuple[int, Future[Measurement]]]()
+    def __init__(
+        self,
+        task: Measured,
+        state: State[Measurement],
+        progress: Progress,
+        on_measurement: Callable[[list[Measurement]], None] | None,
+        in_background: bool,
+    ) -> None:
+        self.task, self.state, self.progress, self.on_measurement = task, state, progress, on_measurement
+        self.in_background = in_background  # the training goes on, but after the last step
+        n_threads = torch.get_num_threads()  # in a new thread MKL would take every core, whatever this one has
+        self.thread = ThreadPoolExecutor(1, initializer=torch.set_num_threads, initargs=(n_threads,))
+        self.pending: tuple[int, Future[Measurement]] | None = None  # by the number of its step
 
     def __enter__(self) -> "Measurer":
         return self
@@ -40,24 +47,38 @@ class Measurer:
     def __exit__(self, *_: object) -> None:
         self.thread.shutdown(cancel_futures=True)
 
-    def start(self, task: Measured, step: int, train_loss: float) -> None:
-        """Measure the task as it is after `step`."""
-        self.pending.append((step, self.thread.submit(_measure, as_it_is(task), step, train_loss)))
+    def measure_if_due(self) -> bool:
+        """Measure the model as it is now, if that is due; returns whether a measurement has come in, this or the one
+        before."""
+        step = self.state.step
+        if step not in self.task.evaluate_at:
+            return self.collect(wait=False)
+        has_come = self.collect(wait=True)
+        frozen = copy.copy(self.task)
+        frozen.model = copy.deepcopy(self.task.model).eval()
+        evaluate = torch.no_grad()(frozen.evaluate)  # which holds for one thread
+        self.pending = step, self.thread.submit(evaluate, step, self.state.take_mean_loss())
+        is_last = step == self.task.evaluate_at[-1]
+        return self.collect(wait=is_last or not self.in_background) or has_come
 
-    def finished(self, wait: bool) -> Iterator[tuple[int, Measurement]]:
-        """The measurements that are done, with the number of their step; if it must `wait`, all of them."""
-        while self.pending and (wait or self.pending[0][1].done()):
-            step, measurement = self.pending.popleft()
-            yield step, measurement.result()
+    def collect(self, wait: bool) -> bool:
+        """Put the measurement that is being made into the history, if it is done or one must `wait` for it; returns
+        whether there was one. UserError if it is not finite."""
+        if self.pending is None or not (wait or self.pending[1].done()):
+            return False
+        (step, future), self.pending = self.pending, None
+        measurement = future.result()
+        try:
+            as_json(measurement)
+        except ValueError:
+            raise diverged(step) from None
+        self.state.history.append(measurement)
+        self.progress.show(measurement, step)
+        if self.on_measurement is not None:
+            self.on_measurement(self.state.history)
+        return True
 
 
-def as_it_is(task: Own) -> Own:
-    """The task with a copy of its model, in eval mode, that training does not change."""
-    found = copy.copy(task)
-    vars(found)["model"] = copy.deepcopy(task.model).eval()
-    return found
-
-
-@torch.no_grad()  # which holds for one thread
-def _measure(task: Measured, step: int, train_loss: float) -> Measurement:
-    return task.evaluate(step, train_loss)
+def diverged(step: int) -> UserError:
+    """The error of a training whose loss, or what is measured of it, is infinite or no number."""
+    return UserError(f"training diverged at step {step}: no finite loss; lower --learning-rate or set --clip")

@@ -3,7 +3,6 @@
 import math
 
 import torch
-import torch.distributed
 from torch import nn
 
 from training.recipe import TrainingConfig
@@ -11,9 +10,11 @@ from training.recipe import TrainingConfig
 
 def make_optimizer(model: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
     """Adam, or AdamW with decay on the matrices only (norms and biases are not pulled to zero)."""
-    matrices = [parameter for parameter in model.parameters() if parameter.dim() > 1]
-    vectors = [parameter for parameter in model.parameters() if parameter.dim() <= 1]
-    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": vectors, "weight_decay": 0.0}]
+    decayed, free = list[nn.Parameter](), list[nn.Parameter]()
+    for name, parameter in model.named_parameters():
+        is_matrix = parameter.dim() > 1 and "bias" not in name  # a table of biases has two dimensions, too
+        (decayed if is_matrix else free).append(parameter)
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": free, "weight_decay": 0.0}]
     fused = all(parameter.device.type in ("cpu", "cuda", "mps") for parameter in model.parameters())
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.beta2), fused=fused)
 

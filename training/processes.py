@@ -1,26 +1,29 @@
-"""The processes and signals of a training: torchrun's group, Ctrl-C, memory, and the device."""
+"""The device, the signals that ask to stop, and the processes that torchrun started to train one model together.
+
+Each of these runs the same command and measures the same things. The first works in the command's folder and speaks for
+all; every other one is silent and works in a copy of that folder, which is thrown away. Only here is a batch shared.
+"""
 
 import contextlib
 import gc
 import os
 import signal
-import time
+import tempfile
 import traceback
 from collections.abc import Callable, Iterator
-from typing import TypeVar, cast
+from pathlib import Path
 
 import torch
 import torch.distributed
+from torch import Tensor, nn
 
-from common.files import Interrupted, OwnError, UserError
+from common.files import Interrupted, UserError, write_bytes
 
-Found = TypeVar("Found")
-
-PATIENCE = 3.0  # seconds; the first process may be as far a little later
+LOST = "lost another process of the group"
 
 
 def process() -> tuple[int, int]:
-    """This process's rank and the number of processes that train together (torchrun); (0, 1) when alone."""
+    """This process's rank and the number of processes that train together; (0, 1) when alone."""
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         return torch.distributed.get_rank(), torch.distributed.get_world_size()
     return 0, 1
@@ -28,7 +31,10 @@ def process() -> tuple[int, int]:
 
 @contextlib.contextmanager
 def processes() -> Iterator[None]:
-    """Within it, the processes that torchrun started know each other; alone, nothing changes."""
+    """Within it, the processes that torchrun started know each other; alone, nothing changes.
+
+    What goes wrong in another process than the first becomes a UserError of the first.
+    """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
@@ -42,63 +48,19 @@ def processes() -> Iterator[None]:
     try:
         yield
     except BaseException as error:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it to those that are left, which are ending
         cause: BaseException | None = error
-        while cause is not None:  # its frames hold what was trained, see below
+        while cause is not None:  # what was trained hangs on the frames, see below
             traceback.clear_frames(cause.__traceback__)
             cause = cause.__cause__
-        if isinstance(error, UserError) and not said_by_the_first(str(error), store, rank):
-            raise OwnError(str(error)) from error
+        if rank > 0 and isinstance(error, UserError):
+            store.set("complaint", f"process {rank}: {error}")
+        if rank == 0 and LOST in str(error) and store.check(["complaint"]):
+            raise UserError(store.get("complaint").decode()) from error
         raise
     finally:
-        gc.collect()  # DistributedDataParallel must be gone before the group is: else the two can wait for ever
+        gc.collect()  # a group that ends before its DistributedDataParallel may wait for ever
         torch.distributed.destroy_process_group()
-
-
-def said_by_the_first(message: str, store: torch.distributed.Store, rank: int) -> bool:
-    """Whether the first of the processes ends with the same message, or is gone already; it says its own here."""
-    if rank == 0:
-        store.set("message", message)
-        return True
-    ends = time.monotonic() + PATIENCE
-    try:
-        while not store.check(["message"]):
-            if time.monotonic() > ends:
-                return False
-            time.sleep(0.05)
-        return bool(store.get("message").decode() == message)
-    except RuntimeError:  # it kept the store, and is gone
-        return True
-
-
-@contextlib.contextmanager
-def first_process_first() -> Iterator[None]:
-    """The first of the processes that train together goes through the block alone; then the others follow."""
-    rank, world_size = process()
-    if rank > 0:
-        with others_alive():
-            torch.distributed.barrier()
-    yield
-    if world_size > 1 and rank == 0:
-        torch.distributed.barrier()
-
-
-def from_the_first(compute: Callable[[], Found]) -> Found:
-    """What `compute` gives in the first of the processes that train together, or the UserError that it raises there, in
-    all of them: the others may have no disk in common with it."""
-    rank, world_size = process()
-    if world_size == 1:
-        return compute()
-    found: list[Found | UserError | None] = [None]
-    if rank == 0:
-        try:
-            found = [compute()]
-        except UserError as error:
-            found = [error]
-    with others_alive():
-        torch.distributed.broadcast_object_list(found)
-    if isinstance(found[0], UserError):
-        raise found[0]
-    return cast(Found, found[0])
 
 
 @contextlib.contextmanager
@@ -107,19 +69,71 @@ def others_alive() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        of_the_group = isinstance(error, torch.distributed.DistError) or "gloo" in str(error)  # which has no type
-        if process()[1] == 1 or not of_the_group:
+        is_of_group = isinstance(error, torch.distributed.DistError) or "gloo" in str(error)  # which has no type
+        if process()[1] == 1 or not is_of_group:
             raise
-        raise Interrupted(f"another process of the group died ({_first_line(error)})") from error
+        raise Interrupted(f"{LOST} ({_first_line(error)})") from error
 
 
-def sum_over_processes(*values: float) -> list[float]:
-    """The sum of each of `values` over the processes that train together."""
+@contextlib.contextmanager
+def own_folder(out: Path) -> Iterator[Path]:
+    """The folder to work in: `out`, or, in another process than the first, a temporary copy of what the first one has
+    handed out, for which it waits here. The processes need no disk in common."""
+    if process()[0] == 0:
+        yield out
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        copied = Path(temporary) / out.name
+        copied.mkdir()
+        for name, content in _from_the_first({}).items():
+            write_bytes(copied / name, content)
+        yield copied
+
+
+def hand_out(folder: Path) -> None:
+    """Give the other processes a copy of what is in the folder."""
+    rank, world_size = process()
+    if rank == 0 and world_size > 1:
+        files = [path for path in folder.rglob("*") if path.is_file()]
+        _from_the_first({str(path.relative_to(folder)): path.read_bytes() for path in files})
+
+
+def _from_the_first(files: dict[str, bytes]) -> dict[str, bytes]:
+    contents = [files]
+    with others_alive():
+        torch.distributed.broadcast_object_list(contents)
+    return contents[0]
+
+
+def shared(model: nn.Module) -> nn.Module:
+    """A model that is called for its loss, shared with the other processes if there are any."""
     if process()[1] == 1:
-        return list(values)
-    total = torch.tensor(values, dtype=torch.float64)
-    torch.distributed.all_reduce(total)
-    return total.tolist()
+        return model
+    if any(isinstance(module, nn.BatchNorm1d) for module in model.modules()):
+        raise UserError("batch norm needs each batch in one piece; leave it out, or train in one process")
+    with others_alive():
+        return SharedLoss(model)
+
+
+class SharedLoss(nn.Module):
+    """The loss of a batch of which each process computes a part; DistributedDataParallel averages the gradients.
+
+    Each part's mean is weighted by its share of the items, so that the parts may be uneven.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.rank, self.world_size = process()
+        self.parallel = nn.parallel.DistributedDataParallel(model)
+
+    def forward(self, items: Tensor) -> Tensor:
+        """A loss whose value is the mean over `items` (n,), and whose gradient is that of this process's part."""
+        part = items[self.rank :: self.world_size]
+        weight = self.world_size * len(part) / len(items)  # 0 where there are fewer items than processes
+        loss = weight * self.parallel(part if len(part) else items[:1])
+        mean = loss.detach().clone()
+        torch.distributed.all_reduce(mean)
+        return loss + (mean / self.world_size - loss.detach())
 
 
 @contextlib.contextmanager
@@ -139,16 +153,16 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
             signal.signal(number, handler)
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:100]
-
-
 def pick_device(name: str) -> torch.device:
     """The device that `--device` names; "auto" takes a GPU if there is one. UserError if it is not there."""
     available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
-        name = next(device for device, there in available.items() if there)
+        name = next(device for device, is_there in available.items() if is_there)
     if not available[name]:
         raise UserError(f"--device {name}: not available on this machine; use --device cpu or auto")
     local_rank = os.environ.get("LOCAL_RANK")
     return torch.device(name, int(local_rank)) if name == "cuda" and local_rank else torch.device(name)
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:100]

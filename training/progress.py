@@ -17,8 +17,7 @@ def say(line: str, name: str = "") -> None:
     """A line on standard error, above the bar if there is one; `name`, that of something in it, gives way where the
     line is too long."""
     line = shortened(line.replace(name, shortened(name, WIDTH - len(line) + len(name)), 1), WIDTH)
-    if sys.stderr is not None:  # as it is where it was closed
-        tqdm.write(line, file=sys.stderr)
+    tqdm.write(line, file=sys.stderr)
 
 
 class Tally:
@@ -32,19 +31,18 @@ class Tally:
         """Another one is done."""
         self.n_done += 1
         rounds = (-(-number // self.at_once) for number in (self.n_done, self.total))  # those in hand are nearly done
-        left = remaining(self.started, *rounds)
-        say(f"{self.label}: {self.n_done} of {self.total} done ({name}){left}", name)
+        say(f"{self.label}: {self.n_done} of {self.total} done ({name}){remaining(self.started, *rounds)}", name)
 
 
 class Progress:
-    """The steps of a training: a bar on the terminal, and a line for each measurement if they are `told`."""
+    """The steps of a training: a bar on the terminal, and a line for each measurement if it is `told` to."""
 
-    def __init__(self, label: str, n_steps: int, first: int, shown: bool, told: bool = True) -> None:
-        self.label, self.n_steps, self.first, self.at = label, n_steps, first, first
-        self.told = shown and told
+    def __init__(self, label: str, n_steps: int, first: int, told: bool = True) -> None:
+        self.label, self.n_steps, self.told = label, n_steps, told
+        self.first, self.n_done = first, first
         self.started = time.monotonic()
-        alone = multiprocessing.parent_process() is None  # the bars of several workers would hide each other
-        disable = None if shown and alone else True  # None: only where there is a terminal
+        is_worker = multiprocessing.parent_process() is not None  # the bars of several would hide each other
+        disable = True if is_worker else None  # None: shown where there is a terminal
         self.bar = tqdm(total=n_steps, initial=first, desc=label, unit="step", disable=disable, leave=False)
 
     def __enter__(self) -> "Progress":
@@ -54,13 +52,14 @@ class Progress:
         self.bar.close()
 
     def step(self) -> None:
-        self.at += 1
+        """Another step is done."""
+        self.n_done += 1
         self.bar.update()
 
     def show(self, measurement: Measurement, step: int) -> None:
         """Say what was measured after `step`."""
         if self.told:
-            left = remaining(self.started, self.at - self.first, self.n_steps - self.first)
+            left = remaining(self.started, self.n_done - self.first, self.n_steps - self.first)
             say(f"{self.label}: {in_words(measurement, step / self.n_steps)}{left}", self.label)
 
 
@@ -68,11 +67,11 @@ def in_words(measurement: Measurement, share: float) -> str:
     """A measurement in short, for narrow terminals, made when `share` of the training was over."""
     if isinstance(measurement, Epoch):
         accuracies = f"train {measurement.train_accuracy:.1f}%, test {measurement.test_accuracy:.1f}%"
-        loss, number = f"loss {measurement.train_loss:.4g}", measurement.epoch
-        return f"epoch {number} of {round(number / share)}, {loss}, {accuracies}"
-    known, number = measurement.perplexity, measurement.iteration
-    tests = [value for text, value in known.items() if text != "train"] or [known["train"]]
-    return f"iteration {number} of {round(number / share)}, perplexity {min(tests):.4g} to {max(tests):.4g}"
+        epoch, loss = measurement.epoch, measurement.train_loss
+        return f"epoch {epoch} of {round(epoch / share)}, loss {loss:.4g}, {accuracies}"
+    perplexities, iteration = measurement.perplexity, measurement.iteration
+    tests = [value for text, value in perplexities.items() if text != "train"] or [perplexities["train"]]
+    return f"iteration {iteration} of {round(iteration / share)}, perplexity {min(tests):.4g} to {max(tests):.4g}"
 
 
 def shortened(name: str, width: int) -> str:

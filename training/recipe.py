@@ -25,28 +25,22 @@ class TrainingConfig:
     )
     warmup: float = setting(0.0, "share of the steps in which the learning rate rises from zero")
     beta2: float = setting(0.999, "Adam's memory of squared gradients")
-    label_smoothing: float = setting(0.0, "share of each target that is spread over all classes or words")
-    smoothing: Literal["uniform", "kneser-ney"] = setting(
-        "uniform", "how label smoothing is spread; kneser-ney: by counts"
-    )
+    label_smoothing: float = setting(0.0, "share of each target that is spread over all classes")
     unigram_bias: bool = setting(False, "the output bias starts at the log of the Kneser-Ney unigram")
     clip: float | None = setting(None, "largest norm of the gradient")
-    accumulate: int = setting(1, "parts that a batch is computed in, to save memory: the same mathematics")
     precision: Precision = setting("float32", "bf16: matrix products in bfloat16")
 
     def __post_init__(self) -> None:
-        check(self, "at least 1", "batch_size", "accumulate")
+        check(self, "at least 1", "batch_size")
         check(self, "above 0", "learning_rate", "clip")
         check(self, "at least 0", "weight_decay")
         check(self, "from 0 to 1", "warmup")
         check(self, "from 0 to below 1", "label_smoothing", "beta2")
-        if self.smoothing != "uniform" and self.label_smoothing == 0:
-            raise UserError(f"smoothing {self.smoothing} does nothing with label_smoothing 0; set it above 0")
 
 
 OF_THE_OTHER_TASK: dict[Task, tuple[str, ...]] = {  # settings that do nothing in a model of this task
-    "classifier": ("smoothing", "unigram_bias", "shuffled"),
-    "decoder": ("by_length",),
+    "classifier": ("unigram_bias", "shuffled"),
+    "decoder": ("label_smoothing",),
 }
 
 
@@ -58,14 +52,13 @@ class Recipe:
     architecture: ClassifierConfig | DecoderConfig
     training: TrainingConfig
     duration: int  # epochs of a classifier, iterations of a decoder
-    by_length: bool = setting(False, "batches of rows of like length")
     shuffled: bool = setting(False, "every window once before any comes again, instead of random ones")
 
     def __post_init__(self) -> None:
         check(self, "at least 1", "duration")
         if getattr(self.architecture, "voices", False) and self.training.batch_size < 2:
             raise UserError("voices need batches of windows with and without a name; set batch_size above 1")
-        plain, found = {**vars(TrainingConfig()), "by_length": False, "shuffled": False}, settings_of(self)
+        plain, found = {**vars(TrainingConfig()), "shuffled": False}, settings_of(self)
         for name in OF_THE_OTHER_TASK[self.task]:
             if found[name] != plain[name]:
                 raise does_nothing(name, found[name], self.task)

@@ -12,33 +12,23 @@ import msgspec
 import torch
 
 from common.checks import OtherRun, first_difference
-from common.files import UserError, read_as, refused, write_json, write_text
+from common.files import read_as, write_json, write_text
 from common.locks import FolderLock
-from dataset import Data, validation_split, validation_text
+from dataset import Data, without_fold
 from tokenizer import WORDS
-from training.agreement import check_record
 from training.checkpoint import Checkpoints
 from training.loop import train
 from training.machine import machine
-from training.processes import from_the_first, process
+from training.processes import process
 from training.recipe import Run, Task
 from training.records import ClassifierRun, DecoderRun, Measurement, TrainedRun
 from training.tasks import task_of
-from training.weights import TrainedModel, count_parameters, save_model
+from training.weights import count_parameters, save_model
 
 KINDS: dict[Task, type[ClassifierRun] | type[DecoderRun]] = {"classifier": ClassifierRun, "decoder": DecoderRun}
-TRAIN_AGAIN = "not a whole record of this run; delete it, and it is trained again"
-MAKE_AGAIN = "not whole; delete it, and it is made again"
 
 Kind = TypeVar("Kind")
 Trained = TypeVar("Trained", bound=TrainedRun)
-
-
-class Remembered(msgspec.Struct, Generic[Kind]):
-    """A thing that was computed, and for what."""
-
-    value: Kind
-    identity: dict[str, object]
 
 
 @dataclass(frozen=True)
@@ -66,19 +56,17 @@ class Folder:
 
 def claim_folder(out: Path, device: torch.device) -> Folder:
     """A folder for runs in which no other process writes as long as the object is kept; UserError, which says who does,
-    if one does already. Of several processes that train together the first holds it."""
-    return Folder(out, device, FolderLock(out) if process()[0] == 0 else None)
+    if one does already."""
+    return Folder(out, device, FolderLock(out))
 
 
 def open_folder(out: Path, device: torch.device, settings: Mapping[str, object], resume: bool) -> Folder:
     """A folder for new runs, or, to resume, the folder with its unfinished ones; config.json says what is run there.
 
     Runs that a folder already holds are never written over: without `resume` the whole folder is set aside under the
-    next free number. Only the first of several processes touches the disk.
+    next free number.
     """
     folder = claim_folder(out, device)
-    if process()[0] > 0:
-        return folder
     for leftover in out.rglob(".*.tmp") if resume else ():  # of a process that was killed while it wrote
         leftover.unlink()
     if (out / "config.json").exists() and not resume:
@@ -92,30 +80,24 @@ def open_folder(out: Path, device: torch.device, settings: Mapping[str, object],
     return folder
 
 
-def perform(run: Run, data: Data, folder: Folder, few: bool = True) -> TrainedRun | None:
+def perform(run: Run, data: Data, folder: Folder, few: bool = True) -> TrainedRun:
     """Train and measure `run`, or go on with it where it was interrupted, or read its record if it is finished.
-    Of a `few` runs, which may leave a core idle, measurements are told as they come, and made beside the training.
-
-    Of processes that train together, only the first measures and writes; the others return None.
-    """
-    if finished := from_the_first(lambda: recorded(run, data, folder)):
+    Of a `few` runs, which may leave a core idle, measurements are shown as they come, and made beside the training."""
+    if (finished := recorded(run, data, folder)) is not None:
         return finished
     identity = identity_of(run, data, folder)
     if run.fold is not None:
-        data = held_out(data, run.recipe.task, run.fold)
+        data = without_fold(data, run.recipe.task, run.fold)
     task = task_of(run, data, folder.device)
     history, seconds = train(
         task,
         run.recipe.training,
         run.seed,
-        Checkpoints(folder.checkpoint(run), {**identity, "machine": msgspec.to_builtins(machine())}, task.measures),
+        Checkpoints(folder.checkpoint(run), {**identity, "machine": bits_depend_on()}, task.measures),
         on_measurement=lambda history: write_metrics(folder, run, history),
         label=run.name,
-        told=few,
-        beside=few,
+        few=few,
     )
-    if process()[0]:
-        return None
     about = TrainedRun(
         seed=run.seed,
         n_parameters=count_parameters(task.model),
@@ -125,44 +107,40 @@ def perform(run: Run, data: Data, folder: Folder, few: bool = True) -> TrainedRu
     )
     record = task.summarise(history, about)
     if run.fold is None and not run.brief:
-        has_names = isinstance(record, ClassifierRun) or record.voices is not None
-        class_names = data.corpus.class_names if has_names else []
-        trained = TrainedModel(task.model, data.tokenizer, class_names, task.ngrams, task.voice_ngrams)
-        save_model(folder.weights(run), trained)
+        save_model(folder.weights(run), task.trained_model())
     write_json(folder.record(run), record)
     folder.checkpoint(run).unlink(missing_ok=True)
     return record
 
 
-def held_out(data: Data, task: Task, fold: int) -> Data:
-    """`data` to tune a model of this task with: measured on one fold of the training files, without the test set."""
-    return (validation_split if task == "classifier" else validation_text)(data, fold)
-
-
 def recorded(run: Run, data: Data, folder: Folder) -> TrainedRun | None:
-    """The record of `run`, None if it is not finished; UserError if what is there is damaged, does not agree with
-    itself, or is of other settings or data."""
-    if not folder.record(run).exists():
+    """The record of `run`, None if it is not finished; UserError if it is damaged or of other settings or data."""
+    path = folder.record(run)
+    if not path.exists():
         return None
-    path, identity = folder.record(run), identity_of(run, data, folder)
-    record = read_as(path, KINDS[run.recipe.task], TRAIN_AGAIN)
+    record = read_as(path, KINDS[run.recipe.task], "not a whole record of this run; delete it, and it is trained again")
+    identity = identity_of(run, data, folder)
     if record.identity != identity:
         raise OtherRun(path, first_difference(record.identity, identity), "take another --out")
-    with refused(path, TRAIN_AGAIN):
-        check_record(record, run, data)
     return record
 
 
 def identity_of(run: Run, data: Data, folder: Folder) -> dict[str, object]:
     """What a record must agree with to be of this run on these data, computed as the command asks.
 
-    A checkpoint must besides be of this machine, software and code: half a run on each would be nobody's run. Finished
-    records of several machines or commits may stand side by side, and what is made of them says so.
+    Finished records of several machines or commits may stand side by side, and what is made of them says so. A
+    checkpoint must besides agree in what `bits_depend_on`: half a run on each of two machines would be nobody's run.
     """
     tokenization = data.tokenizer.tokenization
     cut = {} if tokenization == WORDS else {"tokenizer": tokenization.kind, "vocabulary_size": tokenization.size}
     computed = {"threads": torch.get_num_threads(), "processes": process()[1], "device": folder.device.type}
     return in_json({"run": asdict(run), "data": data.corpus.fingerprint, **cut, **computed})
+
+
+def bits_depend_on() -> dict[str, object]:
+    """This machine, its software and the code, by its hash: a commit that changes no code forbids no resume."""
+    described = msgspec.to_builtins(machine())
+    return {name: value for name, value in described.items() if name not in ("commit", "dirty")}
 
 
 def in_json(identity: Mapping[str, object]) -> dict[str, object]:
@@ -183,24 +161,24 @@ def collect_metrics(folder: Folder) -> None:
     write_text(folder.path / "metrics.jsonl", "".join(part.read_text(encoding="utf-8") for part in parts))
 
 
-def remembered(
-    path: Path,
-    kind: type[Kind],
-    identity: Mapping[str, object],
-    compute: Callable[[], Kind],
-    is_whole: Callable[[Kind], bool],
-) -> Kind:
+class Remembered(msgspec.Struct, Generic[Kind]):
+    """A thing that was computed, and for what."""
+
+    value: Kind
+    identity: dict[str, object]
+
+
+def remembered(path: Path, kind: type[Kind], identity: Mapping[str, object], compute: Callable[[], Kind]) -> Kind:
     """What `path` holds, if it was computed for the same `identity`; else compute and write it. UserError where it is
-    damaged, or not `is_whole`."""
+    damaged."""
     plain = in_json(identity)
     if path.exists():
-        kept = read_as(path, Remembered[kind], MAKE_AGAIN)  # type: ignore[valid-type]
+        hint = "not whole; delete it, and it is made again"
+        kept = read_as(path, Remembered[kind], hint)  # type: ignore[valid-type]
         if kept.identity == plain:
-            if not is_whole(kept.value):
-                raise UserError(f"{path}: {MAKE_AGAIN}")
             return kept.value
     value = compute()
-    write_json(path, {"value": value, "identity": plain})
+    write_json(path, Remembered(value, plain))
     return value
 
 

@@ -1,7 +1,6 @@
 """The two tasks, classifier and decoder: what the loop needs of each, from the same recipe to a record."""
 
 from collections.abc import Sequence
-from functools import partial
 
 import torch
 from msgspec.structs import asdict
@@ -9,19 +8,20 @@ from torch import Tensor
 
 from common.files import UserError
 from common.randomness import generator
-from dataset import CLASSIFICATION, Data, epoch_batches, voiced_starts, window_starts
+from dataset import Data, Stream, epoch_batches, voiced_starts, window_starts
 from evaluation import accuracy, calibration, perplexity
-from evaluation.mixture import ngrams_of_speakers, predicted_nats, told_ngrams
+from evaluation.mixture import mixed, predicted_nats, speaker_ngrams, text_ngrams
+from evaluation.ngrams import kneser_ney_unigram
 from evaluation.perplexity import Protocol
-from evaluation.smoothing import DISCOUNT, Smoothing, kneser_ney, preferences, uniform
-from evaluation.voices import speaker_probabilities
-from modules.voices import voice
-from modules.word_vectors import word_pairs
+from evaluation.voices import preferences, speaker_probabilities
+from modules.config import ClassifierConfig, DecoderConfig
+from modules.word_vectors import NO_PAIRS, word_pairs
+from speechesdataset.folder import TRAIN_ROWS
 from tokenizer import PAD
-from training.models import NO_PAIRS, build_classifier, build_decoder
-from training.recipe import Run, TrainingConfig
+from training.recipe import Run
 from training.records import ClassifierRun, DecoderRun, Epoch, Iteration, MeasuredVoices, Measurement, TrainedRun
-from transformer import ClassifierConfig, DecoderConfig
+from training.weights import TrainedModel
+from transformer import Decoder, build_classifier
 
 MEASUREMENTS_PER_DECODER = 5  # every 100 of 500 iterations
 
@@ -29,37 +29,37 @@ MEASUREMENTS_PER_DECODER = 5  # every 100 of 500 iterations
 class ClassifierTask:
     """What the loop needs to train a classifier: the model, the plan, the loss, the measurements of Table 1."""
 
-    ngrams, voice_ngrams = None, ()  # none predicts beside it
-
     measures = Epoch
 
     def __init__(self, run: Run, data: Data, device: torch.device) -> None:
-        recipe = run.recipe
-        config, words = recipe.architecture, data.tokenizer.words
+        recipe, config, words = run.recipe, run.recipe.architecture, data.tokenizer.words
         assert isinstance(config, ClassifierConfig)
-        self.data, self.device, self.smoothing = data, device, recipe.training.label_smoothing
+        self.data, self.device = data, device
+        self.label_smoothing = recipe.training.label_smoothing
         self.is_held_out = run.fold is not None  # whether the test rows are a fold of the training rows
         pairs = word_pairs(words, data.train.ids) if config.phrases else NO_PAIRS
         self.model = build_classifier(config, words, len(data.corpus.class_names), run.seed, pairs).to(device)
-        epochs = [
-            epoch_batches(
-                data.train.lengths, recipe.training.batch_size, generator(run.seed, "order", epoch), recipe.by_length
-            )
-            for epoch in range(recipe.duration)
-        ]
-        self.plan: Sequence[Tensor] = [batch for epoch in epochs for batch in epoch]
-        self.steps_per_epoch = len(epochs[0])
+        plan: list[Tensor] = []
+        for epoch in range(recipe.duration):
+            order = generator(run.seed, "order", epoch)
+            plan += epoch_batches(len(data.train.labels), recipe.training.batch_size, order)
+        self.plan: Sequence[Tensor] = plan
+        self.steps_per_epoch = len(plan) // recipe.duration
         ends = range(self.steps_per_epoch, len(self.plan) + 1, self.steps_per_epoch)
         self.evaluate_at: Sequence[int] = ends[-1:] if run.brief else ends
-        self.latest: dict[str, Tensor] = {}  # probabilities of the last measurement, of a copy, too, for the summary
+        # The last measured probabilities, for summarise(). Measuring a copy of the task fills it, too (measuring.py).
+        self.measured: dict[str, Tensor] = {}
 
     def loss(self, items: Tensor) -> Tensor:
+        """The mean loss over training rows of these numbers (B,)."""
         ids, lengths, labels = self.data.train.batch(items, cut=self.model.masks_padding)
-        return self.model.loss(ids.to(self.device), lengths.to(self.device), labels.to(self.device), self.smoothing)
+        ids, lengths, labels = ids.to(self.device), lengths.to(self.device), labels.to(self.device)
+        return self.model.loss(ids, lengths, labels, self.label_smoothing)
 
     def evaluate(self, step: int, train_loss: float) -> Epoch:
-        self.latest.update(self.probabilities())
-        train, test = (found.argmax(dim=-1) for found in self.latest.values())
+        """The accuracies after a step."""
+        self.measured.update(self.probabilities())
+        train, test = (probabilities.argmax(dim=-1) for probabilities in self.measured.values())
         return Epoch(
             epoch=step // self.steps_per_epoch,
             train_loss=train_loss,
@@ -70,27 +70,34 @@ class ClassifierTask:
     def probabilities(self) -> dict[str, Tensor]:
         """Those (N, K) of the training and of the test rows."""
         rows = {"train": self.data.train, "test": self.data.test}
-        return {name: accuracy.class_probabilities(self.model, own) for name, own in rows.items()}
+        return {name: accuracy.class_probabilities(self.model, labelled) for name, labelled in rows.items()}
 
     def summarise(self, history: Sequence[Measurement], about: TrainedRun) -> ClassifierRun:
         """The record of the trained model and its measurements, `about` a run."""
-        probabilities, test = self.latest or self.probabilities(), self.data.test  # resumed after its last measurement
-        predictions, relative = probabilities["test"].argmax(dim=-1), None
+        probabilities = self.measured or self.probabilities()  # nothing measured if resumed after the last measurement
+        test, labels = self.data.test, self.data.train.labels
+        predictions, relative_temperature = probabilities["test"].argmax(dim=-1), None
         if self.is_held_out:
-            relative = calibration.relative_temperature(probabilities["test"], test.labels, probabilities["train"])
-        epochs, labels = [row for row in history if isinstance(row, Epoch)], self.data.train.labels
+            relative_temperature = calibration.relative_temperature(
+                probabilities["test"], test.labels, probabilities["train"]
+            )
+        epochs = [row for row in history if isinstance(row, Epoch)]
         accuracies = [row.train_accuracy for row in epochs]
-        trained, once = (accuracy.is_above_plateau(value, labels) for value in (accuracies[-1], max(accuracies)))
+        is_trained = accuracy.is_above_plateau(accuracies[-1], labels)
         return ClassifierRun(
             **asdict(about),
             epochs=epochs,
             test=accuracy.accuracy_by_group(predictions, test.labels, self.data.seen),
             scores=accuracy.scores_by_class(predictions, test.labels, self.data.corpus.class_names),
-            trained=trained,
-            fell_back=once and not trained,
+            trained=is_trained,
+            fell_back=accuracy.is_above_plateau(max(accuracies), labels) and not is_trained,
             predictions=predictions.tolist(),
-            relative_temperature=relative,
+            relative_temperature=relative_temperature,
         )
+
+    def trained_model(self) -> TrainedModel:
+        """The model with all that is needed to use it."""
+        return TrainedModel(self.model, self.data.tokenizer, self.data.corpus.class_names)
 
 
 class DecoderTask:
@@ -99,106 +106,110 @@ class DecoderTask:
     measures = Iteration
 
     def __init__(self, run: Run, data: Data, device: torch.device) -> None:
-        recipe, config = run.recipe, run.recipe.architecture
+        recipe, config, words = run.recipe, run.recipe.architecture, data.tokenizer.words
         assert isinstance(config, DecoderConfig)
         self.data, self.device = data, device
-        self.model = build_decoder(config, data.tokenizer.words, run.seed, len(data.corpus.class_names))
-        self.smoothing = self.prepare_smoothing(recipe.training)
-        texts = [data.train_stream.ids, *(self.prepare_voices() if config.voices else [])]  # of nobody, and by speaker
+        self.model = Decoder(config, words, run.seed, len(data.corpus.class_names))
+        if recipe.training.unigram_bias:
+            unigram = kneser_ney_unigram(data.train_stream.ids, len(words), data.words_of_rows())
+            with torch.no_grad():
+                self.model.head.bias.copy_(unigram.clamp(min=1e-9).log())
+        streams = [data.train_stream.ids, *(self.prepare_voices() if config.voices else [])]  # nobody's, each speaker's
         self.model.to(device)
-        self.text = torch.cat([part for ids in texts for part in (torch.tensor([PAD]), ids)])
-        n_tokens = [1 + len(ids) for ids in texts]
-        self.ends = torch.tensor(n_tokens).cumsum(0)  # in the text, of each of them
-        self.protocol, self.lengths = Protocol(config.block_size), run.lengths
+        self.text = torch.cat([part for ids in streams for part in (torch.tensor([PAD]), ids)])
+        n_tokens = [1 + len(ids) for ids in streams]
+        self.ends = torch.tensor(n_tokens).cumsum(0)  # of each of them in the text
         size, order = recipe.training.batch_size, generator(run.seed, "order")
-        rest = (config.block_size, recipe.duration, size, order, recipe.shuffled)
-        self.plan: Sequence[Tensor] = list(
-            voiced_starts(n_tokens, *rest) if config.voices else window_starts(n_tokens[0], *rest)
-        )
+        if config.voices:
+            plan = voiced_starts(n_tokens, config.block_size, recipe.duration, size, order, recipe.shuffled)
+        else:
+            plan = window_starts(n_tokens[0], config.block_size, recipe.duration, size, order, recipe.shuffled)
+        self.plan: Sequence[Tensor] = list(plan)
         every = max(1, recipe.duration // (1 if run.brief else MEASUREMENTS_PER_DECODER))
         self.evaluate_at: Sequence[int] = sorted({*range(every, recipe.duration + 1, every), recipe.duration})
-        self.ngrams = told_ngrams(data) if config.ngram_share else None  # that predict beside the network
-        self.voice_ngrams = ngrams_of_speakers(data) if config.ngram_share and config.voices else []  # beside each
-        self.latest: dict[str, Tensor] = {}  # nats of the last measurement, of a copy, too, for the summary
-
-    def prepare_smoothing(self, training: TrainingConfig) -> Smoothing | None:
-        """How targets are smoothed, if at all; and the output bias as the recipe wants it at the start."""
-        size, stream, share = len(self.data.tokenizer), self.data.train_stream.ids, training.label_smoothing
-        counted, smoothing = training.smoothing == "kneser-ney", None
-        if counted or training.unigram_bias:
-            smoothing = kneser_ney(stream, share if counted else DISCOUNT, size, self.data.words_of_rows())
-            if training.unigram_bias:
-                with torch.no_grad():
-                    self.model.head.bias.copy_(smoothing.prior.clamp(min=1e-9).log())
-        if share == 0:
-            return None
-        return smoothing if counted else uniform(share, size)
+        self.protocol, self.lengths = Protocol(config.block_size), run.lengths
+        # The trigram that predicts with the network, if any, and with each voice
+        self.ngrams = text_ngrams(data) if config.ngram_share else None
+        self.voice_ngrams = speaker_ngrams(data) if config.ngram_share and config.voices else []
+        self.streams: dict[str, Stream] = {"train": data.train_stream, **data.test_streams}
+        self.ngram_log_probabilities = {
+            name: self.ngrams.log_probabilities(stream.ids) if self.ngrams else None
+            for name, stream in self.streams.items()
+        }
+        # The last measured nats, for summarise(). Measuring a copy of the task fills it, too (measuring.py).
+        self.measured: dict[str, Tensor] = {}
 
     def prepare_voices(self) -> list[Tensor]:
         """What each speaker says (n tokens,), by which the voices start; UserError where it is too little."""
-        assert self.model.voices is not None
-        spoken, length = [stream.ids for stream in self.data.speaker_streams()], self.model.config.block_size
-        for name, ids in zip(self.data.corpus.class_names, spoken):
-            if len(ids) < length:
-                few = f"{len(ids)} tokens of {name}, too few for windows of {length}"
-                raise UserError(f"{CLASSIFICATION[0]}: {few}; add rows, or train without --voices")
-        rows = torch.bincount(self.data.train.labels, minlength=len(spoken))
+        voices, block_size = self.model.voices, self.model.config.block_size
+        assert voices is not None
+        streams = [stream.ids for stream in self.data.speaker_streams()]
+        for name, ids in zip(self.data.corpus.class_names, streams):
+            if len(ids) < block_size:
+                few = f"{len(ids)} tokens of {name}, too few for windows of {block_size}"
+                raise UserError(f"{TRAIN_ROWS}: {few}; add rows, or train without --voices")
+        n_rows = torch.bincount(self.data.train.labels, minlength=len(streams))
         with torch.no_grad():
-            self.model.voices.biases[1:] = preferences(spoken, len(self.data.tokenizer))
-            self.model.voices.shares.copy_(rows / rows.sum())
-        return spoken
+            voices.biases[1:] = preferences(streams, len(self.data.tokenizer))
+            voices.shares.copy_(n_rows / n_rows.sum())
+        return streams
 
     def loss(self, starts: Tensor) -> Tensor:
+        """The mean loss over the windows of the text that begin at `starts` (B,)."""
         if self.model.voices is None:
             return self.loss_as(0, starts)
-        speakers = torch.searchsorted(self.ends, starts, right=True)  # (B,)
-        parts = [(speaker, starts[speakers == speaker]) for speaker in speakers.unique().tolist()]
-        return torch.stack([self.loss_as(speaker, own) * len(own) for speaker, own in parts]).sum() / len(starts)
+        speakers = torch.searchsorted(self.ends, starts, right=True)  # (B,) of each window; 0 is nobody
+        sums = []
+        for speaker in speakers.unique().tolist():
+            windows = starts[speakers == speaker]
+            sums.append(self.loss_as(speaker, windows) * len(windows))
+        return torch.stack(sums).sum() / len(starts)
 
     def loss_as(self, speaker: int, starts: Tensor) -> Tensor:
-        """The mean loss over windows that one speaker says; of 0, nobody."""
-        loss = partial(self.model.loss, speaker=speaker) if speaker else self.model.loss
-        windows = self.text[starts[:, None] + torch.arange(self.protocol.length + 1)]  # (B, T + 1)
-        inputs, targets = windows[:, :-1].to(self.device), windows[:, 1:].to(self.device)
-        if self.smoothing is None:
-            return loss(inputs, targets)
-        share = self.smoothing.share[windows[:, :-1]].to(self.device)
-        return loss(inputs, targets, self.smoothing.prior.to(self.device), share)
+        """The mean loss over windows that one speaker says."""
+        windows = self.text[starts[:, None] + torch.arange(self.protocol.length + 1)].to(self.device)  # (B, T + 1)
+        return self.model.loss(windows[:, :-1], windows[:, 1:], speaker)
 
     def evaluate(self, step: int, train_loss: float) -> Iteration:
-        self.latest.update(self.token_nats())
-        perplexities = {name: perplexity.perplexity(nats) for name, nats in self.latest.items()}
-        others = {
-            str(length): {
-                name: perplexity.perplexity(predicted_nats(self.model, self.ngrams, stream.ids, Protocol(length)))
-                for name, stream in self.data.test_streams.items()
-            }
-            for length in self.lengths
-        }
-        return Iteration(iteration=step, train_loss=train_loss, perplexity=perplexities, perplexity_by_length=others)
+        """The perplexities after a step."""
+        self.measured.update({name: self.nats(name, self.protocol) for name in self.streams})
+        return Iteration(
+            iteration=step,
+            train_loss=train_loss,
+            perplexity={name: perplexity.perplexity(nats) for name, nats in self.measured.items()},
+            perplexity_by_length={
+                str(length): {
+                    name: perplexity.perplexity(self.nats(name, Protocol(length))) for name in self.data.test_streams
+                }
+                for length in self.lengths
+            },
+        )
 
-    def token_nats(self) -> dict[str, Tensor]:
-        """-log p of every token of each text, by name."""
-        streams = {"train": self.data.train_stream, **self.data.test_streams}
-        return {
-            name: predicted_nats(self.model, self.ngrams, stream.ids, self.protocol) for name, stream in streams.items()
-        }
+    def nats(self, name: str, protocol: Protocol) -> Tensor:
+        """-log p of every token of a text, float64 (N,), by the network and the trigram that may predict with it."""
+        nats = perplexity.token_nats(self.model, self.streams[name].ids, protocol)
+        counted = self.ngram_log_probabilities[name]
+        return nats if counted is None else -mixed(-nats, counted, self.model.config.ngram_share)
 
     def summarise(self, history: Sequence[Measurement], about: TrainedRun) -> DecoderRun:
         """The record of the trained model and its measurements, `about` a run."""
-        nats = self.latest or self.token_nats()  # none where a run was resumed after its last measurement
-        length, tests = self.protocol.length, self.data.test_streams
+        # nothing measured if resumed after the last measurement
+        nats = self.measured or {name: self.nats(name, self.protocol) for name in self.streams}
+        tests = self.data.test_streams
+        network = {}
+        for name, stream in tests.items() if self.ngrams else ():
+            alone = perplexity.token_nats(self.model, stream.ids, self.protocol)
+            network[name] = perplexity.language_scores(alone, stream)
         return DecoderRun(
             **asdict(about),
             ff_dim=self.model.config.ff_dim,
             iterations=[row for row in history if isinstance(row, Iteration)],
             protocol=str(self.protocol),
             scores={name: perplexity.language_scores(nats[name], stream) for name, stream in tests.items()},
-            network={
-                name: perplexity.language_scores(perplexity.token_nats(self.model, stream.ids, self.protocol), stream)
-                for name, stream in (tests if self.ngrams else {}).items()
+            network=network,
+            nats_by_position={
+                name: perplexity.nats_by_position(row, self.protocol.length) for name, row in nats.items()
             },
-            nats_by_place={name: perplexity.nats_by_place(values, length) for name, values in nats.items()},
             stretch_nats={name: perplexity.sums_by_stretch(nats[name], stream) for name, stream in tests.items()},
             stretch_tokens={
                 name: perplexity.sums_by_stretch(torch.ones(len(stream.ids)), stream) for name, stream in tests.items()
@@ -209,16 +220,22 @@ class DecoderTask:
     def measured_voices(self) -> MeasuredVoices:
         """How surprising each test text is to each voice, and whose the test rows are by Bayes' rule."""
         data = self.data
-        texts: dict[str, list[float]] = {name: [] for name in data.test_streams}
-        for number in range(len(data.corpus.class_names)):
-            own = voice(self.model, number + 1)
-            beside = self.voice_ngrams[number] if self.voice_ngrams else None
-            for text, stream in data.test_streams.items():
-                texts[text].append(perplexity.perplexity(predicted_nats(own, beside, stream.ids, self.protocol)))
+        perplexities: dict[str, list[float]] = {name: [] for name in data.test_streams}
+        for i in range(len(data.corpus.class_names)):
+            speaker = self.model.as_speaker(1 + i)
+            ngrams = self.voice_ngrams[i] if self.voice_ngrams else None
+            for name, stream in data.test_streams.items():
+                nats = predicted_nats(speaker, ngrams, stream.ids, self.protocol)
+                perplexities[name].append(perplexity.perplexity(nats))
         rows = [torch.tensor(ids) for ids in data.tokenizer.encode_all([row.text for row in data.corpus.test])]
         predictions = speaker_probabilities(self.model, self.voice_ngrams, rows).argmax(dim=-1)
         test = accuracy.accuracy_by_group(predictions, data.test.labels, data.seen)
-        return MeasuredVoices(perplexity=texts, test=test, predictions=predictions.tolist())
+        return MeasuredVoices(perplexity=perplexities, test=test, predictions=predictions.tolist())
+
+    def trained_model(self) -> TrainedModel:
+        """The model with all that is needed to use it."""
+        names = self.data.corpus.class_names if self.model.voices else []
+        return TrainedModel(self.model, self.data.tokenizer, names, self.ngrams, self.voice_ngrams)
 
 
 def task_of(run: Run, data: Data, device: torch.device) -> ClassifierTask | DecoderTask:

@@ -12,13 +12,12 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from common.files import UserError, read_description, read_tensors, refused, write_tensors
-from common.records import Positive
 from evaluation.ngrams import KneserNey
-from modules.vote import Vote
+from modules.config import ClassifierConfig, DecoderConfig
+from modules.word_vectors import NO_PAIRS
 from tokenizer import SPECIAL, Tokenizer
-from training.models import NO_PAIRS, build_classifier, build_decoder
 from training.recipe import Task, Value
-from transformer import Classifier, ClassifierConfig, Decoder, DecoderConfig
+from transformer import Classifier, Decoder, Vote, build_classifier
 
 
 def weights(model: nn.Module) -> dict[str, Tensor]:
@@ -34,8 +33,11 @@ def count_parameters(model: nn.Module) -> int:
 
 def check_weights(model: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
     """UserError naming `source` if `tensors` are another model's. `model` may be one that has no memory ("meta")."""
-    own, found = ({name: (one.shape, one.dtype) for name, one in of.items()} for of in (weights(model), tensors))
-    if own != found:
+    wanted, given = (
+        {name: (tensor.shape, tensor.dtype) for name, tensor in by_name.items()}
+        for by_name in (weights(model), tensors)
+    )
+    if wanted != given:
         raise UserError(f"{source}: its weights are not of this architecture; use the settings it was trained with")
 
 
@@ -48,7 +50,7 @@ def load_weights(model: nn.Module, tensors: Mapping[str, Tensor], source: Path) 
 
 
 class WithoutValues(TorchFunctionMode):
-    """Within it parameters get no values to start from: for a model whose weights are there already."""
+    """Within it, new parameters get no values to start from: a file brings them, and drawing them takes longer."""
 
     def __torch_function__(
         self, function: Callable[..., object], types: object, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -58,7 +60,7 @@ class WithoutValues(TorchFunctionMode):
         return kwargs["tensor"] if is_start else function(*args, **kwargs)
 
 
-FORMAT: Literal[4] = 4  # of weights files; another number says that the same weights mean something else
+FORMAT: Literal[5] = 5  # of weights files; another number says that the same weights mean something else
 NGRAMS = "ngrams.{}."  # before the names of their tables: the number of the voice, 0 of nobody
 AGAIN = "of another version of this program, or damaged; train the model again"
 
@@ -70,19 +72,25 @@ class TrainedModel:
     model: Classifier | Vote | Decoder
     tokenizer: Tokenizer
     class_names: list[str]  # of a classifier, and of a decoder with voices
-    ngrams: KneserNey | None = None  # that predict beside a decoder, as far as its ngram_share says
-    voice_ngrams: Sequence[KneserNey] = ()  # that predict beside each of its voices
+    ngrams: KneserNey | None = None  # that predict with a decoder, as far as its ngram_share says
+    voice_ngrams: Sequence[KneserNey] = ()  # that predict with each of its voices
+
+    def as_speaker(self, number: int) -> "TrainedModel":
+        """A decoder with voices as one of its speakers, counted from 0, and no other. ValueError without voices."""
+        if not isinstance(self.model, Decoder):
+            raise ValueError("a classifier has no voices")
+        ngrams = self.voice_ngrams[number] if self.voice_ngrams else None
+        return TrainedModel(self.model.as_speaker(1 + number), self.tokenizer, [], ngrams)
 
 
-class Description(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """What stands beside the weights."""
+class Description(msgspec.Struct, forbid_unknown_fields=True):
+    """What a file holds besides the weights."""
 
-    format: Literal[4]
+    format: Literal[5]
     task: Task
     architecture: dict[str, Value]
     tokenizer: dict[str, object]
     class_names: list[str]
-    temperature: Positive = 1.0  # of a classifier
 
 
 def save_model(path: Path, trained: TrainedModel) -> None:
@@ -90,13 +98,10 @@ def save_model(path: Path, trained: TrainedModel) -> None:
     model = trained.model
     task: Task = "decoder" if isinstance(model, Decoder) else "classifier"
     content = trained.tokenizer.to_json()
-    counted = [trained.ngrams, *trained.voice_ngrams] if trained.ngrams else []
-    counts = ((NGRAMS.format(number), ngrams.tensors()) for number, ngrams in enumerate(counted))
-    tensors = weights(model) | {prefix + name: tensor for prefix, of in counts for name, tensor in of.items()}
-    description = Description(FORMAT, task, vars(model.config), content, trained.class_names)
-    if not isinstance(model, Decoder) and model.temperature != 1:
-        description.temperature = model.temperature  # else it is left out, as in files from before there was one
-    write_tensors(path, tensors, description)
+    tensors = weights(model)
+    for number, ngrams in enumerate([trained.ngrams, *trained.voice_ngrams] if trained.ngrams else []):
+        tensors |= {NGRAMS.format(number) + name: tensor for name, tensor in ngrams.tensors().items()}
+    write_tensors(path, tensors, Description(FORMAT, task, vars(model.config), content, trained.class_names))
 
 
 def load_model(path: Path, task: Task | None = None) -> TrainedModel:
@@ -104,12 +109,12 @@ def load_model(path: Path, task: Task | None = None) -> TrainedModel:
     remedy = "`python main.py part1` trains a classifier, part2 a decoder, and --model names its file"
     if not path.is_file():
         raise UserError(f"{path}: no such model; {remedy}")
-    tensors, found = read_tensors(path, Description, AGAIN)
-    if task not in (None, found.task):
+    tensors, description = read_tensors(path, Description, AGAIN)
+    if task not in (None, description.task):
         raise UserError(f"{path}: not a {task}; {remedy}")
     with refused(path, AGAIN):
-        config, tokenizer = architecture_of(found), Tokenizer.from_json(found.tokenizer)
-        pairs, ngrams = pairs_of(tensors), ngrams_of(tensors, config, len(found.class_names), len(tokenizer))
+        config, tokenizer = architecture_of(description), Tokenizer.from_json(description.tokenizer)
+        pairs, ngrams = pairs_of(tensors), ngrams_of(tensors, config, len(description.class_names), len(tokenizer))
         if len(tokenizer) <= len(SPECIAL):
             raise UserError("a vocabulary without words")
         if (n_blocks := config.n_layer * getattr(config, "n_members", 1)) > len(tensors):
@@ -118,26 +123,25 @@ def load_model(path: Path, task: Task | None = None) -> TrainedModel:
     model: Classifier | Vote | Decoder
     with torch.device("meta"), WithoutValues():  # sizes that the file does not have are refused: they take no memory
         if isinstance(config, ClassifierConfig):
-            model = build_classifier(config, tokenizer.words, len(found.class_names), pairs=pairs)
+            model = build_classifier(config, tokenizer.words, len(description.class_names), pairs=pairs)
         else:
-            model = build_decoder(config, tokenizer.words, n_speakers=len(found.class_names))
+            model = Decoder(config, tokenizer.words, n_speakers=len(description.class_names))
     check_weights(model, tensors, path)
     model.load_state_dict(tensors, assign=True)
-    if not isinstance(model, Decoder):
-        model.temperature = found.temperature
-    whole, voices = (ngrams[0] if ngrams else None), ngrams[1:]
-    return TrainedModel(model.eval(), tokenizer, found.class_names, whole, voices)
+    text_ngrams, voice_ngrams = (ngrams[0] if ngrams else None), ngrams[1:]
+    return TrainedModel(model.eval(), tokenizer, description.class_names, text_ngrams, voice_ngrams)
 
 
-def architecture_of(found: Description) -> ClassifierConfig | DecoderConfig:
+def architecture_of(description: Description) -> ClassifierConfig | DecoderConfig:
     """The configuration, which names all its settings: none is taken from a default, which may be another by now."""
-    kind: type[ClassifierConfig | DecoderConfig] = ClassifierConfig if found.task == "classifier" else DecoderConfig
-    if found.task == "classifier" and not found.class_names:
+    is_classifier, settings = description.task == "classifier", description.architecture
+    kind: type[ClassifierConfig | DecoderConfig] = ClassifierConfig if is_classifier else DecoderConfig
+    if is_classifier and not description.class_names:
         raise UserError("a classifier without classes")
-    if different := found.architecture.keys() ^ {field.name for field in fields(kind)}:
+    if different := settings.keys() ^ {field.name for field in fields(kind)}:
         raise UserError(f"the settings differ in {', '.join(sorted(different)[:5])}")
-    config = msgspec.convert(found.architecture, kind)
-    if isinstance(config, DecoderConfig) and config.voices != bool(found.class_names):
+    config = msgspec.convert(settings, kind)
+    if isinstance(config, DecoderConfig) and config.voices != bool(description.class_names):
         raise UserError("a decoder with voices or speakers, and not with both")
     return config
 
@@ -148,36 +152,35 @@ def ngrams_of(
     """The n-gram models that a decoder's configuration asks for, taken out of `tensors`: nobody's, then each speaker's;
     none if it asks for none."""
     has_share = isinstance(config, DecoderConfig) and config.ngram_share > 0
-    found = [taken(tensors, NGRAMS.format(number)) for number in range(1 + n_speakers if has_share else 0)]
+    models = [take_ngrams(tensors, NGRAMS.format(number)) for number in range(1 + n_speakers if has_share else 0)]
     if any(name.startswith(NGRAMS.partition("{")[0]) for name in tensors):
         raise UserError("an n-gram model that has no share in the predictions")
-    if any(ngrams.vocabulary_size != vocabulary_size for ngrams in found):
+    if any(ngrams.vocabulary_size != vocabulary_size for ngrams in models):
         raise UserError("an n-gram model of another vocabulary")
-    return found
+    return models
 
 
-def taken(tensors: dict[str, Tensor], prefix: str) -> KneserNey:
+def take_ngrams(tensors: dict[str, Tensor], prefix: str) -> KneserNey:
     """The n-gram model whose tables begin with `prefix`, taken out of `tensors`."""
-    own = [name for name in tensors if name.startswith(prefix)]
-    return KneserNey.from_tensors({name.removeprefix(prefix): tensors.pop(name) for name in own})
+    names = [name for name in tensors if name.startswith(prefix)]
+    return KneserNey.from_tensors({name.removeprefix(prefix): tensors.pop(name) for name in names})
 
 
 def pairs_of(tensors: Mapping[str, Tensor]) -> Tensor:
     """The keys of `word_pairs`, which every member of a vote holds; none in a model without them."""
-    found = [tensor for name, tensor in tensors.items() if name.endswith("embedding.pairs")] or [NO_PAIRS]
-    first = found[0]
+    first, *others = [tensor for name, tensor in tensors.items() if name.endswith("embedding.pairs")] or [NO_PAIRS]
     is_sorted = first.dtype == torch.long and first.dim() == 1 and bool((first.diff() > 0).all())
-    if not is_sorted or not all(first.equal(other) for other in found):
+    if not is_sorted or not all(first.equal(other) for other in others):
         raise UserError("pairs of words are not in order")
     return first
 
 
 def saved_models(folder: Path, task: Task) -> list[Path]:
     """The weights of this task's models below a folder that this version of the program can read, the newest first."""
-    own = []
+    paths = []
     for path in folder.rglob("*.safetensors"):
         with contextlib.suppress(UserError), refused(path, AGAIN):
-            found = read_description(path, Description, AGAIN)
-            if found.task == task and architecture_of(found):
-                own.append(path)
-    return sorted(own, key=lambda path: (-path.stat().st_mtime, path))
+            description = read_description(path, Description, AGAIN)
+            if description.task == task and architecture_of(description):
+                paths.append(path)
+    return sorted(paths, key=lambda path: (-path.stat().st_mtime, path))

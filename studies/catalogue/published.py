@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from dataset import DEFAULT_NAMES, DEFAULT_TESTS, About, Corpus
+from speechesdataset.folder import DEFAULT_NAMES, DEFAULT_TESTS, About, Corpus
 from studies.answers import Answers
 
 THE_REPORT = (

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from common.files import UserError
-from dataset import TOGETHER
 from evaluation.opponents import CLASSIFIER_OPPONENTS, DECODER_OPPONENTS
 from modules.config import ClassifierConfig
+from speechesdataset.folder import TOGETHER
 from studies.answers import AttentionStatistics, LengthPerplexity
 from studies.catalogue.ingredients import CHANGES
 from studies.catalogue.recipes import RECIPES, WIDTHS
@@ -191,12 +191,13 @@ def ingredients(task: Task, changes: Sequence[str]) -> Question:
 def measured(task: Task) -> Question:
     """Both recipes and their opponents on the test set: how far the best recipe is from each."""
     variants = {name: RECIPES[name][task] for name in ("best", "report")}
-    if task == "classifier":
-        opponents, measures = list(CLASSIFIER_OPPONENTS), (("accuracy", EACH_GROUP),)
-    else:
-        opponents, measures = list(DECODER_OPPONENTS), (("perplexity", EACH_TEST_TEXT), ("perplexity", TOGETHER))
+    measures: dict[Task, tuple[tuple[str, str], ...]] = {
+        "classifier": (("accuracy", EACH_GROUP),),
+        "decoder": (("perplexity", EACH_TEST_TEXT), ("perplexity", TOGETHER)),
+    }
+    opponents = CLASSIFIER_OPPONENTS if task == "classifier" else DECODER_OPPONENTS
     pairs = tuple(("best", name) for name in ("report", *opponents))
-    return Question(task, variants, pairs, measures, trained_only=False, brief=variants)
+    return Question(task, variants, pairs, measures[task], trained_only=False, brief=variants)
 
 
 def kinds_of_tokens(

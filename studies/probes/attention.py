@@ -6,10 +6,9 @@ import torch
 
 from dataset import Data
 from evaluation import attention
-from modules.vote import Vote
 from studies.answers import AttentionStatistics
 from training.weights import TrainedModel
-from transformer import Classifier, Decoder
+from transformer import Classifier, Decoder, Vote
 
 
 @torch.no_grad()
@@ -44,8 +43,7 @@ def batches(
     if not isinstance(model, Decoder):
         for items in torch.arange(len(data.test.labels)).split(batch_size):
             ids, lengths, _ = data.test.batch(items, cut=model.masks_padding)
-            maps = attention.attention_maps(model, ids, lengths)
-            yield maps, lengths + maps.shape[-1] - ids.shape[1]  # one more where <cls> was put in front
+            yield attention.attention_maps(model, ids, lengths), lengths
         return
     for stream in data.test_streams.values():
         width = min(model.config.block_size, len(stream.ids))

@@ -11,10 +11,9 @@ from common.files import UserError
 from common.randomness import generator
 from dataset import Data
 from evaluation.statistics import Estimate, paired_difference
-from inference.explain import attention_received, integrated_gradients, leave_one_out, probabilities, without
-from modules.vote import Vote
+from inference.explain import attention_received, integrated_gradients, leave_one_out, probabilities, without_words
 from training.weights import TrainedModel
-from transformer import Classifier, Decoder
+from transformer import Classifier, Decoder, Vote
 
 DELETED = (1, 2, 3, 5)  # words at a time
 DRAWS = 10  # of random words, a row
@@ -58,8 +57,9 @@ def faithfulness(trained: TrainedModel, data: Data) -> Faithfulness:
     """How far the probability of the model's answer falls, row by row of the test set, without the words that each
     method names most."""
     model = trained.model
-    assert not isinstance(model, Decoder)
-    rows = list(explained(model, data))
+    if isinstance(model, Decoder):
+        raise ValueError("a decoder does not classify")
+    rows = list(explained_rows(model, data))
     random = generator(0, "faithfulness")
     n_rows, falls = {}, []
     for k in DELETED:
@@ -67,8 +67,8 @@ def faithfulness(trained: TrainedModel, data: Data) -> Faithfulness:
         if not long:
             continue
         n_rows[k] = len(long)
-        lists = [falls_of(model, row, k, random) for row in long]
-        by_method = {method: [one[method] for one in lists] for method in lists[0]}
+        by_row = [falls_of(model, row, k, random) for row in long]
+        by_method = {method: [of_row[method] for of_row in by_row] for method in by_row[0]}
         for method, values in by_method.items():
             others = {name: by_method[name] for name in ("random", "attention") if name in by_method and name != method}
             against = {name: paired_difference(values, other) for name, other in others.items()}
@@ -79,7 +79,7 @@ def faithfulness(trained: TrainedModel, data: Data) -> Faithfulness:
     return Faithfulness(n_rows, falls)
 
 
-def explained(model: Classifier | Vote, data: Data) -> Iterator[Row]:
+def explained_rows(model: Classifier | Vote, data: Data) -> Iterator[Row]:
     """The test rows, one after the other."""
     for padded, length in zip(data.test.ids, data.test.lengths.tolist()):
         ids = padded[:length]
@@ -98,7 +98,7 @@ def falls_of(model: Classifier | Vote, row: Row, k: int, random: torch.Generator
     without random ones, on average."""
     named = [values.topk(k).indices for values in row.importance.values()]
     drawn = [torch.randperm(len(row.ids), generator=random)[:k] for _ in range(DRAWS)]
-    texts = [row.ids, *(without(row.ids, places.tolist()) for places in [*named, *drawn])]
+    texts = [row.ids, *(without_words(row.ids, deleted.tolist()) for deleted in [*named, *drawn])]
     whole, *rest = (100 * probabilities(model, texts)[:, row.answer]).tolist()
     by_name = [whole - value for value in rest]
     return {**dict(zip(row.importance, by_name)), "random": sum(by_name[len(named) :]) / DRAWS}

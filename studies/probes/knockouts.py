@@ -6,7 +6,8 @@ of one text in particular is gone, and what it adds to all alike stays.
 
 import copy
 from collections.abc import Iterator, Sequence
-from functools import partial
+from contextlib import ExitStack, contextmanager
+from typing import Literal
 
 import msgspec
 import torch
@@ -14,22 +15,24 @@ from torch import Tensor
 
 from dataset import Data
 from evaluation.accuracy import class_probabilities
+from evaluation.attention import read_ids
 from evaluation.perplexity import Protocol, token_nats
 from evaluation.statistics import Estimate, paired_difference, ratio_of_logs
-from modules.edit import Edit, Place
-from modules.vote import Vote
+from modules.hook_point import hook_points, hooked
 from training.recipe import Task
 from training.weights import TrainedModel
-from transformer import Classifier, Decoder, NoPositions, Transformer
+from transformer import Classifier, Decoder, Positions, Transformer, Vote
 
 Model = Classifier | Vote | Decoder
+Means = dict[str, Tensor]  # by the name of a hook point: (H, 1, D) of heads, (C,) of a feed-forward network
+HOOK_POINTS = {"heads": ".attention.heads", "feed-forward": ".feed_forward.update"}  # how their names end
 
 
 class Part(msgspec.Struct, frozen=True):
     """What is knocked out: of a layer one head, all heads, the feed-forward network or all; of no layer, positions."""
 
     layer: int | None = None  # from 0
-    place: Place | None = None  # of the layer; None: all of it
+    place: Literal["heads", "feed-forward"] | None = None  # of the layer; None: all of it
     head: int | None = None  # from 0
 
     @property
@@ -64,49 +67,47 @@ def knock_out(trained: TrainedModel, data: Data) -> KnockOuts:
     is_decoder = isinstance(model, Decoder)
     means = mean_outputs(model, data)
     whole = scores(model, data)
-    found = []
+    knock_outs = []
     for part in parts(model):
-        reduced, edit = (without_positions(model), None) if part.layer is None else (model, replaced(part, means))
-        rest = scores(reduced, data, edit)
+        if part.layer is None:
+            rest = scores(without_positions(model), data)
+        else:
+            with knocked_out(model, [part], means):
+                rest = scores(model, data)
         if is_decoder:
             cost = ratio_of_logs(rest.numpy(), whole.numpy())
         else:
             cost = paired_difference(whole.numpy(), rest.numpy())
-        found.append(KnockOut(part, in_all(rest, is_decoder), cost))
-    return KnockOuts("decoder" if is_decoder else "classifier", len(whole), in_all(whole, is_decoder), found)
+        knock_outs.append(KnockOut(part, measure_of(rest, is_decoder), cost))
+    return KnockOuts("decoder" if is_decoder else "classifier", len(whole), measure_of(whole, is_decoder), knock_outs)
 
 
-def in_all(values: Tensor, is_decoder: bool) -> float:
+def measure_of(values: Tensor, is_decoder: bool) -> float:
     """The measure: accuracy in percent, or perplexity."""
     return float(values.mean().exp() if is_decoder else values.mean())
 
 
 def parts(model: Model) -> list[Part]:
     """All that can be knocked out."""
-    found = [Part()] if model.config.positions != "none" else []
+    every = [Part()] if model.config.positions != "none" else []
     for layer in range(model.config.n_layer):
-        found += [Part(layer, "heads", head) for head in range(model.config.n_head)] + [Part(layer, "heads")]
-        found += [Part(layer, "feed-forward")] if model.config.ff_dim else []
-        found.append(Part(layer))
-    return found
+        every += [Part(layer, "heads", head) for head in range(model.config.n_head)] + [Part(layer, "heads")]
+        every += [Part(layer, "feed-forward")] if model.config.ff_dim else []
+        every.append(Part(layer))
+    return every
 
 
-def scores(model: Model, data: Data, edit: Edit | None = None) -> Tensor:
+def scores(model: Model, data: Data) -> Tensor:
     """Of each test row, 100 where the model is right and 0 where it is not; of each line of the test texts its nats,
     weighted so that their mean is the mean over texts of the nats of a token, the logarithm of perplexity."""
     if not isinstance(model, Decoder):
-        predictions = class_probabilities(model, data.test, edit=edit).argmax(dim=-1)
+        predictions = class_probabilities(model, data.test).argmax(dim=-1)
         return 100 * (predictions == data.test.labels).double()
     texts = []
     for stream in data.test_streams.values():
-        nats = token_nats(model, stream.ids, Protocol(model.config.block_size), edit=edit)
+        nats = token_nats(model, stream.ids, Protocol(model.config.block_size))
         texts.append(torch.stack([line.sum() for line in nats.split(stream.line_lengths)]) / len(nats))
     return torch.cat(texts) * sum(map(len, texts)) / len(texts)
-
-
-# --------------------------------------------------------------------------------------------------------------- means
-
-Means = dict[tuple[Place, int, int | None], Tensor]  # by place, member and layer: (H, 1, D) of heads, else (C,)
 
 
 @torch.no_grad()
@@ -115,24 +116,18 @@ def mean_outputs(model: Model, data: Data) -> Means:
     like words."""
     sums: Means = {}
     n_tokens = 0
+    names = [name for ending in HOOK_POINTS.values() for name in hook_points(model, ending)]
     for ids, lengths in training_batches(model, data):
-        edit = partial(add, sums, torch.arange(ids.size(1)) < lengths[:, None])
-        if isinstance(model, Decoder):
-            model.hidden(ids, edit=edit)
-        else:
-            model(ids, lengths, edit=edit)
+        is_token = torch.arange(ids.size(1)) < lengths[:, None]  # (B, T)
+
+        def add(x: Tensor, name: str, is_token: Tensor = is_token) -> None:  # (B, H, T, D) or (B, T, C)
+            mask = is_token[:, None, :, None] if x.dim() == 4 else is_token[..., None]
+            sums[name] = sums.get(name, 0) + (x * mask).double().sum(dim=(0, -2), keepdim=True)[0]
+
+        with hooked(model, names, add):
+            read_ids(model, ids, lengths)
         n_tokens += int(lengths.sum())
-    return {key: (total / n_tokens).float() for key, total in sums.items()}
-
-
-def add(sums: Means, inside: Tensor, place: Place, x: Tensor, /, layer: int | None = None, member: int = 0) -> Tensor:
-    """An edit that changes nothing, and adds to `sums` what heads and feed-forward networks say at the places (B, T)
-    `inside`; <cls>, put in front, is none of them."""
-    if place in ("heads", "feed-forward"):
-        here = inside[:, None, :, None] if place == "heads" else inside[..., None]
-        total = (x[..., -inside.size(1) :, :] * here).double().sum(dim=(0, -2), keepdim=True)[0]
-        sums[place, member, layer] = sums.get((place, member, layer), 0) + total
-    return x
+    return {name: (total / n_tokens).float() for name, total in sums.items()}
 
 
 def training_batches(model: Model, data: Data, batch_size: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
@@ -147,31 +142,24 @@ def training_batches(model: Model, data: Data, batch_size: int = 64) -> Iterator
         yield ids, lengths if model.masks_padding else torch.full_like(lengths, ids.size(1))
 
 
-def replaced(part: Part, means: Means) -> Edit:
-    """The edit that puts the mean in the place of what a part of a layer says."""
+@contextmanager
+def knocked_out(model: Model, parts: Sequence[Part], means: Means) -> Iterator[None]:
+    """Within it, the mean replaces what each of some parts of layers says."""
+    with ExitStack() as hooks:
+        for part in parts:
+            places = HOOK_POINTS if part.place is None else [part.place]
+            endings = tuple(f"blocks.{part.layer}{HOOK_POINTS[place]}" for place in places)
+            names = [name for name in means if name.endswith(endings)]
 
-    def edit(place: Place, x: Tensor, /, layer: int | None = None, member: int = 0) -> Tensor:
-        if layer != part.layer or (place, member, layer) not in means or part.place not in (None, place):
-            return x
-        mean = means[place, member, layer].expand_as(x)
-        if part.head is None:
-            return mean
-        knocked = torch.arange(x.size(1)) == part.head
-        return torch.where(knocked[:, None, None], mean, x)
+            def replaced(x: Tensor, name: str, head: int | None = part.head) -> Tensor:
+                mean = means[name].expand_as(x)
+                if head is None:
+                    return mean
+                is_knocked = torch.arange(x.size(1)) == head  # (H,)
+                return torch.where(is_knocked[:, None, None], mean, x)
 
-    return edit
-
-
-def all_replaced(parts: Sequence[Part], means: Means) -> Edit:
-    """The edit that does so with several parts."""
-    edits = [replaced(part, means) for part in parts]
-
-    def edit(place: Place, x: Tensor, /, layer: int | None = None, member: int = 0) -> Tensor:
-        for one in edits:
-            x = one(place, x, layer=layer, member=member)
-        return x
-
-    return edit
+            hooks.enter_context(hooked(model, names, replaced))
+        yield
 
 
 def without_positions(model: Model) -> Model:
@@ -183,20 +171,23 @@ def without_positions(model: Model) -> Model:
     return model
 
 
-class SamePositions(NoPositions):
+class SamePositions(Positions):
     """What a position method says, averaged over the block: the same of every token. A bias that is the same of every
     distance changes no attention, so there is none."""
 
-    def __init__(self, method: NoPositions, block_size: int) -> None:
-        torch.nn.Module.__init__(self)
+    def __init__(self, method: Positions, block_size: int) -> None:
+        super().__init__()
         self.embedding_scale = method.embedding_scale
-        places = torch.arange(block_size)
-        vectors, rotation = method.vectors(places), method.rotation(places)
-        self.vector = None if vectors is None else vectors.mean(dim=0)
-        self.turn = None if rotation is None else (rotation[0].mean(dim=0), rotation[1].mean(dim=0))
+        positions = torch.arange(block_size)
+        vectors, rotation = method.vectors(positions), method.rotation(positions)
+        self.vector = None if vectors is None else vectors.mean(dim=0)  # (C,)
+        self.mean_rotation = None if rotation is None else (rotation[0].mean(dim=0), rotation[1].mean(dim=0))
 
     def vectors(self, positions: Tensor) -> Tensor | None:
         return None if self.vector is None else self.vector.expand(len(positions), -1)
 
     def rotation(self, positions: Tensor) -> tuple[Tensor, Tensor] | None:
-        return None if self.turn is None else (self.turn[0][None], self.turn[1][None])
+        if self.mean_rotation is None:
+            return None
+        cosine, sine = self.mean_rotation
+        return cosine[None], sine[None]

@@ -30,14 +30,14 @@ def temperature(run: Run, data: Data, folder: Folder) -> Calibration:
     record, needed = recorded(run, data, folder), second_run(run, data)
     second = recorded(needed, data, folder) if needed else None
     assert isinstance(record, ClassifierRun)
-    model.temperature = 1.0
+    model.temperature.fill_(1.0)
     before = class_probabilities(model, data.test)
     note = why_none(record, second)
     value, n_rows = 1.0, 0
     if not note:
         value = second.relative_temperature * spread(class_probabilities(model, data.train))
         n_rows = second.test["all"].n
-    model.temperature = value
+    model.temperature.fill_(value)
     save_model(folder.weights(run), trained)
     after = class_probabilities(model, data.test)
     as_trained, calibrated = (

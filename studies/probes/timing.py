@@ -44,7 +44,7 @@ def time_positions(study: Study, data: Data, folder: Folder) -> dict[Task, Timin
         }
         path = folder.path / "runs" / f"timing-{kind}.json"
         measure = functools.partial(time_variants, recipes, study.timed_share, data, folder)
-        timings[kind] = remembered(path, Timing, identity, measure, lambda timing: True)
+        timings[kind] = remembered(path, Timing, identity, measure)
     return timings
 
 
@@ -82,7 +82,7 @@ def time_variants(recipes: Mapping[str, Recipe], share: float, data: Data, folde
 def endless_training(run: Run, task: ClassifierTask | DecoderTask) -> Iterator[None]:
     """Every next() is one step of a training that begins anew after its last one."""
     config, n_steps = run.recipe.training, len(task.plan)
-    optimizer, model = make_optimizer(task.model, config), loop.callable_for_loss(task, config, world_size=1)
+    optimizer, model = make_optimizer(task.model, config), loop.WithLoss(task.model, task.loss).train()
     for step in itertools.cycle(range(n_steps)):
         loop.prepare_step(optimizer, config, run.seed, step, n_steps)
         loop.training_step(model, optimizer, task.plan[step], config)

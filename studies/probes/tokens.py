@@ -20,7 +20,8 @@ from training.records import ClassifierRun, DecoderRun, TrainedRun
 def tokens_of(
     questions: Sequence[Question], runs: Mapping[str, Mapping[str, Sequence[TrainedRun]]], data: Data
 ) -> list[Tokens]:
-    """What each kind of tokens reaches in the questions about them; the first in blocks of each size is the base."""
+    """What each kind of tokens reaches in the questions about them; the first in blocks of each size is the base. None
+    where no question is about tokens."""
     rows: list[Tokens] = []
     for variant, tokenization in questions[0].tokenizations.items():
         recipe = questions[0].variants[variant]

@@ -21,6 +21,9 @@ from common.files import UserError
         ("from 0 to 1", [0, 0.5, 1], [-1e-9, 1.000001, 2]),
         ("above 0 and at most 1", [1e-9, 0.5, 1], [0, -0.5, 1.000001]),
         ("from 0 to below 1", [0, 0.5, 0.999999], [-1e-9, 1, 1.5]),
+        ("from 0 to 1000", [0, 1000], [-1, 1001]),
+        ("from 1 to 1000", [1, 1000], [0, 1001]),
+        ("from 1 to 65535", [1, 65535], [0, 65536]),
     ],
 )
 def test_a_rule_ends_where_it_says(rule: Rule, right: list[float], wrong: list[float]) -> None:
@@ -35,11 +38,9 @@ def test_a_rule_ends_where_it_says(rule: Rule, right: list[float], wrong: list[f
 def test_every_name_is_checked_and_the_first_that_is_wrong_is_named() -> None:
     settings = SimpleNamespace(first=1, second=0, third=-1)
     for names, complaint in ((("first", "second", "third"), "second is 0"), (("third", "second"), "third is -1")):
-        with pytest.raises(UserError) as caught:
+        with pytest.raises(UserError, match=f"^{complaint}; it must be above 0$"):
             check(settings, "above 0", *names)
-        assert str(caught.value) == f"{complaint}; it must be above 0"
     check(settings, "above 0", "first")
-    check(settings, "above 0")
 
 
 @pytest.mark.parametrize(
@@ -64,17 +65,6 @@ def test_a_difference_in_words(there: Any, here: Any, words: str) -> None:
 def test_a_difference_can_be_called_as_people_call_it_even_if_a_worker_found_it() -> None:
     error = pickle.loads(pickle.dumps(OtherRun(Path("a"), ("n_layer", 4, 2), "take another")))
     assert error.calling_it("--n-layer") == "a: of another run (--n-layer is 4 there and 2 here); take another"
-
-
-@pytest.mark.parametrize(
-    ("rule", "least", "most"), [("from 0 to 1000", 0, 1000), ("from 1 to 1000", 1, 1000), ("from 1 to 65535", 1, 65535)]
-)
-def test_counts_have_an_end(rule: Rule, least: int, most: int) -> None:
-    for value in (least, most):
-        check(SimpleNamespace(n=value), rule, "n")
-    for value in (least - 1, most + 1):
-        with pytest.raises(UserError, match=f"n is {value}; it must be {rule}"):
-            check(SimpleNamespace(n=value), rule, "n")
 
 
 def test_no_whole_number_is_above_a_million() -> None:

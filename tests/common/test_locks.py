@@ -2,7 +2,6 @@
 
 import os
 import platform
-import re
 import signal
 import subprocess
 import sys
@@ -36,8 +35,6 @@ def test_the_second_process_is_told_who_has_the_folder_until_it_ends(tmp_path: P
             FolderLock(folder)
         what = f"{folder}: in use by process {process.pid} on {platform.node()} since "
         assert str(caught.value).startswith(what)
-        assert re.search(r"since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \(-c ", str(caught.value))
-        assert str(caught.value).endswith("); wait for it, or choose another")
         if stop is None:
             process.communicate()
             assert list(folder.parent.iterdir()) == []
@@ -85,7 +82,8 @@ def test_a_folder_whose_neighbourhood_cannot_be_written_is_locked_inside(
     (tmp_path / "volume").mkdir()
     monkeypatch.setattr(os, "access", lambda path, _mode: path != tmp_path)
     with FolderLock(tmp_path / "volume"):
-        assert [path.name for path in (tmp_path / "volume").iterdir()] == [".lock"]
+        assert (tmp_path / "volume" / ".lock").read_bytes() == b""  # Windows lets nobody write there
+    assert list((tmp_path / "volume").iterdir()) == []
 
 
 def test_a_place_for_folders_that_is_a_file_is_refused(tmp_path: Path) -> None:

@@ -13,12 +13,13 @@ def test_looks_double_up_to_the_last() -> None:
     assert looks_until(12) == [5, 10, 12]
     assert looks_until(5) == [5]
     assert looks_until(9, first=3) == [3, 6, 9]
-    assert looks_until(2, first=1) == [2]  # one seed has no interval
+    assert looks_until(1, first=1) == [1]
+    assert looks_until(5, first=1) == [1, 2, 4, 5]
 
 
 def test_one_look_costs_nothing_and_more_looks_cost_more() -> None:
     found = [confidence_of_looks(looks_until(most)) for most in (5, 10, 20, 40)]
-    assert found[0] == 0.95
+    assert found[0] == confidence_of_looks([1, 5]) == 0.95  # one seed has no interval
     assert found == sorted(found)
     assert 0.98 < found[-1] < 0.99  # Pocock's four looks at a normal mean take 0.982
 

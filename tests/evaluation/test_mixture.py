@@ -12,16 +12,15 @@ from tiny import decoder_of, perform
 
 from common.files import UserError, read_tensors
 from dataset import Data, load_data
-from evaluation.mixture import mixed, told_ngrams
-from evaluation.ngrams import KneserNey
-from evaluation.smoothing import unseen_words
+from evaluation.mixture import mixed, text_ngrams
+from evaluation.ngrams import KneserNey, unseen_words
 from inference.generate import generate
 from inference.sampling import Sampling
+from modules.config import TransformerConfig
 from tokenizer import Tokenization
 from training.recipe import Recipe, Run, TrainingConfig
 from training.runs import Folder
 from training.weights import TrainedModel, load_model, save_model
-from transformer import TransformerConfig
 
 TEXT = ["we hope and work", "we work and hope for a day", "they hope for work", "a day of hope"]
 CONFIG = TransformerConfig(n_embd=8, n_layer=1, block_size=4, ff_dim=8, initialisation="pytorch")
@@ -60,11 +59,11 @@ def test_the_ngrams_are_those_of_the_training_text_and_told_of_unknown_words(dat
     stream, size = data.train_stream.ids, len(data.tokenizer)
     expected = KneserNey.fit(stream, size, 3, unseen_words(stream, size, data.words_of_rows()))
     for context in ([], stream[:1].tolist(), stream[:2].tolist()):
-        np.testing.assert_array_equal(told_ngrams(data).distribution(context), expected.distribution(context))
-    assert told_ngrams(data, order=5).order == 5
+        np.testing.assert_array_equal(text_ngrams(data).distribution(context), expected.distribution(context))
+    assert text_ngrams(data, order=5).order == 5
     subwords = load_data(data.corpus.directory, CONFIG.block_size, tokenization=Tokenization("bpe", 280))
     uniform = KneserNey.fit(subwords.train_stream.ids, len(subwords.tokenizer))
-    np.testing.assert_array_equal(told_ngrams(subwords).distribution([]), uniform.distribution([]))
+    np.testing.assert_array_equal(text_ngrams(subwords).distribution([]), uniform.distribution([]))
 
 
 def test_the_record_scores_the_mixture_and_beside_it_the_network(data: Data, tmp_path: Path) -> None:
@@ -78,7 +77,7 @@ def test_the_record_scores_the_mixture_and_beside_it_the_network(data: Data, tmp
     assert record["iterations"][-1]["perplexity"]["one"] == record["scores"]["one"]["perplexity"]
     model, stream = load_model(folder.weights(run)), data.test_streams["one"].ids
     assert model.ngrams is not None
-    nats, counted = [], told_ngrams(data).log_probabilities(stream)
+    nats, counted = [], text_ngrams(data).log_probabilities(stream)
     for start in range(0, len(stream), CONFIG.block_size):
         before = torch.cat([torch.tensor([0]), stream])[start : start + CONFIG.block_size]
         logits = model.model(before[None])[0].log_softmax(dim=-1)
@@ -107,9 +106,8 @@ def test_a_text_goes_on_by_the_mixture(data: Data, tmp_path: Path) -> None:
         model.model.head.bias.fill_(0.0)[words.index("rest")] = 100.0  # type: ignore[union-attr, operator]
     greedy = Sampling(n_tokens=2, temperature=0)
     assert [words[i] for i in generate(model, "we hope and", greedy)[-2:]] == ["work", "we"]
-    for use_cache in (True, False):
-        alone = generate(replace(model, ngrams=None), "we hope and", replace(greedy, use_cache=use_cache))
-        assert [words[i] for i in alone[-2:]] == ["rest", "rest"]
+    alone = generate(replace(model, ngrams=None), "we hope and", greedy)
+    assert [words[i] for i in alone[-2:]] == ["rest", "rest"]
 
 
 def test_a_file_holds_the_counts(data: Data, tmp_path: Path) -> None:
@@ -119,7 +117,7 @@ def test_a_file_holds_the_counts(data: Data, tmp_path: Path) -> None:
     again = load_model(path)
     assert again.ngrams is not None
     stream = data.test_streams["one"].ids
-    counted = told_ngrams(data).log_probabilities(stream)
+    counted = text_ngrams(data).log_probabilities(stream)
     np.testing.assert_array_equal(again.ngrams.log_probabilities(stream), counted)
     assert (again.ngrams.order, again.ngrams.vocabulary_size) == (3, len(data.tokenizer))
 

@@ -13,22 +13,20 @@ from tiny import decoder_of, perform
 from common.files import UserError, read_tensors
 from common.randomness import generator
 from dataset import Data, load_data, voiced_starts
-from evaluation.mixture import ngrams_of_speakers, predicted_nats
-from evaluation.ngrams import KneserNey
+from evaluation.mixture import predicted_nats, speaker_ngrams
+from evaluation.ngrams import KneserNey, kneser_ney_unigram
 from evaluation.perplexity import Protocol, token_nats
-from evaluation.smoothing import DISCOUNT, kneser_ney, preferences
-from evaluation.voices import row_nats, speaker_probabilities
+from evaluation.voices import preferences, row_nats, speaker_probabilities
 from inference.classify import classify
-from inference.generate import Sampling, generate
+from inference.generate import generate, speaker_of
+from inference.sampling import Sampling
 from inference.score import score, scorers
-from inference.voices import in_voice, speaker_of
-from modules.voices import voice
-from training.models import build_decoder
+from modules.config import TransformerConfig
 from training.recipe import Recipe, Run, TrainingConfig
 from training.runs import Folder
 from training.tasks import DecoderTask
 from training.weights import TrainedModel, load_model, save_model
-from transformer import Decoder, TransformerConfig
+from transformer import Decoder
 
 CONFIG = TransformerConfig(n_embd=8, n_layer=1, block_size=4, ff_dim=8, initialisation="pytorch")
 CPU = torch.device("cpu")
@@ -61,7 +59,7 @@ def recipe(duration: int = 4, batch_size: int = 4, **settings: Any) -> Recipe:
 
 def model_of(n_speakers: int = 2, **settings: Any) -> Decoder:
     """A decoder of nine words whose voices have something of their own."""
-    model = build_decoder(decoder_of(CONFIG, voices=True, **settings), list("abcdefghi"), 3, n_speakers).eval()
+    model = Decoder(decoder_of(CONFIG, voices=True, **settings), list("abcdefghi"), 3, n_speakers).eval()
     assert model.voices is not None
     with torch.no_grad():
         model.voices.biases.copy_(torch.randn(model.voices.biases.shape, generator=generator(0, "biases")))
@@ -83,7 +81,7 @@ def test_a_voice_is_a_decoder_that_loses_what_the_one_with_voices_loses_as_this_
     targets, losses = torch.tensor([[3, 4, 5, 6], [8, 2, 2, 7]]), []
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     for speaker in (0, 1, 2):
-        own = voice(model, speaker)
+        own = model.as_speaker(speaker)
         assert (own.voices, own.config.voices) == (None, False)
         expected = model.loss(ids, targets, speaker=speaker).detach()
         torch.testing.assert_close(own.loss(ids, targets), expected)
@@ -91,20 +89,20 @@ def test_a_voice_is_a_decoder_that_loses_what_the_one_with_voices_loses_as_this_
         losses.append(float(expected))
     assert len(set(losses)) == 3
     torch.testing.assert_close(model.nats(ids, targets).mean(), torch.tensor(losses[0]))  # untold, it is nobody
-    torch.testing.assert_close(model(ids).log_softmax(dim=-1), voice(model, 0)(ids).log_softmax(dim=-1))
+    torch.testing.assert_close(model(ids).log_softmax(dim=-1), model.as_speaker(0)(ids).log_softmax(dim=-1))
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
 
 
 def test_both_the_vector_and_the_bias_are_the_speakers() -> None:
     model, ids = model_of(), torch.tensor([[3, 4, 5]])
-    plain = voice(model, 1)(ids)
+    plain = model.as_speaker(1)(ids)
     assert model.voices is not None
     with torch.no_grad():
         model.voices.biases[1, 7] += 1
-        torch.testing.assert_close(voice(model, 1)(ids) - plain, torch.eye(9)[7].expand(1, 3, 9))
+        torch.testing.assert_close(model.as_speaker(1)(ids) - plain, torch.eye(9)[7].expand(1, 3, 9))
         model.voices.biases[1, 7] -= 1
         model.voices.vectors.weight[1, 0] += 1
-    assert (voice(model, 1)(ids) - plain).abs().max() > 1e-3
+    assert (model.as_speaker(1)(ids) - plain).abs().max() > 1e-3
 
 
 # ------------------------------------------------------------------------------------------------- what is read of whom
@@ -170,7 +168,7 @@ def test_too_little_to_read_is_refused(data: Data, tmp_path: Path) -> None:
 # -------------------------------------------------------------------------------------------------------- who said what
 @pytest.mark.parametrize("share", [0.0, 0.5])
 def test_rows_are_read_like_texts_of_their_own(share: float) -> None:
-    model = voice(model_of(ngram_share=share), 1)
+    model = model_of(ngram_share=share).as_speaker(1)
     counts = KneserNey.fit(np.array([2, 3, 4, 2, 3, 5]), 9) if share else None
     rows = [torch.tensor(row) for row in ([2, 3], [5], [2, 3, 4, 5, 6, 7, 8, 3, 4], [4, 4, 4, 4])]
     expected = [float(predicted_nats(model, counts, row, Protocol(4)).sum()) for row in rows]
@@ -182,7 +180,7 @@ def test_bayes_rule_weighs_the_voices_by_how_often_they_speak() -> None:
     model, row = model_of(), torch.tensor([3, 4, 5])
     assert model.voices is not None
     model.voices.shares.copy_(torch.tensor([0.9, 0.1]))
-    likely = [math.exp(-float(token_nats(voice(model, speaker), row, Protocol(4)).sum())) for speaker in (1, 2)]
+    likely = [math.exp(-float(token_nats(model.as_speaker(speaker), row, Protocol(4)).sum())) for speaker in (1, 2)]
     both = [0.9 * likely[0], 0.1 * likely[1]]
     found = speaker_probabilities(model, [], [row, row])
     assert found.tolist() == [pytest.approx([one / sum(both) for one in both], rel=1e-5)] * 2
@@ -190,8 +188,8 @@ def test_bayes_rule_weighs_the_voices_by_how_often_they_speak() -> None:
 
 def test_the_ngrams_of_a_voice_are_of_the_speakers_rows(data: Data) -> None:
     size, stream = len(data.tokenizer), data.train_stream.ids
-    base = kneser_ney(stream, DISCOUNT, size, data.words_of_rows()).prior
-    for found, spoken in zip(ngrams_of_speakers(data), data.speaker_streams(), strict=True):
+    base = kneser_ney_unigram(stream, size, data.words_of_rows())
+    for found, spoken in zip(speaker_ngrams(data), data.speaker_streams(), strict=True):
         expected = KneserNey.fit(spoken.ids, size, 3, base)
         np.testing.assert_array_equal(found.log_probabilities(stream), expected.log_probabilities(stream))
 
@@ -228,14 +226,14 @@ def test_a_text_goes_on_as_its_speaker(data: Data, tmp_path: Path) -> None:
         model.model.voices.biases[1, words.index("work")] = 100
         model.model.voices.biases[2, words.index("rest")] = 100
     greedy = Sampling(n_tokens=2, temperature=0)
-    said = [[words[i] for i in generate(in_voice(model, number), "we", greedy)] for number in (0, 1)]
+    said = [[words[i] for i in generate(model.as_speaker(number), "we", greedy)] for number in (0, 1)]
     assert said == [["we", "work", "work"], ["we", "rest", "rest"]]
 
 
 def test_a_voice_goes_on_by_its_own_ngrams(data: Data, tmp_path: Path) -> None:
     model = trained(data, tmp_path, share=0.9)
     for number in (0, 1):
-        assert in_voice(model, number).ngrams is model.voice_ngrams[number]
+        assert model.as_speaker(number).ngrams is model.voice_ngrams[number]
 
 
 def test_speakers_are_called_by_name_or_by_a_part_of_it_that_is_theirs_alone() -> None:
@@ -254,7 +252,7 @@ def test_a_file_with_voices_and_no_speakers_or_the_other_way_is_refused(data: Da
     save_model(path, TrainedModel(model.model, model.tokenizer, []))
     with pytest.raises(UserError, match="voices or speakers, and not with both"):
         load_model(path)
-    save_model(path, TrainedModel(in_voice(model, 0).model, model.tokenizer, ["A. Young"]))
+    save_model(path, TrainedModel(model.as_speaker(0).model, model.tokenizer, ["A. Young"]))
     with pytest.raises(UserError, match="voices or speakers, and not with both"):
         load_model(path)
     save_model(path, TrainedModel(model.model, model.tokenizer, ["A. Young"]))

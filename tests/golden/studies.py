@@ -27,7 +27,7 @@ from .cases import NOT_NUMBERS, SMALL, data_in_blocks
 from .watch import as_json, undrawn, watched
 
 SEEDS = (0, 1)
-N_CHANGES = 4  # of each recipe in the ablation
+N_CHANGES = {"classifier": 4, "decoder": 3}  # of each recipe in the ablation
 KEPT = ("labels", "seed", "seeds", "looks", "confidence", "vocabulary_size", "test_names", "block_size")
 ANSWERS = ("classifier", "decoder", "validation", "timing", "lengths", "attention")
 BRIEF: dict[Any, dict[str, Any]] = {  # both recipes of the ablation and of the measurement
@@ -62,7 +62,7 @@ def exploration_outcome(shaken: int | None = None) -> Any:
 def ablation_outcome(shaken: int | None = None) -> Any:
     """What the ablation finds of a tiny best recipe with its first changes."""
     with brief_recipes(shaken, ff_dim=24) as (data, folder):
-        questions = tuple(ingredients(task, list(CHANGES[task])[:N_CHANGES]) for task in CHANGES)
+        questions = tuple(ingredients(task, list(CHANGES[task])[: N_CHANGES[task]]) for task in CHANGES)
         answers = ask(Study("ablation", "best", RECIPES["best"], questions, SEEDS), data, folder, "")
     return as_json({"rows": dict(compared_rows(answers))})
 

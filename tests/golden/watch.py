@@ -30,14 +30,14 @@ def watched(shaken: int | None = None) -> Iterator[list[float]]:
     seconds, n_threads, plain = 0.0, torch.get_num_threads(), loop.training_step
     noise = None if shaken is None else torch.Generator().manual_seed(shaken)
 
-    def step(model: nn.Module, *arguments: Any, **options: Any) -> tuple[float, bool]:
+    def step(model: nn.Module, *arguments: Any) -> float:
         nonlocal seconds
         if noise is not None:
             shake(model, noise)
-        loss, stop = plain(model, *arguments, **options)
+        loss = plain(model, *arguments)
         losses.append(loss)
         seconds += round(loss * 2**20) / 2**30  # sums of such fractions are exact, in whatever order
-        return loss, stop
+        return loss
 
     def clock() -> float:
         return seconds

@@ -9,22 +9,22 @@ from tiny import classifier_of
 from torch import Tensor, nn
 
 from inference import explain
-from inference.explain import attention_received, integrated_gradients, leave_one_out, probabilities, without
+from inference.explain import attention_received, integrated_gradients, leave_one_out, probabilities, without_words
 from inference.sentence import padded
-from modules.edit import Edit, Record
+from modules.config import TransformerConfig
+from modules.hook_point import hook_points, hooked
 from tokenizer import PAD, SPECIAL, Tokenization, Tokenizer
-from training.models import build_classifier
 from training.weights import TrainedModel
-from transformer import Classifier, TransformerConfig
+from transformer import Classifier, build_classifier
 
 CONFIG = TransformerConfig(n_embd=8, n_layer=2, block_size=8, ff_dim=8, initialisation="pytorch")
 TOKENIZER = Tokenizer([*SPECIAL, "America", "day", "hope", "the", "we", "work"])
 KINDS: list[dict[str, Any]] = [
     {},
     {"pooling": "masked-mean", "positions": "alibi"},
-    {"pooling": "cls", "positions": "sinusoidal"},
+    {"pooling": "masked-mean", "positions": "sinusoidal"},
     {"pooling": "mean-max", "phrases": True, "n_members": 3},
-    {"pooling": "cls", "n_members": 2, "n_spellings": 9},
+    {"pooling": "masked-mean", "n_members": 2, "n_spellings": 9},
 ]
 
 
@@ -60,14 +60,14 @@ class Linear(Classifier):
     """A classifier whose probability of class 1 is the sum over the words of 0.1 times their number."""
 
     def __init__(self) -> None:
-        super().__init__(classifier_of(CONFIG, n_layer=0, positions="none"), len(TOKENIZER), 2)
+        super().__init__(classifier_of(CONFIG, n_layer=0, positions="none"), TOKENIZER.words, 2)
         assert isinstance(self.encoder.embedding, nn.Embedding)
         with torch.no_grad():
             self.encoder.embedding.weight[:] = 0.0
             self.encoder.embedding.weight[:, 0] = torch.arange(8) / 10
 
-    def forward(self, ids: Tensor, lengths: Tensor, edit: Edit | None = None) -> Tensor:
-        share = self.encoder(ids, None, edit)[..., 0].sum(dim=-1)
+    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
+        share = self.encoder.read(self.encoder.embedding(ids))[..., 0].sum(dim=-1)
         return torch.stack([1 - share, share], dim=-1).log()
 
 
@@ -86,12 +86,12 @@ def test_a_word_that_is_left_out_is_deleted(settings: dict[str, Any]) -> None:
         alone = probabilities(model, [ids])[0] - probabilities(model, [torch.tensor(rest)])[0]
         torch.testing.assert_close(found[place], alone, rtol=1e-4, atol=1e-6)
     assert leave_one_out(model, ids[:1]).isfinite().all()  # nothing is left, and nothing divided by it
-    assert without(ids, [0, 2]).tolist() == [4]
+    assert without_words(ids, [0, 2]).tolist() == [4]
 
 
 def test_texts_are_padded_as_the_model_reads_them() -> None:
     texts = [torch.tensor([6, 4]), torch.tensor([], dtype=torch.long)]
-    for settings, width in (({}, 8), ({"pooling": "cls"}, 2)):
+    for settings, width in (({}, 8), ({"pooling": "mean-max"}, 2)):
         ids, lengths = padded(model_of(**settings), texts)
         assert ids.tolist() == [[6, 4] + [0] * (width - 2), [0] * width]
         assert lengths.tolist() == [2, 1]
@@ -100,14 +100,14 @@ def test_texts_are_padded_as_the_model_reads_them() -> None:
 @pytest.mark.parametrize("settings", KINDS, ids=str)
 def test_the_attention_that_a_word_gets_is_its_share_of_all(settings: dict[str, Any]) -> None:
     model, ids = model_of(**settings), torch.tensor([6, 4, 7])
-    record = Record("weights")
-    model(*padded(model, [ids]), edit=record)
-    extra = 1 if settings.get("pooling") == "cls" else 0
-    size = record.layers[0].size(-1)
-    by_hand = [np.mean([maps[0, :, :, extra + i].tolist() for maps in record.layers]) for i in range(3)]
-    found = attention_received(model, ids)
-    assert found.tolist() == pytest.approx(by_hand, rel=1e-4)
-    assert float(found.sum()) == pytest.approx(1, rel=1e-4) or size > 3  # the rest is that of padding, or of <cls>
+    maps: list[Tensor] = []
+    first_member = hook_points(model, "attention.weights")[:2]
+    with hooked(model, first_member, lambda weights, name: maps.append(weights)):
+        model(*padded(model, [ids]))
+    by_hand = [np.mean([weights[0, :, :, i].tolist() for weights in maps]) for i in range(3)]
+    shares = attention_received(model, ids)
+    assert shares.tolist() == pytest.approx(by_hand, rel=1e-4)
+    assert float(shares.sum()) == pytest.approx(1, rel=1e-4) or maps[0].size(-1) > 3  # padding has the rest
 
 
 def test_an_explanation_is_of_the_words_that_were_read() -> None:

@@ -11,22 +11,22 @@ from common.files import UserError
 from dataset import Data, encode_stream
 from evaluation.opponents import language_baselines
 from evaluation.perplexity import Protocol, token_nats
-from inference.score import Scorer, likeliest, likeliest_words, lines_of, score, scorers
+from inference.score import Scorer, likeliest_by_token, likeliest_words, lines_of, score, scorers
+from modules.config import TransformerConfig
 from studies.catalogue.recipes import RECIPES
 from tokenizer import Tokenization, Tokenizer
 from training.machine import machine
-from training.models import build_decoder
 from training.recipe import Run, customise
 from training.records import TrainedRun
 from training.tasks import DecoderTask
 from training.weights import TrainedModel
-from transformer import TransformerConfig
+from transformer import Decoder
 
 CONFIG = TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8)
 
 
 def trained_on(data: Data) -> TrainedModel:
-    return TrainedModel(build_decoder(decoder_of(CONFIG), data.tokenizer.words).eval(), data.tokenizer, [])
+    return TrainedModel(Decoder(decoder_of(CONFIG), data.tokenizer.words).eval(), data.tokenizer, [])
 
 
 def test_the_totals_of_a_test_text_are_those_of_part_2(data: Data, data_folder: Path) -> None:
@@ -59,7 +59,7 @@ def test_each_token_has_the_nats_of_its_place_and_is_shown_as_it_was_written(dat
 def test_half_a_character_is_shown_by_its_bytes() -> None:
     texts = [f"we hope {number}" for number in range(9)]
     tokenizer = Tokenizer.build(texts, tokenization=Tokenization("bpe"))
-    trained = TrainedModel(build_decoder(decoder_of(CONFIG), tokenizer.words).eval(), tokenizer, [])
+    trained = TrainedModel(Decoder(decoder_of(CONFIG), tokenizer.words).eval(), tokenizer, [])
     found = score(["we 人"], trained, scorers(trained, encode_stream(texts, tokenizer).ids))
     assert "".join(found.tokens) == r" we \xe4\xba\xba"
 
@@ -79,7 +79,7 @@ def test_what_is_expected_at_a_place_is_by_what_the_token_there_is_scored(data: 
         expected = scorer.expects(ids)
         torch.testing.assert_close(expected.exp().sum(dim=1), torch.ones(len(ids), dtype=torch.float64))
         torch.testing.assert_close(-expected[range(len(ids)), ids], scorer.nats(ids), rtol=1e-5, atol=1e-5)
-        guesses = likeliest(scorer, ids, trained.tokenizer, 3)
+        guesses = likeliest_by_token(scorer, ids, trained.tokenizer, 3)
         assert [len(row) for row in guesses] == [3] * len(ids)
         for row, logs in zip(guesses, expected):
             assert row[0] == (trained.tokenizer.words[int(logs.argmax())], pytest.approx(float(logs.max().exp())))

@@ -41,8 +41,9 @@ from worlds import (
 import utilities
 from common.files import UserError
 from dataset import Data
+from evaluation.attention import attention_maps
 from evaluation.statistics import Estimate
-from modules.edit import Record
+from modules.config import TransformerConfig
 from reporting import documents, page, tables
 from reporting.page import Picture, Section
 from reporting.table import Table, effect, in_markdown, markdown_table, numbers
@@ -52,10 +53,9 @@ from studies.catalogue.published import THE_REPORT
 from studies.probes.faithfulness import Faithfulness, Fall
 from studies.probes.knockouts import KnockOut, KnockOuts, Part
 from tokenizer import SPECIAL, Tokenizer
-from training.models import build_classifier, build_decoder
 from training.recipe import Recipe, Run, Task, TrainingConfig, customise
 from training.runs import Folder
-from transformer import TransformerConfig
+from transformer import Decoder, build_classifier
 
 TINY = TransformerConfig(n_embd=8, n_layer=2, block_size=8, ff_dim=8)
 STUDY = Study(
@@ -847,19 +847,17 @@ def test_attention_that_is_no_distribution_is_refused(here: Folder, monkeypatch:
         measured([(maps, torch.tensor([2]))], "classifier", here, monkeypatch)
 
 
-@pytest.mark.parametrize(("pooling", "extra"), [("mean", 0), ("masked-mean", 0), ("cls", 1)])
-def test_attention_of_a_classifier_is_measured_on_every_test_row(pooling: Any, extra: int, data: Data) -> None:
+@pytest.mark.parametrize("pooling", ["mean", "masked-mean"])
+def test_attention_of_a_classifier_is_measured_on_every_test_row(pooling: Any, data: Data) -> None:
     model = build_classifier(classifier_of(TINY, pooling=pooling), data.tokenizer.words, 3).eval()
     found = list(attention.batches(model, data, batch_size=10))
     assert [len(lengths) for _, lengths in found] == [10, 10, 4]
-    assert torch.cat([lengths for _, lengths in found]).tolist() == (data.test.lengths + extra).tolist()
+    assert torch.cat([lengths for _, lengths in found]).tolist() == data.test.lengths.tolist()
     row = 0
     for maps, lengths in found:
         for folder, length in enumerate(lengths.tolist()):
             ids, true, _ = data.test.batch(torch.tensor([row]), cut=pooling != "mean")
-            record = Record("weights")
-            model(ids, true, edit=record)
-            alone = torch.cat(record.layers)  # (L, H, T, T)
+            alone = attention_maps(model, ids, true)[:, 0]  # (L, H, T, T)
             size = 8 if pooling == "mean" else length
             torch.testing.assert_close(maps[:, folder, :, :size, :size], alone, rtol=1e-4, atol=1e-6)
             row += 1
@@ -868,7 +866,7 @@ def test_attention_of_a_classifier_is_measured_on_every_test_row(pooling: Any, e
 
 
 def test_attention_of_a_decoder_is_measured_on_windows_of_every_test_text(data: Data) -> None:
-    model = build_decoder(decoder_of(TINY), data.tokenizer.words).eval()
+    model = Decoder(decoder_of(TINY), data.tokenizer.words).eval()
     streams = data.test_streams | {"short": replace(data.test_streams["obama"], ids=torch.tensor([5, 6, 7]))}
     found = list(attention.batches(model, replace(data, test_streams=streams), batch_size=2))
     windows = []
@@ -879,9 +877,8 @@ def test_attention_of_a_decoder_is_measured_on_windows_of_every_test_text(data: 
     assert max(len(lengths) for _, lengths in found) == 2
     single = [maps[:, folder] for maps, lengths in found for folder in range(len(lengths))]
     for maps, window in zip(single, windows, strict=True):
-        record = Record("weights")
-        model.hidden(window[None], edit=record)
-        torch.testing.assert_close(maps, torch.cat(record.layers), rtol=1e-4, atol=1e-6)
+        alone = attention_maps(model, window[None], torch.tensor([len(window)]))[:, 0]
+        torch.testing.assert_close(maps, alone, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize(("at_chance", "expected"), [([], [4, 5, 6]), ([0, 2], [5]), ([0, 1, 2], [4, 5, 6])])

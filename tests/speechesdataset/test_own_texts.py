@@ -10,9 +10,9 @@ import pytest
 
 from common import files
 from common.files import UserError
-from dataset import load_corpus
 from reporting.audit import render
 from speechesdataset.audit import audit
+from speechesdataset.folder import load_corpus
 from speechesdataset.own_texts import _document, import_folder
 
 THINGS = ["road", "river", "school", "farm", "bridge", "harbor", "market", "garden"]
@@ -70,13 +70,7 @@ def test_formulaic_text_is_told_that_it_is(source: Path, tmp_path: Path) -> None
     same = "\n".join(f"We thank the people of the city of number{i} for coming here today." for i in range(70))
     (source / "Bob" / "one.txt").write_text(same)
     (source / "Bob" / "old" / "two.TXT").write_text("Yes.\nNo.")
-    with pytest.raises(UserError) as caught:
-        import_folder(source, tmp_path / "out")
-    assert str(caught.value) == (
-        "Bob: 0 sentences of 5 words or more that stand nowhere else, but at least 40 are needed (about 800 words): 70 "
-        "of 70 are copies or near copies of other sentences; formulaic text cannot be tested with, so add text of "
-        "another kind or leave the speaker out"
-    )
+    assert "70 of 70 are copies or near copies of other sentences; formulaic" in complaint(source, tmp_path / "out")
     (source / "Bob" / "one.txt").write_text("\n".join(same.split("\n")[:20]))
     with pytest.raises(UserError, match="2 are shorter, 20 are copies or near copies; add text or leave the"):
         import_folder(source, tmp_path / "out")
@@ -123,13 +117,6 @@ def test_every_script_has_letters_words_and_sentences(script: str, between: str,
     assert not audit(tmp_path / "out").has_leakage
 
 
-def test_text_without_spaces_is_told_of(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = texts_of(tmp_path / "texts", ["".join(sentences_in("chinese", seed)) for seed in (1, 2)])
-    import_folder(source, tmp_path / "out")
-    audit(tmp_path / "out")
-    assert "put spaces between the words" in capsys.readouterr().err
-
-
 def test_paragraphs_in_capitals_stay(tmp_path: Path) -> None:
     small, large = sentences_in("latin", 1), sentences_in("capitals", 2)
     source = texts_of(tmp_path / "texts", ["\n".join(small + large), "\n\n".join(sentences_in("latin", 3, 140))])
@@ -163,11 +150,11 @@ def by_sense(texts: list[str]) -> str:
     ],
 )
 def test_sentences_end_where_they_end(form: Callable[[list[str]], str], script: str, tmp_path: Path) -> None:
-    check_sentences(form, script, tmp_path)
-
-
-def test_lines_that_go_on_in_small_letters_are_no_sentences(tmp_path: Path) -> None:
-    check_sentences(by_sense, "latin", tmp_path)
+    texts = [[text[0].upper() + text[1:] for text in sentences_in(script, seed)] for seed in (1, 2)]
+    import_folder(texts_of(tmp_path / "texts", list(map(form, texts))), tmp_path / "out")
+    corpus = load_corpus(tmp_path / "out")
+    whole = {text.rstrip(".").casefold() for text in texts[0] + texts[1]}
+    assert {row.text.rstrip(".").casefold() for row in corpus.train + corpus.test} <= whole
 
 
 def test_a_few_lines_without_a_mark_break_nothing_else(tmp_path: Path) -> None:
@@ -177,21 +164,10 @@ def test_a_few_lines_without_a_mark_break_nothing_else(tmp_path: Path) -> None:
     assert _document(path).paragraphs == texts
 
 
-def check_sentences(form: Callable[[list[str]], str], script: str, tmp_path: Path) -> None:
-    texts = [[text[0].upper() + text[1:] for text in sentences_in(script, seed)] for seed in (1, 2)]
-    import_folder(texts_of(tmp_path / "texts", list(map(form, texts))), tmp_path / "out")
-    corpus = load_corpus(tmp_path / "out")
-    whole = {text.rstrip(".").casefold() for text in texts[0] + texts[1]}
-    assert {row.text.rstrip(".").casefold() for row in corpus.train + corpus.test} <= whole
-
-
 def test_text_without_marks_and_lines_is_refused(source: Path, tmp_path: Path) -> None:
     path = source / "Bob" / "one.txt"
     path.write_text(" ".join(text.rstrip(".") for text in sentences_in("latin", 1)))
-    assert complaint(source, tmp_path / "out") == (
-        f"{path}: 560 words in 1 lines with 0 marks at ends of sentences (. ? !); add the marks, or write each "
-        "sentence on a line of its own"
-    )
+    assert complaint(source, tmp_path / "out").startswith(f"{path}: 560 words in 1 lines with 0 marks at ends")
     path.write_text("\n".join(text.rstrip(".") for text in sentences_in("latin", 1)))
     import_folder(source, tmp_path / "out")
 
@@ -246,22 +222,6 @@ def test_what_is_left_out_is_counted_by_reason(source: Path, tmp_path: Path) -> 
     assert "paragraphs of figures and signs: Bob 2" in page
 
 
-def test_names_of_any_script_are_names_of_files(tmp_path: Path) -> None:
-    texts = ["\n".join(sentences_in("latin", seed)) for seed in (1, 2)]
-    source = texts_of(tmp_path / "texts", texts)
-    (source / "Ada").rename(source / "हिंदी")
-    (source / "Ben").rename(source / "हांदा")
-    import_folder(source, tmp_path / "out")
-    assert sorted(load_corpus(tmp_path / "out").test_texts) == sorted(["हिंदी", "हांदा"])
-
-
-def test_text_of_another_encoding_is_refused_with_the_files_name(source: Path, tmp_path: Path) -> None:
-    (source / "Bob" / "one.txt").write_text(text("Bone", 60), encoding="utf-16")
-    assert complaint(source, tmp_path / "out") == (
-        f"{source / 'Bob' / 'one.txt'}:1: not UTF-8 (byte 0xff); save the file as UTF-8"
-    )
-
-
 def test_bad_sources_are_user_errors(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     with pytest.raises(UserError, match="no such folder"):
@@ -279,26 +239,17 @@ def test_bad_sources_are_user_errors(source: Path, tmp_path: Path) -> None:
     (source / "Carl" / "a.txt").write_bytes(b"fine\nca\0\n")
     with pytest.raises(UserError, match=r"a\.txt:2: NUL"):
         import_folder(source, out)
+    (source / "Carl").rename(source / "train")
+    (source / "train" / "a.txt").write_text("We rest.")
+    with pytest.raises(UserError, match="train: tables use the name 'train' already"):
+        import_folder(source, out)
+    (source / "train").rename(source / "Ada-Lovelace")
+    with pytest.raises(UserError, match="nearly the same name"):
+        import_folder(source, out)
     (source / "loose.txt").write_text("We rest.")
     with pytest.raises(UserError, match=r"loose\.txt: belongs to no speaker"):
         import_folder(source, out)
     assert not out.exists()
-
-
-def test_a_speaker_is_not_called_as_tables_call_the_training_text(source: Path, tmp_path: Path) -> None:
-    (source / "train").mkdir()
-    (source / "train" / "a.txt").write_text("We rest.")
-    with pytest.raises(UserError) as caught:
-        import_folder(source, tmp_path / "out")
-    assert str(caught.value) == f"{source / 'train'}: tables use the name 'train' already; rename the folder"
-    assert not (tmp_path / "out").exists()
-
-
-def test_names_that_would_share_a_file(source: Path, tmp_path: Path) -> None:
-    (source / "Ada-Lovelace").mkdir()
-    (source / "Ada-Lovelace" / "a.txt").write_text("We rest.")
-    with pytest.raises(UserError, match="nearly the same name"):
-        import_folder(source, tmp_path / "out")
 
 
 def test_a_full_disk_leaves_the_previous_files_whole(

@@ -25,11 +25,11 @@ from tiny import decoder_of
 
 from common.files import UserError
 from dataset import Data
+from modules.config import TransformerConfig
 from reporting.comparison import compare_text
 from studies.cluster import joined, perform_on_cluster
 from training.recipe import Recipe, Run, TrainingConfig
 from training.runs import Folder
-from transformer import TransformerConfig
 
 SMALL = TransformerConfig(n_embd=16, n_layer=2, block_size=8, ff_dim=16, dropout=0.1)
 RECIPE = Recipe("decoder", decoder_of(SMALL), TrainingConfig(batch_size=4), duration=400)  # a few seconds

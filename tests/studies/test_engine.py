@@ -1,17 +1,19 @@
 """The engine: what is undecided gets more seeds, and nothing else does."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from benchmarks.contenders import ModelSizes, made_up_data
 from common.files import UserError
+from dataset import Data
 from studies import engine
 from studies.catalogue.recipes import RECIPES
-from studies.engine import looks_of, train, train_few, until_told
+from studies.engine import looks_of, train, train_meanwhile, until_told
 from training.recipe import Run, customise
 from training.runs import Folder
 
@@ -41,6 +43,8 @@ def test_nothing_is_trained_when_everything_is_told() -> None:
 def test_a_study_is_looked_at_once_or_until_it_is_told() -> None:
     assert looks_of(5, None) == [5]
     assert looks_of(5, 20) == [5, 10, 20]
+    assert looks_of(1, 1) == [1]
+    assert looks_of(1, 4) == [1, 2, 4]  # part 3's default is looked at, too
     with pytest.raises(UserError, match=r"^--until-told 4: fewer than --seeds 5; give more$"):
         looks_of(5, 4)
 
@@ -71,9 +75,31 @@ def test_bf16_that_will_not_help_is_told_once_in_one_line(
     said = ["warning: --precision bf16 will not help: this processor has neither AMX nor AVX512-BF16"] * is_told
     for start in (
         lambda: train({0: run, 1: replace(run, seed=1)}, data, folder, 1),
-        lambda: train_few([run, replace(run, seed=1)], data, folder, 2, lambda: None),
+        lambda: train_meanwhile({0: run, 1: replace(run, seed=1)}, data, folder, 2, lambda: None),
     ):
         engine.warn_of_bf16.cache_clear()
         for _ in range(2):  # as a study is looked at again
             start()
         assert capsys.readouterr().err.splitlines() == said
+
+
+@pytest.mark.parametrize("n_workers", [1, 2])
+def test_equal_runs_are_trained_once_whole_seeds_first_and_something_else_meanwhile(
+    n_workers: int, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, list[Run]]] = []
+
+    def perform_all(runs: Sequence[Run], encoded: Data, *_: object) -> list[Any]:
+        asked.append((encoded.train.ids.shape[1], list(runs)))
+        return [run.name for run in runs]
+
+    monkeypatch.setattr(engine, "perform_all", perform_all)
+    classifier, decoder = (Run(task, RECIPES["report"][task], seed=0) for task in ("classifier", "decoder"))
+    wide = replace(classifier, recipe=customise(classifier.recipe, block_size=16))
+    small = replace(classifier, recipe=customise(classifier.recipe, block_size=8))
+    runs = {"a": replace(small, seed=1), "b": small, "same": small, "wide": wide, "decoder": decoder}
+    folder = Folder(Path(), torch.device("cpu"))
+    records, value = train_meanwhile(runs, data, folder, n_workers, lambda: "something else")
+    assert records == {key: run.name for key, run in runs.items()}
+    assert value == "something else"
+    assert asked == [(8, [small, decoder, replace(small, seed=1)]), (16, [wide])]  # a decoder cuts its windows itself

@@ -19,12 +19,12 @@ from inference.explain import explain
 from inference.generate import generate
 from inference.sampling import Sampling
 from inference.score import score, scorers
+from modules.config import TransformerConfig
 from studies import explore
 from studies.explore import Shelf, once
-from studies.probes.knockouts import mean_outputs, replaced
-from training.models import build_decoder
+from studies.probes.knockouts import knocked_out, mean_outputs
 from training.weights import TrainedModel, save_model
-from transformer import TransformerConfig
+from transformer import Decoder
 
 CLASSIFIER, DECODER = "part1/classifier-seed0", "part2/decoder-ff16"
 TEXT = "we hope for change zyzzyva ."
@@ -128,7 +128,8 @@ def test_a_head_that_is_switched_off_says_its_mean(shelf: Shelf, data: Data) -> 
     for part in parts:
         before, after = explore.without(shelf, CLASSIFIER, TEXT, [part])
         assert before == whole
-        assert after == classify(trained, TEXT, replaced(part, means))
+        with knocked_out(trained.model, [part], means):
+            assert after == classify(trained, TEXT)
         assert after != whole
     *_, all_off = explore.without(shelf, CLASSIFIER, TEXT, parts)
     assert all_off not in [explore.without(shelf, CLASSIFIER, TEXT, [part])[1] for part in parts]
@@ -177,7 +178,7 @@ def test_the_voices_of_a_decoder_stand_beside_it(shelf: Shelf, tmp_path: Path) -
     tokenizer = shelf.model(DECODER).tokenizer
     config = decoder_of(TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8), voices=True)
     names = shelf.data(DECODER).corpus.class_names
-    model = build_decoder(config, tokenizer.words, n_speakers=len(names)).eval()
+    model = Decoder(config, tokenizer.words, n_speakers=len(names)).eval()
     assert model.voices is not None
     with torch.no_grad():
         model.voices.biases[1, tokenizer.ids(["hope"])[0]] = 50.0  # all that the first of them says

@@ -9,11 +9,11 @@ from tiny import classifier_of
 
 from common.files import UserError
 from dataset import Data, Labelled
+from modules.config import TransformerConfig
 from studies import faithfulness
 from studies.probes.faithfulness import Row, falls_of
-from training.models import build_classifier
 from training.weights import TrainedModel
-from transformer import TransformerConfig
+from transformer import build_classifier
 
 CONFIG = TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8, initialisation="pytorch")
 

@@ -11,12 +11,21 @@ from tiny import classifier_of, decoder_of
 from dataset import Data
 from evaluation.accuracy import accuracy, class_probabilities
 from evaluation.perplexity import Protocol, perplexity, token_nats
-from modules.edit import Record
+from modules.config import TransformerConfig
+from modules.hook_point import hook_points, hooked
 from studies import knockouts
-from studies.probes.knockouts import Part, knock_out, mean_outputs, parts, replaced, scores, without_positions
-from training.models import build_classifier, build_decoder
+from studies.probes.knockouts import (
+    HOOK_POINTS,
+    Part,
+    knock_out,
+    knocked_out,
+    mean_outputs,
+    parts,
+    scores,
+    without_positions,
+)
 from training.weights import TrainedModel
-from transformer import TransformerConfig
+from transformer import Decoder, build_classifier
 
 CONFIG = TransformerConfig(n_embd=8, n_layer=2, block_size=8, ff_dim=8, initialisation="pytorch")
 
@@ -25,43 +34,41 @@ def trained_on(data: Data, task: str, **settings: Any) -> TrainedModel:
     model: Any = (
         build_classifier(classifier_of(CONFIG, **settings), data.tokenizer.words, 3)
         if task == "classifier"
-        else build_decoder(decoder_of(CONFIG, **settings), data.tokenizer.words)
+        else Decoder(decoder_of(CONFIG, **settings), data.tokenizer.words)
     )
     return TrainedModel(model.eval(), data.tokenizer, data.corpus.class_names if task == "classifier" else [])
 
 
-def recorded(model: Any, place: Any, *inputs: Any) -> list[torch.Tensor]:
-    record = Record(place)
-    with torch.no_grad():
-        model(*inputs, edit=record)
-    return record.layers
+@torch.no_grad()
+def passing(model: Any, *inputs: Any) -> dict[str, torch.Tensor]:
+    """What heads and feed-forward networks say, by the names of their hook points."""
+    passed: dict[str, torch.Tensor] = {}
+    names = [name for ending in HOOK_POINTS.values() for name in hook_points(model, ending)]
+    with hooked(model, names, lambda x, name: passed.update({name: x})):
+        model(*inputs)
+    return passed
 
 
-@pytest.mark.parametrize("pooling", ["mean", "masked-mean", "cls"])
+@pytest.mark.parametrize("pooling", ["mean", "masked-mean"])
 def test_means_are_over_the_tokens_of_all_training_rows(data: Data, pooling: Any) -> None:
     model: Any = trained_on(data, "classifier", pooling=pooling).model
+    rows = []
+    for ids, length in zip(data.train.ids, data.train.lengths.tolist()):
+        rows.append(passing(model, (ids if pooling == "mean" else ids[:length])[None], torch.tensor([length])))
     means = mean_outputs(model, data)
-    for place in ("heads", "feed-forward"):
-        kept: list[list[torch.Tensor]] = [[], []]
-        for ids, length in zip(data.train.ids, data.train.lengths.tolist()):
-            row = ids if pooling == "mean" else ids[:length]
-            found = recorded(model, place, row[None], torch.tensor([length]))
-            for layer, x in enumerate(found):
-                kept[layer].append(x[0, ..., -len(row) :, :])  # without <cls>
-        for layer in range(2):
-            expected = torch.cat(kept[layer], dim=-2).mean(dim=-2)
-            mean = means[place, 0, layer]
-            own = mean.squeeze(-2) if place == "heads" else mean[0]
-            torch.testing.assert_close(own, expected, rtol=1e-4, atol=1e-5)
+    assert means.keys() == rows[0].keys()
+    assert len(means) == 4
+    for name, mean in means.items():
+        expected = torch.cat([row[name][0] for row in rows], dim=-2).mean(dim=-2)
+        torch.testing.assert_close(mean.squeeze(-2), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_a_decoder_s_means_are_over_windows_of_its_text(data: Data) -> None:
     model: Any = trained_on(data, "decoder").model
     windows = data.train_stream.ids[: len(data.train_stream.ids) // 8 * 8].view(-1, 8)
-    heads = recorded(model, "heads", windows)[1]
-    torch.testing.assert_close(
-        mean_outputs(model, data)["heads", 0, 1][:, 0], heads.mean(dim=(0, 2)), rtol=1e-4, atol=1e-5
-    )
+    heads = passing(model, windows)["blocks.1.attention.heads"]
+    mean = mean_outputs(model, data)["blocks.1.attention.heads"]
+    torch.testing.assert_close(mean[:, 0], heads.mean(dim=(0, 2)), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("part", [Part(1, "heads", 0), Part(1, "heads"), Part(1, "feed-forward"), Part(1)])
@@ -69,22 +76,22 @@ def test_a_decoder_s_means_are_over_windows_of_its_text(data: Data) -> None:
 def test_a_part_says_its_mean_and_the_others_what_they_said(data: Data, part: Part, n_members: int) -> None:
     model: Any = trained_on(data, "classifier", n_members=n_members).model
     means, (ids, lengths, _) = mean_outputs(model, data), data.test.batch(torch.arange(4))
-    changed: dict[Any, tuple[torch.Tensor, torch.Tensor]] = {}
-    edit = replaced(part, means)
-
-    def watch(place: Any, x: torch.Tensor, /, layer: int | None = None, member: int = 0) -> torch.Tensor:
-        changed[place, layer, member] = x, (after := edit(place, x, layer=layer, member=member))
-        return after
-
-    model(ids, lengths, watch)
-    for (place, layer, member), (before, after) in changed.items():
-        if layer != 1 or place not in ("heads", "feed-forward") or part.place not in (None, place):
-            assert torch.equal(before, after)
+    before = passing(model, ids, lengths)
+    with knocked_out(model, [part], means):
+        after = passing(model, ids, lengths)
+    for name in before:
+        place = "heads" if name.endswith("heads") else "feed-forward"
+        if "blocks.1." not in name or part.place not in (None, place):
+            if "blocks.0." in name:
+                assert torch.equal(before[name], after[name])
+            else:  # what stands behind the part reads something else
+                assert not torch.equal(after[name], means[name].expand_as(after[name]))
         elif part.head is not None:
-            assert torch.equal(after[:, 0], means[place, member, 1][0].expand_as(after[:, 0]))
-            assert torch.equal(after[:, 1], before[:, 1])
+            assert torch.equal(after[name][:, 0], means[name][0].expand_as(after[name][:, 0]))
+            assert torch.equal(after[name][:, 1], before[name][:, 1])
         else:
-            assert torch.equal(after, means[place, member, 1].expand_as(after))
+            assert torch.equal(after[name], means[name].expand_as(after[name]))
+    assert torch.equal(passing(model, ids, lengths)[name], before[name])  # the model itself is as it was
 
 
 def test_every_part_is_knocked_out_and_named(data: Data) -> None:
@@ -128,7 +135,8 @@ def test_a_classifier_loses_points_of_accuracy(data: Data) -> None:
     means = mean_outputs(trained.model, data)
     for one in found.without:
         if one.part.layer is not None:
-            rest = scores(trained.model, data, replaced(one.part, means))
+            with knocked_out(trained.model, [one.part], means):
+                rest = scores(trained.model, data)
             assert one.value == pytest.approx(float(rest.mean()))
         assert one.cost.mean == pytest.approx(found.value - one.value)
         assert one.cost.n == 24

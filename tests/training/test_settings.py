@@ -20,13 +20,14 @@ from common.files import UserError
 from dataset import Data, load_data
 from evaluation.accuracy import class_probabilities
 from evaluation.perplexity import Protocol, perplexity, token_nats
+from modules.config import ClassifierConfig, DecoderConfig, TransformerConfig
 from studies.catalogue.recipes import RECIPES
 from training.loop import train
 from training.recipe import Recipe, Run, Task, TrainingConfig, customise
 from training.runs import Folder
 from training.tasks import task_of
 from training.weights import load_model, weights
-from transformer import ClassifierConfig, Decoder, DecoderConfig, TransformerConfig
+from transformer import Decoder
 
 TASKS: tuple[Task, ...] = get_args(Task)
 CPU = torch.device("cpu")
@@ -38,14 +39,14 @@ BASES: dict[Task, Recipe] = {  # four steps each: the tiny data have 60 rows
 VALUES: dict[str, tuple[Any, ...]] = {  # of the other settings, besides those of the bases
     **{"n_embd": (12,), "n_head": (1,), "n_layer": (0,), "block_size": (10,), "ff_dim": (0,), "window": (1,)},
     **{"positions": ("sinusoidal", "alibi", "rope", "t5", "none"), "norm": ("pre", "none"), "activation": ("gelu",)},
-    **{"alibi_slope_scale": (8.0,), "alibi_one_sided": (True,), "dropout": (0.3,), "embedding_dropout": (0.3,)},
+    **{"alibi_slope_scale": (8.0,), "dropout": (0.3,), "embedding_dropout": (0.3,)},
     **{"drop_path": (0.5,), "layer_scale": (0.5,), "tied": (True,), "n_spellings": (20,), "phrases": (True,)},
     **{"voices": (True,)},
-    **{"pooling": ("masked-mean", "cls", "mean-max"), "head_dim": (0,), "batch_norm": (True,), "n_members": (2,)},
+    **{"pooling": ("masked-mean", "mean-max"), "head_dim": (0,), "batch_norm": (True,), "n_members": (2,)},
     **{"initialisation": ("pytorch", "normal-embeddings"), "batch_size": (20,), "learning_rate": (1e-2,)},
     **{"weight_decay": (0.5,), "schedule": ("linear", "cosine"), "warmup": (0.34,), "beta2": (0.5,), "clip": (1e-3,)},
-    **{"label_smoothing": (0.2,), "smoothing": ("kneser-ney",), "unigram_bias": (True,), "accumulate": (2,)},
-    **{"precision": ("bf16",), "by_length": (True,), "shuffled": (True,)},
+    **{"label_smoothing": (0.2,), "unigram_bias": (True,)},
+    **{"precision": ("bf16",), "shuffled": (True,)},
 }
 ELSEWHERE = {  # settings that are not combined here
     **dict.fromkeys(("task", "architecture", "training"), "made of the others"),
@@ -53,14 +54,12 @@ ELSEWHERE = {  # settings that are not combined here
 }
 NEEDS: dict[str, dict[str, Any]] = {  # what a setting works upon, and goes with it here
     "alibi_slope_scale": {"positions": "alibi"},
-    "alibi_one_sided": {"positions": "alibi"},
-    "smoothing": {"label_smoothing": 0.1},
 }
 OF_ONE_TASK: dict[Task, set[str]] = {
-    "classifier": {"pooling", "head_dim", "batch_norm", "n_members", "phrases", "alibi_one_sided", "by_length"},
-    "decoder": {"tied", "smoothing", "unigram_bias", "shuffled", "voices"},
+    "classifier": {"pooling", "head_dim", "batch_norm", "n_members", "phrases", "label_smoothing"},
+    "decoder": {"tied", "unigram_bias", "shuffled", "voices"},
 }
-LAYERS_ONLY = {"window", "drop_path", "layer_scale", "activation", "alibi_slope_scale", "alibi_one_sided"}
+LAYERS_ONLY = {"window", "drop_path", "layer_scale", "activation", "alibi_slope_scale"}
 Value = tuple[str, Any]
 Weights = dict[str, Tensor]
 
@@ -74,18 +73,13 @@ def is_refused(task: Task, settings: dict[str, Any]) -> bool:
         or (settings.get("n_layer") == 0 and settings.get("positions") in ("alibi", "rope", "t5"))
         or ("activation" in settings and settings.get("ff_dim") == 0)
         or ("batch_norm" in settings and settings.get("head_dim") == 0)
-        or ("batch_norm" in settings and "accumulate" in settings)
         or ("phrases" in settings and "n_spellings" in settings)
         or (settings.get("positions") != "alibi" and any(name.startswith("alibi") for name in settings))
-        or ("alibi_one_sided" in settings and settings.get("n_head") == 1)
-        or ("smoothing" in settings and not settings.get("label_smoothing"))
     )
 
 
 def does_nothing(task: Task, name: str, settings: dict[str, Any]) -> bool:
     """Whether the setting `name` may change nothing in a recipe with `settings`."""
-    if name == "accumulate":  # the same mathematics
-        return True
     if settings.get("n_layer") != 0:
         return False
     # Without a layer there is nothing that these are the size or the place of, and a decoder's dropout and products in
@@ -229,12 +223,6 @@ def test_recipes_that_cover_all_pairs_are_trained_measured_saved_and_loaded(
             assert found == pytest.approx({name: last[name] for name in found}), settings
         else:
             assert class_probabilities(model, data.test).argmax(dim=-1).tolist() == record["predictions"], settings
-
-
-@pytest.mark.parametrize("task", TASKS)
-def test_a_batch_in_parts_is_the_same_batch(task: Task, data_of: Callable[[int], Data]) -> None:
-    whole, parts = (Trial(task, settings, data_of) for settings in ({}, {"accumulate": 2}))
-    torch.testing.assert_close(parts.after, whole.after, rtol=0, atol=1e-5)
 
 
 def test_without_layers_the_best_recipe_leaves_out_what_would_do_nothing() -> None:

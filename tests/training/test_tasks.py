@@ -14,17 +14,19 @@ from torch import Tensor
 
 from common.files import UserError
 from common.randomness import generator
-from dataset import Data, epoch_batches, load_data, same_text, window_starts
-from evaluation import accuracy, mixture
+from dataset import Data, epoch_batches, load_data, window_starts
+from evaluation import accuracy, perplexity
 from evaluation.calibration import relative_temperature
 from evaluation.perplexity import Protocol
+from modules.config import TransformerConfig
+from modules.word_vectors import PhraseEmbedding
+from speechesdataset.folder import same_text
 from training.machine import machine
 from training.recipe import Recipe, Run, TrainingConfig, customise
 from training.records import Epoch, TrainedRun
 from training.runs import Folder
 from training.tasks import ClassifierTask, DecoderTask
 from training.weights import load_model
-from transformer import PhraseEmbedding, TransformerConfig
 
 CPU = torch.device("cpu")
 TINY = TransformerConfig(n_embd=8, n_layer=1, block_size=4, ff_dim=8, initialisation="pytorch")
@@ -62,7 +64,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Data:
 
 def run_of(task: Any, duration: int = 3, seed: int = 0, architecture: Any = TINY, **settings: Any) -> Run:
     """A run; settings of the recipe or of training."""
-    own = {name: settings.pop(name) for name in ("by_length", "shuffled") if name in settings}
+    own = {name: settings.pop(name) for name in ("shuffled",) if name in settings}
     run = {name: settings.pop(name) for name in ("brief", "lengths", "fold") if name in settings}
     config = architecture
     if type(config) is TransformerConfig:
@@ -125,17 +127,8 @@ def test_every_epoch_takes_every_row_once_in_an_order_of_its_own(small: Data) ->
     epochs = [torch.cat(list(work.plan[start : start + 3])).tolist() for start in (0, 3, 6, 9)]
     assert [sorted(epoch) for epoch in epochs] == [list(range(10))] * 4
     assert len(set(map(tuple, epochs))) == 4
-    expected = [epoch_batches(torch.zeros(10), 4, generator(3, "order", epoch), by_length=False) for epoch in range(4)]
+    expected = [epoch_batches(10, 4, generator(3, "order", epoch)) for epoch in range(4)]
     assert [batch.tolist() for batch in work.plan] == [batch.tolist() for epoch in expected for batch in epoch]
-
-
-def test_rows_of_like_length_share_a_batch_if_they_are_to(tmp_path: Path) -> None:
-    rows = [(place % 2, "a b c" if place % 3 else "a") for place in range(12)]
-    data = planted(tmp_path, rows, rows[:2], ["a b c d e"], one=["a"])
-    for by_length in (True, False):
-        work = classifier(data, duration=2, batch_size=4, by_length=by_length)
-        mixed = [len(data.train.lengths[batch].unique()) > 1 for batch in work.plan]
-        assert any(mixed) != by_length
 
 
 @pytest.mark.parametrize(("brief", "expected"), [(False, [3, 6, 9, 12]), (True, [12])])
@@ -189,7 +182,9 @@ def test_every_window_comes_once_before_any_comes_again_if_it_is_to(tmp_path: Pa
 # ---------------------------------------------------------------------------------------------------------- the losses
 
 
-@pytest.mark.parametrize(("pooling", "ids"), [("mean", [[2, 3, 5, 0], [2, 0, 0, 0]]), ("cls", [[2, 3, 5], [2, 0, 0]])])
+@pytest.mark.parametrize(
+    ("pooling", "ids"), [("mean", [[2, 3, 5, 0], [2, 0, 0, 0]]), ("mean-max", [[2, 3, 5], [2, 0, 0]])]
+)
 def test_a_classifier_learns_the_labels_of_the_rows_it_is_given(
     pooling: Any, ids: list[list[int]], small: Data
 ) -> None:
@@ -212,26 +207,17 @@ def test_the_loss_of_a_classifier_is_the_cross_entropy_by_hand(smoothing: float,
 
 
 def test_a_decoder_predicts_the_next_token_at_every_place_of_its_windows(small: Data) -> None:
-    inputs, targets = asked(decoder(small), torch.tensor([0, 2]))
+    inputs, targets, speaker = asked(decoder(small), torch.tensor([0, 2]))
+    assert speaker == 0  # nobody
     assert inputs.tolist() == [[0, 2, 3, 2], [3, 2, 4, 2]]
     assert targets.tolist() == [[2, 3, 2, 4], [2, 4, 2, 3]]
 
 
-@pytest.mark.parametrize("smoothing", ["none", "uniform", "kneser-ney"])
-def test_the_loss_of_a_decoder_is_the_cross_entropy_by_hand(smoothing: Any, small: Data) -> None:
-    settings = {} if smoothing == "none" else {"smoothing": smoothing, "label_smoothing": 0.4}
-    work = decoder(small, **settings)
+def test_the_loss_of_a_decoder_is_the_cross_entropy_by_hand(small: Data) -> None:
+    work = decoder(small)
     logs = work.model(torch.tensor([[0, 2, 3, 2], [2, 3, 2, 4]])).log_softmax(dim=-1)
-    prior, share = {
-        "none": (torch.zeros(7), torch.zeros(7)),
-        "uniform": (torch.full((7,), 1 / 7), torch.full((7,), 0.4)),
-        "kneser-ney": (unigram_by_hand(0.4), share_by_hand(0.4)),
-    }[smoothing]
-    expected = 0.0
-    for row, words, targets in zip(logs, ([0, 2, 3, 2], [2, 3, 2, 4]), ([2, 3, 2, 4], [3, 2, 4, 2])):
-        for log, word, target in zip(row, words, targets):
-            expected -= ((1 - share[word]) * log[target] + share[word] * (prior * log).sum()).item() / 8
-    assert work.loss(torch.tensor([0, 1])).item() == pytest.approx(expected, rel=1e-5)
+    expected = -logs.gather(-1, torch.tensor([[2, 3, 2, 4], [3, 2, 4, 2]])[..., None]).mean()
+    assert work.loss(torch.tensor([0, 1])).item() == pytest.approx(expected.item(), rel=1e-5)
 
 
 def unigram_by_hand(discount: float) -> Tensor:
@@ -242,48 +228,16 @@ def unigram_by_hand(discount: float) -> Tensor:
     return torch.tensor([0, freed / 2, 2 - discount, 1 - discount, 1 - discount, freed / 4, freed / 4]) / 4
 
 
-def share_by_hand(discount: float) -> Tensor:
-    """What is taken of the words after each word: after a, which comes three times before another, b and c."""
-    return torch.tensor([0, 0, 2 / 3 * discount, discount, discount, 0, 0])
-
-
-def test_the_discount_of_kneser_ney_is_the_label_smoothing(small: Data) -> None:
-    work = decoder(small, smoothing="kneser-ney", label_smoothing=0.2)
-    assert work.smoothing is not None
-    torch.testing.assert_close(work.smoothing.prior, unigram_by_hand(0.2))
-    torch.testing.assert_close(work.smoothing.share, share_by_hand(0.2))
-
-
-def test_uniform_smoothing_is_the_same_for_every_word(small: Data) -> None:
-    work = decoder(small, label_smoothing=0.3, unigram_bias=True)
-    assert work.smoothing is not None
-    torch.testing.assert_close(work.smoothing.prior, torch.full((7,), 1 / 7))
-    torch.testing.assert_close(work.smoothing.share, torch.full((7,), 0.3))
-    assert decoder(small).smoothing is None
-
-
-@pytest.mark.parametrize(
-    ("settings", "discount"),
-    [
-        ({}, 0.65),
-        ({"label_smoothing": 0.3}, 0.65),
-        ({"label_smoothing": 0.3, "smoothing": "kneser-ney"}, 0.3),
-    ],
-)
-def test_the_output_bias_starts_at_the_log_of_the_unigram(
-    settings: dict[str, Any], discount: float, small: Data
-) -> None:
-    work = decoder(small, unigram_bias=True, **settings)
-    torch.testing.assert_close(work.model.head.bias.detach(), unigram_by_hand(discount).clamp(min=1e-9).log())
+def test_the_output_bias_starts_at_the_log_of_the_unigram(small: Data) -> None:
+    work = decoder(small, unigram_bias=True)
+    torch.testing.assert_close(work.model.head.bias.detach(), unigram_by_hand(0.65).clamp(min=1e-9).log())
     assert work.model.head.bias.requires_grad
-    plain = decoder(small, **settings).model.head.bias
-    assert plain.abs().max() <= 1 / math.sqrt(8)  # the default of a linear layer
+    assert decoder(small).model.head.bias.abs().max() <= 1 / math.sqrt(8)  # the default of a linear layer
 
 
 @pytest.mark.parametrize("work", WORKS)
 def test_model_and_rows_go_to_the_device_of_the_run(work: Callable[..., Any], small: Data) -> None:
-    settings = {} if work is classifier else {"smoothing": "kneser-ney", "label_smoothing": 0.1}
-    found = work(small, torch.device("meta"), **settings)
+    found = work(small, torch.device("meta"))
     assert {parameter.device.type for parameter in found.model.parameters()} == {"meta"}
     given = asked(found, torch.tensor([0, 1]))
     assert {value.device.type for value in given if isinstance(value, Tensor)} == {"meta"}
@@ -453,7 +407,7 @@ def test_a_decoder_learns_what_comes_next_and_no_more(language: Data, tmp_path: 
     assert likely[0, 2, d].item() == pytest.approx(0.5, abs=0.1)
     assert likely[0, 3, a] > 0.95
     assert likely[1, 3, b] > 0.95
-    assert record["nats_by_place"]["same"] == pytest.approx([ENTROPY] * 4, abs=0.15)
+    assert record["nats_by_position"]["same"] == pytest.approx([ENTROPY] * 4, abs=0.15)
 
 
 def test_perplexities_are_those_of_the_texts_and_lengths_they_are_named_after(
@@ -462,14 +416,14 @@ def test_perplexities_are_those_of_the_texts_and_lengths_they_are_named_after(
     work = decoder(small, duration=10, lengths=(2, 3))
     sizes = {6: "train", 4: "one", 2: "two"}
 
-    def nats(model: Any, ids: Tensor, protocol: Protocol, window: None) -> Tensor:
+    def nats(model: Any, ids: Tensor, protocol: Protocol) -> Tensor:
         """log of: 10 for train, 20 for one, 30 for two, and as many more as the windows are long."""
         assert model is work.model
         assert protocol.stride is None
         size = {"train": 10, "one": 20, "two": 30}[sizes[len(ids)]] + protocol.length
         return torch.full((len(ids),), math.log(size), dtype=torch.float64)
 
-    monkeypatch.setattr(mixture, "token_nats", nats)
+    monkeypatch.setattr(perplexity, "token_nats", nats)
     measured = work.evaluate(4, 0.5)
     row = msgspec.to_builtins(measured)
     assert (row["iteration"], row["train_loss"]) == (4, 0.5)
@@ -485,8 +439,8 @@ def test_perplexities_are_those_of_the_texts_and_lengths_they_are_named_after(
     assert list(record["scores"]) == ["one", "two"]
     assert record["scores"]["one"]["perplexity"] == pytest.approx(24)
     assert record["scores"]["two"]["bits_per_byte"] == pytest.approx(2 * math.log2(34) / 4)
-    assert record["nats_by_place"]["train"] == pytest.approx([math.log(14)] * 4)
-    assert list(record["nats_by_place"]) == ["train", "one", "two"]
+    assert record["nats_by_position"]["train"] == pytest.approx([math.log(14)] * 4)
+    assert list(record["nats_by_position"]) == ["train", "one", "two"]
     assert record["stretch_tokens"] == {"one": [4], "two": [2]}  # of at most ten lines
     assert record["stretch_nats"] == {
         "one": [pytest.approx(4 * math.log(24))],
@@ -496,7 +450,7 @@ def test_perplexities_are_those_of_the_texts_and_lengths_they_are_named_after(
 
 def decoder_measured(data: Data) -> Any:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mixture, "token_nats", lambda model, ids, protocol, window: torch.ones(len(ids)))
+        patch.setattr(perplexity, "token_nats", lambda model, ids, protocol: torch.ones(len(ids)))
         return decoder(data).evaluate(1, 0.0)
 
 
@@ -506,7 +460,7 @@ def test_a_decoder_resumed_after_its_last_measurement_is_measured_again(
     work, again = decoder(small), decoder(small)
     work.evaluate(3, 0.5)
     assert again.summarise([], ABOUT) == work.summarise([], ABOUT)
-    monkeypatch.setattr(mixture, "token_nats", None)
+    monkeypatch.setattr(perplexity, "token_nats", None)
     work.summarise([], ABOUT)  # not measured twice
 
 
@@ -517,16 +471,14 @@ def test_a_decoder_resumed_after_its_last_measurement_is_measured_again(
     ("task", "settings"),
     [
         ("classifier", {"tied": True}),
-        ("classifier", {"smoothing": "kneser-ney", "label_smoothing": 0.1}),
         ("classifier", {"unigram_bias": True}),
         ("classifier", {"shuffled": True}),
-        ("decoder", {"pooling": "cls"}),
+        ("decoder", {"pooling": "masked-mean"}),
         ("decoder", {"head_dim": 0}),
         ("decoder", {"batch_norm": True}),
         ("decoder", {"n_members": 2}),
         ("decoder", {"phrases": True}),
-        ("decoder", {"alibi_one_sided": True}),
-        ("decoder", {"by_length": True}),
+        ("decoder", {"label_smoothing": 0.1}),
     ],
     ids=str,
 )

@@ -1,4 +1,4 @@
-"""The teacher of a decoder: what counts say about words, held to sums done by hand and to what a distribution is."""
+"""What counts say about words, seen and unseen, held to sums done by hand and to what a distribution is."""
 
 import numpy as np
 import pytest
@@ -6,31 +6,23 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evaluation.ngrams import KneserNey
-from evaluation.smoothing import kneser_ney, uniform, unseen_words
+from evaluation.ngrams import DISCOUNT, KneserNey, kneser_ney_unigram, unseen_words
 from tokenizer import PAD, UNK
 
 STREAM = torch.tensor([2, 3, 2, 4, 2, 3])  # a b a c a b over <pad> <unk> a b c d e
 KNOWN = torch.tensor([0, 0, 1, 1, 0, 1, 1]).bool()  # all but c stand in the labelled rows
 
 
-def test_uniform_smoothing_is_label_smoothing() -> None:
-    smoothing = uniform(0.1, 5)
-    torch.testing.assert_close(smoothing.prior, torch.full((5,), 0.2))
-    torch.testing.assert_close(smoothing.share, torch.full((5,), 0.1))
-
-
-def test_kneser_ney_by_hand() -> None:
+def test_a_unigram_by_hand() -> None:
     """Pairs: ab ba ac ca. Predecessors: a 2 (b, c), b 1, c 1. Of the words with one, b and c, half would have been
-    <unk>: c, which stands nowhere else. Discount 0.5: 1.5 is freed."""
-    torch.testing.assert_close(unseen_words(STREAM, 7, KNOWN), torch.tensor([0, 0.5, 0, 0, 0, 0.25, 0.25]))
-    smoothing = kneser_ney(STREAM, 0.5, 7, KNOWN)
-    torch.testing.assert_close(smoothing.prior, torch.tensor([0, 0.75, 1.5, 0.5, 0.5, 0.375, 0.375]) / 4)
-    # After a: two kinds of word in three occurrences; after b and c one in one; after the others nothing was seen.
-    torch.testing.assert_close(smoothing.share, torch.tensor([0, 0, 1 / 3, 0.5, 0.5, 0, 0]))
+    <unk>: c, which stands nowhere else. Three times the discount is freed."""
+    new = torch.tensor([0, 0.5, 0, 0, 0, 0.25, 0.25])
+    torch.testing.assert_close(unseen_words(STREAM, 7, KNOWN), new)
+    kept = torch.tensor([0, 0, 2, 1, 1, 0, 0]) - DISCOUNT * torch.tensor([0, 0, 1, 1, 1, 0, 0])
+    torch.testing.assert_close(kneser_ney_unigram(STREAM, 7, KNOWN), (kept + 3 * DISCOUNT * new) / 4)
 
 
-def test_kneser_ney_of_a_longer_text_by_hand() -> None:
+def test_a_unigram_of_a_longer_text_by_hand() -> None:
     """c a b a b a b d a e over <pad> <unk> a b c d e f g h: c stands at the start alone, e at the end alone.
 
     Pairs: ca ab ba bd da ae. Predecessors: a 3 (c, b, d), b 1, d 1, e 1, and c, at the start, counts as one. Of these
@@ -40,12 +32,8 @@ def test_kneser_ney_of_a_longer_text_by_hand() -> None:
     known = torch.tensor([0, 0, 0, 0, 1, 1, 0, 1, 1, 1]).bool()
     new = torch.tensor([0, 1 / 2, 0, 0, 0, 0, 0, 1 / 6, 1 / 6, 1 / 6])
     torch.testing.assert_close(unseen_words(stream, 10, known), new)
-    smoothing = kneser_ney(stream, 0.75, 10, known)
-    # of 3 + 1 + 1 + 1 + 1 the discount frees 5 times 0.75
-    torch.testing.assert_close(smoothing.prior, (torch.tensor([0, 0, 9, 1, 1, 1, 1, 0, 0, 0]) + 15 * new) / 28)
-    # a is followed by b, b, b and e; b by a, a and d; c and d by a; e by nothing
-    shares = torch.tensor([0, 0, 2 / 4, 2 / 3, 1, 1, 0, 0, 0, 0]) * 0.75
-    torch.testing.assert_close(smoothing.share, shares)
+    kept = torch.tensor([0, 0, 3, 1, 1, 1, 1, 0, 0, 0]) - DISCOUNT * torch.tensor([0, 0, 1, 1, 1, 1, 1, 0, 0, 0])
+    torch.testing.assert_close(kneser_ney_unigram(stream, 10, known), (kept + 5 * DISCOUNT * new) / 7)
 
 
 def test_unknown_words_are_a_third_where_one_word_of_three_stands_nowhere_else() -> None:
@@ -77,7 +65,7 @@ def test_no_word_is_impossible_whichever_words_the_rows_have(known: list[int]) -
     stream = torch.tensor([2, 3, 2, 4, 3, 4])
     model = KneserNey.fit(stream, 6, order=3, base=unseen_words(stream, 6, elsewhere))
     assert (model.distribution([2, 3])[UNK:] > 0).all()
-    assert (kneser_ney(stream, 0.5, 6, elsewhere).prior[UNK:] > 0).all()
+    assert (kneser_ney_unigram(stream, 6, elsewhere)[UNK:] > 0).all()
 
 
 @settings(max_examples=200)
@@ -107,27 +95,24 @@ def test_unk_in_the_text_is_a_word_like_any_other_but_that_new_words_are_unk() -
     stream = torch.tensor([2, UNK, 2, 3])  # predecessors: a 1 (<unk>), <unk> 1 (a), b 1 (a)
     known = torch.tensor([0, 0, 1, 1, 0, 0]).bool()  # of the three, <unk> alone stands nowhere else
     torch.testing.assert_close(unseen_words(stream, 6, known), torch.tensor([0, 1 / 3, 0, 0, 1 / 3, 1 / 3]))
-    prior = kneser_ney(stream, 0.5, 6, known).prior
-    torch.testing.assert_close(prior, torch.tensor([0, 0.5 + 0.5, 0.5, 0.5, 0.5, 0.5]) / 3)
+    kept = 1 - DISCOUNT
+    expected = torch.tensor([0, kept + DISCOUNT, kept, kept, DISCOUNT, DISCOUNT]) / 3
+    torch.testing.assert_close(kneser_ney_unigram(stream, 6, known), expected)
 
 
 @settings(max_examples=60, deadline=None)
 @given(
     st.lists(st.integers(2, 8), min_size=3, max_size=50),
     st.lists(st.booleans(), min_size=10, max_size=10),
-    st.floats(0.05, 0.95),
 )
-def test_what_is_spread_is_a_distribution(ids: list[int], known: list[bool], discount: float) -> None:
+def test_both_are_distributions(ids: list[int], known: list[bool]) -> None:
     stream, elsewhere = torch.tensor(ids), torch.tensor(known)
-    base, smoothing = unseen_words(stream, 10, elsewhere), kneser_ney(stream, discount, 10, elsewhere)
-    for distribution in (base, smoothing.prior):
+    new, unigram = unseen_words(stream, 10, elsewhere), kneser_ney_unigram(stream, 10, elsewhere)
+    for distribution in (new, unigram):
         assert distribution.sum().item() == pytest.approx(1)
         assert (distribution >= 0).all()
-    assert base[stream].sum() == 0
-    assert base[PAD] == smoothing.prior[PAD] == 0
-    assert ((smoothing.share >= 0) & (smoothing.share <= 1)).all()
-    told = KneserNey.fit(stream, 10, order=2, base=base).distribution(ids[:1])
-    assert told.sum() == pytest.approx(1)
+        assert distribution[PAD] == 0
+    assert new[stream].sum() == 0
 
 
 def test_a_vocabulary_that_the_stream_exhausts_leaves_new_words_to_unk() -> None:
