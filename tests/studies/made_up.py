@@ -9,8 +9,8 @@ from typing import Any
 import msgspec
 import torch
 
-from dataset import DEFAULT_NAMES, TRAINING, About
 from evaluation.records import ClassScores, GroupAccuracy, LanguageScores, Scores
+from speechesdataset.folder import DEFAULT_NAMES, TRAINING, About
 from studies.answers import Answers, Asked, AttentionStatistics, Comparison, LengthPerplexity, Timing
 from studies.catalogue.questions import POSITION_PAIRS, RATES, exploration
 from studies.catalogue.recipes import RECIPES
@@ -64,7 +64,7 @@ def decoder_run(perplexities: Mapping[str, float], **fields: Any) -> DecoderRun:
         "iterations": [Iteration(100, 5.0, dict.fromkeys(perplexities, 999.0)), Iteration(500, 4.0, {**perplexities})],
         "protocol": "non-overlapping windows of 32 tokens",
         "scores": {name: LanguageScores(perplexities[name], None, perplexities[name] / 200, 1.0) for name in texts},
-        "nats_by_place": {},
+        "nats_by_position": {},
         "stretch_nats": {name: [5.0] for name in texts},
         "stretch_tokens": {name: [1.0] for name in texts},
     }

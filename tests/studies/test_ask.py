@@ -1,6 +1,7 @@
 """A study from its questions to results.json, with tiny models: what is better by construction comes out better,
 nothing is trained or asked twice, and folds of the training files are all that validation reads."""
 
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -216,12 +217,13 @@ def report(data: Data, tmp_path_factory: pytest.TempPathFactory) -> tuple[Answer
 
 @pytest.mark.slow
 def test_a_second_start_trains_asks_and_times_nothing(
-    report: tuple[Answers, Path], data: Data, monkeypatch: pytest.MonkeyPatch
+    report: tuple[Answers, Path], data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers, path = report
+    shutil.copytree(path, tmp_path, dirs_exist_ok=True)
     for name in ("training.runs.train", "studies.question.load_model", "studies.probes.timing.loop"):
         monkeypatch.setattr(name, None)
-    again = answer(REPORT, data, path)
+    again = answer(REPORT, data, tmp_path)
     assert msgspec.structs.replace(again, total_seconds=answers.total_seconds) == answers
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from made_up import SEEDS, TEXTS, classifier_run, decoder_run, seeds
 
-from dataset import TOGETHER, TRAINING
 from evaluation.crossed import crossed
 from evaluation.opponents import ClassifierOpponent, DecoderOpponent
 from evaluation.records import GroupAccuracy, LanguageScores
 from evaluation.statistics import difference_of_shares, paired_difference, paired_ratio, seeds_needed, share_of
+from speechesdataset.folder import TOGETHER, TRAINING
 from studies.answers import SIDE_BY_SIDE, Comparison, LengthPerplexity, Timing
 from studies.catalogue.recipes import RECIPES
 from studies.effects import EACH_GROUP, EACH_TEST_TEXT, EACH_TEXT, effects_of, effects_of_length, effects_on_time

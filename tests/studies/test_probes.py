@@ -18,11 +18,10 @@ from dataset import Data, Stream, load_data
 from evaluation import baselines
 from evaluation.accuracy import class_probabilities
 from evaluation.calibration import reliability, spread
-from evaluation.ngrams import KneserNey
+from evaluation.ngrams import KneserNey, unseen_words
 from evaluation.opponents import CLASSIFIER_OPPONENTS, classifier_opponents, decoder_opponents
 from evaluation.perplexity import Protocol, perplexity, token_nats
 from evaluation.records import LanguageScores
-from evaluation.smoothing import unseen_words
 from studies.answers import LengthPerplexity, Timing
 from studies.catalogue.questions import POSITIONS
 from studies.catalogue.recipes import RECIPES
@@ -33,11 +32,11 @@ from studies.probes.tokens import together
 from studies.question import Study
 from tokenizer import Tokenizer
 from training import tasks
-from training.models import build_decoder
 from training.recipe import Recipe, Run, Task, customise
 from training.records import ClassifierRun
 from training.runs import Folder, perform
 from training.weights import TrainedModel, load_model
+from transformer import Decoder
 
 SMALL: dict[str, Any] = {"n_embd": 8, "n_layer": 1, "block_size": 8, "ff_dim": 8, "initialisation": "pytorch"}
 TINY: dict[Task, Recipe] = {task: customise(recipe, **SMALL) for task, recipe in RECIPES["report"].items()}
@@ -102,7 +101,7 @@ def test_texts_count_by_their_bytes() -> None:
 def test_perplexity_by_length_protocol_and_window(positions: str) -> None:
     architecture: Any = customise(TINY["decoder"], n_layer=2, block_size=4, positions=positions).architecture
     words = ["<pad>", "<unk>", *"abcdefghij"]
-    model, random = build_decoder(architecture, words, 7), torch.Generator().manual_seed(0)
+    model, random = Decoder(architecture, words, 7), torch.Generator().manual_seed(0)
     streams = {name: Stream(torch.randint(1, 12, (n,), generator=random), 99, 0) for name, n in (("a", 41), ("b", 30))}
     rows = perplexity_by_length(TrainedModel(model, Tokenizer(words), []), SimpleNamespace(test_streams=streams))  # type: ignore[arg-type]
 

@@ -8,8 +8,9 @@ import made_up
 import pytest
 
 from common.files import UserError
-from dataset import TOGETHER, Data
+from dataset import Data
 from evaluation.opponents import CLASSIFIER_OPPONENTS, DECODER_OPPONENTS
+from speechesdataset.folder import TOGETHER
 from studies.answers import Answers
 from studies.catalogue.ingredients import CHANGES, chosen
 from studies.catalogue.published import REPORT_SENTENCE, sentence_of
@@ -31,8 +32,8 @@ from studies.question import Question, Study, file_name
 from studies.settings import MEASURES, Score
 from tokenizer import WORDS, Tokenization
 from training.kinds import KINDS
-from training.models import build_classifier, build_decoder
 from training.recipe import Recipe, Run, Task, customise, settings_of
+from transformer import Decoder, build_classifier
 
 TASKS: tuple[Task, ...] = ("classifier", "decoder")
 REPORT, BEST = RECIPES["report"], RECIPES["best"]
@@ -88,7 +89,7 @@ def test_a_question_names_what_it_has_and_its_models_can_be_built(question: Ques
         architecture: Any = customise(recipe, **small).architecture
         words = data.tokenizer.words
         model: Any = build_classifier(architecture, words, 3) if recipe.task == "classifier" else None
-        assert (model or build_decoder(architecture, words)).config == architecture
+        assert (model or Decoder(architecture, words)).config == architecture
 
 
 @pytest.mark.parametrize("question", CATALOGUE.values(), ids=CATALOGUE)
