@@ -1,6 +1,7 @@
 """Made-up runs, and answers on which every claim of the report holds. Three values with a known mean and standard
 deviation are `seeds(mean, spread)`."""
 
+import copy
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from types import SimpleNamespace
@@ -118,7 +119,7 @@ def answers() -> Answers:
             for each in QUESTIONS
         },
         **{"classifier": classifier, "decoder": decoder, "validation": validation},
-        "timing": {kind: Timing(30, 1250, 2, seconds, seconds) for kind, seconds in SECONDS.items()},
+        "timing": {kind: Timing(30, 1250, 2, seconds, seconds) for kind, seconds in copy.deepcopy(SECONDS).items()},
         "lengths": {"decoder": {"alibi": [lengths(run) for run in decoder["alibi"]]}},
         "attention": {
             "classifier": {"learned": [attention(0.02 * number) for number in range(3)]},

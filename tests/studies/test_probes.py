@@ -182,27 +182,23 @@ def test_times_are_kept_for_the_same_recipes_data_and_machine(
     def time_variants(recipes: Any, share: float, *_: object) -> Timing:
         assert {name: recipe.architecture.positions for name, recipe in recipes.items()} == {n: n for n in POSITIONS}
         timed.append(recipes["none"].task)
-        seconds = dict.fromkeys(POSITIONS, [share] * 5)
-        return Timing(len(timed), 9, 1, seconds, seconds)
+        return Timing(len(timed), 9, 1, {"none": [share]}, {"none": [share]})
 
     monkeypatch.setattr(timing, "time_variants", time_variants)
-
-    def kinds_timed(study: Study, of: Data = data) -> list[str]:
-        timed.clear()
-        found = timing.time_positions(study, of, Folder(tmp_path, CPU))
-        assert {times.seconds["none"][0] for times in found.values()} == {study.timed_share}
-        return list(timed)
-
     study = Study("report", "report", TINY, (), (0,), timed_share=0.5)
     longer: Any = {**TINY, "decoder": customise(TINY["decoder"], duration=8)}
-    assert kinds_timed(study) == ["classifier", "decoder"]
-    assert kinds_timed(study) == []
-    assert kinds_timed(replace(study, recipes=longer)) == ["decoder"]
-    assert kinds_timed(replace(study, timed_share=0.25)) == ["classifier", "decoder"]
     other = replace(data, corpus=replace(data.corpus, fingerprint="another"))
-    assert kinds_timed(replace(study, timed_share=0.25), other) == ["classifier", "decoder"]
-    monkeypatch.setattr(timing, "processor_name", lambda: "Acme")
-    assert kinds_timed(replace(study, timed_share=0.25), other) == ["classifier", "decoder"]
+    for changed, of, processor, anew in (
+        *((study, data, "Acme", ["classifier", "decoder"]), (study, data, "Acme", [])),
+        (replace(study, recipes=longer), data, "Acme", ["decoder"]),
+        (replace(study, timed_share=0.25), data, "Acme", ["classifier", "decoder"]),
+        (replace(study, timed_share=0.25), other, "Acme", ["classifier", "decoder"]),
+        (replace(study, timed_share=0.25), other, "Emca", ["classifier", "decoder"]),
+    ):
+        monkeypatch.setattr(timing, "processor_name", lambda name=processor: name)
+        timed.clear()
+        times = timing.time_positions(changed, of, Folder(tmp_path, CPU))
+        assert ({each.seconds["none"][0] for each in times.values()}, timed) == ({changed.timed_share}, anew)
 
 
 # --------------------------------------------------------------------------------------------------------- temperature

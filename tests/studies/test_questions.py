@@ -1,5 +1,6 @@
 """Every question of the catalogue: whom it compares with whom, in which runs, and which models it builds."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, get_args
@@ -67,18 +68,13 @@ def names_of_runs(question: Question, *variants: str, seed: int = 3) -> list[str
 
 @pytest.mark.parametrize("question", CATALOGUE.values(), ids=CATALOGUE)
 def test_a_question_names_what_it_has_and_its_models_can_be_built(question: Question, data: Data) -> None:
-    assert question.base == next(iter(question.variants))
     opponents = CLASSIFIER_OPPONENTS if question.kind.name == "classifier" else DECODER_OPPONENTS
     if not question.has_opponents:
         opponents = {}
     assert {name for pair in question.pairs for name in pair} <= question.variants.keys() | opponents.keys()
     assert len(set(question.pairs)) == len(question.pairs)
-    for names in (
-        question.brief,
-        question.lengths,
-        question.tokenizations,
-        *(each.variants for each in question.probes),
-    ):
+    of_probes = [probe.variants for probe in question.probes]
+    for names in (question.brief, question.lengths, question.tokenizations, *of_probes):
         assert set(names) <= question.variants.keys()
     assert {measure.name for measure, _ in question.measured} <= question.kind.measures.keys()
     assert list(subsets_of(question, made_up.data()))  # on some subset
@@ -217,28 +213,18 @@ def test_what_is_no_comparison_is_refused(ask: Callable[[], object], complaint: 
         ask()
 
 
-def test_measures_are_those_of_the_kinds() -> None:
-    for task in TASKS:
-        measures = KINDS[task].measures
-        assert MEASURES[task][0] == next(iter(measures))
-        assert set(MEASURES[task]) <= set(measures) & set(get_args(Score))
-        for measure in MEASURES[task]:
-            ((used, subset),) = comparison(task, "n_layer=1,2", measure=measure).measured
-            assert (used, subset) == (measures[measure], measures[measure].subset)
-
-
 @pytest.mark.parametrize("task", TASKS)
-def test_opponents_stand_beside_what_they_have_a_number_of_and_are_compared_on_folds(task: Task) -> None:
+def test_measures_are_those_of_the_kinds_and_opponents_are_compared_on_folds(task: Task) -> None:
+    measures = KINDS[task].measures
+    assert MEASURES[task][0] == next(iter(measures))
+    assert set(MEASURES[task]) <= set(measures) & set(get_args(Score))
     opponents = CLASSIFIER_OPPONENTS if task == "classifier" else DECODER_OPPONENTS
-    variants = ["n_layer=1", "n_layer=2"]
-    for measure in MEASURES[task]:
-        has_opponents = measure not in ("macro-f1", "training-time")
-        for on_folds in (False, True):
-            question = comparison(task, "n_layer=1,2", measure=measure, on_folds=on_folds)
-            assert question.has_opponents == has_opponents
-            compared = [name for name, _ in question.pairs]
-            assert compared == [variants[1], *(opponents if on_folds and has_opponents else ())]
-            assert {base for _, base in question.pairs} == {variants[0]}
+    for measure, on_folds in itertools.product(MEASURES[task], (False, True)):
+        question = comparison(task, "n_layer=1,2", measure=measure, on_folds=on_folds)
+        assert question.measured == [(measures[measure], measures[measure].subset)]
+        assert question.has_opponents == (measure not in ("macro-f1", "training-time"))
+        compared = ["n_layer=2", *(opponents if on_folds and question.has_opponents else ())]
+        assert question.pairs == tuple((name, "n_layer=1") for name in compared)
 
 
 @pytest.mark.parametrize("task", TASKS)
