@@ -20,16 +20,7 @@ from evaluation.statistics import paired_difference, paired_ratio
 from studies import workers
 from studies.answers import Answers, as_results, read_answers
 from studies.ask import ask, judged
-from studies.catalogue.questions import (
-    POSITIONS,
-    STEEP,
-    exploration,
-    how_surprising,
-    kinds_of_tokens,
-    varied,
-    which_is_better,
-    who_said_it,
-)
+from studies.catalogue import questions
 from studies.catalogue.recipes import RECIPES
 from studies.probes import temperature
 from studies.probes.tokens import together
@@ -47,13 +38,13 @@ TINY: dict[Task, Recipe] = {task: customise(recipe, **SMALL) for task, recipe in
 FIXED = customise(TINY["decoder"], learning_rate=1e-9)  # in which training changes nothing
 
 
-def study_of(*questions: Question, seeds: Sequence[int] = (0, 1), command: str = "compare", **more: Any) -> Study:
-    recipes = {question.kind.name: question.variants[question.base] for question in questions}
-    return Study(command, "report", recipes, questions, tuple(seeds), **more)
+def study_of(*asked: Question, seeds: Sequence[int] = (0, 1), command: str = "compare", **more: Any) -> Study:
+    recipes = {question.kind.name: question.variants[question.base] for question in asked}
+    return Study(command, "report", recipes, asked, tuple(seeds), **more)
 
 
 def comparison(recipe: Recipe, *vary: str, variants: Sequence[str] = (), on_folds: bool = False) -> Question:
-    return which_is_better(recipe, varied(recipe.task, vary, None, variants), None, on_folds)
+    return questions.which_is_better(recipe, questions.varied(recipe.task, vary, None, variants), None, on_folds)
 
 
 def answer(study: Study, data: Data, path: Path) -> Answers:
@@ -124,6 +115,7 @@ def test_a_variant_that_is_better_by_construction_comes_out_better(
     assert len(trained) == 2 * n_seeds  # the same runs
 
 
+@pytest.mark.slow
 def test_each_variant_reads_blocks_of_its_own_size(data: Data, tmp_path: Path) -> None:
     """With learned positions a row that is longer than the table cannot be read at all."""
     for sizes in ("8,4", "4,8"):
@@ -157,6 +149,7 @@ def test_opponents_on_folds_are_those_of_the_first_seeds_however_many_are_traine
 
 
 # ----------------------------------------------------------------------------------------- interrupted, and other runs
+@pytest.mark.slow
 def test_what_was_interrupted_goes_on_to_the_same_answers(
     data: Data, tmp_path: Path, trained: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,7 +195,9 @@ REPORT = Study(
     "report",
     "report",
     TINY,
-    exploration({"classifier": TINY["classifier"], "decoder": customise(TINY["decoder"], ff_dim=256)}, report=True),
+    questions.exploration(
+        {"classifier": TINY["classifier"], "decoder": customise(TINY["decoder"], ff_dim=256)}, report=True
+    ),
     seeds=(0, 1),
     timed_share=0.1,
     is_judged=True,
@@ -239,11 +234,14 @@ def test_the_report_finds_what_it_asks_for_and_is_judged_alike_when_it_is_read_b
     with pytest.raises(UserError, match="not the results of python main"):
         read_answers(path / "results.json", "part1")
     assert answers.classifier["learned"] == answers.classifier["original"]  # the same runs, not trained twice
-    assert answers.decoder["learned"] == [msgspec.structs.replace(run) for run in answers.decoder["ff256"]]
+    assert answers.decoder["learned"] == answers.decoder["ff256"]
     both = ("classifier", "decoder")
     for name, kinds, variants, n_runs in (
         *(("attention", both, ["learned"], 2), ("knockouts", both, ["learned"], 1)),
-        *(("faithfulness", both[:1], ["learned"], 1), ("lengths", both[1:], [*POSITIONS, STEEP], 2)),
+        *(
+            ("faithfulness", both[:1], ["learned"], 1),
+            ("lengths", both[1:], [*questions.POSITIONS, questions.STEEP], 2),
+        ),
     ):
         asked = getattr(answers, name)
         assert {kind: {variant: len(runs) for variant, runs in asked[kind].items()} for kind in asked} == {
@@ -264,9 +262,10 @@ def test_the_report_finds_what_it_asks_for_and_is_judged_alike_when_it_is_read_b
     assert answers.n_tokens["train"] == len(data.train_stream.ids)
 
 
+@pytest.mark.slow
 def test_results_have_the_keys_of_the_contract(data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(temperature, "FEWEST", 11)  # of the held-out rows there are 12
-    part1 = study_of(who_said_it(TINY["classifier"]), seeds=[3], command="part1")
+    part1 = study_of(questions.who_said_it(TINY["classifier"]), seeds=[3], command="part1")
     answers = answer(part1, data, tmp_path)
     results = msgspec.json.decode((tmp_path / "results.json").read_bytes())
     (run,) = answers.classifier["classifier"]
@@ -286,7 +285,7 @@ def test_results_have_the_keys_of_the_contract(data: Data, tmp_path: Path, monke
     assert {mistake.row for mistake in mistakes} <= {int(line[0]) for line in lines if line[1] != line[2]}
     assert read_answers(tmp_path / "results.json", "part1") == answers
 
-    part2 = study_of(how_surprising(TINY["decoder"], (8, 4)), seeds=[3], command="part2")
+    part2 = study_of(questions.how_surprising(TINY["decoder"], (8, 4)), seeds=[3], command="part2")
     answers = answer(part2, data, tmp_path / "2")
     results = msgspec.json.decode((tmp_path / "2" / "results.json").read_bytes())
     assert results.keys() >= common | {"models", "baselines", "unk_rate"}
@@ -306,8 +305,8 @@ def test_each_kind_of_tokens_is_measured_by_its_own_runs(
     on_folds: bool, data: Data, tmp_path: Path, trained: list[str]
 ) -> None:
     kinds = [Tokenization("bpe", 300), Tokenization("character")]
-    questions = [kinds_of_tokens(recipe, kinds, (8, 16), on_folds) for recipe in TINY.values()]
-    study = study_of(*questions, seeds=(3, 4), command="tokenizers")
+    asked = [questions.kinds_of_tokens(recipe, kinds, (8, 16), on_folds) for recipe in TINY.values()]
+    study = study_of(*asked, seeds=(3, 4), command="tokenizers")
     answers = answer(study, data, tmp_path)
     rows = {(row.kind, row.block_size): row for row in answers.tokens}
     assert list(rows) == [(kind, size) for size in (8, 16) for kind in ("word", "bpe", "character")]

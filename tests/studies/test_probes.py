@@ -148,6 +148,7 @@ class Clock:
         return take_time
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "n_steps"), [("classifier", 6), ("decoder", 9)])
 def test_steps_of_every_variant_are_timed_in_turn_on_the_same_batches(
     kind: Task, n_steps: int, data: Data, monkeypatch: pytest.MonkeyPatch

@@ -1,7 +1,7 @@
 """Every question of the catalogue: whom it compares with whom, in which runs, and which models it builds."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -13,20 +13,9 @@ from dataset import Data
 from evaluation.opponents import CLASSIFIER_OPPONENTS, DECODER_OPPONENTS
 from speechesdataset.folder import TOGETHER
 from studies.answers import Answers
+from studies.catalogue import questions
 from studies.catalogue.ingredients import CHANGES, chosen
 from studies.catalogue.published import REPORT_SENTENCE, sentence_of
-from studies.catalogue.questions import (
-    WHOLE,
-    dropout_rates,
-    exploration,
-    how_surprising,
-    ingredients,
-    kinds_of_tokens,
-    measured,
-    varied,
-    which_is_better,
-    who_said_it,
-)
 from studies.catalogue.recipes import RECIPES
 from studies.effects import EACH_GROUP, EACH_TEST_TEXT, subsets_of
 from studies.question import Question, Study, file_name
@@ -44,20 +33,22 @@ TOKENS = [Tokenization("bpe", 300), Tokenization("character")]
 def comparison(
     task: Task, *vary: str, base: str | None = None, variants: Sequence[str] = (), **fields: Any
 ) -> Question:
-    settings = varied(task, vary, base, variants)
-    return which_is_better(REPORT[task], settings, fields.get("measure"), fields.get("on_folds", False))
+    settings = questions.varied(task, vary, base, variants)
+    return questions.which_is_better(REPORT[task], settings, fields.get("measure"), fields.get("on_folds", False))
 
 
 CATALOGUE: dict[str, Question] = {
-    "part1": who_said_it(REPORT["classifier"]),
-    "part2": how_surprising(REPORT["decoder"], (256, 100)),
-    **{f"report, {each.name}": each for each in exploration(REPORT, report=True)},
-    **{f"part3, {each.name}": each for each in exploration(BEST)},
+    "part1": questions.who_said_it(REPORT["classifier"]),
+    "part2": questions.how_surprising(REPORT["decoder"], (256, 100)),
+    **{f"report, {each.name}": each for each in questions.exploration(REPORT, report=True)},
+    **{f"part3, {each.name}": each for each in questions.exploration(BEST)},
     **{f"compare, {task}": comparison(task, "positions=learned,alibi", "n_layer=1,2") for task in TASKS},
     **{f"validate, {task}": comparison(task, "dropout=0,0.1", on_folds=True) for task in TASKS},
-    **{f"ablation, {task}": ingredients(task, list(CHANGES[task])) for task in TASKS},
-    **{f"measure, {task}": measured(task) for task in TASKS},
-    **{f"tokenizers, {task}": kinds_of_tokens(REPORT[task], TOKENS, (8, 16), on_folds=True) for task in TASKS},
+    **{f"ablation, {task}": questions.ingredients(task, list(CHANGES[task])) for task in TASKS},
+    **{f"measure, {task}": questions.measured(task) for task in TASKS},
+    **{
+        f"tokenizers, {task}": questions.kinds_of_tokens(REPORT[task], TOKENS, (8, 16), on_folds=True) for task in TASKS
+    },
 }
 
 
@@ -112,7 +103,7 @@ def test_the_runs_of_parts_1_and_2_have_names_without_a_seed() -> None:
     assert second is not None
     for ff_dims in ((), (16, 16)):
         with pytest.raises(UserError, match="one or more different sizes"):
-            how_surprising(REPORT["decoder"], ff_dims)
+            questions.how_surprising(REPORT["decoder"], ff_dims)
 
 
 def differences(recipe: Recipe, base: Recipe) -> dict[str, Any]:
@@ -121,7 +112,7 @@ def differences(recipe: Recipe, base: Recipe) -> dict[str, Any]:
 
 
 def test_the_variants_of_the_exploration_differ_in_one_thing_each() -> None:
-    classifier, decoder, validation = exploration(REPORT, report=True)
+    classifier, decoder, validation = questions.exploration(REPORT, report=True)
     rates = [f"batch-norm-dropout-{rate}" for rate in (0.2, 0.3, 0.4, 0.5)]
     positions: dict[str, Any] = {"learned": {}, "alibi": {"positions": "alibi"}, "none": {"positions": "none"}}
     regularized = {name: {"batch_norm": True, "dropout": float(name[-3:])} for name in rates}
@@ -138,12 +129,14 @@ def test_the_variants_of_the_exploration_differ_in_one_thing_each() -> None:
     assert decoder.pairs == (*of_positions, ("alibi-steep", "alibi"), ("ff256", "ff100"))
     assert validation.pairs == tuple((rates[0], rate) for rate in rates[1:])
     dropout: Any = {**REPORT, "classifier": customise(REPORT["classifier"], dropout=0.1)}
-    assert exploration(dropout)[0].variants["original"].architecture.dropout == 0.0  # whatever the recipe has
-    assert list(dropout_rates(customise(REPORT["classifier"], head_dim=0))) == [f"dropout-{r}" for r in made_up.RATES]
+    assert questions.exploration(dropout)[0].variants["original"].architecture.dropout == 0.0  # whatever the recipe has
+    assert list(questions.dropout_rates(customise(REPORT["classifier"], head_dim=0))) == [
+        f"dropout-{r}" for r in made_up.RATES
+    ]
 
 
 def test_the_runs_of_the_exploration_are_named_measured_and_shared_as_before() -> None:
-    classifier, decoder, validation = exploration(REPORT, report=True)
+    classifier, decoder, validation = questions.exploration(REPORT, report=True)
     own = [f"classifier-{name}-seed3" for name in ("learned", "alibi", "none", "learned", "batch-norm-dropout-0.2")]
     assert names_of_runs(classifier) == own
     assert names_of_runs(decoder, "alibi-steep", "ff256", "ff100") == [
@@ -159,28 +152,23 @@ def test_the_runs_of_the_exploration_are_named_measured_and_shared_as_before() -
 
 
 def test_either_half_of_the_exploration_can_be_asked_alone() -> None:
-    alibi, regularize = exploration(REPORT, regularize=False), exploration(REPORT, alibi=False)
-    assert [(each.name, list(each.variants)) for each in alibi] == [
-        ("classifier", ["learned", "alibi", "none"]),
-        ("decoder", ["learned", "alibi", "none", "alibi-steep"]),
-    ]
-    assert [(each.name, each.base) for each in regularize] == [
-        *(("classifier", "original"), ("validation", "batch-norm-dropout-0.2"))
-    ]
-    assert [[probe.name for probe in each.probes] for each in alibi] == [[], ["lengths"]]
-    with_probes = exploration(REPORT, report=True)
-    assert [[probe.name for probe in each.probes] for each in with_probes] == [
-        *(["attention", "knockouts", "faithfulness"], ["lengths", "attention", "knockouts"], [])
-    ]
+    def names(**halves: bool) -> list[tuple[str, str, list[str]]]:
+        asked = questions.exploration(REPORT, **halves)
+        return [(each.name, each.base, [probe.name for probe in each.probes]) for each in asked]
+
+    assert names(regularize=False) == [("classifier", "learned", []), ("decoder", "learned", ["lengths"])]
+    assert names(alibi=False) == [("classifier", "original", []), ("validation", "batch-norm-dropout-0.2", [])]
+    of_classifier, of_decoder = ["attention", "knockouts", "faithfulness"], ["lengths", "attention", "knockouts"]
+    assert [probes for _, _, probes in names(report=True)] == [of_classifier, of_decoder, []]
 
 
 # ----------------------------------------------------------------------------------------------- any, and the best ones
 def test_variants_are_values_combinations_or_given_one_by_one() -> None:
-    grid = varied("decoder", ["positions=learned,rope", "n_layer=1,2"], "dropout=0.1", ())
+    grid = questions.varied("decoder", ["positions=learned,rope", "n_layer=1,2"], "dropout=0.1", ())
     assert list(grid.values()) == [
         {"dropout": 0.1, "positions": positions, "n_layer": n} for positions in ("learned", "rope") for n in (1, 2)
     ]
-    given = varied("decoder", (), "n_layer=2", ("norm=pre", "norm=none tied=true"))
+    given = questions.varied("decoder", (), "n_layer=2", ("norm=pre", "norm=none tied=true"))
     assert list(given.values()) == [
         {"n_layer": 2},
         {"n_layer": 2, "norm": "pre"},
@@ -191,26 +179,17 @@ def test_variants_are_values_combinations_or_given_one_by_one() -> None:
     assert names_of_runs(comparison("decoder", variants=("norm=pre",)))[0] == "decoder-as-it-is-seed3"
 
 
-@pytest.mark.parametrize(
-    ("ask", "complaint"),
-    [
-        (lambda: comparison("decoder"), "there is nothing to compare"),
-        (lambda: comparison("decoder", "n_layer=2,2"), "two variants are the same"),
-        (lambda: comparison("decoder", "n_layer=4", "norm=post,post"), "two variants are the same"),
-        (lambda: comparison("decoder", "norm=post,pre", "norm=none"), "norm is given twice"),
-        (
-            lambda: comparison("decoder", variants=("positions=learned",)),
-            "'as it is' and 'positions=learned' are the same recipe",
-        ),
-        (
-            lambda: comparison("decoder", "n_layer=1,2", measure="accuracy"),
-            "--measure accuracy is not of a decoder; choose perplexity",
-        ),
-    ],
-)
-def test_what_is_no_comparison_is_refused(ask: Callable[[], object], complaint: str) -> None:
-    with pytest.raises(UserError, match=complaint):
-        ask()
+def test_what_is_no_comparison_is_refused() -> None:
+    for vary, variants, complaint in (
+        *(((), (), "there is nothing to compare"), (["n_layer=2,2"], (), "two variants are the same")),
+        (["n_layer=4", "norm=post,post"], (), "two variants are the same"),
+        (["norm=post,pre", "norm=none"], (), "norm is given twice"),
+        ((), ["positions=learned"], "'as it is' and 'positions=learned' are the same recipe"),
+    ):
+        with pytest.raises(UserError, match=complaint):
+            comparison("decoder", *vary, variants=variants)
+    with pytest.raises(UserError, match="--measure accuracy is not of a decoder; choose perplexity"):
+        comparison("decoder", "n_layer=1,2", measure="accuracy")
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -230,8 +209,8 @@ def test_measures_are_those_of_the_kinds_and_opponents_are_compared_on_folds(tas
 @pytest.mark.parametrize("task", TASKS)
 def test_each_change_of_the_ablation_is_compared_with_the_recipe_on_folds(task: Task) -> None:
     question = CATALOGUE[f"ablation, {task}"]
-    assert list(question.variants) == [WHOLE, *CHANGES[task]]
-    assert question.variants[WHOLE] == BEST[task]
+    assert list(question.variants) == [questions.WHOLE, *CHANGES[task]]
+    assert question.variants[questions.WHOLE] == BEST[task]
     assert set(question.brief) == set(question.variants)
     assert question.on_folds
     assert len(set(map(file_name, question.variants))) == len(question.variants)
@@ -256,17 +235,17 @@ def test_changes_of_the_ablation_are_chosen_by_name() -> None:
 
 def test_the_measurement_compares_the_best_recipe_with_every_other_model() -> None:
     for task, opponents in (("classifier", CLASSIFIER_OPPONENTS), ("decoder", DECODER_OPPONENTS)):
-        question = measured(task)  # type: ignore[arg-type]
+        question = questions.measured(task)  # type: ignore[arg-type]
         assert question.variants == {"best": BEST[task], "report": REPORT[task]}  # type: ignore[index]
         assert question.pairs == tuple(("best", name) for name in ("report", *opponents))
         assert not question.on_folds
         assert not question.trained_only  # a run that did not train counts for what it is
-    subsets = [[subset for _, subset in measured(task).measured] for task in TASKS]
+    subsets = [[subset for _, subset in questions.measured(task).measured] for task in TASKS]
     assert subsets == [[EACH_GROUP], [EACH_TEST_TEXT, TOGETHER]]
 
 
 def test_kinds_of_tokens_are_compared_in_blocks_of_each_size() -> None:
-    question = kinds_of_tokens(REPORT["decoder"], [WORDS, *TOKENS], (8, 16), on_folds=False)
+    question = questions.kinds_of_tokens(REPORT["decoder"], [WORDS, *TOKENS], (8, 16), on_folds=False)
     kinds = {"word": WORDS, "bpe300": TOKENS[0], "character": TOKENS[1]}
     assert question.tokenizations == {f"{name}-block{n}": kind for n in (8, 16) for name, kind in kinds.items()}
     assert [recipe.architecture.block_size for recipe in question.variants.values()] == [8] * 3 + [16] * 3
