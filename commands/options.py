@@ -67,7 +67,7 @@ class Common:
         with self.at_work(study, typed, share) as (data, folder):
             answers = ask(study, data, folder, str(typed), **told)
             draw(answers, folder.path / "figures")
-            draw_maps(answers, folder, data.corpus)
+            draw_maps(study, answers, folder, data.corpus)
         print(show(answers, {row.line: row.text for row in data.corpus.test}))
         pictures = f"; pictures: {self.out / 'figures'}/" if (self.out / "figures").exists() else ""
         print(f"Results: {self.out}/{pictures}")

@@ -1,7 +1,6 @@
-"""The page to play with as one file, for whoever has no Python: the views of given sentences, computed beforehand."""
+"""The page to play with as one file, for those without Python: the views of given sentences, computed beforehand."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from common.files import UserError, write_text
@@ -13,27 +12,7 @@ from studies.explore import Shelf
 
 MOST = 5_000_000  # bytes of the file
 TEMPERATURES = (Sampling.temperature, 0.3, 1.0)  # the first is shown first
-N_WORDS = 20  # that a sentence is gone on with
-
-
-@dataclass(frozen=True)
-class Attention:
-    """The attention of one model on one sentence."""
-
-    name: str
-    maps: str  # all at a glance
-    numbers: dict[str, object]  # for the script: the words, the places, and the weights in thousandths
-
-
-@dataclass(frozen=True)
-class Page:
-    """All views of one sentence."""
-
-    text: str
-    who: str
-    attention: list[Attention]
-    surprise: str
-    continuations: list[tuple[float, str]]  # by temperature
+N_WORDS = 20  # that continue a sentence
 
 
 def export(path: Path, shelf: Shelf, sentences: Sequence[str]) -> None:
@@ -43,7 +22,7 @@ def export(path: Path, shelf: Shelf, sentences: Sequence[str]) -> None:
         title="Who said it, where does it look, and how surprising is it?",
         classifier=classifier,
         decoder=decoder,
-        sentences=[page(shelf, classifier, decoder, sentence) for sentence in sentences],
+        sentences=[views_of(shelf, classifier, decoder, sentence) for sentence in sentences],
         style=views.style(),
         scale=views.SCALE,
     )
@@ -52,22 +31,23 @@ def export(path: Path, shelf: Shelf, sentences: Sequence[str]) -> None:
     write_text(path, text)
 
 
-def page(shelf: Shelf, classifier: str, decoder: str, text: str) -> Page:
-    """All views of one sentence."""
-    return Page(
-        text,
-        views.who(explore.who_said_it(shelf, classifier, text)),
-        [attention(shelf, name, text) for name in (classifier, decoder) if explore.heads(shelf, name)],
-        views.surprise(explore.surprise(shelf, decoder, text)),
-        [(temperature, continued(shelf, decoder, text, temperature)) for temperature in TEMPERATURES],
-    )
+def views_of(shelf: Shelf, classifier: str, decoder: str, text: str) -> dict[str, object]:
+    """All views of one sentence, by their names in the template."""
+    return {
+        "text": text,
+        "who": views.who(explore.who_said_it(shelf, classifier, text)),
+        "attention": [attention(shelf, name, text) for name in (classifier, decoder) if explore.heads(shelf, name)],
+        "surprise": views.surprise(explore.surprise(shelf, decoder, text)),
+        "continuations": [(temperature, continued(shelf, decoder, text, temperature)) for temperature in TEMPERATURES],
+    }
 
 
-def attention(shelf: Shelf, name: str, text: str) -> Attention:
-    """The maps of one model."""
-    found = explore.looks(shelf, name, text)
-    weights = (1000 * found.maps).round().int().tolist()
-    return Attention(name, views.maps(found), {"words": found.words, "places": found.places, "maps": weights})
+def attention(shelf: Shelf, name: str, text: str) -> dict[str, object]:
+    """The maps of one model: all at a glance, and for the script words, columns and weights in thousandths."""
+    looks = explore.looks(shelf, name, text)
+    weights = (1000 * looks.maps).round().int().tolist()  # (L, H, T, S)
+    numbers = {"words": looks.words, "columns": looks.columns, "maps": weights}
+    return {"name": name, "maps": views.maps(looks), "numbers": numbers}
 
 
 def continued(shelf: Shelf, name: str, text: str, temperature: float) -> str:

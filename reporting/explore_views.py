@@ -2,51 +2,31 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from studies.finished import Finished
 from torch import Tensor
 
-from reporting.explain import contributions, likeliest
+from reporting.explained import STARTLING, contributions, likeliest, shade, whole
 from reporting.html import TEMPLATES, template
-from reporting.score import STARTLING, whole
-from reporting.table import Table, number, words
-from reporting.tinted import shade
-from studies.catalogue.recipes import word
+from reporting.wording import number
 from studies.explore import Continuation, Guesses, Looks, Surprise, WhoSaidIt
 
-# of attention, white to dark: one hue, so that who sees no colours sees the same (ColorBrewer's Blues)
+# Of attention, white to dark, in one hue, so that it reads the same without colour vision (ColorBrewer's Blues).
 SCALE = ((255, 255, 255), (198, 219, 239), (107, 174, 214), (33, 113, 181), (8, 48, 107))
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word with its number below it, the colour behind it, and what is shown to who points at it."""
+    """A word, the number below it, the colour behind it, and what pointing at it shows."""
 
     token: str
     number: str
     colour: str | None
     heading: str = ""
     tip: Guesses | None = None
-
-
-@dataclass(frozen=True)
-class Tinted:
-    """The classes by probability, and for each that is shown the words in its colours."""
-
-    ranked: Guesses
-    rows: list[tuple[str, list[Word]]]
-
-
-@dataclass(frozen=True)
-class Small:
-    """The map of one head, as a small picture; layers and heads are counted from 0."""
-
-    layer: int
-    head: int
-    picture: str
 
 
 def part(name: str, *values: object) -> str:
@@ -69,84 +49,71 @@ def wrong(line: str) -> str:
     return part("wrong", line)
 
 
-def who(found: WhoSaidIt) -> str:
+def who(answer: WhoSaidIt) -> str:
     """Who said it?"""
-    explained = found.explanation
-    largest = float(explained.gradients.abs().max())
-    order = explained.probabilities.argsort(descending=True, stable=True).tolist()
-    ranked = [(explained.class_names[k], float(explained.probabilities[k])) for k in order]
+    explanation = answer.explanation
+    largest = float(explanation.gradients.abs().max())
+    shares = explanation.probabilities.tolist()
+    ranked = sorted(zip(explanation.class_names, shares), key=lambda guess: -guess[1])
     rows = []
-    for k in likeliest(explained):
-        values = explained.gradients[:, k].tolist()
+    for label in likeliest(explanation):
+        values = explanation.gradients[:, label].tolist()
         row = [
             Word(token, number(100 * value, sign=True), shade(value, largest))
-            for token, value in zip(explained.words, values)
+            for token, value in zip(explanation.words, values)
         ]
-        rows.append((explained.class_names[k], row))
-    return part("who", found, Tinted(ranked, rows), contributions(explained))
+        rows.append((explanation.class_names[label], row))
+    return part("who", answer, ranked, rows, contributions(explanation))
 
 
-def surprise(found: Surprise) -> str:
+def surprise(answer: Surprise) -> str:
     """How surprising is each word?"""
-    rows = [
-        (
-            one.name,
-            [
-                Word(token, number(nats), shade(-nats, STARTLING), "likeliest here:", guesses)
-                for token, nats, guesses in zip(found.text.tokens, one.nats, expected)
-            ],
-        )
-        for one, expected in zip(found.text.scored, found.guesses)
-    ]
-    return part("surprise", found, rows, whole(found.text))
+    rows = []
+    for scored, guesses_by_token in zip(answer.text.scored, answer.guesses):
+        row = [
+            Word(token, number(nats), shade(-nats, STARTLING), "likeliest here:", guesses)
+            for token, nats, guesses in zip(answer.text.tokens, scored.nats, guesses_by_token)
+        ]
+        rows.append((scored.name, row))
+    return part("surprise", answer, rows, whole(answer.text))
 
 
-def continuation(prompt: str, found: Sequence[Continuation]) -> str:
+def continuation(prompt: str, sides: Sequence[Continuation]) -> str:
     """What follows a text, and what may come next."""
     rows = [
         [
-            Word(token, percent(chance), shade(chance, 1.0), "drawn from:", expected)
-            for token, chance, expected in zip(one.tokens, one.chances, one.expected)
+            Word(token, percent(chance), shade(chance, 1.0), "drawn from:", guesses)
+            for token, chance, guesses in zip(side.tokens, side.chances, side.guesses)
         ]
-        for one in found
+        for side in sides
     ]
-    return part("continuation", prompt, list(found), rows)
+    return part("continuation", prompt, list(sides), rows)
 
 
 def percent(share: float) -> str:
     return f"{number(100 * share, 0 if share >= 0.1 else 1)}%"
 
 
-def maps(found: Looks) -> str:
-    """The attention of all layers and heads at a glance, in the same shades: a button each. What is spread over many
-    places is small, and shows by its square root."""
-    shades = (found.maps / found.maps.max()).sqrt()
-    pictures = [
-        Small(layer, head, small_picture(one)) for layer, heads in enumerate(shades) for head, one in enumerate(heads)
-    ]
-    return part("maps", found, pictures)
+def maps(looks: Looks) -> str:
+    """The attention of all layers and heads at a glance, in the same shades: a button each. Weights that are spread
+    over many words are small, so their square roots are shown."""
+    shades = (looks.maps / looks.maps.max()).sqrt()  # (L, H, T, S)
+    layers_and_heads = itertools.product(range(shades.size(0)), range(shades.size(1)))
+    pictures = [(layer, head, small_picture(shades[layer, head])) for layer, head in layers_and_heads]
+    return part("maps", looks, pictures)
 
 
-def change(said: Sequence[Guesses], what: str) -> str:
+def change(answers: Sequence[Guesses], what: str) -> str:
     """What a model says, and, where it was asked again, what it says without some heads."""
-    return part("change", list(said), what)
-
-
-def settings(runs: Sequence[Finished], differing: Mapping[str, Sequence[object]]) -> str:
-    """The settings in which runs differ."""
-    rows = [[name.replace("_", " "), *map(word, values)] for name, values in differing.items()]
-    columns = words("setting", *(run.name for run in runs))
-    return part(
-        "one_table", Table("Settings that differ", columns, rows, "" if rows else "none: all were trained alike")
-    )
+    return part("change", list(answers), what)
 
 
 def small_picture(shades: Tensor) -> str:
     """Shades (T, S) from 0 to 1, the darkest, a pixel each, as a PNG in a data URL."""
     from PIL import Image
 
-    places = shades.numpy() * (len(SCALE) - 1)  # (T, S)
-    channels = [np.interp(places, range(len(SCALE)), [colour[i] for colour in SCALE]) for i in range(3)]
+    steps = shades.numpy() * (len(SCALE) - 1)  # (T, S)
+    channels = [np.interp(steps, range(len(SCALE)), [colour[i] for colour in SCALE]) for i in range(3)]
     buffer = io.BytesIO()
     Image.fromarray(np.stack(channels, axis=-1).round().astype(np.uint8)).save(buffer, "png")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

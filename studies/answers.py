@@ -229,9 +229,10 @@ class Answers(Record, frozen=True, kw_only=True):
     def trainings(self) -> list[TrainedRun]:
         """Every run once; two variants may stand for the same runs."""
         distinct: list[Sequence[TrainedRun]] = []
-        for runs in (runs for question in self.questions for runs in self.runs(question).values()):
-            if runs not in distinct:
-                distinct.append(runs)
+        for question in self.questions:
+            for runs in self.runs(question).values():
+                if runs not in distinct:
+                    distinct.append(runs)
         return [run for runs in distinct for run in runs]
 
 

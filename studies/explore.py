@@ -1,6 +1,6 @@
 """What the page to play with shows: the trained models under a folder, and each view of a text as a record.
 
-The numbers are those of classify, explain, attention, knockouts, score and generate; here they are only put together.
+The numbers are those of classify, explain, attention, knockouts, score and generate, put together.
 """
 
 import threading
@@ -16,7 +16,7 @@ from common.files import UserError
 from dataset import Data, encode_stream
 from evaluation.baselines import fitted_linear_models
 from evaluation.ngrams import KneserNey
-from evaluation.opponents import OPPONENTS
+from evaluation.opponents import CLASSIFIER_OPPONENTS
 from inference.attention import sentence_maps
 from inference.classify import classify
 from inference.explain import Explanation, explain
@@ -43,27 +43,27 @@ from transformer import Decoder
 LONGEST = 1000  # characters of a text that is looked at
 N_GUESSES = 5
 Key = TypeVar("Key")
-Kind = TypeVar("Kind")
+Value = TypeVar("Value")
 Guesses = list[tuple[str, float]]  # words or classes, the likeliest first, and their probabilities
 
 
-def once(make: Callable[[Key], Kind]) -> Callable[[Key], Kind]:
+def once(make: Callable[[Key], Value]) -> Callable[[Key], Value]:
     """`make`, called once for each argument, whichever threads ask for it at the same time."""
-    lock, kept = threading.RLock(), dict[Key, Kind]()
+    lock, values = threading.RLock(), dict[Key, Value]()
 
-    def ask(key: Key) -> Kind:
+    def ask(key: Key) -> Value:
         with lock:
-            if key not in kept:
-                kept[key] = make(key)
-            return kept[key]
+            if key not in values:
+                values[key] = make(key)
+            return values[key]
 
     return ask
 
 
 class Shelf:
-    """The trained models under a folder, each loaded when it is first asked for, and what their data say beside them.
+    """The trained models under a folder, and their opponents, each made when it is first asked for.
 
-    A model is called by its place in the folder: "part1/classifier".
+    A model is called by its path in the folder: "part1/classifier".
     """
 
     def __init__(self, runs: Path, data_dir: Path) -> None:
@@ -71,7 +71,7 @@ class Shelf:
         self.model: Callable[[str], TrainedModel] = once(lambda name: load_model(runs / f"{name}.safetensors"))
         self.data: Callable[[str], Data] = once(lambda name: data_of(self.model(name), data_dir))
         self.means: Callable[[str], Means] = once(lambda name: mean_outputs(self.model(name).model, self.data(name)))
-        self.trigram: Callable[[str], KneserNey] = once(lambda name: trigram_of(self.data(name)))
+        self.trigram: Callable[[str], KneserNey] = once(lambda name: trigram_on(self.data(name)))
         self.opponents: Callable[[str], Callable[[str], dict[str, str]]] = once(lambda name: opponents(self.data(name)))
 
     def names(self, task: Task) -> list[str]:
@@ -79,7 +79,7 @@ class Shelf:
         return [path.relative_to(self.runs).with_suffix("").as_posix() for path in saved_models(self.runs, task)]
 
     def why_alone(self, name: str) -> str:
-        """Why nothing can stand beside a model: its data are not there; nothing if they are."""
+        """Why a model has no opponents: its data are not there. Nothing if they are."""
         try:
             self.data(name)
         except UserError as error:
@@ -87,17 +87,18 @@ class Shelf:
         return ""
 
 
-def trigram_of(data: Data) -> KneserNey:
-    """The trigram that stands beside a decoder."""
+def trigram_on(data: Data) -> KneserNey:
+    """The opponent of a decoder, of the same training text."""
     return KneserNey.fit(data.train_stream.ids, len(data.tokenizer))
 
 
 def opponents(data: Data) -> Callable[[str], dict[str, str]]:
-    """What gives the name of the class that each linear model over words says of a text."""
+    """The opponents of a classifier: asked about a text, each linear model over words names its class."""
     predict = fitted_linear_models([row.text for row in data.corpus.train], data.train.labels.tolist())
 
     def ask(text: str) -> dict[str, str]:
-        return {OPPONENTS[key]: data.corpus.class_names[int(found[0])] for key, found in predict([text]).items()}
+        classes = {CLASSIFIER_OPPONENTS[opponent]: int(labels[0]) for opponent, labels in predict([text]).items()}
+        return {opponent: data.corpus.class_names[number] for opponent, number in classes.items()}
 
     return ask
 
@@ -117,21 +118,21 @@ class WhoSaidIt:
     """One sentence under a classifier."""
 
     explanation: Explanation
-    opponents: dict[str, str]  # the class that each model that counts words names; none where the data are not there
-    known_from: list[str]  # where in the training rows the sentence stands, word for word
+    opponents: dict[str, str]  # the class that each of them names; none where the data are not there
+    known_from: list[str]  # the training rows that are this sentence, word for word
     note: str = ""  # why there are no opponents
 
 
 def who_said_it(shelf: Shelf, name: str, text: str) -> WhoSaidIt:
-    """The probabilities, the words that made them, what other models say, and whether the sentence was learnt."""
+    """The probabilities, what each word adds to them, what the opponents say, and whether the sentence was learnt."""
     text = checked(text)
     explanation = explain(shelf.model(name), text)
     if note := shelf.why_alone(name):
         return WhoSaidIt(explanation, {}, [], note)
     data = shelf.data(name)
     names = dict(zip(data.corpus.labels, data.corpus.class_names))
-    own = [row for row in data.corpus.train if same_text(row.text) == same_text(text)]
-    known_from = [f"row {row.line:,}, by {names[row.label]}" for row in own]
+    same = [row for row in data.corpus.train if same_text(row.text) == same_text(text)]
+    known_from = [f"row {row.line:,}, by {names[row.label]}" for row in same]
     return WhoSaidIt(explanation, shelf.opponents(name)(text), known_from)
 
 
@@ -141,7 +142,7 @@ class Looks:
     """Where a model looks in a sentence."""
 
     words: list[str]  # T of them, that look
-    places: list[str]  # S of them, that are looked at: the words, and <pad> where it is read
+    columns: list[str]  # S of them, that are looked at: the words, and <pad> where it is read
     maps: Tensor  # (L, H, T, S)
     note: str
 
@@ -152,8 +153,8 @@ def looks(shelf: Shelf, name: str, text: str) -> Looks:
     if not trained.model.config.n_layer:
         raise UserError(f"{name}: has no attention; choose a model with at least one layer")
     maps, tokens = sentence_maps(trained, checked(text))
-    words, read = shown(tokens), read_sentence(trained, text)
-    note = read.note + (f"; not read: {' '.join(shown(read.not_read[:10]))}" if read.not_read else "")
+    words, sentence = shown(tokens), read_sentence(trained, text)
+    note = sentence.note + (f"; not read: {' '.join(shown(sentence.not_read[:10]))}" if sentence.not_read else "")
     return Looks(words, words + ["<pad>"] * (maps.size(-1) - len(words)), maps, note)
 
 
@@ -186,7 +187,7 @@ def likeliest_answers(trained: TrainedModel, text: str) -> Guesses:
 # ------------------------------------------------------------------------------------------------------------ surprise
 @dataclass(frozen=True)
 class Surprise:
-    """A text under several scorers, and what each had expected at every place."""
+    """A text under several scorers, and what each expected in place of every token."""
 
     text: ScoredText
     guesses: list[list[Guesses]]  # by scorer and token
@@ -194,14 +195,14 @@ class Surprise:
 
 
 def surprise(shelf: Shelf, name: str, text: str) -> Surprise:
-    """How surprising each word is, to the decoder, to its voices if it has any, and to the trigram beside it."""
+    """How surprising each word is, to the decoder, to its voices if it has any, and to the trigram."""
     trained, lines = shelf.model(name), lines_in(checked(text))
-    asked, note = [*decoder_scorers(trained), *voice_scorers(trained)], shelf.why_alone(name)
+    scorers, note = [*decoder_scorers(trained), *voice_scorers(trained)], shelf.why_alone(name)
     if not note:
-        asked.append(trigram_scorer(shelf.trigram(name)))
-    found = score(lines, trained, asked)
+        scorers.append(trigram_scorer(shelf.trigram(name)))
     ids = encode_stream(lines, trained.tokenizer).ids
-    return Surprise(found, [likeliest_by_token(scorer, ids, trained.tokenizer, N_GUESSES) for scorer in asked], note)
+    guesses = [likeliest_by_token(scorer, ids, trained.tokenizer, N_GUESSES) for scorer in scorers]
+    return Surprise(score(lines, trained, scorers), guesses, note)
 
 
 # ------------------------------------------------------------------------------------------------------------ continue
@@ -209,10 +210,10 @@ def surprise(shelf: Shelf, name: str, text: str) -> Surprise:
 class Continuation:
     """What follows a text."""
 
-    name: str  # who goes on
+    name: str  # of the decoder, a voice or the trigram
     tokens: list[str]  # that were drawn
     chances: list[float]  # how likely each of them was
-    expected: list[Guesses]  # the likeliest of those that each was drawn from, and at the end of the next one's
+    guesses: list[Guesses]  # the likeliest in place of each of them, and last of the next token
     n_possible: int  # how many tokens the next one may be
 
 
@@ -225,13 +226,13 @@ def continuations(shelf: Shelf, name: str, text: str, sampling: Sampling) -> Ite
     predictors = [("decoder", decoder_predictor(trained)), *voices]
     if not shelf.why_alone(name):
         predictors.append(("trigram", trigram_predictor(shelf.trigram(name))))
-    found = [Continuation(who, [], [], [], 0) for who, _ in predictors]
+    sides = [Continuation(who, [], [], [], 0) for who, _ in predictors]
     for drawn in zip(*(steps(predict, prompt, sampling) for _, predict in predictors)):
         for i, step in enumerate(drawn):
-            expected = [*found[i].expected, likeliest_words(step.probabilities, trained.tokenizer, N_GUESSES)]
-            found[i] = replace(found[i], expected=expected, n_possible=int((step.probabilities > 0).sum()))
-        yield list(found)
+            guesses = [*sides[i].guesses, likeliest_words(step.probabilities, trained.tokenizer, N_GUESSES)]
+            sides[i] = replace(sides[i], guesses=guesses, n_possible=int((step.probabilities > 0).sum()))
+        yield list(sides)
         for i, step in enumerate(drawn):
-            tokens = [*found[i].tokens, *shown([trained.tokenizer.words[step.token]])]
-            chances = [*found[i].chances, float(step.probabilities[step.token])]
-            found[i] = replace(found[i], tokens=tokens, chances=chances)
+            tokens = [*sides[i].tokens, *shown([trained.tokenizer.words[step.token]])]
+            chances = [*sides[i].chances, float(step.probabilities[step.token])]
+            sides[i] = replace(sides[i], tokens=tokens, chances=chances)

@@ -1,139 +1,149 @@
-"""Figures 1, 4, 5 and 8 to 11, and those of the loss by position and of other lengths, from records.
+"""The pictures of what a command finds, made from its answers; attention maps, from the weights that it saved."""
 
-A variant has one colour, and a text has one, in every figure: `VARIANTS` and `color_of_text`.
-"""
-
-from collections.abc import Mapping, Sequence
-from itertools import pairwise
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from math import exp
 from pathlib import Path
 from statistics import fmean, geometric_mean
-from typing import Literal
+from typing import Any
 
-import numpy as np
-import torch
-
+import tokenizer
 import utilities
-from evaluation.statistics import Estimate
-from studies.comparisons import defined
+from inference.attention import draw_attention
+from speechesdataset.folder import TRAINING, Corpus
+from studies.answers import Answers, Comparison, LengthPerplexity, Reading
+from studies.catalogue.claims import REGULARIZED
+from studies.catalogue.names import VARIANT_COLORS, name_of
+from studies.catalogue.published import on_reports_speakers, sentence_of
+from studies.catalogue.questions import POSITIONS
+from studies.effects import has_trained
+from studies.probes.attention import attention_means
 from studies.probes.knockouts import KnockOut, KnockOuts
-from studies.results import Accuracies, Calibration, Exploration, LengthPerplexity, Reading, overall, perplexities
-from studies.study import DROPOUT, LENGTHS, NAMES, POSITIONS, RATES, STEEP
-from tokenizer import NAMES as NAMES_OF_TOKENS
-from tokenizer import TokenKind
-from training.records import ClassifierRun, DecoderRun
+from studies.probes.lengths import LENGTHS
+from studies.question import Study
+from training.kinds import KINDS
+from training.recipe import Task
+from training.records import DecoderRun, Epoch, Iteration
+from training.runs import Folder
+from training.weights import load_model
 
-LEVELS = {"tfidf": "TF-IDF", "majority": "largest class"}  # baselines that Figure 1 has room for
-RATE_COLORS = dict(zip(RATES, (utilities.ORANGE, utilities.SKY, utilities.PURPLE, utilities.BLACK)))
-VARIANTS = {  # learned positions and the original classifier are the same model
-    "learned": utilities.BLUE,
-    "original": utilities.BLUE,
-    "alibi": utilities.VERMILION,
-    "none": utilities.GREEN,
-    STEEP: utilities.PURPLE,
-    "batch-norm": utilities.BLACK,
-    **{name: RATE_COLORS[rate] for name, rate in DROPOUT.items()},
-}
+OPPONENTS_SHOWN = {"tfidf": "TF-IDF", "majority": "largest class"}  # in Figure 1
 TEXT_COLORS = (utilities.BLACK, utilities.ORANGE, utilities.SKY, utilities.PURPLE, utilities.GREEN, utilities.VERMILION)
+WITH_MAPS = ("part1", "part2", "report")  # commands
+FIRST_MAP: dict[Task, int] = {"classifier": 2, "decoder": 6}  # the number of its figure
+ACCURACY = "accuracy (%)"
+PUBLISHED_GAIN = 2.0  # points of accuracy that regularization is said to add
 
-Side = Literal["train", "test"]
-SIDES: tuple[Side, Side] = ("train", "test")
+
+def draw(answers: Answers, figures: Path) -> None:
+    """Draw all that the answers of a command hold to PNG files in the folder `figures`."""
+    positions = [figure8, figure9, figure10, loss_by_position, inference_length] if "alibi" in answers.decoder else []
+    exploration = [*positions, *([figure11] if "original" in answers.classifier else [])]
+    changes = [attention_statistics, knockouts, changes_of_perplexity, changes_of_accuracy]
+    by_command = {
+        "part1": [figure1, confusion, reliability],
+        "part2": [figures4_and_5],
+        "part3": exploration,
+        "report": [figure1, confusion, figures4_and_5, *exploration, *changes],
+        "compare": [differences, curves_of_variants],
+    }
+    for draw_figure in by_command.get(answers.command, []):
+        draw_figure(answers, figures)
 
 
-def draw_classifier(
-    figures: Path,
-    records: Sequence[ClassifierRun],
-    baselines: Mapping[str, Accuracies],
-    class_names: list[str],
-    label: str,
+def draw_maps(study: Study, answers: Answers, folder: Folder, corpus: Corpus) -> None:
+    """Figures 2, 3, 6 and 7: where the base of each question looks in a sentence, of the first seed that trained."""
+    for question in study.questions:
+        if study.command in WITH_MAPS and not question.on_folds:
+            records, kind = answers.runs(question.name)[question.base], question.kind.name
+            seed = next((record.seed for record in records if has_trained(record)), study.seeds[0])
+            run = question.runs({question.base: len(records)}, study.seeds[0])[question.base, seed]
+            trained = load_model(folder.weights(run), kind)
+            draw_attention(folder.path / "figures", trained, sentence_of(corpus), FIRST_MAP[kind], answers.labels[kind])
+
+
+def titled(title: str, answers: Answers, kind: Task) -> str:
+    """The title of a picture, and below it the model."""
+    return f"{title}\n{answers.labels[kind]}"
+
+
+def in_percent(ratio: float) -> float:
+    """By how much a ratio is more than 1."""
+    return 100 * (ratio - 1)
+
+
+# --------------------------------------------------------------------------------------------------------------- curves
+@dataclass(frozen=True)
+class Curve:
+    """What is shown of each epoch or iteration of a variant's runs."""
+
+    name: str
+    variant: str
+    value: Callable[[Any], float]
+    color: int | None = utilities.BLUE
+    dashed: bool = False
+
+
+def curves(
+    path: Path,
+    answers: Answers,
+    question: str,
+    panels: Mapping[str, Sequence[Curve]],
+    y_label: str,
+    title: str,
+    levels: Sequence[utilities.Level] = (),
+    **scale: bool,
 ) -> None:
-    """Figure 1 and the confusion matrix, of one run or of several seeds; `label` is the model."""
-    epochs = [row.epoch for row in records[0].epochs]
-    utilities.line_figure(
-        figures / "figure1_accuracy.png",
-        utilities.Panel(
-            [
-                utilities.Line(
-                    side, epochs, [curve(run, side) for run in records], VARIANTS["original"], side == "train"
-                )
-                for side in SIDES
-            ],
-            [utilities.Level(name, overall(baselines[key])) for key, name in LEVELS.items()],
-        ),
-        "epoch",
-        "accuracy (%)",
-        f"Figure 1: accuracy of the classifier\n{label}",
-    )
-    confusion = sum(torch.tensor(run.scores.confusion) for run in records)
-    utilities.confusion_figure(figures / "confusion.png", confusion, class_names, f"Test set, last epoch\n{label}")
+    """How training went, by epoch or iteration, the mean and the range over seeds; panels by their titles."""
+    kind = answers.questions[question].kind
+    history = KINDS[kind].duration  # epochs or iterations
+    step = history.removesuffix("s")
+
+    def line(curve: Curve) -> utilities.Line:
+        histories = [getattr(run, history) for run in answers.runs(question)[curve.variant]]
+        steps = [getattr(measured, step) for measured in histories[0]]
+        values = [[curve.value(measured) for measured in measurements] for measurements in histories]
+        return utilities.Line(curve.name, steps, values, curve.color, curve.dashed)
+
+    drawn = [utilities.Panel(list(map(line, group)), levels, name) for name, group in panels.items()]
+    utilities.line_figure(path, drawn, step, y_label, titled(title, answers, kind), **scale)
 
 
-def draw_reliability(path: Path, calibration: Calibration, label: str) -> None:
-    """How often a classifier is right where it is so sure, and of how many rows it is, as trained and with its
-    temperature; `label` is the model."""
-    found = {"as trained": (calibration.as_trained, utilities.BLUE)}
-    if calibration.n_rows:
-        name = f"temperature {calibration.temperature:.2g}"
-        found[name] = (calibration.calibrated, utilities.VERMILION)
-    n_rows = sum(one.n for one in calibration.as_trained.bins)
-    sure = {name: [one.confidence for one in reliability.bins] for name, (reliability, _) in found.items()}
-    right = [
-        utilities.Line(name, sure[name], [one.accuracy for one in reliability.bins], color)
-        for name, (reliability, color) in found.items()
-    ]
-    shares = [
-        utilities.Line(name, sure[name], [100 * one.n / n_rows for one in reliability.bins], color)
-        for name, (reliability, color) in found.items()
-    ]
-    honest = utilities.Line("as often right as sure", [0, 100], [0, 100], utilities.BLACK, dashed=True)
-    panels = [
-        utilities.Panel([*right, honest], y_label="accuracy (%)"),
-        utilities.Panel(shares, y_label="test rows (%)"),
-    ]
-    title = f"Test rows by how sure the classifier is of its prediction\n{label}"
-    utilities.line_figure(path, panels, "confidence (%)", "", title)
+def by_variant(variants: Iterable[str], value: Callable[[Any], float], dashed: str = "") -> list[Curve]:
+    """A curve of each variant."""
+    return [Curve(name_of(name), name, value, VARIANT_COLORS.get(name), name == dashed) for name in variants]
 
 
-def draw_decoder(
-    figures: Path, records: Sequence[DecoderRun], ngram: Mapping[str, float], label: str, kind: TokenKind
-) -> None:
-    """Figures 4 and 5, of one run or of several seeds; `label` is the model, which reads tokens of this `kind`."""
-    names, size = few(ngram), records[0].ff_dim
-    iterations = [row.iteration for row in records[0].iterations]
-    for number, title, shown in ((4, "training", ["train"]), (5, "test", names)):
-        utilities.line_figure(
-            figures / f"figure{number}_{title}_perplexity.png",
-            utilities.Panel(
-                [
-                    utilities.Line(
-                        name,
-                        iterations,
-                        [[row.perplexity[name] for row in run.iterations] for run in records],
-                        color_of_text(name, names),
-                    )
-                    for name in shown
-                ],
-                [
-                    utilities.Level(f"trigram, {name}", ngram[name], color_of_text(name, names))
-                    for name in shown
-                    if name in ngram
-                ],
-            ),
-            "iteration",
-            perplexity_by(kind),
-            f"Figure {number}: {title} perplexity of the decoder, hidden size {size}\n{label}",
-            log_y=True,
-        )
+def train_accuracy(epoch: Epoch) -> float:
+    """Percent of the training rows."""
+    return epoch.train_accuracy
 
 
-def perplexity_by(kind: TokenKind) -> str:
+def test_accuracy(epoch: Epoch) -> float:
+    """Percent of the test rows."""
+    return epoch.test_accuracy
+
+
+def perplexity_of(text: str) -> Callable[[Iteration], float]:
+    """What reads the perplexity of a text."""
+    return lambda iteration: iteration.perplexity[text]
+
+
+def perplexity_by_token(answers: Answers) -> str:
     """The name of an axis: perplexities by other tokens than words are no perplexities by word."""
-    return "perplexity" if kind == "word" else f"perplexity by {NAMES_OF_TOKENS[kind]}"
+    return "perplexity" if answers.tokenizer == "word" else f"perplexity by {tokenizer.NAMES[answers.tokenizer]}"
 
 
-def color_of_text(name: str, shown: Sequence[str]) -> int:
-    """The colour of the training text, or of one of the test texts that figures show."""
-    return TEXT_COLORS[["train", *shown].index(name)]
+def texts_shown(answers: Answers) -> dict[str, int]:
+    """The training text, and the test texts that figures have room for, each with its colour."""
+    return dict(zip([TRAINING, *few(trigram_perplexities(answers))], TEXT_COLORS))
+
+
+def trigram_perplexities(answers: Answers) -> dict[str, float]:
+    """The perplexity of each test text under the Kneser-Ney trigram."""
+    (trigram,) = answers.decoder_opponents["ngram"]
+    return {text: scores.perplexity for text, scores in trigram.scores.items()}
 
 
 def few(perplexities: Mapping[str, float], most: int = 5) -> list[str]:
@@ -145,206 +155,252 @@ def few(perplexities: Mapping[str, float], most: int = 5) -> list[str]:
     return [name for name in perplexities if name in chosen]
 
 
-def draw(results: Exploration, figures: Path) -> None:
-    """Figures 8 to 11 and those of inference lengths and of the loss by position, as far as the study went."""
-    classifier, decoder, labels = results.classifier, results.decoder, results.labels
-    if "alibi" in results.halves:
-        accuracy_figure(
-            figures / "figure8_test_accuracy_positions.png",
-            {name: classifier[name] for name in POSITIONS},
-            ["test"],
-            f"Figure 8: test accuracy by position method\n{labels['classifier']}",
-        )
-        texts = few(perplexities(results.ngram_scores)["ngram"])
-        iterations = [row.iteration for row in decoder["alibi"][0].iterations]
-        utilities.line_figure(
-            figures / "figure9_perplexity_positions.png",
-            [
-                utilities.Panel(
-                    [
-                        utilities.Line(
-                            NAMES[name],
-                            iterations,
-                            [[row.perplexity[text] for row in run.iterations] for run in decoder[name]],
-                            VARIANTS[name],
-                            dashed=name == "none",  # the control, which else would hide ALiBi
-                        )
-                        for name in POSITIONS
-                    ],
-                    title=text,
-                )
-                for text in ("train", *texts)
-            ],
-            "iteration",
-            perplexity_by(results.tokenizer),
-            f"Figure 9: perplexity by position method\n{labels['decoder']}",
-            log_y=True,
-        )
-        block = results.block_size
-        utilities.line_figure(
-            figures / "figure10_inference_length.png",
-            [
-                utilities.Panel(
-                    [
-                        utilities.Line(
-                            text,
-                            iterations,
-                            [change_with_length(run, text, multiple * block) for run in decoder["alibi"]],
-                            color_of_text(text, texts),
-                        )
-                        for text in texts
-                    ],
-                    [utilities.Level(f"{block} tokens", 0.0)],
-                    title=f"{multiple * block} tokens",
-                )
-                for multiple in LENGTHS[1:]
-            ],
-            "iteration",
-            f"change of perplexity against {block} tokens (%)",
-            f"Figure 10: ALiBi trained at {block} tokens, read at other lengths\n{labels['decoder']}",
-        )
-        place_figure(figures / "loss_by_position.png", decoder, texts, labels["decoder"])
-        length_figure(figures / "inference_length.png", results.extrapolation, block, labels["decoder"])
-    if "regularize" in results.halves:
-        regularized = next(iter(results.validation))  # the report's, 0.2, is the first rate
-        accuracy_figure(
-            figures / "figure11_regularization.png",
-            {name: classifier[name] for name in ("original", regularized)},
-            ["train", "test"],
-            f"Figure 11: original and regularized classifier\n{labels['classifier']}",
-        )
+def figure1(answers: Answers, figures: Path) -> None:
+    """Accuracy of the classifier on training and test rows."""
+    base = answers.questions["classifier"].base
+    sides = [Curve("train", base, train_accuracy, dashed=True), Curve("test", base, test_accuracy)]
+    levels = [
+        utilities.Level(name, answers.classifier_opponents[opponent][0].test["all"].accuracy or 0.0)
+        for opponent, name in OPPONENTS_SHOWN.items()
+    ]
+    path, title = figures / "figure1_accuracy.png", "Figure 1: accuracy of the classifier"
+    curves(path, answers, "classifier", {"": sides}, ACCURACY, title, levels)
 
 
-def change_with_length(run: DecoderRun, text: str, length: int) -> list[float]:
-    """By iteration, how the perplexity of a text changes when it is read at this length, in percent."""
-    found = [(row.perplexity_by_length[str(length)][text], row.perplexity[text]) for row in run.iterations]
-    return [100 * (ours / theirs - 1) for ours, theirs in found]
+def figures4_and_5(answers: Answers, figures: Path) -> None:
+    """Perplexity of the training text, and of the test texts, with the trigram's as levels."""
+    base, trigram = answers.questions["decoder"].base, trigram_perplexities(answers)
+    texts = [Curve(text, base, perplexity_of(text), color) for text, color in texts_shown(answers).items()]
+    levels = [utilities.Level(f"trigram, {text.name}", trigram[text.name], text.color) for text in texts[1:]]
+    model = f"the decoder, hidden size {answers.decoder[base][0].ff_dim}"
+    for number, name, shown, opponents in ((4, "training", texts[:1], []), (5, "test", texts[1:], levels)):
+        path = figures / f"figure{number}_{name}_perplexity.png"
+        title, y_label = f"Figure {number}: {name} perplexity of {model}", perplexity_by_token(answers)
+        curves(path, answers, "decoder", {"": shown}, y_label, title, opponents, log_y=True)
 
 
-def place_figure(path: Path, decoders: Mapping[str, Sequence[DecoderRun]], texts: Sequence[str], model: str) -> None:
-    """What the other position methods change at each place in the window, against learned positions of the same seed.
+def figure8(answers: Answers, figures: Path) -> None:
+    """Test accuracy of each position method."""
+    path, title = figures / "figure8_test_accuracy_positions.png", "Figure 8: test accuracy by position method"
+    curves(path, answers, "classifier", {"": by_variant(POSITIONS, test_accuracy)}, ACCURACY, title)
 
-    The tokens at a place are the same for all variants, so that their difference shows what their losses, which depend
-    far more on which tokens happen to stand there, do not. Places are taken together by doubling: 1, 2, 3-4, 5-8 ...
+
+def figure9(answers: Answers, figures: Path) -> None:
+    """Perplexity of each position method; that of no positions is dashed, or it would hide ALiBi's."""
+    panels = {text: by_variant(POSITIONS, perplexity_of(text), dashed="none") for text in texts_shown(answers)}
+    path, title = figures / "figure9_perplexity_positions.png", "Figure 9: perplexity by position method"
+    curves(path, answers, "decoder", panels, perplexity_by_token(answers), title, log_y=True)
+
+
+def figure10(answers: Answers, figures: Path) -> None:
+    """How the perplexity of ALiBi changes when texts are read at other lengths."""
+
+    def change(text: str, length: int) -> Callable[[Iteration], float]:
+        return lambda row: in_percent(row.perplexity_by_length[str(length)][text] / row.perplexity[text])
+
+    _, *texts = texts_shown(answers).items()
+    panels = {
+        f"{length} tokens": [Curve(text, "alibi", change(text, length), color) for text, color in texts]
+        for length in (multiple * answers.block_size for multiple in LENGTHS[1:])
+    }
+    path, as_trained = figures / "figure10_inference_length.png", f"{answers.block_size} tokens"
+    title = f"Figure 10: ALiBi trained at {as_trained}, read at other lengths"
+    y_label, levels = f"change of perplexity against {as_trained} (%)", [utilities.Level(as_trained, 0.0)]
+    curves(path, answers, "decoder", panels, y_label, title, levels)
+
+
+def figure11(answers: Answers, figures: Path) -> None:
+    """Training and test accuracy of the classifier without regularization and with the first rate of dropout."""
+    variants = ("original", next(iter(answers.validation)))
+    panels = {"train": by_variant(variants, train_accuracy), "test": by_variant(variants, test_accuracy)}
+    path, title = figures / "figure11_regularization.png", "Figure 11: original and regularized classifier"
+    curves(path, answers, "classifier", panels, ACCURACY, title)
+
+
+def curves_of_variants(answers: Answers, figures: Path) -> None:
+    """Test accuracy or perplexity, the geometric mean over the texts that are measured, of each variant compared."""
+
+    def perplexity(iteration: Iteration) -> float:
+        return geometric_mean(value for text, value in iteration.perplexity.items() if text != TRAINING)
+
+    ((question, asked),) = answers.questions.items()
+    path, title = figures / "curves.png", asked.kind.capitalize()
+    if asked.kind == "classifier":
+        curves(path, answers, question, {"": by_variant(asked.settings, test_accuracy)}, ACCURACY, title)
+    else:
+        panels = {"": by_variant(asked.settings, perplexity)}
+        curves(path, answers, question, panels, perplexity_by_token(answers), title, log_y=True)
+
+
+# ------------------------------------------------------------------------------------------- the classifier's test rows
+def confusion(answers: Answers, figures: Path) -> None:
+    """Which class the classifier takes for which, over all seeds."""
+    matrices = [run.scores.confusion for run in answers.classifier[answers.questions["classifier"].base]]
+    counts = [[sum(cells) for cells in zip(*rows)] for rows in zip(*matrices)]  # (K, K)
+    title = titled("Test set, last epoch", answers, "classifier")
+    utilities.confusion_figure(figures / "confusion.png", counts, answers.data.class_names, title)
+
+
+def reliability(answers: Answers, figures: Path) -> None:
+    """How often the classifier is right where it is so sure, and how many rows that are, as trained and with its
+    temperature."""
+    (calibration,) = answers.calibration["classifier"]["classifier"]
+    versions = {"as trained": calibration.as_trained.bins}
+    if calibration.n_rows:
+        versions[f"temperature {calibration.temperature:.2g}"] = calibration.calibrated.bins
+    n_rows = sum(rows.n for rows in calibration.as_trained.bins)
+    accuracies, shares = [], []
+    for color, (name, bins) in enumerate(versions.items()):
+        confidences = [rows.confidence for rows in bins]
+        accuracies.append(utilities.Line(name, confidences, [rows.accuracy for rows in bins], color))
+        shares.append(utilities.Line(name, confidences, [100 * rows.n / n_rows for rows in bins], color))
+    honest = utilities.Line("as often right as sure", [0, 100], [0, 100], utilities.BLACK, dashed=True)
+    panels = [
+        utilities.Panel([*accuracies, honest], y_label="accuracy (%)"),
+        utilities.Panel(shares, y_label="test rows (%)"),
+    ]
+    title = titled("Test rows by how sure the classifier is of its prediction", answers, "classifier")
+    utilities.line_figure(figures / "reliability.png", panels, "confidence (%)", "", title)
+
+
+# ------------------------------------------------------------------------------------------------ positions and lengths
+def loss_by_position(answers: Answers, figures: Path) -> None:
+    """What the other position methods change at each position in the window, against learned positions, seed by seed.
+
+    The tokens at a position are the same for all variants, so that their difference shows what their losses, which
+    depend far more on which tokens happen to stand there, do not. Positions are taken together by doubling: 1, 2, 3-4,
+    5-8 ...
     """
 
-    def changes(ours: DecoderRun, theirs: DecoderRun, text: str) -> list[float]:
-        nats = [mine - other for mine, other in zip(ours.nats_by_position[text], theirs.nats_by_position[text])]
-        return [100 * (exp(fmean(nats[first:last])) - 1) for first, last in pairwise([0, *ends])]
+    def changes(run: DecoderRun, base_run: DecoderRun, text: str) -> list[float]:
+        nats = [value - base for value, base in zip(run.nats_by_position[text], base_run.nats_by_position[text])]
+        return [in_percent(exp(fmean(nats[first:last]))) for first, last in itertools.pairwise([0, *ends])]
 
-    block = len(decoders["learned"][0].nats_by_position["train"])
-    ends = [*(2**power for power in range(block.bit_length()) if 2**power < block), block]
-    panels = [
-        utilities.Panel(
-            [
-                utilities.Line(
-                    NAMES[name],
-                    ends,
-                    [changes(*pair, text) for pair in zip(decoders[name], decoders["learned"])],
-                    VARIANTS[name],
-                    dashed=name == "none",
-                )
-                for name in POSITIONS[1:]
-            ],
-            [utilities.Level(NAMES["learned"], 0.0, VARIANTS["learned"])],
-            title=text,
-        )
-        for text in ("train", *texts)
-    ]
-    title = f"Loss by place in the window, against learned positions\n{model}"
-    utilities.line_figure(path, panels, "place in the window (up to)", "change of perplexity (%)", title, log_x=True)
+    learned, *others = POSITIONS
+    base_runs = answers.decoder[learned]
+    window = len(base_runs[0].nats_by_position[TRAINING])
+    ends = [*(2**power for power in range(window.bit_length()) if 2**power < window), window]
+    base = utilities.Level(name_of(learned), 0.0, VARIANT_COLORS[learned])
+    panels = []
+    for text in texts_shown(answers):
+        lines = []
+        for name in others:
+            values = [changes(*pair, text) for pair in zip(answers.decoder[name], base_runs)]
+            lines.append(utilities.Line(name_of(name), ends, values, VARIANT_COLORS[name], dashed=name == "none"))
+        panels.append(utilities.Panel(lines, [base], text))
+    path, x_label, y_label = figures / "loss_by_position.png", "place in the window (up to)", "change of perplexity (%)"
+    title = titled("Loss by place in the window, against learned positions", answers, "decoder")
+    utilities.line_figure(path, panels, x_label, y_label, title, log_x=True)
 
 
-def length_figure(
-    path: Path, extrapolation: Mapping[str, Sequence[Sequence[LengthPerplexity]]], block_size: int, model: str
-) -> None:
-    """How perplexity changes with inference length, by protocol: solid as it is, dashed with the control's window."""
+def inference_length(answers: Answers, figures: Path) -> None:
+    """How perplexity changes with inference length, by protocol; dashed where every token sees no more of the past than
+    it did in training."""
 
-    def changes(rows: Sequence[LengthPerplexity], reading: Reading) -> list[float]:  # of one seed
-        means = [geometric_mean(defined(row.perplexity.values())) for row in rows if row.reading == reading]
-        return [100 * (mean / means[0] - 1) for mean in means]
+    def changes(rows: Sequence[LengthPerplexity], reading: Reading) -> list[float]:
+        means = [geometric_mean(filter(None, row.perplexity.values())) for row in rows if row.reading == reading]
+        return [in_percent(mean / means[0]) for mean in means]
 
-    variants = [name for name in extrapolation if name != "learned"]  # undefined at every other length
-    sizes = [multiple * block_size for multiple in LENGTHS]
-    panels = [
-        utilities.Panel(
-            [
-                utilities.Line(
-                    NAMES[name] + (f", {window} tokens" if window is not None else ""),
-                    sizes,
-                    [changes(rows, Reading(sliding, window)) for rows in extrapolation[name]],
-                    VARIANTS[name],
-                    dashed=window is not None,
-                )
-                for name in variants
-                for window in (None, block_size - 1)
-            ],
-            title="sliding by half" if sliding else "windows side by side",
-        )
-        for sliding in (False, True)
-    ]
-    title, label = (
-        f"What other inference lengths change\n{model}",
-        f"change of perplexity against {block_size} tokens (%)",
-    )
-    utilities.line_figure(path, panels, "inference length (tokens)", label, title, log_x=True)
+    block_size = answers.block_size
+    lengths = [multiple * block_size for multiple in LENGTHS]
+    seeds = answers.lengths["decoder"]
+    variants = [name for name in seeds if name != "learned"]  # whose positions end with the block
+    panels = []
+    for sliding, protocol in ((False, "windows side by side"), (True, "sliding by half")):
+        lines = []
+        for variant, window in itertools.product(variants, (None, block_size - 1)):
+            name = name_of(variant) + ("" if window is None else f", {window} tokens")
+            values = [changes(rows, Reading(sliding, window)) for rows in seeds[variant]]
+            lines.append(utilities.Line(name, lengths, values, VARIANT_COLORS[variant], dashed=window is not None))
+        panels.append(utilities.Panel(lines, title=protocol))
+    title = titled("What other inference lengths change", answers, "decoder")
+    x_label, y_label = "inference length (tokens)", f"change of perplexity against {block_size} tokens (%)"
+    utilities.line_figure(figures / "inference_length.png", panels, x_label, y_label, title, log_x=True)
 
 
-def draw_knockouts(path: Path, found: KnockOuts) -> None:
+# ---------------------------------------------------------------------------------------------------- layers and heads
+def attention_statistics(answers: Answers, figures: Path) -> None:
+    """How far and how widely each head looks, the mean over seeds."""
+    for question, by_variant in answers.attention.items():
+        kind, means = answers.questions[question].kind, attention_means(by_variant["learned"])
+        network = "encoder" if kind == "classifier" else kind
+        layers = [str(layer + 1) for layer in range(len(means.distance))]
+        heads = [str(head + 1) for head in range(len(means.distance[0]))]
+        grids = {"mean distance, tokens": means.distance, "entropy, nats": means.entropy}
+        title = titled(f"Attention of the {network} over the test set", answers, kind)
+        utilities.grid_figure(figures / f"attention_{network}.png", grids, layers, heads, "layer", "head", title)
+
+
+def knockouts(answers: Answers, figures: Path) -> None:
+    """What the parts of each model cost."""
+    for by_variant in answers.knockouts.values():
+        for knocked_out in by_variant["learned"]:
+            draw_knockouts(figures / f"knockouts_{knocked_out.task}.png", knocked_out)
+
+
+def draw_knockouts(path: Path, knocked_out: KnockOuts) -> None:
     """What each part of a model costs, layers by heads; 95% intervals are in the table."""
-    is_decoder = found.task == "decoder"
-    layers = sorted({one.part.layer for one in found.without if one.part.layer is not None})
-    if not layers:
-        return
 
-    def cost(one: KnockOut) -> float:  # points of accuracy, or percent of perplexity
-        return 100 * (one.cost.mean - 1) if is_decoder else one.cost.mean
+    def cost(row: KnockOut) -> float:  # percent of perplexity, or points of accuracy
+        return in_percent(row.cost.mean) if row.cost.ratio else row.cost.mean
 
-    names = [one.part.name.partition(", ")[2] or "whole layer" for one in found.without if one.part.layer == layers[0]]
-    costs = np.array([[cost(one) for one in found.without if one.part.layer == layer] for layer in layers])
-    unit = "%" if is_decoder else "points"
-    alone = [
-        f"without positions: {cost(one):+.1f} {unit}".replace("-", "\N{MINUS SIGN}")
-        for one in found.without
-        if one.part.layer is None
+    unit, measure = "points", "fall of accuracy, points"
+    if knocked_out.task == "decoder":
+        unit, measure = "%", "rise of perplexity, %"
+    title = f"The {knocked_out.task} without each of its parts"
+    layers: dict[int, list[KnockOut]] = {}
+    for row in knocked_out.without:
+        if row.part.layer is None:
+            title += f"\nwithout positions: {cost(row):+.1f} {unit}".replace("-", "\N{MINUS SIGN}")
+        else:
+            layers.setdefault(row.part.layer, []).append(row)
+    if layers:
+        names = [row.part.name.partition(", ")[2] or "whole layer" for row in layers[0]]
+        costs = [[cost(row) for row in rows] for rows in layers.values()]  # (layers, parts)
+        layer_names = [f"layer {layer + 1}" for layer in layers]
+        utilities.grid_figure(path, {measure: costs}, layer_names, names, "", "without", title, ".1f")
+
+
+# --------------------------------------------------------------------------------------------------------- differences
+def changes_of_perplexity(answers: Answers, figures: Path) -> None:
+    """What positions change in the perplexity of each text."""
+    texts, rows = texts_shown(answers), answers.find(question="decoder", base="learned", measure="perplexity")
+    changes = [
+        interval(f"{name_of(row.variant)}, {row.subset}", row, VARIANT_COLORS[row.variant])
+        for row in rows
+        if row.subset in texts
     ]
-    of = "rise of perplexity, %" if is_decoder else "fall of accuracy, points"
-    title = "\n".join([f"The {found.task} without each of its parts", *alone])
-    rows = [f"layer {layer + 1}" for layer in layers]
-    utilities.grid_figure(path, {of: costs}, rows, names, "", "without", title, ".1f")
+    path, x_label = figures / "changes_perplexity.png", "change of perplexity against learned positions (%)"
+    title = titled("What positions change", answers, "decoder")
+    utilities.interval_figure(path, changes, x_label, title, number="+.1f")
 
 
-def curve(run: ClassifierRun, side: Side) -> list[float]:
-    """Accuracy on the training or the test rows, by epoch."""
-    return [row.train_accuracy if side == "train" else row.test_accuracy for row in run.epochs]
+def changes_of_accuracy(answers: Answers, figures: Path) -> None:
+    """What each variant changes in the accuracy of the classifier, and what the report says that it does."""
+    published = {(REGULARIZED, "original"): PUBLISHED_GAIN} if on_reports_speakers(answers) else {}
+    changes = []
+    for row in answers.find(question="classifier", measure="accuracy", subset="all"):
+        name = name_of(row.variant) + ("" if row.base == "original" else f" (against {name_of(row.base)})")
+        claim = published.get((row.variant, row.base))
+        changes.append(interval(name, row, VARIANT_COLORS[row.variant], claim))
+    path, x_label = figures / "changes_accuracy.png", "difference in test accuracy (points)"
+    title = titled("What each variant changes", answers, "classifier")
+    utilities.interval_figure(path, changes, x_label, title, number="+.1f")
 
 
-def accuracy_lines(variants: Mapping[str, Sequence[ClassifierRun]], side: Side) -> list[utilities.Line]:
-    """Accuracy by epoch of each variant; one that has no name of its own is shown as it is called."""
-    return [
-        utilities.Line(
-            NAMES.get(name, name),
-            [row.epoch for row in runs[0].epochs],
-            [curve(run, side) for run in runs],
-            VARIANTS.get(name),
-        )
-        for name, runs in variants.items()
-    ]
+def differences(answers: Answers, figures: Path) -> None:
+    """How each variant differs from the base, in the colour of its curve."""
+    (asked,) = answers.questions.values()
+    rows = {row.variant: row for row in answers.find(base=asked.base, measure=asked.measure)}
+    shown = [interval(variant, rows[variant], color) for color, variant in enumerate(asked.settings) if variant in rows]
+    what, unit = ("change of", "%") if answers.comparisons[0].unit == "ratio" else ("difference in", "points")
+    path, x_label = figures / "differences.png", f"{what} {asked.measure} ({unit})"
+    title = titled(f"{asked.kind.capitalize()}: against {asked.base}", answers, asked.kind)
+    utilities.interval_figure(path, shown, x_label, title, number="+.1f")
 
 
-def accuracy_figure(
-    path: Path, variants: Mapping[str, Sequence[ClassifierRun]], sides: Sequence[Side], title: str
-) -> None:
-    """Accuracy by epoch, mean and range over seeds, a panel for train and for test."""
-    panels = [utilities.Panel(accuracy_lines(variants, side), title=side if len(sides) > 1 else "") for side in sides]
-    utilities.line_figure(path, panels, "epoch", "accuracy (%)", title)
-
-
-def interval(
-    name: str, estimate: Estimate, ratio: bool = False, claim: float | None = None, color: int = utilities.BLUE
-) -> utilities.Interval:
+def interval(name: str, row: Comparison, color: int, claim: float | None = None) -> utilities.Interval:
     """A line of an interval figure; a ratio as a change in percent."""
-    ends = (estimate.mean, estimate.low, estimate.high)
-    mean, low, high = (100 * (end - 1) if ratio and end is not None else end for end in ends)
-    assert mean is not None
-    return utilities.Interval(name, mean, low, high, claim, color)
+    ends = (row.estimate.mean, row.estimate.low, row.estimate.high)
+    mean, low, high = (in_percent(end) if row.unit == "ratio" and end is not None else end for end in ends)
+    return utilities.Interval(name, mean or 0.0, low, high, claim, color)

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar, overload
 
 import msgspec
 import torch
@@ -65,17 +65,20 @@ NGRAMS = "ngrams.{}."  # before the names of their tables: the number of the voi
 AGAIN = "of another version of this program, or damaged; train the model again"
 
 
+Model = TypeVar("Model", bound=Classifier | Vote | Decoder)
+
+
 @dataclass
-class TrainedModel:
+class TrainedModel(Generic[Model]):
     """A model and all that is needed to use it."""
 
-    model: Classifier | Vote | Decoder
+    model: Model
     tokenizer: Tokenizer
     class_names: list[str]  # of a classifier, and of a decoder with voices
     ngrams: KneserNey | None = None  # that predict with a decoder, as far as its ngram_share says
     voice_ngrams: Sequence[KneserNey] = ()  # that predict with each of its voices
 
-    def as_speaker(self, number: int) -> "TrainedModel":
+    def as_speaker(self, number: int) -> "TrainedModel[Decoder]":
         """A decoder with voices as one of its speakers, counted from 0, and no other. ValueError without voices."""
         if not isinstance(self.model, Decoder):
             raise ValueError("a classifier has no voices")
@@ -104,6 +107,12 @@ def save_model(path: Path, trained: TrainedModel) -> None:
     write_tensors(path, tensors, Description(FORMAT, task, vars(model.config), content, trained.class_names))
 
 
+@overload
+def load_model(path: Path, task: Literal["classifier"]) -> TrainedModel[Classifier | Vote]: ...
+@overload
+def load_model(path: Path, task: Literal["decoder"]) -> TrainedModel[Decoder]: ...
+@overload
+def load_model(path: Path, task: Task | None = None) -> TrainedModel: ...
 def load_model(path: Path, task: Task | None = None) -> TrainedModel:
     """The model of `save_model`, in eval mode; UserError if the file is missing, damaged, or not of this task."""
     remedy = "`python main.py part1` trains a classifier, part2 a decoder, and --model names its file"

@@ -1,5 +1,7 @@
 """A temperature for a classifier, fitted to a second model, which has learned only most of the training rows."""
 
+from typing import Any
+
 from common.files import UserError
 from dataset import Data, without_fold
 from evaluation.accuracy import class_probabilities
@@ -29,13 +31,12 @@ def temperature(run: Run, data: Data, folder: Folder) -> Calibration:
     model = trained.model
     record, needed = recorded(run, data, folder), second_run(run, data)
     second = recorded(needed, data, folder) if needed else None
-    assert isinstance(record, ClassifierRun)
     model.temperature.fill_(1.0)
     before = class_probabilities(model, data.test)
     note = why_none(record, second)
     value, n_rows = 1.0, 0
-    if not note:
-        value = second.relative_temperature * spread(class_probabilities(model, data.train))
+    if not note and isinstance(second, ClassifierRun):
+        value = (second.relative_temperature or 1.0) * spread(class_probabilities(model, data.train))
         n_rows = second.test["all"].n
     model.temperature.fill_(value)
     save_model(folder.weights(run), trained)
@@ -46,9 +47,9 @@ def temperature(run: Run, data: Data, folder: Folder) -> Calibration:
     return Calibration(value, n_rows, note, as_trained, calibrated)
 
 
-def why_none(record: ClassifierRun, second: ClassifierRun | None) -> str:
-    """Why there is no temperature; nothing where there is one."""
-    if second is None or second.relative_temperature is None:
+def why_none(record: Any, second: Any) -> str:
+    """Why there is no temperature, by the records of both models; nothing where there is one."""
+    if second is None:
         return f"there are too few training rows to hold {FEWEST} of them out"
     if not record.trained:
         return "the classifier is at chance"

@@ -10,15 +10,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from studies.finished import Finished
 
 from common.files import UserError
 from inference.explain import Explanation
 from inference.score import Scored, ScoredText
 from reporting import explore_file
 from reporting import explore_views as views
+from reporting.explained import shade
 from reporting.html import TEMPLATES
-from reporting.tinted import shade
 from studies.explore import Continuation, Looks, Shelf, Surprise, WhoSaidIt
 from training.records import LanguageScores
 
@@ -68,8 +67,8 @@ def test_surprise_has_the_nats_and_the_guesses_of_every_word() -> None:
 
 
 def test_a_continuation_has_what_was_drawn_and_what_may_come() -> None:
-    found = Continuation("decoder", ["hope"], [0.054], [[("hope", 0.054)], [("now", 0.625)]], 1234)
-    shown = views.continuation(BAD, [found])
+    side = Continuation("decoder", ["hope"], [0.054], [[("hope", 0.054)], [("now", 0.625)]], 1234)
+    shown = views.continuation(BAD, [side])
     assert "hope<small>5.4%</small>" in shown
     assert "of 1,234 possible" in shown
     assert "62.5%" in shown
@@ -81,8 +80,8 @@ def test_each_head_is_a_button_with_its_map() -> None:
     maps[1, 2] = torch.tensor([[0.2, 0.8]])
     maps[0, 0] = 0.05
     shown = views.maps(Looks(["we"], ["we", "<pad>"], maps, ""))
-    places = re.findall(r'<button type="button" data-layer="(\d)" data-head="(\d)" aria-pressed="(\w+)"', shown)
-    assert places == [(str(i), str(j), "true" if i + j == 0 else "false") for i in range(2) for j in range(3)]
+    buttons = re.findall(r'<button type="button" data-layer="(\d)" data-head="(\d)" aria-pressed="(\w+)"', shown)
+    assert buttons == [(str(i), str(j), "true" if i + j == 0 else "false") for i in range(2) for j in range(3)]
     pictures = [
         np.asarray(Image.open(io.BytesIO(base64.b64decode(text))))
         for text in re.findall(r"data:image/png;base64,([^\"]+)", shown)
@@ -92,13 +91,6 @@ def test_each_head_is_a_button_with_its_map() -> None:
     assert tuple(pictures[5][0, 0]) == views.SCALE[2]  # a quarter of it
     assert tuple(pictures[0][0, 0]) == views.SCALE[1]  # a sixteenth, of another head
     assert tuple(pictures[1][0, 0]) == views.SCALE[0]
-
-
-def test_settings_are_told_as_they_are_given() -> None:
-    runs = [Finished("one", {}, {}), Finished("other", {}, {})]
-    shown = views.settings(runs, {"weight_decay": [0.1, None]})
-    assert [re.sub("<.*?>", "", cell) for cell in re.findall("<td.*?</td>", shown)] == ["weight decay", "0.1", "none"]
-    assert "none: all were trained alike" in views.settings(runs, {})
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ from tiny import decoder_of
 from common.files import UserError
 from dataset import Data
 from evaluation.baselines import linear_models
-from evaluation.opponents import BASELINE_NAMES
+from evaluation.opponents import CLASSIFIER_OPPONENTS
 from inference.classify import classify
 from inference.explain import explain
 from inference.generate import generate
@@ -44,17 +44,17 @@ def elsewhere(trained_runs: Path, data_folder: Path, tmp_path_factory: pytest.Te
     return Shelf(trained_runs, other)
 
 
-def test_models_are_called_by_their_place_the_newest_first(shelf: Shelf, tmp_path: Path) -> None:
+def test_models_are_called_by_their_path_the_newest_first(shelf: Shelf, tmp_path: Path) -> None:
     assert set(shelf.names("classifier")) == {"part1/classifier-seed0", "part1/classifier-seed1"}
     assert shelf.names("decoder") == [DECODER]
-    own = Shelf(tmp_path, shelf.data_dir)
+    other = Shelf(tmp_path, shelf.data_dir)
     (tmp_path / "no.safetensors").write_text("no model")
-    assert own.names("classifier") == []
+    assert other.names("classifier") == []
     for name in ("a/old", "b/new"):
         save_model(tmp_path / f"{name}.safetensors", shelf.model(CLASSIFIER))
         time.sleep(0.02)
-    assert own.names("classifier") == ["b/new", "a/old"]
-    assert own.names("decoder") == []
+    assert other.names("classifier") == ["b/new", "a/old"]
+    assert other.names("decoder") == []
 
 
 def test_what_is_asked_for_by_many_at_once_is_made_once() -> None:
@@ -77,42 +77,44 @@ def test_what_is_asked_for_by_many_at_once_is_made_once() -> None:
 
 
 def test_who_said_it_has_the_explanation_and_those_that_count(shelf: Shelf, data: Data) -> None:
-    found = explore.who_said_it(shelf, CLASSIFIER, f" {TEXT}\n")
-    own = explain(shelf.model(CLASSIFIER), TEXT)
-    assert found.explanation.words == own.words
-    assert torch.equal(found.explanation.probabilities, own.probabilities)
-    assert torch.equal(found.explanation.gradients, own.gradients)
+    answer = explore.who_said_it(shelf, CLASSIFIER, f" {TEXT}\n")
+    explanation = explain(shelf.model(CLASSIFIER), TEXT)
+    assert answer.explanation.words == explanation.words
+    assert torch.equal(answer.explanation.probabilities, explanation.probabilities)
+    assert torch.equal(answer.explanation.gradients, explanation.gradients)
     rows = [row.text for row in data.corpus.train], data.train.labels.tolist()
     expected = linear_models(*rows, [TEXT])
-    assert found.opponents == {BASELINE_NAMES[key]: data.corpus.class_names[int(k[0])] for key, k in expected.items()}
-    assert (found.known_from, found.note) == ([], "")
+    assert answer.opponents == {
+        CLASSIFIER_OPPONENTS[key]: data.corpus.class_names[int(k[0])] for key, k in expected.items()
+    }
+    assert (answer.known_from, answer.note) == ([], "")
 
 
 def test_a_sentence_that_was_learnt_is_named_by_its_rows(shelf: Shelf, data: Data) -> None:
     row = data.corpus.train[4]
-    found = explore.who_said_it(shelf, CLASSIFIER, "  ".join(row.text.split()))
-    same = [one.line for one in data.corpus.train if one.text == row.text]
-    assert found.known_from == [f"row {line}, by {data.corpus.class_names[1]}" for line in same]
+    answer = explore.who_said_it(shelf, CLASSIFIER, "  ".join(row.text.split()))
+    same = [other.line for other in data.corpus.train if other.text == row.text]
+    assert answer.known_from == [f"row {line}, by {data.corpus.class_names[1]}" for line in same]
 
 
-def test_beside_other_data_a_model_stands_alone_and_says_why(elsewhere: Shelf) -> None:
-    found = explore.who_said_it(elsewhere, CLASSIFIER, TEXT)
-    assert found.opponents == {}
-    assert "not the data that this model was trained on" in found.note
+def test_with_other_data_a_model_stands_alone_and_says_why(elsewhere: Shelf) -> None:
+    answer = explore.who_said_it(elsewhere, CLASSIFIER, TEXT)
+    assert answer.opponents == {}
+    assert "not the data that this model was trained on" in answer.note
     surprise = explore.surprise(elsewhere, DECODER, TEXT)
-    assert [one.name for one in surprise.text.scored] == ["decoder"]
-    assert surprise.note == found.note
+    assert [scored.name for scored in surprise.text.scored] == ["decoder"]
+    assert surprise.note == answer.note
     (first, *_) = explore.continuations(elsewhere, DECODER, TEXT, Sampling(1))
-    assert [one.name for one in first] == ["decoder"]
+    assert [side.name for side in first] == ["decoder"]
 
 
 @pytest.mark.parametrize("name", [CLASSIFIER, DECODER])
 def test_attention_is_shown_with_the_padding_that_is_read(shelf: Shelf, name: str) -> None:
-    found = explore.looks(shelf, name, TEXT)
-    assert found.words == ["we", "hope", "for", "change", "zyzzyva?", "."]
-    assert found.places == found.words + ["<pad>"] * (2 if name == CLASSIFIER else 0)
-    assert found.maps.shape == (2, 2, 6, len(found.places))
-    torch.testing.assert_close(found.maps.sum(-1), torch.ones(2, 2, 6))
+    looks = explore.looks(shelf, name, TEXT)
+    assert looks.words == ["we", "hope", "for", "change", "zyzzyva?", "."]
+    assert looks.columns == looks.words + ["<pad>"] * (2 if name == CLASSIFIER else 0)
+    assert looks.maps.shape == (2, 2, 6, len(looks.columns))
+    torch.testing.assert_close(looks.maps.sum(-1), torch.ones(2, 2, 6))
     long = explore.looks(shelf, name, f"{TEXT} we work today now")
     assert long.note.endswith("; not read: today? now?")
     assert len(long.words) == 8
@@ -146,32 +148,32 @@ def test_of_a_decoder_the_next_words_change(shelf: Shelf) -> None:
     assert share == pytest.approx(float(logits.softmax(-1).max()))
 
 
-def test_surprise_is_what_score_says_with_the_guesses_at_each_place(shelf: Shelf, data: Data) -> None:
+def test_surprise_is_what_score_says_with_the_guesses_for_each_token(shelf: Shelf, data: Data) -> None:
     trained = shelf.model(DECODER)
-    found = explore.surprise(shelf, DECODER, f"{TEXT}\n\n we work")
-    assert found.text == score([TEXT, "we work"], trained, scorers(trained, data.train_stream.ids))
-    assert [one.name for one in found.text.scored] == ["decoder", "trigram"]
-    assert [[len(place) for place in one] for one in found.guesses] == [[explore.N_GUESSES] * 8] * 2
+    answer = explore.surprise(shelf, DECODER, f"{TEXT}\n\n we work")
+    assert answer.text == score([TEXT, "we work"], trained, scorers(trained, data.train_stream.ids))
+    assert [scored.name for scored in answer.text.scored] == ["decoder", "trigram"]
+    assert [[len(guesses) for guesses in by_token] for by_token in answer.guesses] == [[explore.N_GUESSES] * 8] * 2
     ids = torch.tensor([i for line in (TEXT, "we work") for i in trained.tokenizer.encode(line)])
     expected = [scorer.expects(ids).exp().amax(dim=1).tolist() for scorer in scorers(trained, data.train_stream.ids)]
-    assert [[place[0][1] for place in one] for one in found.guesses] == expected
+    assert [[guesses[0][1] for guesses in by_token] for by_token in answer.guesses] == expected
 
 
 @pytest.mark.parametrize("prompt", ["we hope", ""])
 def test_continuations_are_those_of_generate_a_token_longer_each_time(shelf: Shelf, prompt: str) -> None:
     trained = shelf.model(DECODER)
-    found = list(explore.continuations(shelf, DECODER, prompt, Sampling(5, top_k=3, top_p=None)))
-    assert [[len(one.tokens) for one in both] for both in found] == [[n, n] for n in range(5)]
-    assert [[len(one.expected) for one in both] for both in found] == [[n, n] for n in range(1, 6)]
-    decoder, trigram = found[-1]
+    steps = list(explore.continuations(shelf, DECODER, prompt, Sampling(5, top_k=3, top_p=None)))
+    assert [[len(side.tokens) for side in sides] for sides in steps] == [[n, n] for n in range(5)]
+    assert [[len(side.guesses) for side in sides] for sides in steps] == [[n, n] for n in range(1, 6)]
+    decoder, trigram = steps[-1]
     ids = generate(trained, prompt, Sampling(5, top_k=3, top_p=None))[-5:]
     assert decoder.tokens == [trained.tokenizer.words[i] for i in ids[:4]]
     assert (decoder.name, trigram.name) == ("decoder", "trigram")
     assert decoder.n_possible == 3
-    for one in (decoder, trigram):
-        for token, chance, expected in zip(one.tokens, one.chances, one.expected):
-            assert chance == pytest.approx(dict(expected)[token])
-            assert sum(share for _, share in expected) == pytest.approx(1)
+    for side in (decoder, trigram):
+        for token, chance, guesses in zip(side.tokens, side.chances, side.guesses):
+            assert chance == pytest.approx(dict(guesses)[token])
+            assert sum(share for _, share in guesses) == pytest.approx(1)
 
 
 def test_the_voices_of_a_decoder_stand_beside_it(shelf: Shelf, tmp_path: Path) -> None:
@@ -183,13 +185,13 @@ def test_the_voices_of_a_decoder_stand_beside_it(shelf: Shelf, tmp_path: Path) -
     with torch.no_grad():
         model.voices.biases[1, tokenizer.ids(["hope"])[0]] = 50.0  # all that the first of them says
     save_model(tmp_path / "voices.safetensors", TrainedModel(model, tokenizer, names))
-    own = Shelf(tmp_path, shelf.data_dir)
-    found = explore.surprise(own, "voices", "we hope")
-    assert [one.name for one in found.text.scored] == ["decoder", *names, "trigram"]
-    surprise = [one.nats[1] for one in found.text.scored]
+    other = Shelf(tmp_path, shelf.data_dir)
+    answer = explore.surprise(other, "voices", "we hope")
+    assert [scored.name for scored in answer.text.scored] == ["decoder", *names, "trigram"]
+    surprise = [scored.nats[1] for scored in answer.text.scored]
     assert surprise[1] < 0.01 < min(surprise[0], surprise[2])
-    last = list(explore.continuations(own, "voices", "we", Sampling(4)))[-1]
-    assert [one.name for one in last] == ["decoder", *names, "trigram"]
+    last = list(explore.continuations(other, "voices", "we", Sampling(4)))[-1]
+    assert [side.name for side in last] == ["decoder", *names, "trigram"]
     assert last[1].tokens == ["hope"] * 3
 
 

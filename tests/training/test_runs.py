@@ -1,5 +1,3 @@
-from modules.config import ClassifierConfig, TransformerConfig
-
 """Records of runs are reused and never mistaken, and say where they come from; seeds; folders; workers change no
 number."""
 
@@ -31,6 +29,7 @@ from commands import parts
 from common.arguments import Typed
 from common.files import Interrupted, UserError
 from dataset import Data
+from modules.config import ClassifierConfig, TransformerConfig
 from studies import workers
 from studies.workers import perform_all, share_out
 from training import machine, runs
