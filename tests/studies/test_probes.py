@@ -250,7 +250,7 @@ def test_a_temperature_is_that_of_the_second_model_in_the_unit_of_this_one(
     assert calibration.temperature == pytest.approx(records[second].relative_temperature * at_first)
     assert calibration.n_rows == records[second].test["all"].n == 12
     assert temperature.temperature(run, data, folder) == calibration  # however often it is set
-    after = class_probabilities(load().model, data.test)  # type: ignore[arg-type]
+    after = class_probabilities(load().model, data.test)
     torch.testing.assert_close(after, (before.log() / calibration.temperature).softmax(dim=-1))
     assert calibration.as_trained == reliability(before, data.test.labels, data.seen)
     assert calibration.calibrated == reliability(after, data.test.labels, data.seen)
