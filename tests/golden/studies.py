@@ -50,6 +50,8 @@ def exploration_outcome(shaken: int | None = None) -> Any:
         folder = Folder(Path(temporary), torch.device("cpu"))
         answers = ask(study, data, folder, "python main.py report")
         figures.draw(answers, folder.path / "figures")
+        figures.draw_maps(study, answers, folder, data.corpus)
+    del pictures["knockouts_decoder"]  # PyTorch's kernel for attention rounds otherwise on the next processor
     plain = numbers_of(msgspec.to_builtins(answers))
     numbers = {name: plain[name] for name in (*KEPT, *ANSWERS)}
     numbers["baselines"] = {name: each[0]["test"] for name, each in plain["classifier_opponents"].items()}
@@ -90,7 +92,7 @@ def measurement_outcome(shaken: int | None = None) -> Any:
     with brief_recipes(shaken) as (data, folder):
         questions = tuple(measured(task) for task in RECIPES["best"])
         answers = ask(Study("measure", "best", RECIPES["best"], questions, SEEDS), data, folder, "")
-    rows = {}
+    rows: dict[str, Any] = {}
     for name, question in answers.questions.items():
         measure = KINDS[question.kind].measures[question.measure]
         for row in answers.comparisons:
