@@ -114,7 +114,10 @@ def test_words_give_way_numbers_never_and_columns_that_find_no_room_stand_below(
 
 
 def test_a_head_breaks_where_it_says_and_a_column_that_says_nothing_is_not_there() -> None:
-    rows = [{"name": "a", "train\nloss": "1.5", "nothing": None, "some": None}, {"name": "b", "some": "2.5"}]
+    rows: list[dict[str, str | None]] = [
+        {"name": "a", "train\nloss": "1.5", "nothing": None, "some": None},
+        {"name": "b", "some": "2.5"},
+    ]
     shown = table_of("", rows, ("name",))
     assert terminal_table(shown, 80) == (
         "      train\nname   loss  some\n-----------------\na       1.5     -\nb             2.5"
