@@ -13,13 +13,10 @@ from evaluation.statistics import UNCLEAR, Estimate, difference_of_shares, paire
 from speechesdataset.folder import TRAINING
 from studies.answers import Comparison, LengthPerplexity, Timing, Verdict
 from studies.question import Question
-from training.kinds import Measure
+from training.kinds import EACH_GROUP, EACH_TEST_TEXT, EACH_TEXT, Measure
 from training.recipe import Task
 from training.records import TrainedRun
 
-EACH_TEXT = "each text"  # a subset that stands for the training text and every test text,
-EACH_TEST_TEXT = "each test text"  # or for the test texts alone
-EACH_GROUP = "each group"  # all, seen and unseen test rows, or all alone where none or all are seen
 AT_CHANCE = "runs at chance"
 
 
