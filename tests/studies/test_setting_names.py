@@ -7,7 +7,7 @@ import pytest
 
 import main
 from common.files import UserError
-from reporting.comparison import settings_text
+from reporting.terminal import settings_text
 from studies.catalogue.recipes import DURATIONS, RECIPES, word
 from studies.settings import in_words, read_settings, settings, with_settings
 from training.recipe import OF_THE_OTHER_TASK, Task, settings_of
