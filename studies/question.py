@@ -1,12 +1,12 @@
 """A question: variants of one kind of model, trained on the same seeds, and what is asked of them besides."""
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dataset import Data
 from studies.engine import looks_of
+from studies.workers import file_name
 from tokenizer import Tokenization
 from training.kinds import KINDS, Kind, Measure
 from training.recipe import Recipe, Run, Task
@@ -98,11 +98,6 @@ class Question:
                     brief=name in self.brief,
                 )
         return runs
-
-
-def file_name(variant: str) -> str:
-    """What the files of a variant's runs are called: "positions-alibi-dropout-0.2"."""
-    return re.sub(r"[^\w.]+", "-", variant)
 
 
 def against_base(variants: Collection[str]) -> tuple[tuple[str, str], ...]:

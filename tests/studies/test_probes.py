@@ -27,7 +27,7 @@ from studies.catalogue.questions import POSITIONS
 from studies.catalogue.recipes import RECIPES
 from studies.probes import temperature, timing
 from studies.probes.lengths import perplexity_by_length
-from studies.probes.mistakes import mistakes, write_predictions
+from studies.probes.mistakes import surest_wrong, write_predictions
 from studies.probes.tokens import together
 from studies.question import Study
 from tokenizer import Tokenizer
@@ -277,10 +277,10 @@ def test_every_test_row_stands_in_a_file_and_mistakes_are_the_surest_first(data:
     assert lines[7][3:-1] == [f"{share:.6f}" for share in probabilities[7].tolist()]
     assert [line[-1] for line in lines] == ["yes" if seen else "no" for seen in data.seen.tolist()]
 
-    worst = mistakes(probabilities, data, most=2)
+    worst = surest_wrong(probabilities, data, most=2)
     assert [(mistake.row, round(mistake.probability, 3)) for mistake in worst] == [
         *((data.corpus.test[7].line, 95), (data.corpus.test[4].line, 80))
     ]
     assert [(mistake.label, mistake.prediction) for mistake in worst] == [tuple(lines[row][1:3]) for row in (7, 4)]
-    assert len(mistakes(probabilities, data)) == 3
-    assert mistakes(torch.eye(3)[labels], data) == []
+    assert len(surest_wrong(probabilities, data)) == 3
+    assert surest_wrong(torch.eye(3)[labels], data) == []

@@ -18,8 +18,9 @@ from studies.catalogue.ingredients import CHANGES, chosen
 from studies.catalogue.published import REPORT_SENTENCE, sentence_of
 from studies.catalogue.recipes import RECIPES
 from studies.effects import EACH_GROUP, EACH_TEST_TEXT, subsets_of
-from studies.question import Question, Study, file_name
+from studies.question import Question, Study
 from studies.settings import MEASURES, Score
+from studies.workers import file_name
 from tokenizer import WORDS, Tokenization
 from training.kinds import KINDS
 from training.recipe import Recipe, Run, Task, customise, settings_of
