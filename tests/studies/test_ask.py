@@ -155,6 +155,7 @@ def test_what_was_interrupted_goes_on_to_the_same_answers(
 ) -> None:
     study = study_of(comparison(TINY["classifier"], "dropout=0,0.2"))
     whole = answer(study, data, tmp_path / "whole")
+    assert [name[-5:] for name in trained] == ["seed0", "seed0", "seed1", "seed1"]  # whole seeds come first
     trained.clear()
     with monkeypatch.context() as interrupted:
         perform = workers.perform
