@@ -51,9 +51,7 @@ class Question:
     name: str  # of its answers, and the first word of its runs' files
     variants: Mapping[str, Recipe]
     pairs: tuple[tuple[str, str], ...] = ()  # which variant, or opponent, is compared with which
-    measures: tuple[
-        tuple[str, str], ...
-    ] = ()  # by what, each with its subset; (): the first measure of its kind, on all
+    measures: tuple[tuple[str, str], ...] = ()  # by what, and on which subset; (): the kind's first measure, on all
     on_folds: bool = False
     has_opponents: bool = True  # whether models without a network stand beside it
     trained_only: bool = True  # classifiers: only seeds on which both trained are compared, if there are any
