@@ -92,7 +92,7 @@ def test_a_text_goes_on_by_the_mixture(data: Data, tmp_path: Path) -> None:
     model = trained(data, tmp_path, share=0.9)
     words = data.tokenizer.words
     with torch.no_grad():
-        model.model.head.bias.fill_(0.0)[words.index("rest")] = 100.0  # type: ignore[union-attr, operator]
+        model.model.head.bias.fill_(0.0)[words.index("rest")] = 100.0
     greedy = Sampling(n_tokens=2, temperature=0)
     assert [words[i] for i in generate(model, "we hope and", greedy)[-2:]] == ["work", "we"]
     alone = generate(replace(model, ngrams=None), "we hope and", greedy)

@@ -109,7 +109,7 @@ def test_an_explanation_is_of_the_words_that_were_read() -> None:
     assert found.note == "read 8 of 10 tokens, 1 unknown: zyzzyva?"
     assert found.class_names == ["North", "South", "West"]
     ids = torch.tensor([6, 4, 1, 5, 3, 6, 7, 5])
-    torch.testing.assert_close(found.probabilities, probabilities(trained.model, [ids])[0])  # type: ignore[arg-type]
+    torch.testing.assert_close(found.probabilities, probabilities(trained.model, [ids])[0])
     assert found.gradients.shape == found.leave_one_out.shape == (8, 3)
     assert found.attention is not None
     subwords = Tokenizer.build([f"we hope {number}" for number in range(9)], tokenization=Tokenization("bpe"))

@@ -51,7 +51,7 @@ def test_each_token_has_its_nats_and_is_shown_as_it_was_written(data: Data) -> N
     found = score(["we zyzzyva", "hope quux ."], trained, scorers(trained, data.train_stream.ids))
     assert found.tokens == ["we", "zyzzyva?", "hope", "quux?", "."]
     ids = torch.tensor(data.tokenizer.ids(["we", "zyzzyva", "hope", "quux", "."]))
-    assert found.scored[0].nats == token_nats(trained.model, ids, Protocol(8)).tolist()  # type: ignore[arg-type]
+    assert found.scored[0].nats == token_nats(trained.model, ids, Protocol(8)).tolist()
     assert [one.name for one in found.scored] == ["decoder", "trigram"]
     assert found.scored[0].whole.unk_rate == 40
 

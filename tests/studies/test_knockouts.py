@@ -121,7 +121,7 @@ def test_without_positions_the_order_of_the_words_says_nothing(data: Data, posit
 def test_a_classifier_loses_points_of_accuracy(data: Data) -> None:
     trained = trained_on(data, "classifier")
     found = knock_out(trained, data)
-    predictions = class_probabilities(trained.model, data.test).argmax(dim=-1)  # type: ignore[arg-type]
+    predictions = class_probabilities(trained.model, data.test).argmax(dim=-1)
     assert (found.task, found.n_items) == ("classifier", 24)
     assert found.value == pytest.approx(accuracy(predictions, data.test.labels))
     means = mean_outputs(trained.model, data)
