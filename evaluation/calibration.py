@@ -1,7 +1,7 @@
-"""Whether a classifier's probabilities mean what they say, and the temperature that mends them.
+"""Whether a classifier's probabilities mean what they say, and the temperature that corrects them.
 
-Of the rows of which it is 80% sure, 80 in 100 should be right. Networks are surer than that. Dividing their logits by
-one temperature, fitted on rows that they have not learned from, leaves every prediction as it is and makes
+Of the rows of which it is 80% sure, 80 in 100 should be right. Networks are usually too sure. Dividing their logits by
+a temperature, fitted on rows that they have not learned from, leaves every prediction as it is and makes the
 probabilities honest (Guo et al. 2017).
 """
 
@@ -43,8 +43,8 @@ def relative_temperature(held_out: Tensor, labels: Tensor, learned: Tensor) -> f
     """The temperature that fits a model's probabilities `held_out` (N, K) to their `labels` (N,), for logits that have
     a spread of 1 over the rows that it has learned, whose probabilities are `learned` (M, K).
 
-    For another model of the same recipe, trained on more rows, it is to be multiplied by the spread of that one's: two
-    of them are as often right, but one may be much surer of itself.
+    For another model of the same recipe, trained on more rows, multiply it by the spread of that model's logits: two
+    models may be right equally often, and one of them much surer of itself.
     """
     return fitted_temperature(held_out, labels) / spread(learned)
 

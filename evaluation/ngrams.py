@@ -57,9 +57,8 @@ class KneserNey:
         ids = _ids(stream, vocabulary_size)
         if len(ids) < order or order < 1:
             raise ValueError(f"order {order} needs at least that many tokens (and at least 1), got {len(ids)}")
-        grams = np.zeros(
-            len(ids) + 1, dtype=np.int64
-        )  # index of the k-gram that starts at each token; at first the empty one
+        # Of each token, the index of the k-gram that starts there; at first that of the empty one
+        grams = np.zeros(len(ids) + 1, dtype=np.int64)
         keys: list[np.ndarray] = []
         counts: list[np.ndarray] = []
         for k in range(1, order + 1):
@@ -78,7 +77,7 @@ class KneserNey:
 
     @classmethod
     def from_tensors(cls, tensors: Mapping[str, Tensor]) -> "KneserNey":
-        """The model that `tensors` says; UserError where they cannot be of one."""
+        """The model of which these are the `tensors`; UserError where they cannot be of any."""
         order = (len(tensors) - 1) // 3
         wanted = {"base": torch.float64} | {
             f"{name}.{k}": kind for k in range(1, order + 1) for name, kind in PARTS.items()
@@ -164,8 +163,8 @@ def _ids(stream: Tensor | np.ndarray, vocabulary_size: int) -> np.ndarray:
 
 
 def kneser_ney_unigram(stream: Tensor, vocabulary_size: int, known_elsewhere: Tensor) -> Tensor:
-    """How likely each word is, (V,), sums to 1: by the number of distinct words that it follows in `stream` (N,), less
-    DISCOUNT (Kneser and Ney 1995). What that frees goes to the words that the stream lacks, as `unseen_words` says."""
+    """How likely each word is, (V,), sums to 1: in proportion to the number of distinct words that it follows in
+    `stream` (N,), less DISCOUNT (Kneser and Ney 1995). What that frees goes to `unseen_words`."""
     predecessors = _n_predecessors(stream, vocabulary_size)
     kept = (predecessors - DISCOUNT).clamp(min=0)
     kept += (predecessors.sum() - kept.sum()) * unseen_words(stream, vocabulary_size, known_elsewhere)
@@ -173,7 +172,7 @@ def kneser_ney_unigram(stream: Tensor, vocabulary_size: int, known_elsewhere: Te
 
 
 def unseen_words(stream: Tensor, vocabulary_size: int, known_elsewhere: Tensor) -> Tensor:
-    """How likely a word that is new to `stream` (N,) is to be each of the vocabulary: (V,), sums to 1.
+    """How likely each word of the vocabulary is, given that it is new to `stream` (N,): (V,), sums to 1.
 
     Words that occur in the stream get nothing, all others the same, but for <unk>: its share is that of the words with
     one predecessor which the rest of the training files (`known_elsewhere` (V,) bool) lacks, for these would have been
@@ -200,8 +199,8 @@ def _n_predecessors(stream: Tensor, vocabulary_size: int) -> Tensor:
 
 
 def preferences(streams: Sequence[Tensor], vocabulary_size: int) -> Tensor:
-    """How much likelier each of the speakers, who say `streams` (N,), is to say each word than all of them together:
-    (speakers, V), in nats. With few words of a speaker, little (a Dirichlet prior: MacKay and Peto 1995)."""
+    """How much likelier each speaker is to say each word than all of them together, from what they say, `streams` of
+    tokens (N,): (speakers, V), in nats. A Dirichlet prior (MacKay and Peto 1995) keeps it small for few words."""
     counts = torch.stack([torch.bincount(ids, minlength=vocabulary_size) for ids in streams]).double()
     together = (counts.sum(dim=0) + 1) / (counts.sum() + vocabulary_size)
     by_speaker = (counts + PRIOR_WORDS * together) / (counts.sum(dim=1, keepdim=True) + PRIOR_WORDS)
@@ -212,15 +211,14 @@ def preferences(streams: Sequence[Tensor], vocabulary_size: int) -> Tensor:
 
 
 def text_ngrams(data: Data, order: int = 3) -> KneserNey:
-    """Kneser-Ney n-grams of the training text, which know how likely unseen words are; of subwords none is unseen."""
+    """Kneser-Ney n-grams of the training text that know how likely unseen words are (but no subword is unseen)."""
     stream, size = data.train_stream.ids, len(data.tokenizer)
     has_unknown = data.tokenizer.tokenization.kind != "bpe"
     return KneserNey.fit(stream, size, order, unseen_words(stream, size, data.words_of_rows()) if has_unknown else None)
 
 
 def speaker_ngrams(data: Data) -> list[KneserNey]:
-    """Kneser-Ney trigrams of what each speaker says in the labelled rows, the rest left to the unigrams of the training
-    text."""
+    """Kneser-Ney trigrams of what each speaker says in the labelled rows, based on the unigrams of the training text."""
     size = len(data.tokenizer)
     base = kneser_ney_unigram(data.train_stream.ids, size, data.words_of_rows())
     streams = [stream.ids for stream in data.speaker_streams()]

@@ -86,7 +86,7 @@ def perplexity(nats: Tensor | np.ndarray) -> float:
 
 
 def language_scores(nats: Tensor | np.ndarray, stream: Stream) -> LanguageScores:
-    """What is said of one text: perplexity, the same without the <unk> targets, bits per byte, the share of <unk>.
+    """How surprising a text is: perplexity, the same without the <unk> targets, bits per byte, the share of <unk>.
 
     Bits per byte count, for every <unk>, also the spelling of the word it stands for (BITS_TO_SPELL_A_BYTE), and are
     divided by the bytes of the file, so models with different vocabularies compare.

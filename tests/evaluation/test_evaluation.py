@@ -230,17 +230,6 @@ def test_class_probabilities_are_the_model_s_row_by_row(pooling: Any, training: 
     ]
 
 
-@pytest.mark.parametrize("pooling", ["mean", "masked-mean"])
-def test_class_probabilities_do_not_depend_on_the_batch(pooling: Any, data: Data) -> None:
-    torch.manual_seed(0)
-    model = Classifier(classifier_of(CONFIG, block_size=8, pooling=pooling), data.tokenizer.words, 3)
-    rows: Labelled = data.test
-    together = accuracy.class_probabilities(model, rows)
-    assert together.shape == (len(rows.labels), 3)
-    torch.testing.assert_close(together.sum(dim=1), torch.ones(len(rows.labels)))
-    torch.testing.assert_close(accuracy.class_probabilities(model, rows, batch_size=1), together, rtol=1e-4, atol=1e-6)
-
-
 def test_sums_over_stretches_of_ten_lines_and_of_no_more_than_a_hundred() -> None:
     lengths = (2, *(1,) * 22)
     stream = Stream(torch.arange(24), 0, 0, lengths)

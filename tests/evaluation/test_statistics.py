@@ -131,14 +131,6 @@ def test_one_pair_and_equal_differences() -> None:
     assert asdict(two) == {"mean": 1.0, "low": None, "high": None, "sd": 0.0, "median": 1.0, "n": 2} | NOTHING
 
 
-def test_ratios_by_hand() -> None:
-    one = paired_ratio([3.0], [2.0])
-    assert list(asdict(one).values()) == [pytest.approx(1.5), None, None, None, pytest.approx(1.5), 1, None, None, True]
-    same = paired_ratio([2.0, 4.0, 8.0], [8.0, 16.0, 32.0])
-    assert list(asdict(same).values()) == pytest.approx([0.25, 0.25, 0.25, 0, 0.25, 3, 0, 2, True])
-    assert paired_ratio([1, 1, 1, 16], [1, 1, 1, 1]).mean == pytest.approx(2)  # the geometric mean, not 4.75
-
-
 @pytest.mark.parametrize(
     ("low", "high", "above", "below", "expected"),
     [

@@ -32,12 +32,6 @@ def test_unknown_words_are_a_third_where_one_word_of_three_stands_nowhere_else()
     torch.testing.assert_close(unseen_words(stream, 6, nowhere), torch.tensor([0, 5 / 6, 0, 0, 0, 1 / 6]))
 
 
-def test_a_text_without_words_of_one_predecessor_says_nothing_of_unknown_ones() -> None:
-    stream = torch.tensor([2, 3, 3, 2, 2])  # a b b a a: a after b and a, b after a and b
-    new = unseen_words(stream, 5, torch.zeros(5, dtype=torch.bool))
-    assert new.tolist() == [0, 0.5, 0, 0, 0.5]
-
-
 @settings(max_examples=200)
 @given(
     st.lists(st.integers(UNK, 7), min_size=4, max_size=40),
@@ -68,18 +62,3 @@ def test_unk_in_the_text_is_a_word_like_any_other_but_that_new_words_are_unk() -
     kept = 1 - DISCOUNT
     expected = torch.tensor([0, kept + DISCOUNT, kept, kept, DISCOUNT, DISCOUNT]) / 3
     torch.testing.assert_close(kneser_ney_unigram(stream, 6, known), expected)
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.lists(st.integers(2, 8), min_size=3, max_size=50),
-    st.lists(st.booleans(), min_size=10, max_size=10),
-)
-def test_both_are_distributions(ids: list[int], known: list[bool]) -> None:
-    stream, elsewhere = torch.tensor(ids), torch.tensor(known)
-    new, unigram = unseen_words(stream, 10, elsewhere), kneser_ney_unigram(stream, 10, elsewhere)
-    for distribution in (new, unigram):
-        assert distribution.sum().item() == pytest.approx(1)
-        assert (distribution >= 0).all()
-        assert distribution[PAD] == 0
-    assert new[stream].sum() == 0

@@ -1,7 +1,7 @@
 """A model that was saved is the one that is loaded; sentences of any shape; every token is drawn as it should be."""
 
 import math
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,12 @@ from torch import Tensor
 import evaluation.attention
 import training.weights
 from common.files import UserError, read_tensors, write_tensors
-from common.randomness import generator
 from inference import attention, explain, generate, score, sentence
 from inference.sampling import Sampling
 from modules.config import TransformerConfig
 from tokenizer import SPECIAL, Tokenization, Tokenizer
 from training.weights import TrainedModel, weights
-from transformer import Classifier, Decoder, KeyValueCache, build_classifier
+from transformer import Classifier, Decoder, build_classifier
 
 WORDS = ["America", "My", "a", "and", "day", "fellow", "for", "hope", "in", "of", "the", "we", "work", "."]
 TOKENIZER = Tokenizer(SPECIAL + sorted(WORDS))
@@ -72,22 +71,6 @@ def test_a_loaded_model_is_the_saved_one(task: Any, settings: dict[str, Any], tm
     before = path.read_bytes()
     training.weights.save_model(path, loaded)
     assert path.read_bytes() == before
-
-
-def test_a_file_says_what_it_holds(tmp_path: Path) -> None:
-    path = tmp_path / "model.safetensors"
-    for trained, task, names in ((classifier(), "classifier", ["North", "South", "West"]), (decoder(), "decoder", [])):
-        training.weights.save_model(path, trained)
-        tensors, description = read_tensors(path, dict)
-        assert description == {
-            "format": 5,
-            "task": task,
-            "architecture": asdict(trained.model.config),
-            "tokenizer": {"kind": "word", "words": TOKENIZER.words},
-            "class_names": names,
-        }
-        others = {"temperature"} if names else set()
-        assert tensors.keys() == dict(trained.model.named_parameters()).keys() | others
 
 
 @pytest.mark.parametrize("settings", [{}, {"phrases": True, "n_members": 2}])
@@ -367,29 +350,6 @@ def test_a_seed_decides_the_text() -> None:
     assert generate.generate(decoder(), "My", Sampling(30, 1.0)) == texts[0]
 
 
-class Fixed(Decoder):
-    """A decoder that gives every next token the same logits."""
-
-    def forward(self, ids: Tensor, cache: KeyValueCache | None = None) -> Tensor:
-        logits = torch.full((len(TOKENIZER),), -1e9)
-        logits[:6] = torch.tensor([9.0, 9.0, 4.0, 2.0, 1.0, 1.0]).log()
-        return logits.expand(1, ids.size(1), -1)
-
-
-def test_the_tokens_of_a_text_are_drawn_one_after_the_other_from_one_generator() -> None:
-    sampling, random = Sampling(40, temperature=1.0, top_p=None, seed=3), generator(3, "sampling")
-    probabilities = torch.tensor([0, 0, 0.5, 0.25, 0.125, 0.125] + [0] * 10, dtype=torch.float64)
-    expected = [int(torch.multinomial(probabilities, 1, generator=random)) for _ in range(40)]
-    assert (
-        generate.generate(TrainedModel(Fixed(decoder_of(CONFIG), TOKENIZER.words), TOKENIZER, []), "", sampling)
-        == expected
-    )
-    assert set(expected) == {2, 3, 4, 5}
-
-
-LOGITS = torch.tensor([9.0, 9.0, 3.0, 2.0, 1.0, 0.0])  # <pad> and <unk> would be the likeliest
-
-
 @pytest.mark.parametrize(
     ("sampling", "expected"),
     [
@@ -451,8 +411,3 @@ def test_a_text_goes_on_to_the_end_of_a_sentence(
     found = generate.generate(trained, "b", Sampling(n_tokens, n_more=n_more))
     assert [words[i] for i in found] == ["b", *expected.split()]
     assert len(read) <= n_tokens + n_more
-
-
-def test_more_tokens_are_drawn_for_the_end_of_a_sentence() -> None:
-    drawn = generate.steps(lambda _: LOGITS, [], Sampling(4, n_more=3))
-    assert len(list(drawn)) == 7

@@ -8,13 +8,12 @@ import torch
 from tiny import decoder_of
 
 from common.files import UserError
-from dataset import Data, encode_stream
+from dataset import Data
 from evaluation.opponents import decoder_opponents
 from evaluation.perplexity import Protocol, token_nats
-from inference.score import Scorer, likeliest_by_token, likeliest_words, lines_of, score, scorers
+from inference.score import likeliest_by_token, likeliest_words, lines_of, score, scorers
 from modules.config import TransformerConfig
 from studies.catalogue.recipes import RECIPES
-from tokenizer import Tokenization, Tokenizer
 from training.machine import machine
 from training.recipe import Run, customise
 from training.records import TrainedRun
@@ -54,21 +53,6 @@ def test_each_token_has_its_nats_and_is_shown_as_it_was_written(data: Data) -> N
     assert found.scored[0].nats == token_nats(trained.model, ids, Protocol(8)).tolist()
     assert [one.name for one in found.scored] == ["decoder", "trigram"]
     assert found.scored[0].whole.unk_rate == 40
-
-
-def test_half_a_character_is_shown_by_its_bytes() -> None:
-    texts = [f"we hope {number}" for number in range(9)]
-    tokenizer = Tokenizer.build(texts, tokenization=Tokenization("bpe"))
-    trained = TrainedModel(Decoder(decoder_of(CONFIG), tokenizer.words).eval(), tokenizer, [])
-    found = score(["we 人"], trained, scorers(trained, encode_stream(texts, tokenizer).ids))
-    assert "".join(found.tokens) == r" we \xe4\xba\xba"
-
-
-def test_whoever_is_asked_scores(data: Data) -> None:
-    coin = Scorer("coin", lambda ids: torch.full((len(ids),), math.log(2)), lambda ids: torch.zeros(len(ids), 2))
-    (only,) = score(["we hope"], trained_on(data), [coin]).scored
-    assert (only.name, only.whole.perplexity) == ("coin", pytest.approx(2))
-    assert only.whole.bits_per_byte == pytest.approx(2 / len("we hope\n"))
 
 
 def test_a_token_is_scored_by_what_is_expected_in_its_place(data: Data) -> None:
