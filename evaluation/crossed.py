@@ -38,8 +38,8 @@ class Items:
 
 
 def by_stretch(values: np.ndarray, stretches: np.ndarray, classes: np.ndarray) -> Items:
-    """`values` (n seeds, N items) summed by stretch (N,), less the mean of each item's class (N,), as the number of items
-    of each class is fixed."""
+    """`values` (n seeds, N items) summed by stretch (N,), less the mean of each item's class (N,), as the number of
+    items of each class is fixed."""
     _, numbers, sizes = np.unique(stretches, return_inverse=True, return_counts=True)
     _, strata, n_members = np.unique(classes, return_inverse=True, return_counts=True)
     means = np.stack([np.bincount(strata, row) / n_members for row in values])

@@ -218,7 +218,7 @@ def text_ngrams(data: Data, order: int = 3) -> KneserNey:
 
 
 def speaker_ngrams(data: Data) -> list[KneserNey]:
-    """Kneser-Ney trigrams of what each speaker says in the labelled rows, based on the unigrams of the training text."""
+    """Kneser-Ney trigrams of what each speaker says in the labelled rows, with the unigrams of the training text."""
     size = len(data.tokenizer)
     base = kneser_ney_unigram(data.train_stream.ids, size, data.words_of_rows())
     streams = [stream.ids for stream in data.speaker_streams()]
