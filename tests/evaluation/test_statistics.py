@@ -240,13 +240,13 @@ def test_so_many_seeds_tell_in_80_of_100_studies(above: float, below: float) -> 
     found = paired_difference(0.4 + 0.8 * np.array([-1.0, 0.0, 1.0]), [0.0] * 3)
     n = seeds_needed(found, above, below)
     assert n is not None
-    inside, generator, told = above < 0.4 < below, np.random.default_rng(0), {n: 0, n // 2: 0}
-    for size in told:
+    inside, generator, judged = above < 0.4 < below, np.random.default_rng(0), {n: 0, n // 2: 0}
+    for size in judged:
         for row in generator.normal(0.4, 0.8, (1000, size)):
             one = verdict(paired_difference(row, [0.0] * size), above, below).verdict
-            told[size] += one == (HOLDS if inside else FAILS)
-    assert told[n] / 1000 == pytest.approx(0.8, abs=0.04)
-    assert told[n // 2] / 1000 < 0.65
+            judged[size] += one == (HOLDS if inside else FAILS)
+    assert judged[n] / 1000 == pytest.approx(0.8, abs=0.04)
+    assert judged[n // 2] / 1000 < 0.65
 
 
 def test_seeds_that_are_needed_by_hand() -> None:
