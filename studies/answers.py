@@ -236,6 +236,9 @@ class Answers(Record, frozen=True, kw_only=True):
         return [run for runs in distinct for run in runs]
 
 
+PLACES_FOR_RUNS = ("classifier", "decoder", "validation")  # fields of Answers, by which questions are called
+
+
 def read_answers(path: Path, command: str) -> Answers:
     """The answers of a command in its results.json; UserError if `path` holds something else."""
     hint = f"not the results of python main.py {command}; name its results.json"
