@@ -25,7 +25,7 @@ from modules.config import TransformerConfig
 from reporting import documents, tables, terminal
 from reporting.table import in_markdown
 from speechesdataset.folder import DEFAULT_TESTS, About
-from speechesdataset.presidents import presidents
+from speechesdataset.build import presidents
 from studies import measure
 from training.recipe import Recipe, Task, TrainingConfig
 from training.records import DecoderRun, LanguageScores, Machine
