@@ -83,7 +83,9 @@ def line_figure(
     """
     columns = 2 if len(panels) == 4 else min(len(panels), 3)
     rows = -(-len(panels) // columns)
-    longest = max((len(curve.name) for panel in panels for curve in (*panel.lines, *panel.levels)), default=0)
+    curves = [line.name for panel in panels for line in panel.lines]
+    levels = [level.name for panel in panels for level in panel.levels]
+    longest = max(map(len, curves + levels), default=0)
     width = (5.2 if columns == 1 else 3.2) + 0.6 + 0.072 * longest  # axes, their numbers, the names of the curves
     figure = _figure(columns * width, {1: 4.2}.get(rows, 3.6 * rows), title)
     share_y = len({panel.y_label for panel in panels}) == 1
@@ -367,13 +369,13 @@ def interval_figure(
     for row, interval in enumerate(intervals):
         low, high, text = interval.low, interval.high, format(interval.value, number)
         kind, clear = interval.color % len(COLORS), False
+        color = COLORS[kind]
         if low is not None and high is not None:
             clear = low > 0 or high < 0
-            style = {"color": COLORS[kind], "linewidth": 2.4, "solid_capstyle": "butt"}
-            axes.plot([low, high], [row, row], alpha=1 if clear else 0.45, **style)
+            axes.plot([low, high], [row, row], color=color, lw=2.4, alpha=1 if clear else 0.45, solid_capstyle="butt")
             text += f"  [{low:{number}}, {high:{number}}]"
-        face = COLORS[kind] if clear else "white"
-        axes.plot(interval.value, row, MARKERS[kind], color=COLORS[kind], markerfacecolor=face, markersize=6.5)
+        face = color if clear else "white"
+        axes.plot(interval.value, row, MARKERS[kind], color=color, markerfacecolor=face, markersize=6.5)
         if interval.claim is not None:
             axes.plot(interval.claim, row, "x", color=INK, markersize=7, markeredgewidth=1.8)
         text, at_the_right = text.replace("-", "\N{MINUS SIGN}"), axes.get_yaxis_transform()

@@ -19,7 +19,7 @@ def render(audit: Audit) -> str:
     verdict = "LEAKAGE: test lines appear in training files" if leaks else "No leakage found"
     if audit.doubt and not leaks:
         verdict = f"Nothing is said of leakage: {audit.doubt}; build it anew, or add what is missing"
-    changed = [f"Changed since the manifest was written: {', '.join(audit.changed_since_built)}", ""]
+    changed = ", ".join(audit.changed_since_built)
     return terminal_text(
         f"Audit of {audit.directory}",
         "",
@@ -32,7 +32,7 @@ def render(audit: Audit) -> str:
         _unknown_words(audit.unknown_words),
         _oddities(audit.encoding),
         *_left_out(audit.left_out),
-        *(changed if audit.changed_since_built else []),
+        *([f"Changed since the manifest was written: {changed}", ""] if changed else []),
         verdict,
         *(Item("  ", _leak(pair)) for pair in leaks),
     )
@@ -54,9 +54,8 @@ def _classes(classes: Sequence[ClassRows]) -> Table:
     n_train, n_test = sum(row.train for row in classes), sum(row.test for row in classes)
     rows = []
     for row in classes:
-        train = [f"{row.train:,}", number(100 * row.train / n_train, 2)]
-        test = [f"{row.test:,}", number(100 * row.test / n_test, 2)]
-        rows.append([row.label, row.name, *train, *test])
+        (train, test), shares = _counts(row.train, row.test), (100 * row.train / n_train, 100 * row.test / n_test)
+        rows.append([row.label, row.name, train, number(shares[0], 2), test, number(shares[1], 2)])
     return Table("Classes", columns, rows)
 
 
@@ -79,14 +78,13 @@ def _leak(pair: Between) -> str:
     return f"{copies} ({pair.exact:,} exactly, {pair.near:,} nearly)"
 
 
-def _contradictions(contradictions: Sequence[Contradiction], n_shown: int = 5) -> list[str | Item]:
+def _contradictions(contradictions: Sequence[Contradiction]) -> list[str | Item]:
     n_rows = sum(len(text.rows) for text in contradictions)
-    shown = contradictions[:n_shown]
-    examples = [Item("  ", f"{_short(text.text)}: {', '.join(text.rows[:4])}") for text in shown]
+    examples = [Item("  ", f"{_short(text.text)}: {', '.join(text.rows[:4])}") for text in contradictions[:5]]
     return [f"Texts under more than one label: {len(contradictions)} ({n_rows} rows)", *examples, ""]
 
 
-def _give_aways(kind: str, telling: GiveAways, majority: float, n_shown: int = 10) -> list[str | Table]:
+def _give_aways(kind: str, telling: GiveAways, majority: float) -> list[str | Table]:
     sentence = (
         f"Give-aways: {len(telling.items)} {kind}s that only one class of train_CLS.tsv has, often. "
         f"{telling.test_rows} test rows have one, and {telling.right_where_present} of these are of its class; a rule "
@@ -94,7 +92,7 @@ def _give_aways(kind: str, telling: GiveAways, majority: float, n_shown: int = 1
         f"{majority:.1f}%)"
     )
     rows = []
-    for item in telling.items[:n_shown]:
+    for item in telling.items[:10]:
         spelled = f"{item.text} U+{ord(item.text):04X}" if kind == "character" else item.text
         rows.append([spelled, item.class_name, f"{item.rows:,}", f"{item.percent_of_class:.1f}%"])
     table = Table("", words(kind, "class") + numbers("rows", "of its rows"), rows)

@@ -64,15 +64,6 @@ def ensure_data(directory: Path | str) -> None:
 # ---------------------------------------------------------------------------------------------------------- presidents
 SILENT = (9, 20)  # W. H. Harrison and Garfield died before they could address Congress
 SLUGS = {41: "hbush", 43: "wbush"}  # as the course's files are called
-NICKNAMES = {
-    "abe": "abraham",
-    "bill": "william",
-    "dick": "richard",
-    "jack": "john",
-    "jerry": "gerald",
-    "joe": "joseph",
-    "teddy": "theodore",
-}
 
 
 @dataclass(frozen=True)
@@ -138,7 +129,7 @@ def choose(names: Sequence[str]) -> list[President]:
 
 
 def _find(name: str, everybody: Sequence[President]) -> President:
-    typed = _letters("".join(NICKNAMES.get(word, word) for word in re.split(r"[\W_]+", name.lower())))
+    typed = _letters(name)
     exact = [who for who in everybody if typed in map(_letters, (who.full_name, who.name, who.slug))]
     meant = exact if len(exact) == 1 else [who for who in everybody if who.answers_to(typed)]
     if len(meant) == 1:

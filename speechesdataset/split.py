@@ -207,17 +207,12 @@ def _check_enough(speaker: Speaker, texts: Sequence[str], echoed: set[str], spli
     """UserError, with the reason, for a speaker with too few sentences that can be tested with."""
     if split == "speech" and len(speaker.documents) < 2:
         raise UserError(f"{speaker.name}: one document only, which cannot be on both sides; split by stretch")
-    n_long, n_usable = sum(map(_long, texts)), len(_usable(texts, echoed))
-    needed = int(MIN_TEST / TEST_SHARE)
-    if n_usable >= needed:
-        return
-    copies, shorter = f"{n_long - n_usable:,}", f"{len(texts) - n_long:,}"
-    reason = f"{shorter} are shorter, {copies} are copies or near copies; add text or leave the speaker out"
-    if n_long >= needed:
-        formulaic = "formulaic text cannot be tested with, so add text of another kind or leave the speaker out"
-        reason = f"{copies} of {n_long:,} are copies or near copies of other sentences; {formulaic}"
-    usable = f"{n_usable:,} sentences of {MIN_WORDS} words or more that stand nowhere else"
-    raise UserError(f"{speaker.name}: {usable}, but at least {needed} are needed (about {20 * needed} words): {reason}")
+    n_long, n_usable, needed = sum(map(_long, texts)), len(_usable(texts, echoed)), int(MIN_TEST / TEST_SHARE)
+    if n_usable < needed:
+        usable = f"{n_usable:,} sentences of {MIN_WORDS} words or more that stand nowhere else"
+        too_few = f"{usable}, but at least {needed} are needed (about {20 * needed} words)"
+        others = f"{len(texts) - n_long:,} are shorter, {n_long - n_usable:,} are copies or near copies"
+        raise UserError(f"{speaker.name}: {too_few}: {others}; add text or leave the speaker out")
 
 
 def _left_out(speaker: Speaker, tested: Sequence[str], echoed: set[str], n_surplus: int) -> dict[str, int]:

@@ -34,10 +34,6 @@ def test_tensors() -> None:
     assert data.ids.tolist() == [[2, 3, 0, 0], [5, 1, 4, 3], [5, 4, 3, 2], [3, 0, 0, 0]]
     assert (data.lengths.tolist(), data.labels.tolist(), data.n_truncated) == ([2, 4, 4, 1], [0, 1, 0, 2], 1)
     assert {data.ids.dtype, data.lengths.dtype, data.labels.dtype} == {torch.int64}
-    cut = dataset.encode_segments(rows, tokenizer, ["z", "x", "y"], 1)
-    assert cut.ids.tolist() == [[2], [5], [5], [3]]
-    assert (cut.lengths.tolist(), cut.labels.tolist(), cut.n_truncated) == ([1] * 4, [1, 2, 1, 0], 3)
-    assert dataset.encode_segments(rows, tokenizer, ["x", "y", "z"], 6).n_truncated == 0
 
 
 def test_a_batch_keeps_the_order_asked_for_and_may_be_cut_at_its_longest_row() -> None:
@@ -137,8 +133,7 @@ def test_the_words_of_the_labelled_rows(folder: Path) -> None:
     data = dataset.load_data(folder, block_size=2)  # rows are cut for the model, but their words are known
     known = [word for word, stands in zip(data.tokenizer.words, data.words_of_rows().tolist()) if stands]
     assert known == [".", "We", "hope", "rest", "work"]
-    assert len(data.words_of_rows()) == len(data.tokenizer)
-    assert data.words_of_rows().dtype == torch.bool
+    assert dataset.load_data(folder, block_size=2, tokenization=Tokenization("bpe")).words_of_rows().all()
 
 
 def test_a_sample_is_every_nth_row_of_each_class_and_the_beginning_of_each_text(folder: Path) -> None:

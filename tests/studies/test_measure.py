@@ -24,8 +24,8 @@ from evaluation.statistics import Estimate, paired_ratio
 from modules.config import TransformerConfig
 from reporting import documents, tables, terminal
 from reporting.table import in_markdown
-from speechesdataset.folder import DEFAULT_TESTS, About
 from speechesdataset.build import presidents
+from speechesdataset.folder import DEFAULT_TESTS, About
 from studies import measure
 from training.recipe import Recipe, Task, TrainingConfig
 from training.records import DecoderRun, LanguageScores, Machine
