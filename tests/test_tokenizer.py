@@ -33,15 +33,12 @@ def test_words_are_nltk_words_sentence_by_sentence() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "We can't wait, and we won't; it's the people's choice.",
         'He said, "Go home." And they did!',
         '"Yes," she said, "we cannot."',
-        "It cost $4.4 billion (or 3%) in the '90s: too much?",
+        "It cost $4.4 billion (or 3%) in the '90s: it's too much?",
         "Our troops' sacrifice -- and ours -- matters...",
-        "He called it the 'axis of evil' tonight.",
         "The world’s hope, America—strong—didn’t fade.",
         "Some say “no,” but 9:30 a.m. works in the U.S. too.",
-        "I'm gonna go.",
     ],
 )
 def test_detokenize_is_the_inverse(text: str) -> None:
@@ -93,13 +90,11 @@ def test_text_without_spaces_between_words(texts: list[str], lacking: bool) -> N
         ("(x) .) n'ts 'sa", "(x) .) n'ts 'sa"),  # of the words that are glued, the whole word only
         # double quotes: as NLTK writes them, and as they stand where it leaves them alone
         ("say `` Go . '' and `` Stop ''", 'say "Go." and "Stop"'),
-        ('" Go " x', '"Go" x'),
         ('a -- " Go " b', 'a -- "Go" b'),
         ('a " b', 'a" b'),
         ("`` a -- '' b", '"a --" b'),
         # single quotes: round words, after words that end in s, before decades
         ("said , ' Go . ' x", "said, 'Go.' x"),
-        ("said , ' Go x", "said, 'Go x"),
         ("troops ' and workers ' pay", "troops' and workers' pay"),
         ("rock ' n roll", "rock' n roll"),
         ("Go , '", "Go,'"),
@@ -113,11 +108,9 @@ def test_text_without_spaces_between_words(texts: list[str], lacking: bool) -> N
         ("workers ' s ' x", "workers' s' x"),
         # words that NLTK halves
         ("can not gon na wan na got ta gim me lem me 't is 't was", "cannot gonna wanna gotta gimme lemme 'tis 'twas"),
-        ("we can go not na me is", "we can go not na me is"),
         # dashes between numbers
         ("9 – 10 and 9 ‑ 10 x", "9–10 and 9‑10 x"),
         ("a – 10 and 9 – b – c ‑ d –", "a – 10 and 9 – b – c ‑ d –"),
-        ("9 -- 10 - 11", "9 -- 10 - 11"),
     ],
 )
 def test_detokenize_by_hand(words: str, text: str) -> None:
@@ -147,13 +140,8 @@ def test_an_unknown_word_can_be_shown_as_it_was_written() -> None:
     text = "we dream, we hope and <pad> ."
     unknown = vocabulary.unknown(text)
     assert unknown == ["dream", ",", "and", "<", "pad", ">"]
-    assert vocabulary.tokens([PAD, *vocabulary.encode("we dream, we"), UNK], unknown) == [
-        "we",
-        "dream?",
-        ",?",
-        "we",
-        "and?",
-    ]
+    ids = [PAD, *vocabulary.encode("we dream, we"), UNK]
+    assert vocabulary.tokens(ids, unknown) == ["we", "dream?", ",?", "we", "and?"]
     assert vocabulary.decode([UNK, UNK], ["dream"]) == "dream? <unk>"
 
 
@@ -284,12 +272,8 @@ def test_the_cache_knows_content_source_and_version(tmp_path: Path, monkeypatch:
         tokenize_all(texts)
         return len(list((tmp_path / "words").iterdir()))
 
-    assert [n_entries_after(texts) for texts in (["a b", "c"], ["a", "b c"], ["c", "a b"], ["a b", "c"])] == [
-        1,
-        2,
-        3,
-        3,
-    ]
+    different = (["a b", "c"], ["a", "b c"], ["c", "a b"], ["a b", "c"])
+    assert [n_entries_after(texts) for texts in different] == [1, 2, 3, 3]
     changed = tmp_path / "tokenizer.py"
     changed.write_bytes(Path(tokenizer.__file__).read_bytes() + b"# another abbreviation")
     monkeypatch.setattr(tokenizer, "__file__", str(changed))

@@ -205,7 +205,7 @@ def test_bad_sources_are_user_errors(source: Path, tmp_path: Path) -> None:
     (carl / "a.txt").write_text("We rest.")
     for name, problem in (("train", "tables use the name"), ("Ada-Lovelace", "another sub-folder has nearly the same")):
         folder = carl.rename(source / name)
-        assert complaint(source, out).startswith(f"{folder}: {problem}")
+        assert problem in complaint(source, out)
         folder.rename(carl)
     (source / "loose.txt").write_text("We rest.")
     assert complaint(source, out).startswith(f"{source / 'loose.txt'}: belongs to no speaker")
