@@ -55,7 +55,7 @@ class Explain:
 
     def run(self, typed: Typed) -> None:
         from inference.explain import explain
-        from reporting import explain as reporting
+        from reporting.explained import draw_explanation, in_numbers, print_explanation
         from training.weights import load_model
 
         if self.faithfulness == (self.sentence is not None):
@@ -68,12 +68,12 @@ class Explain:
             return
         explanation, picture = explain(trained, self.sentence), self.out / "explanation.png"
         if self.json:
-            print(as_json(reporting.in_numbers(explanation)), end="")
+            print(as_json(in_numbers(explanation)), end="")
             return
         if explanation.note:
             print(explanation.note, file=sys.stderr)
-        reporting.print_explanation(explanation)
-        reporting.draw_explanation(picture, explanation)
+        print_explanation(explanation)
+        draw_explanation(picture, explanation)
         print(f"Picture: {picture}")
 
     def test(self, trained: "TrainedModel") -> None:
@@ -131,7 +131,7 @@ class Score:
     def run(self, typed: Typed) -> None:
         from inference.generate import newest_decoder
         from inference.score import lines_of, score, scorers
-        from reporting.score import print_score
+        from reporting.explained import print_score
         from studies.workplace import data_of
         from training.weights import load_model
 
