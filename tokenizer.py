@@ -234,7 +234,7 @@ class Tokenizer:
         return detokenize(tokens)
 
     def n_bytes(self, token: str) -> int:
-        """How many bytes spell a token that the vocabulary lacks; the end of a word must be told, too."""
+        """How many bytes spell a token that the vocabulary lacks; the end of a word takes one more."""
         return len(token.encode()) + 1
 
     def to_json(self) -> dict[str, object]:

@@ -51,8 +51,8 @@ def checksum(digests: Mapping[str, str]) -> str:
 
 
 def ensure_data(directory: Path | str) -> None:
-    """Build the default data in their folder, beside main.py, if they are not there, saying so, or go on where that was
-    cut short; UserError for any other folder that lacks files: one that is meant is never taken for a new one."""
+    """Build the default data, and say so, if their folder lacks files, or go on with a build that was cut short.
+    UserError for any other folder that lacks files: a mistyped name never becomes a new data set."""
     directory = Path(directory)
     if missing_files(directory):
         if not may_be_built(directory):

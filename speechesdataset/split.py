@@ -58,7 +58,7 @@ class Speaker:
     slug: str
     name: str
     documents: Sequence[Document]
-    left_out: Mapping[str, int] = field(default_factory=dict)  # beside what the documents left out
+    left_out: Mapping[str, int] = field(default_factory=dict)  # in addition to what the documents left out
 
 
 # Signs in which typists differ and speakers do not: quotation marks, dashes, dots and white space.
@@ -252,8 +252,8 @@ def _lines(lines: Iterable[str]) -> bytes:
 def write_folder(directory: Path, files: Mapping[str, bytes]) -> None:
     """Write `files` into `directory`, all or none; UserError where a file of these names has other content.
 
-    A new folder is made beside its place and takes its name in one step, so that not even a kill leaves half of it. In
-    a folder that holds something, files come one after the other, the manifest first: it tells what is missing.
+    A new folder is written under another name and renamed in one step, so that not even a kill leaves half of it. In a
+    folder that exists, files are added one after the other, the manifest first: it says what is missing.
     """
     directory = directory.resolve()
     if directory.exists() and not directory.is_dir():
