@@ -24,7 +24,7 @@ import msgspec
 import regex
 
 from common.files import UserError, sha256, write_bytes
-from common.imports import import_nltk
+from common.environment import import_nltk
 
 if TYPE_CHECKING:
     from tokenizers.pre_tokenizers import PreTokenizer

@@ -15,7 +15,7 @@ import numpy as np
 from msgspec import field
 
 from common.files import read_text, sha256
-from common.records import Record
+from common.checks import Record
 from speechesdataset.duplicates import NEAR, closest, normal_words
 from speechesdataset.folder import (
     LABELS,

@@ -11,9 +11,9 @@ from typing import Literal
 import regex
 
 from common.files import UserError, as_json, sha256, write_bytes
-from common.imports import import_nltk
+from common.environment import import_nltk
 from common.locks import FolderLock
-from common.records import Record
+from common.checks import Record
 from speechesdataset.duplicates import closest, normal_words
 from speechesdataset.folder import LABELS, MANIFEST, TEST_ROWS, TRAIN_ROWS, TRAIN_TEXT, text_file
 from tokenizer import ABBREVIATIONS
