@@ -9,11 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from reporting.explain import contributions, likeliest
+from reporting.explained import STARTLING, contributions, likeliest, shade, whole
 from reporting.html import TEMPLATES, template
-from reporting.score import STARTLING, whole
-from reporting.table import number
-from reporting.tinted import shade
+from reporting.wording import number
 from studies.explore import Continuation, Guesses, Looks, Surprise, WhoSaidIt
 
 # Of attention, white to dark, in one hue, so that it reads the same without colour vision (ColorBrewer's Blues).

@@ -1,12 +1,12 @@
-"""A table and its three forms: terminal text, Markdown, and HTML (templates/table.html); and how its cells are written.
+"""A table and its three forms: terminal text, Markdown, and HTML (templates/table.html).
 
-Names that people choose stand in cells and headers: text is text in every form, and no character of it is markup.
+Names that people choose stand in cells and heads: text is text in every form, and no character of it is markup.
 """
 
 import re
 import shutil
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 from rich import box
@@ -16,17 +16,14 @@ from rich.padding import Padding
 from rich.table import Table as Drawing
 from rich.text import Text
 
-from evaluation.statistics import Estimate, summary
-
-MINUS = "\N{MINUS SIGN}"
 WIDEST, NARROWEST = 100, 40  # a terminal's columns that are used, at most and at least
 GAP = 2  # between columns
-NARROW_WORDS = 16  # a column of words gets no narrower than this, if it has that much to say
+NARROW_WORDS, NARROW_HEAD = 16, 20  # words that name a row, and the head of a column, may be wrapped, but not narrower
 
 
 @dataclass(frozen=True)
 class Column:
-    """The head of a column, and where its cells stand: words to the left, numbers to the right."""
+    """The head of a column, which may say where it breaks, and where its cells stand: words left, numbers right."""
 
     name: str
     align: Literal["left", "right"]
@@ -57,57 +54,19 @@ def numbers(*names: str) -> list[Column]:
     return [Column(name, "right") for name in names]
 
 
-def filled(table: Table) -> Table:
-    """`table` without the columns in which nothing stands."""
-    kept = [place for place in range(len(table.columns)) if any(row[place] is not None for row in table.rows)]
-    rows = [[row[place] for place in kept] for row in table.rows]
-    return replace(table, columns=[table.columns[place] for place in kept], rows=rows)
-
-
-def number(value: float, digits: int = 1, sign: bool = False) -> str:
-    """A number with so many decimals, with a real minus sign."""
-    value = 0.0 if round(value, digits) == 0 else value  # no minus before a zero
-    return f"{value:{'+' if sign else ''},.{digits}f}".replace("-", MINUS)
-
-
-def spread(values: Sequence[float], digits: int = 1) -> str:
-    """Mean and standard deviation over seeds."""
-    found = summary(values)
-    return number(found.mean, digits) + ("" if found.sd is None else f" ± {number(found.sd, digits)}")
-
-
-def effect(estimate: Estimate, unit: str, bare: bool = False) -> str:
-    """An effect with its interval, if any; a ratio as the change in percent. `bare`: the unit stands elsewhere."""
-    found = f" [{', '.join(ends(estimate, unit))}]" if estimate.low is not None else ""
-    return f"{_shown(estimate.mean, unit)}{found}" + ("" if bare else " %" if unit == "ratio" else f" {unit}")
-
-
-def ends(estimate: Estimate, unit: str) -> list[str]:
-    """The ends of an interval, none where there is none."""
-    return [_shown(value, unit) for value in (estimate.low, estimate.high) if value is not None]
-
-
-def _shown(value: float, unit: str) -> str:
-    if unit == "ratio":
-        return number(100 * (value - 1), 1, sign=True)
-    return number(value, 1 if unit in ("points", "%") else 2, sign=unit in ("points", "tokens"))
-
-
-def change(ratio: float) -> str:
-    """A ratio that has no interval, as the change in percent."""
-    return effect(Estimate(ratio, None, None, None, ratio, 1), "ratio")
+def table_of(title: str, rows: Sequence[Mapping[str, str | None]], words: Collection[str], note: str = "") -> Table:
+    """A table of rows that hold their cells by the heads of the columns, some of them `words` and the others numbers. A
+    column in which nothing stands is left out."""
+    heads = dict.fromkeys(head for row in rows for head in row)
+    columns = [
+        Column(head, "left" if head in words else "right") for head in heads if any(row.get(head) for row in rows)
+    ]
+    return Table(title, columns, [[row.get(column.name, "") for column in columns] for row in rows], note)
 
 
 def in_one_line(text: str) -> str:
     """`text` with a space for each character that would break or move the line, as names from files may hold."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text)
-
-
-def cut(text: str, width: int) -> str:
-    """The beginning of a text that takes at most `width` columns of a terminal, with a mark where more follows."""
-    shown = Text(in_one_line(text))
-    shown.truncate(width, overflow="ellipsis")
-    return shown.plain
 
 
 # ------------------------------------------------------------------------------------------------------------ terminal
@@ -123,13 +82,9 @@ class Item:
 def terminal_text(*blocks: str | Item | Table) -> str:
     """Paragraphs and tables below each other, as wide as the terminal; a table is followed by an empty line."""
     width = terminal_width()
+    items = [Item("", block) if isinstance(block, str) else block for block in blocks]
     return "\n".join(
-        terminal_table(block, width) + "\n"
-        if isinstance(block, Table)
-        else _wrapped(block, width)
-        if isinstance(block, Item)
-        else _wrapped(Item("", block), width)
-        for block in blocks
+        terminal_table(item, width) + "\n" if isinstance(item, Table) else _wrapped(item, width) for item in items
     )
 
 
@@ -145,7 +100,7 @@ def terminal_table(table: Table, width: int) -> str:
     """
     title = [_wrapped(Item("", table.title), width)] if table.title else []
     note = [_wrapped(Item("", f"({table.note})"), width)] if table.note else []
-    drawn = "\n\n".join(_draw(table, places, width) for places in _split(table, width))
+    drawn = "\n\n".join(_drawn(table, shown, width) for shown in _parts(table, width))
     return "\n".join([*title, drawn, *note])
 
 
@@ -158,64 +113,56 @@ def _wrapped(item: Item, width: int) -> str:
     return item.start + f"\n{' ' * indent}".join(line.plain.rstrip() for line in lines)
 
 
-def _split(table: Table, width: int) -> list[list[int]]:
-    """The places of the columns that stand beside each other, those that name the row first in each part."""
-    names = list(range(_n_names(table)))
-    parts = [list(names)]
-    for place in range(len(names), len(table.columns)):
-        if parts[-1] != names and _total([_least(table, i, width) for i in [*parts[-1], place]]) > width:
-            parts.append(list(names))
-        parts[-1].append(place)
+def _parts(table: Table, width: int) -> list[list[int]]:
+    """The columns, by number, that find room beside each other; those that name the row stand first in each part."""
+    n_names = next((i for i, column in enumerate(table.columns) if column.align == "right"), 1) or 1
+    names = list(range(n_names))
+    parts = [[*names]]
+    for column in range(n_names, len(table.columns)):
+        least = [_least(table, i, width // (n_names + 1) - GAP) for i in [*parts[-1], column]]
+        if parts[-1] != names and sum(least) + GAP * (len(least) - 1) > width:
+            parts.append([*names])
+        parts[-1].append(column)
     return parts
 
 
-def _n_names(table: Table) -> int:
-    """How many columns name the row: those before the first of numbers; one, if it is the first or there is none."""
-    return max(1, next((i for i, column in enumerate(table.columns) if column.align == "right"), 1))
+def _least(table: Table, column: int, most: int) -> int:
+    """How narrow a column can be; no longer than `most` if it is of words."""
+    head, *cells = _cells(table, column)
+    widest = max(map(cell_len, cells), default=0)
+    if table.columns[column].align == "left":
+        return min(max(widest, cell_len(head)), NARROW_WORDS, most)
+    return max(widest, *map(cell_len, _head(head, widest).plain.split("\n")))
 
 
-def _draw(table: Table, places: Sequence[int], width: int) -> str:
-    """Some columns of a table."""
-    columns = [_cells(table, place) for place in places]
-    widths = [max(map(cell_len, cells)) for cells in columns]
-    least = [_least(table, place, width) for place in places]
-    heads = [table.columns[place].align == "right" for place in places]
-    while _total(widths) > width and widths != least:  # the widest head gives way, then the widest words
-        *_, narrowed = max((heads[i], have, i) for i, have in enumerate(widths) if have > least[i])
-        widths[narrowed] -= 1
+def _drawn(table: Table, shown: Sequence[int], width: int) -> str:
+    """Some columns of a table; rich finds the widths of those that hold words."""
     rule = box.Box("    \n    \n----\n    \n    \n    \n    \n    \n", ascii=True)
     drawing = Drawing(box=rule, show_edge=False, pad_edge=False, padding=(0, GAP - 1, 0, 0))
-    head, *rows = zip(*columns)
-    for place, name, own in zip(places, head, widths):
-        drawing.add_column(Text(name), justify=table.columns[place].align, width=own, overflow="fold")
-    for row in rows:
+    columns = [_cells(table, i) for i in shown]
+    for i, (head, *cells) in zip(shown, columns):
+        is_number = table.columns[i].align == "right"
+        text = _head(head, max(map(cell_len, cells), default=0))
+        drawing.add_column(text, justify=table.columns[i].align, no_wrap=is_number, overflow="fold")
+    for row in zip(*(cells for _, *cells in columns)):
         drawing.add_row(*map(_indented, row))
-    console = _console(_total(widths))
+    console = _console(width)
     with console.capture() as captured:
         console.print(drawing)
     return "\n".join(line.rstrip() for line in captured.get().splitlines())
 
 
-def _cells(table: Table, place: int) -> list[str]:
+def _cells(table: Table, column: int) -> list[str]:
     """What a column shows from its head down."""
-    cells = [table.columns[place].name, *(row[place] for row in table.rows)]
-    return ["-" if cell is None else in_one_line(cell) for cell in cells]
+    cells = ["-" if row[column] is None else in_one_line(str(row[column])) for row in table.rows]
+    return [table.columns[column].name, *cells]
 
 
-def _least(table: Table, place: int, width: int) -> int:
-    """How narrow a column can be: numbers stay whole, and words as far as those of one column find room."""
-    cells = _cells(table, place)
-    longest = max(cell_len(word) for cell in cells for word in cell.split() or [""])
-    if table.columns[place].align == "right":
-        least = max([longest, *map(cell_len, cells[1:])])
-    else:
-        least = max(longest, min(NARROW_WORDS, max(map(cell_len, cells))))
-    n_names = _n_names(table)
-    return min(least, (width - GAP * n_names) // (n_names + 1))
-
-
-def _total(widths: Sequence[int]) -> int:
-    return sum(widths) + GAP * (len(widths) - 1)
+def _head(name: str, widest: int) -> Text:
+    """The head of a column in lines, broken where it says, and where it is longer than its cells."""
+    width = max(widest, NARROW_HEAD)
+    lines = [line for part in name.split("\n") for line in Text(in_one_line(part)).wrap(_console(width), width)]
+    return Text("\n".join(line.plain.rstrip() for line in lines))
 
 
 def _indented(cell: str) -> Padding:
@@ -245,10 +192,10 @@ def markdown_table(table: Table) -> str:
     return "\n".join([lines[0], rule, *lines[1:]])
 
 
-def markdown_tables(shown: Sequence[Table]) -> list[str]:
+def markdown_tables(tables: Sequence[Table]) -> list[str]:
     """The lines of tables below each other, with their titles and notes."""
     lines: list[str] = []
-    for table in shown:
+    for table in tables:
         note = [in_markdown(table.note), ""] if table.note else []
         lines += [f"### {in_markdown(table.title)}", "", markdown_table(table), "", *note]
     return lines

@@ -230,7 +230,9 @@ class Answers(Record, frozen=True, kw_only=True):
         """Every run once; two variants may stand for the same runs."""
         distinct: list[Sequence[TrainedRun]] = []
         for question in self.questions:
-            distinct += [runs for runs in self.runs(question).values() if runs not in distinct]
+            for runs in self.runs(question).values():
+                if runs not in distinct:
+                    distinct.append(runs)
         return [run for runs in distinct for run in runs]
 
 

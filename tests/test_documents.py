@@ -65,7 +65,8 @@ def test_the_tree_of_the_readme_is_that_of_the_checkout() -> None:
     for line in tree.splitlines():
         name = line.split()[0]
         path = folder + name if line.startswith(" ") else name
-        folder = name if name.endswith("/") else "" if not line.startswith(" ") else folder
+        if not line.startswith(" "):
+            folder = name if name.endswith("/") else ""
         paths.append(path)
     assert [path for path in paths if not (ROOT / path).exists()] == []
     rooms = {f"{path.partition('/')[0]}/" if "/" in path else path for path in TRACKED if path.endswith(".py")}

@@ -1,14 +1,19 @@
-"""What the variants of the report's questions are called where they are shown, and the colour that each has in every
-figure."""
+"""What variants and opponents are called where they are shown, and the colour that each variant has in every figure."""
 
 import utilities
+from evaluation.opponents import OPPONENTS
 from studies.catalogue.questions import RATES, STEEP
 
 VARIANT_NAMES = {
+    "classifier": "transformer",
     "learned": "learned positions",
     "alibi": "ALiBi",
     "none": "no positions",
     STEEP: "ALiBi, slopes x 8",
+    "ff256": "hidden size 256",
+    "ff100": "hidden size 100",
+    "best": "the best recipe",
+    "report": "the report's recipe",
     **{f"dropout-{rate}": f"dropout {rate}" for rate in RATES},
     **{f"batch-norm-dropout-{rate}": f"batch norm + dropout {rate}" for rate in RATES},
 }
@@ -26,5 +31,5 @@ VARIANT_COLORS = {  # learned positions and the original classifier are the same
 
 
 def name_of(variant: str) -> str:
-    """What a variant is called in tables and figures: by its name here, or as the question calls it."""
-    return VARIANT_NAMES.get(variant, variant)
+    """What a variant or an opponent is called in tables and figures: by its name here, or as the question calls it."""
+    return VARIANT_NAMES.get(variant) or OPPONENTS.get(variant, variant)

@@ -1,27 +1,22 @@
-"""Explanations, surprise and knock-outs as a person reads them: every number in words, colour only beside them."""
+"""Explanations and surprise as a person reads them: every number in words, colour only beside them."""
 
 # ruff: noqa: RUF001 (minus signs are meant)
 import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from rich.console import Console
 from rich.text import Text
-from worlds import intercept
+from world.answers import explained, knocked_out
+from world.figures import intercept
 
-import reporting.explain
-import reporting.score
-from evaluation.statistics import Estimate
 from inference.explain import Explanation
 from inference.score import Scored, ScoredText
 from reporting import knockouts
-from reporting.tinted import tinted
-from studies.figures import draw_knockouts
-from studies.probes.faithfulness import Faithfulness, Fall
-from studies.probes.knockouts import KnockOut, KnockOuts, Part
+from reporting.explained import draw_explanation, in_numbers, print_explanation, print_score, tinted
+from studies.probes.faithfulness import METHODS
 from training.records import LanguageScores
 
 FOUND = Explanation(
@@ -41,13 +36,13 @@ def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_explanation_has_the_likeliest_speakers_and_every_number(capsys: pytest.CaptureFixture[str]) -> None:
-    reporting.explain.print_explanation(FOUND)
+    print_explanation(FOUND)
     shown = capsys.readouterr().out
     assert shown.splitlines()[:3] == [f"{name}%: we zyzzyva?" for name in ("South 60.0", "East 25.0", "North 10.0")]
     rows = [line.split() for line in shown.splitlines()]
     assert ["we", "+30.0", "−28.0", "−2.0", "75.0"] in rows
     assert ["zyzzyva?", "−10.0", "+5.0", "+0.0", "20.0"] in rows
-    assert ["together", "+20.0", "−23.0", "−2.0", "-"] in rows
+    assert ["together", "+20.0", "−23.0", "−2.0"] in rows
     assert ["we", "+20.0", "−19.0", "−1.0"] in rows
     assert "West" not in shown
     assert "\x1b" not in shown  # no terminal, no colour
@@ -56,7 +51,7 @@ def test_an_explanation_has_the_likeliest_speakers_and_every_number(capsys: pyte
 
 def test_without_a_layer_nothing_is_said_of_attention(capsys: pytest.CaptureFixture[str]) -> None:
     values = {name: getattr(FOUND, name) for name in Explanation.__dataclass_fields__}
-    reporting.explain.print_explanation(Explanation(**{**values, "attention": None}))
+    print_explanation(Explanation(**{**values, "attention": None}))
     shown = capsys.readouterr().out
     assert "attention" not in shown
     assert ["we", "+30.0", "−28.0", "−2.0"] in [line.split() for line in shown.splitlines()]
@@ -66,7 +61,7 @@ def test_the_picture_of_an_explanation_has_a_grid_for_each_speaker(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     caught = intercept(monkeypatch)
-    reporting.explain.draw_explanation(tmp_path / "explanation.png", FOUND)
+    draw_explanation(tmp_path / "explanation.png", FOUND)
     drawn = caught["explanation.png"]
     assert drawn["row_names"] == ["we", "zyzzyva?"]
     assert drawn["column_names"] == ["gradients", "left out", "attention"]
@@ -77,7 +72,7 @@ def test_the_picture_of_an_explanation_has_a_grid_for_each_speaker(
 
 
 def test_a_program_gets_all_of_an_explanation() -> None:
-    found = reporting.explain.in_numbers(FOUND)
+    found = in_numbers(FOUND)
     assert found["words"] == FOUND.words
     assert found["probabilities"] == pytest.approx([0.1, 0.6, 0.05, 0.25])
     assert np.array(found["integrated_gradients"]).shape == np.array(found["leave_one_out"]).shape == (2, 4)
@@ -111,7 +106,7 @@ def scored(n: int) -> ScoredText:
 
 
 def test_a_short_text_is_shown_token_by_token_under_every_scorer(capsys: pytest.CaptureFixture[str]) -> None:
-    reporting.score.print_score(scored(4), "word")
+    print_score(scored(4), "word")
     shown = capsys.readouterr().out
     assert shown.splitlines()[:2] == ["decoder: w0 w1 w2 w3", "trigram: w0 w1 w2 w3"]
     rows = [line.split() for line in shown.splitlines()]
@@ -119,11 +114,11 @@ def test_a_short_text_is_shown_token_by_token_under_every_scorer(capsys: pytest.
     assert ["w0", "0.00", "3.00"] in rows
     assert ["decoder", "6.0", "12.50", "2.250"] in rows
     assert "10.0% of 4 tokens are <unk>" in " ".join(shown.split())
-    assert "read in windows" in " ".join(shown.split())
+    assert "The decoder reads windows" in " ".join(shown.split())
 
 
 def test_of_a_long_text_the_most_surprising_tokens_are_in_the_table(capsys: pytest.CaptureFixture[str]) -> None:
-    reporting.score.print_score(scored(1200), "character")
+    print_score(scored(1200), "character")
     shown = capsys.readouterr().out
     assert shown.split()[1].startswith("w0w1w2")
     assert " ... and 200 more" in " ".join(shown.split())
@@ -132,54 +127,16 @@ def test_of_a_long_text_the_most_surprising_tokens_are_in_the_table(capsys: pyte
     assert [row[2] for row in rows if len(row) == 5 and row[2].startswith("w")] == [f"w{1199 - i}" for i in range(20)]
 
 
-def estimate(mean: float) -> Estimate:
-    return Estimate(mean, mean - 0.5, mean + 0.5, 1.0, mean, 9)
-
-
-OUT = [KnockOut(Part(), 59.0, estimate(1.0)), KnockOut(Part(0, "heads", 1), 58.0, estimate(-2.0))]
-OUT += [KnockOut(Part(0), 57.0, estimate(3.0)), KnockOut(Part(1, "heads", 1), 56.0, estimate(4.0))]
-OUT += [KnockOut(Part(1), 55.0, estimate(5.0))]
-
-
-@pytest.mark.parametrize(
-    ("task", "row", "grid", "alone"),
-    [
-        ("classifier", "layer 1, head 2 58.0 −2.0 [−2.5, −1.5] points", [[-2, 3], [4, 5]], "+1.0 points"),
-        ("decoder", "layer 1, head 2 58.0 −300.0 [−350.0, −250.0] %", [[-300, 200], [300, 400]], "+0.0 %"),
-    ],
-)
-def test_knock_outs_are_a_table_and_a_picture_of_layers_by_heads(
-    task: Any, row: str, grid: Any, alone: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    found, caught = KnockOuts(task, 1234, 60.0, OUT), intercept(monkeypatch)
-    shown = [" ".join(line.split()) for line in knockouts.knockouts_text(found).splitlines()]
-    assert row in shown
-    assert "nothing 60.0 -" in shown
-    assert "1,234" in " ".join(shown)
-    draw_knockouts(tmp_path / "x.png", found)
-    drawn = caught["x.png"]
-    assert (drawn["row_names"], drawn["column_names"]) == (["layer 1", "layer 2"], ["head 2", "whole layer"])
-    assert next(iter(drawn["grids"].values())).tolist() == grid
-    assert drawn["title"].endswith(f"without positions: {alone}")
-
-
-def test_faithfulness_is_three_tables_and_a_picture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_picture_of_faithfulness_has_every_fall(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     caught = intercept(monkeypatch)
-    falls = [
-        Fall("gradients", 1, estimate(30.0), estimate(20.0), estimate(10.0)),
-        Fall("attention", 1, estimate(20.0), estimate(10.0), None),
-        Fall("random", 1, estimate(10.0), None, estimate(-10.0)),
-    ]
-    found = Faithfulness({1: 450}, falls)
-    shown = [" ".join(line.split()) for line in knockouts.faithfulness_text(found).splitlines()]
-    for row in (
-        "integrated gradients +30.0 [+29.5, +30.5]",
-        "integrated gradients +20.0 [+19.5, +20.5]",
-        "most attention +10.0 [+9.5, +10.5]",
-        "random words −10.0 [−10.5, −9.5]",
-    ):
-        assert row in shown
-    assert shown.count("integrated gradients +10.0 [+9.5, +10.5]") == 1
-    knockouts.draw_faithfulness(tmp_path / "x.png", found)
-    names = [line.name for line in caught["x.png"]["intervals"]]
-    assert names == ["1: integrated gradients", "1: most attention", "1: random words"]
+    knockouts.draw_faithfulness(tmp_path / "x.png", explained())
+    drawn = [(line.name, line.value, line.low, line.high) for line in caught["x.png"]["intervals"]]
+    falls = [(f"{fall.deleted}: {METHODS[fall.method]}", fall.fall) for fall in explained().falls]
+    assert drawn == [(name, fall.mean, fall.low, fall.high) for name, fall in falls]
+
+
+def test_what_the_commands_print_of_knock_outs_and_faithfulness() -> None:
+    assert "The classifier without each of its parts" in knockouts.knockouts_text(knocked_out("classifier"))
+    shown = knockouts.faithfulness_text(explained())
+    assert "How much further than without random words" in shown
+    assert shown.endswith("shows.")

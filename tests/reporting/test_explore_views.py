@@ -16,8 +16,8 @@ from inference.explain import Explanation
 from inference.score import Scored, ScoredText
 from reporting import explore_file
 from reporting import explore_views as views
+from reporting.explained import shade
 from reporting.html import TEMPLATES
-from reporting.tinted import shade
 from studies.explore import Continuation, Looks, Shelf, Surprise, WhoSaidIt
 from training.records import LanguageScores
 

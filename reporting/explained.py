@@ -1,0 +1,164 @@
+"""Texts word by word: which words made a decision, and how surprising each is. On the terminal words are tinted, and
+all numbers stand in tables."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.style import Style
+from rich.text import Text
+from torch import Tensor
+
+import utilities
+from inference.explain import Explanation
+from inference.score import Scored, ScoredText
+from reporting.table import Table, in_one_line, numbers, table_of, terminal_text, terminal_width, words
+from reporting.wording import number
+from tokenizer import TokenKind
+
+MOST_SPEAKERS = 3  # that are shown, the likeliest
+FEW_TOKENS = 40  # of a longer text only the most surprising tokens stand in the table
+MOST_TOKENS = 1000  # that are shown tinted
+STARTLING = 12.0  # nats; what is more surprising is no darker
+FOR, AGAINST = (bytes.fromhex(utilities.COLORS[kind][1:]) for kind in (utilities.SKY, utilities.ORANGE))
+
+
+# ---------------------------------------------------------------------------------------------------------- who said it
+def print_explanation(explanation: Explanation) -> None:
+    """The words, tinted by what they add to each speaker that is shown, and all numbers in tables."""
+    largest = float(explanation.gradients.abs().max())
+    for k in likeliest(explanation):
+        name = f"{explanation.class_names[k]} {number(100 * float(explanation.probabilities[k]))}%: "
+        print_tinted(Text(name).append_text(tinted(explanation.words, explanation.gradients[:, k].tolist(), largest)))
+    print("\n" + terminal_text(*contributions(explanation)))
+
+
+def likeliest(explanation: Explanation) -> list[int]:
+    """The classes that are shown, the likeliest first."""
+    order: list[int] = explanation.probabilities.argsort(descending=True, stable=True).tolist()
+    return order[:MOST_SPEAKERS]
+
+
+def contributions(explanation: Explanation) -> list[Table]:
+    """What each word adds to each class that is shown, with attention beside it, and what is lost without the word."""
+
+    def row(word: str, values: Tensor) -> list[str | None]:
+        return [word, *(number(100 * float(values[k]), sign=True) for k in likeliest(explanation))]
+
+    columns = words("word") + numbers(*(explanation.class_names[k] for k in likeliest(explanation)))
+    falls = list(map(row, explanation.words, explanation.leave_one_out))
+    lost = Table("How far the probability falls without the word, in points", columns, falls)
+    gains = [*map(row, explanation.words, explanation.gradients), row("together", explanation.gradients.sum(dim=0))]
+    note = "Integrated gradients: from a text of as many <pad> to these words."
+    if explanation.attention is not None:
+        note += " Attention, to compare: the word's share of it, over all layers, heads and positions that look."
+        columns = columns + numbers("attention %")
+        shares = [number(100 * share) for share in explanation.attention.tolist()]
+        gains = [[*gain, share] for gain, share in zip(gains, [*shares, ""], strict=True)]
+    return [Table("What each word adds to the probability of a speaker, in points", columns, gains, note), lost]
+
+
+def draw_explanation(path: Path, explanation: Explanation) -> None:
+    """The same as a picture."""
+    methods = {"gradients": explanation.gradients, "left out": explanation.leave_one_out}
+    if explanation.attention is not None:
+        methods["attention"] = explanation.attention[:, None].expand_as(explanation.gradients)
+    grids = {
+        f"{explanation.class_names[k]}, {100 * float(explanation.probabilities[k]):.0f}%": torch.stack(
+            [(100 * values[:, k]).round() + 0.0 for values in methods.values()], dim=1
+        )
+        for k in likeliest(explanation)
+    }
+    note = explanation.note.partition(":")[0]  # the unknown words are marked
+    title = "What each word adds to a probability, in points; attention in percent"
+    title = "\n".join(filter(None, [title, note]))
+    utilities.grid_figure(path, grids, explanation.words, list(methods), "", "", title, ".0f", one_scale=True)
+
+
+def in_numbers(explanation: Explanation) -> dict[str, Any]:
+    """All of it for a program, in shares of 1."""
+    attention = explanation.attention
+    return {
+        "words": explanation.words,
+        "note": explanation.note,
+        "class_names": explanation.class_names,
+        "probabilities": explanation.probabilities.tolist(),
+        "integrated_gradients": explanation.gradients.tolist(),
+        "leave_one_out": explanation.leave_one_out.tolist(),
+        "attention": None if attention is None else attention.tolist(),
+    }
+
+
+# ------------------------------------------------------------------------------------------------- how surprising is it
+def print_score(text: ScoredText, kind: TokenKind) -> None:
+    """The text, tinted by how surprising each token is to each scorer; tokens in numbers, and the whole."""
+    between = " " if kind == "word" else ""  # other tokens have their spaces
+    for scorer in text.scored if len(text.tokens) <= FEW_TOKENS else text.scored[:1]:
+        nats = [-nats for nats in scorer.nats[:MOST_TOKENS]]
+        tokens = tinted(text.tokens[:MOST_TOKENS], nats, STARTLING, between)
+        rest = len(text.tokens) - MOST_TOKENS
+        print_tinted(Text(f"{scorer.name}: ").append_text(tokens).append(f" ... and {rest:,} more" if rest > 0 else ""))
+    print("\n" + terminal_text(by_token(text), whole(text)))
+
+
+def by_token(text: ScoredText) -> Table:
+    """The nats of every token, or of a long text the most surprising ones with what stands before them."""
+    title, shown = "Nats of each token: -log of its probability after all before it", list(range(len(text.tokens)))
+    if len(shown) > FEW_TOKENS:
+        nats, n = text.scored[0].nats, FEW_TOKENS // 2
+        title = f"The {n} of {len(shown):,} tokens that surprise the {text.scored[0].name} most, in nats"
+        shown = sorted(shown, key=lambda i: -nats[i])[:n]
+    rows = [
+        {
+            "after": " ".join(text.tokens[max(0, i - 2) : i]),
+            "token": text.tokens[i],
+            **{scorer.name: number(scorer.nats[i], 2) for scorer in text.scored},
+        }
+        for i in shown
+    ]
+    return table_of(title, rows, ("after", "token"))
+
+
+def whole(text: ScoredText) -> Table:
+    """What is said of the text as a whole."""
+
+    def row(scorer: Scored) -> dict[str, str | None]:
+        return {
+            "the whole": scorer.name,
+            "nats": number(sum(scorer.nats)),
+            "perplexity": number(scorer.whole.perplexity, 2),
+            "bits per byte": number(scorer.whole.bits_per_byte, 3),
+        }
+
+    note = (
+        f"{number(text.scored[0].whole.unk_rate)}% of {len(text.tokens):,} tokens are <unk>; in bits per byte each "
+        f"costs its spelling, too. The decoder reads {text.protocol}."
+    )
+    return table_of("", list(map(row, text.scored)), ("the whole",), note)
+
+
+# -------------------------------------------------------------------------------------------------------------- colours
+def tinted(texts: Sequence[str], values: Sequence[float], largest: float, between: str = " ") -> Text:
+    """The words one after the other; from 0 to `largest` they turn blue, down to -`largest` orange."""
+    text = Text()
+    for word, value in zip(texts, values, strict=True):
+        colour = shade(value, largest)
+        text.append(between if text else "")
+        text.append(in_one_line(word), Style(color="#000000", bgcolor=colour) if colour else None)
+    return text
+
+
+def print_tinted(text: Text) -> None:
+    """Print it as wide as the terminal, in as many colours as that has."""
+    Console(width=terminal_width(), highlight=False).print(text, soft_wrap=False)
+
+
+def shade(value: float, largest: float) -> str | None:
+    """The colour "#rrggbb" behind a word, paler the smaller its share of the largest; None if it would not be seen."""
+    share = min(abs(value) / largest, 1.0) if largest else 0.0
+    if share < 0.05:
+        return None
+    red, green, blue = (round(255 + share * (part - 255)) for part in (FOR if value > 0 else AGAINST))
+    return f"#{red:02x}{green:02x}{blue:02x}"
