@@ -121,7 +121,7 @@ class Changed:
 
 @dataclass(frozen=True)
 class Training(Resumable, Changed, Tokenized):
-    """For part1 and part2: settings in place of the recipe's. Those without an option of their own are given by --set."""
+    """For part1 and part2: settings in place of the recipe's, each by its option or by --set."""
 
     positions: Optional[PositionMethod] = None  # how a model is told where a token stands
     block_size: Optional[int] = None  # tokens that a model reads at once

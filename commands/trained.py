@@ -32,7 +32,8 @@ class Classify:
             raise UserError(f"{self.model}: not a classifier, nor a decoder with voices; {remedy}")
         for sentence in self.sentences or console.lines_of_standard_input():
             ranked = classify(trained, sentence)[:5]
-            columns = [ranked[0][0], "  ".join(f"{name} {100 * share:.1f}%" for name, share in ranked), sentence.strip()]
+            shares = "  ".join(f"{name} {100 * share:.1f}%" for name, share in ranked)
+            columns = [ranked[0][0], shares, sentence.strip()]
             if not isinstance(trained.model, Decoder) and (note := read_sentence(trained, sentence).note):
                 columns.append(note)
             print(*columns, sep="\t", flush=True)
@@ -52,15 +53,15 @@ class Explain:
         from reporting.explained import draw_explanation, in_numbers, print_explanation
         from training.weights import load_model
 
-        explanation, picture = explain(load_model(self.model, "classifier"), self.sentence), self.out / "explanation.png"
+        explanation = explain(load_model(self.model, "classifier"), self.sentence)
         if self.json:
             print(as_json(in_numbers(explanation)), end="")
             return
         if explanation.note:
             print(explanation.note, file=sys.stderr)
         print_explanation(explanation)
-        draw_explanation(picture, explanation)
-        print(f"Picture: {picture}")
+        draw_explanation(self.out / "explanation.png", explanation)
+        print(f"Picture: {self.out / 'explanation.png'}")
 
 
 @dataclass(frozen=True)

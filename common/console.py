@@ -6,6 +6,7 @@ import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import FrameType
 
 from common.files import Interrupted, UserError
@@ -65,7 +66,7 @@ def open_streams() -> None:
     """Replace characters that the console cannot encode, and print nowhere where a stream is closed."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 (open until the process ends)
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
         with contextlib.suppress(AttributeError):  # a notebook's stream
             getattr(sys, name).reconfigure(errors="replace")
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 from msgspec import field
 
-from common.files import read_text, sha256
 from common.checks import Record
+from common.files import read_text, sha256
 from speechesdataset.duplicates import NEAR, closest, normal_words
 from speechesdataset.folder import (
     LABELS,

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
+from common.checks import Record
 from common.console import warn
 from common.files import UserError, read_as, read_text, sha256
-from common.checks import Record
 from tokenizer import WORDS, Tokenization, Tokenizer, lacks_spaces, normalized
 
 TRAIN_ROWS, TEST_ROWS = "train_CLS.tsv", "test_CLS.tsv"  # label, tab, text

@@ -10,10 +10,10 @@ from typing import Literal
 
 import regex
 
-from common.files import UserError, as_json, sha256, write_bytes
-from common.environment import import_nltk
-from common.locks import FolderLock
 from common.checks import Record
+from common.environment import import_nltk
+from common.files import UserError, as_json, sha256, write_bytes
+from common.locks import FolderLock
 from speechesdataset.duplicates import closest, normal_words
 from speechesdataset.folder import LABELS, MANIFEST, TEST_ROWS, TRAIN_ROWS, TRAIN_TEXT, text_file
 from tokenizer import ABBREVIATIONS

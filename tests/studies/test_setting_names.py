@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 import pytest
+from reporting.comparison import settings_text
 
 import main
 from common.files import UserError
-from reporting.comparison import settings_text
 from studies.catalogue.recipes import DURATIONS, RECIPES, word
 from studies.settings import in_words, read_settings, settings, with_settings
 from training.recipe import OF_THE_OTHER_TASK, Task, settings_of
