@@ -66,7 +66,7 @@ def open_streams() -> None:
     """Replace characters that the console cannot encode, and print nowhere where a stream is closed."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
-            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (until the process ends)
         with contextlib.suppress(AttributeError):  # a notebook's stream
             getattr(sys, name).reconfigure(errors="replace")
 
