@@ -197,16 +197,6 @@ def test_a_report_goes_on_after_a_kill_and_one_that_is_refused_changes_nothing(
     assert "The page: again/report.html" in succeed(tmp_path, "report", "--from", "page/results.json", "--out", "again")
 
 
-@pytest.mark.slow
-def test_an_earlier_run_is_set_aside_and_never_written_over(data_folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "config.json").write_text("{}")
-    outcome = run(tmp_path, *PART1, "--epochs", "1", "--data-dir", data_folder, "--out", "run")
-    assert outcome.code == 0
-    assert outcome.err.splitlines()[0] == "run: the earlier run that was there is now run.1"
-    assert (tmp_path / "run.1" / "config.json").read_text() == "{}"
-
-
 # --------------------------------------------------------------------------------------------------- a trained model
 def test_classify_takes_sentences_as_arguments_or_a_line_each(home: Path) -> None:
     sentences = ["we hope for jobs and health .", "terror", "zyzzyva"]
@@ -257,7 +247,7 @@ def test_explain_and_knockouts_and_score_and_generate(home: Path, data_folder: P
 @pytest.mark.slow
 def test_a_decoder_with_voices_speaks_scores_and_classifies(data_folder: Path, tmp_path: Path) -> None:
     printed = succeed(tmp_path, *PART2[:-1], "--voices", "--data-dir", data_folder)
-    assert "perplexity in the voice of" in printed
+    assert "Perplexity by voice" in printed
     voices = results_in(tmp_path / "runs" / "part2")["models"][0]["voices"]
     assert voices["test"]["all"]["accuracy"] > 60  # each speaker has words of their own
     assert len({succeed(tmp_path, "generate", "we hope", "--as", name) for name in ("obama", "gwbush", "H. W.")}) == 3
@@ -265,26 +255,6 @@ def test_a_decoder_with_voices_speaks_scores_and_classifies(data_folder: Path, t
     assert [scorer["name"] for scorer in scored] == ["decoder", "Obama", "G. W. Bush", "G. H. W. Bush", "trigram"]
     assert succeed(tmp_path, "classify", "change health jobs schools", *DECODER).startswith("Obama\tObama ")
     refused(run(tmp_path, "generate", "we", "--as", "bush"), "'bush'", "G. W. Bush, G. H. W. Bush")
-
-
-@pytest.mark.slow
-def test_models_of_text_without_spaces_between_words(tmp_path: Path) -> None:
-    """With subwords or characters they learn what words cannot."""
-    phrases = ["人民希望和平", "老师喜欢学校"]
-    texts = [(number % 2, f"{phrases[number % 2]}。今天{number}大家。") for number in range(40)]
-    for name, rows in (("train_CLS.tsv", texts), ("test_CLS.tsv", texts[::3])):
-        (tmp_path / name).write_text("".join(f"{speaker}\t{text}\n" for speaker, text in rows), encoding="utf-8")
-    for name in ("train_LM.txt", "test_LM_甲.txt"):
-        (tmp_path / name).write_text("".join(f"{text}\n" for _, text in texts), encoding="utf-8")
-    small = [*SMALL[:3], "--block-size", "24", "--data-dir", ".", "--tokenizer"]
-    for tokenizer, size in (("bpe", ["--vocabulary-size", "300"]), ("character", [])):
-        succeed(tmp_path, "part1", *small, tokenizer, *size, "--epochs", "12", "--out", tokenizer)
-        assert results_in(tmp_path / tokenizer)["test"]["all"]["accuracy"] == 100
-        model = ["--model", f"{tokenizer}/classifier.safetensors"]
-        lines = succeed(tmp_path, "classify", texts[0][1], texts[1][1], *model).splitlines()
-        assert [line.split("\t")[0] for line in lines] == ["0", "1"]
-    succeed(tmp_path, "part2", *small, "bpe", "--iterations", "20", "--ff-dims", "16")
-    assert succeed(tmp_path, "generate", "人民").startswith("人民")
 
 
 @pytest.mark.slow
@@ -312,17 +282,12 @@ def test_what_answers_at_once_imports_nothing_that_takes_long(home: Path, words:
     "line",
     [  # what is typed, then words of the answer
         "Part1 | part1",
-        "data biuld | data build",
-        "part1 --epoch 3 | --epochs",
         "part1 --alibi | part3",
         "part1 --n-layer 3 | --set",
         "part1 --set n_layers=3 | n_layer",
         "part1 --set dropout=0.1 --dropout 0.1 | dropout, leave one out",
         "part2 --set ff_dim=8 | --ff-dims",
-        "attention These virtues give | quotes",
-        "part1 --epochs many | --epochs, whole numbers",
         "part1 --positions rop | rope",
-        "data import | --from, --out",
         "report --from results.json --seeds 3 | --seeds",
         "report --quick --until-told 20 | --until-told",
         "explore hope --export x.html --port 3 | --port",
@@ -422,15 +387,6 @@ def test_a_run_killed_five_times_ends_bitwise_like_one_never_killed(
     assert run(tmp_path, *typed, "--resume").code == 0
     assert timeless(results_in(tmp_path / "runs" / arguments[0])) == timeless(results_in(expected))
     assert files_of(tmp_path / "runs" / arguments[0]) == files_of(expected)
-
-
-@pytest.mark.slow
-def test_a_full_disk_is_one_line_and_leaves_nothing_half_written(home: Path, data_folder: Path, tmp_path: Path) -> None:
-    typed = [*PART1, "--data-dir", data_folder]
-    refused(run(tmp_path, *typed, largest_file=20_000), "nothing was half written", code=1)
-    assert [path.name for path in (tmp_path / "runs").rglob("*") if path.suffix in (".safetensors", ".tmp")] == []
-    assert run(tmp_path, *typed, "--resume").code == 0
-    assert files_of(tmp_path / "runs" / "part1") == files_of(home / "runs" / "part1")
 
 
 # -------------------------------------------------------------------------------------------------- several processes
