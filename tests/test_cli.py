@@ -296,11 +296,11 @@ def test_what_answers_at_once_imports_nothing_that_takes_long(home: Path, words:
         "part1 --tokenizer bpe --vocabulary-size 30 | vocabulary_size, at least 258",
         "part3 --seeds 999999999999999999 | seeds, from 1 to 1000",
         "part1 --threads 0 | threads, from 1 to 1000",
-        "part1 --device cuda | cuda, --device cpu",
+        "part1 --data-dir {data} --device cuda | cuda, --device cpu",
         "part1 --data-dir {data} --learning-rate 1e30 | step, learning-rate",
         "part1 --data-dir partial | partial, test_CLS.tsv",
         "part1 --data-dir file | file",
-        "part1 | speechesdataset, data build",  # another working directory
+        "part1 | speechesdataset, no such folder",  # another working directory
         "data audit --data-dir {data}x | did you mean {data}",
         "part1 --data-dir {data} --out file | file, choose another",
         "part1 --resume --data-dir {data} --out {home}/runs/part1 | another run, n_embd",

@@ -11,13 +11,22 @@ import numpy as np
 
 from dataset import Data, stretches
 from evaluation.crossed import Items, by_stretch
-from evaluation.opponents import Opponent, classifier_opponents, decoder_opponents
+from evaluation.opponents import (
+    CLASSIFIER_OPPONENTS,
+    DECODER_OPPONENTS,
+    Opponent,
+    classifier_opponents,
+    decoder_opponents,
+)
 from evaluation.statistics import SHARED_BY_FOLDS, Estimate, paired_difference, paired_ratio
 from speechesdataset.folder import TOGETHER, TRAINING
 from training.recipe import Task
 from training.records import ClassifierRun, DecoderRun, TrainedRun
 
 Unit = Literal["points", "ratio"]
+EACH_TEXT = "each text"  # a subset that stands for the training text and every test text,
+EACH_TEST_TEXT = "each test text"  # or for the test texts alone
+EACH_GROUP = "each group"  # all, seen and unseen test rows, or all alone where none or all are seen
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,7 @@ class Measure:
     value: Callable[[Any, str], float]  # of a run, or of an opponent
     digits: int = 1
     by_chance: bool = True  # whether other rows or texts might give another number
+    of_opponents: bool = True  # whether models without a network have it, too
 
     def difference(
         self, values: Sequence[float], base_values: Sequence[float], on_folds: bool, confidence: float
@@ -49,6 +59,8 @@ class Kind(ABC):
     record: type[TrainedRun]
     duration: Literal["epochs", "iterations"]  # what the duration of a recipe is called
     items: tuple[str, str]  # what results are measured on, and what other items an interval is for
+    opponent_names: Mapping[str, str]  # what the models without a network are called where they are shown
+    in_detail: tuple[tuple[str, str], ...]  # the first measure on every subset that says something
     may_end_at_chance: bool = False  # whether a run may know no more than which class is the largest
     measures: Mapping[str, Measure]  # the first, unless another is asked for
 
@@ -66,6 +78,10 @@ class Kind(ABC):
 
 def _accuracy(run: Any, group: str) -> float:
     return float(run.test[group].accuracy)
+
+
+def _macro_f1(run: ClassifierRun, group: str) -> float:
+    return run.scores.macro_f1
 
 
 def _gap(run: ClassifierRun, group: str) -> float:
@@ -90,6 +106,11 @@ def _seconds(run: TrainedRun, subset: str) -> float:
     return run.train_seconds
 
 
+TRAINING_TIME = Measure(
+    "training-time", "training time, s", "ratio", False, "all", _seconds, by_chance=False, of_opponents=False
+)
+
+
 def _by_name(*measures: Measure) -> dict[str, Measure]:
     return {measure.name: measure for measure in measures}
 
@@ -101,11 +122,17 @@ class ClassifierKind(Kind):
     record = ClassifierRun
     duration: Literal["epochs", "iterations"] = "epochs"
     items = ("rows", "rows")
+    opponent_names = CLASSIFIER_OPPONENTS
+    in_detail = (("accuracy", EACH_GROUP),)
     may_end_at_chance = True
     measures = _by_name(
         Measure("accuracy", "accuracy, %", "points", True, "all", _accuracy),
-        Measure("macro-f1", "macro-F1, %", "points", True, "all", lambda run, group: run.scores.macro_f1),
-        Measure("training-time", "training time, s", "ratio", False, "all", _seconds, by_chance=False),
+        Measure(
+            "macro-f1", "macro-F1, %", "points", True, "all", lambda run, group: run.scores.macro_f1, of_opponents=False
+        ),
+        Measure(
+            "training-time", "training time, s", "ratio", False, "all", _seconds, by_chance=False, of_opponents=False
+        ),
         Measure("train - test accuracy", "training less test accuracy", "points", False, "all", _gap),
     )
 
@@ -132,10 +159,14 @@ class DecoderKind(Kind):
     record = DecoderRun
     duration: Literal["epochs", "iterations"] = "iterations"
     items = ("texts", "lines")
+    opponent_names = DECODER_OPPONENTS
+    in_detail = (("perplexity", EACH_TEST_TEXT), ("perplexity", TOGETHER))
     measures = _by_name(
         Measure("perplexity", "perplexity", "ratio", False, TOGETHER, _perplexity),
         Measure("bits-per-byte", "bits per byte", "ratio", False, TOGETHER, _bits_per_byte, digits=3),
-        Measure("training-time", "training time, s", "ratio", False, TOGETHER, _seconds, by_chance=False),
+        Measure(
+            "training-time", "training time, s", "ratio", False, TOGETHER, _seconds, by_chance=False, of_opponents=False
+        ),
     )
 
     def opponents(self, data: Data) -> Mapping[str, Opponent]:

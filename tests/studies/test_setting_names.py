@@ -4,12 +4,12 @@ import os
 from pathlib import Path
 
 import pytest
-from reporting.comparison import settings_text
 
 import main
 from common.files import UserError
+from reporting.terminal import settings_text
 from studies.catalogue.recipes import DURATIONS, RECIPES, word
-from studies.settings import in_words, read_settings, settings, with_settings
+from studies.settings import read_settings, settings, settings_in_words, with_settings
 from training.recipe import OF_THE_OTHER_TASK, Task, settings_of
 
 TASKS: tuple[Task, ...] = ("classifier", "decoder")
@@ -53,8 +53,8 @@ def test_what_cannot_be_is_refused(words: list[str], complaint: str) -> None:
 
 def test_settings_are_written_as_they_are_read() -> None:
     words = ["positions=none", "window=none", "batch_norm=true", "dropout=0.2"]
-    assert in_words(read_settings("classifier", words)).split() == words
-    assert in_words({}) == "as it is"
+    assert settings_in_words(read_settings("classifier", words)).split() == words
+    assert settings_in_words({}) == "as it is"
 
 
 def test_threads_wait_asleep_unless_somebody_wants_it_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,6 +82,6 @@ def test_set_and_an_option_are_not_given_both(
     given = ["part2", "--data-dir", str(data_folder), "--set", "ff_dim=8"]
     assert main.main(given) == 2
     assert "--set ff_dim does nothing here, where each model has its own; use --ff-dims" in capsys.readouterr().err
-    small = ["--n-embd", "8", "--n-layer", "1", "--epochs", "1", "--set", "head_dim=0", "norm=pre"]
+    small = ["--epochs", "1", "--set", "n_embd=8", "n_layer=1", "head_dim=0", "norm=pre"]
     assert main.main(["part1", "--data-dir", str(data_folder), *small]) == 0
     assert "head-dim 0" in " ".join(capsys.readouterr().out.split())
