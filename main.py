@@ -62,15 +62,12 @@ def run(words: Sequence[str]) -> int:
     command = read(typed, name, commands)
     if command is None:
         return 0  # only its help was asked for
-    trains = isinstance(command, Common)
-    if trains:
-        console.tell("importing PyTorch")
     before_pytorch(os.environ)
     from training.processes import processes
 
     with processes():
         code = command.run(typed) or 0
-    if trains or (sys.stdout.isatty() and not getattr(command, "json", False)):
+    if isinstance(command, Common) or (sys.stdout.isatty() and not getattr(command, "json", False)):
         print(f"Next: {PROGRAM} {COMMANDS[name][1]}")
     return code
 

@@ -60,13 +60,14 @@ class Common:
         print(f"Results: {self.out}/{pictures}")
         return answers
 
-    @contextlib.contextmanager
-    def workplace(self, study: "Study", typed: Typed, share: int) -> Iterator[tuple["Data", "Folder"]]:
+    def workplace(
+        self, study: "Study", typed: Typed, share: int
+    ) -> contextlib.AbstractContextManager[tuple["Data", "Folder"]]:
         """The data and the folder of the runs. A command without --resume always goes on with the runs in --out."""
         from studies.workplace import workplace
 
         resume: bool | None = getattr(self, "resume", None)
-        with workplace(
+        return workplace(
             self.data_dir,
             self.out,
             block_size=study.block_size,
@@ -77,8 +78,7 @@ class Common:
             go_on=str(typed if resume is None else typed.to_go_on()),
             share=share,
             tokenization=self.tokenization(),
-        ) as data_and_folder:
-            yield data_and_folder
+        )
 
     def tokenization(self) -> "Tokenization | None":
         """What texts are cut into; None, words, where there is no choice."""

@@ -129,8 +129,7 @@ def complaint(event: errors.ParseErrorEvent, name: str, commands: Commands) -> s
             return f"{name} needs {' and '.join(texts or [argument.display_name() for argument in missing])}"
         case errors.InvalidChoice(argument=argument, value=value):
             choices = sorted({*event.choices} - {"None"})
-            what = f"{argument.display_name()} is one of {', '.join(choices)}, not {shortened(value)!r}"
-            return "; ".join(filter(None, [what, did_you_mean(value, choices)]))
+            return f"{argument.display_name()} is one of {', '.join(choices)}, not {shortened(value)!r}"
         case errors.InstantiationFailure(argument=argument) if argument is not None:
             metavar = str(argument.lowered.metavar)
             kind = "whole numbers" if "INT" in metavar else "numbers" if "FLOAT" in metavar else metavar

@@ -63,7 +63,7 @@ def test_a_command_gets_what_is_typed() -> None:
         "train --seed 1.5 | --seed, whole numbers",
         "train --rate fast | --rate, numbers",
         "train --widths 1 wide | --widths, whole numbers",
-        "train --positions=rop | --positions, learned, rope, 'rop', did you mean rope?",
+        "train --positions=rop | --positions, learned, rope, 'rop'",
         "train --positions None | --positions, {learned,rope}",
         "train --widths 1 --widths 2 | --widths, given twice",
         f"train --seed {'9' * 100} | --seed, 999..., at most 18 digits",
