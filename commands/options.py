@@ -45,8 +45,8 @@ class Common:
         return Study(command, recipe_name, recipes, questions, (self.seed,), self.n_at_once(), **more)
 
     def answer(self, study: "Study", typed: Typed, share: int = 1, **more: Any) -> "Answers":
-        """Ask the questions of a study of the data, of one row in `share`; draw and print the answers. `more`: what the
-        answers hold besides."""
+        """Ask the questions of a study of the data, of one row in `share`; draw and print the answers. `more`:
+        other fields of the answers."""
         from reporting.terminal import show
         from studies.ask import ask
         from studies.figures import draw, draw_maps

@@ -73,7 +73,7 @@ class Ablation(Resumable, Seeds):
 
 @dataclass(frozen=True)
 class Measure(Resumable, Seeds):
-    """Both recipes for both tasks on the test set, beside their opponents: for speakers that no choice has touched."""
+    """Both recipes for both tasks on the test set, against their opponents: for speakers that no choice has touched."""
 
     out: Path = Path("runs/measure")  # folder for results, weights and figures
 
@@ -86,7 +86,7 @@ class Measure(Resumable, Seeds):
 
 @dataclass(frozen=True)
 class Tokenizers(Resumable, Changed, Seeds):
-    """Words, subwords and characters beside each other: classifier and decoder with each, in bits per byte."""
+    """Words, subwords and characters side by side: classifier and decoder with each, in bits per byte."""
 
     out: Path = Path("runs/tokenizers")  # folder for results, weights and figures
     task: Optional[Task] = None  # only this one (default: both)
