@@ -112,7 +112,7 @@ class Report(Exploration):
             self.show_again(self.source)
             return
         if self.quick:
-            refuse_idle(self, "with --quick", "until_told")
+            refuse_idle(self, "with --quick", "until_told", "docs")
         path = self.ablation or Path("runs/ablation/results.json")
         ablation = read_answers(path, "ablation") if self.ablation or path.exists() else None
         command = self.small() if self.quick else self
