@@ -348,7 +348,6 @@ def test_ctrl_c_saves_and_prints_the_line_to_go_on_with_twice(data_folder: Path,
     for words in (typed, [*typed, "--resume"]):
         command = Command(tmp_path, *words)
         wait_for(tmp_path / "my run" / "metrics.jsonl")
-        (tmp_path / "my run" / "metrics.jsonl").unlink()  # written again as training goes on
         assert command.process.pid is not None
         os.kill(command.process.pid, signal.SIGINT)
         outcome = command.end()
@@ -356,6 +355,7 @@ def test_ctrl_c_saves_and_prints_the_line_to_go_on_with_twice(data_folder: Path,
         assert shlex.split(outcome.err.partition("; to go on: python main.py ")[2]) == [*typed, "--resume"]
         assert (tmp_path / "my run" / "runs" / "classifier.checkpoint.safetensors").exists()
         assert not (tmp_path / "my run" / "results.json").exists()
+        (tmp_path / "my run" / "metrics.jsonl").unlink()  # written again as training goes on
 
 
 @pytest.mark.slow
