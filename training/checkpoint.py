@@ -7,9 +7,8 @@ from typing import Generic, TypeVar
 import msgspec
 import torch
 
-from common.checks import OtherRun, first_difference
+from common.checks import Count, Seconds, other_run
 from common.files import read_tensors, refused, write_tensors
-from common.records import Count, Seconds
 from training.records import Measurement
 from training.weights import load_weights, weights
 
@@ -81,8 +80,8 @@ class Checkpoints:
         kind = Saved[self.kind]  # type: ignore[name-defined]
         tensors, saved = read_tensors(self.path, kind, DELETE)
         if saved.identity != self.identity:
-            difference = first_difference(saved.identity, self.identity)
-            raise OtherRun(self.path, difference, "repeat the command as it was, or take another --out")
+            remedy = "repeat the command as it was, or take another --out"
+            raise other_run(self.path, saved.identity, self.identity, remedy)
         learned: dict[str, torch.Tensor] = {}
         moments: dict[int, dict[str, torch.Tensor]] = {}
         with refused(self.path, DELETE):

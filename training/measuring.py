@@ -81,4 +81,4 @@ class Measurer:
 
 def diverged(step: int) -> UserError:
     """The error of a training whose loss, or what is measured of it, is infinite or no number."""
-    return UserError(f"training diverged at step {step}: no finite loss; lower --learning-rate or set --clip")
+    return UserError(f"training diverged at step {step}: no finite loss; lower --learning-rate, or use --set clip=1")

@@ -2,7 +2,7 @@
 
 from msgspec import field
 
-from common.records import Count, Percent, Positive, Record, Seconds
+from common.checks import Count, Percent, Positive, Record, Seconds
 from evaluation.records import Group, GroupAccuracy, LanguageScores, Scores
 
 

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import msgspec
 import torch
 
-from common.checks import OtherRun, first_difference
+from common.checks import other_run
 from common.files import read_as, write_json, write_text
 from common.locks import FolderLock
 from dataset import Data, without_fold
@@ -121,7 +121,7 @@ def recorded(run: Run, data: Data, folder: Folder) -> TrainedRun | None:
     record = read_as(path, KINDS[run.recipe.task], "not a whole record of this run; delete it, and it is trained again")
     identity = identity_of(run, data, folder)
     if record.identity != identity:
-        raise OtherRun(path, first_difference(record.identity, identity), "take another --out")
+        raise other_run(path, record.identity, identity, "take another --out")
     return record
 
 

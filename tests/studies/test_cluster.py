@@ -226,7 +226,7 @@ def test_seeds_of_two_machines_copied_together_are_the_study_of_one(data_folder:
 @pytest.mark.processes
 def test_a_model_on_two_machines_without_a_disk_in_common_goes_on(data_folder: Path, tmp_path: Path) -> None:
     """Stopped in the second of two models, of which only the first machine has files."""
-    part2 = ["part2", "--ff-dims", "24", "16", "--n-embd", "16", "--n-layer", "1", "--block-size", "8"]
+    part2 = ["part2", "--ff-dims", "24", "16", "--set", "n_embd=16", "n_layer=1", "--block-size", "8"]
     part2 += ["--iterations", "400", "--data-dir", str(data_folder)]
 
     def start(out: str, *more: str) -> list[subprocess.Popen[str]]:
