@@ -14,8 +14,8 @@ from dataset import Data, load_data
 from speechesdataset.build import ensure_data
 from speechesdataset.folder import warn_of_missing_spaces
 from tokenizer import WORDS, Tokenization
-from training.machine import machine
-from training.processes import hand_out, own_folder, pick_device, process
+from training.machine import machine, pick_device
+from training.processes import process, working_folder
 from training.runs import Folder, claim_folder, open_folder
 from training.weights import TrainedModel
 
@@ -41,7 +41,7 @@ def workplace(
     it, the message ends with `go_on`, the command that goes on.
     """
     torch.set_num_threads(threads)  # one, unless told otherwise, so that every machine computes in one way
-    with own_folder(out) as path:
+    with working_folder(out) as path:
         ensure_data(data_dir)
         tell(f"reading {data_dir}")
         data = load_data(data_dir, block_size, share, tokenization or WORDS)
@@ -57,7 +57,6 @@ def workplace(
                 write_json(path / "config.json", described)
         else:
             folder = open_folder(path, pick_device(device), described, resume)
-        hand_out(path)
         try:
             yield data, folder
         except (Interrupted, KeyboardInterrupt) as error:

@@ -1,5 +1,6 @@
-"""The two kinds of model, classifier and decoder: what each is measured by, and which models without a network stand
-beside it. Who needs to know asks the kind: nothing else in the studies and their reports tells the two apart."""
+"""The two kinds of model, classifier and decoder: how each is trained, what it is measured by, and which models without
+a network stand beside it. Who needs to know asks the kind: nothing else in the studies and their reports tells the two
+apart."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -16,6 +17,7 @@ from evaluation.statistics import SHARED_BY_FOLDS, Estimate, paired_difference, 
 from speechesdataset.folder import TOGETHER, TRAINING
 from training.recipe import Task
 from training.records import ClassifierRun, DecoderRun, TrainedRun
+from training.tasks import ClassifierTask, DecoderTask
 
 Unit = Literal["points", "ratio"]
 
@@ -46,6 +48,7 @@ class Kind(ABC):
     """A kind of model."""
 
     name: Task
+    task: type[Any]  # what the loop needs to train one: of a run, the data and a device
     record: type[TrainedRun]
     duration: Literal["epochs", "iterations"]  # what the duration of a recipe is called
     items: tuple[str, str]  # what results are measured on, and what other items an interval is for
@@ -98,6 +101,7 @@ class ClassifierKind(Kind):
     """Who said it? Measured by the rows whose speaker it names."""
 
     name: Task = "classifier"
+    task = ClassifierTask
     record = ClassifierRun
     duration: Literal["epochs", "iterations"] = "epochs"
     items = ("rows", "rows")
@@ -129,6 +133,7 @@ class DecoderKind(Kind):
     """How surprising is it? Measured by the perplexity of texts."""
 
     name: Task = "decoder"
+    task = DecoderTask
     record = DecoderRun
     duration: Literal["epochs", "iterations"] = "iterations"
     items = ("texts", "lines")

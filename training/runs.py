@@ -17,17 +17,15 @@ from common.locks import FolderLock
 from dataset import Data, without_fold
 from tokenizer import WORDS
 from training.checkpoint import Checkpoints
+from training.kinds import KINDS
 from training.loop import train
 from training.machine import machine
 from training.processes import process
-from training.recipe import Run, Task
-from training.records import ClassifierRun, DecoderRun, Measurement, TrainedRun
-from training.tasks import task_of
+from training.recipe import Run
+from training.records import Measurement, TrainedRun
 from training.weights import count_parameters, save_model
 
-KINDS: dict[Task, type[ClassifierRun] | type[DecoderRun]] = {"classifier": ClassifierRun, "decoder": DecoderRun}
-
-Kind = TypeVar("Kind")
+Content = TypeVar("Content")
 Trained = TypeVar("Trained", bound=TrainedRun)
 
 
@@ -88,12 +86,12 @@ def perform(run: Run, data: Data, folder: Folder, few: bool = True) -> TrainedRu
     identity = identity_of(run, data, folder)
     if run.fold is not None:
         data = without_fold(data, run.recipe.task, run.fold)
-    task = task_of(run, data, folder.device)
+    task = KINDS[run.recipe.task].task(run, data, folder.device)
     history, seconds = train(
         task,
         run.recipe.training,
         run.seed,
-        Checkpoints(folder.checkpoint(run), {**identity, "machine": bits_depend_on()}, task.measures),
+        Checkpoints(folder.checkpoint(run), {**identity, "machine": bits_depend_on()}, task.measurement),
         on_measurement=lambda history: write_metrics(folder, run, history),
         label=run.name,
         few=few,
@@ -118,7 +116,8 @@ def recorded(run: Run, data: Data, folder: Folder) -> TrainedRun | None:
     path = folder.record(run)
     if not path.exists():
         return None
-    record = read_as(path, KINDS[run.recipe.task], "not a whole record of this run; delete it, and it is trained again")
+    hint = "not a whole record of this run; delete it, and it is trained again"
+    record = read_as(path, KINDS[run.recipe.task].record, hint)
     identity = identity_of(run, data, folder)
     if record.identity != identity:
         raise OtherRun(path, first_difference(record.identity, identity), "take another --out")
@@ -161,14 +160,16 @@ def collect_metrics(folder: Folder) -> None:
     write_text(folder.path / "metrics.jsonl", "".join(part.read_text(encoding="utf-8") for part in parts))
 
 
-class Remembered(msgspec.Struct, Generic[Kind]):
+class Remembered(msgspec.Struct, Generic[Content]):
     """A thing that was computed, and for what."""
 
-    value: Kind
+    value: Content
     identity: dict[str, object]
 
 
-def remembered(path: Path, kind: type[Kind], identity: Mapping[str, object], compute: Callable[[], Kind]) -> Kind:
+def remembered(
+    path: Path, kind: type[Content], identity: Mapping[str, object], compute: Callable[[], Content]
+) -> Content:
     """What `path` holds, if it was computed for the same `identity`; else compute and write it. UserError where it is
     damaged."""
     plain = in_json(identity)

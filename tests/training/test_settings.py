@@ -22,10 +22,10 @@ from evaluation.accuracy import class_probabilities
 from evaluation.perplexity import Protocol, perplexity, token_nats
 from modules.config import ClassifierConfig, DecoderConfig, TransformerConfig
 from studies.catalogue.recipes import RECIPES
+from training.kinds import KINDS
 from training.loop import train
 from training.recipe import Recipe, Run, Task, TrainingConfig, customise
 from training.runs import Folder
-from training.tasks import task_of
 from training.weights import load_model, weights
 from transformer import Decoder
 
@@ -111,7 +111,9 @@ class Trial:
 
     def __init__(self, task: Task, settings: dict[str, Any], data_of: Callable[[int], Data]) -> None:
         self.recipe = customise(BASES[task], **settings)
-        self.work: Any = task_of(Run("run", self.recipe, seed=0), data_of(self.recipe.architecture.block_size), CPU)
+        self.work: Any = KINDS[task].task(
+            Run("run", self.recipe, seed=0), data_of(self.recipe.architecture.block_size), CPU
+        )
         self.before = {name: tensor.detach().clone() for name, tensor in weights(self.work.model).items()}
         self.n_losses = 0
 

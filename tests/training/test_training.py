@@ -22,15 +22,13 @@ from launch import group
 from torch import Tensor, nn
 
 import training.checkpoint
-import training.optimizer
 import training.weights
 from common.files import Interrupted, UserError, read_as, read_tensors, write_json, write_tensors
 from common.randomness import derived_seed
 from modules.config import ClassifierConfig, DecoderConfig
 from modules.hook_point import hook_points, hooked
 from training import loop, processes, progress
-from training.loop import WithLoss, training_step
-from training.optimizer import make_optimizer, rate_factor
+from training.loop import WithLoss, make_optimizer, rate_factor, training_step
 from training.recipe import TrainingConfig
 from training.weights import weights
 from transformer import Classifier, Decoder
@@ -149,7 +147,6 @@ def test_learning_rates_by_hand(schedule: Any, warmup: float, factors: list[floa
     config = TrainingConfig(learning_rate=0.5, schedule=schedule, warmup=warmup)
     assert [rate_factor(config, step, 5) for step in range(5)] == pytest.approx(factors)
     optimizer = make_optimizer(network(), config)
-    training.optimizer.set_learning_rate(optimizer, config, 1, 5)
     assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([0.5 * factors[1]] * 2)
 
 
