@@ -101,8 +101,9 @@ class Question:
 
 
 def file_name(variant: str) -> str:
-    """What the files of a variant's runs are called: "positions-alibi-dropout-0.2"."""
-    return re.sub(r"[^\w.]+", "-", variant)
+    """What the files of a variant's runs are called: "positions-alibi-dropout-0.2". The plus stays: 1e+06 is not
+    1e-06."""
+    return re.sub(r"[^\w.+]+", "-", variant)
 
 
 def against_base(variants: Collection[str]) -> tuple[tuple[str, str], ...]:

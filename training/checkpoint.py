@@ -54,7 +54,7 @@ class Checkpoints:
     """The checkpoint of one run, in the file `path`."""
 
     def __init__(self, path: Path, identity: object, measurement: type[Measurement]) -> None:
-        """`identity`, JSON, is what a checkpoint must be of, to be resumed; `measurement`, what its run is measured by."""
+        """`identity`, JSON, is what a checkpoint must be of, to be resumed; `measurement`, how its run is measured."""
         self.path, self.identity, self.measurement = path, identity, measurement
         self.saved_at, self.cost = time.monotonic(), 0.0  # seconds that it took to write the last one
 

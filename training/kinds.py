@@ -52,6 +52,7 @@ class Kind(ABC):
     record: type[TrainedRun]
     duration: Literal["epochs", "iterations"]  # what the duration of a recipe is called
     items: tuple[str, str]  # what results are measured on, and what other items an interval is for
+    reads_rows: bool = False  # in the blocks that the data are cut into; a decoder cuts its windows itself
     may_end_at_chance: bool = False  # whether a run may know no more than which class is the largest
     measures: Mapping[str, Measure]  # the first, unless another is asked for
 
@@ -105,6 +106,7 @@ class ClassifierKind(Kind):
     record = ClassifierRun
     duration: Literal["epochs", "iterations"] = "epochs"
     items = ("rows", "rows")
+    reads_rows = True
     may_end_at_chance = True
     measures = _by_name(
         Measure("accuracy", "accuracy, %", "points", True, "all", _accuracy),

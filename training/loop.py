@@ -115,7 +115,7 @@ def diverged(step: int) -> UserError:
     return UserError(f"training diverged at step {step}: no finite loss; lower --learning-rate or set --clip")
 
 
-# ------------------------------------------------------------------------------------------------------------- measuring
+# ------------------------------------------------------------------------------------------------------------ measuring
 class Measurer:
     """Measures a copy of the model on a thread of its own, so that measuring cannot touch the training, which may go on
     meanwhile; one measurement at a time. Each is put into the history of the run's state and reported."""
@@ -164,7 +164,7 @@ class Measurer:
         return True
 
 
-# ------------------------------------------------------------------------------------------------------------------ runs
+# ----------------------------------------------------------------------------------------------------------------- runs
 def train(
     task: Task,
     config: TrainingConfig,

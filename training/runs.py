@@ -52,22 +52,17 @@ class Folder:
         return self.path / "runs" / f"{run.name}.checkpoint.safetensors"
 
 
-def claim_folder(out: Path, device: torch.device) -> Folder:
+def open_folder(out: Path, device: torch.device, settings: Mapping[str, object], resume: bool | None) -> Folder:
     """A folder for runs in which no other process writes as long as the object is kept; UserError, which says who does,
-    if one does already."""
-    return Folder(out, device, FolderLock(out))
+    if one does already. config.json says what is run there.
 
-
-def open_folder(out: Path, device: torch.device, settings: Mapping[str, object], resume: bool) -> Folder:
-    """A folder for new runs, or, to resume, the folder with its unfinished ones; config.json says what is run there.
-
-    Runs that a folder already holds are never written over: without `resume` the whole folder is set aside under the
-    next free number.
+    Runs that a folder already holds are never written over. `resume`: False, the whole folder is set aside under the
+    next free number; True, its unfinished runs are gone on with; None, its runs are used where they are wanted.
     """
-    folder = claim_folder(out, device)
+    folder = Folder(out, device, FolderLock(out))
     for leftover in out.rglob(".*.tmp") if resume else ():  # of a process that was killed while it wrote
         leftover.unlink()
-    if (out / "config.json").exists() and not resume:
+    if (out / "config.json").exists() and resume is False:
         number = next(n for n in itertools.count(1) if not Path(f"{out}.{n}").exists())
         out.rename(f"{out}.{number}")
         print(f"{out}: the earlier run that was there is now {out}.{number}", file=sys.stderr)
