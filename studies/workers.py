@@ -107,13 +107,14 @@ def _ctrl_c_held() -> Iterator[None]:
     """Within it processes can be started: a signal to stop waits here until its end, and Ctrl-C means nothing to those
     that were started, as long as they live. A terminal sends it to all, and one that is still importing, or still being
     told what to do, would answer with a traceback. The parent answers for them."""
-    mask = getattr(signal, "pthread_sigmask", lambda how, signals: set())  # Windows has none
-    before = mask(signal.SIG_BLOCK, {signal.SIGINT})  # which they inherit
+    held = {signal.SIGINT} if hasattr(signal, "pthread_sigmask") else set()  # Windows has none
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, held) if held else set()  # which they inherit
     try:
         with stop_signals() as stopped:  # another thread may take what this one holds
             yield
     finally:
-        mask(signal.SIG_SETMASK, before)
+        if held:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
     if stopped():
         raise KeyboardInterrupt
 
