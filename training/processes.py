@@ -93,6 +93,7 @@ def working_folder(out: Path) -> Iterator[Path]:
     torch.distributed.broadcast_object_list(contents)
     with tempfile.TemporaryDirectory() as temporary:
         copied = Path(temporary) / out.name
+        copied.mkdir()
         for name, content in contents[0].items() if rank > 0 else ():
             write_bytes(copied / name, content)
         yield copied if rank > 0 else out
