@@ -339,7 +339,7 @@ def test_the_code_is_described_by_its_commit_what_differs_from_it_and_its_module
 @pytest.mark.processes
 @pytest.mark.slow
 def test_results_are_the_same_for_every_number_of_workers(data: Data, tmp_path: Path) -> None:
-    wanted = [CLASSIFIER, replace(CLASSIFIER, name="classifier 2", seed=1), DECODER]
+    wanted: list[Run] = [CLASSIFIER, replace(CLASSIFIER, name="classifier 2", seed=1), DECODER]
     results = []
     for n_workers in (1, 2):
         folder = Folder(tmp_path / str(n_workers), torch.device("cpu"))
@@ -498,9 +498,7 @@ def until_stopped(run: Any, folder: Path) -> None:
 
 
 @pytest.mark.processes
-def test_ctrl_c_stops_the_workers_and_they_take_up_nothing_else(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_ctrl_c_stops_the_workers_and_none_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(workers.multiprocessing, "get_context", lambda _method: server)
 
     def interrupt() -> None:
@@ -512,7 +510,6 @@ def test_ctrl_c_stops_the_workers_and_they_take_up_nothing_else(
     with pytest.raises(KeyboardInterrupt):
         share_out(functools.partial(until_stopped, folder=tmp_path), named(*"abcdefgh"), 2, "runs")
     assert not multiprocessing.active_children()
-    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_what_was_computed_for_something_else_is_computed_anew(tmp_path: Path) -> None:
