@@ -28,7 +28,10 @@ NEEDED = (
 MEAN_OF_TEXTS = "Geometric mean over the test texts."
 ALL_TEXTS = {"perplexity": "All texts: their geometric mean.", "bits-per-byte": "All texts: their mean."}
 SCORED_ONCE = "Every token of a text is scored once."
-TRIGRAM = "Trigram: interpolated Kneser-Ney on the same training text and vocabulary."
+TRIGRAM = (
+    "Trigram: interpolated Kneser-Ney on the same training text and vocabulary; with the same <unk> estimate: it also "
+    "knows how often a word that training lacks is <unk>, as the best recipe's trigram does."
+)
 ABOUT_TOKENS = (
     "Bits for each byte of all texts compare, however a text is cut; perplexities, which are by token, do not. Words "
     "pay 8 bits for each byte of an unknown one and for its end, and nothing for white space, which subwords and "
@@ -46,7 +49,7 @@ def over_seeds(runs: Iterable[Sized]) -> str:
     """What a number with its spread is."""
     least, *_, most = sorted([*map(len, runs)] * 2)
     if most == 1:
-        return "One seed, so there is no spread."
+        return "One seed."
     return f"Mean ± standard deviation over {least if least == most else f'{least} to {most}'} seeds."
 
 

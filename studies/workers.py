@@ -5,6 +5,7 @@ import functools
 import multiprocessing
 import os
 import pickle
+import re
 import signal
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -29,6 +30,12 @@ FEW = 4  # runs
 
 
 Value = TypeVar("Value")
+
+
+def file_name(variant: str) -> str:
+    """What the files of a variant's runs are called: "positions-alibi-dropout-0.2". The plus stays: 1e+06 is not
+    1e-06."""
+    return re.sub(r"[^\w.+]+", "-", variant)
 
 
 def all_recorded(runs: Iterable[Run], data: Data, folder: Folder) -> dict[Run, TrainedRun]:

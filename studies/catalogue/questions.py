@@ -8,13 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from common.files import UserError
-from evaluation.opponents import CLASSIFIER_OPPONENTS, DECODER_OPPONENTS
 from modules.config import ClassifierConfig
-from speechesdataset.folder import TOGETHER
 from studies.answers import AttentionStatistics, LengthPerplexity
 from studies.catalogue.ingredients import CHANGES
 from studies.catalogue.recipes import RECIPES, WIDTHS
-from studies.effects import EACH_GROUP, EACH_TEST_TEXT, EACH_TEXT
 from studies.probes.attention import attention_over_test
 from studies.probes.faithfulness import Faithfulness, faithfulness
 from studies.probes.knockouts import KnockOuts, knock_out
@@ -22,8 +19,9 @@ from studies.probes.lengths import LENGTHS, perplexity_by_length
 from studies.probes.mistakes import surest_mistakes
 from studies.probes.temperature import second_run, temperature
 from studies.question import OfModel, Probe, Question, against_base
-from studies.settings import MEASURES, Score, in_words, read_settings, with_settings
+from studies.settings import MEASURES, Score, read_settings, settings_in_words, with_settings
 from tokenizer import WORDS, Tokenization
+from training.kinds import EACH_TEXT, KINDS
 from training.recipe import Recipe, Task, Value, customise
 
 POSITIONS = ("learned", "alibi", "none")
@@ -151,15 +149,13 @@ def which_is_better(
     for name, variant in variants.items():
         if (other := names.setdefault(variant, name)) != name:
             raise UserError(f"the variants {other!r} and {name!r} are the same recipe; leave one out")
-    chosen = measure or MEASURES[task][0]
-    has_opponents = chosen not in ("macro-f1", "training-time")
-    opponents = list(CLASSIFIER_OPPONENTS if task == "classifier" else DECODER_OPPONENTS)
-    base = next(iter(variants))
+    kind = KINDS[task]
+    chosen = kind.measures[measure or MEASURES[task][0]]
     pairs = against_base(list(variants))
-    if on_folds and has_opponents:
-        pairs += tuple((name, base) for name in opponents)
-    subset = "all" if task == "classifier" else TOGETHER
-    return Question(task, variants, pairs, ((chosen, subset),), on_folds=on_folds, has_opponents=has_opponents)
+    if on_folds and chosen.of_opponents:
+        pairs += tuple((name, next(iter(variants))) for name in kind.opponent_names)
+    measures = ((chosen.name, chosen.subset),)
+    return Question(task, variants, pairs, measures, on_folds=on_folds, has_opponents=chosen.of_opponents)
 
 
 def varied(task: Task, vary: Sequence[str], base: str | None, others: Sequence[str]) -> dict[str, Mapping[str, Value]]:
@@ -175,7 +171,7 @@ def varied(task: Task, vary: Sequence[str], base: str | None, others: Sequence[s
         choices.append([f"{name}={value}" for value in values.split(",")])
     variants = [*itertools.product(*choices), *(words.split() for words in others)]
     settings = [{**common, **read_settings(task, words)} for words in variants]
-    by_words = {in_words(changes): changes for changes in settings}
+    by_words = {settings_in_words(changes): changes for changes in settings}
     if len(by_words) < len(settings):
         raise UserError("two variants are the same; leave one out")
     return dict(by_words)
@@ -190,14 +186,10 @@ def ingredients(task: Task, changes: Sequence[str]) -> Question:
 
 def measured(task: Task) -> Question:
     """Both recipes and their opponents on the test set: how far the best recipe is from each."""
+    kind = KINDS[task]
     variants = {name: RECIPES[name][task] for name in ("best", "report")}
-    measures: dict[Task, tuple[tuple[str, str], ...]] = {
-        "classifier": (("accuracy", EACH_GROUP),),
-        "decoder": (("perplexity", EACH_TEST_TEXT), ("perplexity", TOGETHER)),
-    }
-    opponents = CLASSIFIER_OPPONENTS if task == "classifier" else DECODER_OPPONENTS
-    pairs = tuple(("best", name) for name in ("report", *opponents))
-    return Question(task, variants, pairs, measures[task], trained_only=False, brief=variants)
+    pairs = tuple(("best", name) for name in ("report", *kind.opponent_names))
+    return Question(task, variants, pairs, kind.in_detail, trained_only=False, brief=variants)
 
 
 def kinds_of_tokens(

