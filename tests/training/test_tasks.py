@@ -157,17 +157,6 @@ def test_the_windows_of_a_decoder_are_drawn_from_the_whole_text_beginning_with_p
     assert torch.equal(drawn, window_starts(7, 4, 30, 2, generator(3, "order")))
 
 
-def test_every_window_comes_once_before_any_comes_again_if_it_is_to(tmp_path: Path) -> None:
-    rows = [(0, "a"), (1, "b")]
-    data = planted(tmp_path, rows, rows, ["a b c d e"] * 8, one=["a"])  # 41 tokens with the first one's padding
-    work = decoder(data, duration=9, batch_size=1, shuffled=True)
-    first = [int(starts) for starts in work.plan]
-    assert len(set(first)) == 9
-    assert len({start % 4 for start in first}) == 1
-    plain = decoder(data, duration=9, batch_size=1)
-    assert len({int(starts) % 4 for starts in plain.plan}) > 1
-
-
 # ---------------------------------------------------------------------------------------------------------- the losses
 
 

@@ -14,22 +14,18 @@ from typing import Any
 
 import pytest
 import torch
-import torch.nn.functional as F
 from launch import group
 from torch import Tensor, nn
 
 import training.checkpoint
 from common.files import Interrupted, UserError, read_as, read_tensors, write_json, write_tensors
 from common.randomness import derived_seed
-from modules.config import ClassifierConfig, DecoderConfig
-from modules.hook_point import hook_points, hooked
 from training import loop, processes, progress
 from training.checkpoint import Checkpoints, State
 from training.loop import WithLoss, make_optimizer, rate_factor, training_step
 from training.machine import pick_device
 from training.recipe import TrainingConfig
 from training.weights import load_weights, weights
-from transformer import Classifier, Decoder
 
 N, BATCH = 19, 6  # the last batch of an epoch is a single item
 CONFIG = TrainingConfig(learning_rate=1e-2, schedule="cosine", warmup=0.3, weight_decay=0.1, clip=0.5)
@@ -678,45 +674,3 @@ def test_trouble_in_one_process_ends_all_with_a_checkpoint_that_one_process_resu
     assert step == 5 + (trouble == "signal")  # in the middle of an epoch, with a mean loss half gathered
     resumed = fit(tmp_path / "checkpoint", network(seed=99, dropout=0.0))
     torch.testing.assert_close(resumed, alone(), rtol=1e-4, atol=1e-6)
-
-
-# ---------------------------------------------------------------------------------------------------------- all in all
-
-
-@pytest.mark.parametrize("task", ["classifier", "decoder"])
-def test_twenty_steps_on_the_fast_path_end_like_twenty_on_the_plain_one(task: str) -> None:
-    """Fast: PyTorch's attention kernel, the loss without logits, a fused optimizer. Plain: weights, logits, loops."""
-    settings: Any = {"n_embd": 16, "n_layer": 2, "block_size": 8, "ff_dim": 24, "initialisation": "pytorch"}
-    ids, labels = torch.randint(2, 50, (20, 6, 9)), torch.randint(0, 3, (20, 6))
-    lengths = torch.full((6,), 8)
-
-    def fast(model: Any, items: Tensor) -> Tensor:
-        step = items[0]
-        if task == "classifier":
-            return model.loss(ids[step][:, :8], lengths, labels[step])
-        return model.loss(ids[step][:, :8], ids[step][:, 1:])
-
-    def plain(model: Any, items: Tensor) -> Tensor:
-        step = items[0]
-        with hooked(model, hook_points(model, "weights"), lambda weights, name: None):
-            logits = model(ids[step][:, :8], *([lengths] if task == "classifier" else []))
-        if task == "classifier":
-            return F.cross_entropy(logits, labels[step])
-        return F.cross_entropy(logits.flatten(0, 1), ids[step][:, 1:].flatten())
-
-    ends = []
-    for loss, fused in ((fast, True), (plain, False)):
-        torch.manual_seed(0)
-        model = (
-            Classifier(ClassifierConfig(**settings), list(map(str, range(50))), 3)
-            if task == "classifier"
-            else Decoder(DecoderConfig(**settings), list(map(str, range(50))))
-        )
-        optimizer = make_optimizer(model, TrainingConfig())
-        optimizer.param_groups[0]["fused"] = optimizer.param_groups[1]["fused"] = fused
-        values = [
-            training_step(WithLoss(model, partial(loss, model)), optimizer, torch.tensor([step]), TrainingConfig())
-            for step in range(20)
-        ]
-        ends.append((values, list(model.parameters())))
-    torch.testing.assert_close(ends[0], ends[1], rtol=1e-3, atol=1e-4)
