@@ -118,7 +118,7 @@ def test_a_text_without_enough_different_lines_is_refused(planted: Data, lines: 
 
 
 SMALL = TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8)
-RUNS = {
+RUNS: dict[str, Run] = {
     "classifier": Run(
         "classifier",
         Recipe("classifier", classifier_of(SMALL), TrainingConfig(batch_size=16), duration=2),
