@@ -78,7 +78,8 @@ class Explain:
 
     def test(self, trained: "TrainedModel") -> None:
         """What --faithfulness does."""
-        from reporting.knockouts import draw_faithfulness, faithfulness_text
+        from reporting.explained import draw_faithfulness, faithfulness_table
+        from reporting.table import terminal_text
         from studies.probes.faithfulness import faithfulness
         from studies.workplace import data_of
 
@@ -88,7 +89,7 @@ class Explain:
         if self.json:
             print(as_json(results), end="")
             return
-        print(faithfulness_text(results))
+        print(terminal_text(faithfulness_table(results)))
         draw_faithfulness(picture, results)
         print(f"Results: {numbers}; picture: {picture}")
 
@@ -102,7 +103,8 @@ class Knockouts:
     out: Path = Path("runs/knockouts")  # folder for results and picture
 
     def run(self, typed: Typed) -> None:
-        from reporting.knockouts import knockouts_text
+        from reporting.explained import knockouts_table
+        from reporting.table import terminal_text
         from studies.figures import draw_knockouts
         from studies.probes.knockouts import knock_out
         from studies.workplace import data_of
@@ -115,7 +117,7 @@ class Knockouts:
         numbers, picture = self.out / f"{results.task}.json", self.out / f"{results.task}.png"
         write_json(numbers, results)
         draw_knockouts(picture, results)
-        print(knockouts_text(results))
+        print(terminal_text(knockouts_table(results)))
         print(f"Results: {numbers}; picture: {picture}")
 
 

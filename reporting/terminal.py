@@ -9,8 +9,7 @@ from common.wording import duration
 from evaluation.statistics import UNCLEAR
 from reporting import notes, tables
 from reporting.summary import in_short, quick_warning
-from reporting.table import Item, Table, in_one_line, table_of, terminal_text
-from reporting.wording import effect, from_here, number
+from reporting.table import Item, Table, effect, from_here, in_one_line, number, table_of, terminal_text
 from speechesdataset.folder import About
 from studies.answers import Answers
 from studies.catalogue.recipes import RECIPES, word

@@ -10,25 +10,15 @@ from common.wording import duration
 from evaluation.records import Group
 from evaluation.statistics import UNCLEAR
 from reporting import notes
-from reporting.table import Table, table_of
-from reporting.wording import effect, number, sentence, spread
+from reporting.table import Table, effect, number, sentence, spread, table_of
 from speechesdataset.folder import TOGETHER, TRAINING
 from studies.answers import Answers, Asked, Comparison
-from studies.catalogue.claims import REGULARIZED
 from studies.catalogue.names import name_of
-from studies.catalogue.published import (
-    PUBLISHED_ACCURACY,
-    PUBLISHED_PERPLEXITY,
-    PUBLISHED_REGULARIZED_ACCURACY,
-    on_courses_data,
-    on_reports_speakers,
-)
+from studies.catalogue.published import published
 from studies.effects import AT_CHANCE, has_trained
 from training.kinds import KINDS, Measure
-from training.records import DecoderRun, TrainedRun
+from training.records import TrainedRun
 
-ITERATIONS = [100, 200, 300, 400, 500]  # at which the report measured its decoder
-WIDE, NARROW = "ff256", "ff100"  # the report's feed-forward networks
 VERDICT = "verdict"
 TIMES = {"training time": "change, %", "processor time": "change of\nprocessor time, %"}
 Row = Mapping[str, str | None]  # by the head of the column; None is a dash
@@ -43,15 +33,14 @@ def by_variant(answers: Answers, question: str, title: str, variants: Sequence[s
     pairs = [pair for pair in pairs_of(answers, question) if below(answers, pair[0]) in records]
     rows: list[Row] = []
     for name, measured in records.items():
-        rows.append({asked.kind: name_of(name), **levels(asked, measured, heads)})
-        published = published_levels(answers, question, name)
-        if published:
-            cells = {heads[subset]: text for subset, text in published.items() if subset in heads}
+        rows.append({asked.kind: name_of(name), **levels(answers, asked, measured, heads)})
+        if of_report := published(answers, question, name):
+            cells = {
+                heads[subset]: number(values[-1]) for subset, values in of_report.reached.items() if subset in heads
+            }
             rows.append({asked.kind: "   published", **cells})
         rows += [effects(answers, pair, heads) for pair in pairs if name == below(answers, pair[0])]
     hidden = {
-        "parameters": answers.command not in ("compare", "ablation", "measure"),
-        "training\nrows": answers.command in ("compare", "ablation", "measure"),
         "seeds": len({len(records) for records in shown.values()}) == 1,
         notes.AT_CHANCE: not some_at_chance(shown),
     }
@@ -86,18 +75,20 @@ def some_at_chance(variants: Mapping[str, Sequence[TrainedRun]]) -> bool:
     return not all(has_trained(run) for runs in variants.values() for run in runs)
 
 
-def levels(asked: Asked, records: Sequence[Any], heads: Mapping[str, str]) -> Row:
+def levels(answers: Answers, asked: Asked, records: Sequence[Any], heads: Mapping[str, str]) -> Row:
     """What the runs of a variant reach, or an opponent, of which there is nothing on the training text."""
     measure, is_run = measure_of(asked), isinstance(records[0], TrainedRun)
-    subsets = [subset for subset in heads if is_run or subset != TRAINING]
     values = {
-        heads[subset]: spread([measure.value(record, subset) for record in records], measure.digits)
-        for subset in subsets
+        head: spread([measure.value(record, subset) for record in records], measure.digits)
+        for subset, head in heads.items()
+        if is_run or subset != TRAINING
     }
     if not is_run:
         return values
-    row = {"parameters": f"{records[0].n_parameters:,}", "seeds": str(len(records)), **values}
-    if measure.name == "accuracy":
+    row = {"seeds": str(len(records)), **values}
+    if answers.command in ("compare", "ablation", "measure"):
+        row = {"parameters": f"{records[0].n_parameters:,}", **row}
+    elif measure.name == "accuracy":
         row["training\nrows"] = spread([record.epochs[-1].train_accuracy for record in records])
     return {**row, notes.AT_CHANCE: f"{sum(not has_trained(record) for record in records)} of {len(records)}"}
 
@@ -168,36 +159,3 @@ def note_by_variant(
         notes.ALL_TEXTS.get(measure.name, "") if TOGETHER in heads else "",
         notes.by_token(answers) if measure.name == "perplexity" else "",
     )
-
-
-# ------------------------------------------------------------------------------------------------------- as published
-def may_stand_beside(answers: Answers) -> bool:
-    """Whether what the report published may stand beside these answers: over several seeds, on texts of its speakers;
-    beside a single run only on its own data."""
-    if answers.command in ("part3", "report"):
-        return on_reports_speakers(answers)
-    return answers.command in ("part1", "part2") and on_courses_data(answers.data)
-
-
-def published_levels(answers: Answers, question: str, variant: str) -> Mapping[str, str]:
-    """What the report published of a variant, when training ended, by subset."""
-    runs = answers.runs(question).get(variant, ())
-    if question == "classifier" and variant in ("classifier", "learned", "original", REGULARIZED) and runs:
-        last = PUBLISHED_REGULARIZED_ACCURACY if variant == REGULARIZED else PUBLISHED_ACCURACY[-1]
-        return {"all": number(last, 2)} if published_accuracies(answers, variant) else {}
-    if question == "decoder" and variant in ("learned", WIDE, NARROW):
-        by_text = published_perplexities(answers, answers.decoder[variant][0])
-        return {text: number(values[-1]) for text, values in by_text.items()}
-    return {}
-
-
-def published_accuracies(answers: Answers, variant: str) -> Sequence[float]:
-    """The test accuracies by epoch that the report published, beside a classifier that trained as long."""
-    n_epochs = len(answers.classifier[variant][0].epochs)
-    return PUBLISHED_ACCURACY if n_epochs == len(PUBLISHED_ACCURACY) and may_stand_beside(answers) else []
-
-
-def published_perplexities(answers: Answers, run: DecoderRun) -> Mapping[str, Sequence[float]]:
-    """The perplexities by text that the report published of a decoder of this width, which trained as long."""
-    is_whole = run.iterations[-1].iteration == ITERATIONS[-1] and answers.tokenizer == "word"
-    return PUBLISHED_PERPLEXITY.get(run.ff_dim, {}) if is_whole and may_stand_beside(answers) else {}

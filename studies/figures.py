@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
+from operator import attrgetter
 from pathlib import Path
 from statistics import fmean, geometric_mean
 from typing import Any
@@ -24,7 +25,7 @@ from studies.probes.lengths import LENGTHS
 from studies.question import Study
 from training.kinds import KINDS
 from training.recipe import Task
-from training.records import DecoderRun, Epoch, Iteration
+from training.records import DecoderRun, Iteration
 from training.runs import Folder
 from training.weights import load_model
 
@@ -32,8 +33,50 @@ OPPONENTS_SHOWN = {"tfidf": "TF-IDF", "majority": "largest class"}  # in Figure 
 TEXT_COLORS = (utilities.BLACK, utilities.ORANGE, utilities.SKY, utilities.PURPLE, utilities.GREEN, utilities.VERMILION)
 WITH_MAPS = ("part1", "part2", "report")  # commands
 FIRST_MAP: dict[Task, int] = {"classifier": 2, "decoder": 6}  # the number of its figure
-ACCURACY = "accuracy (%)"
+TRAIN, TEST = attrgetter("train_accuracy"), attrgetter("test_accuracy")  # of an epoch
 PUBLISHED_GAIN = 2.0  # points of accuracy that regularization is said to add
+
+CAPTIONS = {  # of the pictures on the report's page, by how the names of their files start
+    "figure1_": "Figure 1. Accuracy by epoch: mean over seeds, shaded from lowest to highest.",
+    "figure2_": "Figure 2. Attention of the encoder, first layer, one seed.",
+    "figure3_": "Figure 3. Attention of the encoder, last layer, one seed.",
+    "figure4_": "Figure 4. Training perplexity by iteration.",
+    "figure5_": "Figure 5. Test perplexity by iteration; dotted: the trigram.",
+    "figure6_": "Figure 6. Attention of the decoder, first layer, one seed.",
+    "figure7_": "Figure 7. Attention of the decoder, last layer, one seed.",
+    "figure8_": "Figure 8. Test accuracy by epoch and position method.",
+    "figure9_": "Figure 9. Train and test perplexity by position method.",
+    "figure10_": "Figure 10. ALiBi: test perplexity by iteration at each inference length against that of training.",
+    "figure11_": "Figure 11. Accuracy of the original and the regularized classifier.",
+    "attention_encoder": "Mean attention distance and entropy by layer and head, over the test set.",
+    "attention_decoder": "Mean attention distance and entropy by layer and head, over the test set.",
+    "knockouts_classifier": "What that model loses without each of its parts.",
+    "knockouts_decoder": "What that model loses without each of its parts.",
+    "loss_by_position": "The loss at each position in the window less that of learned positions, on the same seed.",
+    "inference_length": "Change of mean test perplexity with inference length; dashed: with the control's window.",
+    "confusion": "Confusion matrix of the original classifier, all seeds together.",
+    "changes_perplexity": "Change of perplexity against learned positions; hollow where the interval reaches 0.",
+    "changes_accuracy": "Difference in test accuracy; hollow where the interval reaches 0; a cross is as published.",
+}
+WIDE = ("figure9_", "figure10_", "figure11_", "loss_by_position", "inference_length", "changes_")  # of several panels
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that was drawn, for the page."""
+
+    path: Path
+    caption: str
+    is_wide: bool
+
+
+def pictures_in(figures: Path, names: Sequence[str]) -> list[Picture]:
+    """The pictures whose names start so, as far as they were drawn: without weights there are no maps of attention."""
+    return [
+        Picture(path, CAPTIONS[name], name.startswith(WIDE))
+        for name in names
+        for path in sorted(figures.glob(f"{name}*.png"))
+    ]
 
 
 def draw(answers: Answers, figures: Path) -> None:
@@ -90,39 +133,34 @@ def curves(
     answers: Answers,
     question: str,
     panels: Mapping[str, Sequence[Curve]],
-    y_label: str,
     title: str,
     levels: Sequence[utilities.Level] = (),
-    **scale: bool,
+    change_against: str = "",
 ) -> None:
-    """How training went, by epoch or iteration, the mean and the range over seeds; panels by their titles."""
-    kind = answers.questions[question].kind
-    history = KINDS[kind].duration  # epochs or iterations
-    step = history.removesuffix("s")
+    """How training went, by epoch or iteration, the mean and the range over seeds; panels by their titles.
+    `change_against`: what perplexities are compared with, where their changes are shown."""
+    asked = answers.questions[question]
+    kind = KINDS[asked.kind]
+    step = kind.duration.removesuffix("s")
+    y_label, scale = "accuracy (%)", {}
+    if change_against:
+        y_label = f"change of perplexity against {change_against} (%)"
+    elif next(iter(kind.measures.values())).unit == "ratio":
+        y_label, scale = perplexity_by_token(answers), {"log_y": True}
 
     def line(curve: Curve) -> utilities.Line:
-        histories = [getattr(run, history) for run in answers.runs(question)[curve.variant]]
+        histories = [getattr(run, kind.duration) for run in answers.runs(question)[curve.variant]]
         steps = [getattr(measured, step) for measured in histories[0]]
         values = [[curve.value(measured) for measured in measurements] for measurements in histories]
         return utilities.Line(curve.name, steps, values, curve.color, curve.dashed)
 
     drawn = [utilities.Panel(list(map(line, group)), levels, name) for name, group in panels.items()]
-    utilities.line_figure(path, drawn, step, y_label, titled(title, answers, kind), **scale)
+    utilities.line_figure(path, drawn, step, y_label, titled(title, answers, asked.kind), **scale)
 
 
 def by_variant(variants: Iterable[str], value: Callable[[Any], float], dashed: str = "") -> list[Curve]:
     """A curve of each variant."""
     return [Curve(name_of(name), name, value, VARIANT_COLORS.get(name), name == dashed) for name in variants]
-
-
-def train_accuracy(epoch: Epoch) -> float:
-    """Percent of the training rows."""
-    return epoch.train_accuracy
-
-
-def test_accuracy(epoch: Epoch) -> float:
-    """Percent of the test rows."""
-    return epoch.test_accuracy
 
 
 def perplexity_of(text: str) -> Callable[[Iteration], float]:
@@ -158,13 +196,13 @@ def few(perplexities: Mapping[str, float], most: int = 5) -> list[str]:
 def figure1(answers: Answers, figures: Path) -> None:
     """Accuracy of the classifier on training and test rows."""
     base = answers.questions["classifier"].base
-    sides = [Curve("train", base, train_accuracy, dashed=True), Curve("test", base, test_accuracy)]
+    sides = [Curve("train", base, TRAIN, dashed=True), Curve("test", base, TEST)]
     levels = [
         utilities.Level(name, answers.classifier_opponents[opponent][0].test["all"].accuracy or 0.0)
         for opponent, name in OPPONENTS_SHOWN.items()
     ]
-    path, title = figures / "figure1_accuracy.png", "Figure 1: accuracy of the classifier"
-    curves(path, answers, "classifier", {"": sides}, ACCURACY, title, levels)
+    title = "Figure 1: accuracy of the classifier"
+    curves(figures / "figure1_accuracy.png", answers, "classifier", {"": sides}, title, levels)
 
 
 def figures4_and_5(answers: Answers, figures: Path) -> None:
@@ -175,21 +213,20 @@ def figures4_and_5(answers: Answers, figures: Path) -> None:
     model = f"the decoder, hidden size {answers.decoder[base][0].ff_dim}"
     for number, name, shown, opponents in ((4, "training", texts[:1], []), (5, "test", texts[1:], levels)):
         path = figures / f"figure{number}_{name}_perplexity.png"
-        title, y_label = f"Figure {number}: {name} perplexity of {model}", perplexity_by_token(answers)
-        curves(path, answers, "decoder", {"": shown}, y_label, title, opponents, log_y=True)
+        curves(path, answers, "decoder", {"": shown}, f"Figure {number}: {name} perplexity of {model}", opponents)
 
 
 def figure8(answers: Answers, figures: Path) -> None:
     """Test accuracy of each position method."""
     path, title = figures / "figure8_test_accuracy_positions.png", "Figure 8: test accuracy by position method"
-    curves(path, answers, "classifier", {"": by_variant(POSITIONS, test_accuracy)}, ACCURACY, title)
+    curves(path, answers, "classifier", {"": by_variant(POSITIONS, TEST)}, title)
 
 
 def figure9(answers: Answers, figures: Path) -> None:
     """Perplexity of each position method; that of no positions is dashed, or it would hide ALiBi's."""
     panels = {text: by_variant(POSITIONS, perplexity_of(text), dashed="none") for text in texts_shown(answers)}
-    path, title = figures / "figure9_perplexity_positions.png", "Figure 9: perplexity by position method"
-    curves(path, answers, "decoder", panels, perplexity_by_token(answers), title, log_y=True)
+    path = figures / "figure9_perplexity_positions.png"
+    curves(path, answers, "decoder", panels, "Figure 9: perplexity by position method")
 
 
 def figure10(answers: Answers, figures: Path) -> None:
@@ -204,17 +241,19 @@ def figure10(answers: Answers, figures: Path) -> None:
         for length in (multiple * answers.block_size for multiple in LENGTHS[1:])
     }
     path, as_trained = figures / "figure10_inference_length.png", f"{answers.block_size} tokens"
-    title = f"Figure 10: ALiBi trained at {as_trained}, read at other lengths"
-    y_label, levels = f"change of perplexity against {as_trained} (%)", [utilities.Level(as_trained, 0.0)]
-    curves(path, answers, "decoder", panels, y_label, title, levels)
+    title, levels = (
+        f"Figure 10: ALiBi trained at {as_trained}, read at other lengths",
+        [utilities.Level(as_trained, 0.0)],
+    )
+    curves(path, answers, "decoder", panels, title, levels, change_against=as_trained)
 
 
 def figure11(answers: Answers, figures: Path) -> None:
     """Training and test accuracy of the classifier without regularization and with the first rate of dropout."""
     variants = ("original", next(iter(answers.validation)))
-    panels = {"train": by_variant(variants, train_accuracy), "test": by_variant(variants, test_accuracy)}
+    panels = {"train": by_variant(variants, TRAIN), "test": by_variant(variants, TEST)}
     path, title = figures / "figure11_regularization.png", "Figure 11: original and regularized classifier"
-    curves(path, answers, "classifier", panels, ACCURACY, title)
+    curves(path, answers, "classifier", panels, title)
 
 
 def curves_of_variants(answers: Answers, figures: Path) -> None:
@@ -224,12 +263,9 @@ def curves_of_variants(answers: Answers, figures: Path) -> None:
         return geometric_mean(value for text, value in iteration.perplexity.items() if text != TRAINING)
 
     ((question, asked),) = answers.questions.items()
-    path, title = figures / "curves.png", asked.kind.capitalize()
-    if asked.kind == "classifier":
-        curves(path, answers, question, {"": by_variant(asked.settings, test_accuracy)}, ACCURACY, title)
-    else:
-        panels = {"": by_variant(asked.settings, perplexity)}
-        curves(path, answers, question, panels, perplexity_by_token(answers), title, log_y=True)
+    value: Callable[[Any], float] = {"classifier": TEST, "decoder": perplexity}[asked.kind]
+    panels = {"": by_variant(asked.settings, value)}
+    curves(figures / "curves.png", answers, question, panels, asked.kind.capitalize())
 
 
 # ------------------------------------------------------------------------------------------- the classifier's test rows
@@ -323,7 +359,7 @@ def attention_statistics(answers: Answers, figures: Path) -> None:
     """How far and how widely each head looks, the mean over seeds."""
     for question, by_variant in answers.attention.items():
         kind, means = answers.questions[question].kind, attention_means(by_variant["learned"])
-        network = "encoder" if kind == "classifier" else kind
+        network = KINDS[kind].network
         layers = [str(layer + 1) for layer in range(len(means.distance))]
         heads = [str(head + 1) for head in range(len(means.distance[0]))]
         grids = {"mean distance, tokens": means.distance, "entropy, nats": means.entropy}

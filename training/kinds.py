@@ -56,6 +56,7 @@ class Kind(ABC):
     """A kind of model."""
 
     name: Task
+    network: Literal["encoder", "decoder"]
     record: type[TrainedRun]
     duration: Literal["epochs", "iterations"]  # what the duration of a recipe is called
     items: tuple[str, str]  # what results are measured on, and what other items an interval is for
@@ -119,6 +120,7 @@ class ClassifierKind(Kind):
     """Who said it? Measured by the rows whose speaker it names."""
 
     name: Task = "classifier"
+    network: Literal["encoder", "decoder"] = "encoder"
     record = ClassifierRun
     duration: Literal["epochs", "iterations"] = "epochs"
     items = ("rows", "rows")
@@ -156,6 +158,7 @@ class DecoderKind(Kind):
     """How surprising is it? Measured by the perplexity of texts."""
 
     name: Task = "decoder"
+    network: Literal["encoder", "decoder"] = "decoder"
     record = DecoderRun
     duration: Literal["epochs", "iterations"] = "iterations"
     items = ("texts", "lines")

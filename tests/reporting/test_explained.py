@@ -9,13 +9,19 @@ import pytest
 import torch
 from rich.console import Console
 from rich.text import Text
-from world.answers import explained, knocked_out
+from world.answers import explained
 from world.figures import intercept
 
 from inference.explain import Explanation
 from inference.score import Scored, ScoredText
-from reporting import knockouts
-from reporting.explained import draw_explanation, in_numbers, print_explanation, print_score, tinted
+from reporting.explained import (
+    draw_explanation,
+    draw_faithfulness,
+    in_numbers,
+    print_explanation,
+    print_score,
+    tinted,
+)
 from studies.probes.faithfulness import METHODS
 from training.records import LanguageScores
 
@@ -129,14 +135,7 @@ def test_of_a_long_text_the_most_surprising_tokens_are_in_the_table(capsys: pyte
 
 def test_the_picture_of_faithfulness_has_every_fall(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     caught = intercept(monkeypatch)
-    knockouts.draw_faithfulness(tmp_path / "x.png", explained())
+    draw_faithfulness(tmp_path / "x.png", explained())
     drawn = [(line.name, line.value, line.low, line.high) for line in caught["x.png"]["intervals"]]
     falls = [(f"{fall.deleted}: {METHODS[fall.method]}", fall.fall) for fall in explained().falls]
     assert drawn == [(name, fall.mean, fall.low, fall.high) for name, fall in falls]
-
-
-def test_what_the_commands_print_of_knock_outs_and_faithfulness() -> None:
-    assert "The classifier without each of its parts" in knockouts.knockouts_text(knocked_out("classifier"))
-    shown = knockouts.faithfulness_text(explained())
-    assert "How much further than without random words" in shown
-    assert shown.endswith("shows.")

@@ -61,11 +61,11 @@ def test_a_run_at_chance_is_said_to_be(answers: Answers, warning: str) -> None:
     assert "chance" not in show(answers_of("part1")).replace("By chance", "").replace("by chance", "")
 
 
-def test_who_did_not_train_stands_in_the_table_and_in_the_sentence() -> None:
+def test_who_did_not_train_stands_in_the_table() -> None:
     failed = [classifier_run(33.3, seed, 0, trained=seed != 4, fell_back=False) for seed in SEEDS]
     answers = answers_of("measure", classifier={**answers_of("measure").classifier, "report": failed})
     shown = " ".join(show(answers).split())
-    assert "1 of 3 runs ended at chance (the report's recipe)." in shown
+    assert "1 of 3" in shown
     assert "Ended at chance: knows no more" in shown
     assert "nded at chance" not in show(answers_of("measure"))
 
@@ -84,7 +84,7 @@ def unseen(command: str) -> Answers:
 
 @pytest.mark.parametrize("command", ["part1", "part3", "measure"])
 def test_where_no_test_row_is_seen_nothing_is_said_of_it(command: str) -> None:
-    assert "seen" not in show(unseen(command)).replace("as they were seen", "")
+    assert "seen" not in show(unseen(command))
     assert "Warning: 300 of 1,200 test rows appear in the training file" in show(answers_of(command))
 
 
