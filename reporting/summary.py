@@ -31,15 +31,13 @@ def standing(answers: Answers, question: str) -> str:
     """What the first variant of a question reaches, beside the report's recipe and the best opponent."""
     asked, opponents = answers.questions[question], answers.opponents(question)
     measure, records = measure_of(asked), {**opponents, **answers.runs(question)}
-    subsets: list[str] = [measure.subset]
+    subsets, items, unit = [measure.subset], "", ""
     if measure.name == "accuracy":
-        subsets = [group for group in groups_of(answers) if group != "seen"]
+        subsets, items, unit = [group for group in groups_of(answers) if group != "seen"], " rows", "%"
 
     def level(name: str) -> str:
-        return " and ".join(
-            str(spread([measure.value(record, subset) for record in records[name]], measure.digits))
-            for subset in subsets
-        )
+        values = ([measure.value(record, subset) for record in records[name]] for subset in subsets)
+        return " and ".join(f"{spread(each, measure.digits)}{unit}" for each in values)
 
     def compared(name: str, title: str) -> str:
         rows = answers.find(question=question, variant=asked.base, base=name, measure=measure.name, subset=subsets[-1])
@@ -48,15 +46,14 @@ def standing(answers: Answers, question: str) -> str:
 
     best = max if measure.higher_is_better else min
     strongest = best(opponents, key=lambda name: fmean(measure.value(each, subsets[-1]) for each in opponents[name]))
-    what = f"{measure.title}, {' and '.join(subsets)}" + (" rows" if measure.name == "accuracy" else "")
-    sentences = [f"{what}: {level(asked.base)}"]
+    sentences = [f"{measure.name} of the {asked.kind}, {' and '.join(subsets)}{items}: {level(asked.base)}"]
     if of_report := published(answers, question, asked.base):
         tests = [values[-1] for subset, values in of_report.reached.items() if subset != TRAINING]
-        sentences.append(f"published: {number(geometric_mean(tests))}")
+        sentences.append(f"published: {number(geometric_mean(tests))}{unit}")
     if "report" in records:
         sentences.append(compared("report", name_of("report")))
     sentences.append(compared(strongest, f"the best opponent, {name_of(strongest)}"))
-    return f"{sentence(asked.kind)}: {'; '.join(sentences)}."
+    return f"{sentence('; '.join(sentences))}."
 
 
 def best_variant(answers: Answers, question: str) -> str:

@@ -3,6 +3,7 @@
 A row holds its cells by the heads of their columns; a column that no row has is not there.
 """
 
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from statistics import geometric_mean, median
 
@@ -193,21 +194,22 @@ def lengths(answers: Answers) -> Table:
 def times(answers: Answers, kind: Task, title: str) -> Table:
     """Training time by position method."""
     timed = answers.timing[kind]
-    seconds_of_report = PUBLISHED_SECONDS[kind] if may_stand_beside(answers) else {}
+    of_report = PUBLISHED_SECONDS[kind] if may_stand_beside(answers) else {}
     rows = []
     for name, seconds in timed.seconds.items():
         row: dict[str, str | None] = {
             "positions": name_of(name),
             "ms a\nstep": number(1000 * median(seconds), 2),
             "s a\ntraining": number(timed.n_steps_of_a_training * median(seconds)),
+            **dict.fromkeys(TIMES.values(), ""),
         }
         for comparison in answers.find(question=kind, variant=name, base="learned"):
             if comparison.measure in TIMES:
                 row[TIMES[comparison.measure]] = effect(comparison.estimate, "ratio", bare=True)
-        if name in seconds_of_report:
-            row["published,\ns"] = number(seconds_of_report[name], 2)
-        if name == "alibi" and seconds_of_report:
-            row["published\nchange"] = change(seconds_of_report[name] / seconds_of_report["learned"])
+        if name in of_report:
+            row["published,\ns"] = number(of_report[name], 2)
+        if name in of_report and name != "learned":
+            row["published\nchange"] = change(of_report[name] / of_report["learned"])
         rows.append(row)
     note = (
         f"{timed.n_steps:,} steps of each, in turns and random order in one process, on "
@@ -217,31 +219,27 @@ def times(answers: Answers, kind: Task, title: str) -> Table:
     return table_of(f"{title}: training time of the {kind}", rows, ("positions",), note)
 
 
-STATISTICS = {  # of attention: the head of the column, what a share is multiplied by, and the decimals
-    "distance": ("mean distance,\ntokens", 1, 2),
-    "relative_distance": ("distance / even\nattention's", 1, 2),
-    "entropy": ("entropy,\nnats", 1, 2),
-    "relative_entropy": ("entropy / even\nattention's", 1, 2),
-    "padding": ("on\npadding, %", 100, 1),
+STATISTICS = {  # of attention, by the head of the column
+    "mean distance,\ntokens": "distance",
+    "distance / even\nattention's": "relative_distance",
+    "entropy,\nnats": "entropy",
+    "entropy / even\nattention's": "relative_entropy",
+    "share on\npadding": "padding",
 }
 
 
 def attention(answers: Answers, kind: Task) -> Table:
     """Attention statistics by layer and head."""
-    seeds, network = answers.attention[kind]["learned"], KINDS[kind].network
-    shown = {name: how for name, how in STATISTICS.items() if name != "padding" or network == "encoder"}
-    rows = [
-        {
-            "head": f"layer {layer + 1}, head {head + 1}",
-            **{
-                column: spread([scale * getattr(seed, name)[layer][head] for seed in seeds], digits)
-                for name, (column, scale, digits) in shown.items()
-            },
-        }
-        for layer, heads in enumerate(seeds[0].distance)
-        for head in range(len(heads))
-    ]
-    return table_of(f"Attention of the {network}", rows, ("head",), notes.about_attention(kind, len(seeds)))
+    seeds, rows = answers.attention[kind]["learned"], []
+    for layer, head in itertools.product(range(len(seeds[0].distance)), range(len(seeds[0].distance[0]))):
+        row: dict[str, str | None] = {"head": f"layer {layer + 1}, head {head + 1}"}
+        for column, name in STATISTICS.items():
+            if name == "padding" and KINDS[kind].network == "decoder":
+                continue  # reads none
+            row[column] = spread([getattr(seed, name)[layer][head] for seed in seeds], 2)
+        rows.append(row)
+    note = notes.about_attention(kind, len(seeds))
+    return table_of(f"Attention of the {KINDS[kind].network}", rows, ("head",), note)
 
 
 def tokens(answers: Answers) -> Table:
@@ -297,8 +295,7 @@ def needed_to_judge(judgement: Judgement) -> str:
     """How many seeds would give a verdict where there is none yet."""
     if judgement.verdict != UNCLEAR or not judgement.parts:
         return ""
-    needed, n = judgement.seeds_needed, judgement.parts[0].estimate.n
-    return in_seeds(needed, n, 60 * (judgement.minutes or 0.0) / (needed - n if needed else 1))
+    return in_seeds(judgement.seeds_needed, judgement.parts[0].estimate.n, 60 * (judgement.minutes or 0.0))
 
 
 # ---------------------------------------------------------------------------------------------------------- by command
@@ -311,7 +308,13 @@ def tables_of(answers: Answers) -> list[Table]:
         "report": of_report,
         "tokenizers": lambda answers: [tokens(answers)],
     }
-    return by_command.get(answers.command, of_questions)(answers)
+    titles = {"ablation": "Ablation of the best {kind}", "compare": "The {kind}, by variant"}
+    if answers.command in by_command:
+        return by_command[answers.command](answers)
+    return [
+        by_variant(answers, question, titles.get(answers.command, TITLES[asked.kind]).format(kind=asked.kind))
+        for question, asked in answers.questions.items()
+    ]
 
 
 def of_part1(answers: Answers) -> list[Table]:
@@ -358,13 +361,4 @@ def of_regularization(answers: Answers) -> list[Table]:
     return [
         by_variant(answers, "validation", "Accuracy by rate of dropout, on folds"),
         by_variant(answers, "classifier", "Test accuracy by regularization, in percent", others),
-    ]
-
-
-def of_questions(answers: Answers) -> list[Table]:
-    """A table for each question."""
-    titles = {"ablation": "Ablation of the best {kind}", "compare": "The {kind}, by variant"}
-    return [
-        by_variant(answers, question, titles.get(answers.command, TITLES[asked.kind]).format(kind=asked.kind))
-        for question, asked in answers.questions.items()
     ]

@@ -124,20 +124,20 @@ def effects(answers: Answers, pair: Sequence[Comparison], heads: Mapping[str, st
 
 
 def seeds_needed(answers: Answers, comparison: Comparison) -> str:
-    """How many seeds would give a verdict where there is none, and what the others take."""
+    """How many seeds would give a verdict where there is none."""
     if comparison.verdict != UNCLEAR:
         return ""
     runs, n = answers.runs(comparison.question), comparison.estimate.n
     pair = [runs[name] for name in (comparison.variant, comparison.base) if name in runs]
-    seconds = sum(run.train_seconds for seeds in pair for run in seeds[:n])
-    return in_seeds(comparison.seeds_needed, n, seconds / n)
+    seconds = sum(run.train_seconds for seeds in pair for run in seeds[:n]) / n
+    return in_seeds(comparison.seeds_needed, n, seconds * ((comparison.seeds_needed or n) - n))
 
 
 def in_seeds(needed: int | None, n: int, seconds: float) -> str:
-    """How many seeds are needed in all, and how long those train that there are not, of `seconds` each."""
+    """How many seeds are needed in all, and how long those beyond the `n` that there are will train."""
     if needed is None:
         return "more seeds do not help" if n > 1 else "needs more than one seed"
-    return f"needs {needed} seeds ({duration(seconds * (needed - n))})"
+    return f"needs {needed} seeds ({duration(seconds)})"
 
 
 def note_by_variant(

@@ -263,8 +263,8 @@ def curves_of_variants(answers: Answers, figures: Path) -> None:
         return geometric_mean(value for text, value in iteration.perplexity.items() if text != TRAINING)
 
     ((question, asked),) = answers.questions.items()
-    value: Callable[[Any], float] = {"classifier": TEST, "decoder": perplexity}[asked.kind]
-    panels = {"": by_variant(asked.settings, value)}
+    values: dict[Task, Callable[[Any], float]] = {"classifier": TEST, "decoder": perplexity}
+    panels = {"": by_variant(asked.settings, values[asked.kind])}
     curves(figures / "curves.png", answers, question, panels, asked.kind.capitalize())
 
 
