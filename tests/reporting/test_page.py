@@ -8,8 +8,7 @@ from msgspec.structs import replace
 from pytest_regressions.file_regression import FileRegressionFixture
 from world.answers import ABOUT, answers_of, decoder_run
 
-from common.files import UserError
-from reporting.documents import fill, log, mark_of
+from reporting.documents import fill, log
 from reporting.page import write_page
 from studies.answers import Answers
 
@@ -76,20 +75,6 @@ def test_a_document_is_as_approved(command: str, tmp_path: Path, file_regression
     fill(path, answers_of(command))
     assert path.read_text().startswith("Before.\n")
     file_regression.check(path.read_text(), encoding="utf-8")
-
-
-def test_results_of_other_data_have_marks_of_their_own(tmp_path: Path) -> None:
-    path = document(tmp_path, "results-from")
-    fill(path, answers_of("report"), again=True)
-    assert "## Results on some/data" in path.read_text()
-    with pytest.raises(UserError):
-        fill(path, answers_of("report"))
-
-
-def test_marks() -> None:
-    assert mark_of("tokenizers") == "tokenizers"
-    assert mark_of("tokenizers", on_folds=True) == "tokenizers-validation"
-    assert mark_of("report", again=True) == "results-from"
 
 
 def test_a_document_names_all_seeds_that_its_tables_hold(tmp_path: Path) -> None:

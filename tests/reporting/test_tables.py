@@ -258,38 +258,7 @@ def test_faithfulness() -> None:
             assert table.get((METHODS[fall.method] + name, head)) == (effect(estimate, "points") if estimate else None)
 
 
-def test_tokens() -> None:
-    answers = answers_of("tokenizers")
-    rows = tables.tokens(answers)
-    assert [head.replace("\n", " ") for head in rows.header] == [
-        *("tokens (vocabulary)", "block", "bits per byte", "against words", "trigram", "bytes a token"),
-        *("accuracy, %", "against words, points", "training rows cut, %"),
-    ]
-    for row, cut in zip(rows.rows, answers.tokens, strict=True):
-        assert row[1:] == [
-            "32",
-            shown(cut.bits_per_byte, 3),
-            effect(cut.bits_ratio, "ratio") if cut.bits_ratio else "",
-            f"{cut.trigram[0]:.3f}",
-            f"{cut.bytes_per_token:.2f}",
-            shown(cut.accuracy),
-            effect(cut.accuracy_difference, "points") if cut.accuracy_difference else "",
-            f"{cut.cut:.1f}",
-        ]
-    only_decoders = [replace(row, accuracy=[], accuracy_difference=None) for row in answers.tokens]
-    assert "accuracy, %" not in tables.tokens(replace(answers, tokens=only_decoders)).header
-
-
 # -------------------------------------------------------------------------------------------------------------- claims
-def test_verdicts() -> None:
-    answers = answers_of("report")
-    table = tables.verdicts(answers)
-    for row, judgement in zip(table.rows, answers.claims, strict=True):
-        assert row[:3] == [judgement.id, judgement.claim, judgement.verdict]
-        for part in judgement.parts[: tables.MOST_PARTS]:
-            assert f"{part.label} {effect(part.estimate, part.unit).removesuffix(' %')}" in (row[3] or "") or (
-                part.unit not in ("points", "ratio")
-            )
 
 
 def test_looks_are_paid_for_in_words() -> None:

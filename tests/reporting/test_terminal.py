@@ -8,7 +8,7 @@ from pytest_regressions.file_regression import FileRegressionFixture
 from world.answers import ABOUT, MACHINE, SEEDS, answers_of, classifier_run, estimate
 
 from evaluation.records import GroupAccuracy
-from reporting.terminal import data_line, settings_text, show
+from reporting.terminal import settings_text, show
 from studies.answers import Answers, JudgedPart, Judgement
 
 TEXTS = {12: "This row is shown as far as there is room for it, and no further.", 345: "A short one."}
@@ -141,12 +141,6 @@ def test_a_verdict_says_what_would_tell() -> None:
     shown = " ".join(show(replace(answers_of("part3"), claims=claims)).split())
     assert "C1 CANNOT TELL One. gap +1.0 [+0.0, +2.0] points needs 23 seeds (10 minutes) A note." in shown
     assert "C2 CANNOT TELL Two. gap +1.0 [+0.0, +2.0] points more seeds do not help" in shown
-
-
-def test_of_many_speakers_the_first_are_named() -> None:
-    names = [f"S{i}" for i in range(7)]
-    line = data_line(replace(ABOUT, class_names=names))
-    assert line == "Data: some/data, 2,345 training and 1,200 test rows of 7 speakers: S0, S1, S2, S3, S4 and 2 more"
 
 
 def test_names_that_people_choose_are_text(capsys: pytest.CaptureFixture[str]) -> None:
