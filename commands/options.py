@@ -13,7 +13,7 @@ from common.arguments import Optional, Typed, Value
 from common.checks import OtherRun, check
 from common.files import UserError
 from modules.config import PositionMethod
-from studies.catalogue.recipes import DURATIONS, RecipeName, in_words
+from studies.catalogue.recipes import DURATIONS, RecipeName, recipes_in_words
 from studies.settings import read_settings, settings
 from training.recipe import Precision, Schedule, Task
 from training.recipe import Value as SettingValue
@@ -38,7 +38,7 @@ def explained(task: Task) -> Callable[[type[Class]], type[Class]]:
         known = settings(task)
         for name, kind in get_type_hints(command, include_extras=True).items():
             meaning = known[name].meaning if name in known else None
-            recipes = in_words(task, name) if getattr(command, name, False) is None else None
+            recipes = recipes_in_words(task, name) if getattr(command, name, False) is None else None
             if meaning or recipes:
                 hint = tyro.conf.arg(help=meaning, help_behavior_hint=f"({recipes})" if recipes else None)
                 command.__annotations__[name] = Annotated[kind, hint]

@@ -44,14 +44,15 @@ def effects_of(
             pair = Pair(variant, base, *on_same_seeds(runs[variant], runs[base]))
             comparisons += _of_runs(question, pair, data, confidence)
         else:
-            records = (runs[name] if name in runs else opponents[name] for name in (variant, base))
-            comparisons += _of_records(question, Pair(variant, base, *_as_often(*records)), data, confidence)
+            records, base_records = (runs[name] if name in runs else opponents[name] for name in (variant, base))
+            pair = Pair(variant, base, *_as_often(records, base_records, question.on_folds))
+            comparisons += _of_records(question, pair, data, confidence)
     return comparisons
 
 
-def _as_often(records: Sequence[Any], base_records: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+def _as_often(records: Sequence[Any], base_records: Sequence[Any], on_folds: bool) -> tuple[list[Any], list[Any]]:
     """Both as often: on the test set an opponent has one record, for every seed; on folds it has one a fold."""
-    n_seeds = max(len(records), len(base_records))
+    n_seeds = 1 if on_folds else max(len(records), len(base_records))
     left, right = (list(each) * n_seeds if len(each) == 1 else list(each) for each in (records, base_records))
     n_pairs = min(len(left), len(right))
     return left[:n_pairs], right[:n_pairs]
@@ -69,7 +70,7 @@ def _of_runs(question: Question, pair: Pair, data: Data, confidence: float) -> I
     for effect in _of_records(question, trained, data, confidence):
         if leaves_out and effect.verdict and (not both_trained or effect.estimate.low is None):
             verdict = _verdict(failures.estimate, higher_is_better=False)  # too few trained: by how many did not
-            effect = structs.replace(effect, verdict=verdict)
+            effect = structs.replace(effect, verdict=verdict, seeds_needed=None)
         yield structs.replace(effect, of_trained=bool(both_trained) or not leaves_out)
     if question.kind.may_end_at_chance and question.trained_only:
         yield failures

@@ -1,12 +1,12 @@
 """A question: variants of one kind of model, trained on the same seeds, and what is asked of them besides."""
 
-import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dataset import Data
 from studies.engine import looks_of
+from studies.workers import file_name
 from tokenizer import Tokenization
 from training.kinds import KINDS, Kind, Measure
 from training.recipe import Recipe, Run, Task
@@ -51,9 +51,7 @@ class Question:
     name: str  # of its answers, and the first word of its runs' files
     variants: Mapping[str, Recipe]
     pairs: tuple[tuple[str, str], ...] = ()  # which variant, or opponent, is compared with which
-    measures: tuple[
-        tuple[str, str], ...
-    ] = ()  # by what, each with its subset; (): the first measure of its kind, on all
+    measures: tuple[tuple[str, str], ...] = ()  # by what, and on which subset; (): the kind's first measure, on all
     on_folds: bool = False
     has_opponents: bool = True  # whether models without a network stand beside it
     trained_only: bool = True  # classifiers: only seeds on which both trained are compared, if there are any
@@ -98,11 +96,6 @@ class Question:
                     brief=name in self.brief,
                 )
         return runs
-
-
-def file_name(variant: str) -> str:
-    """What the files of a variant's runs are called: "positions-alibi-dropout-0.2"."""
-    return re.sub(r"[^\w.]+", "-", variant)
 
 
 def against_base(variants: Collection[str]) -> tuple[tuple[str, str], ...]:

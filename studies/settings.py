@@ -95,6 +95,6 @@ def with_settings(recipe: Recipe, given: Mapping[str, Value]) -> Recipe:
     return customise(recipe, **{"duration" if name in DURATIONS else name: value for name, value in given.items()})
 
 
-def in_words(given: Mapping[str, Value]) -> str:
+def settings_in_words(given: Mapping[str, Value]) -> str:
     """Settings as they are given: "positions=alibi dropout=0.2"; nothing is "as it is"."""
     return " ".join(f"{name}={word(value)}" for name, value in given.items()) or "as it is"

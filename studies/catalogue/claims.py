@@ -1,6 +1,6 @@
 """The report's claims, each as what was measured and the range in which the claim says it lies.
 
-Add a claim to CLAIMS: a sentence, its parts, and the variants that it is about. Most parts are an `effect` that the
+Add a claim to CLAIMS: a sentence, its parts, and the variants that it is about. Most parts are a `comparison` that the
 answers hold already; the others are levels and changes of a number of each seed.
 """
 
@@ -32,7 +32,7 @@ Numbers = Callable[[Answers], Sequence[float]]  # one a seed
 
 
 # ------------------------------------------------------------------------------------------------------- what a part is
-def effect(
+def comparison(
     label: str, what: str, where: Range, compared: tuple[str, str, str, str], subset: str | None = None
 ) -> Measured:
     """Each comparison of (question, variant, base, measure), or that on one subset; `label` and `what` may name the
@@ -61,7 +61,7 @@ def level(label: str, what: str, unit: str, where: Range, numbers: Numbers) -> M
     return parts
 
 
-def change(label: str, what: str, unit: str, where: Range, numbers: Numbers, base: Numbers) -> Measured:
+def difference(label: str, what: str, unit: str, where: Range, numbers: Numbers, base: Numbers) -> Measured:
     """How much larger one number of each seed is than another."""
 
     def parts(answers: Answers) -> Iterator[Part]:
@@ -106,7 +106,7 @@ def near_first_far_last(kind: Task) -> tuple[Measured, Measured]:
             Range(below=LOCAL),
             of_attention(kind, lambda seed: mean(seed.relative_distance[0])),
         ),
-        change(
+        difference(
             "distance, last layer less first",
             "the mean distance of the last layer's attention less that of the first, in tokens,",
             "tokens",
@@ -121,7 +121,7 @@ def shortened_by(kind: Task, share: float) -> Measured:
     """That ALiBi saves this share of the training time: at least half, and at most one and a half times as much."""
     least, most = (round(1 - part * share, 4) for part in AROUND)
     what = f"{kind}: training time with ALiBi / with learned positions"
-    return effect("training time", what, Range(most, least), (kind, "alibi", "learned", "training time"))
+    return comparison("training time", what, Range(most, least), (kind, "alibi", "learned", "training time"))
 
 
 def pairs_of_texts(answers: Answers) -> Iterator[Part]:
@@ -169,7 +169,7 @@ CLAIMS = (
                 Range(above=NEARS_100),
                 of_epochs(lambda epochs: epochs[-1].train_accuracy),
             ),
-            change(
+            difference(
                 "test accuracy, last epoch less five before",
                 "test accuracy after the last epoch less its mean over the five before, in points,",
                 "points",
@@ -204,7 +204,7 @@ CLAIMS = (
         "C3",
         "A wider feed-forward layer lowers all four perplexities",
         (
-            effect(
+            comparison(
                 "{text}",
                 "perplexity, {text}: hidden size 256 / hidden size 100",
                 Range(below=1),
@@ -235,7 +235,7 @@ CLAIMS = (
         "C6",
         "ALiBi leaves the classifier's accuracy as it is",
         (
-            effect(
+            comparison(
                 "test accuracy",
                 "test accuracy with ALiBi less that with learned positions, in points,",
                 Range(-AS_IT_IS, AS_IT_IS),
@@ -254,7 +254,7 @@ CLAIMS = (
         "C9",
         "ALiBi lowers train and all test perplexities",
         (
-            effect(
+            comparison(
                 "{text}",
                 "perplexity, {text}: ALiBi / learned positions",
                 Range(below=1),
@@ -276,7 +276,7 @@ CLAIMS = (
         "C11",
         "Batch norm and dropout narrow the gap between train and test accuracy",
         (
-            effect(
+            comparison(
                 "gap",
                 "training less test accuracy, in points: regularized less original",
                 Range(below=0),
@@ -292,7 +292,7 @@ CLAIMS = (
         "C12",
         "Batch norm and dropout raise test accuracy by 2 points",
         (
-            effect(
+            comparison(
                 "test accuracy",
                 "test accuracy, regularized less original, in points,",
                 Range(2 * AROUND[0], 2 * AROUND[1]),

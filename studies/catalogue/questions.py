@@ -19,7 +19,7 @@ from studies.probes.lengths import LENGTHS, perplexity_by_length
 from studies.probes.mistakes import surest_mistakes
 from studies.probes.temperature import second_run, temperature
 from studies.question import OfModel, Probe, Question, against_base
-from studies.settings import MEASURES, Score, in_words, read_settings, with_settings
+from studies.settings import MEASURES, Score, read_settings, settings_in_words, with_settings
 from tokenizer import WORDS, Tokenization
 from training.kinds import EACH_TEXT, KINDS
 from training.recipe import Recipe, Task, Value, customise
@@ -171,7 +171,7 @@ def varied(task: Task, vary: Sequence[str], base: str | None, others: Sequence[s
         choices.append([f"{name}={value}" for value in values.split(",")])
     variants = [*itertools.product(*choices), *(words.split() for words in others)]
     settings = [{**common, **read_settings(task, words)} for words in variants]
-    by_words = {in_words(changes): changes for changes in settings}
+    by_words = {settings_in_words(changes): changes for changes in settings}
     if len(by_words) < len(settings):
         raise UserError("two variants are the same; leave one out")
     return dict(by_words)

@@ -81,7 +81,7 @@ def with_options(name: RecipeName, task: Task, options: Mapping[str, object]) ->
     return customise(recipe, **{option: given[option] for option in given.keys() & settings_of(recipe).keys()})
 
 
-def in_words(task: Task, option: str) -> str | None:
+def recipes_in_words(task: Task, option: str) -> str | None:
     """What each recipe has where an option of a command stands in its place, "report 15, best 8"; None if none has."""
     if option == "ff_dims":
         found = {name: " ".join(map(str, widths_of(name))) for name in RECIPES}

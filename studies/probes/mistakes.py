@@ -20,7 +20,7 @@ def surest_mistakes(run: Run, data: Data, folder: Folder) -> list[Mistake]:
     model = load_model(folder.weights(run), "classifier").model
     probabilities = class_probabilities(model, data.test)  # (N, K)
     write_predictions(folder.path / "predictions.tsv", probabilities, data)
-    return mistakes(probabilities, data)
+    return surest_wrong(probabilities, data)
 
 
 def write_predictions(path: Path, probabilities: Tensor, data: Data) -> None:
@@ -35,7 +35,7 @@ def write_predictions(path: Path, probabilities: Tensor, data: Data) -> None:
     write_text(path, "".join("\t".join(line) + "\n" for line in lines))
 
 
-def mistakes(probabilities: Tensor, data: Data, most: int = N_MISTAKES) -> list[Mistake]:
+def surest_wrong(probabilities: Tensor, data: Data, most: int = N_MISTAKES) -> list[Mistake]:
     """The test rows whose wrong prediction has the highest of the `probabilities` (N, K), the worst first."""
     names, labels = data.corpus.class_names, data.test.labels
     confidence, predictions = probabilities.max(dim=-1)  # (N,)

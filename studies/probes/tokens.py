@@ -30,13 +30,13 @@ def tokens_of(
         test_sets = [encoded]
         if questions[0].on_folds:
             test_sets = [without_fold(encoded, "decoder", seed) for seed in seeds]
-        row = measured(encoded, [run for question in questions for run in runs[question.name][variant]], test_sets)
+        row = reached(encoded, [run for question in questions for run in runs[question.name][variant]], test_sets)
         words = next((other for other in rows if other.block_size == row.block_size), None)
         rows.append(row if words is None else compared(row, words, SHARED_BY_FOLDS if questions[0].on_folds else 0.0))
     return rows
 
 
-def measured(data: Data, runs: Sequence[TrainedRun], test_sets: Sequence[Data]) -> Tokens:
+def reached(data: Data, runs: Sequence[TrainedRun], test_sets: Sequence[Data]) -> Tokens:
     """What the runs of one kind of tokens reach on the test sets: that of each seed, or one for all."""
     decoders = [run for run in runs if isinstance(run, DecoderRun)]
     streams = [test_set.test_streams for test_set in test_sets]

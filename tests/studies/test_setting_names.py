@@ -7,9 +7,9 @@ import pytest
 
 import main
 from common.files import UserError
-from reporting.comparison import settings_text
+from reporting.terminal import settings_text
 from studies.catalogue.recipes import DURATIONS, RECIPES, word
-from studies.settings import in_words, read_settings, settings, with_settings
+from studies.settings import read_settings, settings, settings_in_words, with_settings
 from training.recipe import OF_THE_OTHER_TASK, Task, settings_of
 
 TASKS: tuple[Task, ...] = ("classifier", "decoder")
@@ -53,8 +53,8 @@ def test_what_cannot_be_is_refused(words: list[str], complaint: str) -> None:
 
 def test_settings_are_written_as_they_are_read() -> None:
     words = ["positions=none", "window=none", "batch_norm=true", "dropout=0.2"]
-    assert in_words(read_settings("classifier", words)).split() == words
-    assert in_words({}) == "as it is"
+    assert settings_in_words(read_settings("classifier", words)).split() == words
+    assert settings_in_words({}) == "as it is"
 
 
 def test_threads_wait_asleep_unless_somebody_wants_it_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
