@@ -105,10 +105,10 @@ def print_score(text: ScoredText, kind: TokenKind) -> None:
         tokens = tinted(text.tokens[:MOST_TOKENS], nats, STARTLING, between)
         rest = len(text.tokens) - MOST_TOKENS
         print_tinted(Text(f"{scorer.name}: ").append_text(tokens).append(f" ... and {rest:,} more" if rest > 0 else ""))
-    print("\n" + terminal_text(by_token(text), whole(text)))
+    print("\n" + terminal_text(nats_by_token(text), whole(text)))
 
 
-def by_token(text: ScoredText) -> Table:
+def nats_by_token(text: ScoredText) -> Table:
     """The nats of every token, or of a long text the most surprising ones with what stands before them."""
     title, shown = "Nats of each token: -log of its probability after all before it", list(range(len(text.tokens)))
     if len(shown) > FEW_TOKENS:

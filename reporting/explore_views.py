@@ -147,14 +147,14 @@ def views_of(shelf: Shelf, classifier: str, decoder: str, text: str) -> dict[str
     """All views of one sentence, by their names in the template."""
     return {
         "text": text,
-        "who": who(explore.who_said_it(shelf, classifier, text)),
-        "attention": [attention(shelf, name, text) for name in (classifier, decoder) if explore.heads(shelf, name)],
+        "who": who(explore.who_said(shelf, classifier, text)),
+        "attention": [attention_of(shelf, name, text) for name in (classifier, decoder) if explore.heads(shelf, name)],
         "surprise": surprise(explore.surprise(shelf, decoder, text)),
         "continuations": [(temperature, continued(shelf, decoder, text, temperature)) for temperature in TEMPERATURES],
     }
 
 
-def attention(shelf: Shelf, name: str, text: str) -> dict[str, object]:
+def attention_of(shelf: Shelf, name: str, text: str) -> dict[str, object]:
     """The maps of one model: all at a glance, and for the script words, columns and weights in thousandths."""
     looks = explore.looks(shelf, name, text)
     weights = (1000 * looks.maps).round().int().tolist()  # (L, H, T, S)

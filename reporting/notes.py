@@ -43,7 +43,7 @@ ABOUT_TOKENS = (
 )
 
 
-def joined(*sentences: str) -> str:
+def paragraph(*sentences: str) -> str:
     """Those sentences that there are, one after the other."""
     return " ".join(filter(None, sentences))
 
@@ -66,7 +66,7 @@ def about_intervals(answers: Answers, effects: Sequence[Comparison]) -> str:
     kind = KINDS[answers.questions[effects[0].question].kind]
     is_crossed = any(row.items for row in effects)
     crossed = f" and other {kind.items[1]} at once; results.json also has those for either alone" * is_crossed
-    return joined(
+    return paragraph(
         f"{what} have {in_percent(answers.confidence)} intervals for other seeds{crossed}.", about_looks(answers.looks)
     )
 
@@ -85,7 +85,7 @@ def about_looks(looks: Sequence[int]) -> str:
 def about_verdicts(answers: Answers) -> str:
     """How to read the verdicts: what the intervals are for, and how often they err."""
     n = len(answers.claims)
-    return joined(
+    return paragraph(
         f"{in_percent(answers.confidence)} intervals (Student's t over paired seeds); of accuracies and test "
         "perplexities they are for other seeds and other test rows at once, rows by stretches of neighbours; "
         "results.json also has those for either alone.",
@@ -104,7 +104,7 @@ def token_of(answers: Answers) -> str:
     return NAMES_OF_TOKENS[answers.tokenizer]
 
 
-def by_token(answers: Answers) -> str:
+def per_token(answers: Answers) -> str:
     """What must be said of a perplexity that is not by word."""
     name = token_of(answers)
     return "" if name == "word" else f"Perplexity is by {name}: compare bits per byte, not perplexities by word."
@@ -122,7 +122,7 @@ def about_lengths(block_size: int) -> str:
 
 def about_attention(kind: Task, n_seeds: int) -> str:
     """Over what attention is a mean, and what it is compared with."""
-    return joined(
+    return paragraph(
         f"Over all test {KINDS[kind].items[0]}.",
         over_seeds([range(n_seeds)]),
         "Even attention: the same weight on every token that can be seen, padding left out.",

@@ -60,7 +60,7 @@ def compose(answers: Answers) -> list[Section]:
         Section(
             "Part 2: the decoder",
             [],
-            [tables.iterations(answers, "learned", "Table 2"), tables.widths(answers)],
+            [tables.iterations(answers, "learned", "Table 2"), tables.by_width(answers)],
             ("figure4_", "figure5_", "figure6_", "figure7_", "attention_decoder", "knockouts_decoder"),
             more=probed(answers, "decoder"),
         ),
@@ -97,7 +97,7 @@ def probed(answers: Answers, kind: Task) -> list[Table]:
     knocked_out = answers.knockouts.get(kind, {}).get("learned", [])
     explained = answers.faithfulness.get(kind, {}).get("learned", [])
     return [
-        *([tables.attention(answers, kind)] if answers.attention.get(kind) else []),
+        *([tables.attention_by_head(answers, kind)] if answers.attention.get(kind) else []),
         *map(knockouts_table, knocked_out),
         *map(faithfulness_table, explained),
     ]
@@ -113,7 +113,7 @@ def markdown(answers: Answers, sections: Sequence[Section], figures: Path) -> st
         lines += ["## Verdicts", "", how_judged(answers.confidence), ""]
         lines += [markdown_table(tables.verdicts(answers)), "", in_markdown(notes.about_verdicts(answers)), ""]
         for judgement in answers.claims:
-            text = in_markdown(notes.joined(judgement.note, judgement.rule))
+            text = in_markdown(notes.paragraph(judgement.note, judgement.rule))
             lines += [f"**{judgement.id}: {judgement.verdict}.** {text}", ""]
     for section in sections:
         lines += [f"## {section.title}", ""]

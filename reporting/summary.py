@@ -7,7 +7,7 @@ from common.wording import counted
 from evaluation.statistics import FAILS, HOLDS, UNCLEAR
 from reporting import notes
 from reporting.table import effect, number, sentence, spread
-from reporting.variants import groups_of, measure_of
+from reporting.variants import groups_of, measure_asked
 from speechesdataset.folder import TRAINING
 from studies.answers import Answers
 from studies.catalogue.claims import CLAIMS, claims_on
@@ -21,7 +21,7 @@ def in_short(answers: Answers) -> list[str]:
         **dict.fromkeys(("part1", "part2", "measure"), standing),
         **dict.fromkeys(("compare", "ablation"), best_variant),
     }
-    sentences = of_report(answers) if answers.command == "report" else []
+    sentences = report_in_short(answers) if answers.command == "report" else []
     if answers.command in of_each_question:
         sentences = [of_each_question[answers.command](answers, question) for question in answers.questions]
     return [*sentences, *filter(None, [notes.mixture(answers.machines)])]
@@ -30,7 +30,7 @@ def in_short(answers: Answers) -> list[str]:
 def standing(answers: Answers, question: str) -> str:
     """What the first variant of a question reaches, beside the report's recipe and the best opponent."""
     asked, opponents = answers.questions[question], answers.opponents(question)
-    measure, records = measure_of(asked), {**opponents, **answers.runs(question)}
+    measure, records = measure_asked(asked), {**opponents, **answers.runs(question)}
     subsets, items, unit = [measure.subset], "", ""
     if measure.name == "accuracy":
         subsets, items, unit = [group for group in groups_of(answers) if group != "seen"], " rows", "%"
@@ -59,7 +59,7 @@ def standing(answers: Answers, question: str) -> str:
 def best_variant(answers: Answers, question: str) -> str:
     """Which variant is best, as far as that can be told."""
     asked, runs = answers.questions[question], answers.runs(question)
-    measure = measure_of(asked)
+    measure = measure_asked(asked)
     means = {name: fmean(measure.value(run, measure.subset) for run in records) for name, records in runs.items()}
     best = (max if measure.higher_is_better else min)(means, key=lambda name: means[name])
     better = [row.variant for row in answers.find(question=question, verdict="better") if row.variant in runs]
@@ -71,7 +71,7 @@ def best_variant(answers: Answers, question: str) -> str:
 
 
 # ------------------------------------------------------------------------------------------------------- of the report
-def of_report(answers: Answers) -> list[str]:
+def report_in_short(answers: Answers) -> list[str]:
     """The verdicts in numbers, and how the report's models stand beside their opponents."""
     models = [standing(answers, kind) for kind in ("classifier", "decoder")]
     if answers.quick:

@@ -106,7 +106,7 @@ def effect(estimate: Estimate, unit: str, bare: bool = False) -> str:
     return f"{_in_unit(estimate.mean, unit)}{interval}" + ("" if bare else " %" if unit == "ratio" else f" {unit}")
 
 
-def change(ratio: float) -> str:
+def percent_change(ratio: float) -> str:
     """A ratio as the change in percent."""
     return f"{_in_unit(ratio, 'ratio')} %"
 

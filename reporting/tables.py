@@ -11,7 +11,7 @@ from common.wording import counted
 from evaluation.records import LanguageScores
 from evaluation.statistics import UNCLEAR, Estimate
 from reporting import notes
-from reporting.table import Table, change, effect, number, sentence, spread, spread_of, table_of
+from reporting.table import Table, effect, number, percent_change, sentence, spread, spread_of, table_of
 from reporting.variants import TIMES, VERDICT, Row, by_variant, groups_of, in_seeds
 from speechesdataset.folder import TRAINING
 from studies.answers import Answers, Judgement, Reading
@@ -55,7 +55,7 @@ def epochs(answers: Answers, variant: str) -> Table:
     ]
     for row, accuracy in zip(rows, of_report.reached["all"] if of_report else ()):
         row["published\ntest %"] = number(accuracy)
-    note = notes.joined(
+    note = notes.paragraph(
         notes.over_seeds([runs]),
         size(answers, runs[0].n_parameters, of_report),
         PUBLISHED_LOSSES if of_report else "",
@@ -113,11 +113,11 @@ def iterations(answers: Answers, variant: str, title: str) -> Table:
         values = of_report.reached[text] if of_report else ()
         if len(values) == len(runs[0].iterations):
             rows.append(dict(zip(row, ["   published", *map(number, values)])))
-    note = notes.joined(
+    note = notes.paragraph(
         f"{sentence(runs[0].protocol)}.",
         notes.over_seeds([runs]),
         size(answers, runs[0].n_parameters, of_report),
-        notes.by_token(answers),
+        notes.per_token(answers),
     )
     title = f"{title}: perplexity by iteration, {answers.labels['decoder']}, hidden size {runs[0].ff_dim}"
     return table_of(title, rows, ("text",), note)
@@ -148,8 +148,8 @@ def by_text(answers: Answers) -> Table:
             if answers.tokenizer == "bpe":  # whose pieces are never unknown
                 row = {head: cell for head, cell in row.items() if "<unk>" not in head}
             rows.append(row)
-    note = notes.joined(
-        notes.SCORED_ONCE, notes.TRIGRAM, notes.SPELLING.get(answers.tokenizer, ""), notes.by_token(answers)
+    note = notes.paragraph(
+        notes.SCORED_ONCE, notes.TRIGRAM, notes.SPELLING.get(answers.tokenizer, ""), notes.per_token(answers)
     )
     return table_of("Beside n-gram models", rows, ("text", "model"), note)
 
@@ -186,12 +186,12 @@ def lengths(answers: Answers) -> Table:
             known = [values for values in perplexities if None not in values]
             row[length] = spread([geometric_mean(filter(None, values)) for values in known])
         rows += [row for reading, row in by_reading.items() if variant != "learned" or reading.window is None]
-    note = notes.joined(notes.MEAN_OF_TEXTS, notes.about_lengths(answers.block_size), notes.by_token(answers))
+    note = notes.paragraph(notes.MEAN_OF_TEXTS, notes.about_lengths(answers.block_size), notes.per_token(answers))
     return table_of("Perplexity by inference length", rows, ("decoder", "windows", "attends to"), note)
 
 
 # -------------------------------------------------------------------------------------------------------------- probes
-def times(answers: Answers, kind: Task, title: str) -> Table:
+def training_times(answers: Answers, kind: Task, title: str) -> Table:
     """Training time by position method."""
     timed = answers.timing[kind]
     of_report = PUBLISHED_SECONDS[kind] if may_stand_beside(answers) else {}
@@ -209,7 +209,7 @@ def times(answers: Answers, kind: Task, title: str) -> Table:
         if name in of_report:
             row["published,\ns"] = number(of_report[name], 2)
         if name in of_report and name != "learned":
-            row["published\nchange"] = change(of_report[name] / of_report["learned"])
+            row["published\nchange"] = percent_change(of_report[name] / of_report["learned"])
         rows.append(row)
     note = (
         f"{timed.n_steps:,} steps of each, in turns and random order in one process, on "
@@ -228,7 +228,7 @@ STATISTICS = {  # of attention, by the head of the column
 }
 
 
-def attention(answers: Answers, kind: Task) -> Table:
+def attention_by_head(answers: Answers, kind: Task) -> Table:
     """Attention statistics by layer and head."""
     seeds, rows = answers.attention[kind]["learned"], []
     for layer, head in itertools.product(range(len(seeds[0].distance)), range(len(seeds[0].distance[0]))):
@@ -263,7 +263,7 @@ def tokens(answers: Answers) -> Table:
         for row in answers.tokens
     ]
     on_folds = any(asked.on_folds for asked in answers.questions.values())
-    note = notes.joined(
+    note = notes.paragraph(
         f"{sentence(answers.recipe)} recipe.",
         notes.FOLDS if on_folds else "Measured on the test set.",
         notes.over_seeds([answers.seeds]),
@@ -305,7 +305,7 @@ def tables_of(answers: Answers) -> list[Table]:
         "part1": of_part1,
         "part2": of_part2,
         "part3": lambda answers: of_positions(answers) + of_regularization(answers),
-        "report": of_report,
+        "report": of_whole_report,
         "tokenizers": lambda answers: [tokens(answers)],
     }
     titles = {"ablation": "Ablation of the best {kind}", "compare": "The {kind}, by variant"}
@@ -331,9 +331,9 @@ def of_part2(answers: Answers) -> list[Table]:
     return [*by_iteration, by_text(answers), *in_voices]
 
 
-def of_report(answers: Answers) -> list[Table]:
+def of_whole_report(answers: Answers) -> list[Table]:
     """The verdicts, and the tables behind most of them."""
-    return [verdicts(answers), *of_positions(answers), widths(answers), *of_regularization(answers)]
+    return [verdicts(answers), *of_positions(answers), by_width(answers), *of_regularization(answers)]
 
 
 def of_positions(answers: Answers) -> list[Table]:
@@ -341,14 +341,14 @@ def of_positions(answers: Answers) -> list[Table]:
     if not answers.decoder:
         return []
     return [
-        *(times(answers, kind, f"Table {number}") for number, kind in enumerate(answers.timing, start=4)),
+        *(training_times(answers, kind, f"Table {number}") for number, kind in enumerate(answers.timing, start=4)),
         by_variant(answers, "classifier", "Test accuracy by position method, in percent", POSITIONS),
         by_variant(answers, "decoder", "Perplexity by position method", (*POSITIONS, STEEP)),
         *([lengths(answers)] if answers.lengths else []),
     ]
 
 
-def widths(answers: Answers) -> Table:
+def by_width(answers: Answers) -> Table:
     """Table 3: the narrower feed-forward network, and what width changes."""
     return by_variant(answers, "decoder", "Table 3: perplexity by hidden size", ("ff100", "ff256"))
 

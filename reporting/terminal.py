@@ -28,10 +28,10 @@ def show(answers: Answers, texts: Mapping[int, str] | None = None) -> str:
     those that the classifier gets wrong."""
     blocks: list[Block] = [data_line(answers.data), ""]
     if answers.command == "report":
-        blocks += [quick_warning(answers), ""] if answers.quick else verdicts(answers)
+        blocks += [quick_warning(answers), ""] if answers.quick else judged_claims(answers)
     else:
-        blocks += [*tables.tables_of(answers), *mistakes(answers, texts or {}), *verdicts(answers)]
-    blocks += [*warnings(answers), *times(answers), "", *in_short(answers)]
+        blocks += [*tables.tables_of(answers), *mistakes(answers, texts or {}), *judged_claims(answers)]
+    blocks += [*warnings(answers), *how_long(answers), "", *in_short(answers)]
     return terminal_text(*blocks).rstrip()
 
 
@@ -43,7 +43,7 @@ def data_line(about: About, n_names: int = 5) -> str:
     return f"Data: {from_here(about.folder)}, {rows} of {len(about.class_names)} speakers: {speakers}"
 
 
-def verdicts(answers: Answers) -> list[Block]:
+def judged_claims(answers: Answers) -> list[Block]:
     """Every claim with its verdict, and, but for the report, whose page says it, its parts and what would tell. Of one
     seed only those that need no more."""
     blocks: list[Block] = []
@@ -105,7 +105,7 @@ def at_chance(run: ClassifierRun, usual: int) -> str:
     )
 
 
-def times(answers: Answers) -> list[str]:
+def how_long(answers: Answers) -> list[str]:
     """How long it took, and what computed it."""
     return [
         f"Training steps took {duration(answers.training_seconds)} in all; this start of the command, "

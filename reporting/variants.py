@@ -30,7 +30,7 @@ def by_variant(answers: Answers, question: str, title: str, variants: Sequence[s
     asked, runs, heads = answers.questions[question], answers.runs(question), heads_of(answers, question)
     shown = {name: runs[name] for name in variants or runs}
     records = {**shown, **(answers.opponents(question) if question == asked.kind else {})}
-    pairs = [pair for pair in pairs_of(answers, question) if below(answers, pair[0]) in records]
+    pairs = [pair for pair in effects_by_pair(answers, question) if below(answers, pair[0]) in records]
     rows: list[Row] = []
     for name, measured in records.items():
         rows.append({asked.kind: name_of(name), **levels(answers, asked, measured, heads)})
@@ -51,7 +51,7 @@ def by_variant(answers: Answers, question: str, title: str, variants: Sequence[s
 def heads_of(answers: Answers, question: str) -> dict[str, str]:
     """The heads of the columns that show the measure of a question, by the subset that it was measured on."""
     asked = answers.questions[question]
-    measure = measure_of(asked)
+    measure = measure_asked(asked)
     if measure.name == "accuracy" and not asked.on_folds:
         sizes = answers.classifier[asked.base][0].test
         return {group: f"{group} ({sizes[group].n:,})" for group in groups_of(answers)}
@@ -60,7 +60,7 @@ def heads_of(answers: Answers, question: str) -> dict[str, str]:
     return {subset: subset if len(subsets) > 1 else measure.title for subset in subsets}
 
 
-def measure_of(asked: Asked) -> Measure:
+def measure_asked(asked: Asked) -> Measure:
     """What is compared first."""
     return KINDS[asked.kind].measures[asked.measure]
 
@@ -77,7 +77,7 @@ def some_at_chance(variants: Mapping[str, Sequence[TrainedRun]]) -> bool:
 
 def levels(answers: Answers, asked: Asked, records: Sequence[Any], heads: Mapping[str, str]) -> Row:
     """What the runs of a variant reach, or an opponent, of which there is nothing on the training text."""
-    measure, is_run = measure_of(asked), isinstance(records[0], TrainedRun)
+    measure, is_run = measure_asked(asked), isinstance(records[0], TrainedRun)
     values = {
         head: spread([measure.value(record, subset) for record in records], measure.digits)
         for subset, head in heads.items()
@@ -93,7 +93,7 @@ def levels(answers: Answers, asked: Asked, records: Sequence[Any], heads: Mappin
     return {**row, notes.AT_CHANCE: f"{sum(not has_trained(record) for record in records)} of {len(records)}"}
 
 
-def pairs_of(answers: Answers, question: str) -> list[list[Comparison]]:
+def effects_by_pair(answers: Answers, question: str) -> list[list[Comparison]]:
     """The effects of a question by the pair of variants that they compare, but for those on times (`times`)."""
     pairs: dict[tuple[str, str], list[Comparison]] = {}
     for row in answers.find(question=question, length=None):
@@ -119,11 +119,11 @@ def effects(answers: Answers, pair: Sequence[Comparison], heads: Mapping[str, st
         elif comparison.measure == asked.measure and comparison.subset is not None and comparison.subset in heads:
             row[heads[comparison.subset]] = effect(comparison.estimate, comparison.unit, bare=is_points)
         if comparison.verdict and len(answers.seeds) > 1:
-            row[VERDICT] = ": ".join(filter(None, [comparison.verdict, seeds_needed(answers, comparison)]))
+            row[VERDICT] = ": ".join(filter(None, [comparison.verdict, what_would_tell(answers, comparison)]))
     return row
 
 
-def seeds_needed(answers: Answers, comparison: Comparison) -> str:
+def what_would_tell(answers: Answers, comparison: Comparison) -> str:
     """How many seeds would give a verdict where there is none."""
     if comparison.verdict != UNCLEAR:
         return ""
@@ -145,10 +145,10 @@ def note_by_variant(
 ) -> str:
     """What the numbers of the table are."""
     asked, heads = answers.questions[question], heads_of(answers, question)
-    kind, measure = KINDS[asked.kind], measure_of(asked)
+    kind, measure = KINDS[asked.kind], measure_asked(asked)
     compared = [row for pair in pairs for row in pair if row.measure == measure.name]
     where = "" if asked.on_folds else f", on test {kind.items[0]}"
-    return notes.joined(
+    return notes.paragraph(
         f"{sentence(answers.labels[asked.kind])}; measured when training ended{where}.",
         notes.SEEN if "seen" in heads else "",
         notes.FOLDS if asked.on_folds else "",
@@ -157,5 +157,5 @@ def note_by_variant(
         notes.NEEDED if any(row.verdict == UNCLEAR for row in compared) and len(answers.seeds) > 1 else "",
         notes.ENDED_AT_CHANCE if some_at_chance(shown) else "",
         notes.ALL_TEXTS.get(measure.name, "") if TOGETHER in heads else "",
-        notes.by_token(answers) if measure.name == "perplexity" else "",
+        notes.per_token(answers) if measure.name == "perplexity" else "",
     )

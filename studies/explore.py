@@ -123,7 +123,7 @@ class WhoSaidIt:
     note: str = ""  # why there are no opponents
 
 
-def who_said_it(shelf: Shelf, name: str, text: str) -> WhoSaidIt:
+def who_said(shelf: Shelf, name: str, text: str) -> WhoSaidIt:
     """The probabilities, what each word adds to them, what the opponents say, and whether the sentence was learnt."""
     text = checked(text)
     explanation = explain(shelf.model(name), text)

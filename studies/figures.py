@@ -83,9 +83,9 @@ def draw(answers: Answers, figures: Path) -> None:
     """Draw all that the answers of a command hold to PNG files in the folder `figures`."""
     positions = [figure8, figure9, figure10, loss_by_position, inference_length] if "alibi" in answers.decoder else []
     exploration = [*positions, *([figure11] if "original" in answers.classifier else [])]
-    changes = [attention_statistics, knockouts, changes_of_perplexity, changes_of_accuracy]
+    changes = [attention_by_layer, knockouts, changes_of_perplexity, changes_of_accuracy]
     by_command = {
-        "part1": [figure1, confusion, reliability],
+        "part1": [figure1, confusion, reliability_diagram],
         "part2": [figures4_and_5],
         "part3": exploration,
         "report": [figure1, confusion, figures4_and_5, *exploration, *changes],
@@ -111,7 +111,7 @@ def titled(title: str, answers: Answers, kind: Task) -> str:
     return f"{title}\n{answers.labels[kind]}"
 
 
-def in_percent(ratio: float) -> float:
+def change_in_percent(ratio: float) -> float:
     """By how much a ratio is more than 1."""
     return 100 * (ratio - 1)
 
@@ -158,7 +158,7 @@ def curves(
     utilities.line_figure(path, drawn, step, y_label, titled(title, answers, asked.kind), **scale)
 
 
-def by_variant(variants: Iterable[str], value: Callable[[Any], float], dashed: str = "") -> list[Curve]:
+def curves_by_variant(variants: Iterable[str], value: Callable[[Any], float], dashed: str = "") -> list[Curve]:
     """A curve of each variant."""
     return [Curve(name_of(name), name, value, VARIANT_COLORS.get(name), name == dashed) for name in variants]
 
@@ -219,12 +219,12 @@ def figures4_and_5(answers: Answers, figures: Path) -> None:
 def figure8(answers: Answers, figures: Path) -> None:
     """Test accuracy of each position method."""
     path, title = figures / "figure8_test_accuracy_positions.png", "Figure 8: test accuracy by position method"
-    curves(path, answers, "classifier", {"": by_variant(POSITIONS, TEST)}, title)
+    curves(path, answers, "classifier", {"": curves_by_variant(POSITIONS, TEST)}, title)
 
 
 def figure9(answers: Answers, figures: Path) -> None:
     """Perplexity of each position method; that of no positions is dashed, or it would hide ALiBi's."""
-    panels = {text: by_variant(POSITIONS, perplexity_of(text), dashed="none") for text in texts_shown(answers)}
+    panels = {text: curves_by_variant(POSITIONS, perplexity_of(text), dashed="none") for text in texts_shown(answers)}
     path = figures / "figure9_perplexity_positions.png"
     curves(path, answers, "decoder", panels, "Figure 9: perplexity by position method")
 
@@ -233,7 +233,7 @@ def figure10(answers: Answers, figures: Path) -> None:
     """How the perplexity of ALiBi changes when texts are read at other lengths."""
 
     def change(text: str, length: int) -> Callable[[Iteration], float]:
-        return lambda row: in_percent(row.perplexity_by_length[str(length)][text] / row.perplexity[text])
+        return lambda row: change_in_percent(row.perplexity_by_length[str(length)][text] / row.perplexity[text])
 
     _, *texts = texts_shown(answers).items()
     panels = {
@@ -251,7 +251,7 @@ def figure10(answers: Answers, figures: Path) -> None:
 def figure11(answers: Answers, figures: Path) -> None:
     """Training and test accuracy of the classifier without regularization and with the first rate of dropout."""
     variants = ("original", next(iter(answers.validation)))
-    panels = {"train": by_variant(variants, TRAIN), "test": by_variant(variants, TEST)}
+    panels = {"train": curves_by_variant(variants, TRAIN), "test": curves_by_variant(variants, TEST)}
     path, title = figures / "figure11_regularization.png", "Figure 11: original and regularized classifier"
     curves(path, answers, "classifier", panels, title)
 
@@ -264,7 +264,7 @@ def curves_of_variants(answers: Answers, figures: Path) -> None:
 
     ((question, asked),) = answers.questions.items()
     values: dict[Task, Callable[[Any], float]] = {"classifier": TEST, "decoder": perplexity}
-    panels = {"": by_variant(asked.settings, values[asked.kind])}
+    panels = {"": curves_by_variant(asked.settings, values[asked.kind])}
     curves(figures / "curves.png", answers, question, panels, asked.kind.capitalize())
 
 
@@ -277,7 +277,7 @@ def confusion(answers: Answers, figures: Path) -> None:
     utilities.confusion_figure(figures / "confusion.png", counts, answers.data.class_names, title)
 
 
-def reliability(answers: Answers, figures: Path) -> None:
+def reliability_diagram(answers: Answers, figures: Path) -> None:
     """How often the classifier is right where it is so sure, and how many rows that are, as trained and with its
     temperature."""
     (calibration,) = answers.calibration["classifier"]["classifier"]
@@ -310,7 +310,7 @@ def loss_by_position(answers: Answers, figures: Path) -> None:
 
     def changes(run: DecoderRun, base_run: DecoderRun, text: str) -> list[float]:
         nats = [value - base for value, base in zip(run.nats_by_position[text], base_run.nats_by_position[text])]
-        return [in_percent(exp(fmean(nats[first:last]))) for first, last in itertools.pairwise([0, *ends])]
+        return [change_in_percent(exp(fmean(nats[first:last]))) for first, last in itertools.pairwise([0, *ends])]
 
     learned, *others = POSITIONS
     base_runs = answers.decoder[learned]
@@ -335,7 +335,7 @@ def inference_length(answers: Answers, figures: Path) -> None:
 
     def changes(rows: Sequence[LengthPerplexity], reading: Reading) -> list[float]:
         means = [geometric_mean(filter(None, row.perplexity.values())) for row in rows if row.reading == reading]
-        return [in_percent(mean / means[0]) for mean in means]
+        return [change_in_percent(mean / means[0]) for mean in means]
 
     block_size = answers.block_size
     lengths = [multiple * block_size for multiple in LENGTHS]
@@ -355,7 +355,7 @@ def inference_length(answers: Answers, figures: Path) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- layers and heads
-def attention_statistics(answers: Answers, figures: Path) -> None:
+def attention_by_layer(answers: Answers, figures: Path) -> None:
     """How far and how widely each head looks, the mean over seeds."""
     for question, by_variant in answers.attention.items():
         kind, means = answers.questions[question].kind, attention_means(by_variant["learned"])
@@ -378,7 +378,7 @@ def draw_knockouts(path: Path, knocked_out: KnockOuts) -> None:
     """What each part of a model costs, layers by heads; 95% intervals are in the table."""
 
     def cost(row: KnockOut) -> float:  # percent of perplexity, or points of accuracy
-        return in_percent(row.cost.mean) if row.cost.ratio else row.cost.mean
+        return change_in_percent(row.cost.mean) if row.cost.ratio else row.cost.mean
 
     unit, measure = "points", "fall of accuracy, points"
     if knocked_out.task == "decoder":
@@ -438,5 +438,5 @@ def differences(answers: Answers, figures: Path) -> None:
 def interval(name: str, row: Comparison, color: int, claim: float | None = None) -> utilities.Interval:
     """A line of an interval figure; a ratio as a change in percent."""
     ends = (row.estimate.mean, row.estimate.low, row.estimate.high)
-    mean, low, high = (in_percent(end) if row.unit == "ratio" and end is not None else end for end in ends)
+    mean, low, high = (change_in_percent(end) if row.unit == "ratio" and end is not None else end for end in ends)
     return utilities.Interval(name, mean or 0.0, low, high, claim, color)

@@ -212,7 +212,7 @@ def test_lengths() -> None:
 @pytest.mark.parametrize("kind", ["classifier", "decoder"])
 def test_times(kind: Any) -> None:
     answers = answers_of("part3")
-    table, timed = cells(tables.times(answers, kind, "")), answers.timing[kind]
+    table, timed = cells(tables.training_times(answers, kind, "")), answers.timing[kind]
     for name, seconds in timed.seconds.items():
         assert table[name_of(name), "ms a step"] == f"{1000 * median(seconds):.2f}"
         assert table[name_of(name), "s a training"] == f"{1250 * median(seconds):.1f}"
@@ -227,7 +227,7 @@ def test_times(kind: Any) -> None:
 @pytest.mark.parametrize("kind", ["classifier", "decoder"])
 def test_attention(kind: Any) -> None:
     answers = answers_of("report")
-    table, seeds = tables.attention(answers, kind), answers.attention[kind]["learned"]
+    table, seeds = tables.attention_by_head(answers, kind), answers.attention[kind]["learned"]
     for i, row in enumerate(table.rows):
         layer, head = divmod(i, 2)
         assert row[0] == f"layer {layer + 1}, head {head + 1}"
