@@ -8,7 +8,6 @@ from reporting.table import from_here
 from studies.answers import Answers, Comparison
 from tokenizer import NAMES as NAMES_OF_TOKENS
 from training.kinds import KINDS
-from training.recipe import Task
 from training.records import Machine
 
 AT_CHANCE = "ended at\nchance"
@@ -117,15 +116,6 @@ def about_lengths(block_size: int) -> str:
         "side, the first tokens of a window have little context, and a longer window has fewer of them; sliding by "
         f"half, only the first window scores its first half. '{block_size - 1} tokens': every layer attends to no more "
         "of the past than in training, so what changes there is not extrapolation."
-    )
-
-
-def about_attention(kind: Task, n_seeds: int) -> str:
-    """Over what attention is a mean, and what it is compared with."""
-    return paragraph(
-        f"Over all test {KINDS[kind].items[0]}.",
-        over_seeds([range(n_seeds)]),
-        "Even attention: the same weight on every token that can be seen, padding left out.",
     )
 
 

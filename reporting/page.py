@@ -92,14 +92,10 @@ METHODS = [
 
 
 def probed(answers: Answers, kind: Task) -> list[Table]:
-    """Attention in numbers, what one seed's model loses without each of its parts, and, of a classifier, whether the
-    words that an explanation names decide."""
-    knocked_out = answers.knockouts.get(kind, {}).get("learned", [])
-    explained = answers.faithfulness.get(kind, {}).get("learned", [])
+    """What one seed's model loses without each of its parts, and whether the words that an explanation names decide."""
     return [
-        *([tables.attention_by_head(answers, kind)] if answers.attention.get(kind) else []),
-        *map(knockouts_table, knocked_out),
-        *map(faithfulness_table, explained),
+        *map(knockouts_table, answers.knockouts.get(kind, {}).get("learned", [])),
+        *map(faithfulness_table, answers.faithfulness.get(kind, {}).get("learned", [])),
     ]
 
 

@@ -3,7 +3,6 @@
 A row holds its cells by the heads of their columns; a column that no row has is not there.
 """
 
-import itertools
 from collections.abc import Callable, Mapping, Sequence
 from statistics import geometric_mean, median
 
@@ -25,7 +24,6 @@ from studies.catalogue.published import (
 )
 from studies.catalogue.questions import POSITIONS, STEEP
 from tokenizer import NAMES as NAMES_OF_TOKENS
-from training.kinds import KINDS
 from training.recipe import Task
 from training.records import DecoderRun
 
@@ -217,29 +215,6 @@ def training_times(answers: Answers, kind: Task, title: str) -> Table:
         f"{timed.n_steps_of_a_training:,} steps; evaluation is not timed."
     )
     return table_of(f"{title}: training time of the {kind}", rows, ("positions",), note)
-
-
-STATISTICS = {  # of attention, by the head of the column
-    "mean distance,\ntokens": "distance",
-    "distance / even\nattention's": "relative_distance",
-    "entropy,\nnats": "entropy",
-    "entropy / even\nattention's": "relative_entropy",
-    "share on\npadding": "padding",
-}
-
-
-def attention_by_head(answers: Answers, kind: Task) -> Table:
-    """Attention statistics by layer and head."""
-    seeds, rows = answers.attention[kind]["learned"], []
-    for layer, head in itertools.product(range(len(seeds[0].distance)), range(len(seeds[0].distance[0]))):
-        row: dict[str, str | None] = {"head": f"layer {layer + 1}, head {head + 1}"}
-        for column, name in STATISTICS.items():
-            if name == "padding" and KINDS[kind].network == "decoder":
-                continue  # reads none
-            row[column] = spread([getattr(seed, name)[layer][head] for seed in seeds], 2)
-        rows.append(row)
-    note = notes.about_attention(kind, len(seeds))
-    return table_of(f"Attention of the {KINDS[kind].network}", rows, ("head",), note)
 
 
 def tokens(answers: Answers) -> Table:

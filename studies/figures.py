@@ -11,6 +11,7 @@ from typing import Any
 
 import tokenizer
 import utilities
+from evaluation.records import Bin
 from inference.attention import draw_attention
 from speechesdataset.folder import TRAINING, Corpus
 from studies.answers import Answers, Comparison, LengthPerplexity, Reading
@@ -20,7 +21,7 @@ from studies.catalogue.published import on_reports_speakers, sentence_of
 from studies.catalogue.questions import POSITIONS
 from studies.effects import has_trained
 from studies.probes.attention import attention_means
-from studies.probes.knockouts import KnockOut, KnockOuts
+from studies.probes.knockouts import KnockOuts
 from studies.probes.lengths import LENGTHS
 from studies.question import Study
 from training.kinds import KINDS
@@ -285,15 +286,17 @@ def reliability_diagram(answers: Answers, figures: Path) -> None:
     if calibration.n_rows:
         versions[f"temperature {calibration.temperature:.2g}"] = calibration.calibrated.bins
     n_rows = sum(rows.n for rows in calibration.as_trained.bins)
-    accuracies, shares = [], []
-    for color, (name, bins) in enumerate(versions.items()):
-        confidences = [rows.confidence for rows in bins]
-        accuracies.append(utilities.Line(name, confidences, [rows.accuracy for rows in bins], color))
-        shares.append(utilities.Line(name, confidences, [100 * rows.n / n_rows for rows in bins], color))
+
+    def lines(height: Callable[[Bin], float]) -> list[utilities.Line]:
+        return [
+            utilities.Line(name, [rows.confidence for rows in bins], list(map(height, bins)), color)
+            for color, (name, bins) in enumerate(versions.items())
+        ]
+
     honest = utilities.Line("as often right as sure", [0, 100], [0, 100], utilities.BLACK, dashed=True)
     panels = [
-        utilities.Panel([*accuracies, honest], y_label="accuracy (%)"),
-        utilities.Panel(shares, y_label="test rows (%)"),
+        utilities.Panel([*lines(attrgetter("accuracy")), honest], y_label="accuracy (%)"),
+        utilities.Panel(lines(lambda rows: 100 * rows.n / n_rows), y_label="test rows (%)"),
     ]
     title = titled("Test rows by how sure the classifier is of its prediction", answers, "classifier")
     utilities.line_figure(figures / "reliability.png", panels, "confidence (%)", "", title)
@@ -376,63 +379,57 @@ def knockouts(answers: Answers, figures: Path) -> None:
 
 def draw_knockouts(path: Path, knocked_out: KnockOuts) -> None:
     """What each part of a model costs, layers by heads; 95% intervals are in the table."""
-
-    def cost(row: KnockOut) -> float:  # percent of perplexity, or points of accuracy
-        return change_in_percent(row.cost.mean) if row.cost.ratio else row.cost.mean
-
-    unit, measure = "points", "fall of accuracy, points"
-    if knocked_out.task == "decoder":
-        unit, measure = "%", "rise of perplexity, %"
+    measure = next(iter(KINDS[knocked_out.task].measures.values()))
+    unit, change = ("%" if measure.unit == "ratio" else "points"), ("fall" if measure.higher_is_better else "rise")
     title = f"The {knocked_out.task} without each of its parts"
-    layers: dict[int, list[KnockOut]] = {}
+    layers: dict[str, dict[str, float]] = {}
     for row in knocked_out.without:
+        cost = change_in_percent(row.cost.mean) if row.cost.ratio else row.cost.mean
+        layer, _, part = row.part.name.partition(", ")
         if row.part.layer is None:
-            title += f"\nwithout positions: {cost(row):+.1f} {unit}".replace("-", "\N{MINUS SIGN}")
+            title += f"\nwithout positions: {cost:+.1f} {unit}".replace("-", "\N{MINUS SIGN}")
         else:
-            layers.setdefault(row.part.layer, []).append(row)
+            layers.setdefault(layer, {})[part or "whole layer"] = cost
     if layers:
-        names = [row.part.name.partition(", ")[2] or "whole layer" for row in layers[0]]
-        costs = [[cost(row) for row in rows] for rows in layers.values()]  # (layers, parts)
-        layer_names = [f"layer {layer + 1}" for layer in layers]
-        utilities.grid_figure(path, {measure: costs}, layer_names, names, "", "without", title, ".1f")
+        costs, names = [list(costs.values()) for costs in layers.values()], list(next(iter(layers.values())))
+        grids = {f"{change} of {measure.name}, {unit}": costs}  # (layers, parts)
+        utilities.grid_figure(path, grids, list(layers), names, "", "without", title, ".1f")
 
 
 # --------------------------------------------------------------------------------------------------------- differences
 def changes_of_perplexity(answers: Answers, figures: Path) -> None:
     """What positions change in the perplexity of each text."""
-    texts, rows = texts_shown(answers), answers.find(question="decoder", base="learned", measure="perplexity")
-    changes = [
+    texts = texts_shown(answers)
+    rows = [
         interval(f"{name_of(row.variant)}, {row.subset}", row, VARIANT_COLORS[row.variant])
-        for row in rows
+        for row in answers.find(question="decoder", base="learned", measure="perplexity")
         if row.subset in texts
     ]
     path, x_label = figures / "changes_perplexity.png", "change of perplexity against learned positions (%)"
-    title = titled("What positions change", answers, "decoder")
-    utilities.interval_figure(path, changes, x_label, title, number="+.1f")
+    utilities.interval_figure(path, rows, x_label, titled("What positions change", answers, "decoder"), number="+.1f")
 
 
 def changes_of_accuracy(answers: Answers, figures: Path) -> None:
     """What each variant changes in the accuracy of the classifier, and what the report says that it does."""
-    published = {(REGULARIZED, "original"): PUBLISHED_GAIN} if on_reports_speakers(answers) else {}
-    changes = []
+    claims = {(REGULARIZED, "original"): PUBLISHED_GAIN} if on_reports_speakers(answers) else {}
+    rows = []
     for row in answers.find(question="classifier", measure="accuracy", subset="all"):
         name = name_of(row.variant) + ("" if row.base == "original" else f" (against {name_of(row.base)})")
-        claim = published.get((row.variant, row.base))
-        changes.append(interval(name, row, VARIANT_COLORS[row.variant], claim))
-    path, x_label = figures / "changes_accuracy.png", "difference in test accuracy (points)"
-    title = titled("What each variant changes", answers, "classifier")
-    utilities.interval_figure(path, changes, x_label, title, number="+.1f")
+        rows.append(interval(name, row, VARIANT_COLORS[row.variant], claims.get((row.variant, row.base))))
+    path, title = figures / "changes_accuracy.png", titled("What each variant changes", answers, "classifier")
+    utilities.interval_figure(path, rows, "difference in test accuracy (points)", title, number="+.1f")
 
 
 def differences(answers: Answers, figures: Path) -> None:
     """How each variant differs from the base, in the colour of its curve."""
     (asked,) = answers.questions.values()
     rows = {row.variant: row for row in answers.find(base=asked.base, measure=asked.measure)}
-    shown = [interval(variant, rows[variant], color) for color, variant in enumerate(asked.settings) if variant in rows]
+    shown = [interval(name, rows[name], color) for color, name in enumerate(asked.settings) if name in rows]
     what, unit = ("change of", "%") if answers.comparisons[0].unit == "ratio" else ("difference in", "points")
-    path, x_label = figures / "differences.png", f"{what} {asked.measure} ({unit})"
     title = titled(f"{asked.kind.capitalize()}: against {asked.base}", answers, asked.kind)
-    utilities.interval_figure(path, shown, x_label, title, number="+.1f")
+    utilities.interval_figure(
+        figures / "differences.png", shown, f"{what} {asked.measure} ({unit})", title, number="+.1f"
+    )
 
 
 def interval(name: str, row: Comparison, color: int, claim: float | None = None) -> utilities.Interval:

@@ -224,19 +224,6 @@ def test_times(kind: Any) -> None:
     assert table["ALiBi", "published change"] == f"\N{MINUS SIGN}{change} %"
 
 
-@pytest.mark.parametrize("kind", ["classifier", "decoder"])
-def test_attention(kind: Any) -> None:
-    answers = answers_of("report")
-    table, seeds = tables.attention_by_head(answers, kind), answers.attention[kind]["learned"]
-    for i, row in enumerate(table.rows):
-        layer, head = divmod(i, 2)
-        assert row[0] == f"layer {layer + 1}, head {head + 1}"
-        assert len(row) == (6 if kind == "classifier" else 5)  # a decoder reads no padding
-        for cell, column in zip(row[1:], table.header[1:], strict=True):
-            values = [getattr(seed, tables.STATISTICS[column])[layer][head] for seed in seeds]
-            assert cell == shown(values, 2)
-
-
 @pytest.mark.parametrize(("kind", "unit"), [("classifier", "points"), ("decoder", "ratio")])
 def test_knock_outs(kind: Any, unit: str) -> None:
     (probed,) = answers_of("report").knockouts[kind]["learned"]
