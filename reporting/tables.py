@@ -19,7 +19,7 @@ from studies.catalogue.published import (
     PUBLISHED_LOSSES,
     PUBLISHED_SECONDS,
     Published,
-    may_stand_beside,
+    may_be_compared,
     published,
 )
 from studies.catalogue.questions import POSITIONS, STEEP
@@ -192,7 +192,7 @@ def lengths(answers: Answers) -> Table:
 def training_times(answers: Answers, kind: Task, title: str) -> Table:
     """Training time by position method."""
     timed = answers.timing[kind]
-    of_report = PUBLISHED_SECONDS[kind] if may_stand_beside(answers) else {}
+    of_report = PUBLISHED_SECONDS[kind] if may_be_compared(answers) else {}
     rows = []
     for name, seconds in timed.seconds.items():
         row: dict[str, str | None] = {

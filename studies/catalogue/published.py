@@ -63,7 +63,7 @@ PUBLISHED_SECONDS = {  # of a training
 def published(answers: Answers, question: str, variant: str) -> Published | None:
     """What the report published of a variant, if that may stand beside these answers."""
     of_variant = PUBLISHED.get(question, {}).get(variant)
-    is_reports = answers.recipe == "report" and answers.tokenizer == "word" and may_stand_beside(answers)
+    is_reports = answers.recipe == "report" and answers.tokenizer == "word" and may_be_compared(answers)
     if of_variant is None or not is_reports:
         return None
     run: Any = answers.runs(question)[variant][0]
@@ -71,7 +71,7 @@ def published(answers: Answers, question: str, variant: str) -> Published | None
     return of_variant if last == PUBLISHED_DURATION[question] else None
 
 
-def may_stand_beside(answers: Answers) -> bool:
+def may_be_compared(answers: Answers) -> bool:
     """Whether what the report published may stand beside these answers: over several seeds, on texts of its speakers;
     beside a single run only on its own data, for the data that are built have other test rows."""
     data = answers.data
