@@ -106,11 +106,6 @@ def effect(estimate: Estimate, unit: str, bare: bool = False) -> str:
     return f"{_in_unit(estimate.mean, unit)}{interval}" + ("" if bare else " %" if unit == "ratio" else f" {unit}")
 
 
-def percent_change(ratio: float) -> str:
-    """A ratio as the change in percent."""
-    return f"{_in_unit(ratio, 'ratio')} %"
-
-
 def _in_unit(value: float, unit: str) -> str:
     if unit == "ratio":
         return number(100 * (value - 1), 1, sign=True)

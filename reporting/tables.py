@@ -10,7 +10,7 @@ from common.wording import counted
 from evaluation.records import LanguageScores
 from evaluation.statistics import UNCLEAR, Estimate
 from reporting import notes
-from reporting.table import Table, effect, number, percent_change, sentence, spread, spread_of, table_of
+from reporting.table import Table, effect, number, sentence, spread, spread_of, table_of
 from reporting.variants import TIMES, VERDICT, Row, by_variant, groups_of, in_seeds
 from speechesdataset.folder import TRAINING
 from studies.answers import Answers, Judgement, Reading
@@ -207,7 +207,7 @@ def training_times(answers: Answers, kind: Task, title: str) -> Table:
         if name in of_report:
             row["published,\ns"] = number(of_report[name], 2)
         if name in of_report and name != "learned":
-            row["published\nchange"] = percent_change(of_report[name] / of_report["learned"])
+            row["published\nchange"] = f"{number(100 * (of_report[name] / of_report['learned'] - 1), sign=True)} %"
         rows.append(row)
     note = (
         f"{timed.n_steps:,} steps of each, in turns and random order in one process, on "

@@ -122,14 +122,6 @@ def test_who_said_it(person: Person, shelf: Shelf) -> None:
     has(panel, f"stands in the training file, row {known.line}")
 
 
-def test_bad_input_is_a_line_on_the_page(person: Person) -> None:
-    for tab in ("Who said it?", "Attention", "How surprising?"):
-        panel = person.open(tab)
-        panel.get_by_label("Text").fill("  ")
-        panel.get_by_label("Text").press("Enter")
-        has(panel, "there is no text yet; write at least one word")
-
-
 def test_attention_by_keyboard_and_without_a_head(person: Person) -> None:
     panel = person.open("Attention")
     panel.get_by_label("Text").fill(TEXT)

@@ -137,17 +137,6 @@ def test_a_head_that_is_switched_off_says_its_mean(shelf: Shelf, data: Data) -> 
     assert all_off not in [explore.without(shelf, CLASSIFIER, TEXT, [part])[1] for part in parts]
 
 
-def test_of_a_decoder_the_next_words_change(shelf: Shelf) -> None:
-    before, after = explore.without(shelf, DECODER, TEXT, explore.heads(shelf, DECODER))
-    assert len(before) == len(after) == explore.N_GUESSES
-    assert before != after
-    model: Any = shelf.model(DECODER)
-    logits = model.model(torch.tensor([model.tokenizer.encode(TEXT)]))[0, -1].detach()
-    word, share = before[0]
-    assert word == model.tokenizer.words[int(logits.argmax())]
-    assert share == pytest.approx(float(logits.softmax(-1).max()))
-
-
 def test_surprise_is_what_score_says_with_the_guesses_for_each_token(shelf: Shelf, data: Data) -> None:
     trained = shelf.model(DECODER)
     answer = explore.surprise(shelf, DECODER, f"{TEXT}\n\n we work")
