@@ -44,7 +44,7 @@ class Import:
 
     def run(self, typed: Typed) -> int:
         from reporting.audit import files_text
-        from speechesdataset.own_texts import import_folder
+        from speechesdataset.importing import import_folder
 
         print(files_text(self.out, import_folder(self.source, self.out, self.split, self.seed).files))
         return examine(self.out, self.out)

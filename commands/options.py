@@ -57,15 +57,15 @@ class Common:
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"  # where to compute; auto takes a GPU if there is one
     threads: int = 1  # processor threads of a run; results are reproducible only with the same number
 
-    def answer(self, study: "Study", typed: Typed, share: int = 1, **told: Any) -> "Answers":
-        """Ask the questions of a study of the data, one row in `share`; draw and print what they say. `told`: what else
-        the answers hold."""
+    def answer(self, study: "Study", typed: Typed, share: int = 1, **extra: Any) -> "Answers":
+        """Ask the questions of a study, on one row in `share` of the data; draw and print the answers. `extra`: what
+        else the answers hold."""
         from reporting.terminal import show
         from studies.ask import ask
         from studies.figures import draw, draw_maps
 
         with self.at_work(study, typed, share) as (data, folder):
-            answers = ask(study, data, folder, str(typed), **told)
+            answers = ask(study, data, folder, str(typed), **extra)
             draw(answers, folder.path / "figures")
             draw_maps(study, answers, folder, data.corpus)
         print(show(answers, {row.line: row.text for row in data.corpus.test}))

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Literal
 
 from rich import box
@@ -18,7 +19,7 @@ from rich.padding import Padding
 from rich.table import Table as Drawing
 from rich.text import Text
 
-from evaluation.statistics import Estimate, summary
+from evaluation.statistics import Estimate
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -90,8 +91,7 @@ def spread(values: Sequence[float | None], digits: int = 1) -> str | None:
     known = [value for value in values if value is not None]
     if not known:
         return None
-    over = summary(known)
-    return number(over.mean, digits) + ("" if over.sd is None else f" ± {number(over.sd, digits)}")
+    return number(fmean(known), digits) + (f" ± {number(stdev(known), digits)}" if len(known) > 1 else "")
 
 
 def spread_of(records: Iterable[object], name: str, digits: int = 1) -> str | None:

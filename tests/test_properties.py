@@ -29,7 +29,7 @@ from common.arguments import Typed, name_of, overview, read
 from common.files import read_as, sha256
 from dataset import Data, load_data
 from inference.attention import sentence_maps
-from inference.classify import classify
+from inference.explain import classify
 from inference.generate import continued_text
 from inference.sampling import Sampling
 from main import COMMANDS

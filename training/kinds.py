@@ -1,5 +1,5 @@
 """The two kinds of model, classifier and decoder: what each is measured by, and which models without a network stand
-beside it. Who needs to know asks the kind: nothing else in the studies and their reports tells the two apart."""
+beside it. Who compares or reports runs asks the kind."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
