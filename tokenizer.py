@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import regex
 
+from common.environment import import_nltk
 from common.files import UserError, sha256, write_bytes
-from common.imports import import_nltk
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Library

@@ -168,16 +168,6 @@ def faithfulness_table(probed: Faithfulness) -> Table:
     )
 
 
-def draw_faithfulness(path: Path, probed: Faithfulness) -> None:
-    """Every fall with its interval."""
-    lines = [
-        utilities.Interval(f"{fall.deleted}: {METHODS[fall.method]}", fall.fall.mean, fall.fall.low, fall.fall.high)
-        for fall in probed.falls
-    ]
-    title = "Without the words that each method names most, by how many are deleted"
-    utilities.interval_figure(path, lines, "fall of the answer's probability (points)", title, number="+.1f")
-
-
 def knockouts_table(probed: KnockOuts) -> Table:
     """What one model loses without each of its parts."""
     kind = KINDS[probed.task]

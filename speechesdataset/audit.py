@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from common.checks import Record
 from common.files import read_text, sha256
-from common.records import Record
 from speechesdataset.duplicates import NEAR, closest, normal_words
 from speechesdataset.folder import (
     LABELS,

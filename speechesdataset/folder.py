@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from common.checks import Record
 from common.console import warn
 from common.files import UserError, read_as, read_text, sha256
-from common.records import Record
 from tokenizer import WORDS, Tokenization, Tokenizer, lacks_spaces, normalized
 
 TRAIN_ROWS, TEST_ROWS = "train_CLS.tsv", "test_CLS.tsv"  # label, tab, text

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import regex
 
+from common.environment import import_nltk
 from common.files import UserError, as_json, sha256, write_bytes
-from common.imports import import_nltk
 from common.locks import FolderLock
 from speechesdataset.duplicates import closest, normal_words
 from speechesdataset.folder import (

@@ -6,8 +6,8 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from common.checks import Count, Percent, Positive, Record
 from common.files import UserError, read_as
-from common.records import Count, Percent, Positive, Record
 from evaluation.opponents import ClassifierOpponent, DecoderOpponent
 from evaluation.records import Reliability
 from evaluation.statistics import Estimate

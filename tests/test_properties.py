@@ -38,11 +38,10 @@ from speechesdataset.audit import audit
 from studies.catalogue.recipes import RECIPES
 from studies.settings import with_settings
 from training.checkpoint import Checkpoints
-from training.loop import train
-from training.optimizer import make_optimizer
+from training.kinds import KINDS
+from training.loop import make_optimizer, train
 from training.recipe import Run, Task, customise
 from training.runs import Folder, perform, recorded
-from training.tasks import task_of
 from training.weights import TrainedModel, load_model
 from transformer import Decoder
 
@@ -248,9 +247,9 @@ def restore(whole: Folder, spoiled: Folder, data: Data) -> dict[Run, Callable[[]
     """What restores each run from its checkpoint in `spoiled`; one that is whole stands in `whole`."""
     restored: dict[Run, Callable[[], object]] = {}
     for run in RUNS:
-        task = task_of(run, data, CPU)
-        train(task, run.recipe.training, run.seed, Checkpoints(whole.checkpoint(run), run.name, task.measures))
-        checkpoints = Checkpoints(spoiled.checkpoint(run), run.name, task.measures)
+        task = KINDS[run.recipe.task].task(run, data, CPU)
+        train(task, run.recipe.training, run.seed, Checkpoints(whole.checkpoint(run), run.name, task.measurement))
+        checkpoints = Checkpoints(spoiled.checkpoint(run), run.name, task.measurement)
         optimizer = make_optimizer(task.model, run.recipe.training)
         restored[run] = partial(checkpoints.restore, task.model, optimizer)
     return restored

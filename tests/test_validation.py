@@ -101,7 +101,7 @@ def test_a_text_without_enough_different_lines_is_refused(planted: Data) -> None
 
 
 SMALL = TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8)
-RECIPES = {
+RECIPES: dict[str, Recipe[Any]] = {
     "classifier": Recipe("classifier", classifier_of(SMALL), TrainingConfig(batch_size=16), duration=2),
     "decoder": Recipe("decoder", decoder_of(SMALL), TrainingConfig(batch_size=4, unigram_bias=True), duration=5),
 }

@@ -5,19 +5,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from world.answers import explained
 from world.figures import intercept
 
 from inference.explain import Explanation
 from inference.score import Scored, ScoredText
 from reporting.explained import (
     draw_explanation,
-    draw_faithfulness,
     print_explanation,
     print_score,
     tinted,
 )
-from studies.probes.faithfulness import METHODS
 from training.records import LanguageScores
 
 EXPLANATION = Explanation(
@@ -99,11 +96,3 @@ def test_of_a_long_text_the_most_surprising_tokens_are_in_the_table(capsys: pyte
     assert "trigram: " not in shown
     rows = [line.split() for line in shown.splitlines()]
     assert [row[2] for row in rows if len(row) == 5 and row[2].startswith("w")] == [f"w{1199 - i}" for i in range(20)]
-
-
-def test_the_picture_of_faithfulness_has_every_fall(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    caught = intercept(monkeypatch)
-    draw_faithfulness(tmp_path / "x.png", explained())
-    drawn = [(line.name, line.value, line.low, line.high) for line in caught["x.png"]["intervals"]]
-    falls = [(f"{fall.deleted}: {METHODS[fall.method]}", fall.fall) for fall in explained().falls]
-    assert drawn == [(name, fall.mean, fall.low, fall.high) for name, fall in falls]
