@@ -1,13 +1,14 @@
 """Token ids -> vectors -> logits: the transformer of this laboratory, written out by hand.
 
-modules/config.py, its configuration, is the page to read before. Then read this one from the top: attention, the
-methods that tell a model where a token stands, the block, the trunk that encoder and decoder share, and what stands on
-top of it: a classifier, or several that vote, or a decoder, which may have learned to speak as several people. Encoder
-and decoder differ only in the bias that is added to the attention scores. Shapes at line ends use
+Read modules/config.py, its configuration, first, and then this page from the top: attention; the methods that tell a
+model where a token stands; the block; the trunk that encoder and decoder share; and what is built on it: a classifier,
+several that vote, or a decoder, which may learn to speak as several people. Encoder and decoder differ only in the bias
+that is added to the attention scores. Shapes at line ends use
 
     B batch    T tokens    S tokens attended to (keys)    C n_embd    H heads    D = C / H    V vocabulary    K classes
 
-A `HookPoint` does nothing: it names a place that can be read, replaced and differentiated (modules/hook_point.py).
+A `HookPoint` computes nothing. Under its name, what passes it can be read, replaced and differentiated
+(modules/hook_point.py).
 """
 
 import math
@@ -70,8 +71,8 @@ class SelfAttention(nn.Module):
     ) -> Tensor:
         """Scaled dot-product attention: softmax(q k^T / sqrt(D) + bias) v (Vaswani et al. 2017, section 3.2.1).
 
-        Where nobody looks at scores or weights and none are dropped out, PyTorch's kernel computes the same formula and
-        need not hold the T x S weights of every head in memory. The tests hold the two equal, forward and backward.
+        Where no hook reads scores or weights and no weight is dropped, PyTorch's kernel computes the same formula
+        without holding the T x S weights of every head in memory. The tests hold both equal, forward and backward.
         """
         drops = self.training and self.dropout.p > 0
         if not (drops or self.scores.is_hooked or self.weights.is_hooked):
@@ -90,7 +91,7 @@ class KeyValueCache:
         self.layers: dict[nn.Module, tuple[Tensor, Tensor]] = {}  # keys and values (B, H, S, D) of each attention
 
     def extend(self, layer: nn.Module, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        """Append one layer's k and v (B, H, T, D) to its own; returns all of them (B, H, S + T, D)."""
+        """Append k and v (B, H, T, D) to those of a layer (B, H, S, D); returns all of them (B, H, S + T, D)."""
         if layer in self.layers:
             past_k, past_v = self.layers[layer]
             k, v = torch.cat([past_k, k], dim=2), torch.cat([past_v, v], dim=2)
@@ -105,12 +106,12 @@ class Positions(nn.Module):
     """How a model knows where a token stands: the interface of the position methods.
 
     A method gives vectors to add to the tokens, or a rotation of queries and keys, or a bias on the attention scores;
-    the other two stay None. All three depend on positions alone, so one answer serves every layer. (DeBERTa's
-    disentangled attention, He et al. 2021, depends on each layer's queries and keys, and is therefore left out.)
+    the other two stay None. All three depend on nothing but positions, so they are computed once for all layers. (That
+    leaves out DeBERTa's disentangled attention, He et al. 2021, which depends on each layer's queries and keys.)
     """
 
     embedding_scale = 1.0  # by which token vectors are multiplied before the vectors of the positions are added
-    n_positions: int | None = None  # how many there are; None: no end
+    n_positions: int | None = None  # the most tokens it can tell apart; None: no limit
 
     def vectors(self, positions: Tensor) -> Tensor | None:
         """Vectors (T, C) to add to the token vectors at `positions` (T,)."""
@@ -126,7 +127,7 @@ class Positions(nn.Module):
 
 
 class NoPositions(Positions):
-    """Says nothing: an encoder sees a bag of words, a decoder only what its mask tells."""
+    """No positions: an encoder sees a bag of words, a decoder no more order than its mask gives it."""
 
 
 class LearnedPositions(Positions):
@@ -142,8 +143,8 @@ class LearnedPositions(Positions):
 
 
 class SinusoidalPositions(Positions):
-    """Fixed sines and cosines of geometric wavelengths (Vaswani et al. 2017, section 3.5). They are as long as the
-    square root of n_embd / 2, so the token vectors are scaled up too (section 3.4): else they would drown."""
+    """Fixed sines and cosines of geometric wavelengths (Vaswani et al. 2017, section 3.5). Their norm is
+    sqrt(n_embd / 2), in which small token vectors would drown: these are scaled up, too (section 3.4)."""
 
     def __init__(self, n_embd: int) -> None:
         super().__init__()
@@ -156,7 +157,7 @@ class SinusoidalPositions(Positions):
 
 
 class RotaryPositions(Positions):
-    """Queries and keys turn by an angle that grows with position; scores see only distances (Su et al. 2021)."""
+    """Queries and keys turn by an angle that grows with position; scores depend on distance only (Su et al. 2021)."""
 
     def __init__(self, head_size: int) -> None:
         super().__init__()
@@ -183,8 +184,7 @@ def rotate(x: Tensor, rotation: tuple[Tensor, Tensor]) -> Tensor:
 class ALiBi(Positions):
     """Attention with linear biases: each head subtracts its slope times the distance (Press et al. 2021).
 
-    The distance counts the same to both sides: in an encoder a signed one would reward the tokens to the right, and a
-    decoder's mask hides them.
+    Distance has no sign: with one, an encoder would reward the tokens to the right. (A decoder's mask hides those.)
     """
 
     slopes: Tensor  # (H,)
@@ -192,7 +192,7 @@ class ALiBi(Positions):
     def __init__(self, n_head: int, slope_scale: float = 1.0) -> None:
         super().__init__()
         slopes = [slope_scale * slope for slope in alibi_slopes(n_head)]
-        # on the CPU even while a model is built without memory ("meta"): no file brings them
+        # Computed on the CPU even while a model is built without memory ("meta"), because no file holds them
         self.register_buffer("slopes", torch.tensor(slopes, device="cpu"), persistent=False)
 
     def bias(self, distance: Tensor) -> Tensor:
@@ -210,8 +210,8 @@ def alibi_slopes(n_head: int) -> list[float]:
 class T5Positions(Positions):
     """A trained bias for each head and bucket of distance; buckets widen with distance (Raffel et al. 2020, 2.1).
 
-    Half of the buckets (of each direction, if it is `bidirectional`) are one distance wide, the others widen
-    logarithmically up to 128 tokens, and the last takes everything beyond.
+    Half of the buckets (in each direction, if `bidirectional`) hold one distance each, the others grow logarithmically
+    up to 128 tokens, and the last holds everything beyond.
     """
 
     N_BUCKETS, MAX_DISTANCE = 32, 128
@@ -280,14 +280,14 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor, context: Context) -> Tensor:
         """(B, T, C) -> (B, T, C)."""
-        x = self.add(x, self.norm1, self.branch1, lambda x: self.attention(x, context))
+        x = self.add(x, lambda x: self.attention(x, context), self.norm1, self.branch1)
         if self.feed_forward is not None:
-            x = self.add(x, self.norm2, self.branch2, self.feed_forward)
+            x = self.add(x, self.feed_forward, self.norm2, self.branch2)
         return self.residual(x)
 
-    def add(self, x: Tensor, norm: nn.Module, branch: nn.Module, f: Callable[[Tensor], Tensor]) -> Tensor:
-        """x and what `f` makes of it."""
-        return x + branch(f(norm(x))) if self.norm_first else norm(x + branch(f(x)))
+    def add(self, x: Tensor, sublayer: Callable[[Tensor], Tensor], norm: nn.Module, branch: nn.Module) -> Tensor:
+        """A sublayer on its residual branch, with the norm before or after: (B, T, C) -> (B, T, C)."""
+        return x + branch(sublayer(norm(x))) if self.norm_first else norm(x + branch(sublayer(x)))
 
 
 def layer_norm(config: TransformerConfig) -> nn.Module:
@@ -295,7 +295,7 @@ def layer_norm(config: TransformerConfig) -> nn.Module:
     return nn.Identity() if config.norm == "none" else nn.LayerNorm(config.n_embd)
 
 
-MASKED = torch.finfo(torch.float32).min / 2  # finite, so that a row with nothing to attend to is uniform and not NaN
+MASKED = torch.finfo(torch.float32).min / 2  # finite: a row that may attend to nothing is uniform, not NaN
 
 
 class Transformer(nn.Module):
@@ -314,16 +314,16 @@ class Transformer(nn.Module):
     def read(
         self,
         tokens: Tensor,  # (B, T, C) their vectors
-        lengths: Tensor | None = None,  # (B,) tokens of each row that are not padding; None: all count
-        cache: KeyValueCache | None = None,  # of the tokens before these, to which it adds them
-        window: int | None = None,  # in place of the configuration's
+        lengths: Tensor | None = None,  # (B,) tokens of each row that are not padding; None: all of them
+        cache: KeyValueCache | None = None,  # of the tokens before these; these are added to it
+        window: int | None = None,  # instead of the configuration's
     ) -> Tensor:
         """The vectors (B, T, C) after the last block. ValueError if there are more tokens than positions."""
         start = cache.length if cache else 0
-        n_tokens, end = self.positions.n_positions, start + tokens.size(1)
-        if n_tokens is not None and end > n_tokens:
+        limit, end = self.positions.n_positions, start + tokens.size(1)
+        if limit is not None and end > limit:
             raise ValueError(
-                f"learned positions end at {n_tokens} and the input has {end} tokens; shorten it, or train with alibi, "
+                f"learned positions end at {limit} and the input has {end} tokens; shorten it, or train with alibi, "
                 "rope, t5, sinusoidal or no positions"
             )
         positions = torch.arange(start, end, device=tokens.device)  # (T,)
@@ -342,11 +342,11 @@ class Transformer(nn.Module):
     def attention_bias(
         self, positions: Tensor, n_keys: int, lengths: Tensor | None, window: int | None
     ) -> Tensor | None:
-        """What is added to the scores of queries at `positions` (T,) and keys at 0 .. n_keys - 1, in every layer alike.
+        """What is added to the scores of queries at `positions` (T,) and keys at 0 .. n_keys - 1, in all layers.
 
-        Returns the position method's bias with MASKED at the pairs that may not see each other (the future if causal,
-        past the window, padding beyond `lengths` (B,)): broadcasts to (B, H, T, S); None where nothing is biased or
-        masked. It has all four dimensions, without which PyTorch's kernel takes a slow path.
+        Returns the position method's bias, with MASKED where a query may not see a key (the future if causal, past the
+        window, padding beyond `lengths` (B,)): broadcasts to (B, H, T, S). None where nothing is biased or masked. With
+        fewer than four dimensions PyTorch's kernel would take a slow path.
         """
         keys = torch.arange(n_keys, device=positions.device)  # (S,)
         distance = keys - positions[:, None]  # (T, S)
@@ -373,11 +373,11 @@ class Classifier(nn.Module):
     """An encoder, a pooling of its vectors, and a head of two linear layers.
 
     Pooling "mean" averages all T positions and attends to padding, as the report does, so ids must be padded to the
-    block. "masked-mean" averages the tokens only, "mean-max" puts their largest value in each channel beside it; with
-    these, padding is masked everywhere, and changes nothing.
+    block. "masked-mean" averages the tokens only, and "mean-max" adds their largest value in each channel; with these,
+    padding is masked everywhere and changes nothing.
     """
 
-    temperature: Tensor  # () by which logits are divided; 1 until evaluation/calibration.py has found a better one
+    temperature: Tensor  # () by which logits are divided: 1, or what evaluation/calibration.py fits
 
     def __init__(
         self,
@@ -415,7 +415,7 @@ class Classifier(nn.Module):
         return self.head(self.pool(hidden, lengths)) / self.temperature
 
     def loss(self, ids: Tensor, lengths: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-        """Mean cross entropy of the `labels` (B,), in nats; `label_smoothing` of each is spread over all classes."""
+        """Mean cross entropy of the `labels` (B,), in nats; a share `label_smoothing` is spread over all classes."""
         return F.cross_entropy(self(ids, lengths).float(), labels, label_smoothing=label_smoothing)
 
     def pool(self, hidden: Tensor, lengths: Tensor) -> Tensor:
@@ -430,10 +430,10 @@ class Classifier(nn.Module):
 
 
 class Vote(nn.Module):
-    """Classifiers that start from different weights, learn each on its own, and vote: their probabilities are averaged
-    (Hansen and Salamon 1990). The first is the one that would have been alone."""
+    """Classifiers that start from different weights, are trained independently, and vote: their probabilities are
+    averaged (Hansen and Salamon 1990). The first is the one that there would be without a vote."""
 
-    temperature: Tensor  # () as a classifier's; its members keep 1
+    temperature: Tensor  # () as in a classifier; that of the members stays 1
 
     def __init__(
         self, config: ClassifierConfig, words: Sequence[str], n_classes: int, seed: int = 0, pairs: Tensor = NO_PAIRS
@@ -463,7 +463,7 @@ class Vote(nn.Module):
 def build_classifier(
     config: ClassifierConfig, words: Sequence[str], n_classes: int, seed: int = 0, pairs: Tensor = NO_PAIRS
 ) -> Classifier | Vote:
-    """A classifier, or as many as the configuration wants to vote."""
+    """A classifier, or a vote of as many as the configuration says."""
     return (Vote if config.n_members > 1 else Classifier)(config, words, n_classes, seed, pairs)
 
 
@@ -481,7 +481,7 @@ class Decoder(Transformer):
         config: DecoderConfig,
         words: Sequence[str],  # the vocabulary
         seed: int = 0,
-        n_speakers: int = 0,  # whose voices it has, if the configuration wants voices
+        n_speakers: int = 0,  # that have voices, if the configuration says so
     ) -> None:
         super().__init__(config, word_embedding(config, words), causal=True)
         self.head = nn.Linear(config.n_embd, len(words))
@@ -496,13 +496,13 @@ class Decoder(Transformer):
         return F.linear(hidden, weight, bias)
 
     def loss(self, ids: Tensor, targets: Tensor, speaker: int = 0) -> Tensor:
-        """Mean cross entropy of the `targets` (B, T) that follow `ids` (B, T), said by one speaker, in nats."""
+        """Mean cross entropy, in nats, of the `targets` (B, T) that follow `ids` (B, T), as one speaker says them."""
         hidden, weight, bias = self.before_logits(ids, speaker=speaker)
         return linear_cross_entropy(hidden.flatten(0, 1), weight, bias, targets.flatten())
 
     def nats(self, ids: Tensor, targets: Tensor, window: int | None = None) -> Tensor:
-        """-log p of each of the `targets` (B, S) that follow the last S of the tokens `ids` (B, T), S <= T: (B, S),
-        without gradients. `window`: attend only to tokens at most so many positions away."""
+        """-log p, without gradients, of each of the `targets` (B, S) that follow the last S of the tokens `ids` (B, T),
+        S <= T: (B, S). `window`: attend only to tokens at most so many positions away."""
         hidden, weight, bias = self.before_logits(ids, window=window)
         hidden = hidden[:, -targets.size(1) :]  # (B, S, C)
         return linear_nats(hidden.flatten(0, 1), weight, bias, targets.flatten()).view_as(targets)
@@ -510,8 +510,8 @@ class Decoder(Transformer):
     def before_logits(
         self, ids: Tensor, cache: KeyValueCache | None = None, window: int | None = None, speaker: int = 0
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """ids (B, T) -> vectors (B, T, C) after the last block, and the weight (V, C) and the bias (V,) that turn them
-        to logits, as a speaker has them; 0 is nobody in particular."""
+        """ids (B, T) -> vectors (B, T, C) after the last block, and the weight (V, C) and bias (V,) that turn them into
+        logits, for one speaker; 0 is nobody in particular."""
         word_vectors: Tensor = self.embedding.weight  # (V, C)
         bias: Tensor = self.head.bias  # (V,)
         weight = word_vectors if self.config.tied else self.head.weight
@@ -521,9 +521,10 @@ class Decoder(Transformer):
         return self.read(F.embedding(ids, word_vectors), cache=cache, window=window), weight, bias
 
     def as_speaker(self, speaker: int) -> "Decoder":
-        """A decoder without voices, in memory of its own, that says all that this one says as one speaker.
+        """A copy without voices that speaks as one speaker; ValueError without voices.
 
-        A tied output weight moves with the word vectors, and each logit by as much: no probability changes.
+        A tied output weight moves with the word vectors. That changes all logits by the same amount, and so no
+        probability.
         """
         if self.voices is None:
             raise ValueError("a decoder without voices speaks as nobody in particular")
@@ -537,10 +538,10 @@ class Decoder(Transformer):
 
 
 class Voices(nn.Module):
-    """What is a speaker's own in a decoder: a vector that is added to every word's (Li et al. 2016, section 4.1), and a
-    bias of the output layer. Speaker 0 is nobody in particular: whoever wrote a text without names."""
+    """What a decoder learns of each speaker: a vector that is added to every word's (Li et al. 2016, section 4.1), and
+    a bias of the output layer. Speaker 0 is nobody in particular, as in texts that name no speaker."""
 
-    shares: Tensor  # (speakers,) how often each speaks, without nobody
+    shares: Tensor  # (speakers,) how often each of the others speaks
 
     def __init__(self, n_speakers: int, vocabulary_size: int, n_embd: int) -> None:
         super().__init__()
@@ -553,10 +554,10 @@ class Voices(nn.Module):
 
 
 def initialise(model: Classifier | Decoder, seed: int) -> None:
-    """The starting weights: all of them are decided here, but for the ones and zeros of norms, scales and voices.
+    """Draw the starting weights: all but the ones and zeros of norms, scales and voices.
 
-    Each parameter draws from a generator of its own, seeded by `seed` and its name, so that models of one seed start
-    alike in all that they have in common: with a table of positions or without.
+    Each parameter has its own generator, seeded by `seed` and its name. So models of one seed start alike in all that
+    they have in common, whatever else they have, such as a table of positions.
     """
     embedding_std, linear = {
         "normal": (0.02, _normal),
@@ -581,6 +582,6 @@ def _normal(parameter: Tensor, n_inputs: int, random: torch.Generator) -> None:
 
 
 def _uniform(parameter: Tensor, n_inputs: int, random: torch.Generator) -> None:
-    """Weight and bias uniform up to one over the square root of the inputs, as PyTorch has them."""
+    """Weight and bias uniform within 1 / sqrt(n_inputs), PyTorch's default for linear layers."""
     bound = 1 / math.sqrt(n_inputs)
     nn.init.uniform_(parameter, -bound, bound, generator=random)

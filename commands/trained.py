@@ -25,7 +25,7 @@ class Classify:
     model: Path = Path("runs/part1/classifier.safetensors")  # weights of a classifier, or of a decoder with voices
 
     def run(self, typed: Typed) -> None:
-        from inference.classify import classify
+        from inference.explain import classify
         from inference.sentence import read_sentence
         from training.weights import load_model
         from transformer import Decoder

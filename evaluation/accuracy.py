@@ -1,13 +1,16 @@
 """How often a classifier is right: over all, seen and unseen rows, and by class."""
 
 from collections.abc import Sequence
+from statistics import fmean
 
 import torch
 from torch import Tensor
 
 from dataset import Labelled
+from evaluation.ngrams import KneserNey
+from evaluation.perplexity import Protocol, predicted_nats
 from evaluation.records import ClassScores, Group, GroupAccuracy, Scores
-from transformer import Classifier, Vote
+from transformer import Classifier, Decoder, Vote
 
 PLATEAU_MARGIN = 5.0  # points
 
@@ -23,6 +26,18 @@ def class_probabilities(model: Classifier | Vote, data: Labelled, batch_size: in
         rows.append(model(ids.to(device), lengths.to(device)).float().softmax(dim=-1).cpu())
     model.train(training)
     return torch.cat(rows)[order.argsort()]
+
+
+def speaker_probabilities(model: Decoder, ngrams: Sequence[KneserNey], rows: Sequence[Tensor]) -> Tensor:
+    """p(speaker | row) (N, K) of each of the rows (n tokens,), under a decoder of K voices, each with the `ngrams` that
+    may predict with it: by Bayes' rule, from how likely the row is in each voice and how often each speaks."""
+    if model.voices is None:
+        raise ValueError("a decoder without voices knows no speakers")
+    protocol, nats = Protocol(model.config.block_size), []
+    for i in range(len(model.voices.shares)):
+        speaker, counts = model.as_speaker(1 + i), ngrams[i] if ngrams else None
+        nats.append(torch.stack([predicted_nats(speaker, counts, row, protocol).sum() for row in rows]))
+    return (model.voices.shares.cpu().double().log() - torch.stack(nats, dim=1)).softmax(dim=-1)
 
 
 def accuracy(predictions: Tensor, labels: Tensor) -> float:
@@ -62,26 +77,21 @@ def by_group(seen: Tensor) -> dict[Group, Tensor]:
 def scores_by_class(predictions: Tensor, labels: Tensor, class_names: Sequence[str]) -> Scores:
     """Precision, recall and F1 of each class, in percent, macro-F1, and the confusion matrix (true class by row).
 
-    predictions and labels: (N,). scikit-learn's: a class with rows that is never claimed has a precision of 0; macro-F1
-    is the mean over the classes that occur among labels or predictions. What is of no rows is None: the recall of a
-    class without rows, and all of one that is never claimed, either.
+    predictions and labels: (N,). A class with rows that is never claimed has a precision of 0; macro-F1 is the mean
+    over the classes that occur among labels or predictions. What is of no rows is None: the recall of a class without
+    rows, and all of one that is never claimed, either.
     """
-    from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support
-
-    answers, classes = (labels.numpy(), predictions.numpy()), range(len(class_names))
-    by_class = precision_recall_fscore_support(*answers, labels=classes, zero_division=0)
-    confusion = confusion_matrix(*answers, labels=classes)
-    has_rows, is_claimed = confusion.any(axis=1), confusion.any(axis=0)
-    is_defined = {"precision": has_rows | is_claimed, "recall": has_rows, "f1": has_rows | is_claimed}  # each (K,)
-    scores = {
-        name: [100 * float(value) if defined else None for value, defined in zip(values, is_defined[name])]
-        for name, values in zip(is_defined, by_class)
-    }
-    return Scores(
-        classes=[
-            ClassScores(name=name, n=int(confusion[i].sum()), **{score: values[i] for score, values in scores.items()})
-            for i, name in enumerate(class_names)
-        ],
-        macro_f1=100 * float(f1_score(*answers, average="macro", zero_division=0)),
-        confusion=confusion.tolist(),
-    )
+    n_classes = len(class_names)
+    confusion = torch.bincount(labels * n_classes + predictions, minlength=n_classes**2).view(n_classes, n_classes)
+    counts = zip(class_names, confusion.diag().tolist(), confusion.sum(dim=1).tolist(), confusion.sum(dim=0).tolist())
+    classes, f1_scores = [], []
+    for name, n_right, n_rows, n_claimed in counts:
+        precision = recall = f1 = None
+        if n_rows:
+            recall = 100 * (n_right / n_rows)
+        if n_rows or n_claimed:
+            precision = 100 * (n_right / max(n_claimed, 1))
+            f1_scores.append(2 * n_right / (n_rows + n_claimed))
+            f1 = 100 * f1_scores[-1]
+        classes.append(ClassScores(name=name, n=n_rows, precision=precision, recall=recall, f1=f1))
+    return Scores(classes=classes, macro_f1=100 * fmean(f1_scores), confusion=confusion.tolist())

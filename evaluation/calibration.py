@@ -1,7 +1,7 @@
-"""Whether a classifier's probabilities mean what they say, and the temperature that mends them.
+"""Whether a classifier's probabilities mean what they say, and the temperature that corrects them.
 
-Of the rows of which it is 80% sure, 80 in 100 should be right. Networks are surer than that. Dividing their logits by
-one temperature, fitted on rows that they have not learned from, leaves every prediction as it is and makes
+Of the rows of which it is 80% sure, 80 in 100 should be right. Networks are usually too sure. Dividing their logits by
+a temperature, fitted on rows that they have not learned from, leaves every prediction as it is and makes the
 probabilities honest (Guo et al. 2017).
 """
 
@@ -17,8 +17,8 @@ from evaluation.accuracy import by_group
 from evaluation.records import Bin, Reliability
 
 N_BINS = 15  # of equal width, as Guo et al. have them
-N_SAMPLES = 1000  # of as many rows, by which chance is told from dishonesty
-EXTREME = 100.0  # no temperature is higher, or lower than one over it
+N_SAMPLES = 1000  # drawn to tell chance from dishonesty
+EXTREME = 100.0  # the highest temperature; the lowest is one over it
 
 
 def logits_of(probabilities: Tensor) -> Tensor:
@@ -43,8 +43,8 @@ def relative_temperature(held_out: Tensor, labels: Tensor, learned: Tensor) -> f
     """The temperature that fits a model's probabilities `held_out` (N, K) to their `labels` (N,), for logits that have
     a spread of 1 over the rows that it has learned, whose probabilities are `learned` (M, K).
 
-    For another model of the same recipe, trained on more rows, it is to be multiplied by the spread of that one's: two
-    of them are as often right, but one may be much surer of itself.
+    For another model of the same recipe, trained on more rows, multiply it by the spread of that model's logits: two
+    models may be right equally often, and one of them much surer of itself.
     """
     return fitted_temperature(held_out, labels) / spread(learned)
 
@@ -71,13 +71,13 @@ def bins(probabilities: Tensor, labels: Tensor) -> list[Bin]:
     """The rows in bins of confidence, the probability of the prediction, as far as there are any: 1/15 is in the first
     of 15. `probabilities` (N, K), `labels` (N,)."""
     confidence, predictions = probabilities.double().max(dim=-1)  # (N,)
-    places = bin_of(confidence)  # (N,)
+    numbers = bin_of(confidence)  # (N,)
     right = (predictions == labels).double()
     return [
         Bin(
             n=int(rows.sum()), confidence=100 * float(confidence[rows].mean()), accuracy=100 * float(right[rows].mean())
         )
-        for rows in (places == place for place in places.unique())
+        for rows in (numbers == number for number in numbers.unique())
     ]
 
 
@@ -86,11 +86,11 @@ def bin_of(confidence: Tensor) -> Tensor:
     return torch.bucketize(confidence, torch.arange(1, N_BINS, dtype=torch.float64) / N_BINS)
 
 
-def calibration_error(found: list[Bin]) -> float | None:
+def calibration_error(bins: list[Bin]) -> float | None:
     """How far confidence and accuracy are apart in the bin of a row, in points, on average over rows; None of no rows
     (Guo et al. 2017, equation 5)."""
-    n_rows = sum(one.n for one in found)
-    return sum(one.n * abs(one.confidence - one.accuracy) for one in found) / n_rows if n_rows else None
+    n_rows = sum(each.n for each in bins)
+    return sum(each.n * abs(each.confidence - each.accuracy) for each in bins) / n_rows if n_rows else None
 
 
 def error_by_chance(probabilities: Tensor) -> float | None:
@@ -100,9 +100,9 @@ def error_by_chance(probabilities: Tensor) -> float | None:
     confidence, random = probabilities.double().amax(dim=-1), generator(0, "calibration")  # (N,)
     if not len(confidence):
         return None
-    places, errors = bin_of(confidence), []
+    numbers, errors = bin_of(confidence), []
     for _ in range(N_SAMPLES):
         right = torch.rand(len(confidence), generator=random, dtype=torch.float64) < confidence  # (N,)
-        gaps = torch.bincount(places, right.double() - confidence)  # by bin, in rows
+        gaps = torch.bincount(numbers, right.double() - confidence)  # by bin, in rows
         errors.append(100 * float(gaps.abs().sum()) / len(confidence))
     return statistics.quantiles(errors, n=20)[-1]

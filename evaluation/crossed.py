@@ -20,14 +20,14 @@ class Items:
 
     totals: np.ndarray
     sizes: np.ndarray
-    n_strata: int = 1  # classes of which other items would be as many: what differs between these is no chance
+    n_strata: int = 1  # classes of fixed sizes: what differs between these is no chance
 
     @property
     def freedom(self) -> float:
         return len(self.sizes) - self.n_strata
 
     def variances(self) -> tuple[float, float]:
-        """Of the mean effect: what other stretches would change in it, and how much of that is noise within seeds."""
+        """Of the mean effect: the variance from other stretches, and how much of that is noise within seeds."""
         (n, m), n_items = self.totals.shape, self.sizes.sum()
         per_stretch = m / self.freedom
         effects = self.totals.sum(axis=1, keepdims=True) / n_items  # (n, 1)
@@ -38,12 +38,12 @@ class Items:
 
 
 def by_stretch(values: np.ndarray, stretches: np.ndarray, classes: np.ndarray) -> Items:
-    """values (n seeds, N items), each in a stretch (N,) of items of its class (N,); less the mean of the class, for as
-    many items of each were drawn."""
-    _, places, sizes = np.unique(stretches, return_inverse=True, return_counts=True)
+    """`values` (n seeds, N items) summed by stretch (N,), less the mean of each item's class (N,), as the number of
+    items of each class is fixed."""
+    _, numbers, sizes = np.unique(stretches, return_inverse=True, return_counts=True)
     _, strata, n_members = np.unique(classes, return_inverse=True, return_counts=True)
     means = np.stack([np.bincount(strata, row) / n_members for row in values])
-    totals = np.stack([np.bincount(places, row) for row in values - means[:, strata]])
+    totals = np.stack([np.bincount(numbers, row) for row in values - means[:, strata]])
     return Items(totals, sizes, len(n_members))
 
 
@@ -57,8 +57,8 @@ class Effect:
 
 
 def crossed(seeds: Estimate, parts: Sequence[Items], confidence: float = CONFIDENCE) -> Effect:
-    """The effect `seeds`, which is the sum of the `parts` (of a ratio, its logarithm is), seen as one for other items,
-    too.
+    """The effect `seeds`, which is the sum of the `parts` (or whose logarithm is, if it is a ratio), with intervals for
+    other items, too.
 
     Coverage of 95% in simulation, over what seeds, stretches and noise may contribute: 91 to 96% with 3 seeds, 93 to
     96% with 5 or 10, of 10 or 50 stretches (`tests/evaluation/test_crossed.py`).
@@ -82,5 +82,5 @@ def _with_variances(
 ) -> Estimate:
     """`estimate` with the sum of independent variances, and the degrees of freedom that Satterthwaite gives it."""
     total = sum(variances)
-    df = total**2 / sum(one**2 / own for one, own in zip(variances, freedom)) if total else freedom[0]
+    df = total**2 / sum(variance**2 / n for variance, n in zip(variances, freedom)) if total else freedom[0]
     return with_error(estimate, total**0.5, df, confidence)

@@ -1,4 +1,4 @@
-"""The models without a network that stand beside every result: what they predict, scored as our own models are."""
+"""The models without a network that every result is compared with: what they predict, scored as the networks are."""
 
 from collections.abc import Mapping
 
@@ -8,8 +8,7 @@ from common.records import Count, Record
 from dataset import Data
 from evaluation import baselines
 from evaluation.accuracy import accuracy_by_group
-from evaluation.mixture import text_ngrams
-from evaluation.ngrams import KneserNey
+from evaluation.ngrams import KneserNey, text_ngrams
 from evaluation.perplexity import language_scores, sums_by_stretch
 from evaluation.records import Group, GroupAccuracy, LanguageScores
 
@@ -56,7 +55,7 @@ def classifier_opponents(data: Data) -> dict[str, ClassifierOpponent]:
     train_labels = data.train.labels.tolist()
     rows = (train_texts, train_labels, test_texts)
     predictions = {
-        **baselines.linear_models(*rows),
+        **baselines.fitted_linear_models(train_texts, train_labels)(test_texts),
         "kneser_ney": baselines.kneser_ney_by_class(*rows),
         "joined": baselines.joined(*rows),
         "delta": baselines.cosine_delta(*rows),

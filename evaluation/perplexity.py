@@ -1,6 +1,7 @@
 """How surprising a text is to a decoder, exactly: every token scored once."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from common.checks import check
 from dataset import STRETCH, Stream
+from evaluation.ngrams import KneserNey, mixed
 from evaluation.records import LanguageScores
 from tokenizer import PAD, UNK
 from transformer import Decoder
@@ -48,26 +50,34 @@ def token_nats(
     model.eval()
     length, stride = min(protocol.length, len(ids)), min(protocol.stride or protocol.length, len(ids), protocol.length)
     text = torch.cat([torch.tensor([PAD]), ids])
-    # Window w predicts ids[start : start + length] from the token before each; it is scored from where the last one
-    # ended. The last window is moved back to end with the text, or, where windows share nothing, starts a short one.
-    starts = list(range(0, len(ids) - length + 1, stride))
-    rest = len(ids) - (starts[-1] + length)
     nats = torch.empty(len(ids), dtype=torch.float64)
-    size = max(1, n_batched // length)
-    groups = [starts[:1], *(starts[i : i + size] for i in range(1, len(starts), size))]
-    for group in groups:  # the first window is scored whole
-        n_scored = length if group[0] == 0 else stride
-        inputs = torch.stack([text[start : start + length] for start in group])  # (B, T)
-        targets = torch.stack([ids[start + length - n_scored : start + length] for start in group])  # (B, S)
-        values = model.nats(inputs.to(device), targets.to(device), window).cpu().double()
-        for start, row in zip(group, values):
-            nats[start + length - n_scored : start + length] = row
-    if rest:
-        begin = len(ids) - rest if protocol.stride is None else len(ids) - length
-        row = model.nats(text[None, begin:-1].to(device), ids[None, -rest:].to(device), window)[0]
-        nats[-rest:] = row.cpu().double()
+
+    def score(starts: Sequence[int], length: int, n_scored: int) -> None:
+        """Predict ids[start : start + length] from the token before each, and keep the last `n_scored`."""
+        ends = [start + length for start in starts]
+        inputs = torch.stack([text[end - length : end] for end in ends])  # (B, T)
+        targets = torch.stack([ids[end - n_scored : end] for end in ends])  # (B, S)
+        for end, row in zip(ends, model.nats(inputs.to(device), targets.to(device), window).cpu().double()):
+            nats[end - n_scored : end] = row
+
+    starts, size = list(range(0, len(ids) - length + 1, stride)), max(1, n_batched // length)
+    score(starts[:1], length, length)  # the first window is scored whole, the others from where the last one ended
+    for i in range(1, len(starts), size):
+        score(starts[i : i + size], length, stride)
+    if rest := len(ids) - (starts[-1] + length):  # in a short window, or where windows overlap, in one moved back
+        n_read = rest if protocol.stride is None else length
+        score([len(ids) - n_read], n_read, rest)
     model.train(training)
     return nats
+
+
+def predicted_nats(
+    model: Decoder, ngrams: KneserNey | None, ids: Tensor, protocol: Protocol, window: int | None = None
+) -> Tensor:
+    """-log p of every token of `ids` (N,), float64 (N,), under a decoder and the `ngrams` that may predict with it;
+    the rest as in `token_nats`."""
+    nats = token_nats(model, ids, protocol, window=window)
+    return -mixed(-nats, ngrams.log_probabilities(ids), model.config.ngram_share) if ngrams else nats
 
 
 def perplexity(nats: Tensor | np.ndarray) -> float:
@@ -76,7 +86,7 @@ def perplexity(nats: Tensor | np.ndarray) -> float:
 
 
 def language_scores(nats: Tensor | np.ndarray, stream: Stream) -> LanguageScores:
-    """What is said of one text: perplexity, the same without the <unk> targets, bits per byte, the share of <unk>.
+    """How surprising a text is: perplexity, the same without the <unk> targets, bits per byte, the share of <unk>.
 
     Bits per byte count, for every <unk>, also the spelling of the word it stands for (BITS_TO_SPELL_A_BYTE), and are
     divided by the bytes of the file, so models with different vocabularies compare.

@@ -1,4 +1,4 @@
-"""What is found of one model: how often it is right, and how surprising texts are to it."""
+"""What is measured of a model: how often it is right, and how surprising texts are to it."""
 
 from typing import Literal
 
@@ -16,7 +16,7 @@ class GroupAccuracy(Record, frozen=True):
 
 
 class ClassScores(Record, frozen=True):
-    """How well one class is recognised, in percent, and its number of test rows; None: of no rows."""
+    """How well a class is recognised, in percent, and its number of test rows; None: of no rows."""
 
     name: str
     n: Count
@@ -53,7 +53,7 @@ class Reliability(Record, frozen=True):
 
 
 class LanguageScores(Record, frozen=True):
-    """What is said of one text; the share of <unk> in percent of its tokens."""
+    """How surprising a text is to a model; the share of <unk> in percent of its tokens."""
 
     perplexity: Positive
     perplexity_without_unk: Positive | None

@@ -1,7 +1,8 @@
-"""Which differences are real: summaries over seeds, paired intervals, verdicts, and how many seeds would give one."""
+"""Which differences are real: paired intervals, verdicts, and how many seeds would give one."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from math import exp, inf, log, sqrt
 
 import numpy as np
@@ -10,24 +11,14 @@ Values = Sequence[float] | np.ndarray
 HOLDS, FAILS, UNCLEAR = "holds", "does not hold", "cannot tell"
 CONFIDENCE = 0.95
 ONE_SIDED = (1 - CONFIDENCE) / 2  # the chance of an interval that lies wholly on the wrong side of an edge
-SHARED_BY_FOLDS = 1 / 4  # test rows by training rows, of five folds
-MOST_SEEDS = 1000  # what takes more is not told by seeds
-
-
-@dataclass(frozen=True)
-class Summary:
-    """Values over seeds; sd divides by n - 1 and is None for one value. dataclasses.asdict makes it JSON."""
-
-    mean: float
-    sd: float | None
-    min: float
-    max: float
-    n: int
+SHARED_BY_FOLDS = 1 / 4  # test rows divided by training rows, with five folds
+MOST_SEEDS = 1000  # what takes more, no number of seeds will settle
+N_STUDIES = 20_000  # simulated, for the price of looking more than once
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A paired effect with its interval, of 95% unless it is said to be of more.
+    """A paired effect with its interval, of 95% unless something else is said.
 
     low, high, error and df are None for a single pair, or two that agree exactly.
     """
@@ -45,26 +36,11 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A judgement and the rule that gave it, in words that can stand beside it."""
+    """A judgement and the rule that gave it, in words."""
 
     verdict: str  # HOLDS, FAILS or UNCLEAR
     rule: str
-    p: float = 1.0  # at most the chance of an estimate that speaks so much against the claim, if it were true
-
-
-def summary(values: Values) -> Summary:
-    """Mean, standard deviation, range and number of `values`; ValueError when there are none."""
-    x = _finite(values)
-    sd = float(x.std(ddof=1)) if len(x) > 1 else None
-    return Summary(float(x.mean()), sd, float(x.min()), float(x.max()), len(x))
-
-
-def interquartile_mean(values: Values) -> float:
-    """The mean without the lowest and the highest quarter, so that a run that failed does not move it (Agarwal et al.
-    2021)."""
-    from scipy import stats
-
-    return float(stats.trim_mean(_finite(values), 0.25))
+    p: float = 1.0  # the chance, at most, of an estimate that speaks as much against the claim, if it is true
 
 
 # ---------------------------------------------------------------------------------------------------------- intervals
@@ -79,14 +55,13 @@ def paired_difference(a: Values, b: Values, shared: float = 0.0, confidence: flo
         skewed (exponential)       91       89       88       90       92
 
     Of a mixture, as where one run in ten fails, few seeds may hold no failure at all, and no interval can know of it:
-    judge the runs that trained, and the share of the others (`share_of`) beside them.
+    judge the runs that trained, and report the share of the others (`share_of`) next to them.
     """
-    differences = _differences(a, b)
-    return _estimate(differences, float(np.median(differences)), shared, confidence)
+    return _estimate(_finite(a), _finite(b), shared, confidence)
 
 
 def paired_ratio(a: Values, b: Values, shared: float = 0.0, confidence: float = CONFIDENCE) -> Estimate:
-    """a / b pair by pair, for times: the geometric mean with the interval of `paired_difference` over logarithms.
+    """a / b pair by pair: the geometric mean with the interval of `paired_difference` over logarithms.
 
     The median is that of the ratios. All values must be positive.
     """
@@ -97,38 +72,56 @@ def paired_ratio(a: Values, b: Values, shared: float = 0.0, confidence: float = 
 
 
 def ratio_of_logs(a: Values, b: Values, shared: float = 0.0, confidence: float = CONFIDENCE) -> Estimate:
-    """exp(a - b) pair by pair, as `paired_ratio` of what these are the logarithms of."""
-    logs = _differences(a, b)
-    found = replace(
-        _estimate(logs, float(np.exp(np.median(logs))), shared), mean=float(np.exp(logs.mean())), ratio=True
-    )
-    return found if found.error is None or found.df is None else with_error(found, found.error, found.df, confidence)
+    """exp(a - b) pair by pair: `paired_ratio` of values whose logarithms are given."""
+    return _estimate(_finite(a), _finite(b), shared, confidence, ratio=True)
+
+
+def _estimate(a: np.ndarray, b: np.ndarray, shared: float, confidence: float, ratio: bool = False) -> Estimate:
+    if len(a) != len(b):
+        raise ValueError(f"pairs need as many values on both sides, got {len(a)} and {len(b)}")
+    values = a - b
+    n, sd = len(values), float(values.std(ddof=1)) if len(values) > 1 else None
+    if n > 1 and np.ptp(values) == 0:
+        sd = 0.0  # exactly, whatever rounding leaves
+    mean, median = (np.exp(x) if ratio else x for x in (values.mean(), np.median(values)))
+    estimate = Estimate(float(mean), None, None, sd, float(median), n, ratio=ratio)
+    if sd is None or (sd == 0 and n == 2):  # that two pairs agree says nothing of their spread
+        return estimate
+    return with_error(estimate, sd * sqrt(1 / n + shared), n - 1, confidence)
 
 
 def with_error(estimate: Estimate, error: float, df: float, confidence: float = CONFIDENCE) -> Estimate:
-    """`estimate` with the interval of Student's t round it."""
+    """`estimate` with the interval of Student's t around it, for this standard error and its degrees of freedom."""
     from scipy import stats
 
     half = float(stats.t.ppf((1 + confidence) / 2, df)) * error if error else 0.0
-    to, back = _scale(estimate)
-    low, high = (back(to(estimate.mean) + side * half) for side in (-1, 1))
+    center = _on_scale(estimate, estimate.mean)
+    low, high = center - half, center + half
+    if estimate.ratio:
+        low, high = exp(min(low, 700.0)), exp(min(high, 700.0))
     return replace(estimate, low=low, high=high, error=error, df=df)
+
+
+def _on_scale(estimate: Estimate, value: float) -> float:
+    """A value on the scale of the estimate's error: of a ratio, its logarithm."""
+    return log(value) if estimate.ratio else value
 
 
 def share_of(k: int, n: int, confidence: float = CONFIDENCE) -> Estimate:
     """k of n as a share in percent, with Wilson's interval."""
     from scipy import stats
 
-    share, found = 100 * k / n, stats.binomtest(k, n).proportion_ci(confidence, method="wilson")
-    return Estimate(share, 100 * float(found.low), 100 * float(found.high), None, share, n)
+    share, interval = 100 * k / n, stats.binomtest(k, n).proportion_ci(confidence, method="wilson")
+    return Estimate(share, 100 * float(interval.low), 100 * float(interval.high), None, share, n)
 
 
 def difference_of_shares(a: Estimate, b: Estimate) -> Estimate:
     """The share `a` less the share `b`, in points, with Newcombe's interval (1998, method 10)."""
-    (a_low, a_high), (b_low, b_high) = _ends(a), _ends(b)
+    if a.low is None or a.high is None or b.low is None or b.high is None:
+        raise ValueError("a share has an interval")
     difference = a.mean - b.mean
-    low = difference - sqrt((a.mean - a_low) ** 2 + (b_high - b.mean) ** 2)
-    high = difference + sqrt((a_high - a.mean) ** 2 + (b.mean - b_low) ** 2)
+    low = difference - sqrt((a.mean - a.low) ** 2 + (b.high - b.mean) ** 2)
+    high = difference + sqrt((a.high - a.mean) ** 2 + (b.mean - b.low) ** 2)
     return Estimate(difference, low, high, None, difference, min(a.n, b.n))
 
 
@@ -157,9 +150,24 @@ def verdict(
     within = estimate.low > above and estimate.high < below
     without = estimate.high <= above or estimate.low >= below
     holds, fails = (without, within) if outside else (within, without)
-    over, under = _chance_of_less(estimate, above, 0), 1 - _chance_of_less(estimate, below, 1)  # small: it is not so
-    p = max(1 - over, 1 - under) if outside else min(over, under)
+    # The chance of so low an effect if it lay at the lower end of the range, and of so high a one at the upper end
+    so_low, so_high = _chance_of_less(estimate, above, 0), 1 - _chance_of_less(estimate, below, 1)
+    p = max(1 - so_low, 1 - so_high) if outside else min(so_low, so_high)
     return Verdict(HOLDS if holds else FAILS if fails else UNCLEAR, rule, p)
+
+
+def _chance_of_less(estimate: Estimate, edge: float, at_edge: float) -> float:
+    """The chance of an effect this low or lower, if it lay at the `edge`; `at_edge` if all pairs lie there."""
+    from scipy import stats
+
+    if abs(edge) == inf:
+        return float(edge < 0)
+    if estimate.error is None or estimate.df is None:
+        return 0.5
+    gap = _on_scale(estimate, estimate.mean) - _on_scale(estimate, edge)
+    if estimate.error == 0:
+        return float(gap > 0) if gap else at_edge
+    return float(stats.t.cdf(gap / estimate.error, estimate.df))
 
 
 def how_judged(confidence: float = CONFIDENCE) -> str:
@@ -177,25 +185,24 @@ def in_percent(confidence: float) -> str:
 
 def of_several(parts: Sequence[Verdict], one_sided: float = ONE_SIDED) -> list[Verdict]:
     """The parts of a claim, of which only those fail that do so by Holm's rule: the likeliest failure of k must be k
-    times as sure as one alone, the next k - 1 times, and so on. Then true claims fail no oftener for having parts."""
-    order = sorted(range(len(parts)), key=lambda place: parts[place].p)
-    found, failing = list(parts), True
-    for rank, place in enumerate(order):
-        failing = failing and parts[place].p <= one_sided / (len(parts) - rank) * (1 + 1e-9)
-        if parts[place].verdict == FAILS and not failing:
-            found[place] = replace(parts[place], verdict=UNCLEAR)
-    return found
+    times as sure as one alone, the next k - 1 times, and so on. So a true claim fails no oftener for having parts."""
+    verdicts, failing = list(parts), True
+    for rank, i in enumerate(sorted(range(len(parts)), key=lambda i: parts[i].p)):
+        failing = failing and parts[i].p <= one_sided / (len(parts) - rank) * (1 + 1e-9)
+        if parts[i].verdict == FAILS and not failing:
+            verdicts[i] = replace(parts[i], verdict=UNCLEAR)
+    return verdicts
 
 
 def all_of(parts: Sequence[Verdict]) -> Verdict:
     """Judge a claim of several parts: it holds when each part does, and fails with any of them (`of_several`)."""
-    found = {part.verdict for part in parts}
+    verdicts = {part.verdict for part in parts}
     rules = " ".join(dict.fromkeys(part.rule for part in parts))
     rule = (
         f"The claim {HOLDS} when each of its {len(parts)} parts does, and {FAILS} when one does not, which must be "
         f"surer the more parts there are (Holm). {rules}"
     )
-    return Verdict(FAILS if FAILS in found else UNCLEAR if UNCLEAR in found or not found else HOLDS, rule)
+    return Verdict(FAILS if FAILS in verdicts else HOLDS if verdicts == {HOLDS} else UNCLEAR, rule)
 
 
 def by_chance(n_claims: int) -> float:
@@ -204,21 +211,21 @@ def by_chance(n_claims: int) -> float:
     return 100 * (1 - (1 - ONE_SIDED) ** n_claims)
 
 
-# -------------------------------------------------------------------------------------------------------------- power
+# ----------------------------------------------------------------------------------------------------- how many seeds
 def seeds_needed(estimate: Estimate, above: float = -inf, below: float = inf, level: float = ONE_SIDED) -> int | None:
-    """With about how many seeds in all the interval lies wholly on that side of the edges where the mean lies now, in
-    80 of 100 studies, if mean and spread are as they were seen. None: not with MOST_SEEDS, or nobody can know.
+    """About how many seeds it takes until the interval lies wholly on that side of the edges where the mean lies now,
+    in 80 of 100 studies, if mean and spread are as they were seen. None: more than MOST_SEEDS, or nobody can know.
 
-    What of the error is not the seeds' (that of the test rows, or of rows that folds share) stays as it is.
+    Whatever part of the error is not due to the seeds (but to the test rows, or to rows that folds share) stays as is.
     """
     from scipy import stats
 
     if not estimate.sd or estimate.error is None:
         return None
-    to, _ = _scale(estimate)
-    gaps = [to(estimate.mean) - to(edge) for edge in (above, below) if abs(edge) < inf]
-    inside = above < estimate.mean < below
-    distances = [abs(gap) for gap in gaps] if inside else [min(map(abs, gaps))]
+    mean = _on_scale(estimate, estimate.mean)
+    distances = [abs(mean - _on_scale(estimate, edge)) for edge in (above, below) if abs(edge) < inf]
+    if not above < estimate.mean < below:
+        distances = [min(distances)]  # outside of the range, the nearer edge is enough
     variance, rest = estimate.sd**2, max(0.0, estimate.error**2 - estimate.sd**2 / estimate.n)
 
     def power(n: int) -> float:
@@ -226,58 +233,42 @@ def seeds_needed(estimate: Estimate, above: float = -inf, below: float = inf, le
         shifts = [min(distance / error, 20.0) for distance in distances]  # a larger one is sure, and scipy gives nan
         return 1 - sum(float(stats.nct.cdf(needed, n - 1, shift)) for shift in shifts)
 
-    least, most = estimate.n, MOST_SEEDS  # too few (or no more than there are), enough
-    if power(most) < 0.8:
+    too_few, enough = estimate.n, MOST_SEEDS
+    if power(enough) < 0.8:
         return None
-    while most - least > 1:
-        middle = (least + most) // 2
-        least, most = (least, middle) if power(middle) >= 0.8 else (middle, most)
-    return most
+    while enough - too_few > 1:
+        middle = (too_few + enough) // 2
+        too_few, enough = (too_few, middle) if power(middle) >= 0.8 else (middle, enough)
+    return enough
 
 
-# --------------------------------------------------------------------------------------------------------- inside here
-def _estimate(values: np.ndarray, median: float, shared: float, confidence: float = CONFIDENCE) -> Estimate:
-    n, mean = len(values), float(values.mean())
-    sd = float(values.std(ddof=1)) if n > 1 else None
-    if np.ptp(values) == 0:  # no spread was seen: the interval is the point, if more than two agree
-        sd = None if sd is None else 0.0
-    found = Estimate(mean, None, None, sd, median, n)
-    if sd is None or (sd == 0 and n == 2):
-        return found
-    return with_error(found, sd * sqrt(1 / n + shared), n - 1, confidence)
+def looks_until(most: int, first: int = 5) -> list[int]:
+    """The numbers of seeds at which a study looks at its results: `first`, twice as many, and so on up to `most`."""
+    looks = [min(first, most)]
+    while looks[-1] < most:
+        looks.append(min(2 * looks[-1], most))
+    return looks
 
 
-def _ends(share: Estimate) -> tuple[float, float]:
-    assert share.low is not None
-    assert share.high is not None
-    return share.low, share.high
+def confidence_of_looks(looks: Sequence[int], confidence: float = CONFIDENCE) -> float:
+    """The confidence that the interval must have at each of the `looks`, so that looking repeatedly finds a difference
+    that is not there in no more than 5% of studies (Pocock 1977, for Student's t, by simulation). A look at one seed
+    has no interval and costs nothing."""
+    with_interval = tuple(n for n in looks if n > 1)
+    return _confidence_of_looks(with_interval, confidence) if len(with_interval) > 1 else confidence
 
 
-def _scale(estimate: Estimate) -> tuple[Callable[[float], float], Callable[[float], float]]:
-    """The way to the scale of the error, and back."""
-    return (log, lambda value: exp(min(value, 700.0))) if estimate.ratio else (float, float)
-
-
-def _chance_of_less(estimate: Estimate, edge: float, at_edge: float) -> float:
-    """The chance to find an effect this low or lower, if it lay at the `edge`; `at_edge` if all pairs lie there."""
+@cache
+def _confidence_of_looks(looks: tuple[int, ...], confidence: float) -> float:
     from scipy import stats
 
-    if abs(edge) == inf:
-        return float(edge < 0)
-    if estimate.error is None or estimate.df is None:
-        return 0.5
-    to, _ = _scale(estimate)
-    gap = to(estimate.mean) - to(edge)
-    if estimate.error == 0:
-        return float(gap > 0) if gap else at_edge
-    return float(stats.t.cdf(gap / estimate.error, estimate.df))
-
-
-def _differences(a: Values, b: Values) -> np.ndarray:
-    x, y = _finite(a), _finite(b)
-    if len(x) != len(y):
-        raise ValueError(f"pairs need as many values on both sides, got {len(x)} and {len(y)}")
-    return x - y
+    values = np.random.default_rng(0).standard_normal((N_STUDIES, looks[-1]))
+    smallest_p = np.ones(N_STUDIES)  # of each study
+    for n in looks:
+        seen = values[:, :n]
+        t = seen.mean(axis=1) / seen.std(axis=1, ddof=1) * n**0.5
+        smallest_p = np.minimum(smallest_p, 2 * stats.t.sf(np.abs(t), n - 1))
+    return 1 - float(np.quantile(smallest_p, 1 - confidence))
 
 
 def _finite(values: Values) -> np.ndarray:

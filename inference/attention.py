@@ -18,23 +18,23 @@ from transformer import Decoder
 def sentence_maps(trained: TrainedModel, text: str) -> tuple[Tensor, list[str]]:
     """The attention weights (L, H, T, S) on one sentence, and its T tokens: the rows of padding are left out.
 
-    S is T, but an encoder that does not mask padding attends to it: then S is the block, so that rows sum to 1.
+    S is T, except in an encoder that attends to padding, too: there S is the block, so that rows sum to 1.
     """
     sentence = read_sentence(trained, text)
     maps = finite(attention.attention_maps(trained.model, sentence.ids, sentence.lengths)[:, 0])  # (L, H, S, S)
     return maps[:, :, : len(sentence.tokens)], sentence.tokens
 
 
-def chosen_layers(given: Sequence[str] | None, n_layer: int) -> list[int]:
-    """Layers counted from 0, of the numbers from 1 that somebody gives, or "all"; by default the first and the last."""
-    if given is None:
+def chosen_layers(numbers: Sequence[str] | None, n_layer: int) -> list[int]:
+    """Layers counted from 0, from numbers counted from 1, or "all"; by default the first and the last."""
+    if numbers is None:
         return sorted({0, n_layer - 1})
-    if list(given) == ["all"]:
+    if list(numbers) == ["all"]:
         return list(range(n_layer))
-    for number in given:
+    for number in numbers:
         if not (number.isascii() and number.isdigit() and 1 <= int(number[:9]) <= n_layer):
             raise UserError(f"--layers takes numbers from 1 to {n_layer}, or all, not {number[:40]!r}")
-    return sorted({int(number) - 1 for number in given})
+    return sorted({int(number) - 1 for number in numbers})
 
 
 def draw_attention(
@@ -48,8 +48,8 @@ def draw_attention(
 ) -> list[Path]:
     """Check and draw the attention of some `layers`, counted from 0, on `sentence`; returns the files.
 
-    Without `layers`, the first and the last, if any. Each picture is drawn once for each of the `suffixes`. In the
-    titles stand the `label` of the model, if it has one, and what it did not read or does not know.
+    Without `layers`, the first and the last, if any. Each picture is drawn once for each of the `suffixes`. The titles
+    name the `label` of the model, if it has one, and what it did not read or does not know.
     """
     if trained.model.config.n_layer == 0:
         return []

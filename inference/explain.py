@@ -1,4 +1,4 @@
-"""Which words made the decision: what each adds to the probability of each speaker."""
+"""Who said it, and which words made the decision: what each adds to the probability of each speaker."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from evaluation.accuracy import speaker_probabilities
 from evaluation.attention import attention_maps
 from inference.sentence import finite, padded, read_sentence, shown
 from modules.hook_point import hook_points, hooked
@@ -16,9 +17,24 @@ from transformer import Classifier, Decoder, Vote
 STEPS = 256  # points on the way from no words to the words
 
 
+@torch.no_grad()
+def classify(trained: TrainedModel, text: str) -> list[tuple[str, float]]:
+    """The name and the probability of each class for one sentence, the likeliest first; two may have the same name.
+
+    A classifier reads the sentence up to its block. A decoder with voices reads all of it, and follows Bayes' rule.
+    """
+    sentence, model = read_sentence(trained, text), trained.model
+    if isinstance(model, Decoder):
+        row = torch.tensor(trained.tokenizer.encode(text))
+        ranked = finite(speaker_probabilities(model, trained.voice_ngrams, [row])[0]).sort(descending=True, stable=True)
+    else:
+        ranked = finite(model(sentence.ids, sentence.lengths)[0]).softmax(dim=-1).sort(descending=True, stable=True)
+    return [(trained.class_names[i], share) for i, share in zip(ranked.indices.tolist(), ranked.values.tolist())]
+
+
 @dataclass(frozen=True)
 class Explanation:
-    """One sentence, its probabilities, and what each word adds to them."""
+    """What each word of a sentence adds to the probability of each class."""
 
     words: list[str]  # T of them, as they were written; what the vocabulary lacks is marked: "gizmo?"
     note: str  # what was not read, as in `Sentence`
@@ -70,14 +86,14 @@ def integrated_gradients(model: Classifier | Vote, ids: Tensor, classes: Sequenc
     """What each of the words `ids` (T,) adds to the probability of each of the `classes`: (T, K) (Sundararajan et al.
     2017).
 
-    The gradient where words enter the first block, averaged over `steps` points on the straight way from as many <pad>
-    to the words, in the direction of that way. Over the words it sums to the difference between the probabilities at
-    both ends.
+    The gradient where words enter the first block, averaged over `steps` points on the straight line from as many
+    <pad> to the words, times that way. Summed over the words it is the difference between the probabilities at both
+    ends.
     """
     rows, lengths = padded(model, [torch.full_like(ids, PAD), ids])
     shares = (torch.arange(steps) + 0.5) / steps  # of the way: the middles of as many parts
-    ways: list[Tensor] = []  # of each member of a vote, from <pad> to the words: (T, C)
-    points: list[Tensor] = []  # on it: (steps, T, C)
+    ways: list[Tensor] = []  # from <pad> to the words, in each member of a vote: (T, C)
+    points: list[Tensor] = []  # on the way: (steps, T, C)
 
     def between(x: Tensor, name: str) -> Tensor:
         start, end = x.detach()[[0, -1]]
@@ -85,7 +101,7 @@ def integrated_gradients(model: Classifier | Vote, ids: Tensor, classes: Sequenc
         points.append((start + shares[:, None, None] * ways[-1]).requires_grad_())
         return points[-1]
 
-    batch = rows[[0] * (steps - 1) + [1]]  # the first and the last are read; then points replace all
+    batch = rows[[0] * (steps - 1) + [1]]  # only the first and the last row are used; points replace them all
     with hooked(model, hook_points(model, "encoder.residual"), between):
         by_step = model(batch, lengths[:1].expand(steps)).softmax(dim=-1)  # (steps, K)
     columns = []

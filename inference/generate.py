@@ -10,8 +10,7 @@ from torch import Tensor
 
 from common.files import UserError
 from common.randomness import generator
-from evaluation.mixture import mixed
-from evaluation.ngrams import KneserNey
+from evaluation.ngrams import KneserNey, mixed
 from inference.sampling import Sampling
 from inference.sentence import finite, reading_note
 from tokenizer import PAD, UNK
@@ -76,7 +75,7 @@ def decoder_predictor(trained: TrainedModel) -> Predictor:
 
 
 def trigram_predictor(counts: KneserNey) -> Predictor:
-    """A model that counted, as it goes on with a text."""
+    """A Kneser-Ney model, as it goes on with a text."""
     return lambda ids: torch.from_numpy(counts.distribution(ids[1:])).log()
 
 
@@ -112,22 +111,20 @@ def allowed(logits: Tensor, sampling: Sampling) -> Tensor:
 
 
 def newest_decoder(folder: Path) -> Path:
-    """The weights of part 2 that were written last, or, where there are none, those that it would write first."""
+    """The weights that part 2 wrote last, or, where there are none, those that it would write first."""
     paths = sorted(folder.glob("decoder-*.safetensors"), key=lambda path: path.stat().st_mtime)
     return paths[-1] if paths else folder / "decoder-ff256.safetensors"
 
 
 def speaker_of(names: Sequence[str], name: str) -> int:
-    """Which of the `names` is meant: the same one, or that with the same letters and digits, or alone with these in it;
-    UserError where none is, or several are."""
+    """The index of the name that is meant: the same, else the one with the same letters and digits, else the only one
+    that contains these; UserError where none is meant, or several may be."""
     if not names:
         raise UserError("this decoder has no voices; `python main.py part2 --voices` trains one that has")
-    if name in names:
-        return names.index(name)
-    wanted, known = plain(name), list(map(plain, names))
-    matches = [i for i, other in enumerate(known) if other == wanted]
-    if not matches and wanted:
-        matches = [i for i, other in enumerate(known) if wanted in other]
+    wanted, known = plain(name), [plain(other) for other in names]
+    by_letters = [i for i, other in enumerate(known) if other == wanted]
+    by_part = [i for i, other in enumerate(known) if wanted and wanted in other]
+    matches = [names.index(name)] if name in names else by_letters or by_part
     if len(matches) != 1:
         how_many = "more than one" if matches else "none"
         raise UserError(f"{name!r} is {how_many} of its voices: {', '.join(names)}")

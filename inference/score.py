@@ -12,9 +12,8 @@ from torch import Tensor
 
 from common.files import UserError
 from dataset import encode_stream
-from evaluation.mixture import mixed, predicted_nats
-from evaluation.ngrams import KneserNey
-from evaluation.perplexity import Protocol, language_scores, token_nats
+from evaluation.ngrams import KneserNey, mixed
+from evaluation.perplexity import Protocol, language_scores, predicted_nats, token_nats
 from inference.sentence import finite, shown
 from speechesdataset.folder import read_lines
 from tokenizer import PAD, Tokenizer, normalized
@@ -29,7 +28,7 @@ class Scorer:
 
     name: str
     nats: Callable[[Tensor], Tensor]  # the -log p of each of the tokens (N,) of a text: (N,)
-    expects: Callable[[Tensor], Tensor]  # the log p of every word (N, V) in the stead of each of them
+    expects: Callable[[Tensor], Tensor]  # the log p of every word (N, V) in place of each of them
 
 
 class Scored(msgspec.Struct, frozen=True):
@@ -49,8 +48,8 @@ class ScoredText(msgspec.Struct, frozen=True):
 
 
 def scorers(trained: TrainedModel, training_text: Tensor) -> list[Scorer]:
-    """The decoder, with n-grams where it was trained so, and then the network alone; its voices, if it has
-    any; and a trigram that counted the tokens (N,) of its training text."""
+    """The decoder (and the network alone, if it predicts together with n-grams), its voices, if any, and a trigram of
+    the tokens (N,) of its training text."""
     trigram = trigram_scorer(KneserNey.fit(training_text, len(trained.tokenizer)))
     return [*decoder_scorers(trained), *voice_scorers(trained), trigram]
 
@@ -62,21 +61,19 @@ def voice_scorers(trained: TrainedModel) -> list[Scorer]:
 
 
 def trigram_scorer(trigram: KneserNey) -> Scorer:
-    """A model that counted."""
-    nats, expects = (
-        (lambda ids: -torch.from_numpy(trigram.log_probabilities(ids))),
-        partial(ngram_log_probabilities, trigram),
-    )
-    return Scorer("trigram", nats, expects)
+    """A Kneser-Ney trigram."""
+    expects = partial(ngram_log_probabilities, trigram)
+    return Scorer("trigram", lambda ids: -torch.from_numpy(trigram.log_probabilities(ids)), expects)
 
 
 def ngram_log_probabilities(ngrams: KneserNey, ids: Tensor) -> Tensor:
-    """The log p (N, V) of every word in the stead of each of the tokens (N,), of a model that counted."""
+    """The log p (N, V) of every word in place of each of the tokens (N,), by n-grams."""
     return torch.stack([torch.from_numpy(ngrams.distribution(ids[:n].tolist())).log() for n in range(len(ids))])
 
 
 def decoder_scorers(trained: TrainedModel) -> list[Scorer]:
-    """A decoder that reads windows of its block, as part 2 does; with n-grams, if it has any, and then without."""
+    """A decoder that reads windows of its block, as part 2 does; if it predicts together with n-grams, then also
+    alone."""
     model, ngrams = trained.model, trained.ngrams
     if not isinstance(model, Decoder):
         raise ValueError("a classifier does not score")
@@ -100,12 +97,12 @@ def decoder_scorers(trained: TrainedModel) -> list[Scorer]:
 
 
 def likeliest_by_token(scorer: Scorer, ids: Tensor, tokenizer: Tokenizer, n: int) -> list[list[tuple[str, float]]]:
-    """For each of the tokens (N,), the `n` that were likeliest in its stead, and their probabilities."""
+    """For each of the tokens (N,), the `n` words that were likeliest in its place, and their probabilities."""
     return [likeliest_words(row, tokenizer, n) for row in scorer.expects(ids).exp()]
 
 
 def likeliest_words(probabilities: Tensor, tokenizer: Tokenizer, n: int) -> list[tuple[str, float]]:
-    """The words with the `n` highest of the `probabilities` (V,), without those that cannot be."""
+    """The words with the `n` highest of the `probabilities` (V,), without impossible ones."""
     top = probabilities.topk(min(n, len(probabilities)))
     words = shown([tokenizer.words[i] for i in top.indices.tolist()])
     return [(word, share) for word, share in zip(words, top.values.tolist()) if share > 0]
@@ -128,15 +125,15 @@ def lines_in(text: str) -> list[str]:
     return [normalized(line.strip()) for line in text.split("\n") if line.strip()]
 
 
-def score(lines: Sequence[str], trained: TrainedModel, asked: Sequence[Scorer]) -> ScoredText:
+def score(lines: Sequence[str], trained: TrainedModel, scorers: Sequence[Scorer]) -> ScoredText:
     """What each scorer makes of a text, line after line, read and scored as part 2 does with its test texts."""
-    tokenizer: Tokenizer = trained.tokenizer
+    tokenizer = trained.tokenizer
     stream = encode_stream(lines, tokenizer)
     if not len(stream.ids):
         raise UserError("the text is empty; give at least one word")
     tokens = tokenizer.tokens(stream.ids.tolist(), [token for line in lines for token in tokenizer.unknown(line)])
     scored = []
-    for scorer in asked:
+    for scorer in scorers:
         nats = finite(scorer.nats(stream.ids))
         scored.append(Scored(scorer.name, nats.tolist(), language_scores(nats, stream)))
     return ScoredText(str(Protocol(trained.model.config.block_size)), shown(tokens), scored)

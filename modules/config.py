@@ -1,7 +1,7 @@
-"""Read it first: all that a model can be, as configurations of an encoder with a classifier and of a decoder.
+"""Read this page first: all that a model can be, as configurations of an encoder with a classifier, and of a decoder.
 
-The checks at the end refuse, in one line, a setting that could not work or would do nothing. No torch is imported here,
-so that `--help` is quick.
+The checks at the end refuse a setting that cannot work or does nothing. No torch is imported here, so that `--help` is
+quick.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class TransformerConfig:
     ff_dim: int = setting(256, "hidden size of the feed-forward network; 0: a block is attention alone")
     positions: PositionMethod = setting("learned", "how the model knows where a token stands")
     alibi_slope_scale: float = setting(1.0, "ALiBi: 8 makes every slope 8 times as steep")
-    window: int | None = setting(None, "attend only to tokens at most this many places away")
+    window: int | None = setting(None, "attend only to tokens at most this many positions away")
     norm: Literal["post", "pre", "none"] = setting(
         "post", "layer norm: after each residual, or before each branch and at the end"
     )
@@ -76,7 +76,7 @@ class DecoderConfig(TransformerConfig):
 
 
 def check_architecture(config: TransformerConfig) -> None:
-    """UserError for what cannot be in a TransformerConfig, or one of those made from it."""
+    """UserError for an architecture that cannot be, or has a setting that does nothing."""
     check(config, "at least 1", "n_embd", "n_head", "block_size")
     check(config, "from 0 to 1000", "n_layer")
     check(config, "at least 0", "ff_dim", "window", "alibi_slope_scale", "layer_scale", "n_spellings")
@@ -87,20 +87,18 @@ def check_architecture(config: TransformerConfig) -> None:
         raise UserError(f"rotary positions need an even head size, not {config.n_embd // config.n_head}")
     if config.positions == "sinusoidal" and config.n_embd % 2:
         raise UserError(f"sinusoidal positions need an even n_embd, not {config.n_embd}")
-    if not config.n_layer and config.positions in ("alibi", "rope", "t5"):
-        what = f"positions {config.positions} does nothing without a layer"
-        raise UserError(f"{what}; set n_layer above 0, or leave it out")
     if not config.n_layer:
+        if config.positions in ("alibi", "rope", "t5"):
+            raise UserError(f"positions {config.positions} does nothing without a layer; set n_layer above 0")
         refuse_unused(config, "without a layer; set n_layer above 0", window=None, drop_path=0, layer_scale=None)
     if config.positions != "alibi":
-        remedy = f"with {config.positions} positions; choose alibi"
-        refuse_unused(config, remedy, alibi_slope_scale=1)
+        refuse_unused(config, f"with {config.positions} positions; choose alibi", alibi_slope_scale=1)
     if not (config.n_layer and config.ff_dim):
         refuse_unused(config, "without a feed-forward network; set ff_dim above 0", activation="relu")
 
 
 def check_head(config: ClassifierConfig) -> None:
-    """UserError for what cannot be in what stands on top of an encoder."""
+    """UserError for a classifier on top of an encoder that cannot be."""
     check(config, "from 1 to 1000", "n_members")
     check(config, "at least 0", "head_dim")
     if config.batch_norm and not config.head_dim:
@@ -110,7 +108,7 @@ def check_head(config: ClassifierConfig) -> None:
 
 
 def refuse_unused(config: TransformerConfig, remedy: str, **off: object) -> None:
-    """UserError for the first setting that would do nothing: one that is not at its value in `off`."""
+    """UserError for the first setting that does nothing, unless it has its value in `off`."""
     for name, value in off.items():
         if getattr(config, name, value) != value:
             raise UserError(f"{name} does nothing {remedy}, or leave it out")

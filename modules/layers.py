@@ -1,4 +1,4 @@
-"""Layers that PyTorch has otherwise or not at all: a faster dropout, batch norm of one row, a residual branch."""
+"""Layers that PyTorch lacks, or has otherwise: a faster dropout, batch norm of one row, the end of a branch."""
 
 import torch
 import torch.nn.functional as F
@@ -32,8 +32,8 @@ def drop(x: Tensor, rate: float) -> Tensor:
 
 
 class BatchNorm(nn.BatchNorm1d):
-    """Batch norm (Ioffe and Szegedy 2015) that takes a last batch of one row: alone, a row has no spread, so the
-    running statistics stand in for the batch's."""
+    """Batch norm (Ioffe and Szegedy 2015) that accepts a last batch of one row: as a single row has no spread, the
+    running statistics are used for it."""
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and len(x) == 1:
@@ -42,8 +42,8 @@ class BatchNorm(nn.BatchNorm1d):
 
 
 class Branch(nn.Module):
-    """What a residual branch adds to its row: dropped out, scaled by channel (LayerScale: Touvron et al. 2021), and in
-    training left out for whole rows (stochastic depth: Huang et al. 2016), each as far as the configuration asks."""
+    """The end of a residual branch: dropout, a scale for each channel (LayerScale: Touvron et al. 2021), and in
+    training the omission of whole rows (stochastic depth: Huang et al. 2016), each as the configuration says."""
 
     def __init__(self, config: TransformerConfig) -> None:
         super().__init__()

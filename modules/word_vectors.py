@@ -20,26 +20,25 @@ def word_embedding(config: TransformerConfig, words: Sequence[str]) -> "nn.Embed
 
 
 class SpelledEmbedding(nn.Module):
-    """A word's vector is its own plus those of its character 3-, 4- and 5-grams (Bojanowski et al. 2017, section 3.2).
+    """A word has a vector for itself plus those of its character 3-, 4- and 5-grams (Bojanowski et al. 2017, section
+    3.2).
 
-    Rare words, and words that training never shows, so share what words that are spelled alike have learned. The
-    n-grams are hashed into `n_rows` rows, by CRC-32: the same in every process. Their sum is divided by the square root
-    of their number.
+    So rare words, and words that training never shows, share what words that are spelled alike have learned. The
+    n-grams are hashed into `n_rows` rows by CRC-32, which is the same in every process. Their sum is divided by the
+    square root of their number.
     """
+
+    grams: Tensor
+    offsets: Tensor
+    scales: Tensor
 
     def __init__(self, words: Sequence[str], n_rows: int, n_embd: int) -> None:
         super().__init__()
         self.words = nn.Embedding(len(words), n_embd)
         self.spellings = nn.Embedding(n_rows, n_embd)
-        grams = [
-            [zlib.crc32(gram.encode(errors="surrogateescape")) % n_rows for gram in character_ngrams(word)]
-            for word in words
-        ]
-        counts = torch.tensor([len(word) for word in grams], device="cpu")  # also of a model without memory ("meta")
+        grams = [[hashed(gram) % n_rows for gram in character_ngrams(word)] for word in words]
+        counts = torch.tensor([len(word) for word in grams], device="cpu")  # even of a model without memory ("meta")
         scales = counts.clamp(min=1).rsqrt().repeat_interleave(counts)
-        self.grams: Tensor
-        self.offsets: Tensor
-        self.scales: Tensor
         self.register_buffer("grams", torch.tensor([i for word in grams for i in word], device="cpu"), persistent=False)
         self.register_buffer("offsets", counts.cumsum(0) - counts, persistent=False)
         self.register_buffer("scales", scales, persistent=False)
@@ -58,10 +57,10 @@ class SpelledEmbedding(nn.Module):
 
 
 class PhraseEmbedding(nn.Module):
-    """A word's vector is its own, plus that of its lower-case form, plus that of the pair with its left neighbour.
+    """A word has a vector for itself, plus that of its lower-case form, plus that of the pair with its left neighbour.
 
-    Only pairs that training rows have get a vector; others add nothing, rather than noise (Wang and Manning 2012 show
-    what pairs of words are worth in short texts).
+    Only pairs that occur in the training rows have a vector; others add nothing, rather than noise (Wang and Manning
+    2012 show what pairs of words are worth in short texts).
     """
 
     def __init__(self, words: Sequence[str], pairs: Tensor, n_embd: int) -> None:
@@ -112,3 +111,8 @@ def character_ngrams(word: str) -> list[str]:
     marked = f"<{word.lower()}>"
     grams = [marked[start : start + n] for n in (3, 4, 5) for start in range(len(marked) - n + 1)]
     return grams + ["^" + word[0]] if word[:1].isupper() else grams
+
+
+def hashed(gram: str) -> int:
+    """A number for a character n-gram."""
+    return zlib.crc32(gram.encode(errors="surrogateescape"))

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from statistics import fmean, stdev
 
 from common.wording import duration
-from evaluation.statistics import Estimate, summary
+from evaluation.statistics import Estimate
 
 MINUS = "\N{MINUS SIGN}"
 
@@ -20,8 +21,7 @@ def spread(values: Sequence[float | None], digits: int = 1) -> str | None:
     known = [value for value in values if value is not None]
     if not known:
         return None
-    over = summary(known)
-    return number(over.mean, digits) + ("" if over.sd is None else f" ± {number(over.sd, digits)}")
+    return number(fmean(known), digits) + (f" ± {number(stdev(known), digits)}" if len(known) > 1 else "")
 
 
 def spread_of(records: Iterable[object], name: str, digits: int = 1) -> str | None:

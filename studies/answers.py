@@ -10,7 +10,7 @@ from common.files import UserError, read_as
 from common.records import Count, Percent, Positive, Record
 from evaluation.opponents import ClassifierOpponent, DecoderOpponent
 from evaluation.records import Reliability
-from evaluation.statistics import CONFIDENCE, Estimate
+from evaluation.statistics import Estimate
 from speechesdataset.folder import About
 from studies.probes.faithfulness import Faithfulness
 from studies.probes.knockouts import KnockOuts
@@ -177,7 +177,7 @@ class Answers(Record, frozen=True, kw_only=True):
     seed: int  # the first
     seeds: list[int]  # of every variant; those that took more to tell have more
     looks: list[int] = []  # the numbers of seeds at which more could have been added
-    confidence: float = CONFIDENCE  # of the intervals: more than 95% where there are several looks
+    confidence: float  # of the intervals: more than 95% where there are several looks
     vocabulary_size: int
     tokenizer: TokenKind = "word"
     block_size: int

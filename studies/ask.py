@@ -13,8 +13,7 @@ from msgspec.structs import replace
 
 from common.files import write_json
 from dataset import Data, encode, without_fold
-from evaluation.looks import confidence_of_looks
-from evaluation.statistics import UNCLEAR
+from evaluation.statistics import UNCLEAR, confidence_of_looks
 from speechesdataset.folder import TRAINING
 from studies.answers import Answers, Asked, Comparison, Timing, as_results
 from studies.catalogue.claims import claims_on

@@ -8,7 +8,7 @@ from typing import TypeVar
 from common.console import warn
 from common.files import UserError
 from dataset import Data, encode
-from evaluation.looks import looks_until
+from evaluation.statistics import looks_until
 from studies.workers import n_at_once, perform_all
 from training.machine import multiplies_bf16
 from training.progress import say

@@ -18,8 +18,7 @@ from evaluation.baselines import fitted_linear_models
 from evaluation.ngrams import KneserNey
 from evaluation.opponents import CLASSIFIER_OPPONENTS
 from inference.attention import sentence_maps
-from inference.classify import classify
-from inference.explain import Explanation, explain
+from inference.explain import Explanation, classify, explain
 from inference.generate import decoder_predictor, steps, trigram_predictor
 from inference.sampling import Sampling
 from inference.score import (

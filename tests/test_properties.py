@@ -22,7 +22,7 @@ from common import console
 from common.arguments import Typed, name_of, overview, read
 from common.files import sha256
 from dataset import Data, load_data
-from inference.classify import classify
+from inference.explain import classify
 from inference.generate import continued_text
 from inference.sampling import Sampling
 from main import COMMANDS

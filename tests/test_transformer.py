@@ -22,24 +22,20 @@ from modules.config import ClassifierConfig, DecoderConfig, PositionMethod
 from modules.cross_entropy import ROWS, linear_cross_entropy
 from modules.hook_point import HookPoint, hook_points, hooked
 from modules.layers import BatchNorm, Branch, drop
-from modules.word_vectors import NO_PAIRS, PhraseEmbedding, SpelledEmbedding, character_ngrams, pair_keys, word_pairs
+from modules.word_vectors import NO_PAIRS, PhraseEmbedding, character_ngrams, pair_keys, word_pairs
 from training.weights import count_parameters
 from transformer import (
     MASKED,
-    Block,
     Classifier,
     Context,
     Decoder,
     KeyValueCache,
-    Positions,
     SelfAttention,
     T5Positions,
     Transformer,
     Vote,
     alibi_slopes,
     build_classifier,
-    position_method,
-    rotate,
 )
 
 Model = Classifier | Decoder
@@ -110,7 +106,7 @@ def gradients(model: nn.Module) -> dict[str, Tensor]:
 
 class Slow:
     """A transformer of this laboratory, a row, a token and a head at a time, from the papers' formulas: the weights are
-    those of a model, all else is its own."""
+    those of a model, everything else is written here."""
 
     def __init__(self, model: Any, pairs: Sequence[tuple[str, str]] = ()) -> None:
         """`pairs` of lower-case words that have vectors of their own, "" being the start of a row."""
@@ -143,7 +139,7 @@ class Slow:
         return self.weights["embedding.weight"][i]
 
     def token(self, ids: list[int], t: int) -> Tensor:
-        """The vector with which the token at place `t` enters the first block."""
+        """The vector with which the token at position `t` enters the first block."""
         x = self.word(ids[t])
         if self.config.phrases:
             pair = ("" if t == 0 else lower(WORDS[ids[t - 1]]), lower(WORDS[ids[t]]))
@@ -161,7 +157,7 @@ class Slow:
         return x
 
     def turned(self, x: Tensor, t: int) -> Tensor:
-        """A query or key (D,) at place `t`."""
+        """A query or key (D,) at position `t`."""
         if self.config.positions != "rope":
             return x
         half = len(x) // 2
@@ -200,7 +196,7 @@ class Slow:
                 if seen:
                     bias = torch.stack([torch.as_tensor(self.bias(head, key - t)) for key in seen])
                     powers = (keys[seen] @ query / width**0.5 + bias).exp()
-                else:  # padding far from every word: it looks at all places alike, and nobody at it
+                else:  # padding far from every word: it attends to all positions alike, and nothing to it
                     seen, powers = list(range(len(x))), torch.ones(len(x))
                 shares = powers / powers.sum()
                 outputs[t].append(shares @ values[seen])
@@ -372,30 +368,9 @@ def test_attention_is_that_of_pytorch(causal: bool, is_explicit: bool) -> None:
     torch.testing.assert_close(output, expected)
     if is_explicit:
         torch.testing.assert_close(maps, [expected_weights])
-    ours = torch.autograd.grad(output.square().sum(), [x, layer.qkv.weight, layer.projection.weight])
-    theirs = [x, reference.in_proj_weight, reference.out_proj.weight]
-    torch.testing.assert_close(ours, torch.autograd.grad(expected.square().sum(), theirs), rtol=1e-4, atol=1e-4)
-
-
-@pytest.mark.parametrize("norm", ["post", "pre"])
-@pytest.mark.parametrize("activation", ["relu", "gelu"])
-def test_a_block_is_that_of_pytorch(norm: Any, activation: Any) -> None:
-    block, x = shaken(Block(replace(TINY, norm=norm, activation=activation))), random(3, 8, 16)
-    reference = nn.TransformerEncoderLayer(
-        16, 2, 24, dropout=0.0, activation=activation, batch_first=True, norm_first=norm == "pre"
-    )
-    with torch.no_grad():
-        reference.self_attn.in_proj_weight.copy_(block.attention.qkv.weight)
-        reference.self_attn.in_proj_bias.zero_()
-    for ours, theirs in [
-        (block.attention.projection, reference.self_attn.out_proj),
-        (block.feed_forward[0], reference.linear1),
-        (block.feed_forward[3], reference.linear2),
-        (block.norm1, reference.norm1),
-        (block.norm2, reference.norm2),
-    ]:
-        theirs.load_state_dict(ours.state_dict())
-    torch.testing.assert_close(block(x, Context()), reference(x))
+    gradients = torch.autograd.grad(output.square().sum(), [x, layer.qkv.weight, layer.projection.weight])
+    weights = [x, reference.in_proj_weight, reference.out_proj.weight]
+    torch.testing.assert_close(gradients, torch.autograd.grad(expected.square().sum(), weights), rtol=1e-4, atol=1e-4)
 
 
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, is_explicit: bool = False) -> Tensor:
@@ -447,9 +422,8 @@ def test_the_kernel_of_pytorch_computes_where_nobody_looks_inside_and_nothing_is
     assert n_calls(classifier(replace(TINY, n_members=2))) == 4
 
 
-def test_attention_stays_in_float32_under_autocast_on_every_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    attend, model, ids = SelfAttention.attend, decoder(TINY), torch.arange(2, 10)[None]
-    dtypes, types, autocast = list[torch.dtype](), list[str](), torch.autocast
+def test_attention_stays_in_float32_under_autocast(monkeypatch: pytest.MonkeyPatch) -> None:
+    attend, model, dtypes = SelfAttention.attend, decoder(TINY), list[torch.dtype]()
 
     def recorded(layer: SelfAttention, *given: Any) -> Tensor:
         heads = attend(layer, *given)
@@ -457,19 +431,9 @@ def test_attention_stays_in_float32_under_autocast_on_every_device(monkeypatch: 
         return heads
 
     monkeypatch.setattr(SelfAttention, "attend", recorded)
-    for is_explicit in (False, True):
-        with torch.autocast("cpu", torch.bfloat16), maps_of(model, is_explicit) as maps:
-            assert model(ids).dtype == torch.bfloat16
-        dtypes += [weights.dtype for weights in maps]
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model(torch.arange(2, 10)[None]).dtype == torch.bfloat16
     assert set(dtypes) == {torch.float32}
-
-    def noted(device: str, *given: Any, **named: Any) -> Any:
-        types.append(device)
-        return autocast("cpu", *given, **named)
-
-    monkeypatch.setattr(torch, "autocast", noted)  # of a device that is not here only the name can be seen
-    model.to("meta")(ids.to("meta"))
-    assert types == ["meta", "meta"]
 
 
 # -------------------------------------------------------------------------------------------------------- hook points
@@ -505,27 +469,11 @@ def test_hook_points_have_names_that_last() -> None:
     assert "blocks.0.feed_forward.update" not in shapes_of(decoder(replace(TINY, ff_dim=0, n_layer=1)), ids)
 
 
-def test_what_passes_is_what_the_layers_make_of_it() -> None:
-    model, (ids, _), passed = shaken(decoder(TINY)), batch(), dict[str, Tensor]()
-    with hooked(model, hook_points(model), lambda x, name: passed.update({name: x})):
-        logits = model(ids)
-    torch.testing.assert_close(passed["token_vectors"], model.embedding(ids))
-    torch.testing.assert_close(passed["residual"], model.embedding(ids) + model.positions.table.weight[:6])
-    block, before = model.blocks[1], "blocks.1.attention"
-    torch.testing.assert_close(passed[f"{before}.scores"].softmax(dim=-1), passed[f"{before}.weights"])
-    _, _, v = block.attention.qkv(passed["blocks.0.residual"]).unflatten(-1, (6, 8)).transpose(1, 2).chunk(3, dim=1)
-    torch.testing.assert_close(passed[f"{before}.weights"] @ v, passed[f"{before}.heads"])
-    attended = block.attention.projection(passed[f"{before}.heads"].transpose(1, 2).flatten(2))
-    x = block.norm1(passed["blocks.0.residual"] + attended)
-    torch.testing.assert_close(block.norm2(x + passed["blocks.1.feed_forward.update"]), passed["blocks.1.residual"])
-    torch.testing.assert_close(model.head(passed["blocks.1.residual"]), logits)
-
-
-@pytest.mark.parametrize("place", ["residual", "attention.weights", "attention.heads", "feed_forward.update"])
-def test_the_forward_pass_goes_on_with_what_a_hook_returns(place: str) -> None:
+@pytest.mark.parametrize("point", ["residual", "attention.weights", "attention.heads", "feed_forward.update"])
+def test_the_forward_pass_goes_on_with_what_a_hook_returns(point: str) -> None:
     """Zeros in the second layer: as if what made them had no weights."""
     model, (ids, lengths) = shaken(classifier(replace(TINY, pooling="masked-mean"))), batch()
-    name = "encoder.residual" if place == "residual" else f"encoder.blocks.1.{place}"
+    name = "encoder.residual" if point == "residual" else f"encoder.blocks.1.{point}"
     plain = model(ids, lengths)
     with hooked(model, [name], lambda x, name: torch.zeros_like(x)):
         replaced = model(ids, lengths)
@@ -533,10 +481,10 @@ def test_the_forward_pass_goes_on_with_what_a_hook_returns(place: str) -> None:
     assert torch.equal(model(ids, lengths), plain)  # the hook is off again
     block: Any = model.encoder.blocks[1]
     with torch.no_grad():
-        if place == "residual":
+        if point == "residual":
             model.encoder.embedding.weight.zero_()
             model.encoder.positions.table.weight.zero_()
-        elif place == "feed_forward.update":
+        elif point == "feed_forward.update":
             block.feed_forward[3].weight.zero_()
             block.feed_forward[3].bias.zero_()
         else:
@@ -561,7 +509,7 @@ def test_a_hook_of_pytorch_s_own_reads_replaces_and_differentiates() -> None:
     assert moved.item() == pytest.approx(1e-2 * (gradient * direction).sum().item(), rel=0.05)
 
 
-def test_hooks_come_off_after_an_error_and_a_wrong_name_is_told() -> None:
+def test_hooks_come_off_after_an_error_and_a_wrong_name_is_refused() -> None:
     model, (ids, _) = decoder(TINY), batch()
 
     def fails(x: Tensor, name: str) -> None:
@@ -613,29 +561,6 @@ def test_dropout_zeroes_its_share_anew_each_time_and_keeps_the_mean(rate: float)
 
 
 @pytest.mark.parametrize(
-    ("rate", "k"), [(1e-6, 0), (1.49 / 65536, 1), (1.51 / 65536, 2), (1 - 2**-15, 65534), (1 - 1e-9, 65535)]
-)
-def test_the_rate_of_dropout_in_effect_is_the_nearest_of_65536(rate: float, k: int) -> None:
-    torch.manual_seed(0)
-    n, shares = 2**22, [k / 65536, 1 - k / 65536]
-    dropped = drop(torch.ones(n), rate)
-    kept = dropped[dropped > 0]
-    error = math.sqrt(n * shares[0] * shares[1])  # of the count: 8 of 64 at k = 1
-    assert n - len(kept) == pytest.approx(n * shares[0], abs=3 * error)
-    assert set(kept.unique().tolist()) == {torch.tensor(1 / shares[1]).item()}
-
-
-def test_dropout_scales_in_the_type_of_its_input_and_keeps_its_sign_and_shape() -> None:
-    torch.manual_seed(0)
-    for dtype in (torch.float32, torch.bfloat16, torch.float64):
-        x = random(3, 5, 7).to(dtype)
-        dropped = drop(x, 0.5)
-        assert dropped.dtype == dtype
-        torch.testing.assert_close(dropped[dropped != 0], 2 * x[dropped != 0])
-        assert 20 < (dropped != 0).sum() < 85  # of 105
-
-
-@pytest.mark.parametrize(
     ("kind", "settings", "rates"),
     [
         (Decoder, {}, {"dropout": 0.4}),
@@ -668,51 +593,6 @@ def test_dropout_reaches_each_of_its_layers_in_training_with_masks_that_differ(
     with maps_of(model.eval()):
         model(*inputs)
     assert not masks
-
-
-def test_dropout_is_of_the_attention_weights_and_the_maps_show_them_before_it() -> None:
-    layer, x = SelfAttention(replace(TINY, dropout=0.4)).train(), random(3, 6, 16)
-    with maps_of(layer) as maps:
-        torch.manual_seed(3)
-        output = layer(x, Context())
-    _, _, v = layer.qkv(x).unflatten(-1, (6, 8)).transpose(1, 2).chunk(3, dim=1)
-    torch.manual_seed(3)
-    torch.testing.assert_close(output, layer.projection((drop(maps[0], 0.4) @ v).transpose(1, 2).flatten(2)))
-    torch.testing.assert_close(maps[0].sum(dim=-1), torch.ones(3, 2, 6))
-
-
-def test_where_all_is_dropped_the_residual_stream_goes_through(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(modules.layers, "drop", lambda x, rate: torch.zeros_like(x))
-    x = random(3, 5, 16)
-    for norm in ("none", "pre", "post"):
-        block = shaken(Block(replace(TINY, dropout=0.1, norm=norm))).train()
-        expected = block.norm2(block.norm1(x)) if norm == "post" else x
-        assert torch.equal(block(x, Context()), expected)
-    for head_dim in (0, 12):
-        model: Any = shaken(classifier(replace(TINY, dropout=0.1, head_dim=head_dim))).train()
-        assert torch.equal(model(*batch()), model.head[-1].bias.expand(3, 3))
-
-
-def test_only_the_dropped_part_of_the_feed_forward_network_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
-    block, x = shaken(Block(replace(TINY, norm="none"))), random(3, 5, 16)
-    attended = x + block.attention(x, Context())
-    hidden = block.feed_forward[0](attended).relu()
-    monkeypatch.setattr(
-        modules.layers, "drop", lambda x, rate: x * (torch.arange(x.size(-1)) % 2) if x.size(-1) == 24 else x
-    )
-    hidden[..., ::2] = 0.0
-    torch.testing.assert_close(block.train()(x, Context()), attended + block.feed_forward[3](hidden))
-
-
-def test_a_branch_scales_each_channel_from_where_the_configuration_starts_it() -> None:
-    for start in (0.0, 0.25):
-        branch = Branch(replace(TINY, layer_scale=start))
-        assert torch.equal(branch(torch.ones(2, 3, 16)), torch.full((2, 3, 16), start))
-    assert branch.scale is not None
-    with torch.no_grad():
-        branch.scale.copy_(torch.arange(16))
-    assert torch.equal(branch(torch.ones(2, 3, 16)), torch.arange(16.0).expand(2, 3, 16))
-    assert Branch(TINY).scale is None
 
 
 def test_a_row_skips_its_branch_whole_at_the_rate_given_and_the_others_are_scaled_up() -> None:
@@ -822,29 +702,20 @@ def test_padding_counts_in_the_report_classifier() -> None:
 
 
 @pytest.mark.parametrize(
-    "settings",
-    [
-        *({"positions": positions} for positions in POSITIONS if positions != "learned"),
-        {"positions": "none", "window": 2, "dropout": 0.1, "embedding_dropout": 0.1, "drop_path": 0.1},
-        {"positions": "alibi", "n_spellings": 9, "layer_scale": 0.1},
-    ],
-    ids=str,
+    "settings", [*({"positions": positions} for positions in POSITIONS), {"window": 2, "dropout": 0.1}], ids=str
 )
 def test_all_that_a_model_computes_is_on_the_device_of_its_input(
     settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "autocast", lambda *given, **named: nullcontext())  # which "meta" does not have
     ids, lengths = (tensor.to("meta") for tensor in batch())  # a device that refuses to meet another
-    model: Any = decoder(replace(TINY, **settings)).to("meta")
     for is_explicit in (False, True):
+        model: Any = decoder(replace(TINY, **settings)).to("meta")
         with maps_of(model, is_explicit):
-            assert (model(ids).shape, model(ids).device.type) == ((3, 6, 23), "meta")
-    for pooling in ("mean", "masked-mean", "mean-max"):
-        model = classifier(replace(TINY, pooling=pooling, **settings)).to("meta")
-        for is_explicit in (False, True):
-            with maps_of(model, is_explicit):
-                output = model(ids, lengths)
-            assert (output.shape, output.device.type) == ((3, 3), "meta")
+            assert model(ids).device.type == "meta"
+        model = classifier(replace(TINY, pooling="mean-max", **settings)).to("meta")
+        with maps_of(model, is_explicit):
+            assert model(ids, lengths).device.type == "meta"
 
 
 @pytest.mark.parametrize("window", [None, 2])
@@ -888,74 +759,12 @@ def test_the_bias_of_alibi_by_hand(causal: bool, steps: list[list[float]], scale
     assert bias == [expected]
 
 
-def test_slopes_go_to_the_device_with_the_model_and_into_no_file() -> None:
-    model = decoder(replace(TINY, positions="alibi"))
-    assert dict(model.named_buffers()).keys() == {"positions.slopes"}
-    assert not any("slopes" in name for name in model.state_dict())
-
-
-def scores(method: Positions, positions: Tensor) -> Tensor:
-    """Attention scores (1, H, T, T) of fixed queries and keys at `positions` (T,), by the interface of the methods."""
-    q, k = random(2, 1, 2, 4, 8)  # each (B, H, T, D)
-    vectors, rotation = method.vectors(positions), method.rotation(positions)
-    bias = method.bias(positions - positions[:, None])
-    if vectors is not None:
-        heads = vectors.unflatten(-1, (2, 8)).transpose(0, 1)  # (H, T, D)
-        q, k = q + heads, k + heads
-    if rotation is not None:
-        q, k = rotate(q, rotation), rotate(k, rotation)
-    return q @ k.transpose(-2, -1) + (0 if bias is None else bias)
-
-
-@both_directions
-@every_position_method
-def test_relative_positions_are_invariant_to_a_shift_and_absolute_ones_are_not(positions: Any, causal: bool) -> None:
-    method, first_four = position_method(replace(TINY, positions=positions), causal), torch.arange(4)
-    is_invariant = torch.allclose(scores(method, first_four), scores(method, first_four + 4), atol=1e-5)
-    assert is_invariant == (positions in ("alibi", "rope", "t5", "none"))
-    says_something = not torch.allclose(scores(method, first_four), scores(method, first_four * 2), atol=1e-5)
-    assert says_something == (positions != "none")
-    assert method.embedding_scale == (4 if positions == "sinusoidal" else 1)  # the square root of 16
-
-
-@pytest.mark.parametrize(
-    ("causal", "distance_to_bucket"),
-    [
-        (True, {0: 0, -1: 1, -15: 15, -16: 16, -20: 17, -32: 21, -64: 26, -127: 31, -128: 31, -1000: 31, 1: 0, 9: 0}),
-        (False, {0: 0, -7: 7, -8: 8, -12: 9, -20: 10, -40: 12, -100: 15, -1000: 15}),
-        (False, {1: 17, 7: 23, 8: 24, 12: 25, 20: 26, 40: 28, 100: 31, 1000: 31}),
-    ],
-)
-def test_buckets_of_t5_by_hand(causal: bool, distance_to_bucket: dict[int, int]) -> None:
-    method = T5Positions(n_head=2, bidirectional=not causal)
-    assert method.buckets(torch.tensor(list(distance_to_bucket))).tolist() == list(distance_to_bucket.values())
-
-
 @both_directions
 def test_buckets_of_t5_are_the_published_ones(causal: bool) -> None:
     distances = list(range(-300, 301))
     buckets = T5Positions(n_head=2, bidirectional=not causal).buckets(torch.tensor(distances)).tolist()
     assert buckets == [t5_bucket(distance, causal) for distance in distances]
     assert len(set(buckets)) == (32 if causal else 31)  # no distance to the right is 0
-
-
-def test_sinusoids_by_hand() -> None:
-    times = [0, 1, 2, 1000]
-    vectors = position_method(replace(TINY, n_embd=4, positions="sinusoidal"), False).vectors(torch.tensor(times))
-    expected = [[math.sin(t), math.cos(t), math.sin(t / 100), math.cos(t / 100)] for t in times]
-    torch.testing.assert_close(vectors, torch.tensor(expected))
-
-
-def test_rotations_by_hand() -> None:
-    method = position_method(replace(TINY, n_embd=8, n_head=2, positions="rope"), causal=False)
-    x = torch.tensor([[[[1.0, 0.0, 0.0, 0.0]] * 3, [[0.0, 0.0, 0.0, 2.0]] * 3]])  # (1, H, T, D)
-    rotation = method.rotation(torch.arange(3))
-    assert rotation is not None
-    expected = [
-        [[math.cos(t), 0, math.sin(t), 0] for t in range(3)],  # the first of the pair 0, 2
-        [[0, -2 * math.sin(t / 100), 0, 2 * math.cos(t / 100)] for t in range(3)],  # the second of the pair 1, 3
-    ]
-    torch.testing.assert_close(rotate(x, rotation), torch.tensor([expected]))
 
 
 def test_learned_positions_past_their_table_are_refused() -> None:
@@ -978,20 +787,6 @@ def test_the_pieces_of_a_word_by_hand() -> None:
     assert [character_ngrams(word) for word in ("<pad>", "<unk>")] == [[], []]
 
 
-def test_a_spelled_word_is_the_sum_of_its_pieces_over_the_root_of_their_number() -> None:
-    words = ["<pad>", "a", "OF", "<unk>"]
-    table = SpelledEmbedding(words, 1000, 1)
-    with torch.no_grad():
-        table.words.weight.copy_(torch.tensor([[1.0], [2.0], [3.0], [4.0]]))
-        table.spellings.weight.copy_(torch.arange(1000.0)[:, None])
-    rows = {piece: zlib.crc32(piece.encode()) % 1000 for piece in ("<a>", "<of", "of>", "<of>", "^O")}
-    of = (rows["<of"] + rows["of>"] + rows["<of>"] + rows["^O"]) / 2
-    expected = torch.tensor([1.0, 2.0 + rows["<a>"], 3.0 + of, 4.0])
-    torch.testing.assert_close(table.weight[:, 0], expected)
-    torch.testing.assert_close(table(torch.tensor([[2, 0], [1, 1]]))[..., 0], expected[torch.tensor([[2, 0], [1, 1]])])
-    assert set(table.state_dict()) == {"words.weight", "spellings.weight"}  # the pieces are made anew from the words
-
-
 def test_keys_of_pairs_and_the_pairs_of_training_rows_by_hand() -> None:
     words = ["<pad>", "<unk>", "New", "York", "new"]  # of forms 0, 1, 2, 3 and 2
     phrases = PhraseEmbedding(words, NO_PAIRS, 8)
@@ -1001,25 +796,6 @@ def test_keys_of_pairs_and_the_pairs_of_training_rows_by_hand() -> None:
     rows = torch.tensor([[2, 3, 0], [3, 0, 0], [1, 4, 3]])  # New York; York; <unk> new York
     assert pair_keys(phrases.lower[rows], 4).tolist() == [[2, 2 * 4 + 3, 3 * 4], [3, 3 * 4, 0], [1, 4 + 2, 2 * 4 + 3]]
     assert word_pairs(words, rows).tolist() == [1, 2, 3, 6, 11]  # sorted, each once, none that ends in padding
-
-
-def test_only_pairs_of_the_training_rows_add_a_vector() -> None:
-    words = ["<pad>", "<unk>", "New", "York", "new"]
-    phrases = PhraseEmbedding(words, torch.tensor([2, 3, 11]), 2)  # New and York at the start, New York
-    with torch.no_grad():
-        phrases.words.weight.copy_(100.0 * torch.arange(5)[:, None] * torch.tensor([1, -1]))
-        phrases.forms.weight.copy_(10.0 * torch.arange(4)[:, None] * torch.tensor([1, -1]))
-        phrases.phrases.weight.copy_(torch.tensor([[1.0, -1.0], [2.0, -2.0], [3.0, -3.0]]))
-    vectors = phrases(torch.tensor([[2, 3], [3, 2], [4, 3], [1, 3], [3, 3]]))
-    assert vectors[..., 0].tolist() == [[221, 333], [332, 220], [421, 333], [110, 330], [332, 330]]
-    assert torch.equal(vectors[..., 1], -vectors[..., 0])
-    assert set(phrases.state_dict()) == {"words.weight", "forms.weight", "phrases.weight", "pairs"}
-
-
-def test_without_pairs_there_are_words_and_forms() -> None:
-    phrases = PhraseEmbedding(["<pad>", "<unk>", "New", "new"], NO_PAIRS, 4)
-    expected = torch.stack([phrases.words.weight[i] + phrases.forms.weight[2] for i in (2, 3)])
-    assert torch.equal(phrases(torch.tensor([[2, 3]])), expected[None])
 
 
 # ------------------------------------------------------------------------------------------------------ whole models
@@ -1039,24 +815,6 @@ def test_the_report_models_have_the_published_numbers_of_parameters(
 ) -> None:
     words = [f"word{i}" for i in range(5755)]
     assert count_parameters(build(model, EitherConfig(**settings), words)) == n_parameters
-
-
-def test_a_tied_decoder_has_no_output_weight_of_its_own() -> None:
-    tied, free = decoder(replace(TINY, tied=True)), decoder(TINY)
-    assert count_parameters(free) - count_parameters(tied) == 23 * 16
-    assert set(free.state_dict()) - set(tied.state_dict()) == {"head.weight"}
-
-
-def test_pooling_by_hand() -> None:
-    hidden = torch.tensor([[[-3.0, -1.0], [-2.0, -5.0], [9.0, 9.0]], [[1.0, 2.0], [4.0, -2.0], [4.0, 3.0]]])
-    expected = {
-        "mean": [[4 / 3, 1], [3, 1]],
-        "masked-mean": [[-2.5, -3], [3, 1]],
-        "mean-max": [[-2.5, -3, -2, -1], [3, 1, 4, 3]],
-    }
-    for pooling, rows in expected.items():
-        model = classifier(replace(TINY, pooling=pooling))  # type: ignore[arg-type]
-        torch.testing.assert_close(model.pool(hidden, torch.tensor([2, 3])), torch.tensor(rows, dtype=torch.float32))
 
 
 @pytest.mark.parametrize("n_members", [1, 2])
@@ -1097,30 +855,6 @@ def test_the_loss_of_a_decoder_is_cross_entropy_forward_and_backward(n_rows: int
 
 
 BF16 = 2**-8  # how far a number is from its neighbour in bfloat16, as a share of it
-
-
-@pytest.mark.parametrize("kind", ["decoder", "tied decoder", "classifier"])
-def test_loss_and_gradient_in_bf16_are_close_to_those_in_float32(kind: str) -> None:
-    n_rows = ROWS // 8 + 3  # rows of 8: two parts
-    ids, targets = torch.randint(2, 23, (2, n_rows, 8), generator=torch.Generator().manual_seed(3))
-    both = []
-    for is_on in (True, False):
-        if kind == "classifier":
-            model: Any = shaken(classifier(TINY))
-            arguments: tuple[Tensor, ...] = (ids, torch.full((n_rows,), 8), targets[:, 0] % 3)
-        else:
-            model, arguments = shaken(decoder(replace(TINY, tied=kind == "tied decoder"))), (ids, targets)
-        with torch.autocast("cpu", torch.bfloat16, enabled=is_on):
-            loss = model.loss(*arguments)
-        loss.backward()
-        assert loss.dtype == torch.float32
-        both.append((loss.item(), gradients(model)))
-    (rounded, of_bf16), (exact, of_float32) = both
-    assert rounded != exact
-    assert rounded == pytest.approx(exact, rel=BF16)
-    assert {gradient.dtype for gradient in of_bf16.values()} == {torch.float32}
-    found, expected = (torch.cat([gradient.flatten() for gradient in one.values()]) for one in (of_bf16, of_float32))
-    assert 0 < (found - expected).norm() < 8 * BF16 * expected.norm()
 
 
 def test_in_bf16_only_the_products_of_the_output_layer_are_rounded() -> None:
@@ -1268,37 +1002,18 @@ def test_weights_start_as_the_recipe_says(initialisation: Any, model: type[Model
     assert kinds >= {nn.Embedding, nn.Linear, nn.LayerNorm, Branch}
 
 
-def drawn(model: nn.Module) -> dict[str, Tensor]:
-    """The parameters that start at random."""
-    return {name: value.detach() for name, value in model.named_parameters() if value.unique().numel() > 2}
-
-
-def correlation(one: Tensor, other: Tensor) -> float:
-    """In units of what chance gives."""
-    return abs(torch.corrcoef(torch.stack([one.flatten(), other.flatten()]))[0, 1].item()) * math.sqrt(one.numel())
-
-
-@pytest.mark.parametrize("kind", [Classifier, Decoder])
-def test_a_seed_decides_where_weights_start_and_no_two_tables_start_alike(kind: type[Model]) -> None:
-    config = replace(LARGE, initialisation="pytorch", layer_scale=None, batch_norm=False)
-    first, again, other = (drawn(build(kind, config, MANY, seed)) for seed in (0, 0, 1))
-    torch.testing.assert_close(first, again, rtol=0, atol=0)
-    torch.testing.assert_close(first, drawn(build(kind, config, MANY)), rtol=0, atol=0)
-    assert len(first) == (20 if kind is Classifier else 18)
-    tables = [*first.values(), *other.values()]
-    for number, one in enumerate(tables):
-        for two in tables[:number]:
-            size = min(one.numel(), two.numel())
-            if size > 20:
-                assert correlation(one.flatten()[:size], two.flatten()[:size]) < 4.5
-
-
 def test_each_parameter_is_drawn_by_a_generator_of_its_seed_and_name() -> None:
     model = classifier(replace(TINY, initialisation="normal"), seed=7)
     for name in ("encoder.embedding.weight", "encoder.blocks.1.attention.qkv.weight", "head.4.weight"):
         value = model.get_parameter(name)
         expected = torch.empty_like(value).normal_(std=0.02, generator=generator(7, "initialisation", name))
         assert torch.equal(value, expected)
+
+
+def test_a_seed_decides_where_weights_start() -> None:
+    first, again, other = (decoder(TINY, seed=seed) for seed in (0, 0, 1))
+    torch.testing.assert_close(first.state_dict(), again.state_dict(), rtol=0, atol=0)
+    assert not torch.equal(first.head.weight, other.head.weight)
 
 
 @pytest.mark.parametrize("kind", [Classifier, Decoder])
@@ -1318,67 +1033,25 @@ def test_models_of_one_seed_share_all_that_they_have_in_common(kind: type[Model]
 
 # ----------------------------------------------------------------------------------------------------------- refusals
 
-LIMITS: list[tuple[str, tuple[str, ...], dict[float, bool]]] = [
-    ("from 0 to 1000", ("n_layer",), {-1: False, 0: True, 1001: False}),
-    ("from 1 to 1000", ("n_members",), {0: False, -3: False, 1: True, 1001: False}),
-    ("at least 1", ("n_embd", "n_head", "block_size"), {0: False, -3: False, 1: True}),
-    (
-        "at least 0",
-        ("window", "alibi_slope_scale", "n_spellings", "ff_dim", "head_dim", "layer_scale"),
-        {-1: False, 0: True},
-    ),
-    (
-        "from 0 to below 1",
-        ("dropout", "embedding_dropout", "drop_path"),
-        {-0.1: False, 1.0: False, math.nan: False, math.inf: False, 0.0: True, 0.999: True},
-    ),
-]
-
-
-@pytest.mark.parametrize(
-    ("name", "value", "rule", "legal"),
-    [(name, value, rule, legal) for rule, names, values in LIMITS for name in names for value, legal in values.items()],
-)
-def test_sizes_and_rates_have_limits(name: str, value: float, rule: str, legal: bool) -> None:
-    base = replace(TINY, n_head=1, positions="none" if name == "n_layer" else "alibi")
-    if legal:
-        assert getattr(replace(base, **{name: value}), name) == value  # type: ignore[arg-type]
-        return
-    with pytest.raises(UserError, match=f"{name} is {value}; it must be {rule}"):
-        replace(base, **{name: value})  # type: ignore[arg-type]
-
-
-WITHOUT_A_LAYER: list[tuple[dict[str, Any], str, dict[str, Any]]] = [
-    ({"n_layer": 0, name: value}, name, {"n_layer": 1, name: value})
-    for name, value in (
-        *(("positions", positions) for positions in ("alibi", "rope", "t5")),
-        *(("window", 0), ("drop_path", 0.1), ("layer_scale", 0.0)),
-    )
-]
-
 
 @pytest.mark.parametrize(
     ("settings", "complaint", "neighbour"),
     [
+        ({"n_embd": 0}, "n_embd is 0; it must be at least 1", {"n_embd": 2}),
+        ({"n_layer": 1001}, "n_layer is 1001", {"n_layer": 1000}),
+        ({"n_members": 0}, "n_members is 0", {"n_members": 1}),
+        ({"window": -1}, "window is -1", {"window": 0}),
+        ({"dropout": 1.0}, "dropout is 1.0; it must be from 0 to below 1", {"dropout": 0.999}),
+        ({"layer_scale": math.nan}, "layer_scale is nan", {"layer_scale": 1.0}),
         ({"n_head": 3}, "n_embd 16 is not a multiple of n_head 3", {"n_head": 4}),
         ({"n_head": 16, "positions": "rope"}, "even head size, not 1", {"n_head": 8, "positions": "rope"}),
-        (
-            {"n_embd": 15, "n_head": 1, "positions": "sinusoidal"},
-            "even n_embd, not 15",
-            {"n_embd": 15, "n_head": 1},
-        ),
+        ({"n_embd": 15, "n_head": 1, "positions": "sinusoidal"}, "even n_embd, not 15", {"n_embd": 15, "n_head": 1}),
         ({"batch_norm": True, "head_dim": 0}, "head_dim 0 has one layer", {"batch_norm": True, "head_dim": 1}),
         ({"phrases": True, "n_spellings": 1}, "choose one", {"phrases": True, "n_spellings": 0}),
-        *WITHOUT_A_LAYER,
-        (
-            {"alibi_slope_scale": 2.0, "positions": "rope"},
-            "does nothing with rope positions",
-            {"alibi_slope_scale": 2.0, "positions": "alibi"},
-        ),
+        ({"n_layer": 0, "positions": "rope"}, "positions rope does nothing", {"n_layer": 0, "positions": "sinusoidal"}),
+        ({"n_layer": 0, "window": 0}, "window does nothing without a layer", {"n_layer": 1, "window": 0}),
+        ({"alibi_slope_scale": 2.0}, "with learned positions", {"alibi_slope_scale": 2.0, "positions": "alibi"}),
         ({"activation": "gelu", "ff_dim": 0}, "without a feed-forward network", {"ff_dim": 0}),
-        ({"activation": "gelu", "n_layer": 0}, "without a feed-forward network", {"n_layer": 0}),
-        ({"layer_scale": math.nan}, "layer_scale is nan", {"layer_scale": 1.0}),
-        ({"n_layer": 0, "positions": "none", "window": -1}, "window is -1", {"n_layer": 0}),
     ],
     ids=str,
 )
@@ -1389,19 +1062,3 @@ def test_an_architecture_that_cannot_be_is_refused_in_one_line_and_its_neighbour
         replace(TINY, **settings)
     assert "\n" not in str(caught.value)
     assert replace(TINY, **neighbour)
-
-
-def test_without_a_layer_absolute_positions_are_legal() -> None:
-    for positions in ("learned", "sinusoidal", "none"):
-        assert replace(TINY, n_layer=0, positions=positions).n_layer == 0
-
-
-def test_the_default_architecture_is_the_report_one() -> None:
-    assert vars(EitherConfig()) == {
-        **{"n_embd": 64, "n_head": 2, "n_layer": 4, "block_size": 32},
-        **{"ff_dim": 256, "positions": "learned", "alibi_slope_scale": 1.0, "window": None},
-        **{"norm": "post", "activation": "relu", "dropout": 0.0, "embedding_dropout": 0.0, "drop_path": 0.0},
-        **{"layer_scale": None, "pooling": "mean", "head_dim": 100, "batch_norm": False, "n_members": 1},
-        **{"tied": False, "n_spellings": 0, "ngram_share": 0.0, "voices": False, "phrases": False},
-        **{"initialisation": "normal"},
-    }

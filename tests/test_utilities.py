@@ -43,20 +43,20 @@ def size(path: Path) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize(
-    ("shape", "place", "where", "value", "problem"),
+    ("shape", "index", "row", "value", "problem"),
     [
-        ((4, 2, 5), (3, 1, 2, 0), "layer 3, head 1, row 2", -0.1, "negative"),
-        ((2, 3, 2, 5), (1, 2, 0, 4, 0), "layer 1, text 2, head 0, row 4", float("nan"), "not finite"),
-        ((2, 5), (1, 3, 0), "head 1, row 3", 0.9, "sum to 1"),
+        ((4, 2, 5), (3, 1, 2, 0), "3, 1, 2", -0.1, "negative"),
+        ((2, 3, 2, 5), (1, 2, 0, 4, 0), "1, 2, 0, 4", float("nan"), "not finite"),
+        ((2, 5), (1, 3, 0), "1, 3", 0.9, "sum to 1"),
     ],
 )
 def test_check_attention_names_the_row(
-    shape: tuple[int, ...], place: tuple[int, ...], where: str, value: float, problem: str
+    shape: tuple[int, ...], index: tuple[int, ...], row: str, value: float, problem: str
 ) -> None:
     weights = maps(*shape)
     check_attention(weights)
-    weights[place] = value
-    with pytest.raises(ValueError, match=f"{where} .*{problem}"):
+    weights[index] = value
+    with pytest.raises(ValueError, match=rf"row \[{row}\] .*{problem}"):
         check_attention(weights)
 
 

@@ -10,10 +10,9 @@ from common.files import UserError
 from common.randomness import generator
 from dataset import Data, Stream, epoch_batches, voiced_starts, window_starts
 from evaluation import accuracy, calibration, perplexity
-from evaluation.mixture import mixed, predicted_nats, speaker_ngrams, text_ngrams
-from evaluation.ngrams import kneser_ney_unigram
-from evaluation.perplexity import Protocol
-from evaluation.voices import preferences, speaker_probabilities
+from evaluation.accuracy import speaker_probabilities
+from evaluation.ngrams import kneser_ney_unigram, mixed, preferences, speaker_ngrams, text_ngrams
+from evaluation.perplexity import Protocol, predicted_nats
 from modules.config import ClassifierConfig, DecoderConfig
 from modules.word_vectors import NO_PAIRS, word_pairs
 from speechesdataset.folder import TRAIN_ROWS

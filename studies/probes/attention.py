@@ -1,56 +1,39 @@
 """Attention statistics over the whole test set."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 
 from dataset import Data
-from evaluation import attention
+from evaluation.attention import attention_maps, attention_statistics, batches_read, check_attention
 from studies.answers import AttentionStatistics
 from training.weights import TrainedModel
-from transformer import Classifier, Decoder, Vote
+from transformer import Decoder
 
 
 @torch.no_grad()
 def attention_over_test(trained: TrainedModel, data: Data) -> AttentionStatistics:
     """`attention_statistics` by layer and head, over all the test rows, or windows of all the test texts.
 
-    An encoder that does not mask padding looks at it, too: the share of attention that padding gets is a number of its
-    own, and the others are of what the tokens get, made to sum to 1.
+    An encoder that does not mask padding attends to it, too: the share of attention that padding gets is reported by
+    itself, and the other statistics are of what the tokens get, made to sum to 1.
     """
-    sums: dict[str, torch.Tensor] = {}
+    model, is_causal = trained.model, isinstance(trained.model, Decoder)
+    sums: dict[str, Tensor] = {}
     n_tokens = 0
-    for maps, lengths in batches(trained.model, data):
-        inside = torch.arange(maps.shape[-1]) < lengths[:, None]  # (B, T)
-        on_tokens = (maps * inside[:, None, None]).sum(-1)  # (L, B, H, T)
-        here = attention.attention_statistics(
-            maps * inside[:, None, None] / on_tokens[..., None].clamp(min=1e-9),
-            lengths,
-            isinstance(trained.model, Decoder),
-        )
-        here["padding"] = ((1 - on_tokens) * inside[:, None]).sum((1, 3)) / inside.sum()
-        attention.check_attention(maps)
-        for name, values in here.items():
+    for ids, lengths in batches_read(model, data.test, data.test_streams.values()):
+        maps = attention_maps(model, ids, lengths)
+        check_attention(maps)
+        is_token = torch.arange(maps.shape[-1]) < lengths[:, None]  # (B, T)
+        of_tokens = maps * is_token[:, None, None]
+        on_tokens = of_tokens.sum(-1)  # (L, B, H, T)
+        statistics = attention_statistics(of_tokens / on_tokens[..., None].clamp(min=1e-9), lengths, is_causal)
+        statistics["padding"] = ((1 - on_tokens) * is_token[:, None]).sum((1, 3)) / is_token.sum()
+        for name, values in statistics.items():
             sums[name] = sums.get(name, 0) + values * int(lengths.sum())
         n_tokens += int(lengths.sum())
     return AttentionStatistics(**{name: (values / n_tokens).tolist() for name, values in sums.items()})
-
-
-def batches(
-    model: Classifier | Vote | Decoder, data: Data, batch_size: int = 64
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Attention maps (L, B, H, T, T) and lengths (B,) over a classifier's test rows, a decoder's test texts."""
-    if not isinstance(model, Decoder):
-        for items in torch.arange(len(data.test.labels)).split(batch_size):
-            ids, lengths, _ = data.test.batch(items, cut=model.masks_padding)
-            yield attention.attention_maps(model, ids, lengths), lengths
-        return
-    for stream in data.test_streams.values():
-        width = min(model.config.block_size, len(stream.ids))
-        windows = stream.ids[: len(stream.ids) // width * width].view(-1, width)
-        for ids in windows.split(batch_size):
-            lengths = torch.full((len(ids),), width)
-            yield attention.attention_maps(model, ids, lengths), lengths
 
 
 def attention_means(seeds: Sequence[AttentionStatistics]) -> AttentionStatistics:

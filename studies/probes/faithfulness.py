@@ -1,4 +1,4 @@
-"""Are the words that an explanation names those that decide? Deleted, they should take the probability with them."""
+"""Are the words that an explanation names the ones that decide? Without them the probability should fall."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from dataset import Data
 from evaluation.statistics import Estimate, paired_difference
 from inference.explain import attention_received, integrated_gradients, leave_one_out, probabilities, without_words
 from training.weights import TrainedModel
-from transformer import Classifier, Decoder, Vote
+from transformer import Classifier, Vote
 
 DELETED = (1, 2, 3, 5)  # words at a time
 DRAWS = 10  # of random words, a row
@@ -53,13 +53,10 @@ class Row:
     importance: dict[str, Tensor]  # each (T,)
 
 
-def faithfulness(trained: TrainedModel, data: Data) -> Faithfulness:
+def faithfulness(trained: TrainedModel[Classifier | Vote], data: Data) -> Faithfulness:
     """How far the probability of the model's answer falls, row by row of the test set, without the words that each
     method names most."""
-    model = trained.model
-    if isinstance(model, Decoder):
-        raise ValueError("a decoder does not classify")
-    rows = list(explained_rows(model, data))
+    rows = list(explained_rows(trained.model, data))
     random = generator(0, "faithfulness")
     n_rows, falls = {}, []
     for k in DELETED:
@@ -67,7 +64,7 @@ def faithfulness(trained: TrainedModel, data: Data) -> Faithfulness:
         if not long:
             continue
         n_rows[k] = len(long)
-        by_row = [falls_of(model, row, k, random) for row in long]
+        by_row = [falls_of(trained.model, row, k, random) for row in long]
         by_method = {method: [of_row[method] for of_row in by_row] for method in by_row[0]}
         for method, values in by_method.items():
             others = {name: by_method[name] for name in ("random", "attention") if name in by_method and name != method}
@@ -80,7 +77,7 @@ def faithfulness(trained: TrainedModel, data: Data) -> Faithfulness:
 
 
 def explained_rows(model: Classifier | Vote, data: Data) -> Iterator[Row]:
-    """The test rows, one after the other."""
+    """The test rows, each with the importance of its words."""
     for padded, length in zip(data.test.ids, data.test.lengths.tolist()):
         ids = padded[:length]
         answer = int(probabilities(model, [ids])[0].argmax())

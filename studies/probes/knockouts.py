@@ -1,7 +1,7 @@
 """What a trained model loses without one of its parts: a head, a feed-forward network, a layer, its positions.
 
-The part's output is replaced by its mean over the training data (mean-ablation: Wang et al. 2022), so that what it says
-of one text in particular is gone, and what it adds to all alike stays.
+The part's output is replaced by its mean over the training data (mean ablation: Wang et al. 2022): what it says about a
+particular text is gone, and what it adds to every text stays.
 """
 
 import copy
@@ -15,7 +15,7 @@ from torch import Tensor
 
 from dataset import Data
 from evaluation.accuracy import class_probabilities
-from evaluation.attention import read_ids
+from evaluation.attention import batches_read, read_ids
 from evaluation.perplexity import Protocol, token_nats
 from evaluation.statistics import Estimate, paired_difference, ratio_of_logs
 from modules.hook_point import hook_points, hooked
@@ -29,10 +29,10 @@ HOOK_POINTS = {"heads": ".attention.heads", "feed-forward": ".feed_forward.updat
 
 
 class Part(msgspec.Struct, frozen=True):
-    """What is knocked out: of a layer one head, all heads, the feed-forward network or all; of no layer, positions."""
+    """What is knocked out: one head of a layer, all heads, its feed-forward network, or all of it; or the positions."""
 
-    layer: int | None = None  # from 0
-    place: Literal["heads", "feed-forward"] | None = None  # of the layer; None: all of it
+    layer: int | None = None  # from 0; None: the positions
+    component: Literal["heads", "feed-forward"] | None = None  # of the layer; None: all of it
     head: int | None = None  # from 0
 
     @property
@@ -40,8 +40,10 @@ class Part(msgspec.Struct, frozen=True):
         """In words; layers and heads are counted from 1."""
         if self.layer is None:
             return "positions"
-        what = {None: "", "heads": ", all heads"}.get(self.place, f", {self.place}")
-        return f"layer {self.layer + 1}{what}" if self.head is None else f"layer {self.layer + 1}, head {self.head + 1}"
+        what = "" if self.component is None else f", {self.component}"
+        if self.component == "heads":
+            what = ", all heads" if self.head is None else f", head {self.head + 1}"
+        return f"layer {self.layer + 1}{what}"
 
 
 class KnockOut(msgspec.Struct, frozen=True):
@@ -65,26 +67,21 @@ def knock_out(trained: TrainedModel, data: Data) -> KnockOuts:
     """Measure a model on the test set, whole and without each of its parts."""
     model = trained.model
     is_decoder = isinstance(model, Decoder)
-    means = mean_outputs(model, data)
-    whole = scores(model, data)
-    knock_outs = []
+
+    def measure(values: Tensor) -> float:
+        return float(values.mean().exp() if is_decoder else values.mean())
+
+    whole, means, without = scores(model, data), mean_outputs(model, data), []
     for part in parts(model):
         if part.layer is None:
             rest = scores(without_positions(model), data)
         else:
             with knocked_out(model, [part], means):
                 rest = scores(model, data)
-        if is_decoder:
-            cost = ratio_of_logs(rest.numpy(), whole.numpy())
-        else:
-            cost = paired_difference(whole.numpy(), rest.numpy())
-        knock_outs.append(KnockOut(part, measure_of(rest, is_decoder), cost))
-    return KnockOuts("decoder" if is_decoder else "classifier", len(whole), measure_of(whole, is_decoder), knock_outs)
-
-
-def measure_of(values: Tensor, is_decoder: bool) -> float:
-    """The measure: accuracy in percent, or perplexity."""
-    return float(values.mean().exp() if is_decoder else values.mean())
+        before, after = whole.numpy(), rest.numpy()
+        cost = ratio_of_logs(after, before) if is_decoder else paired_difference(before, after)
+        without.append(KnockOut(part, measure(rest), cost))
+    return KnockOuts("decoder" if is_decoder else "classifier", len(whole), measure(whole), without)
 
 
 def parts(model: Model) -> list[Part]:
@@ -112,43 +109,33 @@ def scores(model: Model, data: Data) -> Tensor:
 
 @torch.no_grad()
 def mean_outputs(model: Model, data: Data) -> Means:
-    """The mean output of every head and feed-forward network over the training data; padding counts where it is read
-    like words."""
+    """The mean output of every head and feed-forward network over the training data. Padding counts like words in a
+    model that reads it like words."""
     sums: Means = {}
-    n_tokens = 0
+    n_tokens, is_token = 0, torch.ones(0)
     names = [name for ending in HOOK_POINTS.values() for name in hook_points(model, ending)]
-    for ids, lengths in training_batches(model, data):
-        is_token = torch.arange(ids.size(1)) < lengths[:, None]  # (B, T)
+    masks_padding = isinstance(model, Decoder) or model.masks_padding
 
-        def add(x: Tensor, name: str, is_token: Tensor = is_token) -> None:  # (B, H, T, D) or (B, T, C)
-            mask = is_token[:, None, :, None] if x.dim() == 4 else is_token[..., None]
-            sums[name] = sums.get(name, 0) + (x * mask).double().sum(dim=(0, -2), keepdim=True)[0]
+    def add(x: Tensor, name: str) -> None:  # (B, H, T, D) or (B, T, C)
+        mask = is_token[:, None, :, None] if x.dim() == 4 else is_token[..., None]
+        sums[name] = sums.get(name, 0) + (x * mask).double().sum(dim=(0, -2), keepdim=True)[0]
 
+    for ids, lengths in batches_read(model, data.train, [data.train_stream]):
+        counted = lengths if masks_padding else torch.full_like(lengths, ids.size(1))
+        is_token = torch.arange(ids.size(1)) < counted[:, None]  # (B, T)
         with hooked(model, names, add):
             read_ids(model, ids, lengths)
-        n_tokens += int(lengths.sum())
+        n_tokens += int(is_token.sum())
     return {name: (total / n_tokens).float() for name, total in sums.items()}
-
-
-def training_batches(model: Model, data: Data, batch_size: int = 64) -> Iterator[tuple[Tensor, Tensor]]:
-    """Ids (B, T) and how many of each row count (B,): a classifier's training rows, windows of a decoder's text."""
-    if isinstance(model, Decoder):
-        text, width = data.train_stream.ids, min(model.config.block_size, len(data.train_stream.ids))
-        for ids in text[: len(text) // width * width].view(-1, width).split(batch_size):
-            yield ids, torch.full((len(ids),), width)
-        return
-    for items in torch.arange(len(data.train.labels)).split(batch_size):
-        ids, lengths, _ = data.train.batch(items, cut=model.masks_padding)
-        yield ids, lengths if model.masks_padding else torch.full_like(lengths, ids.size(1))
 
 
 @contextmanager
 def knocked_out(model: Model, parts: Sequence[Part], means: Means) -> Iterator[None]:
-    """Within it, the mean replaces what each of some parts of layers says."""
+    """Within it, the mean replaces the output of each of some parts of layers."""
     with ExitStack() as hooks:
         for part in parts:
-            places = HOOK_POINTS if part.place is None else [part.place]
-            endings = tuple(f"blocks.{part.layer}{HOOK_POINTS[place]}" for place in places)
+            components = HOOK_POINTS if part.component is None else [part.component]
+            endings = tuple(f"blocks.{part.layer}{HOOK_POINTS[component]}" for component in components)
             names = [name for name in means if name.endswith(endings)]
 
             def replaced(x: Tensor, name: str, head: int | None = part.head) -> Tensor:
@@ -163,7 +150,7 @@ def knocked_out(model: Model, parts: Sequence[Part], means: Means) -> Iterator[N
 
 
 def without_positions(model: Model) -> Model:
-    """The model, told of every token the mean of what it is told of positions."""
+    """A copy of the model for which every token stands at the same, average position."""
     model = copy.deepcopy(model)
     for module in list(model.modules()):
         if isinstance(module, Transformer):
@@ -172,8 +159,8 @@ def without_positions(model: Model) -> Model:
 
 
 class SamePositions(Positions):
-    """What a position method says, averaged over the block: the same of every token. A bias that is the same of every
-    distance changes no attention, so there is none."""
+    """A position method averaged over the block: the same for every token. A bias that is the same for every distance
+    changes no attention, so there is none."""
 
     def __init__(self, method: Positions, block_size: int) -> None:
         super().__init__()

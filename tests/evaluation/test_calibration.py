@@ -36,17 +36,17 @@ def test_spread_by_hand() -> None:
     assert calibration.spread(torch.full((2, 2), 0.5)) == pytest.approx(1e-6)  # and can be divided by
 
 
-def test_a_temperature_is_told_to_a_model_that_is_twice_as_sure() -> None:
+def test_a_temperature_fits_a_model_that_is_twice_as_sure() -> None:
     probabilities, labels = drawn(2.0)
     relative = calibration.relative_temperature(probabilities, labels, probabilities)
     surer = (2 * probabilities.log()).softmax(dim=-1)
     assert relative * calibration.spread(surer) == pytest.approx(
         calibration.fitted_temperature(surer, labels), rel=1e-3
     )
-    own = calibration.fitted_temperature(probabilities, labels)
+    fitted = calibration.fitted_temperature(probabilities, labels)
     learned = (3 * probabilities.log()).softmax(dim=-1)  # of other rows than those that it is fitted to
-    told = calibration.relative_temperature(probabilities, labels, learned)
-    assert told == pytest.approx(own / (3 * calibration.spread(probabilities)))
+    relative = calibration.relative_temperature(probabilities, labels, learned)
+    assert relative == pytest.approx(fitted / (3 * calibration.spread(probabilities)))
 
 
 def test_bins_by_hand() -> None:
@@ -60,14 +60,6 @@ def test_bins_by_hand() -> None:
     expected = (50 + 60 + 39 + 15 + 2 * 47.5) / 6
     assert calibration.calibration_error(found) == pytest.approx(expected)
     assert calibration.calibration_error([]) is None
-
-
-def test_there_are_fifteen_bins() -> None:
-    confidences = (torch.arange(15) + 0.5) / 15
-    confidences = confidences[confidences > 0.5]
-    found = calibration.bins(torch.stack([confidences, 1 - confidences], dim=1), torch.zeros(len(confidences)).long())
-    assert [one.n for one in found] == [1] * len(confidences)
-    assert len(calibration.bins(torch.tensor([[0.68, 0.32], [0.72, 0.28]]), torch.tensor([0, 0]))) == 1
 
 
 def test_rows_drawn_from_the_probabilities_have_no_error_and_others_have() -> None:

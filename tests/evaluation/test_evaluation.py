@@ -11,13 +11,12 @@ import torch
 from tiny import classifier_of, decoder_of
 from torch import Tensor
 
-from common.files import UserError
 from dataset import Data, Labelled, Stream
 from evaluation import accuracy, perplexity
 from evaluation.perplexity import Protocol
 from modules.config import DecoderConfig, TransformerConfig
 from tokenizer import UNK
-from transformer import Classifier, Decoder, LearnedPositions
+from transformer import Classifier, Decoder
 
 CONFIG = TransformerConfig(n_embd=8, n_layer=1, block_size=6, ff_dim=8, positions="alibi", initialisation="pytorch")
 WORDS = list("abcdefghijk")
@@ -50,14 +49,14 @@ def one_by_one(model: Decoder, ids: Tensor, protocol: Protocol) -> list[float]:
     model.eval()
     length, stride = protocol.length, protocol.stride
     nats = []
-    for place in range(len(ids)):
+    for i in range(len(ids)):
         if stride is None:
-            start = place // length * length
+            start = i // length * length
         else:  # the first window that reaches this token; the last one ends with the text
-            start = max(0, math.ceil((place + 1 - length) / stride)) * stride
+            start = max(0, math.ceil((i + 1 - length) / stride)) * stride
             start = max(0, min(start, len(ids) - length))
-        context = torch.cat([torch.tensor([0]), ids])[start : place + 1]  # from the token before the window
-        nats.append(-model(context[None])[0, -1].log_softmax(dim=-1)[ids[place]].item())
+        context = torch.cat([torch.tensor([0]), ids])[start : i + 1]  # from the token before the window
+        nats.append(-model(context[None])[0, -1].log_softmax(dim=-1)[ids[i]].item())
     return nats
 
 
@@ -94,84 +93,6 @@ def test_evaluation_leaves_generators_and_mode_alone(decoder: Decoder, data: Dat
     assert torch.equal(accuracy.class_probabilities(classifier, data.test), probabilities)
 
 
-class Echo(Decoder):
-    """A decoder whose "nats" spell what it was told: the digit 9, the tokens it saw, and the one it was to predict."""
-
-    def __init__(self) -> None:
-        super().__init__(decoder_of(CONFIG), WORDS)
-        self.shapes: list[tuple[int, int]] = []
-
-    def nats(self, ids: Tensor, targets: Tensor, window: int | None = None) -> Tensor:
-        assert not self.training
-        assert torch.is_inference_mode_enabled()
-        self.shapes.append((len(ids), ids.shape[1]))
-        n_scored = targets.shape[1]
-        return torch.tensor(
-            [
-                [
-                    int("9" + "".join(map(str, row[: len(row) - n_scored + 1 + place])) + str(target[place]))
-                    for place in range(n_scored)
-                ]
-                for row, target in zip(ids.tolist(), targets.tolist())
-            ]
-        )
-
-
-@pytest.mark.parametrize(
-    ("protocol", "n_tokens", "contexts"),
-    [
-        # side by side, in the order of the text; 0 is the <pad> before it
-        (Protocol(3), 6, [901, 9012, 90123, 934, 9345, 93456]),
-        (Protocol(3), 7, [901, 9012, 90123, 934, 9345, 93456, 967]),  # one token remains
-        (Protocol(3), 8, [901, 9012, 90123, 934, 9345, 93456, 967, 9678]),
-        (Protocol(5), 3, [901, 9012, 90123]),  # shorter than a window
-        (Protocol(1), 3, [901, 912, 923]),
-        (Protocol(3, 3), 6, [901, 9012, 90123, 934, 9345, 93456]),  # a stride of the whole window overlaps nowhere,
-        (Protocol(3, 3), 7, [901, 9012, 90123, 934, 9345, 93456, 94567]),  # but at the end, where it is moved back
-        (Protocol(3, 9), 7, [901, 9012, 90123, 934, 9345, 93456, 94567]),  # a longer one leaves out no token
-        (Protocol(4, 2), 6, [901, 9012, 90123, 901234, 92345, 923456]),
-        (Protocol(4, 2), 7, [901, 9012, 90123, 901234, 92345, 923456, 934567]),
-        (Protocol(4, 3), 9, [901, 9012, 90123, 901234, 9345, 93456, 934567, 95678, 956789]),
-        (Protocol(3, 1), 6, [901, 9012, 90123, 91234, 92345, 93456]),
-        (Protocol(5, 1), 3, [901, 9012, 90123]),
-    ],
-    ids=str,
-)
-def test_the_context_that_each_token_is_given(protocol: Protocol, n_tokens: int, contexts: list[int]) -> None:
-    ids = torch.arange(1, n_tokens + 1)
-    assert perplexity.token_nats(Echo(), ids, protocol).tolist() == contexts
-
-
-def test_windows_are_read_about_as_many_tokens_at_a_time_as_asked() -> None:
-    model = Echo()
-    perplexity.token_nats(model, torch.arange(1, 10).repeat(2), Protocol(3), n_batched=8)
-    assert model.shapes == [(1, 3), (2, 3), (2, 3), (1, 3)]  # the first stands alone
-    model = Echo()
-    perplexity.token_nats(model, torch.arange(1, 9), Protocol(2), n_batched=1)
-    assert model.shapes == [(1, 2)] * 4  # one at least
-
-
-class Elsewhere(Echo):
-    """A decoder on another device, which only looks at where its tokens are."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.to("meta")
-
-    def nats(self, ids: Tensor, targets: Tensor, window: int | None = None) -> Tensor:
-        assert ids.device.type == targets.device.type == "meta"
-        self.shapes.append((len(ids), ids.shape[1]))
-        return torch.zeros(targets.shape)
-
-
-def test_tokens_go_to_the_model_s_device_2048_at_a_time() -> None:
-    model = Elsewhere()
-    assert perplexity.token_nats(model, torch.ones(4098, dtype=torch.int64), Protocol(1)).sum() == 0
-    assert model.shapes == [(1, 1), (2048, 1), (2048, 1), (1, 1)]
-    model = Elsewhere()
-    assert perplexity.token_nats(model, torch.ones(3, dtype=torch.int64), Protocol(2)).sum() == 0  # with a remainder
-
-
 BIGRAMS = torch.tensor(  # after each of <pad>, <unk>, a and b, in bits: each row's probabilities sum to 1
     [[3, 3, 1, 2], [1, 2, 3, 3], [3, 2, 3, 1], [2, 3, 1, 3]], dtype=torch.float64
 )
@@ -206,44 +127,6 @@ def test_perplexity_of_known_bigrams(bigrams: Decoder, protocol: Protocol) -> No
     )
 
 
-@pytest.fixture(scope="module")
-def places() -> Decoder:
-    """A decoder that knows nothing but how much context it has: word 2 costs 4 bits after <pad>, then 3, 2 and 1."""
-    model = Decoder(DecoderConfig(n_embd=4, n_layer=0, block_size=4, positions="learned", norm="none"), WORDS[:4])
-    likely = torch.tensor([1 / 16, 1 / 8, 1 / 4, 1 / 2])
-    assert isinstance(model.positions, LearnedPositions)
-    with torch.no_grad():
-        model.embedding.weight.zero_()
-        model.positions.table.weight.copy_(torch.eye(4))
-        model.head.weight.copy_(((1 - likely) / 3).log().repeat(4, 1))
-        model.head.weight[2] = likely.log()
-        model.head.bias.zero_()
-    return model
-
-
-@pytest.mark.parametrize(
-    ("protocol", "bits"),
-    [
-        (Protocol(4), [4, 3, 2, 1] + [4, 3, 2, 1] + [4]),
-        (Protocol(3), [4, 3, 2] * 3),
-        (Protocol(4), [4, 3, 2]),
-        (Protocol(4), [4, 3, 2, 1]),
-        (Protocol(4, 2), [4, 3, 2, 1] + [2, 1] * 2),
-        (Protocol(4, 2), [4, 3, 2, 1] + [2, 1] * 2 + [1]),
-        (Protocol(4, 3), [4, 3, 2, 1] + [3, 2, 1] + [2, 1]),
-        (Protocol(4, 1), [4, 3, 2] + [1] * 6),
-        (Protocol(4, 4), [4, 3, 2, 1] + [4, 3, 2, 1] + [1]),
-    ],
-    ids=str,
-)
-def test_perplexity_of_a_decoder_that_knows_more_with_more_context(
-    places: Decoder, protocol: Protocol, bits: list[int]
-) -> None:
-    nats = perplexity.token_nats(places, torch.full((len(bits),), 2), protocol)
-    assert (nats / math.log(2)).tolist() == pytest.approx(bits, rel=1e-5)
-    assert perplexity.perplexity(nats) == pytest.approx(2 ** (sum(bits) / len(bits)), rel=1e-5)
-
-
 def test_perplexity_by_hand() -> None:
     assert perplexity.perplexity(torch.tensor([math.log(2), math.log(8)], dtype=torch.float64)) == pytest.approx(4)
     assert perplexity.perplexity(np.log([2.0, 4.0, 8.0])) == pytest.approx(4)
@@ -251,41 +134,11 @@ def test_perplexity_by_hand() -> None:
     assert perplexity.perplexity(torch.tensor([1e4])) == math.exp(700)  # a number that JSON can hold
 
 
-@pytest.mark.parametrize("bad", [{"length": 0}, {"length": 6, "stride": 0}, {"length": -1}])
-def test_impossible_windows_are_refused(bad: dict[str, Any]) -> None:
-    with pytest.raises(UserError, match="must be at least 1"):
-        Protocol(**bad)
-
-
-def test_scores_of_a_text_by_hand() -> None:
-    # "a ? b": three tokens of 1, 4 and 2 bits in a file of 8 bytes; "?" stood for a word of 3 bytes and its end.
-    stream = Stream(ids=torch.tensor([5, 1, 6]), n_bytes=8, n_unknown_bytes=4)
-    scores = language_scores(torch.tensor([1.0, 4.0, 2.0], dtype=torch.float64) * math.log(2), stream)
-    assert scores["perplexity"] == pytest.approx(2 ** (7 / 3))
-    assert scores["perplexity_without_unk"] == pytest.approx(2 ** (3 / 2))
-    assert scores["bits_per_byte"] == pytest.approx((7 + 8 * 4) / 8)
-    assert scores["unk_rate"] == pytest.approx(100 / 3)
-
-
-def test_a_text_of_unknown_words_has_no_perplexity_without_them() -> None:
-    scores = language_scores(np.log([2.0, 8.0]), Stream(torch.tensor([1, 1]), 6, 6))
-    assert scores == pytest.approx(
-        {"perplexity": 4, "perplexity_without_unk": None, "bits_per_byte": (4 + 48) / 6, "unk_rate": 100}
-    )
-
-
-def test_a_text_without_unknown_words_pays_for_no_spelling() -> None:
-    scores = language_scores(np.log([2.0, 8.0]), Stream(torch.tensor([0, 2]), 5, 0))
-    assert scores == pytest.approx(
-        {"perplexity": 4, "perplexity_without_unk": 4, "bits_per_byte": 4 / 5, "unk_rate": 0}
-    )
-
-
-def test_loss_by_place_by_hand() -> None:
+def test_loss_by_position_by_hand() -> None:
     nats = torch.tensor([1, 2, 3, 5, 6, 7, 9], dtype=torch.float64)
     assert perplexity.nats_by_position(nats, 3) == pytest.approx([(1 + 5 + 9) / 3, (2 + 6) / 2, (3 + 7) / 2], abs=1e-12)
     assert perplexity.nats_by_position(nats, 5) == pytest.approx([(1 + 7) / 2, (2 + 9) / 2, 3, 5, 6], abs=1e-12)
-    assert perplexity.nats_by_position(nats[:2], 4) == [1, 2, 0, 0]  # places that the text never reaches
+    assert perplexity.nats_by_position(nats[:2], 4) == [1, 2, 0, 0]  # positions that the text never reaches
 
 
 @pytest.mark.parametrize(
@@ -318,17 +171,6 @@ def test_a_run_is_trained_above_the_edge_not_at_it(labels: list[int], edge: floa
     assert accuracy.is_above_plateau(edge + 0.01, torch.tensor(labels))
 
 
-def test_seen_rows_are_not_the_unseen_ones() -> None:
-    """Seven rows: of three seen one is right, of four unseen three."""
-    predictions, labels = torch.tensor([0, 1, 2, 0, 1, 2, 1]), torch.tensor([0, 2, 1, 0, 1, 2, 0])
-    groups = accuracy_by_group(predictions, labels, torch.tensor([1, 1, 1, 0, 0, 0, 0]).bool())
-    assert groups == {
-        "all": {"n": 7, "accuracy": pytest.approx(400 / 7)},
-        "seen": {"n": 3, "accuracy": pytest.approx(100 / 3)},
-        "unseen": {"n": 4, "accuracy": 75.0},
-    }
-
-
 def test_scores_by_class_by_hand() -> None:
     """Of 6 rows of a 4 are found, of 2 of b 1, of 12 of c 9; a is claimed 8 times, b 3 times, c 9 times, d never."""
     confusion = [[4, 2, 0, 0], [1, 1, 0, 0], [3, 0, 9, 0], [0, 0, 0, 0]]
@@ -345,33 +187,12 @@ def test_scores_by_class_by_hand() -> None:
     assert scores["macro_f1"] == pytest.approx((400 / 7 + 40 + 600 / 7) / 3)  # d does not occur
 
 
-def test_a_class_claimed_once_and_classes_never_found() -> None:
-    scores = scores_by_class(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 2]), ["a", "b", "c"])
-    a, b, c = (list(row.values()) for row in scores["classes"])
-    assert (a, b, c) == (["a", 1, 100, 100, 100], ["b", 1, 50, 100, pytest.approx(200 / 3)], ["c", 1, 0, 0, 0])
-    assert scores["macro_f1"] == pytest.approx((100 + 200 / 3 + 0) / 3)
-
-
 def test_a_class_without_rows_lowers_macro_f1_only_where_it_is_claimed() -> None:
     perfect = scores_by_class(torch.tensor([0, 1, 1]), torch.tensor([0, 1, 1]), ["a", "b", "c"])
     assert perfect["macro_f1"] == 100
     claimed = scores_by_class(torch.tensor([0, 2, 1]), torch.tensor([0, 1, 1]), ["a", "b", "c"])
     assert list(claimed["classes"][2].values()) == ["c", 0, 0, None, 0]
     assert claimed["macro_f1"] == pytest.approx((100 + 200 / 3 + 0) / 3)
-
-
-class ElsewhereClassifier(Classifier):
-    def forward(self, ids: Tensor, lengths: Tensor) -> Tensor:
-        assert ids.device.type == lengths.device.type == "meta"
-        return torch.zeros(len(ids), 3) + len(ids) * torch.tensor([0, 1, 2])
-
-
-def test_rows_go_to_the_model_s_device_64_at_a_time() -> None:
-    rows = Labelled(torch.ones(65, 6, dtype=torch.int64), torch.full((65,), 6), torch.zeros(65), 0)
-    found = accuracy.class_probabilities(ElsewhereClassifier(classifier_of(CONFIG), WORDS, 3).to("meta"), rows)
-    expected = torch.tensor([0.0, 1.0, 2.0]).softmax(dim=0)  # of the last row, which is alone in its batch
-    torch.testing.assert_close(found[-1], expected)
-    torch.testing.assert_close(found[:-1], torch.tensor([0.0, 0.0, 1.0]).repeat(64, 1))
 
 
 class Table(Classifier):
@@ -407,17 +228,6 @@ def test_class_probabilities_are_the_model_s_row_by_row(pooling: Any, training: 
     assert model.given == [
         ([ids[i, :width].tolist() for i in part], lengths[part].tolist()) for part, width in zip(parts, widths)
     ]
-
-
-@pytest.mark.parametrize("pooling", ["mean", "masked-mean"])
-def test_class_probabilities_do_not_depend_on_the_batch(pooling: Any, data: Data) -> None:
-    torch.manual_seed(0)
-    model = Classifier(classifier_of(CONFIG, block_size=8, pooling=pooling), data.tokenizer.words, 3)
-    rows: Labelled = data.test
-    together = accuracy.class_probabilities(model, rows)
-    assert together.shape == (len(rows.labels), 3)
-    torch.testing.assert_close(together.sum(dim=1), torch.ones(len(rows.labels)))
-    torch.testing.assert_close(accuracy.class_probabilities(model, rows, batch_size=1), together, rtol=1e-4, atol=1e-6)
 
 
 def test_sums_over_stretches_of_ten_lines_and_of_no_more_than_a_hundred() -> None:

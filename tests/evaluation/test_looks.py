@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.looks import confidence_of_looks, looks_until
-from evaluation.statistics import paired_difference
+from evaluation.statistics import confidence_of_looks, looks_until, paired_difference
 
 
 def test_looks_double_up_to_the_last() -> None:
@@ -27,16 +26,16 @@ def test_one_look_costs_nothing_and_more_looks_cost_more() -> None:
 @pytest.mark.parametrize("most", [10, 40])
 def test_without_an_effect_no_more_than_5_percent_are_told_wrongly_over_all_looks(most: int) -> None:
     looks = looks_until(most)
-    told = dict.fromkeys((0.95, confidence_of_looks(looks)), 0)
+    wrong = dict.fromkeys((0.95, confidence_of_looks(looks)), 0)
     for values in np.random.default_rng(1).normal(0, 1, (600, most)):
-        for confidence in told:
+        for confidence in wrong:
             for n in looks:
                 found = paired_difference(values[:n], np.zeros(n), confidence=confidence)
                 assert found.low is not None
                 assert found.high is not None
                 if not found.low <= 0 <= found.high:
-                    told[confidence] += 1
+                    wrong[confidence] += 1
                     break
-    plain, paid = (number / 600 for number in told.values())
+    plain, paid = (number / 600 for number in wrong.values())
     assert paid <= 0.05 + 2 * 0.009  # two standard errors
     assert plain > 0.07

@@ -1,6 +1,5 @@
 """Intervals cover what they claim to cover, tests agree with exact sums, and verdicts follow their rule."""
 
-import json
 from dataclasses import asdict
 from math import exp, inf, log, nan, sqrt
 
@@ -17,27 +16,17 @@ from evaluation.statistics import (
     all_of,
     by_chance,
     difference_of_shares,
-    interquartile_mean,
     of_several,
     paired_difference,
     paired_ratio,
     seeds_needed,
     share_of,
-    summary,
     verdict,
 )
 
 
 def estimate(low: float | None, high: float | None) -> Estimate:
     return Estimate(0.0, low, high, 1.0, 0.0, 5)
-
-
-def test_summary() -> None:
-    values = summary([6.0, 1.0, 2.0])
-    assert asdict(values) == {"mean": 3.0, "sd": pytest.approx(7**0.5), "min": 1.0, "max": 6.0, "n": 3}
-    assert asdict(summary([-4])) == {"mean": -4.0, "sd": None, "min": -4.0, "max": -4.0, "n": 1}
-    assert asdict(summary([1, 3])) == {"mean": 2.0, "sd": pytest.approx(2**0.5), "min": 1.0, "max": 3.0, "n": 2}
-    json.dumps(asdict(values), allow_nan=False)
 
 
 # Student's t for 95% with 1, 2 and 3 degrees of freedom, from a printed table
@@ -103,11 +92,6 @@ def test_folds_share_rows_and_are_worth_less_than_as_many_samples() -> None:
     assert covered[0.0] / 1000 <= 0.88
 
 
-def test_interquartile_mean() -> None:
-    assert interquartile_mean([60.0, 33.0, 61.0, 62.0, 90.0]) == pytest.approx(61)
-    assert interquartile_mean([1.0, 3.0]) == 2
-
-
 def test_a_share_has_wilsons_interval_and_a_difference_of_shares_newcombes() -> None:
     """The examples of Newcombe 1998: 81 of 263 in the first paper, 56 of 70 less 48 of 80 in the second."""
     found = share_of(81, 263)
@@ -147,67 +131,27 @@ def test_one_pair_and_equal_differences() -> None:
     assert asdict(two) == {"mean": 1.0, "low": None, "high": None, "sd": 0.0, "median": 1.0, "n": 2} | NOTHING
 
 
-def test_ratios_by_hand() -> None:
-    one = paired_ratio([3.0], [2.0])
-    assert list(asdict(one).values()) == [pytest.approx(1.5), None, None, None, pytest.approx(1.5), 1, None, None, True]
-    same = paired_ratio([2.0, 4.0, 8.0], [8.0, 16.0, 32.0])
-    assert list(asdict(same).values()) == pytest.approx([0.25, 0.25, 0.25, 0, 0.25, 3, 0, 2, True])
-    assert paired_ratio([1, 1, 1, 16], [1, 1, 1, 1]).mean == pytest.approx(2)  # the geometric mean, not 4.75
-
-
 @pytest.mark.parametrize(
     ("low", "high", "above", "below", "expected"),
     [
         (0.1, 2.0, 0, inf, HOLDS),
         (0.0, 2.0, 0, inf, UNCLEAR),  # at the edge is not above it
-        (-0.1, 2.0, 0, inf, UNCLEAR),
         (-2.0, 0.1, 0, inf, UNCLEAR),
         (-2.0, 0.0, 0, inf, FAILS),
-        (-2.0, -0.1, 0, inf, FAILS),
-        (0.0, 0.0, 0, inf, FAILS),
-        (5.1, 9.0, 5, inf, HOLDS),
-        (1.0, 4.9, 5, inf, FAILS),
         (-2.0, -0.1, -inf, 0, HOLDS),
         (-2.0, 0.0, -inf, 0, UNCLEAR),
-        (-2.0, 0.1, -inf, 0, UNCLEAR),
-        (-0.1, 2.0, -inf, 0, UNCLEAR),
         (0.0, 2.0, -inf, 0, FAILS),
-        (0.1, 2.0, -inf, 0, FAILS),
         (-0.5, 0.7, -1, 2, HOLDS),
         (-1.0, 0.7, -1, 2, UNCLEAR),
         (-0.5, 2.0, -1, 2, UNCLEAR),
-        (-0.5, 2.2, -1, 2, UNCLEAR),
-        (-1.2, 0.7, -1, 2, UNCLEAR),
         (-3.0, 3.0, -1, 2, UNCLEAR),
-        (1.9, 2.2, -1, 2, UNCLEAR),
         (2.0, 2.2, -1, 2, FAILS),
-        (2.1, 2.2, -1, 2, FAILS),
         (-1.2, -1.0, -1, 2, FAILS),
-        (-1.2, -1.1, -1, 2, FAILS),
-        (-1.2, -0.9, -1, 2, UNCLEAR),
         (None, None, 0, inf, UNCLEAR),
-        (None, 1.0, 0, inf, UNCLEAR),
-        (1.0, None, 0, inf, UNCLEAR),
     ],
 )
 def test_verdict(low: float | None, high: float | None, above: float, below: float, expected: str) -> None:
     assert verdict(estimate(low, high), above, below).verdict == expected
-
-
-@pytest.mark.parametrize(
-    ("above", "below", "claim"),
-    [
-        (0, inf, "is above 0"),
-        (-1.5, inf, "is above -1.5"),
-        (-inf, 0.9, "is below 0.9"),
-        (-1, 1, "lies between -1 and 1"),
-    ],
-)
-def test_the_rule_of_a_verdict_in_words(above: float, below: float, claim: str) -> None:
-    for low in (None, -2.0, 0.95):
-        rule = verdict(estimate(low, 0.95), above, below, "ALiBi's gain").rule
-        assert rule == f"The claim is that ALiBi's gain {claim}."
-    assert verdict(estimate(0, 1), above, below).rule.startswith(f"The claim is that the difference {claim}.")
 
 
 @pytest.mark.parametrize(
@@ -296,13 +240,13 @@ def test_so_many_seeds_tell_in_80_of_100_studies(above: float, below: float) -> 
     found = paired_difference(0.4 + 0.8 * np.array([-1.0, 0.0, 1.0]), [0.0] * 3)
     n = seeds_needed(found, above, below)
     assert n is not None
-    inside, generator, told = above < 0.4 < below, np.random.default_rng(0), {n: 0, n // 2: 0}
-    for size in told:
+    inside, generator, judged = above < 0.4 < below, np.random.default_rng(0), {n: 0, n // 2: 0}
+    for size in judged:
         for row in generator.normal(0.4, 0.8, (1000, size)):
             one = verdict(paired_difference(row, [0.0] * size), above, below).verdict
-            told[size] += one == (HOLDS if inside else FAILS)
-    assert told[n] / 1000 == pytest.approx(0.8, abs=0.04)
-    assert told[n // 2] / 1000 < 0.65
+            judged[size] += one == (HOLDS if inside else FAILS)
+    assert judged[n] / 1000 == pytest.approx(0.8, abs=0.04)
+    assert judged[n // 2] / 1000 < 0.65
 
 
 def test_seeds_that_are_needed_by_hand() -> None:
@@ -341,14 +285,6 @@ def test_a_claim_of_several_parts(parts: list[str], expected: str) -> None:
     assert all_of([Verdict(part, "a rule") for part in parts]).verdict == expected
 
 
-def test_the_rule_of_several_parts_says_each_part_s_once() -> None:
-    parts = [Verdict(HOLDS, "One."), Verdict(FAILS, "Two."), Verdict(HOLDS, "One.")]
-    assert all_of(parts).rule == (
-        "The claim holds when each of its 3 parts does, and does not hold when one does not, which must be surer the "
-        "more parts there are (Holm). One. Two."
-    )
-
-
 def test_a_better_variant_is_positive_and_holds_and_swapped_it_is_negative_and_fails() -> None:
     better, worse = [81.0, 79.5, 83.0, 80.0, 82.0], [78.0, 77.0, 79.5, 77.5, 78.5]
     there, back = paired_difference(better, worse), paired_difference(worse, better)
@@ -363,7 +299,6 @@ def test_a_better_variant_is_positive_and_holds_and_swapped_it_is_negative_and_f
 @pytest.mark.parametrize("bad", [[], [nan], [1.0, inf], [[1.0, 2.0]], 1.0])
 def test_only_rows_of_finite_numbers_are_summed_up(bad: list) -> None:
     for compute in (
-        lambda: summary(bad),
         lambda: paired_difference(bad, bad),
         lambda: paired_ratio([1.0], bad),
     ):

@@ -5,7 +5,6 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from tiny import decoder_of, perform
@@ -13,11 +12,10 @@ from tiny import decoder_of, perform
 from common.files import UserError, read_tensors
 from common.randomness import generator
 from dataset import Data, load_data, voiced_starts
-from evaluation.mixture import predicted_nats, speaker_ngrams
-from evaluation.ngrams import KneserNey, kneser_ney_unigram
+from evaluation.accuracy import speaker_probabilities
+from evaluation.ngrams import preferences
 from evaluation.perplexity import Protocol, token_nats
-from evaluation.voices import preferences, row_nats, speaker_probabilities
-from inference.classify import classify
+from inference.explain import classify
 from inference.generate import generate, speaker_of
 from inference.sampling import Sampling
 from inference.score import score, scorers
@@ -81,28 +79,16 @@ def test_a_voice_is_a_decoder_that_loses_what_the_one_with_voices_loses_as_this_
     targets, losses = torch.tensor([[3, 4, 5, 6], [8, 2, 2, 7]]), []
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     for speaker in (0, 1, 2):
-        own = model.as_speaker(speaker)
-        assert (own.voices, own.config.voices) == (None, False)
+        alone = model.as_speaker(speaker)
+        assert (alone.voices, alone.config.voices) == (None, False)
         expected = model.loss(ids, targets, speaker=speaker).detach()
-        torch.testing.assert_close(own.loss(ids, targets), expected)
-        torch.testing.assert_close(own.nats(ids, targets).mean(), expected)
+        torch.testing.assert_close(alone.loss(ids, targets), expected)
+        torch.testing.assert_close(alone.nats(ids, targets).mean(), expected)
         losses.append(float(expected))
     assert len(set(losses)) == 3
-    torch.testing.assert_close(model.nats(ids, targets).mean(), torch.tensor(losses[0]))  # untold, it is nobody
+    torch.testing.assert_close(model.nats(ids, targets).mean(), torch.tensor(losses[0]))  # by default it is nobody
     torch.testing.assert_close(model(ids).log_softmax(dim=-1), model.as_speaker(0)(ids).log_softmax(dim=-1))
     torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
-
-
-def test_both_the_vector_and_the_bias_are_the_speakers() -> None:
-    model, ids = model_of(), torch.tensor([[3, 4, 5]])
-    plain = model.as_speaker(1)(ids)
-    assert model.voices is not None
-    with torch.no_grad():
-        model.voices.biases[1, 7] += 1
-        torch.testing.assert_close(model.as_speaker(1)(ids) - plain, torch.eye(9)[7].expand(1, 3, 9))
-        model.voices.biases[1, 7] -= 1
-        model.voices.vectors.weight[1, 0] += 1
-    assert (model.as_speaker(1)(ids) - plain).abs().max() > 1e-3
 
 
 # ------------------------------------------------------------------------------------------------- what is read of whom
@@ -152,8 +138,8 @@ def test_preferences_are_ratios_of_smoothed_counts() -> None:
     together = torch.tensor([1, 1, 3, 3]) / 8
     for row, counts in zip(found, ([0, 0, 2, 1], [0, 0, 0, 1])):
         n = sum(counts)
-        own = (torch.tensor(counts) + 2000 * together) / (n + 2000)
-        torch.testing.assert_close(row, (own / together).log(), rtol=1e-3, atol=1e-6)
+        smoothed = (torch.tensor(counts) + 2000 * together) / (n + 2000)
+        torch.testing.assert_close(row, (smoothed / together).log(), rtol=1e-3, atol=1e-6)
 
 
 def test_too_little_to_read_is_refused(data: Data, tmp_path: Path) -> None:
@@ -166,14 +152,6 @@ def test_too_little_to_read_is_refused(data: Data, tmp_path: Path) -> None:
 
 
 # -------------------------------------------------------------------------------------------------------- who said what
-@pytest.mark.parametrize("share", [0.0, 0.5])
-def test_rows_are_read_like_texts_of_their_own(share: float) -> None:
-    model = model_of(ngram_share=share).as_speaker(1)
-    counts = KneserNey.fit(np.array([2, 3, 4, 2, 3, 5]), 9) if share else None
-    rows = [torch.tensor(row) for row in ([2, 3], [5], [2, 3, 4, 5, 6, 7, 8, 3, 4], [4, 4, 4, 4])]
-    expected = [float(predicted_nats(model, counts, row, Protocol(4)).sum()) for row in rows]
-    for n_batched in (64, 2):
-        assert row_nats(model, counts, rows, n_batched).tolist() == pytest.approx(expected, rel=1e-6)
 
 
 def test_bayes_rule_weighs_the_voices_by_how_often_they_speak() -> None:
@@ -184,14 +162,6 @@ def test_bayes_rule_weighs_the_voices_by_how_often_they_speak() -> None:
     both = [0.9 * likely[0], 0.1 * likely[1]]
     found = speaker_probabilities(model, [], [row, row])
     assert found.tolist() == [pytest.approx([one / sum(both) for one in both], rel=1e-5)] * 2
-
-
-def test_the_ngrams_of_a_voice_are_of_the_speakers_rows(data: Data) -> None:
-    size, stream = len(data.tokenizer), data.train_stream.ids
-    base = kneser_ney_unigram(stream, size, data.words_of_rows())
-    for found, spoken in zip(speaker_ngrams(data), data.speaker_streams(), strict=True):
-        expected = KneserNey.fit(spoken.ids, size, 3, base)
-        np.testing.assert_array_equal(found.log_probabilities(stream), expected.log_probabilities(stream))
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
@@ -230,12 +200,6 @@ def test_a_text_goes_on_as_its_speaker(data: Data, tmp_path: Path) -> None:
     assert said == [["we", "work", "work"], ["we", "rest", "rest"]]
 
 
-def test_a_voice_goes_on_by_its_own_ngrams(data: Data, tmp_path: Path) -> None:
-    model = trained(data, tmp_path, share=0.9)
-    for number in (0, 1):
-        assert model.as_speaker(number).ngrams is model.voice_ngrams[number]
-
-
 def test_speakers_are_called_by_name_or_by_a_part_of_it_that_is_theirs_alone() -> None:
     names = ["Obama", "G. W. Bush", "G. H. W. Bush", "-1", "1"]
     asked = {"obama": 0, "OBA": 0, "gwbush": 1, "G.W. Bush": 1, "h. w.": 2, "1": 4, "-1": 3}
@@ -260,5 +224,5 @@ def test_a_file_with_voices_and_no_speakers_or_the_other_way_is_refused(data: Da
         load_model(path)
     tensors, _ = read_tensors(tmp_path / "voices.safetensors", object)
     assert {name for name in tensors if "voices" in name} == {
-        f"voices.{own}" for own in ("vectors.weight", "biases", "shares")
+        f"voices.{name}" for name in ("vectors.weight", "biases", "shares")
     }

@@ -82,19 +82,11 @@ def test_of_a_sum_over_words_both_methods_give_each_word_its_part() -> None:
 def test_a_word_that_is_left_out_is_deleted(settings: dict[str, Any]) -> None:
     model, ids = model_of(**settings), torch.tensor([6, 4, 7])
     found = leave_one_out(model, ids)
-    for place, rest in enumerate(([4, 7], [6, 7], [6, 4])):
+    for i, rest in enumerate(([4, 7], [6, 7], [6, 4])):
         alone = probabilities(model, [ids])[0] - probabilities(model, [torch.tensor(rest)])[0]
-        torch.testing.assert_close(found[place], alone, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(found[i], alone, rtol=1e-4, atol=1e-6)
     assert leave_one_out(model, ids[:1]).isfinite().all()  # nothing is left, and nothing divided by it
     assert without_words(ids, [0, 2]).tolist() == [4]
-
-
-def test_texts_are_padded_as_the_model_reads_them() -> None:
-    texts = [torch.tensor([6, 4]), torch.tensor([], dtype=torch.long)]
-    for settings, width in (({}, 8), ({"pooling": "mean-max"}, 2)):
-        ids, lengths = padded(model_of(**settings), texts)
-        assert ids.tolist() == [[6, 4] + [0] * (width - 2), [0] * width]
-        assert lengths.tolist() == [2, 1]
 
 
 @pytest.mark.parametrize("settings", KINDS, ids=str)
@@ -117,7 +109,7 @@ def test_an_explanation_is_of_the_words_that_were_read() -> None:
     assert found.note == "read 8 of 10 tokens, 1 unknown: zyzzyva?"
     assert found.class_names == ["North", "South", "West"]
     ids = torch.tensor([6, 4, 1, 5, 3, 6, 7, 5])
-    torch.testing.assert_close(found.probabilities, probabilities(trained.model, [ids])[0])  # type: ignore[arg-type]
+    torch.testing.assert_close(found.probabilities, probabilities(trained.model, [ids])[0])
     assert found.gradients.shape == found.leave_one_out.shape == (8, 3)
     assert found.attention is not None
     subwords = Tokenizer.build([f"we hope {number}" for number in range(9)], tokenization=Tokenization("bpe"))

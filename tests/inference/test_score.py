@@ -8,13 +8,12 @@ import torch
 from tiny import decoder_of
 
 from common.files import UserError
-from dataset import Data, encode_stream
-from evaluation.opponents import language_baselines
+from dataset import Data
+from evaluation.opponents import decoder_opponents
 from evaluation.perplexity import Protocol, token_nats
-from inference.score import Scorer, likeliest_by_token, likeliest_words, lines_of, score, scorers
+from inference.score import likeliest_by_token, likeliest_words, lines_of, score, scorers
 from modules.config import TransformerConfig
 from studies.catalogue.recipes import RECIPES
-from tokenizer import Tokenization, Tokenizer
 from training.machine import machine
 from training.recipe import Run, customise
 from training.records import TrainedRun
@@ -40,38 +39,23 @@ def test_the_totals_of_a_test_text_are_those_of_part_2(data: Data, data_folder: 
         decoder, trigram = (found := score(lines, trained, scorers(trained, data.train_stream.ids))).scored
         assert found.protocol == of_part2.protocol
         assert decoder.whole == of_part2.scores[name]
-        assert trigram.whole == language_baselines(data)["ngram"][name]
+        assert trigram.whole == decoder_opponents(data)["ngram"].scores[name]
         for one in (decoder, trigram):
             assert len(one.nats) == len(found.tokens) == len(data.test_streams[name].ids)
             assert one.whole.perplexity == pytest.approx(math.exp(sum(one.nats) / len(one.nats)))
 
 
-def test_each_token_has_the_nats_of_its_place_and_is_shown_as_it_was_written(data: Data) -> None:
+def test_each_token_has_its_nats_and_is_shown_as_it_was_written(data: Data) -> None:
     trained = trained_on(data)
     found = score(["we zyzzyva", "hope quux ."], trained, scorers(trained, data.train_stream.ids))
     assert found.tokens == ["we", "zyzzyva?", "hope", "quux?", "."]
     ids = torch.tensor(data.tokenizer.ids(["we", "zyzzyva", "hope", "quux", "."]))
-    assert found.scored[0].nats == token_nats(trained.model, ids, Protocol(8)).tolist()  # type: ignore[arg-type]
+    assert found.scored[0].nats == token_nats(trained.model, ids, Protocol(8)).tolist()
     assert [one.name for one in found.scored] == ["decoder", "trigram"]
     assert found.scored[0].whole.unk_rate == 40
 
 
-def test_half_a_character_is_shown_by_its_bytes() -> None:
-    texts = [f"we hope {number}" for number in range(9)]
-    tokenizer = Tokenizer.build(texts, tokenization=Tokenization("bpe"))
-    trained = TrainedModel(Decoder(decoder_of(CONFIG), tokenizer.words).eval(), tokenizer, [])
-    found = score(["we 人"], trained, scorers(trained, encode_stream(texts, tokenizer).ids))
-    assert "".join(found.tokens) == r" we \xe4\xba\xba"
-
-
-def test_whoever_is_asked_scores(data: Data) -> None:
-    coin = Scorer("coin", lambda ids: torch.full((len(ids),), math.log(2)), lambda ids: torch.zeros(len(ids), 2))
-    (only,) = score(["we hope"], trained_on(data), [coin]).scored
-    assert (only.name, only.whole.perplexity) == ("coin", pytest.approx(2))
-    assert only.whole.bits_per_byte == pytest.approx(2 / len("we hope\n"))
-
-
-def test_what_is_expected_at_a_place_is_by_what_the_token_there_is_scored(data: Data) -> None:
+def test_a_token_is_scored_by_what_is_expected_in_its_place(data: Data) -> None:
     trained = trained_on(data)
     ids = torch.tensor(trained.tokenizer.encode("we hope the people will work for a better day and hope ."))
     assert len(ids) > 8  # the block: a second window

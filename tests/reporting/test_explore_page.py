@@ -15,7 +15,7 @@ import pytest
 from commands.explore import Explore
 from common.arguments import Typed
 from common.files import UserError
-from inference.classify import classify
+from inference.explain import classify
 from studies.explore import Shelf
 
 CHROMIUM = shutil.which("chromium") or ""

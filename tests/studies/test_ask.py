@@ -14,9 +14,8 @@ import torch
 
 from common.files import UserError
 from dataset import Data, encode, without_fold
-from evaluation.looks import confidence_of_looks
 from evaluation.opponents import CLASSIFIER_OPPONENTS
-from evaluation.statistics import paired_difference, paired_ratio
+from evaluation.statistics import confidence_of_looks, paired_difference, paired_ratio
 from studies import workers
 from studies.answers import Answers, as_results, read_answers
 from studies.ask import ask, judged

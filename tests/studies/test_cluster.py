@@ -20,13 +20,13 @@ import msgspec
 import pytest
 import torch
 from launch import ROOT, Command
+from reporting.comparison import compare_text
 from studies.compare import Question, compare, variants_of
 from tiny import decoder_of
 
 from common.files import UserError
 from dataset import Data
 from modules.config import TransformerConfig
-from reporting.comparison import compare_text
 from studies.cluster import joined, perform_on_cluster
 from training.recipe import Recipe, Run, TrainingConfig
 from training.runs import Folder

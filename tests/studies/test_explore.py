@@ -12,10 +12,9 @@ from tiny import decoder_of
 
 from common.files import UserError
 from dataset import Data
-from evaluation.baselines import linear_models
+from evaluation.baselines import fitted_linear_models
 from evaluation.opponents import CLASSIFIER_OPPONENTS
-from inference.classify import classify
-from inference.explain import explain
+from inference.explain import classify, explain
 from inference.generate import generate
 from inference.sampling import Sampling
 from inference.score import score, scorers
@@ -83,7 +82,7 @@ def test_who_said_it_has_the_explanation_and_those_that_count(shelf: Shelf, data
     assert torch.equal(answer.explanation.probabilities, explanation.probabilities)
     assert torch.equal(answer.explanation.gradients, explanation.gradients)
     rows = [row.text for row in data.corpus.train], data.train.labels.tolist()
-    expected = linear_models(*rows, [TEXT])
+    expected = fitted_linear_models(*rows)([TEXT])
     assert answer.opponents == {
         CLASSIFIER_OPPONENTS[key]: data.corpus.class_names[int(k[0])] for key, k in expected.items()
     }

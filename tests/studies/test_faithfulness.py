@@ -10,7 +10,7 @@ from tiny import classifier_of
 from common.files import UserError
 from dataset import Data, Labelled
 from modules.config import TransformerConfig
-from studies import faithfulness
+from studies.probes import faithfulness
 from studies.probes.faithfulness import Row, falls_of
 from training.weights import TrainedModel
 from transformer import build_classifier
@@ -33,9 +33,7 @@ def decided_by(word: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(faithfulness, "probabilities", probabilities)
 
 
-def test_the_words_named_most_are_deleted_and_random_ones_beside_them(
-    data: Data, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_words_named_most_are_deleted_and_random_ones(data: Data, monkeypatch: pytest.MonkeyPatch) -> None:
     decided_by(7, monkeypatch)
     importance = {"gradients": torch.tensor([0.1, 0.5, -9.0, 0.2]), "attention": torch.tensor([0.4, 0.3, 0.2, 0.1])}
     row = Row(torch.tensor([3, 7, 4, 5]), 1, importance)

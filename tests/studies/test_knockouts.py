@@ -13,7 +13,7 @@ from evaluation.accuracy import accuracy, class_probabilities
 from evaluation.perplexity import Protocol, perplexity, token_nats
 from modules.config import TransformerConfig
 from modules.hook_point import hook_points, hooked
-from studies import knockouts
+from studies.probes import knockouts
 from studies.probes.knockouts import (
     HOOK_POINTS,
     Part,
@@ -63,14 +63,6 @@ def test_means_are_over_the_tokens_of_all_training_rows(data: Data, pooling: Any
         torch.testing.assert_close(mean.squeeze(-2), expected, rtol=1e-4, atol=1e-5)
 
 
-def test_a_decoder_s_means_are_over_windows_of_its_text(data: Data) -> None:
-    model: Any = trained_on(data, "decoder").model
-    windows = data.train_stream.ids[: len(data.train_stream.ids) // 8 * 8].view(-1, 8)
-    heads = passing(model, windows)["blocks.1.attention.heads"]
-    mean = mean_outputs(model, data)["blocks.1.attention.heads"]
-    torch.testing.assert_close(mean[:, 0], heads.mean(dim=(0, 2)), rtol=1e-4, atol=1e-5)
-
-
 @pytest.mark.parametrize("part", [Part(1, "heads", 0), Part(1, "heads"), Part(1, "feed-forward"), Part(1)])
 @pytest.mark.parametrize("n_members", [1, 2])
 def test_a_part_says_its_mean_and_the_others_what_they_said(data: Data, part: Part, n_members: int) -> None:
@@ -80,8 +72,8 @@ def test_a_part_says_its_mean_and_the_others_what_they_said(data: Data, part: Pa
     with knocked_out(model, [part], means):
         after = passing(model, ids, lengths)
     for name in before:
-        place = "heads" if name.endswith("heads") else "feed-forward"
-        if "blocks.1." not in name or part.place not in (None, place):
+        component = "heads" if name.endswith("heads") else "feed-forward"
+        if "blocks.1." not in name or part.component not in (None, component):
             if "blocks.0." in name:
                 assert torch.equal(before[name], after[name])
             else:  # what stands behind the part reads something else
@@ -120,16 +112,16 @@ def test_without_positions_the_order_of_the_words_says_nothing(data: Data, posit
     assert torch.equal(model(ids, lengths), before)  # the model itself is as it was
     if positions in ("learned", "sinusoidal"):
         method = (model.members[0] if n_members > 1 else model).encoder.positions
-        own = (same.members[0] if n_members > 1 else same).encoder.positions
+        averaged = (same.members[0] if n_members > 1 else same).encoder.positions
         expected = method.vectors(torch.arange(8)).mean(dim=0)
-        torch.testing.assert_close(own.vectors(torch.arange(3)), expected.expand(3, -1))
+        torch.testing.assert_close(averaged.vectors(torch.arange(3)), expected.expand(3, -1))
     torch.testing.assert_close(same(ids[:, :3], lengths - 5).shape, before.shape)
 
 
 def test_a_classifier_loses_points_of_accuracy(data: Data) -> None:
     trained = trained_on(data, "classifier")
     found = knock_out(trained, data)
-    predictions = class_probabilities(trained.model, data.test).argmax(dim=-1)  # type: ignore[arg-type]
+    predictions = class_probabilities(trained.model, data.test).argmax(dim=-1)
     assert (found.task, found.n_items) == ("classifier", 24)
     assert found.value == pytest.approx(accuracy(predictions, data.test.labels))
     means = mean_outputs(trained.model, data)

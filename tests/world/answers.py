@@ -341,6 +341,7 @@ def made_up(command: str, seeds: tuple[int, ...], **changes: Any) -> Answers:
         labels={kind: label_of(name, recipe) for kind, recipe in RECIPES[name].items()},
         seed=seeds[0],
         seeds=list(seeds),
+        confidence=0.95,
         vocabulary_size=5_639,
         block_size=32,
         test_names=list(TEXTS),
