@@ -220,7 +220,7 @@ def stretches(labels: Sequence[object], size: int = STRETCH) -> list[int]:
     """Of each row the number of its stretch: at most `size` rows of a file that follow each other and have one label.
 
     Test rows stand in the order in which they were said, so that these are neighbours, which are alike; of rows in
-    random order most are a stretch of their own.
+    random order most are a stretch by themselves.
     """
     numbers: list[int] = []
     length = 0
@@ -245,7 +245,7 @@ def window_starts(
     """Where the windows of a decoder's whole run begin, (iterations, batch size): drawn up front, so that a run that
     resumes needs only the number of its iteration. A window is `block_size` tokens and the one to predict after them.
 
-    Each is drawn at random from the whole text; or, `shuffled`, the text is cut into windows from a random place on,
+    Each is drawn at random from the whole text; or, `shuffled`, the text is cut into windows from a random token on,
     and each is taken once, before it is cut anew.
     """
     if n_tokens <= block_size:

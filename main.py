@@ -1,9 +1,9 @@
-"""Orator's command line: the commands, in the order in which they are listed, and what becomes of the words typed."""
+"""Orator's command line: the commands, in the order in which they are listed, and how one is run."""
 
-from common.interruption import answer_ctrl_c
+from common import console
 
 if __name__ == "__main__":
-    answer_ctrl_c()  # before the imports, which take time
+    console.answer_ctrl_c()  # before the imports, which take time
 
 import os
 import sys
@@ -15,13 +15,12 @@ from commands.options import Common
 from commands.parts import Part1, Part2, Part3, Report
 from commands.studies import Ablation, Compare, Measure, Settings, Tokenizers
 from commands.trained import Attention, Classify, Explain, Generate, Knockouts, Score
-from common import console
 from common.arguments import PROGRAM, Command, Typed, name_of, overview, read
 from common.environment import before_pytorch, rank
 
 PURPOSE = "A laboratory of small transformers. `python main.py COMMAND --help` explains each command."
 
-# What each does, and the command to try next.
+# Each command, and the one to try next.
 COMMANDS: dict[str, tuple[type[Command], str]] = {
     "part1": (Part1, 'classify "We will rebuild."'),
     "part2": (Part2, 'generate "My fellow Americans"'),
@@ -48,13 +47,13 @@ COMMANDS: dict[str, tuple[type[Command], str]] = {
 def main(words: Sequence[str] | None = None) -> int:
     """Run what the words after the program's name say; returns the exit code: 0, 1 for a failure, 2 for bad use, 3 for
     data that leak, 130 for Ctrl-C."""
-    return console.answer(lambda: run(console.words_in_utf8() if words is None else words))
+    return console.answer(lambda: run(sys.argv[1:] if words is None else words))
 
 
 def run(words: Sequence[str]) -> int:
-    """Find the command, do what it says, and say what to try next."""
+    """Find the command, run it, and print what to try next."""
     if rank(os.environ) > 0:
-        console.silence()  # of the processes that torchrun started, the first speaks for all
+        console.silence()  # of the processes that torchrun started, only the first prints
     typed, commands = Typed(tuple(words)), {name: command for name, (command, _) in COMMANDS.items()}
     if listed := overview(typed, commands, PURPOSE):
         print(listed)
@@ -62,16 +61,13 @@ def run(words: Sequence[str]) -> int:
     name = name_of(typed, commands)
     command = read(typed, name, commands)
     if command is None:
-        return 0  # its help was all that was asked for
-    trains = isinstance(command, Common)
-    if trains:
-        console.tell("importing PyTorch")
+        return 0  # only its help was asked for
     before_pytorch(os.environ)
     from training.processes import processes
 
     with processes():
         code = command.run(typed) or 0
-    if trains or (sys.stdout.isatty() and not getattr(command, "json", False)):
+    if isinstance(command, Common) or (sys.stdout.isatty() and not getattr(command, "json", False)):
         print(f"Next: {PROGRAM} {COMMANDS[name][1]}")
     return code
 

@@ -23,11 +23,11 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 import regex
 
+from common.environment import import_nltk
 from common.files import UserError, sha256, write_bytes
-from common.imports import import_nltk
 
 if TYPE_CHECKING:
-    from tokenizers.pre_tokenizers import PreTokenizer
+    from tokenizers import Tokenizer as Library
 
 PAD, UNK = 0, 1
 SPECIAL = ["<pad>", "<unk>"]
@@ -83,9 +83,9 @@ def _tokenize(texts: Iterable[str]) -> list[list[str]]:
 
     def split(text: str) -> list[str]:
         text = normalized(text)  # lines of files are; what a person types may not be
-        pieces = iter(PREPARED.findall(text))
+        prepared = iter(PREPARED.findall(text))
         cut = [word for part in sentences.tokenize(PREPARED.sub("\ue000", text)) for word in words.tokenize(part)]
-        return [sys.intern(re.sub("\ue000", lambda _: next(pieces), word)) for word in cut]
+        return [sys.intern(re.sub("\ue000", lambda _: next(prepared), word)) for word in cut]
 
     return [split(text) for text in texts]
 
@@ -187,12 +187,12 @@ class Tokenization:
 WORDS = Tokenization()
 
 
-class TokenizerState(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+class TokenizerState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A tokenizer as JSON: the vocabulary; of subwords the size asked for and the merges, from which it follows."""
 
     kind: TokenKind
     words: list[str] = []
-    size: int | None = None
+    size: int = 0
     merges: list[tuple[str, str]] = []
 
 
@@ -222,27 +222,24 @@ class Tokenizer:
         return kind(SPECIAL + sorted(tokens.difference(SPECIAL)))
 
     def split_all(self, texts: Sequence[str]) -> list[list[str]]:
-        """The tokens of every text, as they stand in it, known or not."""
-        return tokenize_all(texts)
+        """The tokens of every text, as they stand in it, known or not. A single text leaves no entry in the cache."""
+        return tokenize_all(texts) if len(texts) > 1 else _tokenize(texts)
 
     def split(self, text: str) -> list[str]:
-        """The tokens of one text; of words it leaves no entry in the cache."""
-        return tokenize(text)
+        """The tokens of one text."""
+        return self.split_all([text])[0]
 
     def join(self, tokens: Sequence[str]) -> str:
         """The text of `tokens` as people write it."""
         return detokenize(tokens)
 
     def n_bytes(self, token: str) -> int:
-        """How many bytes spell a token that the vocabulary lacks; the end of a word must be told, too."""
+        """How many bytes spell a token that the vocabulary lacks; the end of a word takes one more."""
         return len(token.encode()) + 1
 
     def to_json(self) -> dict[str, object]:
         """All of it, for a file of JSON."""
-        return dict(msgspec.to_builtins(self._state()))
-
-    def _state(self) -> TokenizerState:
-        return TokenizerState(self.tokenization.kind, self.words)
+        return {"kind": self.tokenization.kind, "words": self.words}
 
     @staticmethod
     def from_json(content: object) -> Tokenizer:
@@ -250,7 +247,7 @@ class Tokenizer:
         try:
             state = msgspec.convert(content, TokenizerState)
             if state.kind == "bpe":
-                return Subwords(state.size or 0, state.merges)
+                return Subwords(state.size, state.merges)
             return Tokenizer(state.words) if state.kind == "word" else Characters(state.words)
         except (msgspec.ValidationError, UserError) as error:
             raise ValueError(str(error)) from error
@@ -290,10 +287,7 @@ class Characters(Tokenizer):
     tokenization = Tokenization("character")
 
     def split_all(self, texts: Sequence[str]) -> list[list[str]]:
-        return [self.split(text) for text in texts]
-
-    def split(self, text: str) -> list[str]:
-        return list(_with_space(text))
+        return [list(_with_space(text)) for text in texts]
 
     def join(self, tokens: Sequence[str]) -> str:
         return "".join(tokens).removeprefix(" ")
@@ -319,9 +313,6 @@ class Subwords(Tokenizer):
     def __init__(self, size: int, merges: Sequence[tuple[str, str]]) -> None:
         """`merges` in the order in which they were learned, in the alphabet of GPT-2, a character a byte; ValueError if
         one joins what none before it has made."""
-        from tokenizers import Tokenizer as Library
-        from tokenizers import models
-
         self.tokenization, self.merges = Tokenization("bpe", size), list(merges)
         ids = {character: number for number, character in enumerate(sorted(byte_alphabet()))}
         for left, right in self.merges:
@@ -331,20 +322,17 @@ class Subwords(Tokenizer):
         byte = {character: value for value, character in enumerate(byte_alphabet())}
         spelled = [bytes(byte[character] for character in token) for token in ids]
         super().__init__(SPECIAL + [token.decode(errors="surrogateescape") for token in spelled])
-        self._library = Library(models.BPE(ids, self.merges))
-        self._library.pre_tokenizer = self._pieces()
+        self._library = self._cutting(ids, self.merges)
 
     @classmethod
     def train(cls, texts: Sequence[str], size: int) -> Subwords:
         """Learn the pairs that `texts`, each read once, have most often, until there are `size` tokens with <pad> and
         <unk>, or no pair stands there LEAST times."""
-        from tokenizers import Tokenizer as Library
-        from tokenizers import models, trainers
+        from tokenizers.trainers import BpeTrainer
 
-        library = Library(models.BPE())
-        library.pre_tokenizer = cls._pieces()
+        library = cls._cutting()
         most = N_BYTES + sum(len(_with_space(text).encode()) for text in texts)  # the library reserves memory for all
-        trainer = trainers.BpeTrainer(
+        trainer = BpeTrainer(
             vocab_size=min(size - len(SPECIAL), most),
             min_frequency=LEAST,
             initial_alphabet=byte_alphabet(),
@@ -355,25 +343,27 @@ class Subwords(Tokenizer):
         return cls(size, [(left, right) for left, right in merges])
 
     @classmethod
-    def _pieces(cls) -> PreTokenizer:
-        from tokenizers import Regex, pre_tokenizers
+    def _cutting(cls, ids: dict[str, int] | None = None, merges: Sequence[tuple[str, str]] = ()) -> Library:
+        """The library's tokenizer with these tokens and merges, which joins none across PIECES."""
+        from tokenizers import Regex, models, pre_tokenizers
+        from tokenizers import Tokenizer as Library
 
+        library = Library(models.BPE(ids or {}, list(merges)))
         cut = pre_tokenizers.Split(Regex(cls.PIECES), "isolated")
-        return pre_tokenizers.Sequence([cut, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+        to_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+        library.pre_tokenizer = pre_tokenizers.Sequence([cut, to_bytes])
+        return library
 
     def split_all(self, texts: Sequence[str]) -> list[list[str]]:
         texts = [_with_space(text).encode().decode() for text in texts]  # half a character is a UnicodeError
         encoded = self._library.encode_batch(texts)
         return [[self.words[len(SPECIAL) + i] for i in row.ids] for row in encoded]
 
-    def split(self, text: str) -> list[str]:
-        return self.split_all([text])[0]
-
     def join(self, tokens: Sequence[str]) -> str:
         return "".join(tokens).encode(errors="surrogateescape").decode(errors="replace").removeprefix(" ")
 
-    def _state(self) -> TokenizerState:
-        return TokenizerState("bpe", size=self.tokenization.size, merges=self.merges)
+    def to_json(self) -> dict[str, object]:
+        return {"kind": "bpe", "size": self.tokenization.size, "merges": self.merges}
 
 
 def byte_alphabet() -> list[str]:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import torch
@@ -69,7 +69,7 @@ class Panel:
 
 def line_figure(
     path: Path | str,
-    panels: Panel | Sequence[Panel],
+    panels: Sequence[Panel],
     x_label: str,
     y_label: str,
     title: str = "",
@@ -81,12 +81,11 @@ def line_figure(
     Of several runs the mean is drawn, shaded from the smallest to the largest. Panels with the same y label share their
     y axis.
     """
-    panels = [panels] if isinstance(panels, Panel) else list(panels)
     columns = 2 if len(panels) == 4 else min(len(panels), 3)
     rows = -(-len(panels) // columns)
-    names = [line.name for panel in panels for line in panel.lines]
-    names += [level.name for panel in panels for level in panel.levels]
-    longest = max(map(len, names), default=0)
+    curves = [line.name for panel in panels for line in panel.lines]
+    levels = [level.name for panel in panels for level in panel.levels]
+    longest = max(map(len, curves + levels), default=0)
     width = (5.2 if columns == 1 else 3.2) + 0.6 + 0.072 * longest  # axes, their numbers, the names of the curves
     figure = _figure(columns * width, {1: 4.2}.get(rows, 3.6 * rows), title)
     share_y = len({panel.y_label for panel in panels}) == 1
@@ -101,9 +100,7 @@ def line_figure(
         if number % columns == 0 or not share_y:
             axes.set_ylabel(panel.y_label or y_label)
         axes.set_title(panel.title, loc="left", fontsize=10.5, color=INK)
-        axes.grid(axis="y", color=PALE, linewidth=0.8)
-        axes.set_axisbelow(True)
-        _open_frame(axes)
+        _frame(axes, "left", "bottom", grid="y")
     for axes, labels in zip(grid, ends):  # last, since where they stand depends on the limits of all panels
         _label_ends(axes, labels)
     _save(figure, path)
@@ -136,6 +133,8 @@ def _draw_lines(axes: Axes, panel: Panel) -> list[tuple[float, str, str]]:
 
 def _label_ends(axes: Axes, ends: list[tuple[float, str, str]], gap: float = 0.055) -> None:
     """Write each curve's name at the right edge, at the height where it ends, pushed apart where names would touch."""
+    from matplotlib.colors import to_rgb
+
     ends = sorted(ends)
     to_fraction = axes.transData + axes.transAxes.inverted()
     heights = np.array([to_fraction.transform((axes.get_xlim()[1], y))[1] for y, _, _ in ends]).clip(0, 1)
@@ -146,15 +145,8 @@ def _label_ends(axes: Axes, ends: list[tuple[float, str, str]], gap: float = 0.0
     heights = (upwards + downwards) / 2 + steps  # both keep the gap, and so does their mean, which moves names least
     heights = np.minimum(np.maximum(heights, steps), 1 - steps[::-1])  # and none above or below the axes
     for height, (_, name, color) in zip(heights, ends, strict=True):
-        axes.text(1.02, height, name, color=_darker(color), fontsize=9, va="center", transform=axes.transAxes)
-
-
-def _darker(color: str) -> tuple[float, float, float]:
-    """A colour in which words can be read on white."""
-    from matplotlib.colors import to_rgb
-
-    red, green, blue = (0.7 * part for part in to_rgb(color))
-    return red, green, blue
+        darker = tuple(0.7 * part for part in to_rgb(color))  # words in it can be read on white
+        axes.text(1.02, height, name, color=darker, fontsize=9, va="center", transform=axes.transAxes)
 
 
 def _scale(axis: Axis, is_log: bool, points: Sequence[float]) -> None:
@@ -199,8 +191,8 @@ def attention_figure(
 ) -> None:
     """Draw attention maps (L, H, T, S) of one text to a PNG at `path`: a row a layer, a column a head.
 
-    Row i of a map shows where token i looks. `tokens` are the T words, without padding; what they give to places after
-    the last word, which are padding, is summed up in one more column, so that every row that is drawn sums to 1.
+    Row i of a map shows where token i looks. `tokens` are the T words, without padding; what they give to the positions
+    after the last word, which are padding, is summed up in one more column, so that every row that is drawn sums to 1.
     layers: indices from 0, by default the first and the last. causal: the future, which has no weight, is left blank.
 
     One colour scale serves all maps, drawn or not: from 0 to the largest weight on a word, and at least to twice that
@@ -208,8 +200,8 @@ def attention_figure(
     """
     n_tokens = len(tokens)
     weights = np.asarray(torch.as_tensor(maps).detach().cpu().float())[:, :, :n_tokens]  # (L, H, T, S)
-    n_layers, n_heads, _, n_places = weights.shape
-    n_padding, even = n_places - n_tokens, 1 / max(n_places, 1)
+    n_layers, n_heads, _, n_positions = weights.shape
+    n_padding, even = n_positions - n_tokens, 1 / max(n_positions, 1)
     on_words, on_padding = weights[..., :n_tokens], weights[..., n_tokens:].sum(-1, keepdims=True)
     largest = min(1.0, max(float(on_words.max(initial=0)), 2 * even))
     all_maps = np.concatenate([on_words, on_padding], axis=-1) if n_padding else on_words
@@ -240,11 +232,11 @@ def attention_figure(
         axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=max(size, 10), color=INK)
         axes.set_xticks([])  # words stand at the left and at the foot of the whole only: they take longest to draw
         axes.set_yticks([])
+        _frame(axes)
         if head % columns == 0:
             axes.set_yticks(range(n_tokens), words, fontsize=size)
         if layer == layers[-1] and head + columns >= n_heads:
             axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
-        _no_frame(axes)
     together = f"; last column: the {n_padding} places of padding together" if n_padding else ""
     figure.supxlabel(f"token looked at{together}", fontsize=max(size, 10), color=INK)
     figure.supylabel("token that looks", fontsize=max(size, 10), color=INK)
@@ -299,12 +291,12 @@ def grid_figure(
             shown = "-" if np.isnan(value) else format(value, number)
             axes.text(column, row, shown, ha="center", va="center", fontsize=9, color=color)
         slant = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
-        axes.set_xticks(range(len(column_names)), column_names, fontsize=9, **slant)
-        axes.set_yticks(range(len(row_names)), row_names, fontsize=9)
-        axes.set_xlabel(column_label, color=INK)
-        axes.set_ylabel(row_label, color=INK)
+        axes.set_xticks(range(len(column_names)), column_names, **slant)
+        axes.set_yticks(range(len(row_names)), row_names)
+        axes.set_xlabel(column_label)
+        axes.set_ylabel(row_label)
         axes.set_title(name, fontsize=10.5, color=INK)
-        _no_frame(axes)
+        _frame(axes)
     _save(figure, path)
 
 
@@ -376,8 +368,8 @@ def interval_figure(
     axes.axvline(0, color=INK, linewidth=1)
     for row, interval in enumerate(intervals):
         low, high, text = interval.low, interval.high, format(interval.value, number)
-        kind = interval.color % len(COLORS)
-        color, clear = COLORS[kind], False
+        kind, clear = interval.color % len(COLORS), False
+        color = COLORS[kind]
         if low is not None and high is not None:
             clear = low > 0 or high < 0
             axes.plot([low, high], [row, row], color=color, lw=2.4, alpha=1 if clear else 0.45, solid_capstyle="butt")
@@ -391,13 +383,11 @@ def interval_figure(
         note.set(va="center", fontsize=9, color=INK)
     axes.set_yticks(range(len(intervals)), [interval.name for interval in intervals])
     axes.set_ylim(len(intervals) - 0.4, -0.6)
-    axes.grid(axis="x", color=PALE, linewidth=0.8)
-    axes.set_axisbelow(True)
     axes.set_xlabel(x_label)
     if any(interval.claim is not None for interval in intervals):
         axes.plot([], [], "x", color=INK, markersize=7, markeredgewidth=1.8, label="published")
         figure.legend(loc="outside lower right", frameon=False, fontsize=9)
-    _open_frame(axes, left=False)
+    _frame(axes, "bottom", grid="x")
     _save(figure, path)
 
 
@@ -413,19 +403,17 @@ def _figure(width: float, height: float, title: str) -> Figure:
     return figure
 
 
-def _open_frame(axes: Axes, left: bool = True) -> None:
-    for side in ("top", "right", "left", "bottom"):
-        axes.spines[side].set_visible(side == "bottom" or (side == "left" and left))
-        axes.spines[side].set_color(GREY)
-    axes.tick_params(colors=INK, labelsize=9, length=3 if left else 0)
-    axes.xaxis.label.set_color(INK)
-    axes.yaxis.label.set_color(INK)
-
-
-def _no_frame(axes: Axes) -> None:
-    axes.tick_params(length=0, colors=INK)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+def _frame(axes: Axes, *sides: str, grid: Literal["x", "y"] | None = None) -> None:
+    """Draw these sides of the frame only, ticks where one is at the left, and pale lines across one of the axes."""
+    for side, spine in axes.spines.items():
+        spine.set_visible(side in sides)
+        spine.set_color(GREY)
+    axes.tick_params(colors=INK, labelsize=9, length=3 if "left" in sides else 0)
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.label.set_color(INK)
+    if grid is not None:
+        axes.grid(axis=grid, color=PALE, linewidth=0.8)
+        axes.set_axisbelow(True)
 
 
 def _color_bar(figure: Figure, picture: AxesImage, grid: np.ndarray, at: float, mark: str, above: bool) -> None:
@@ -451,10 +439,8 @@ def _save(figure: Figure, path: Path | str) -> None:
 
     for text in figure.findobj(Text):
         text.set_parse_math(False)
-    inches = figure.get_size_inches()
-    resolution = min(RESOLUTION, int(6000 / max(inches)))
-    buffer = io.BytesIO()
-    kind = Path(path).suffix[1:]
+    resolution = min(RESOLUTION, int(6000 / max(figure.get_size_inches())))
+    buffer, kind = io.BytesIO(), Path(path).suffix[1:]
     with warnings.catch_warnings(), rc_context({"svg.hashsalt": "the same names in the same picture"}):
         warnings.filterwarnings("ignore", message="Glyph")  # a script that the font lacks shows as boxes
         nameless = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}

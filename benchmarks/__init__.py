@@ -1,1 +1,1 @@
-"""How fast Orator is, beside library models of the same size and beside the processor's peak."""
+"""How fast Orator is, compared with library models of the same size."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: how fast Orator is on this machine, beside libraries."""
+"""`python -m benchmarks`: how fast Orator is on this machine, compared with libraries."""
 
 import os
 import shlex
@@ -20,7 +20,7 @@ class Options:
     """Measure Orator's speed; no other work should run on the machine meanwhile."""
 
     sections: tuple[Section, ...] = ("steps", "processes", "growth")
-    """training steps beside libraries; commands as whole processes; steps as the work grows"""
+    """training steps, compared with libraries; commands as whole processes; steps as the work grows"""
     data_dir: Path = Path("speechesdataset")
     """data of the whole processes"""
     out: Path = Path("runs/benchmarks")

@@ -21,10 +21,9 @@ from modules.config import ClassifierConfig
 from speechesdataset.folder import Corpus
 from studies.catalogue.recipes import RECIPES
 from tokenizer import SPECIAL, Tokenizer
-from training.loop import WithLoss, training_step
-from training.optimizer import make_optimizer
+from training.kinds import KINDS
+from training.loop import WithLoss, make_optimizer, training_step
 from training.recipe import Run, Task, customise
-from training.tasks import task_of
 
 TASKS: tuple[Task, ...] = ("classifier", "decoder")
 
@@ -77,7 +76,7 @@ def orator_step(task: Task, sizes: ModelSizes = ModelSizes(), **settings: object
     settings |= {"n_embd": config.n_embd, "ff_dim": config.ff_dim, "block_size": config.block_size}
     duration = 20 if task == "decoder" else 1
     recipe = customise(RECIPES["report"][task], duration=duration, batch_size=sizes.batch_size, **settings)
-    work = task_of(Run("benchmark", recipe, seed=0), made_up_data(sizes), torch.device("cpu"))
+    work = KINDS[task].task(Run("benchmark", recipe, seed=0), made_up_data(sizes), torch.device("cpu"))
     optimizer = make_optimizer(work.model, recipe.training)
     model = WithLoss(work.model, work.loss)
     batches = itertools.cycle(work.plan)

@@ -10,7 +10,7 @@ from statistics import median
 
 import torch
 
-from common.records import Record
+from common.checks import Record
 from common.wording import counted
 from evaluation.statistics import Estimate, paired_ratio
 from reporting.table import Table, markdown_tables, numbers, words

@@ -7,7 +7,6 @@ from typing import Annotated, Literal
 import tyro
 
 from common.arguments import Optional, Typed
-from common.checks import check
 from common.files import write_json
 
 EXIT_LEAKAGE = 3
@@ -44,7 +43,7 @@ class Import:
 
     def run(self, typed: Typed) -> int:
         from reporting.audit import files_text
-        from speechesdataset.own_texts import import_folder
+        from speechesdataset.importing import import_folder
 
         print(files_text(self.out, import_folder(self.source, self.out, self.split, self.seed).files))
         return examine(self.out, self.out)
@@ -56,19 +55,17 @@ class Audit:
 
     data_dir: Path = Path("speechesdataset")  # folder with the data files
     out: Path = Path("runs/audit")  # folder for audit.json
-    block_size: int = 32  # tokens at which a model would cut a row
 
     def run(self, typed: Typed) -> int:
-        check(self, "at least 1", "block_size")
-        return examine(self.data_dir, self.out, self.block_size)
+        return examine(self.data_dir, self.out)
 
 
-def examine(data_dir: Path, out: Path, block_size: int = Audit.block_size) -> int:
+def examine(data_dir: Path, out: Path) -> int:
     """Audit a data folder, write audit.json to `out`; returns the exit code."""
     from reporting.audit import render
     from speechesdataset.audit import audit
 
-    findings = audit(data_dir, block_size)
+    findings = audit(data_dir)
     write_json(out / "audit.json", findings)
     print(render(findings))
     return EXIT_LEAKAGE if findings.has_leakage else 0

@@ -13,10 +13,10 @@ from common.arguments import Optional, Typed
 from common.checks import check
 from common.files import UserError
 from studies.catalogue.recipes import RECIPES, WIDTHS
-from training.recipe import Task
 
 if TYPE_CHECKING:
     from studies.explore import Shelf
+    from studies.question import Question
 
 PACKAGES = ("gradio", "plotly")  # that only the page needs
 
@@ -53,25 +53,21 @@ class Explore:
         threading.Event().wait()
 
     def shelf(self) -> "Shelf":
-        """The trained models; those of the report are trained if a kind is missing."""
+        """The trained models; those of the report are trained, as part1 and part2 would, if a kind is missing."""
+        from studies.catalogue.questions import how_surprising, who_said_it
         from studies.explore import Shelf
 
-        shelf = Shelf(self.runs, self.data_dir)
-        for task in RECIPES["report"]:
-            if not shelf.names(task):
-                print(f"{self.runs}: no {task} yet; training the report's", file=sys.stderr)
-                self.train(task)
+        recipes, shelf = RECIPES["report"], Shelf(self.runs, self.data_dir)
+        if not shelf.names("classifier"):
+            self.train("part1", who_said_it(recipes["classifier"]))
+        if not shelf.names("decoder"):
+            self.train("part2", how_surprising(recipes["decoder"], WIDTHS[:1]))
         return shelf
 
-    def train(self, task: Task) -> None:
-        """Train the report's model for a task, as part1 or part2 would."""
-        from studies.catalogue.questions import how_surprising, who_said_it
-        from studies.question import Study
-
-        recipe = RECIPES["report"][task]
-        name, question = "part1", who_said_it(recipe)
-        if task == "decoder":
-            name, question = "part2", how_surprising(recipe, WIDTHS[:1])
-        options = Common(self.data_dir, self.runs / name)
-        typed = Typed((name, "--data-dir", str(self.data_dir), "--out", str(options.out)))
-        options.answer(Study(name, "report", {task: recipe}, (question,), (0,), options.n_at_once()), typed)
+    def train(self, command: str, question: "Question") -> None:
+        """Train the models of a question in the folder of a command."""
+        task = question.kind.name
+        print(f"{self.runs}: no {task} yet; training the report's", file=sys.stderr)
+        options = Common(self.data_dir, self.runs / command)
+        typed = Typed((command, "--data-dir", str(self.data_dir), "--out", str(options.out)))
+        options.answer(options.study(command, "report", {task: RECIPES["report"][task]}, question), typed)

@@ -3,18 +3,14 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
-from commands.options import refuse_idle
 from common import console
 from common.arguments import Optional, Typed
 from common.files import UserError, as_json, write_json
 from inference.sampling import Sampling
-
-if TYPE_CHECKING:
-    from training.weights import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -37,60 +33,35 @@ class Classify:
         for sentence in self.sentences or console.lines_of_standard_input():
             ranked = classify(trained, sentence)[:5]
             shares = "  ".join(f"{name} {100 * share:.1f}%" for name, share in ranked)
-            note = "" if isinstance(trained.model, Decoder) else read_sentence(trained, sentence).note
-            print(ranked[0][0], shares, sentence.strip(), *filter(None, [note]), sep="\t", flush=True)
+            columns = [ranked[0][0], shares, sentence.strip()]
+            if not isinstance(trained.model, Decoder) and (note := read_sentence(trained, sentence).note):
+                columns.append(note)
+            print(*columns, sep="\t", flush=True)
 
 
 @dataclass(frozen=True)
 class Explain:
     """Which words made the decision: what each adds to the probability of each speaker, by two methods."""
 
-    sentence: tyro.conf.Positional[Optional[str]] = None  # in quotes
+    sentence: tyro.conf.Positional[str]  # in quotes
     model: Path = Path("runs/part1/classifier.safetensors")  # weights of a classifier
     out: Path = Path("runs/explain")  # folder for the picture
     json: bool = False  # print numbers for a program, and nothing else
-    # instead of a sentence, all test rows: are the words that the methods name those that decide?
-    faithfulness: bool = False
-    data_dir: Path = Path("speechesdataset")  # folder with the test rows that --faithfulness reads
 
     def run(self, typed: Typed) -> None:
         from inference.explain import explain
         from reporting.explained import draw_explanation, in_numbers, print_explanation
         from training.weights import load_model
 
-        if self.faithfulness == (self.sentence is not None):
-            raise UserError("explain takes a sentence, in quotes, or --faithfulness, which takes all test rows")
-        if not self.faithfulness:
-            refuse_idle(self, "without --faithfulness", "data_dir")
-        trained = load_model(self.model, "classifier")
-        if self.sentence is None:
-            self.test(trained)
-            return
-        explanation, picture = explain(trained, self.sentence), self.out / "explanation.png"
+        explanation = explain(load_model(self.model, "classifier"), self.sentence)
         if self.json:
             print(as_json(in_numbers(explanation)), end="")
             return
         if explanation.note:
             print(explanation.note, file=sys.stderr)
         print_explanation(explanation)
-        draw_explanation(picture, explanation)
-        print(f"Picture: {picture}")
-
-    def test(self, trained: "TrainedModel") -> None:
-        """What --faithfulness does."""
-        from reporting.knockouts import draw_faithfulness, faithfulness_text
-        from studies.probes.faithfulness import faithfulness
-        from studies.workplace import data_of
-
-        results = faithfulness(trained, data_of(trained, self.data_dir))
-        numbers, picture = self.out / "faithfulness.json", self.out / "faithfulness.png"
-        write_json(numbers, results)
-        if self.json:
-            print(as_json(results), end="")
-            return
-        print(faithfulness_text(results))
-        draw_faithfulness(picture, results)
-        print(f"Results: {numbers}; picture: {picture}")
+        draw_explanation(self.out / "explanation.png", explanation)
+        print(f"Picture: {self.out / 'explanation.png'}")
 
 
 @dataclass(frozen=True)
@@ -111,11 +82,11 @@ class Knockouts:
         trained = load_model(self.model)
         if not trained.model.config.n_layer:
             raise UserError(f"{self.model}: has nothing to knock out; train a model with at least one layer")
-        results = knock_out(trained, data_of(trained, self.data_dir))
-        numbers, picture = self.out / f"{results.task}.json", self.out / f"{results.task}.png"
-        write_json(numbers, results)
-        draw_knockouts(picture, results)
-        print(knockouts_text(results))
+        answer = knock_out(trained, data_of(trained, self.data_dir))
+        numbers, picture = self.out / f"{answer.task}.json", self.out / f"{answer.task}.png"
+        write_json(numbers, answer)
+        draw_knockouts(picture, answer)
+        print(knockouts_text(answer))
         print(f"Results: {numbers}; picture: {picture}")
 
 

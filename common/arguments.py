@@ -2,28 +2,25 @@
 
 import contextlib
 import io
-import re
 import shlex
 import shutil
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Annotated, Protocol, TypeVar, get_type_hints
 
 import tyro
-from tyro import _errors as wrong  # what is wrong, as data; private, so that requirements.txt names one version of tyro
+from tyro import _errors as errors  # typed, but private: requirements.txt names one version of tyro
 
 from common.checks import shortened
 from common.files import UserError
 from common.wording import did_you_mean
 
 Value = TypeVar("Value")
-Optional = Annotated[
-    Value | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")
-]  # its text names no None
+Optional = Annotated[Value | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")]  # help shows no None
 
 PROGRAM = "python main.py"
-LARGEST = 10**18  # of a whole number: it fits into 64 bits
+MOST_DIGITS = 18  # of a whole number: it fits into 64 bits
 
 
 @dataclass(frozen=True)
@@ -44,15 +41,15 @@ class Command(Protocol):
     """A command: a dataclass whose fields are its options."""
 
     def run(self, typed: Typed) -> int | None:
-        """Do what it says; returns the exit code where that is not 0."""
+        """Run the command; returns the exit code where that is not 0."""
 
 
 Commands = Mapping[str, type[Command]]  # by the words that call them: "part1", "data build"
 
 
 def overview(typed: Typed, commands: Commands, purpose: str) -> str | None:
-    """The commands, with the first line of what each says of itself, where no more was typed than a request for help or
-    the name of a group ("data"); else None."""
+    """The commands, each with the first line of its docstring, where only a request for help or the name of a group
+    ("data") was typed; else None."""
     words = [word for word in typed.words if word not in ("-h", "--help")]
     listed = {name: command for name, command in commands.items() if name.split()[: len(words)] == words}
     if not listed or " ".join(words) in commands:
@@ -78,32 +75,32 @@ def name_of(typed: Typed, commands: Commands) -> str:
 def read(typed: Typed, name: str, commands: Commands) -> Command | None:
     """The command of this name with its options; None if its help was asked for, which is printed. UserError for bad
     use."""
-    command, words, program = commands[name], typed.words[len(name.split()) :], f"{PROGRAM} {name}"
+    words, program = typed.words[len(name.split()) :], f"{PROGRAM} {name}"
 
-    def refuse(event: wrong.ParseErrorEvent) -> None:
+    def refuse(event: errors.ParseErrorEvent) -> None:
         raise UserError(f"{complaint(event, name, commands)}; see {program} --help")
 
-    with contextlib.redirect_stdout(io.StringIO()) as help_text, wrong.on_parse_error(refuse):
+    with contextlib.redirect_stdout(io.StringIO()) as help_text, errors.on_parse_error(refuse):
         try:
-            found = tyro.cli(command, prog=program, args=words, config=(tyro.conf.FlagCreatePairsOff,))
+            command = tyro.cli(commands[name], prog=program, args=words, config=(tyro.conf.FlagCreatePairsOff,))
         except SystemExit:
-            found = None
-    if found is None:
+            command = None
+    if command is None:
         print(as_wide_as_the_terminal(help_text.getvalue()))
-        return None
-    check_values(found, words)
-    return found
+    else:
+        check_values(command, words)
+    return command
 
 
 def as_wide_as_the_terminal(help_text: str) -> str:
-    """The help of a command; tyro itself wraps its options alone."""
+    """The help of a command; tyro itself wraps only the options."""
     columns = shutil.get_terminal_size().columns
     usage, about, options = help_text.strip().split("\n\n", 2)
     return "\n\n".join([*(textwrap.fill(text, columns, break_on_hyphens=False) for text in (usage, about)), options])
 
 
 def options_of(command: type[Command]) -> dict[str, str]:
-    """The options of a command, "--data-dir", each with the field that it sets; not the words that stand alone."""
+    """The options of a command, "--data-dir", each with the field that it sets; without positional arguments."""
     hints, options = get_type_hints(command, include_extras=True), {}
     for field in fields(command):  # type: ignore[arg-type]
         marks = getattr(hints[field.name], "__metadata__", ())
@@ -113,45 +110,43 @@ def options_of(command: type[Command]) -> dict[str, str]:
     return options
 
 
-def complaint(event: wrong.ParseErrorEvent, name: str, commands: Commands) -> str:
+def complaint(event: errors.ParseErrorEvent, name: str, commands: Commands) -> str:
     """What is wrong with the words after the name of a command, and what to do where that is known."""
     options = options_of(commands[name])
-    if isinstance(event, wrong.UnrecognizedArgs):
-        word = event.tokens[0].partition("=")[0]
-        if word.startswith("-"):
-            others = [other for other, command in commands.items() if word in options_of(command)]
-            belongs = f"it belongs to {', '.join(others)}" if others else "leave it out"
-            return f"{name} has no {shortened(word)}; {did_you_mean(word, options) or belongs}"
-        if len(options) < len(fields(commands[name])):  # type: ignore[arg-type]
-            return f"{name} takes one text; put quotes around all of it, {shortened(word)!r} too"
-        return f"{name} takes no {shortened(word)!r}; leave it out"
-    if isinstance(event, wrong.MissingArgs):
-        needed = [missing.arg for missing in event.missing_arguments]
-        free = [f"a {argument.field.intern_name}, in quotes" for argument in needed if argument.is_positional()]
-        return f"{name} needs {' and '.join(free or [argument.display_name() for argument in needed])}"
-    if isinstance(event, wrong.InvalidChoice):
-        choices = sorted({*event.choices} - {"None"})
-        meant = did_you_mean(event.value, choices)
-        what = f"{event.argument.display_name()} is one of {', '.join(choices)}, not {shortened(event.value)!r}"
-        return f"{what}; {meant}" if meant else what
-    if isinstance(event, wrong.InstantiationFailure) and event.argument is not None:
-        metavar = str(event.argument.lowered.metavar)
-        kind = "numbers" if "FLOAT" in metavar else "whole numbers" if "INT" in metavar else metavar
-        value = re.search(r"'[^']*'$", event.message)
-        return f"{event.argument.display_name()} takes {kind}{f', not {shortened(value[0])}' if value else ''}"
-    if isinstance(event, wrong.BadValue):
-        return f"{event.argument.display_name()} needs a value"
+    match event:
+        case errors.UnrecognizedArgs(tokens=[word, *_]) if word.startswith("-"):
+            option = word.partition("=")[0]
+            owners = [other for other, command in commands.items() if option in options_of(command)]
+            remedy = f"it belongs to {', '.join(owners)}" if owners else "leave it out"
+            if not owners and "--set" in options:
+                remedy = "any setting of a recipe is given by --set name=value"
+            return f"{name} has no {shortened(option)}; {did_you_mean(option, options) or remedy}"
+        case errors.UnrecognizedArgs(tokens=[word, *_]):
+            return f"{name} does not take {shortened(word)!r}; leave it out, or put quotes around all of a text"
+        case errors.MissingArgs():
+            missing = [argument.arg for argument in event.missing_arguments]
+            texts = [f"a {argument.field.intern_name}, in quotes" for argument in missing if argument.is_positional()]
+            return f"{name} needs {' and '.join(texts or [argument.display_name() for argument in missing])}"
+        case errors.InvalidChoice(argument=argument, value=value):
+            choices = sorted({*event.choices} - {"None"})
+            return f"{argument.display_name()} is one of {', '.join(choices)}, not {shortened(value)!r}"
+        case errors.InstantiationFailure(argument=argument) if argument is not None:
+            metavar = str(argument.lowered.metavar)
+            kind = "whole numbers" if "INT" in metavar else "numbers" if "FLOAT" in metavar else metavar
+            return f"{argument.display_name()} takes {kind}"
+        case errors.BadValue(argument=argument):
+            return f"{argument.display_name()} needs a value"
     return f"{name} cannot make sense of these words"
 
 
-def check_values(command: Command, words: Sequence[str]) -> None:
+def check_values(command: Command, words: tuple[str, ...]) -> None:
     """UserError for values that the parser lets through, but nobody can mean."""
-    given = [word.partition("=")[0].replace("_", "-") for word in words]
+    options = [word.partition("=")[0].replace("_", "-") for word in words]
     for option, field in options_of(type(command)).items():
         value = getattr(command, field)
-        if isinstance(value, tuple) and given.count(option) > 1:
+        if isinstance(value, tuple) and options.count(option) > 1:
             raise UserError(f"{option} is given twice; write it once, with all its values after it")
-        if value == () and option in given:
+        if value == () and option in options:
             raise UserError(f"{option} needs a value; leave it out, or write one after it")
-        if isinstance(value, int) and abs(value) > LARGEST:
-            raise UserError(f"{option} is {shortened(value)}; it takes at most {len(str(LARGEST)) - 1} digits")
+        if isinstance(value, int) and len(str(abs(value))) > MOST_DIGITS:
+            raise UserError(f"{option} is {shortened(value)}; it takes at most {MOST_DIGITS} digits")

@@ -1,19 +1,23 @@
-"""Settings say what they mean, and are checked where they are put together: a bad one ends in one line at once."""
+"""Settings and records: what they mean, which values they take, and how two of them differ."""
 
 import math
 from collections.abc import Callable
 from dataclasses import field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, TypeVar
+
+import msgspec
 
 from common.files import UserError
 
-Number = Literal["above 0", "from 0 to 1", "above 0 and at most 1", "from 0 to below 1"]
-Rule = Literal[Number, "at least 0", "at least 1", "from 0 to 1000", "from 1 to 1000", "from 1 to 65535"]
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]  # whole numbers that JSON's readers agree on
+Percent = Annotated[float, msgspec.Meta(ge=0, le=100)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Default = TypeVar("Default")
-LARGEST = 10**6  # of whole numbers: more would fill the memory before anything is computed
 
-_HOLDS: dict[Rule, Callable[[float], bool]] = {
+LARGEST = 10**6  # of whole numbers: more would fill the memory before anything is computed
+RULES: dict[str, Callable[[float], bool]] = {
     "at least 0": lambda value: value >= 0,
     "at least 1": lambda value: value >= 1,
     "from 0 to 1000": lambda value: 0 <= value <= 1000,
@@ -26,43 +30,38 @@ _HOLDS: dict[Rule, Callable[[float], bool]] = {
 }
 
 
+class Record(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is written as JSON and read back typed. A field at its default is left out; unknown keys are ignored."""
+
+
 def setting(default: Default, meaning: str) -> Default:
-    """A field of a configuration, and what it means: `--help` and `python main.py settings` say that."""
+    """A field of a configuration, and what it means, which `python main.py settings` shows."""
     return field(default=default, metadata={"meaning": meaning})
 
 
-def check(settings: object, rule: Rule, *names: str) -> None:
-    """UserError for the first of these attributes of `settings` that breaks `rule`, or is infinite or no number.
+def check(settings: object, rule: str, *names: str) -> None:
+    """UserError for the first of these attributes of `settings` that breaks a rule of RULES, or is infinite or NaN.
 
     None stands for "not set" and is always right.
     """
     for name in names:
         value = getattr(settings, name)
         is_whole = isinstance(value, int)  # and may have too many digits for a float
-        if value is not None and not ((is_whole or math.isfinite(value)) and _HOLDS[rule](value)):
+        if value is not None and not ((is_whole or math.isfinite(value)) and RULES[rule](value)):
             raise UserError(f"{name} is {shortened(value)}; it must be {rule}")
         if is_whole and value > LARGEST:
             raise UserError(f"{name} is {shortened(value)}; it must be at most {LARGEST:,}")
 
 
-class OtherRun(UserError):
-    """A file is of a run with other settings: the first that differs, what it is there and here, and what to do."""
-
-    def __init__(self, path: Path, difference: tuple[str, object, object], remedy: str) -> None:
-        super().__init__(path, difference, remedy)  # from which a worker's error is made again
-        self.path, (self.name, *values), self.remedy = path, difference, remedy
-        self.there, self.here = map(shortened, values)
-
-    def __str__(self) -> str:
-        return self.calling_it(self.name)
-
-    def calling_it(self, name: str) -> str:
-        """The message, in which the setting has this name."""
-        return f"{self.path}: of another run ({name} is {self.there} there and {self.here} here); {self.remedy}"
+def other_run(path: Path, there: object, here: object, remedy: str) -> UserError:
+    """The error for a file of a run with other settings: where they differ first, and what to do."""
+    name, there, here = first_difference(there, here)
+    values = f"{name} is {shortened(there)} there and {shortened(here)} here"
+    return UserError(f"{path}: of another run ({values}); {remedy}")
 
 
 def first_difference(there: object, here: object, name: str = "it") -> tuple[str, object, object]:
-    """Where two JSON values differ first: the name of the setting, and what it is in both."""
+    """Where two JSON values differ first: the name of the setting, and its value in both."""
     if isinstance(there, dict) and isinstance(here, dict):
         for key in here | there:
             if there.get(key) != here.get(key):
@@ -71,6 +70,6 @@ def first_difference(there: object, here: object, name: str = "it") -> tuple[str
 
 
 def shortened(value: object, longest: int = 40) -> str:
-    """A value in words, without what is past `longest` characters."""
+    """A value as text, cut after `longest` characters."""
     text = str(value)
     return text if len(text) <= longest else text[:longest] + "..."

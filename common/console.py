@@ -1,24 +1,25 @@
-"""The terminal that a command is started from: its streams, and the one line that says what went wrong."""
+"""The terminal that a command is started from: its streams, Ctrl-C, and the one line that says what went wrong."""
 
-import io
+import contextlib
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import FrameType
 
 from common.files import Interrupted, UserError
-from common.interruption import EXIT_INTERRUPTED
 
-EXIT_FAILED, EXIT_BAD_USE = 1, 2
+EXIT_FAILED, EXIT_BAD_USE, EXIT_INTERRUPTED = 1, 2, 130
 
 
 def answer(work: Callable[[], int]) -> int:
-    """The exit code of `work`; what goes wrong in it becomes one line on standard error, and the code that says so."""
+    """The exit code of `work`; an error in it becomes one line on standard error, and the code that says so."""
     open_streams()
     try:
         code = work()
-        sys.stdout.flush()  # what cannot be written is known now, not when the interpreter ends
+        sys.stdout.flush()  # an error in writing shows here, not when the interpreter ends
         return code
     except UserError as error:
         return complain(str(error), EXIT_BAD_USE)
@@ -30,24 +31,12 @@ def answer(work: Callable[[], int]) -> int:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         return complain(f"{where}{error.strerror or error}; nothing was half written", EXIT_FAILED)
-    except UnicodeError as error:  # of a word, a line of standard input, or a name: other text is read as a file
-        what = getattr(error, "object", "")
-        return complain(f"{what[:40]!a} is not UTF-8; convert or rename it", EXIT_BAD_USE)
+    except UnicodeError as error:  # in a word, a line of standard input, or a name
+        return complain(f"{getattr(error, 'object', '')[:40]!a} is not UTF-8; convert or rename it", EXIT_BAD_USE)
     except (MemoryError, RuntimeError) as error:
         if not (isinstance(error, MemoryError) or re.search("allocate memory|out of memory|Storage size", str(error))):
             raise
         return complain("not enough memory for these sizes; choose a smaller model, batch or block", EXIT_FAILED)
-
-
-def tell(what: str) -> None:
-    """Say on the terminal, if there is one, what takes a while."""
-    if sys.stderr.isatty():
-        print(what, file=sys.stderr, flush=True)
-
-
-def warn(message: str) -> None:
-    """Say on standard error what stops nothing but should be known."""
-    print(f"warning: {message}", file=sys.stderr)
 
 
 def complain(message: str, code: int) -> int:
@@ -56,32 +45,38 @@ def complain(message: str, code: int) -> int:
     return code
 
 
+def warn(message: str) -> None:
+    """Print to standard error what stops nothing but should be known."""
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def tell(message: str) -> None:
+    """Print, on a terminal only, what takes a while."""
+    if sys.stderr.isatty():
+        print(message, file=sys.stderr, flush=True)
+
+
 def silence() -> None:
-    """From here on nothing that this process says is shown."""
+    """Show nothing of what this process prints from here on."""
     for descriptor in (1, 2):
         os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
 
 
 def open_streams() -> None:
-    """Print with replacements what the console cannot encode, and to nowhere what goes to a closed stream."""
-    sys.stdout, sys.stderr = (stream or _nowhere() for stream in (sys.stdout, sys.stderr))
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")
-
-
-def _nowhere() -> io.TextIOWrapper:
-    return Path(os.devnull).open("w", encoding="utf-8")
+    """Replace characters that the console cannot encode, and print nowhere where a stream is closed."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (until the process ends)
+        with contextlib.suppress(AttributeError):  # a notebook's stream
+            getattr(sys, name).reconfigure(errors="replace")
 
 
 def lines_of_standard_input() -> Iterator[str]:
-    """The lines of standard input that hold something; UserError where none does, or it is closed."""
-    if sys.stdin is None:
-        raise UserError("standard input is closed; give the sentences as arguments, each in quotes")
-    if sys.stdin.isatty():
+    """The lines of standard input that are not blank; UserError where there is none."""
+    if sys.stdin is not None and sys.stdin.isatty():
         tell("reading what you type, a line at a time; Ctrl-D ends")
     is_empty = True
-    for line in sys.stdin.buffer:
+    for line in sys.stdin.buffer if sys.stdin is not None else ():
         if text := line.decode("utf-8-sig").strip():
             is_empty = False
             yield text
@@ -89,6 +84,18 @@ def lines_of_standard_input() -> Iterator[str]:
         raise UserError("standard input is empty; give it a line or more, or a text as an argument, in quotes")
 
 
-def words_in_utf8() -> list[str]:
-    """The words after the program's name, whatever encoding the locale has."""
-    return [os.fsencode(word).decode("utf-8") for word in sys.argv[1:]]
+def answer_ctrl_c() -> None:
+    """Let Ctrl-C be answered by `interrupt`, unless it is to be ignored, as under nohup."""
+    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+        signal.signal(signal.SIGINT, interrupt)
+
+
+def interrupt(_: int, frame: FrameType | None) -> None:
+    """Raise KeyboardInterrupt; but in the middle of an import print one line and exit, for a module may catch what is
+    raised in it, or stay half imported (torch does both)."""
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            os.write(2, b"main.py: interrupted\n")
+            os._exit(EXIT_INTERRUPTED)
+        frame = frame.f_back
+    raise KeyboardInterrupt

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -51,7 +50,7 @@ def write_bytes(path: Path | str, data: bytes) -> None:
 
 @contextlib.contextmanager
 def new_in(folder: Path) -> Iterator[None]:
-    """Within it something new is made in `folder`, which is made if it is not there; UserError where it cannot be."""
+    """Make `folder`, if it is not there, for something to be made in it; UserError where that cannot be done."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         yield
@@ -95,31 +94,20 @@ def read_text(path: Path | str) -> str:
 
 
 def read_as(path: Path | str, kind: type[Kind], hint: str = DAMAGED) -> Kind:
-    """The value of a JSON file as a `kind`; UserError with the place in the file where it is anything else, and `hint`.
+    """The value of a JSON file as a `kind`; UserError, which says where in the file and ends with `hint`, if it is not.
 
     Keys that `kind` does not know are ignored: a later version may write more. NaN, infinity and numbers without end
     are refused, since JSON does not know them, and so is what is nested more deeply than can be read.
     """
     text = read_text(path)
     with refused(path, hint):
-        return _from_json(text, kind)
-
-
-def _from_json(text: str, kind: type[Kind]) -> Kind:
-    try:
         return msgspec.json.decode(text, type=kind)
-    except msgspec.ValidationError:
-        raise
-    except msgspec.DecodeError as error:
-        byte = re.search(r"byte (\d+)", str(error))  # none where the text ends too early
-        line = text.encode()[: int(byte[1]) if byte else None].count(b"\n") + 1
-        raise ValueError(f"line {line} is not valid JSON ({error})") from error
 
 
 @contextlib.contextmanager
 def refused(source: Path | str, hint: str = DAMAGED) -> Iterator[None]:
-    """Within it, ValueError and UserError about the content of the file `source` become UserError, which names the file
-    and ends with `hint`."""
+    """Turn a ValueError or UserError about the content of the file `source` into a UserError that names the file and
+    ends with `hint`."""
     try:
         yield
     except (ValueError, UserError) as error:
@@ -175,8 +163,7 @@ def read_tensors(
 
     if not Path(path).is_file():
         raise UserError(f"{path}: no such file; train a model first, or name the file of one")
-    with _opened(path, hint) as file:
-        checksum, text = _described(file)
+    with _opened(path, hint) as (file, checksum, text):
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
     if not text:
         raise UserError(f"{path}: not written by this program; name a file that a command here made")
@@ -186,31 +173,25 @@ def read_tensors(
         if not (tensor.is_complex() or tensor.double().isfinite().all()):
             raise UserError(f"{path}: {name} holds numbers that are not finite (NaN or infinity); {hint}")
     with refused(path, hint):
-        return tensors, _from_json(text, kind)
+        return tensors, msgspec.json.decode(text, type=kind)
 
 
 def read_description(path: Path, kind: type[Kind], hint: str) -> Kind:
-    """The description in a file of `write_tensors`, whose tensors are left unread and unchecked; UserError if there is
+    """The description in a file of `write_tensors`, whose tensors are neither read nor checked; UserError if there is
     none."""
-    with _opened(path, hint) as file:
-        _, text = _described(file)
-    with refused(path, hint):
-        return _from_json(text, kind)
+    with _opened(path, hint) as (_, _, text), refused(path, hint):
+        return msgspec.json.decode(text, type=kind)
 
 
 @contextlib.contextmanager
-def _opened(path: Path | str, hint: str) -> Iterator[Any]:
-    """A safetensors file to read from; UserError with `hint` where it is none."""
+def _opened(path: Path | str, hint: str) -> Iterator[tuple[Any, str, str]]:
+    """A safetensors file to read from, with its checksum and its description, which are empty in a file of another
+    program; UserError with `hint` where it is no such file."""
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="pt") as file:
-            yield file
+            entry = (file.metadata() or {}).get("description", "")
+            yield file, entry[:64], entry[64:]
     except (SafetensorError, OSError) as error:
         raise UserError(f"{path}: cut short or not a safetensors file ({error}); {hint}") from error
-
-
-def _described(file: Any) -> tuple[str, str]:
-    """Checksum and description; both are empty in a file of another program."""
-    entry = (file.metadata() or {}).get("description", "")
-    return entry[:64], entry[64:]

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
-from common.records import Count, Record
+from common.checks import Count, Record
 from dataset import Data
 from evaluation import baselines
 from evaluation.accuracy import accuracy_by_group

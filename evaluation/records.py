@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from common.records import Count, Percent, Positive, Record
+from common.checks import Count, Percent, Positive, Record
 
 # Test rows: every one; those whose text stands in the training rows; the others.
 Group = Literal["all", "seen", "unseen"]

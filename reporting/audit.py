@@ -1,12 +1,12 @@
-"""What an audit of a data folder found, as a person reads it."""
+"""The audit of a data folder, as a person reads it."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from reporting.table import Item, Table, numbers, terminal_text, words
 from reporting.wording import number
-from speechesdataset.audit import Between, ClassRows, Contradictions, Findings, Oddity, Rule, Unknown
-from speechesdataset.folder import MadeSpeaker, same_text
+from speechesdataset.audit import Audit, Between, ClassRows, Contradiction, GiveAways, Oddity, Unknown
+from speechesdataset.folder import same_text
 
 
 def files_text(folder: Path, digests: Mapping[str, str]) -> str:
@@ -14,59 +14,59 @@ def files_text(folder: Path, digests: Mapping[str, str]) -> str:
     return "\n".join(f"{checksum[:12]}  {folder / name}" for name, checksum in digests.items())
 
 
-def render(findings: Findings) -> str:
-    """What `audit` found, as tables and lines for the terminal, the verdict last."""
-    verdict = "LEAKAGE: test lines appear in training files" if findings.has_leakage else "No leakage found"
-    if findings.doubt and not findings.has_leakage:
-        verdict = f"Nothing is said of leakage: {findings.doubt}; build it anew, or add what is missing"
-    changed = [f"Changed since the manifest was written: {', '.join(findings.changed_since_built)}", ""]
-    give_aways = findings.give_aways
+def render(audit: Audit) -> str:
+    """An audit as tables and lines for the terminal, the verdict last."""
+    leaks = [pair for pair in audit.between if pair.exact or pair.near]
+    verdict = "LEAKAGE: test lines appear in training files" if leaks else "No leakage found"
+    if audit.doubt and not leaks:
+        verdict = f"Nothing is said of leakage: {audit.doubt}; build it anew, or add what is missing"
+    changed = ", ".join(audit.changed_since_built)
     return terminal_text(
-        f"Audit of {findings.directory}",
+        f"Audit of {audit.directory}",
         "",
-        _sizes(findings),
-        _classes(findings.classes),
-        *_copies(findings.between),
-        *_contradictions(findings.contradictions),
-        *_give_aways("character", give_aways.characters, give_aways.majority_accuracy),
-        *_give_aways("word", give_aways.words, give_aways.majority_accuracy),
-        _unknown_words(findings.unknown_words),
-        _oddities(findings.encoding),
-        *_left_out(findings.left_out),
-        *(changed if findings.changed_since_built else []),
+        _sizes(audit),
+        _classes(audit.classes),
+        *_copies(leaks),
+        *_contradictions(audit.contradictions),
+        *_give_aways("character", audit.characters, audit.majority_accuracy),
+        *_give_aways("word", audit.words, audit.majority_accuracy),
+        _unknown_words(audit.unknown_words),
+        _oddities(audit.encoding),
+        *_left_out(audit.left_out),
+        *([f"Changed since the manifest was written: {changed}", ""] if changed else []),
         verdict,
-        *(Item("  ", leak) for leak in findings.leaks),
+        *(Item("  ", _leak(pair)) for pair in leaks),
     )
 
 
-def _sizes(findings: Findings) -> Table:
-    columns = words("file") + numbers("lines", "words", "mean", "median", "longest", f"over {findings.block_size}")
-    columns += numbers("copies", "near copies")
+def _sizes(audit: Audit) -> Table:
+    sizes = ("lines", "words", "mean", "median", "longest", f"over {audit.block_size}", "copies", "near copies")
+    columns = words("file") + numbers(*sizes)
     rows = []
-    for name, size in findings.files.items():
-        lengths = [number(size.mean_length, 2), number(size.median_length, 2), f"{size.longest:,}"]
-        copies = [f"{findings.inside[name].exact:,}", f"{findings.inside[name].near:,}"]
-        truncated = f"{size.truncated_percent:.1f}%"
-        rows.append([name, f"{size.lines:,}", f"{size.words:,}", *lengths, truncated, *copies])
+    for name, size in audit.files.items():
+        means = [number(size.mean_length, 2), number(size.median_length, 2)]
+        lines, n_words, longest, *copies = _counts(size.lines, size.words, size.longest, size.copies, size.near_copies)
+        rows.append([name, lines, n_words, *means, longest, f"{size.truncated_percent:.1f}%", *copies])
     return Table("Sizes (lengths in words), and copies inside each file", columns, rows)
 
 
 def _classes(classes: Sequence[ClassRows]) -> Table:
+    columns = words("label", "name") + numbers("train rows", "train %", "test rows", "test %")
+    n_train, n_test = sum(row.train for row in classes), sum(row.test for row in classes)
     rows = []
     for row in classes:
-        shares = number(row.train_percent, 2), number(row.test_percent, 2)
-        rows.append([row.label, row.name, f"{row.train:,}", shares[0], f"{row.test:,}", shares[1]])
-    return Table("Classes", words("label", "name") + numbers("train rows", "train %", "test rows", "test %"), rows)
+        (train, test), shares = _counts(row.train, row.test), (100 * row.train / n_train, 100 * row.test / n_test)
+        rows.append([row.label, row.name, train, number(shares[0], 2), test, number(shares[1], 2)])
+    return Table("Classes", columns, rows)
 
 
-def _copies(between: Sequence[Between]) -> list[str | Item | Table]:
+def _copies(leaks: Sequence[Between]) -> list[str | Item | Table]:
     """How many test lines stand in training files, and some of them."""
     title = "Test lines of which a copy appears in a training file"
     columns = words("test file", "training file") + numbers("test lines", "exact copies", "near copies")
-    leaking = [pair for pair in between if pair.exact or pair.near]
-    rows = [[pair.test, pair.train, f"{pair.rows:,}", f"{pair.exact:,}", f"{pair.near:,}"] for pair in leaking]
+    rows = [[pair.test, pair.train, *_counts(pair.lines, pair.exact, pair.near)] for pair in leaks]
     blocks: list[str | Item | Table] = [Table(title, columns, rows)] if rows else [f"{title}: none", ""]
-    for pair in leaking:
+    for pair in leaks:
         for copy in pair.examples[:2]:
             test = Item("  ", f"{pair.test}:{copy.line} {_short(copy.text)}")
             train = Item("  ", f"{pair.train}:{copy.train_line} {_short(copy.train_text)} ({copy.share:.0%})")
@@ -74,22 +74,28 @@ def _copies(between: Sequence[Between]) -> list[str | Item | Table]:
     return blocks
 
 
-def _contradictions(contradictions: Contradictions) -> list[str | Item]:
-    head = f"Texts under more than one label: {contradictions.texts} ({contradictions.rows} rows)"
-    examples = [Item("  ", f"{_short(text.text)}: {', '.join(text.places[:4])}") for text in contradictions.examples]
-    return [head, *examples, ""]
+def _leak(pair: Between) -> str:
+    copies = f"{pair.exact + pair.near:,} of {pair.lines:,} lines of {pair.test} appear in {pair.train}"
+    return f"{copies} ({pair.exact:,} exactly, {pair.near:,} nearly)"
 
 
-def _give_aways(kind: str, rule: Rule, majority: float) -> list[str | Table]:
+def _contradictions(contradictions: Sequence[Contradiction]) -> list[str | Item]:
+    n_rows = sum(len(text.rows) for text in contradictions)
+    examples = [Item("  ", f"{_short(text.text)}: {', '.join(text.rows[:4])}") for text in contradictions[:5]]
+    return [f"Texts under more than one label: {len(contradictions)} ({n_rows} rows)", *examples, ""]
+
+
+def _give_aways(kind: str, telling: GiveAways, majority: float) -> list[str | Table]:
     sentence = (
-        f"Give-aways: {rule.n_items} {kind}s that only one class of train_CLS.tsv has, often. {rule.test_rows} "
-        f"test rows have one, and {rule.right_where_present} of these are of its class; a rule on them alone "
-        f"reaches {rule.rule_accuracy:.1f}% of all test rows (always the largest class: {majority:.1f}%)"
+        f"Give-aways: {len(telling.items)} {kind}s that only one class of train_CLS.tsv has, often. "
+        f"{telling.test_rows} test rows have one, and {telling.right_where_present} of these are of its class; a rule "
+        f"on them alone reaches {telling.rule_accuracy:.1f}% of all test rows (always the largest class: "
+        f"{majority:.1f}%)"
     )
     rows = []
-    for give_away in rule.items[:10]:
-        item = " ".join(filter(None, [give_away.item, give_away.codepoint]))
-        rows.append([item, give_away.class_name, f"{give_away.rows:,}", f"{give_away.percent_of_class:.1f}%"])
+    for item in telling.items[:10]:
+        spelled = f"{item.text} U+{ord(item.text):04X}" if kind == "character" else item.text
+        rows.append([spelled, item.class_name, f"{item.rows:,}", f"{item.percent_of_class:.1f}%"])
     table = Table("", words(kind, "class") + numbers("rows", "of its rows"), rows)
     return [sentence, "", table] if rows else [sentence, ""]
 
@@ -102,7 +108,7 @@ def _unknown_words(unknown: Mapping[str, Unknown]) -> Table:
 
 def _oddities(encoding: Mapping[str, Sequence[Oddity]]) -> Table | str:
     rows = [
-        [name, oddity.what, *(None if n is None else f"{n:,}" for n in (oddity.times, oddity.first_line))]
+        [name, oddity.what, *_counts(oddity.times, oddity.first_line)]
         for name, oddities in encoding.items()
         for oddity in oddities
     ]
@@ -110,14 +116,18 @@ def _oddities(encoding: Mapping[str, Sequence[Oddity]]) -> Table | str:
     return Table("Encoding", columns, rows) if rows else "Encoding: nothing odd\n"
 
 
-def _left_out(speakers: Sequence[MadeSpeaker]) -> list[str | Item]:
+def _left_out(left_out: Mapping[str, Mapping[str, int]]) -> list[str | Item]:
     """A line for each reason, with how much of each speaker's text."""
-    lines: dict[str, list[str]] = {}
-    for speaker in speakers:
-        for reason, n in speaker.left_out.items():
-            lines.setdefault(reason, []).append(f"{speaker.name} {n:,}")
-    items = [Item("  ", f"{reason}: {', '.join(counts)}") for reason, counts in lines.items()]
+    items = [
+        Item("  ", f"{reason}: {', '.join(f'{speaker} {n:,}' for speaker, n in speakers.items())}")
+        for reason, speakers in left_out.items()
+    ]
     return ["Left out when the data were made", *items, ""] if items else []
+
+
+def _counts(*numbers: int | None) -> list[str | None]:
+    """Cells of whole numbers."""
+    return [None if n is None else f"{n:,}" for n in numbers]
 
 
 def _short(text: str, width: int = 90) -> str:

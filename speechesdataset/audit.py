@@ -1,6 +1,6 @@
 """The truth about a data folder: sizes, copies between and inside files, give-aways, unknown words, encoding.
 
-Each section has the records that audit.json holds, then what finds them. Shares are in percent.
+Each section has the records that audit.json holds, then what fills them. Shares are in percent.
 """
 
 from __future__ import annotations
@@ -12,10 +12,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-from msgspec import field
 
+from common.checks import Record
 from common.files import read_text, sha256
-from common.records import Record
 from speechesdataset.duplicates import NEAR, closest, normal_words
 from speechesdataset.folder import (
     LABELS,
@@ -23,7 +22,6 @@ from speechesdataset.folder import (
     TRAIN_ROWS,
     TRAIN_TEXT,
     Corpus,
-    MadeSpeaker,
     Manifest,
     load_corpus,
     read_lines,
@@ -35,65 +33,60 @@ from speechesdataset.folder import (
 from tokenizer import tokenize_all
 
 N_EXAMPLES = 5
-Rows = Sequence[tuple[int, str]]  # line, text
-Words = Sequence[Sequence[str]]  # of each row
+Lines = Sequence[tuple[int, str]]  # number, text
+Words = Sequence[Sequence[str]]  # of each line
 
 
-class Findings(Record, frozen=True):
-    """All that an audit finds."""
+class Audit(Record, frozen=True):
+    """All that an audit says of a data folder."""
 
     directory: str
     block_size: int
     has_leakage: bool
-    leaks: list[str]  # a sentence for each way in which test material stands in training files
     doubt: str | None  # why the files may not be all
     changed_since_built: list[str]  # files whose SHA-256 is not the one in the manifest
-    left_out: list[MadeSpeaker]
+    left_out: dict[str, dict[str, int]]  # when the data were made: reason -> speaker -> how much
     files: dict[str, Sizes]
     classes: list[ClassRows]
     between: list[Between]
-    inside: dict[str, Inside]
-    contradictions: Contradictions
-    give_aways: GiveAways
+    contradictions: list[Contradiction]
+    majority_accuracy: float  # of the test rows, by the most frequent class of the training rows
+    characters: GiveAways
+    words: GiveAways
     unknown_words: dict[str, Unknown]
     encoding: dict[str, list[Oddity]]
 
 
-def audit(directory: Path | str, block_size: int = 32) -> Findings:
+def audit(directory: Path | str, block_size: int = 32) -> Audit:
     """Examine a data folder; UserError for data that cannot be read at all."""
     corpus = load_corpus(directory)
     warn_of_missing_spaces(corpus)
     folder, manifest = corpus.directory, read_manifest(corpus.directory)
-    train: dict[str, Rows] = {
+    train: dict[str, Lines] = {
         TRAIN_ROWS: [(row.line, row.text) for row in corpus.train],
         TRAIN_TEXT: read_lines(folder / TRAIN_TEXT),
     }
-    test: dict[str, Rows] = {TEST_ROWS: [(row.line, row.text) for row in corpus.test]}
+    test: dict[str, Lines] = {TEST_ROWS: [(row.line, row.text) for row in corpus.test]}
     test |= {name: read_lines(folder / name) for name in map(text_file, corpus.test_texts)}
-    files = train | test
-    words = {name: tokenize_all([text for _, text in rows]) for name, rows in files.items()}
+    texts = {name: [text for _, text in lines] for name, lines in (train | test).items()}
+    words = {name: tokenize_all(lines) for name, lines in texts.items()}
     between = _between(train, test)
-    leaks = [
-        f"{pair.exact + pair.near:,} of {pair.rows:,} lines of {pair.test} appear in {pair.train} "
-        f"({pair.exact:,} exactly, {pair.near:,} nearly)"
-        for pair in between
-        if pair.exact + pair.near
-    ]
-    oddities = {name: _oddities(read_text(folder / name)) for name in files}
-    return Findings(
+    oddities = {name: _oddities(read_text(folder / name)) for name in texts}
+    majority = _most_frequent([row.label for row in corpus.train])
+    return Audit(
         directory=str(folder),
         block_size=block_size,
-        has_leakage=bool(leaks),
-        leaks=leaks,
+        has_leakage=any(pair.exact or pair.near for pair in between),
         doubt=_doubt(corpus, manifest),
         changed_since_built=_changed(folder, manifest) if manifest else [],
-        left_out=manifest.speakers if manifest else [],
-        files={name: _sizes(words[name], block_size) for name in files},
+        left_out=_left_out(manifest) if manifest else {},
+        files={name: _sizes(texts[name], words[name], block_size) for name in texts},
         classes=_classes(corpus),
         between=between,
-        inside={name: _inside(rows) for name, rows in files.items()},
         contradictions=_contradictions(corpus),
-        give_aways=_give_aways(corpus, words[TRAIN_ROWS], words[TEST_ROWS]),
+        majority_accuracy=100 * sum(row.label == majority for row in corpus.test) / len(corpus.test),
+        characters=_give_aways(corpus, texts[TRAIN_ROWS], texts[TEST_ROWS]),
+        words=_give_aways(corpus, words[TRAIN_ROWS], words[TEST_ROWS]),
         unknown_words=_unknown(words[TRAIN_ROWS], words[TRAIN_TEXT], {name: words[name] for name in sorted(test)}),
         encoding={name: odd for name, odd in oddities.items() if odd},
     )
@@ -111,30 +104,40 @@ def _changed(folder: Path, manifest: Manifest) -> list[str]:
     return [name for name, digest in manifest.files.items() if sha256((folder / name).read_bytes()) != digest]
 
 
+def _left_out(manifest: Manifest) -> dict[str, dict[str, int]]:
+    reasons: dict[str, dict[str, int]] = {}
+    for speaker in manifest.speakers:
+        for reason, n in speaker.left_out.items():
+            reasons.setdefault(reason, {})[speaker.name] = n
+    return reasons
+
+
 # --------------------------------------------------------------------------------------------------------------- sizes
 class Sizes(Record, frozen=True):
-    """A file's lines, in words, and how many of them are longer than the block."""
+    """A file's lines, in words, how many of them are longer than the block, and the copies among them."""
 
     lines: int
     words: int
     mean_length: float
     median_length: float
     longest: int
-    truncated: int
     truncated_percent: float
+    copies: int  # lines that repeat an earlier one
+    near_copies: int  # lines, without these, that nearly copy another
 
 
-def _sizes(rows: Words, block_size: int) -> Sizes:
-    lengths = np.array([len(row) for row in rows])
-    truncated = int((lengths > block_size).sum())
+def _sizes(texts: Sequence[str], words: Words, block_size: int) -> Sizes:
+    lengths = np.array([len(line) for line in words])
+    distinct = list(dict.fromkeys(map(same_text, texts)))
     return Sizes(
-        lines=len(rows),
+        lines=len(texts),
         words=int(lengths.sum()),
         mean_length=float(lengths.mean()),
         median_length=float(np.median(lengths)),
         longest=int(lengths.max()),
-        truncated=truncated,
-        truncated_percent=100 * truncated / len(rows),
+        truncated_percent=100 * int((lengths > block_size).sum()) / len(texts),
+        copies=len(texts) - len(distinct),
+        near_copies=int((closest(distinct)[1] >= NEAR).sum()),
     )
 
 
@@ -144,18 +147,12 @@ class ClassRows(Record, frozen=True):
     label: str
     name: str
     train: int
-    train_percent: float
     test: int
-    test_percent: float
 
 
 def _classes(corpus: Corpus) -> list[ClassRows]:
     train, test = (Counter(row.label for row in rows) for rows in (corpus.train, corpus.test))
-    shares = {label: (100 * train[label] / train.total(), 100 * test[label] / test.total()) for label in corpus.labels}
-    return [
-        ClassRows(label, name, train[label], shares[label][0], test[label], shares[label][1])
-        for label, name in zip(corpus.labels, corpus.class_names)
-    ]
+    return [ClassRows(label, name, train[label], test[label]) for label, name in zip(corpus.labels, corpus.class_names)]
 
 
 # -------------------------------------------------------------------------------------------------------------- copies
@@ -174,134 +171,82 @@ class Between(Record, frozen=True):
 
     test: str
     train: str
-    rows: int  # of the test file
+    lines: int  # of the test file
     exact: int
     near: int
     examples: list[Copy]
 
 
-def _between(train: Mapping[str, Rows], test: Mapping[str, Rows]) -> list[Between]:
+def _between(train: Mapping[str, Lines], test: Mapping[str, Lines]) -> list[Between]:
     """For each pair of a test and a training file: test lines of which a copy or near copy stands in training."""
-    lines = [(name, line, text) for name, rows in test.items() for line, text in rows]
+    all_test = [(name, line, text) for name, lines in test.items() for line, text in lines]
     result = []
-    for train_name, train_rows in train.items():
-        known = {same_text(text) for _, text in train_rows}
-        index, share = closest([text for _, _, text in lines], [text for _, text in train_rows])
-        for name, rows in test.items():
-            of_file = [i for i, line in enumerate(lines) if line[0] == name]
-            exact = [i for i in of_file if same_text(lines[i][2]) in known]
-            near = [i for i in of_file if share[i] >= NEAR and same_text(lines[i][2]) not in known]
-            examples = [
-                Copy(*lines[i][1:], *train_rows[int(index[i])], float(share[i]))
-                for i in exact[:N_EXAMPLES] + near[:N_EXAMPLES]
-            ]
-            result.append(Between(name, train_name, len(rows), len(exact), len(near), examples))
+    for train_name, train_lines in train.items():
+        known = {same_text(text) for _, text in train_lines}
+        index, share = closest([text for _, _, text in all_test], [text for _, text in train_lines])
+        for name, lines in test.items():
+            exact, near = list[Copy](), list[Copy]()
+            for i, (test_name, line, text) in enumerate(all_test):
+                is_exact = same_text(text) in known
+                if test_name == name and (is_exact or share[i] >= NEAR):
+                    copy = Copy(line, text, *train_lines[int(index[i])], float(share[i]))
+                    (exact if is_exact else near).append(copy)
+            examples = exact[:N_EXAMPLES] + near[:N_EXAMPLES]
+            result.append(Between(name, train_name, len(lines), len(exact), len(near), examples))
     return result
 
 
-class Inside(Record, frozen=True):
-    """Lines that repeat an earlier line of their file, and lines, without these, that nearly copy another."""
-
-    exact: int
-    near: int
-
-
-def _inside(rows: Rows) -> Inside:
-    distinct = list(dict.fromkeys(same_text(text) for _, text in rows))
-    _, share = closest(distinct)
-    return Inside(exact=len(rows) - len(distinct), near=int((share >= NEAR).sum()))
-
-
 class Contradiction(Record, frozen=True):
-    """A text that stands under more than one label, and where: "train_CLS.tsv:3 says 1"."""
+    """A text that stands under more than one label, and its rows: "train_CLS.tsv:3 says 1"."""
 
     text: str
-    places: list[str]
+    rows: list[str]
 
 
-class Contradictions(Record, frozen=True):
-    """How many texts stand under more than one label, in how many rows, and some of them."""
-
-    texts: int
-    rows: int
-    examples: list[Contradiction]
-
-
-def _contradictions(corpus: Corpus) -> Contradictions:
+def _contradictions(corpus: Corpus) -> list[Contradiction]:
     """Texts (case and punctuation aside) that stand under more than one label, in either file."""
-    labelled = defaultdict(list)
-    for name, rows in ((TRAIN_ROWS, corpus.train), (TEST_ROWS, corpus.test)):
-        for row in rows:
-            labelled[" ".join(normal_words(row.text)) or row.text].append((row.label, f"{name}:{row.line}"))
-    bad = {text: places for text, places in labelled.items() if len({label for label, _ in places}) > 1}
-    examples = [
-        Contradiction(text, [f"{where} says {label}" for label, where in places])
-        for text, places in list(bad.items())[:N_EXAMPLES]
-    ]
-    return Contradictions(len(bad), sum(map(len, bad.values())), examples)
+    rows, labels = defaultdict[str, list[str]](list), defaultdict[str, set[str]](set)
+    for file, segments in ((TRAIN_ROWS, corpus.train), (TEST_ROWS, corpus.test)):
+        for segment in segments:
+            text = " ".join(normal_words(segment.text)) or segment.text
+            rows[text].append(f"{file}:{segment.line} says {segment.label}")
+            labels[text].add(segment.label)
+    return [Contradiction(text, rows[text]) for text in rows if len(labels[text]) > 1]
 
 
 # ----------------------------------------------------------------------------------------------------------- give-aways
 class GiveAway(Record, frozen=True):
     """A character or word that only one class has, in how many of its training rows."""
 
-    item: str
-    class_name: str = field(name="class")
+    text: str
+    class_name: str
     rows: int
     percent_of_class: float
-    codepoint: str | None  # of a character
-
-
-class Rule(Record, frozen=True):
-    """All the give-aways of a kind, and what a rule on them alone reaches on the test rows: a row that has one is of
-    its class, every other row of the class that is most frequent among the training rows that have none."""
-
-    n_items: int
-    items: list[GiveAway]  # the most frequent
-    test_rows: int  # for which it speaks
-    right_where_present: int  # of these
-    rule_accuracy: float  # of all
 
 
 class GiveAways(Record, frozen=True):
-    """Characters and words that only one class of train_CLS.tsv has, in at least 1% of its rows (and 5 of them)."""
+    """Characters or words that only one class of train_CLS.tsv has, in at least 1% of its rows (and 5 of them), and
+    what a rule on them alone reaches on the test rows: a row that has one is of its class, every other row of the class
+    that is most frequent among the training rows that have none."""
 
-    majority_accuracy: float
-    characters: Rule
-    words: Rule
-
-
-def _give_aways(corpus: Corpus, train_words: Words, test_words: Words) -> GiveAways:
-    majority = _most_frequent([row.label for row in corpus.train])
-    return GiveAways(
-        majority_accuracy=100 * sum(row.label == majority for row in corpus.test) / len(corpus.test),
-        characters=_rule(corpus, [row.text for row in corpus.train], [row.text for row in corpus.test], True),
-        words=_rule(corpus, train_words, test_words),
-    )
+    items: list[GiveAway]  # the most frequent first
+    test_rows: int  # that have one
+    right_where_present: int  # of these
+    rule_accuracy: float  # of all test rows
 
 
-def _rule(corpus: Corpus, train: Words, test: Words, are_characters: bool = False) -> Rule:
+def _give_aways(corpus: Corpus, train: Words, test: Words) -> GiveAways:
     """The give-aways among the items, characters or words, of each row."""
-    labels, names = [row.label for row in corpus.train], dict(zip(corpus.labels, corpus.class_names))
-    sizes = Counter(labels)
+    labels = [row.label for row in corpus.train]
+    names, sizes = dict(zip(corpus.labels, corpus.class_names)), Counter(labels)
     exclusive = _exclusive(train, labels)
-    default = _most_frequent([label for row, label in zip(train, labels) if not exclusive.keys() & set(row)] or labels)
+    default = _most_frequent([label for row, label in zip(train, labels) if exclusive.keys().isdisjoint(row)] or labels)
     telling = [sorted(exclusive.keys() & set(row)) for row in test]
     guesses = [_most_frequent([exclusive[item][0] for item in items] or [default]) for items in telling]
     right = [guess == row.label for guess, row in zip(guesses, corpus.test)]
-    items = [
-        GiveAway(
-            item=item,
-            class_name=names[label],
-            rows=n,
-            percent_of_class=100 * n / sizes[label],
-            codepoint=f"U+{ord(item):04X}" if are_characters else None,
-        )
-        for item, (label, n) in sorted(exclusive.items(), key=lambda pair: (-pair[1][1], pair[0]))
-    ]
-    return Rule(
-        n_items=len(items),
-        items=items[:50],
+    most_rows_first = sorted(exclusive.items(), key=lambda pair: (-pair[1][1], pair[0]))
+    return GiveAways(
+        items=[GiveAway(item, names[label], n, 100 * n / sizes[label]) for item, (label, n) in most_rows_first],
         test_rows=sum(map(bool, telling)),
         right_where_present=sum(is_right for is_right, items in zip(right, telling) if items),
         rule_accuracy=100 * sum(right) / len(test),
@@ -315,13 +260,13 @@ def _most_frequent(labels: Sequence[str]) -> str:
 
 def _exclusive(rows: Words, labels: Sequence[str]) -> dict[str, tuple[str, int]]:
     """What occurs under one label only, and often enough to matter -> that label and the number of its rows."""
-    counts: dict[str, Counter[str]] = defaultdict(Counter)
-    for row, label in zip(rows, labels):
-        for item in set(row):
-            counts[item][label] += 1
-    sizes = Counter(labels)
-    alone = {item: next(iter(count.items())) for item, count in counts.items() if len(count) == 1}
-    return {item: (label, n) for item, (label, n) in alone.items() if n >= max(5, 0.01 * sizes[label])}
+    counts = Counter((item, label) for row, label in zip(rows, labels) for item in set(row))
+    n_labels, sizes = Counter(item for item, _ in counts), Counter(labels)
+    return {
+        item: (label, n)
+        for (item, label), n in counts.items()
+        if n_labels[item] == 1 and n >= max(5, 0.01 * sizes[label])
+    }
 
 
 # ------------------------------------------------------------------------------------------------- words that are new

@@ -50,19 +50,19 @@ def closest(queries: Sequence[str], texts: Sequence[str] | None = None) -> tuple
         shared = has[start : min(start + 2048, len(queries))] @ others
         shared.sort_indices()
         for i in range(shared.shape[0]):
-            found = slice(shared.indptr[i], shared.indptr[i + 1])
-            count = np.where(shared.indices[found] + first == start + i, 0, shared.data[found])  # not with itself
+            row = slice(shared.indptr[i], shared.indptr[i + 1])
+            count = np.where(shared.indices[row] + first == start + i, 0, shared.data[row])  # not with itself
             if len(count) and count.max() >= 2:
-                index[start + i] = shared.indices[found][count.argmax()]
+                index[start + i] = shared.indices[row][count.argmax()]
                 share[start + i] = count.max() / sizes[start + i]
 
-    places: dict[tuple[str, ...], list[int]] = {}  # which texts have these words, or have them but for one
+    texts_with: dict[tuple[str, ...], list[int]] = {}  # which texts have these words, or have them but for one
     for i in range(first, len(both)):
         for key in [tuple(words[i]), *_without_one(words[i])]:
-            places.setdefault(key, []).append(i)
+            texts_with.setdefault(key, []).append(i)
     for i in range(len(queries)):
         for key, part in [(key, 1 - 1 / len(words[i])) for key in _without_one(words[i])] + [(tuple(words[i]), 1.0)]:
-            other = next((j for j in places.get(key, []) if j != i), None)
+            other = next((j for j in texts_with.get(key, []) if j != i), None)
             if other is not None and part > share[i]:
                 index[i], share[i] = other - first, part
     return index, share

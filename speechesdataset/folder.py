@@ -12,12 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-import msgspec
-
+from common.checks import Record
 from common.console import warn
 from common.files import UserError, read_as, read_text, sha256
-from common.records import Record
 from tokenizer import WORDS, Tokenization, Tokenizer, lacks_spaces, normalized
 
 TRAIN_ROWS, TEST_ROWS = "train_CLS.tsv", "test_CLS.tsv"  # label, tab, text
@@ -28,6 +27,7 @@ DEFAULT_FOLDER = Path(__file__).resolve().parent
 DEFAULT_TESTS = ["obama", "wbush", "hbush"]  # in the order of the default labels 0, 1, 2
 DEFAULT_NAMES = ["Obama", "G. W. Bush", "G. H. W. Bush"]
 HEADINGS = {"label", "class", "category", "speaker", "author", "name", "text", "sentence", "segment", "speech"}
+Split = Literal["stretch", "speech"]
 FEW = 3  # rows: a class of fewer cannot be learnt
 
 
@@ -93,9 +93,8 @@ def load_corpus(directory: Path | str) -> Corpus:
     _warn_of_labels(directory / TRAIN_ROWS, train)
     names = _test_names(directory)
     test_texts = {name: _texts(directory / text_file(name)) for name in names}
-    for name in names:
-        if name in (TRAINING, TOGETHER):
-            raise UserError(f"{directory / text_file(name)}: tables use the name {name!r} already; rename the file")
+    for name in {TRAINING, TOGETHER}.intersection(names):
+        raise UserError(f"{directory / text_file(name)}: tables use the name {name!r} already; rename the file")
     class_names = _class_names(directory, labels, names)
     files = [TRAIN_ROWS, TEST_ROWS, TRAIN_TEXT, *map(text_file, names), LABELS]
     digests = [name + sha256((directory / name).read_bytes()) for name in files if (directory / name).is_file()]
@@ -266,18 +265,37 @@ def missing_files(directory: Path) -> list[str]:
     return [name for name in dict.fromkeys(needed) if name not in present]
 
 
-class MadeSpeaker(Record, frozen=True):
-    """What was left out of a speaker's texts, by reason: how much."""
+class Options(Record, frozen=True):
+    """What a data folder was made with: the speakers' slugs, and how they were split."""
 
+    speakers: list[str]
+    split: Split
+    seed: int
+
+
+class SpeakerCounts(Record, frozen=True, omit_defaults=False):
+    """How much of a speaker is in the files, and how much in none, by reason."""
+
+    label: str
     name: str
-    left_out: dict[str, int] = msgspec.field(default_factory=dict)
+    test_file: str
+    documents: int
+    sentences: int
+    usable_sentences: int
+    test_segments: int
+    train_segments: int
+    train_LM_segments: int
+    left_out: dict[str, int] = {}  # earlier versions did not count it
 
 
-class Manifest(Record, frozen=True):
-    """manifest.json, as far as it is read."""
+class Manifest(Record, frozen=True, kw_only=True):
+    """manifest.json."""
 
+    source: str | None = None
+    versions: dict[str, str] = {}  # of the packages that decide the bytes
+    options: Options | None = None
+    speakers: list[SpeakerCounts] = []
     files: dict[str, str]  # and the SHA-256 of each
-    speakers: list[MadeSpeaker] = msgspec.field(default_factory=list)
 
 
 def read_manifest(directory: Path) -> Manifest | None:
@@ -290,6 +308,14 @@ def data_files(directory: Path) -> list[str]:
     """The names of what may be files of data in a folder, sorted."""
     files = [path for path in directory.glob("*") if path.is_file()]
     return sorted(path.name for path in files if path.suffix in (".tsv", ".txt") or path.name == MANIFEST)
+
+
+def may_be_built(directory: Path) -> bool:
+    """Whether a folder is the default one, with no other data in it than a build puts there."""
+    texts = map(text_file, DEFAULT_TESTS)
+    return directory.resolve() == DEFAULT_FOLDER and (
+        {TRAIN_ROWS, TEST_ROWS, TRAIN_TEXT, *texts, LABELS, MANIFEST}.issuperset(data_files(directory))
+    )
 
 
 def why_incomplete(directory: Path) -> str:
@@ -312,7 +338,7 @@ def why_incomplete(directory: Path) -> str:
 
 def _whole_folder_near(directory: Path) -> Path | None:
     """A folder with data that may be meant: one level down, or of nearly the same name, or the one beside main.py."""
-    near = [path for path in sorted(directory.glob("*")) if path.is_dir()]
+    near = sorted(directory.glob("*"))
     if not directory.exists():
         neighbours = [path.name for path in directory.parent.glob("*") if path.is_dir()]
         near += [directory.parent / name for name in difflib.get_close_matches(directory.name, neighbours)]
@@ -320,6 +346,6 @@ def _whole_folder_near(directory: Path) -> Path | None:
         near.append(DEFAULT_FOLDER)
     for folder in near:
         with contextlib.suppress(UserError):  # one that is damaged is not meant
-            if not missing_files(folder):
+            if folder.is_dir() and not missing_files(folder):
                 return folder
     return None

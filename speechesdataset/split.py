@@ -6,19 +6,26 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import regex
 
+from common.environment import import_nltk
 from common.files import UserError, as_json, sha256, write_bytes
-from common.imports import import_nltk
 from common.locks import FolderLock
-from common.records import Record
 from speechesdataset.duplicates import closest, normal_words
-from speechesdataset.folder import LABELS, MANIFEST, TEST_ROWS, TRAIN_ROWS, TRAIN_TEXT, text_file
+from speechesdataset.folder import (
+    LABELS,
+    MANIFEST,
+    TEST_ROWS,
+    TRAIN_ROWS,
+    TRAIN_TEXT,
+    Manifest,
+    Options,
+    SpeakerCounts,
+    Split,
+    text_file,
+)
 from tokenizer import ABBREVIATIONS
-
-Split = Literal["stretch", "speech"]
 
 MIN_WORDS = 5  # "Thank you." says nothing about who speaks: such sentences stand in train_LM.txt only
 STRETCH = 10  # sentences that follow each other, two or three paragraphs, and stay on one side of the split
@@ -35,6 +42,7 @@ COPIES = "copies and near copies among the test sentences"
 SURPLUS = "test sentences beyond the number that each speaker has"
 
 
+# ---------------------------------------------------------------------------------------------------------- documents
 @dataclass(frozen=True)
 class Document:
     """A text."""
@@ -50,51 +58,42 @@ class Speaker:
     slug: str
     name: str
     documents: Sequence[Document]
-    left_out: Mapping[str, int] = field(default_factory=dict)  # beside what the documents left out
+    left_out: Mapping[str, int] = field(default_factory=dict)  # in addition to what the documents left out
 
 
-class Options(Record, frozen=True):
-    """What a data folder was made with: the speakers' slugs, and how they were split."""
-
-    speakers: list[str]
-    split: Split
-    seed: int
+# Signs in which typists differ and speakers do not: quotation marks, dashes, dots and white space.
+DASHES = re.compile("\\s?[-\u2012-\u2015][-\u2012-\u2015\\s]*")  # a run of hyphens and dashes, and the space round it
+DASH = re.compile("[\u2012-\u2015]|--|\\s-\\s")
 
 
-class SpeakerCounts(Record, frozen=True):
-    """How much of a speaker is in the files, and how much in none, by reason."""
-
-    label: str
-    name: str
-    test_file: str
-    documents: int
-    sentences: int
-    usable_sentences: int
-    test_segments: int
-    train_segments: int
-    train_LM_segments: int
-    left_out: dict[str, int]
+def straight(text: str) -> str:
+    """`text` with straight quotation marks and apostrophes, and three dots for an ellipsis."""
+    text = re.sub("[\u2018\u2019]", "'", text)
+    return re.sub("[\u201c\u201d\u201e]|''", '"', text).replace("\u2026", "...")
 
 
-class Made(Record, frozen=True):
-    """manifest.json of a folder that is made here."""
-
-    source: str
-    versions: dict[str, str]  # of the packages that decide the bytes
-    options: Options
-    speakers: list[SpeakerCounts]
-    files: dict[str, str]  # and the SHA-256 of each
+def spaced(text: str) -> str:
+    """`text` with " -- " for every dash, a hyphen between figures, and single spaces."""
+    text = re.sub("(?<=\\d)\u2013(?=\\d)", "-", " ".join(text.split()))
+    return DASHES.sub(lambda run: " -- " if DASH.search(run[0]) else run[0], text)
 
 
+def mostly_letters(text: str) -> bool:
+    """Whether `text` is writing rather than a row of a table or a ruler; vowel signs count as letters."""
+    return len(regex.findall(r"[\p{L}\p{M}]", text)) > 0.6 * len(text.replace(" ", ""))
+
+
+# -------------------------------------------------------------------------------------------------------------- split
 def make_folder(
     out: Path, speakers: Sequence[Speaker], split: Split, seed: int, source: str, versions: dict[str, str]
-) -> Made:
+) -> Manifest:
     """Split the speakers' documents, which are of `source`, and write the data folder `out`; returns its manifest."""
     files, counts = make_files(speakers, split, seed)
     options = Options([speaker.slug for speaker in speakers], split, seed)
-    made = Made(source, versions, options, counts, {name: sha256(data) for name, data in files.items()})
-    write_folder(out, files | {MANIFEST: as_json(made).encode()})
-    return made
+    digests = {name: sha256(data) for name, data in files.items()}
+    manifest = Manifest(source=source, versions=versions, options=options, speakers=counts, files=digests)
+    write_folder(out, files | {MANIFEST: as_json(manifest).encode()})
+    return manifest
 
 
 def make_files(speakers: Sequence[Speaker], split: Split, seed: int) -> tuple[dict[str, bytes], list[SpeakerCounts]]:
@@ -107,30 +106,27 @@ def make_files(speakers: Sequence[Speaker], split: Split, seed: int) -> tuple[di
     """
     stretches = [_stretches(documents, split) for documents in sentences(speakers)]
     echoed = _echoed([text for of_speaker in stretches for stretch in of_speaker for text in stretch])
-
-    def usable(texts: Sequence[str]) -> list[str]:
-        return [text for text in texts if _long(text) and text not in echoed]
-
+    usable = [[_usable(stretch, echoed) for stretch in of_speaker] for of_speaker in stretches]
     for speaker, of_speaker in zip(speakers, stretches):
         _check_enough(speaker, [text for stretch in of_speaker for text in stretch], echoed, split)
-    sizes = [[len(usable(stretch)) for stretch in of_speaker] for of_speaker in stretches]
-    wanted = min(MAX_TEST, *(int(TEST_SHARE * sum(of_speaker)) for of_speaker in sizes))
+    n_usable = [sum(map(len, of_speaker)) for of_speaker in usable]
+    n_wanted = min(MAX_TEST, *(int(TEST_SHARE * n) for n in n_usable))
 
-    train, drawn = [], []
-    for speaker, of_speaker, usable_in in zip(speakers, stretches, sizes):
-        tested = _draw(usable_in, wanted, f"{seed} {speaker.slug}")
-        drawn.append([text for i in sorted(tested) for text in of_speaker[i]])
+    train, held_out = [], []
+    for speaker, of_speaker, usable_in in zip(speakers, stretches, usable):
+        tested = _draw(list(map(len, usable_in)), n_wanted, f"{seed} {speaker.slug}")
+        held_out.append([text for i in sorted(tested) for text in of_speaker[i]])
         train.append([text for i, stretch in enumerate(of_speaker) if i not in tested for text in stretch])
-    test, rows = [usable(texts) for texts in drawn], _rows(train)
+    test, rows = [_usable(texts, echoed) for texts in held_out], _rows(train)
     for speaker, train_texts, test_texts in zip(speakers, rows, test):
         if min(len(train_texts), len(test_texts)) < MIN_TEST:
             numbers = f"{len(train_texts)} sentences for training and {len(test_texts)} for testing"
             needed = f"at least {MIN_TEST} each are needed; split by stretch or add text"
             raise UserError(f"{speaker.name}: {numbers}, {needed}")
-    n_test, n_train = min(wanted, *map(len, test)), min(map(len, rows))
+    n_test, n_train = min(n_wanted, *map(len, test)), min(map(len, rows))
     left_out = [
         _left_out(speaker, texts, echoed, len(test_texts) - n_test)
-        for speaker, texts, test_texts in zip(speakers, drawn, test)
+        for speaker, texts, test_texts in zip(speakers, held_out, test)
     ]
     test = [texts[:n_test] for texts in test]
     rows = [[texts[i * len(texts) // n_train] for i in range(n_train)] for texts in rows]
@@ -148,7 +144,7 @@ def make_files(speakers: Sequence[Speaker], split: Split, seed: int) -> tuple[di
             test_file=text_file(speaker.slug),
             documents=len(speaker.documents),
             sentences=sum(map(len, stretches[label])),
-            usable_sentences=sum(sizes[label]),
+            usable_sentences=n_usable[label],
             test_segments=n_test,
             train_segments=n_train,
             train_LM_segments=len(train[label]),
@@ -202,23 +198,21 @@ def _long(text: str) -> bool:
     return len(normal_words(text)) >= MIN_WORDS
 
 
+def _usable(texts: Sequence[str], echoed: set[str]) -> list[str]:
+    """The texts that can be tested with."""
+    return [text for text in texts if _long(text) and text not in echoed]
+
+
 def _check_enough(speaker: Speaker, texts: Sequence[str], echoed: set[str], split: Split) -> None:
     """UserError, with the reason, for a speaker with too few sentences that can be tested with."""
     if split == "speech" and len(speaker.documents) < 2:
         raise UserError(f"{speaker.name}: one document only, which cannot be on both sides; split by stretch")
-    long = [text for text in texts if _long(text)]
-    copies = sum(text in echoed for text in long)
-    needed = int(MIN_TEST / TEST_SHARE)
-    if len(long) - copies < needed:
-        usable = f"{len(long) - copies:,} sentences of {MIN_WORDS} words or more that stand nowhere else"
-        too_few = f"{speaker.name}: {usable}, but at least {needed} are needed (about {20 * needed} words)"
-        if len(long) >= needed:
-            raise UserError(
-                f"{too_few}: {copies:,} of {len(long):,} are copies or near copies of other sentences; formulaic text "
-                "cannot be tested with, so add text of another kind or leave the speaker out"
-            )
-        others = f"{len(texts) - len(long):,} are shorter, {copies:,} are copies or near copies"
-        raise UserError(f"{too_few}: {others}; add text or leave the speaker out")
+    n_long, n_usable, needed = sum(map(_long, texts)), len(_usable(texts, echoed)), int(MIN_TEST / TEST_SHARE)
+    if n_usable < needed:
+        usable = f"{n_usable:,} sentences of {MIN_WORDS} words or more that stand nowhere else"
+        too_few = f"{usable}, but at least {needed} are needed (about {20 * needed} words)"
+        others = f"{len(texts) - n_long:,} are shorter, {n_long - n_usable:,} are copies or near copies"
+        raise UserError(f"{speaker.name}: {too_few}: {others}; add text or leave the speaker out")
 
 
 def _left_out(speaker: Speaker, tested: Sequence[str], echoed: set[str], n_surplus: int) -> dict[str, int]:
@@ -226,9 +220,8 @@ def _left_out(speaker: Speaker, tested: Sequence[str], echoed: set[str], n_surpl
     counts = Counter(speaker.left_out)
     for document in speaker.documents:
         counts.update(document.left_out)
-    counts[SHORT] += sum(not _long(text) for text in tested)
-    counts[COPIES] += sum(_long(text) and text in echoed for text in tested)
-    counts[SURPLUS] += n_surplus
+    n_long = sum(map(_long, tested))
+    counts.update({SHORT: len(tested) - n_long, COPIES: n_long - len(_usable(tested, echoed)), SURPLUS: n_surplus})
     return {reason: number for reason, number in counts.items() if number}
 
 
@@ -259,32 +252,32 @@ def _lines(lines: Iterable[str]) -> bytes:
 def write_folder(directory: Path, files: Mapping[str, bytes]) -> None:
     """Write `files` into `directory`, all or none; UserError where a file of these names has other content.
 
-    A new folder is made beside its place and takes its name in one step, so that not even a kill leaves half of it. In
-    a folder that holds something, files come one after the other, the manifest first: it tells what is missing.
+    A new folder is written under another name and renamed in one step, so that not even a kill leaves half of it. In a
+    folder that exists, files are added one after the other, the manifest first: it says what is missing.
     """
     directory = directory.resolve()
     if directory.exists() and not directory.is_dir():
         raise UserError(f"{directory}: is a file; choose a folder")
     with FolderLock(directory, wait=True):
+        present = {name for name in files if (directory / name).exists()}
         foreign = {path.name for path in directory.glob(text_file("*"))} - files.keys()
-        there = {name for name in files if (directory / name).exists()}
-        foreign |= {name for name in there if (directory / name).read_bytes() != files[name]}
+        foreign |= {name for name in present if (directory / name).read_bytes() != files[name]}
         if foreign:
             names = ", ".join(sorted(foreign))
             raise UserError(f"{directory}: {names} there already, with other content; choose another folder")
-        new = sorted(files.keys() - there, key=lambda name: (name != MANIFEST, name))
+        new = sorted(files.keys() - present, key=lambda name: (name != MANIFEST, name))
         is_new = not directory.exists()
-        built = (directory.parent if is_new else directory) / f".{directory.name}.building"
+        building = (directory.parent if is_new else directory) / f".{directory.name}.building"
         try:
-            shutil.rmtree(built, ignore_errors=True)  # of a process that was killed
+            shutil.rmtree(building, ignore_errors=True)  # of a process that was killed
             for name in new:
-                write_bytes(built / name, files[name])
+                write_bytes(building / name, files[name])
             if is_new:
-                built.rename(directory)
+                building.rename(directory)
             else:
-                _move(new, built, directory)
+                _move(new, building, directory)
         finally:
-            shutil.rmtree(built, ignore_errors=True)
+            shutil.rmtree(building, ignore_errors=True)
 
 
 def _move(names: Sequence[str], source: Path, target: Path) -> None:

@@ -6,8 +6,8 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from common.checks import Count, Percent, Positive, Record
 from common.files import UserError, read_as
-from common.records import Count, Percent, Positive, Record
 from evaluation.opponents import ClassifierOpponent, DecoderOpponent
 from evaluation.records import Reliability
 from evaluation.statistics import Estimate
@@ -234,6 +234,9 @@ class Answers(Record, frozen=True, kw_only=True):
                 if runs not in distinct:
                     distinct.append(runs)
         return [run for runs in distinct for run in runs]
+
+
+PLACES_FOR_RUNS = ("classifier", "decoder", "validation")  # fields of Answers, by which questions are called
 
 
 def read_answers(path: Path, command: str) -> Answers:

@@ -36,16 +36,17 @@ Records = Mapping[str, Mapping[str, Sequence[TrainedRun]]]  # by question; by va
 Opponents = Mapping[Task, Mapping[str, Sequence[Any]]]  # by kind; by name, one on the test set or one a fold
 
 
-def ask(study: Study, data: Data, folder: Folder, command_line: str, **more: Any) -> Answers:
+def ask(study: Study, data: Data, folder: Folder, command_line: str, **extra: Any) -> Answers:
     """The answers to every question of a study, with the report's claims judged, written to results.json.
 
     Records and weights are kept in the folder, and what is there already is not trained again. Where the study goes on
-    until it is told, more seeds are trained of the variants that are undecided. `more`: what else the answers hold.
+    until it is told, more seeds are trained of the variants that are undecided. `extra`: what else the answers hold.
     """
     started = time.perf_counter()
     refuse_impossible(study, data, folder)
     timing = time_positions(study, data, folder) if study.timed_share else {}  # while nothing else runs
     opponents: dict[Task, Mapping[str, Sequence[Any]]] = {}
+    first_seed = study.seeds[0]
 
     def look(n_seeds: Mapping[tuple[str, str], int]) -> tuple[Answers, list[tuple[str, str]]]:
         runs = {
@@ -58,10 +59,9 @@ def ask(study: Study, data: Data, folder: Folder, command_line: str, **more: Any
         answers = replace(answers, comparisons=[*answers.comparisons, *effects_of_probes(answers)])
         return answers, undecided(study, answers)
 
-    first_seed = study.seeds[0]
     variants = [(question.name, variant) for question in study.questions for variant in question.variants]
     answers = until_told(study.looks(), variants, look)
-    answers = replace(answers, command_line=command_line, total_seconds=time.perf_counter() - started, **more)
+    answers = replace(answers, command_line=command_line, total_seconds=time.perf_counter() - started, **extra)
     answers = judged(answers) if study.is_judged else answers
     write_json(folder.path / "results.json", as_results(answers))
     return answers
@@ -84,7 +84,7 @@ def refuse_impossible(study: Study, data: Data, folder: Folder) -> None:
 
 
 def undecided(study: Study, answers: Answers) -> list[tuple[str, str]]:
-    """The variants more seeds of which may tell what these cannot, each with its question."""
+    """The variants that need more seeds, each with its question."""
     if study.is_judged:
         return undecided_variants(claims_on(answers), answers)
     unclear = [
@@ -97,7 +97,7 @@ def undecided(study: Study, answers: Answers) -> list[tuple[str, str]]:
 def train_all(
     study: Study, runs: Runs, data: Data, folder: Folder, opponents: dict[Task, Mapping[str, Sequence[Any]]]
 ) -> Records:
-    """The records of all runs, and, at the first look, the `opponents`, while workers train."""
+    """The records of all runs. While workers train, the `opponents` are measured and put into that mapping, once."""
     by_tokens: dict[Tokenization, dict[tuple[str, str, int], Run]] = {}
     for question in study.questions:
         for (variant, seed), run in runs[question.name].items():

@@ -52,7 +52,7 @@ class Claim:
     text: str
     parts: tuple[Callable[[Answers], Iterable[Part]], ...]
     question: str = ""  # whose runs it is about; "": it is about times, which have no seeds
-    variants: tuple[str, ...] = ()  # of the question, more seeds of which would tell more; (): all
+    variants: tuple[str, ...] = ()  # of the question, that would need more seeds for a verdict; (): all
     of_accuracy: bool = False  # whether it is about classifiers that trained, so that the others are left out
     sized: bool = False  # whether it quotes a size that was measured on the report's data
     on_other_texts: str = ""  # the same in words that fit any number of texts
@@ -118,7 +118,7 @@ def enough(unclear: Sequence[Part], one_sided: float, n_parts: int) -> int | Non
 
 
 def undecided_variants(claims: Sequence[Claim], answers: Answers) -> list[tuple[str, str]]:
-    """The variants, each with its question, more seeds of which may tell what these cannot."""
+    """The variants that need more seeds for a verdict, each with its question."""
     undecided: dict[tuple[str, str], None] = {}
     for claim in claims:
         judged = judgement(claim, answers) if claim.question else None

@@ -63,15 +63,11 @@ def joined(address: str, threads: int) -> Iterator[None]:
 def _check_answers(address: str) -> None:
     """UserError unless somebody listens there; Ray itself would ask for more than a minute."""
     host, _, port = address.rpartition(":")
-    if not (host and port.isascii() and port.isdigit() and int(port) < 2**16):
-        raise UserError(f"--cluster takes auto, local or HOST:PORT, not {address!r}; see docs/cluster.md")
     try:
         socket.create_connection((host, int(port)), timeout=PATIENCE).close()
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise UserError(
-            f"--cluster {address}: nobody answers ({reason}); is the address that of `ray start`?"
-        ) from error
+    except (OSError, ValueError, OverflowError) as error:  # the last two: the port is no number, or too large
+        hint = "give auto, local, or the HOST:PORT of `ray start`"
+        raise UserError(f"--cluster {address}: nobody answers ({error}); {hint}") from error
 
 
 def _copy_code(folder: Path) -> None:

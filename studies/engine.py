@@ -10,6 +10,7 @@ from common.files import UserError
 from dataset import Data, encode
 from evaluation.statistics import looks_until
 from studies.workers import n_at_once, perform_all
+from training.kinds import KINDS
 from training.machine import multiplies_bf16
 from training.progress import say
 from training.recipe import Run
@@ -28,8 +29,8 @@ def train(runs: Mapping[Key, Run], data: Data, folder: Folder, n_workers: int) -
         warn_of_bf16()
     given = data.train.ids.shape[1]
     by_block_size: dict[int, list[Run]] = {}
-    for run in distinct:  # a decoder cuts its windows itself
-        block_size = run.recipe.architecture.block_size if run.recipe.task == "classifier" else given
+    for run in distinct:
+        block_size = run.recipe.architecture.block_size if KINDS[run.recipe.task].reads_rows else given
         by_block_size.setdefault(block_size, []).append(run)
     records: dict[Run, TrainedRun] = {}
     for block_size, alike in by_block_size.items():

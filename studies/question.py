@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from dataset import Data
+from studies.answers import PLACES_FOR_RUNS, Answers
 from studies.engine import looks_of
 from studies.workers import file_name
 from tokenizer import Tokenization
@@ -18,8 +19,8 @@ from training.weights import TrainedModel, load_model
 class Probe:
     """What else is asked of a trained run: a function of the run, the data, and the folder where its weights are kept.
 
-    It asks the runs of some variants, of every seed or of the first that trained. What it answers stands in `Answers`
-    under its name, and is kept beside the run where `record` says what it is.
+    It asks the runs of some variants: of the first seed that trained, or of every seed that did. What it answers stands
+    in the field of `Answers` that has its name, and is kept beside the run if `record` gives its type.
     """
 
     name: str
@@ -48,10 +49,12 @@ class Question:
     on it: the test set has no part in it, so a choice may rest on it.
     """
 
-    name: str  # of its answers, and the first word of its runs' files
+    name: (
+        str  # classifier, decoder or validation: where its runs stand in `Answers`, and the start of their files' names
+    )
     variants: Mapping[str, Recipe]
     pairs: tuple[tuple[str, str], ...] = ()  # which variant, or opponent, is compared with which
-    measures: tuple[tuple[str, str], ...] = ()  # by what, and on which subset; (): the kind's first measure, on all
+    measures: tuple[tuple[str, str], ...] = ()  # what is compared, and on which subset; (): the kind's first measure
     on_folds: bool = False
     has_opponents: bool = True  # whether models without a network stand beside it
     trained_only: bool = True  # classifiers: only seeds on which both trained are compared, if there are any
@@ -59,7 +62,7 @@ class Question:
     lengths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # that a variant is also read at, as it trains
     probes: tuple[Probe, ...] = ()
     tokenizations: Mapping[str, Tokenization] = field(default_factory=dict)  # of variants that do not read words
-    files: str = "{question}-{variant}-seed{seed}"  # how the files of a run are called
+    files: str = "{question}-{variant}-seed{seed}"  # what the files of a run are called
 
     @property
     def base(self) -> str:
@@ -115,11 +118,19 @@ class Study:
     seeds: tuple[int, ...]
     n_workers: int = 1
     until_told: int | None = None  # seeds are added, up to so many, where fewer cannot tell
-    timed_share: float = 0.0  # of a training, that is timed with each position method
+    timed_share: float = 0.0  # the share of a training's steps that is timed with each position method
     is_judged: bool = False  # whether the report's claims are put to the answers
 
     def __post_init__(self) -> None:
         self.looks()  # too few seeds are refused before anything is trained
+        for question in self.questions:
+            if question.name not in PLACES_FOR_RUNS:
+                raise ValueError(f"a question is called one of {', '.join(PLACES_FOR_RUNS)}, not {question.name}")
+            for probe in question.probes:
+                if probe.name not in Answers.__struct_fields__:
+                    raise ValueError(f"Answers has no field for the probe {probe.name}")
+                if question.on_folds or not set(probe.variants).isdisjoint(question.brief):
+                    raise ValueError(f"the probe {probe.name} asks runs whose weights are not kept")
 
     @property
     def block_size(self) -> int:

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import torch
 from tqdm import tqdm
@@ -29,14 +29,6 @@ from training.runs import Folder, collect_metrics, perform, recorded
 FEW = 4  # runs
 
 
-class Named(Protocol):
-    """A run, or whatever else is done in a piece and has a name."""
-
-    @property
-    def name(self) -> str: ...
-
-
-Item = TypeVar("Item", bound=Named)
 Value = TypeVar("Value")
 
 
@@ -71,29 +63,28 @@ def perform_all(runs: Sequence[Run], data: Data, folder: Folder, n_workers: int)
     return [records[run] for run in runs]
 
 
-def n_at_once(n_workers: int, n_items: int) -> int:
-    """How many of some items are worked on at the same time; one, where several processes train each model together."""
-    return 1 if process()[1] > 1 else max(1, min(n_workers, n_items))
+def n_at_once(n_workers: int, n_runs: int) -> int:
+    """How many of some runs are worked on at the same time; one, where several processes train each model together."""
+    return 1 if process()[1] > 1 else max(1, min(n_workers, n_runs))
 
 
-def share_out(job: Callable[[Item], Value], items: Sequence[Item], n_workers: int, label: str) -> list[Value]:
-    """job(item) of every item, in order, and a line when each is done. Each is computed by as many threads as this
-    process has, `n_workers` at a time in processes of their own, so that the numbers are the same whatever the number
-    of workers.
+def share_out(job: Callable[[Run], Value], runs: Sequence[Run], n_workers: int, label: str) -> list[Value]:
+    """job(run) of every run, in order, and a line when each is done. Each is computed by as many threads as this
+    process has, `n_workers` at a time in worker processes, so the numbers are the same whatever the number of workers.
 
     `job` must be picklable. It travels as bytes, for tensors in shared memory leave a traceback when their receiver is
-    stopped on the way; and once, as a worker starts: in the queue of items, what is larger than a pipe would keep the
+    stopped on the way; and once, as a worker starts: in the queue of runs, what is larger than a pipe would keep the
     parent waiting for ever if the workers are stopped before they read it (Python below 3.11.5).
 
     A failure, Ctrl-C or SIGTERM stops the workers, whose runs in training save first, and is raised here.
     """
-    n_workers = n_at_once(n_workers, len(items))
-    tally = Tally(label, len(items), n_workers)
+    n_workers = n_at_once(n_workers, len(runs))
+    tally = Tally(label, len(runs), n_workers)
     if n_workers == 1:
         values = []
-        for item in items:
-            values.append(job(item))
-            tally.done(item.name)
+        for run in runs:
+            values.append(job(run))
+            tally.done(run.name)
         return values
     context, given = multiprocessing.get_context("spawn"), (torch.get_num_threads(), pickle.dumps(job))
     with (
@@ -102,7 +93,7 @@ def share_out(job: Callable[[Item], Value], items: Sequence[Item], n_workers: in
     ):
         try:
             with _ctrl_c_held():
-                futures = {pool.submit(_call, item): item for item in items}  # the first starts the workers
+                futures = {pool.submit(_call, run): run for run in runs}  # the first starts the workers
             for future in as_completed(futures):
                 future.result()
                 tally.done(futures[future].name)
@@ -138,9 +129,9 @@ def _ctrl_c_held() -> Iterator[None]:
 _jobs: list[bytes] = []  # of a worker: the one that it was started for
 
 
-def _call(item: Named) -> Any:
-    """job(item) in a worker; the bytes are those that `share_out` has made, never a file's."""
-    return pickle.loads(_jobs[0])(item)
+def _call(run: Run) -> Any:
+    """job(run) in a worker; the bytes are those that `share_out` has made, never a file's."""
+    return pickle.loads(_jobs[0])(run)
 
 
 def _start_worker(n_threads: int, job: bytes) -> None:

@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import msgspec
 import torch
 
 from common.console import tell
@@ -14,9 +13,9 @@ from dataset import Data, load_data
 from speechesdataset.build import ensure_data
 from speechesdataset.folder import warn_of_missing_spaces
 from tokenizer import WORDS, Tokenization
-from training.machine import machine
-from training.processes import hand_out, own_folder, pick_device, process
-from training.runs import Folder, claim_folder, open_folder
+from training.machine import machine, pick_device
+from training.processes import process, working_folder
+from training.runs import Folder, open_folder
 from training.weights import TrainedModel
 
 
@@ -36,34 +35,26 @@ def workplace(
     """The data, in blocks of `block_size` tokens, one row in `share`, and the folder for the runs of a command.
 
     `resume`: False, what the folder holds is set aside; True, its runs are gone on with; None, they are reused where
-    they are of the same settings and refused where they are not. config.json gets the `settings`.
-    `tokenization`: None, words, for a command that has no option for it. Interrupted within
-    it, the message ends with `go_on`, the command that goes on.
+    they are of the same settings and refused where they are not. config.json gets the `settings`. `tokenization`: None,
+    words, for a command that has no option for it. Interrupted within it, the message ends with `go_on`, the command
+    that goes on.
     """
     torch.set_num_threads(threads)  # one, unless told otherwise, so that every machine computes in one way
-    with own_folder(out) as path:
+    with working_folder(out) as path:
         ensure_data(data_dir)
         tell(f"reading {data_dir}")
         data = load_data(data_dir, block_size, share, tokenization or WORDS)
         if data.tokenizer.tokenization == WORDS:
             advice = "use --tokenizer bpe or --tokenizer character" if tokenization else None
             warn_of_missing_spaces(data.corpus, advice)
-        about = {"data": data.corpus.about()}
-        described = json.loads(json.dumps(settings, default=str)) | msgspec.to_builtins(about)
-        if resume is None:
-            folder = claim_folder(path, pick_device(device))
-            described |= msgspec.to_builtins({"machine": machine()})
-            if not (path / "config.json").exists():
-                write_json(path / "config.json", described)
-        else:
-            folder = open_folder(path, pick_device(device), described, resume)
-        hand_out(path)
+        described = json.loads(json.dumps(settings, default=str)) | {"data": data.corpus.about()}
+        folder = open_folder(path, pick_device(device), described, resume)
         try:
             yield data, folder
         except (Interrupted, KeyboardInterrupt) as error:
             raise Interrupted(f"{str(error) or 'interrupted'}; to go on: {go_on}") from error
         if resume is None:  # runs that were there are reused, and other settings' would have been refused
-            write_json(path / "config.json", described)
+            write_json(path / "config.json", {**described, "machine": machine()})
 
 
 def paired_seeds(first: int, n: int) -> tuple[int, ...]:

@@ -34,11 +34,10 @@ from studies.catalogue.questions import varied, which_is_better
 from studies.catalogue.recipes import RECIPES
 from studies.question import Question, Study
 from training.checkpoint import Checkpoints
-from training.loop import train
-from training.optimizer import make_optimizer
+from training.kinds import KINDS
+from training.loop import make_optimizer, train
 from training.recipe import Run, Task, customise
 from training.runs import Folder, perform, recorded
-from training.tasks import task_of
 from training.weights import TrainedModel, load_model
 from transformer import Decoder
 
@@ -149,7 +148,7 @@ def spoiled_tensor_file(inputs: st.DataObject, content: bytes, with_tensors: boo
 
 @pytest.fixture(scope="module")
 def tasks(data: Data) -> dict[Run, Any]:
-    return {run: task_of(run, data, CPU) for run in RUNS}
+    return {run: KINDS[run.recipe.task].task(run, data, CPU) for run in RUNS}
 
 
 @pytest.fixture(scope="module")
@@ -158,7 +157,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory, data: Data, tasks: dict[Run,
     folder = Folder(tmp_path_factory.mktemp("whole"), CPU)
     for run, task in tasks.items():
         perform(run, data, folder, few=False)
-        train(task, run.recipe.training, run.seed, Checkpoints(folder.checkpoint(run), run.name, task.measures))
+        train(task, run.recipe.training, run.seed, Checkpoints(folder.checkpoint(run), run.name, task.measurement))
     return folder
 
 
@@ -181,7 +180,7 @@ def results(whole: Folder, data: Data) -> Any:
 
 
 def restore(run: Run, task: Any, folder: Folder) -> None:
-    checkpoints = Checkpoints(folder.checkpoint(run), run.name, task.measures)
+    checkpoints = Checkpoints(folder.checkpoint(run), run.name, task.measurement)
     checkpoints.restore(task.model, make_optimizer(task.model, run.recipe.training))
 
 

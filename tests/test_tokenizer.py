@@ -1,11 +1,9 @@
 """Words, detokenisation, vocabulary and the cache on disk."""
 
 # ruff: noqa: RUF001 (curly quotes and dashes are meant)
-import hashlib
 import importlib.metadata
 import json
 import pickle
-import re
 import subprocess
 import sys
 import time
@@ -35,15 +33,12 @@ def test_words_are_nltk_words_sentence_by_sentence() -> None:
 @pytest.mark.parametrize(
     "text",
     [
-        "We can't wait, and we won't; it's the people's choice.",
         'He said, "Go home." And they did!',
         '"Yes," she said, "we cannot."',
-        "It cost $4.4 billion (or 3%) in the '90s: too much?",
+        "It cost $4.4 billion (or 3%) in the '90s: it's too much?",
         "Our troops' sacrifice -- and ours -- matters...",
-        "He called it the 'axis of evil' tonight.",
         "The world’s hope, America—strong—didn’t fade.",
         "Some say “no,” but 9:30 a.m. works in the U.S. too.",
-        "I'm gonna go.",
     ],
 )
 def test_detokenize_is_the_inverse(text: str) -> None:
@@ -53,13 +48,11 @@ def test_detokenize_is_the_inverse(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("The <unk> rests . @-@", ["The", "<unk>", "rests", ".", "@-@"]),
         (
             "well @-@ known , 1 @,@ 000 @.@ 5 <eos> </s>",
             ["well", "@-@", "known", ",", "1", "@,@", "000", "@.@", "5", "<eos>", "</s>"],
         ),
         ("He met the U.S. <unk> there.", ["He", "met", "the", "U.S.", "<unk>", "there", "."]),
-        ("<unk>", ["<unk>"]),
         ("a<unk> me@-@you", ["a", "<", "unk", ">", "me", "@", "-", "@", "you"]),  # inside a word it means nothing
         ("<pad> <b c> @x@", ["<", "pad", ">", "<", "b", "c", ">", "@", "x", "@"]),  # padding is no word
         ("\ue000 <unk> x\ue000, \ue000. <s>", ["\ue000", "<unk>", "x\ue000", ",", "\ue000", ".", "<s>"]),
@@ -69,91 +62,55 @@ def test_what_prepared_corpora_write_for_words_stays_whole(text: str, words: lis
     assert tokenize(text) == words
 
 
-def test_what_a_person_types_is_read_as_a_file_is() -> None:
-    vocabulary = Tokenizer.build(["\ufeffZoe\u0301 rests"])
-    assert vocabulary.words[2:] == ["Zoé", "rests"]
-    assert vocabulary.encode("\ufeffZoe\u0301 rests") == vocabulary.encode("Zoé re\ufeffsts") == [2, 3]
-
-
 @pytest.mark.parametrize(
     ("texts", "lacking"),
     [
         (["和平晚上石头海洋白银看见大门国王晚上春雨。"], True),
         (["私は毎日学校へ行きます。"], True),
-        (["ฉันรักประเทศไทยมาก"], True),
         (["和平 晚上 石头 海洋 白银 看见 大门"], False),  # somebody cut the words out
-        (["ฉัน รัก ประเทศ ไทย มาก"], False),
         (["वह रोज़ घर से स्कूल जाती है", "나는 매일 학교에 간다", "We go."], False),
         (["We read 和平晚上石头 in a book that is otherwise in English, from its first page to its last."], False),
         (["We go to the market.", "和平晚上石头海洋"], True),
         ([], False),
-        ([""], False),
     ],
 )
 def test_text_without_spaces_between_words(texts: list[str], lacking: bool) -> None:
     assert lacks_spaces(texts) == lacking
 
 
-def test_an_abbreviation_ends_no_sentence() -> None:
-    some = "Mr mr Mrs Prof Jr Gov Pres U.S d.c a.m i.e vs etc Ltd Corp Jan Sept dec"
-    for abbreviation in some.split():
-        assert tokenize(f"They met {abbreviation}. Smith. Then they left.") == (
-            ["They", "met", f"{abbreviation}.", "Smith", ".", "Then", "they", "left", "."]
-        )
-
-
 @pytest.mark.parametrize(
     ("words", "text"),
     [
         ("", ""),
-        ("We hope", "We hope"),
         ("a . b , c ; d : e ? f ! g % h", "a. b, c; d: e? f! g% h"),
         ("a ( b ) c [ d ] e { f } g", "a (b) c [d] e {f} g"),
-        ("a … b .. c ... d", "a… b.. c... d"),
         ("$ 5 and US$ 6 , # 7", "$5 and US$6, #7"),
         ("a “ b ” c « d » e", "a “b” c «d» e"),
         ("IT 'S I 'M I 'D WE 'LL WE 'RE WE 'VE DO N'T", "IT'S I'M I'D WE'LL WE'RE WE'VE DON'T"),
         ("(x) .) n'ts 'sa", "(x) .) n'ts 'sa"),  # of the words that are glued, the whole word only
         # double quotes: as NLTK writes them, and as they stand where it leaves them alone
         ("say `` Go . '' and `` Stop ''", 'say "Go." and "Stop"'),
-        ("'' Go '' x", '"Go" x'),
-        ('" Go " x', '"Go" x'),
-        ('( " Go " ) x', '("Go") x'),
         ('a -- " Go " b', 'a -- "Go" b'),
         ('a " b', 'a" b'),
-        ("`` '' x", '"" x'),
-        ("`` a ( '' b", '"a (" b'),
         ("`` a -- '' b", '"a --" b'),
         # single quotes: round words, after words that end in s, before decades
         ("said , ' Go . ' x", "said, 'Go.' x"),
-        ("said -- ' Go ' x", "said -- 'Go' x"),
-        ("said , ' Go x", "said, 'Go x"),
-        ("a ' ' b", "a '' b"),
-        ("( ' Go ' ) x", "('Go') x"),
         ("troops ' and workers ' pay", "troops' and workers' pay"),
         ("rock ' n roll", "rock' n roll"),
         ("Go , '", "Go,'"),
         ("' a ' , ' b ' , ' c '", "'a', 'b', 'c'"),
-        ("the ' a ' and ' b ' x", "the 'a' and 'b' x"),
         ("the ' 90s now", "the '90s now"),
-        ("the ’ 90s now", "the ’90s now"),
         ("troops ' 90 days", "troops' 90 days"),
         ("' the ' 90s , ' he said", "'the '90s, 'he said"),
         ("the ‘ axis ’ of", "the ‘axis’ of"),
         ("the ’ axis ’ of", "the’ axis’ of"),
-        ("( ’ Go ’ ) x", "(’Go’) x"),
         ("world ’ s we ’ ll I ’ m I ’ d don ’ t we ’ re we ’ ve", "world’s we’ll I’m I’d don’t we’re we’ve"),
-        ("workers ’ team ’ x", "workers’ team’ x"),
         ("workers ' s ' x", "workers' s' x"),
         # words that NLTK halves
         ("can not gon na wan na got ta gim me lem me 't is 't was", "cannot gonna wanna gotta gimme lemme 'tis 'twas"),
-        ("I Can not CAN NOT GON na", "I Cannot CANNOT GONna"),
-        ("we can go not na me is", "we can go not na me is"),
         # dashes between numbers
         ("9 – 10 and 9 ‑ 10 x", "9–10 and 9‑10 x"),
-        ("pp.9 – 10th x", "pp.9–10th x"),
         ("a – 10 and 9 – b – c ‑ d –", "a – 10 and 9 – b – c ‑ d –"),
-        ("9 -- 10 - 11", "9 -- 10 - 11"),
     ],
 )
 def test_detokenize_by_hand(words: str, text: str) -> None:
@@ -183,19 +140,9 @@ def test_an_unknown_word_can_be_shown_as_it_was_written() -> None:
     text = "we dream, we hope and <pad> ."
     unknown = vocabulary.unknown(text)
     assert unknown == ["dream", ",", "and", "<", "pad", ">"]
-    ids = vocabulary.encode("we dream, we")
-    assert vocabulary.tokens([PAD, *ids, UNK], unknown) == ["we", "dream?", ",?", "we", "and?"]
-    assert vocabulary.tokens([UNK, UNK], ["dream"]) == ["dream?", "<unk>"]
-    assert vocabulary.decode(vocabulary.encode("we dream."), ["dream"]) == "we dream?."
-
-
-@pytest.mark.parametrize(
-    "words", [[], ["<pad>"], ["<unk>", "<pad>"], ["a", "<pad>", "<unk>"], ["<pad>", "<unk>", "a", "a"]]
-)
-def test_a_vocabulary_begins_with_the_special_words_and_repeats_none(words: list[str]) -> None:
-    with pytest.raises(ValueError, match=r"^a vocabulary begins with <pad> and <unk> and holds every word once$"):
-        Tokenizer(words)
-    assert len(Tokenizer(["<pad>", "<unk>"])) == 2
+    ids = [PAD, *vocabulary.encode("we dream, we"), UNK]
+    assert vocabulary.tokens(ids, unknown) == ["we", "dream?", ",?", "we", "and?"]
+    assert vocabulary.decode([UNK, UNK], ["dream"]) == "dream? <unk>"
 
 
 def test_characters() -> None:
@@ -257,12 +204,6 @@ def test_subwords_end_inside_a_character_and_say_so(subwords: Tokenizer) -> None
         subwords.encode("a \udce2")
 
 
-def test_merges_apply_in_the_order_in_which_they_were_learned() -> None:
-    for merges, words in (([["a", "b"], ["b", "c"]], [" ", "ab", "c"]), ([["b", "c"], ["a", "b"]], [" ", "a", "bc"])):
-        loaded = Tokenizer.from_json({"kind": "bpe", "size": 300, "merges": merges})
-        assert [loaded.words[i] for i in loaded.encode("abc")] == words
-
-
 @pytest.mark.parametrize("kind", ["word", "character", "bpe"])
 def test_a_tokenizer_travels_as_json_and_to_other_processes(kind: Any) -> None:
     made = Tokenizer.build(SPEECH, tokenization=Tokenization(kind))
@@ -275,18 +216,13 @@ def test_a_tokenizer_travels_as_json_and_to_other_processes(kind: Any) -> None:
     "content",
     [
         [],
-        {"words": []},
         {"kind": "sentence"},
-        {"kind": "word"},
-        {"kind": "word", "words": {"<pad>": 0, "<unk>": 1}},
         {"kind": "word", "words": ["<pad>", "<unk>", 3]},
         {"kind": "word", "words": ["a", "b"]},
         {"kind": "word", "words": ["<pad>", "<unk>", "a", "a"]},
         {"kind": "bpe", "size": 300, "merges": [["a"]]},
-        {"kind": "bpe", "size": 300, "merges": [["a", "人"]]},
         {"kind": "bpe", "size": 300, "merges": [["a", "bc"], ["b", "c"]]},
         {"kind": "bpe", "size": 7, "merges": []},
-        {"kind": "bpe", "merges": []},
     ],
 )
 def test_a_damaged_tokenizer_is_refused(content: object) -> None:
@@ -294,16 +230,9 @@ def test_a_damaged_tokenizer_is_refused(content: object) -> None:
         Tokenizer.from_json(content)
 
 
-@pytest.mark.parametrize(
-    ("kind", "size", "complaint"),
-    [
-        ("word", 300, "vocabulary_size does nothing with word tokens, which the texts decide; leave it out"),
-        ("character", 300, "vocabulary_size does nothing with character tokens"),
-        ("bpe", 257, "vocabulary_size is 257; it must be at least 258: <pad>, <unk> and the 256 bytes"),
-    ],
-)
-def test_a_vocabulary_size_that_cannot_be(kind: Any, size: int, complaint: str) -> None:
-    with pytest.raises(UserError, match=re.escape(complaint)):
+@pytest.mark.parametrize(("kind", "size"), [("word", 300), ("character", 300), ("bpe", 257)])
+def test_a_vocabulary_size_that_cannot_be(kind: Any, size: int) -> None:
+    with pytest.raises(UserError, match="vocabulary_size"):
         Tokenization(kind, size)
 
 
@@ -313,13 +242,6 @@ def test_a_vocabulary_is_as_large_as_asked_or_as_the_texts_allow(size: int, n_to
     assert len(Tokenizer.build(texts, tokenization=Tokenization("bpe", size))) == n_tokens
 
 
-@pytest.mark.processes
-def test_nltk_is_imported_without_what_takes_it_a_second() -> None:
-    script = "import sys, tokenizer; print(tokenizer.tokenize('It works.'), sys.modules.keys() & {'scipy', 'sklearn'})"
-    run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert run.stdout == "['It', 'works', '.'] set()\n"
-
-
 def test_the_cache_saves_importing_nltk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ORATOR_CACHE", str(tmp_path))
     texts = ["It's here.", "", "a\u2028b \x85 c"]
@@ -327,19 +249,6 @@ def test_the_cache_saves_importing_nltk(tmp_path: Path, monkeypatch: pytest.Monk
     script = f"import sys, tokenizer; print(tokenizer.tokenize_all({texts!r}) == {first!r}, 'nltk' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)
     assert run.stdout == "True False\n"
-
-
-def test_the_cache_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With other words in the entry, and their checksum, these are what the text's words are taken to be."""
-    monkeypatch.setenv("ORATOR_CACHE", str(tmp_path))
-    assert tokenize_all(["", "We hope.", "Go"]) == [[], ["We", "hope", "."], ["Go"]]
-    (entry,) = (tmp_path / "words").iterdir()
-    checksum, body = entry.read_bytes().split(b"\n", 1)
-    assert body == b"\nWe hope .\nGo\n"
-    assert checksum.decode() == hashlib.sha256(body).hexdigest()
-    body = b"\nThey rest\n.\n"
-    entry.write_bytes(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
-    assert tokenize_all(["", "We hope.", "Go"]) == [[], ["They", "rest"], ["."]]
 
 
 def test_a_damaged_cache_is_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -367,12 +276,9 @@ def test_the_cache_knows_content_source_and_version(tmp_path: Path, monkeypatch:
     assert [n_entries_after(texts) for texts in different] == [1, 2, 3, 3]
     changed = tmp_path / "tokenizer.py"
     changed.write_bytes(Path(tokenizer.__file__).read_bytes() + b"# another abbreviation")
-    with monkeypatch.context() as patch:
-        patch.setattr(tokenizer, "__file__", str(changed))
-        assert n_entries_after(["a b", "c"]) == 4
-    with monkeypatch.context() as patch:
-        patch.setattr(importlib.metadata, "version", lambda name: {"nltk": "0.0"}[name])
-        assert n_entries_after(["a b", "c"]) == 5
+    monkeypatch.setattr(tokenizer, "__file__", str(changed))
+    assert n_entries_after(["a b", "c"]) == 4
+    monkeypatch.setattr(importlib.metadata, "version", lambda name: {"nltk": "0.0"}[name])
     assert n_entries_after(["a b", "c"]) == 5
 
 

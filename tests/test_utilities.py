@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from matplotlib.colors import to_rgb
 
 import utilities
 from evaluation.attention import attention_statistics, check_attention
@@ -82,19 +81,11 @@ def test_even_attention_has_relative_statistics_of_one(causal: bool) -> None:
         torch.testing.assert_close(statistics[name], torch.ones(4, 3, dtype=torch.float64))
 
 
-@pytest.mark.parametrize("causal", [False, True])
-def test_a_text_of_one_token_looks_as_evenly_as_it_can(causal: bool) -> None:
-    weights = torch.ones(2, 3, 2, 1, 1)
-    statistics = attention_statistics(weights, torch.ones(3, dtype=torch.long), causal)
-    for name, value in {"distance": 0.0, "entropy": 0.0, "relative_distance": 1.0, "relative_entropy": 1.0}.items():
-        assert statistics[name].tolist() == [[value] * 2] * 2
-
-
 def test_statistics_of_a_batch_are_the_weighted_mean_of_its_texts() -> None:
     weights, lengths = maps(2, 3, 2, 7), torch.tensor([7, 2, 5])
     together = attention_statistics(weights, lengths)["distance"]
     alone = [attention_statistics(weights[:, i], lengths[i])["distance"] for i in range(3)]
-    weighted = sum(length * one for length, one in zip(lengths, alone, strict=True)) / lengths.sum()
+    weighted = sum(length * mean for length, mean in zip(lengths, alone, strict=True)) / lengths.sum()
     torch.testing.assert_close(together, weighted)
 
 
@@ -113,16 +104,7 @@ def test_attention_of_any_size(tmp_path: Path, n_heads: int, n_tokens: int) -> N
 
 @pytest.mark.parametrize(
     ("token", "shown"),
-    [
-        ("hope", "hope"),
-        (" hope", "\u00b7hope"),
-        (" ", "\u00b7"),
-        ("", "(empty)"),
-        ("a\n", "a\\x0a"),
-        ("\udce4\udcba", "\\xe4\\xba"),  # two of the bytes of a character, as subwords have them
-        ("\ud800", "\\xd800"),
-        ("x" * 19, "x" * 17 + "\u2026"),
-    ],
+    [(" hope", "\u00b7hope"), ("", "(empty)"), ("a\n", "a\\x0a"), ("\udce4", "\\xe4"), ("x" * 19, "x" * 17 + "\u2026")],
 )
 def test_a_token_on_an_axis_can_be_seen(token: str, shown: str) -> None:
     assert _visible(token) == shown
@@ -138,16 +120,13 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
 def test_32_words_can_be_read_on_a_projector(drawn: dict[str, Any]) -> None:
     """Two maps beside each other, in the shape of a screen, and letters of at least 1/110 of its width."""
-    tokens = ["word"] * 32
-    attention_figure("wide", maps(1, 2, 32), tokens)
+    attention_figure("wide", maps(1, 2, 32), ["word"] * 32)
     width, height = drawn["wide"].get_size_inches()
     assert 1.5 < width / height < 2
     axes = drawn["wide"].axes[0]
-    sizes = [text.get_fontsize() / 72 for text in (*axes.get_yticklabels(), *axes.get_xticklabels(), axes.title)]
-    assert len(sizes) == 65
-    assert min(sizes) > width / 110
-    attention_figure("many", maps(1, 8, 32), tokens)
-    assert drawn["many"].get_size_inches()[0] == width  # more heads stand below
+    letters = [*axes.get_yticklabels(), *axes.get_xticklabels(), axes.title]
+    assert len(letters) == 65
+    assert min(text.get_fontsize() / 72 for text in letters) > width / 110
 
 
 def pictures(figure: Any) -> list[Any]:
@@ -157,37 +136,15 @@ def pictures(figure: Any) -> list[Any]:
 def test_what_attention_gives_to_padding_is_one_more_column(drawn: dict[str, Any]) -> None:
     weights = maps(2, 2, 8)
     attention_figure("padded", weights, list("abcde"))
-    for place, picture in enumerate(pictures(drawn["padded"])):
+    for number, picture in enumerate(pictures(drawn["padded"])):
         shown = picture.get_array()
         assert shown.shape == (5, 6)
         np.testing.assert_allclose(shown.sum(-1), 1, rtol=1e-5)
-        np.testing.assert_allclose(shown[:, 5], weights[place // 2, place % 2, :5, 5:].sum(-1), rtol=1e-5)
+        np.testing.assert_allclose(shown[:, 5], weights[number // 2, number % 2, :5, 5:].sum(-1), rtol=1e-5)
         assert [text.get_text() for text in picture.axes.texts] == [f"{weight:.2f}"[1:] for weight in shown[:, 5]]
-    columns = [text.get_text() for text in drawn["padded"].axes[2].get_xticklabels()]
-    assert columns == [*"abcde", "padding (3)"]
-    assert "the 3 places of padding together" in drawn["padded"].get_supxlabel()
     attention_figure("whole", weights[:, :, :, :5], list("abcde"))
     assert pictures(drawn["whole"])[0].get_array().shape == (5, 5)
     assert not pictures(drawn["whole"])[0].axes.texts
-
-
-def test_the_maps_of_a_model_have_one_scale_whichever_are_drawn(drawn: dict[str, Any]) -> None:
-    weights = torch.full((3, 2, 6, 6), 1 / 6)
-    weights[1, 1, 2, 3], weights[2, 0, 0, 4:] = 0.7, 0.9  # on a word; on padding, which the scale does not follow
-    for layer in range(3):
-        attention_figure(str(layer), weights, list("abcd"), layers=[layer])
-        assert [picture.get_clim() for picture in pictures(drawn[str(layer)])] == [(0.0, pytest.approx(0.7))] * 2
-
-
-@pytest.mark.parametrize(("n_tokens", "causal", "mark"), [(4, False, "even"), (8, True, "even, last row")])
-def test_even_attention_is_marked_and_no_solid_square_of_the_brightest(
-    drawn: dict[str, Any], n_tokens: int, causal: bool, mark: str
-) -> None:
-    attention_figure("even", torch.full((1, 1, 8, 8), 1 / 8), list("abcdefgh")[:n_tokens], causal=causal)
-    assert pictures(drawn["even"])[0].get_clim() == (0.0, 2 / 8)
-    bar = drawn["even"].axes[-1]
-    assert [line.get_ydata()[0] for line in bar.lines if len(line.get_ydata()) == 2][-1] == 1 / 8
-    assert [(text.get_text(), text.xy[1]) for text in bar.texts] == [(mark, 1 / 8)]
 
 
 HOSTILE = ["Ba$$in", "$1$", "a, b", "x|y", "<b>bold</b>", '"quoted"', "it's", "\\frac{", "$\\frac{$", "a_b^c", "%s {0}"]
@@ -212,11 +169,6 @@ def test_names_are_drawn_as_they_are_and_never_as_formulas(tmp_path: Path, monke
         interval_figure(tmp_path / "intervals.png", [Interval(name, 1.0, claim=0.0)], name, name)
 
 
-def test_a_class_without_texts_has_dashes(drawn: dict[str, Any]) -> None:
-    confusion_figure("one", [[3, 1], [0, 0]], ["here", "nowhere"])
-    assert [text.get_text() for text in drawn["one"].axes[0].texts] == ["75", "25", "-", "-"]
-
-
 def test_lines_with_runs_gaps_and_levels(tmp_path: Path) -> None:
     epochs = [1, 2, 3]
     lines = [
@@ -229,23 +181,9 @@ def test_lines_with_runs_gaps_and_levels(tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name in ("once", "again"):
-            line_figure(tmp_path / f"{name}.png", panel, "epoch", "accuracy, %")
+            line_figure(tmp_path / f"{name}.png", [panel], "epoch", "accuracy, %")
     assert (tmp_path / "again.png").read_bytes() == (tmp_path / "once.png").read_bytes()
     assert b"matplotlib" not in (tmp_path / "again.png").read_bytes()
-
-
-def test_a_colour_has_a_marker_and_words_in_it_are_darker(drawn: dict[str, Any]) -> None:
-    from matplotlib.colors import to_rgb
-
-    x = list(range(32))
-    lines = [Line(str(color), x, [float(color)] * 32, color) for color in reversed(range(len(COLORS)))]
-    line_figure("all", Panel(lines, [Level("level", 2.5, color=1)]), "x", "y")
-    axes = drawn["all"].axes[0]
-    found = {line.get_ydata()[0]: (line.get_color(), line.get_marker()) for line in axes.lines}
-    assert [found[color] for color in range(len(COLORS))] == list(zip(COLORS, MARKERS))
-    assert len(set(MARKERS)) == len(COLORS)
-    words = {text.get_text(): to_rgb(text.get_color()) for text in axes.texts}
-    assert words["1"] == words["level"] == pytest.approx([0.7 * part for part in to_rgb(COLORS[1])])
 
 
 def test_names_at_the_ends_keep_apart_and_stay_near() -> None:
@@ -260,43 +198,27 @@ def test_names_at_the_ends_keep_apart_and_stay_near() -> None:
     assert all(abs(heights[name] - y) < 0.07 for y, name, _ in ends)
 
 
-def test_of_many_classes_the_rarest_stand_together(drawn: dict[str, Any]) -> None:
-    counts = np.diag([9, 1, 8, 2, 7])
-    counts[0, 1], counts[1, 3] = 1, 3  # 1 and 3 are the rarest
-    confusion_figure("one", counts, "abcde", most=4)
-    axes = drawn["one"].axes[0]
-    assert [text.get_text() for text in axes.get_xticklabels()] == ["a", "c", "e", "2 others"]
-    assert [text.get_text() for text in axes.get_yticklabels()] == ["a (10)", "c (8)", "e (7)", "2 others (6)"]
-    shown = [text.get_text() for text in axes.texts]
-    assert shown == ["90", "0", "0", "10", "0", "100", "0", "0", "0", "0", "100", "0", "0", "0", "0", "100"]
+def test_of_many_classes_the_rarest_stand_together_and_one_without_texts_has_dashes(drawn: dict[str, Any]) -> None:
+    counts = np.diag([9, 1, 0, 2, 7])
+    counts[0, 1], counts[1, 3] = 1, 3  # 1 and 3 are the rarest of those that have texts
+    confusion_figure("many", counts, "abcde", most=4)
+    confusion_figure("few", [[3, 1], [0, 0]], ["here", "nowhere"])
+    rows = [text.get_text() for text in drawn["many"].axes[0].get_yticklabels()]
+    assert rows == ["a (10)", "b (4)", "e (7)", "2 others (2)"]
+    assert [text.get_text() for text in drawn["many"].axes[0].texts[:4]] == ["90", "10", "0", "0"]
+    assert [text.get_text() for text in drawn["few"].axes[0].texts] == ["75", "25", "-", "-"]
 
 
 def test_numbers_below_zero_have_colours_of_their_own_and_zero_is_pale_between(drawn: dict[str, Any]) -> None:
-    grid_figure("one", {"signed": [[-4.0, 0.0, 2.0]], "unsigned": [[0.0, 1.0, 4.0]]}, "r", "abc", "", "")
-    signed, unsigned = (axes.images[0] for axes in drawn["one"].axes)
+    grids = {"signed": [[-4.0, 0.0, 2.0]], "from zero": [[0.0, 1.0, 4.0]], "alike": [[7.0, 7.2, 7.1]]}
+    grid_figure("all", grids, "r", "abc", "", "")
+    signed, from_zero, alike = (axes.images[0] for axes in drawn["all"].axes)
     red, pale, blue = (signed.cmap(signed.norm(value))[:3] for value in (-4.0, 0.0, 4.0))
     assert red[0] > red[2]
     assert blue[2] > blue[0]
     assert min(pale) > 0.9
-    assert (signed.get_clim(), unsigned.get_clim()) == ((-4, 4), (0, 4))
-
-
-def test_numbers_far_from_zero_have_a_scale_of_their_own_in_which_what_is_alike_looks_alike(
-    drawn: dict[str, Any],
-) -> None:
-    grids = {"apart": [[2.0, 3.0]], "alike": [[7.0, 7.2]], "zeros": [[0.0, 0.0]]}
-    grid_figure("one", grids, "r", "ab", "", "")
-    apart, alike, zeros = (axes.images[0] for axes in drawn["one"].axes)
-    assert (apart.get_clim(), zeros.get_clim()) == ((2, 3), (0, 1))
-    assert alike.get_clim() == pytest.approx((7.1 - 0.9, 7.1 + 0.9))
-    assert {picture.get_cmap().name for picture in (apart, alike, zeros)} == {"viridis"}
-
-
-def test_a_number_can_be_read_on_its_colour(drawn: dict[str, Any]) -> None:
-    values = [[0.0, 0.25, 0.5, 0.75, 1.0, np.nan], [-1.0, -0.8, -0.2, 0.0, 0.8, 1.0]]
-    grid_figure("one", {name: [row] for name, row in zip("ab", values)}, "r", "abcdef", "", "")
-    written = [[to_rgb(text.get_color()) == (1, 1, 1) for text in axes.texts] for axes in drawn["one"].axes]
-    assert written == [[True, True, True, False, False, False], [True, True, False, False, True, True]]
+    assert (signed.get_clim(), from_zero.get_clim()) == ((-4, 4), (0, 4))
+    assert alike.get_clim() == pytest.approx((7.1 - 0.9, 7.1 + 0.9))  # what differs by little looks alike
 
 
 def test_a_picture_is_of_the_kind_that_its_name_says_and_the_same_each_time(tmp_path: Path) -> None:
@@ -308,27 +230,18 @@ def test_a_picture_is_of_the_kind_that_its_name_says_and_the_same_each_time(tmp_
     assert "Matplotlib" not in text.partition("<defs>")[0]
 
 
-def test_what_the_interval_clears_is_filled_and_each_has_its_colour(drawn: dict[str, Any]) -> None:
+def test_what_the_interval_clears_is_filled(drawn: dict[str, Any]) -> None:
     intervals = [
         Interval("clear", -2.0, -3.0, -1.0, color=2),
-        Interval("unclear", 2.0, -1.0, 5.0, color=4 + len(COLORS)),
+        Interval("unclear", 2.0, -1.0, 5.0),
         Interval("alone", 1.0, claim=3.0),
     ]
     interval_figure("forest", intervals, "points")
     axes = drawn["forest"].axes[0]
-    points = {tuple(line.get_ydata()): line for line in axes.lines if len(line.get_xdata()) == 1}
-    assert [(points[row,].get_color(), points[row,].get_marker()) for row in range(2)] == [
-        (COLORS[2], MARKERS[2]),
-        (COLORS[4], MARKERS[4]),
-    ]
     faces = [line.get_markerfacecolor() for line in axes.lines if line.get_marker() in MARKERS]
     assert faces == [COLORS[2], "white", "white"]
     assert [line.get_xdata()[0] for line in axes.lines if line.get_marker() == "x" and len(line.get_xdata())] == [3.0]
-    assert [text.get_text() for text in axes.texts] == [
-        "\N{MINUS SIGN}2.00  [\N{MINUS SIGN}3.00, \N{MINUS SIGN}1.00]",
-        "+2.00  [\N{MINUS SIGN}1.00, +5.00]",
-        "+1.00",
-    ]
+    assert axes.texts[0].get_text() == "\N{MINUS SIGN}2.00  [\N{MINUS SIGN}3.00, \N{MINUS SIGN}1.00]"
 
 
 @pytest.mark.processes

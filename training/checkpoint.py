@@ -7,27 +7,26 @@ from typing import Generic, TypeVar
 import msgspec
 import torch
 
-from common.checks import OtherRun, first_difference
-from common.files import read_tensors, refused, write_tensors
-from common.records import Count, Seconds
+from common.checks import Count, Seconds, other_run
+from common.files import read_tensors, write_tensors
 from training.records import Measurement
 from training.weights import load_weights, weights
 
-Kind = TypeVar("Kind")  # of measurements
+Measured = TypeVar("Measured", bound=Measurement)
 
 DELETE = "delete it, and the run begins anew"
 SECONDS_BETWEEN_CHECKPOINTS = 20.0  # at most, where nothing is measured in between
 SHARE_OF_CHECKPOINTS = 0.05  # of the time, that writing them may take
 
 
-class State(msgspec.Struct, Generic[Kind]):
+class State(msgspec.Struct, Generic[Measured]):
     """Where a run stands, besides weights and optimizer."""
 
     step: Count = 0
     loss_sum: float = 0.0  # since the last measurement
     loss_count: Count = 0
     seconds: Seconds = 0.0
-    history: list[Kind] = []
+    history: list[Measured] = []
 
     def add(self, loss: float, seconds: float) -> None:
         """One more step, with its mean loss and what it took."""
@@ -43,20 +42,20 @@ class State(msgspec.Struct, Generic[Kind]):
         return mean
 
 
-class Saved(msgspec.Struct, Generic[Kind]):
+class Saved(msgspec.Struct, Generic[Measured]):
     """What a checkpoint holds beside its tensors."""
 
     identity: object
-    state: State[Kind]
+    state: State[Measured]
 
 
 class Checkpoints:
     """The checkpoint of one run, in the file `path`."""
 
-    def __init__(self, path: Path, identity: object, kind: type[Measurement]) -> None:
-        """`identity`, JSON, is what a checkpoint must be of, to be resumed; `kind` are its measurements."""
-        self.path, self.identity, self.kind = path, identity, kind
-        self.saved_at, self.cost = time.monotonic(), 0.0  # the second in seconds, of writing the last one
+    def __init__(self, path: Path, identity: object, measurement: type[Measurement]) -> None:
+        """`identity`, JSON, is what a checkpoint must be of, to be resumed; `measurement`, how its run is measured."""
+        self.path, self.identity, self.measurement = path, identity, measurement
+        self.saved_at, self.cost = time.monotonic(), 0.0  # seconds that it took to write the last one
 
     def is_due(self, is_measured: bool) -> bool:
         """Whether it is time for one, if a measurement has just been made or has not."""
@@ -78,21 +77,18 @@ class Checkpoints:
         damaged or of another run."""
         if not self.path.exists():
             return State()
-        kind = Saved[self.kind]  # type: ignore[name-defined]
-        tensors, saved = read_tensors(self.path, kind, DELETE)
+        tensors, saved = read_tensors(self.path, Saved[self.measurement], DELETE)  # type: ignore[name-defined]
         if saved.identity != self.identity:
-            difference = first_difference(saved.identity, self.identity)
-            raise OtherRun(self.path, difference, "repeat the command as it was, or take another --out")
+            remedy = "repeat the command as it was, or take another --out"
+            raise other_run(self.path, saved.identity, self.identity, remedy)
         learned: dict[str, torch.Tensor] = {}
         moments: dict[int, dict[str, torch.Tensor]] = {}
-        with refused(self.path, DELETE):
-            for name, tensor in tensors.items():
-                part, _, rest = name.partition(".")
-                if part == "model":
-                    learned[rest] = tensor
-                else:
-                    number, key = rest.split(".")
-                    moments.setdefault(int(number), {})[key] = tensor
+        for name, tensor in tensors.items():
+            if name.startswith("model."):
+                learned[name.removeprefix("model.")] = tensor
+            else:
+                _, number, moment = name.split(".")
+                moments.setdefault(int(number), {})[moment] = tensor
         load_weights(model, learned, self.path)
         optimizer.load_state_dict(optimizer.state_dict() | {"state": moments})
         return saved.state

@@ -1,7 +1,6 @@
-"""The two kinds of model, classifier and decoder: what each is measured by, and which models without a network stand
-beside it. Who needs to know asks the kind: nothing else in the studies and their reports tells the two apart."""
+"""The two kinds of model, classifier and decoder: how each is trained, what it is measured by, and which models without
+a network stand beside it. Who trains, compares or reports runs asks the kind."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, geometric_mean
@@ -22,6 +21,7 @@ from evaluation.statistics import SHARED_BY_FOLDS, Estimate, paired_difference, 
 from speechesdataset.folder import TOGETHER, TRAINING
 from training.recipe import Task
 from training.records import ClassifierRun, DecoderRun, TrainedRun
+from training.tasks import ClassifierTask, DecoderTask
 
 Unit = Literal["points", "ratio"]
 EACH_TEXT = "each text"  # a subset that stands for the training text and every test text,
@@ -52,30 +52,27 @@ class Measure:
         return pair(values, base_values, shared, confidence)
 
 
-class Kind(ABC):
+@dataclass(frozen=True)
+class Kind:
     """A kind of model."""
 
     name: Task
+    task: type[Any]  # what the loop needs to train one: made of a run, the data and a device
     record: type[TrainedRun]
     duration: Literal["epochs", "iterations"]  # what the duration of a recipe is called
     items: tuple[str, str]  # what results are measured on, and what other items an interval is for
-    opponent_names: Mapping[str, str]  # what the models without a network are called where they are shown
-    in_detail: tuple[tuple[str, str], ...]  # the first measure on every subset that says something
-    may_end_at_chance: bool = False  # whether a run may know no more than which class is the largest
     measures: Mapping[str, Measure]  # the first, unless another is asked for
-
-    @abstractmethod
-    def opponents(self, data: Data) -> Mapping[str, Opponent]:
-        """The models without a network on the test rows or texts."""
-
-    @abstractmethod
-    def paired_items(
-        self, measure: Measure, subset: str, runs: Sequence[Any], base: Sequence[Any], data: Data
-    ) -> list[Items]:
-        """How much each run differs from its base on each stretch of neighbouring rows or lines, for an interval over
-        other rows or lines; none where the measure is no mean over them."""
+    in_detail: tuple[tuple[str, str], ...]  # the first measure on every subset that says something
+    opponent_names: Mapping[str, str]  # what the models without a network are called where they are shown
+    opponents: Callable[[Data], Mapping[str, Opponent]]  # the models without a network on the test rows or texts
+    # How much each run differs from its base, by a measure on a subset, on each stretch of neighbouring rows or lines,
+    # for an interval over other rows or lines; none where the measure is no mean over them.
+    paired_items: Callable[[Measure, str, Sequence[Any], Sequence[Any], Data], list[Items]]
+    reads_rows: bool = False  # in the blocks that the data are cut into; a decoder cuts its windows itself
+    may_end_at_chance: bool = False  # whether a run may know no more than which class is the largest
 
 
+# ------------------------------------------------------------------------------------------------------------- measures
 def _accuracy(run: Any, group: str) -> float:
     return float(run.test[group].accuracy)
 
@@ -106,85 +103,36 @@ def _seconds(run: TrainedRun, subset: str) -> float:
     return run.train_seconds
 
 
-TRAINING_TIME = Measure(
-    "training-time", "training time, s", "ratio", False, "all", _seconds, by_chance=False, of_opponents=False
-)
+def _training_time(subset: str) -> Measure:
+    title = "training time, s"
+    return Measure("training-time", title, "ratio", False, subset, _seconds, by_chance=False, of_opponents=False)
 
 
 def _by_name(*measures: Measure) -> dict[str, Measure]:
     return {measure.name: measure for measure in measures}
 
 
-class ClassifierKind(Kind):
-    """Who said it? Measured by the rows whose speaker it names."""
-
-    name: Task = "classifier"
-    record = ClassifierRun
-    duration: Literal["epochs", "iterations"] = "epochs"
-    items = ("rows", "rows")
-    opponent_names = CLASSIFIER_OPPONENTS
-    in_detail = (("accuracy", EACH_GROUP),)
-    may_end_at_chance = True
-    measures = _by_name(
-        Measure("accuracy", "accuracy, %", "points", True, "all", _accuracy),
-        Measure(
-            "macro-f1", "macro-F1, %", "points", True, "all", lambda run, group: run.scores.macro_f1, of_opponents=False
-        ),
-        Measure(
-            "training-time", "training time, s", "ratio", False, "all", _seconds, by_chance=False, of_opponents=False
-        ),
-        Measure("train - test accuracy", "training less test accuracy", "points", False, "all", _gap),
-    )
-
-    def opponents(self, data: Data) -> Mapping[str, Opponent]:
-        return classifier_opponents(data)
-
-    def paired_items(
-        self, measure: Measure, subset: str, runs: Sequence[Any], base: Sequence[Any], data: Data
-    ) -> list[Items]:
-        if measure.name not in ("accuracy", "train - test accuracy"):
-            return []
-        labels, seen = data.test.labels.numpy(), data.seen.numpy()
-        inside = {"all": np.ones_like(seen), "seen": seen, "unseen": ~seen}[subset]  # (N,)
-        hits, base_hits = (np.array([run.predictions for run in each]) == labels for each in (runs, base))  # (seeds, N)
-        differences = 100.0 * hits[:, inside] - 100.0 * base_hits[:, inside]
-        neighbours = np.array(stretches(labels.tolist()))
-        return [by_stretch(differences, neighbours[inside], labels[inside])]
+# ---------------------------------------------------------------------------------------------------------------- items
+def _paired_rows(measure: Measure, subset: str, runs: Sequence[Any], base: Sequence[Any], data: Data) -> list[Items]:
+    if measure.name not in ("accuracy", "train - test accuracy"):
+        return []
+    labels, seen = data.test.labels.numpy(), data.seen.numpy()
+    inside = {"all": np.ones_like(seen), "seen": seen, "unseen": ~seen}[subset]  # (N,)
+    hits, base_hits = (np.array([run.predictions for run in each]) == labels for each in (runs, base))  # (seeds, N)
+    differences = 100.0 * hits[:, inside] - 100.0 * base_hits[:, inside]
+    neighbours = np.array(stretches(labels.tolist()))
+    return [by_stretch(differences, neighbours[inside], labels[inside])]
 
 
-class DecoderKind(Kind):
-    """How surprising is it? Measured by the perplexity of texts."""
-
-    name: Task = "decoder"
-    record = DecoderRun
-    duration: Literal["epochs", "iterations"] = "iterations"
-    items = ("texts", "lines")
-    opponent_names = DECODER_OPPONENTS
-    in_detail = (("perplexity", EACH_TEST_TEXT), ("perplexity", TOGETHER))
-    measures = _by_name(
-        Measure("perplexity", "perplexity", "ratio", False, TOGETHER, _perplexity),
-        Measure("bits-per-byte", "bits per byte", "ratio", False, TOGETHER, _bits_per_byte, digits=3),
-        Measure(
-            "training-time", "training time, s", "ratio", False, TOGETHER, _seconds, by_chance=False, of_opponents=False
-        ),
-    )
-
-    def opponents(self, data: Data) -> Mapping[str, Opponent]:
-        return decoder_opponents(data)
-
-    def paired_items(
-        self, measure: Measure, subset: str, runs: Sequence[Any], base: Sequence[Any], data: Data
-    ) -> list[Items]:
-        texts = list(runs[0].scores) if subset == TOGETHER else [subset]
-        if measure.name != "perplexity" or not all(
-            text in run.stretch_nats for text in texts for run in [*runs, *base]
-        ):
-            return []  # stretches of the training text are not kept
-        tokens = runs[0].stretch_tokens
-        return [
-            Items((stretch_nats(runs, text) - stretch_nats(base, text)) / len(texts), np.array(tokens[text]))
-            for text in texts
-        ]
+def _paired_lines(measure: Measure, subset: str, runs: Sequence[Any], base: Sequence[Any], data: Data) -> list[Items]:
+    texts = list(runs[0].scores) if subset == TOGETHER else [subset]
+    if measure.name != "perplexity" or not all(text in run.stretch_nats for text in texts for run in [*runs, *base]):
+        return []  # stretches of the training text are not kept
+    tokens = runs[0].stretch_tokens
+    return [
+        Items((stretch_nats(runs, text) - stretch_nats(base, text)) / len(texts), np.array(tokens[text]))
+        for text in texts
+    ]
 
 
 def stretch_nats(runs: Sequence[Any], text: str) -> np.ndarray:
@@ -192,4 +140,40 @@ def stretch_nats(runs: Sequence[Any], text: str) -> np.ndarray:
     return np.array([run.stretch_nats[text] for run in runs])
 
 
-KINDS: Mapping[Task, Kind] = {"classifier": ClassifierKind(), "decoder": DecoderKind()}
+# ------------------------------------------------------------------------------------------------------------ the kinds
+CLASSIFIER = Kind(
+    name="classifier",
+    task=ClassifierTask,
+    record=ClassifierRun,
+    duration="epochs",
+    items=("rows", "rows"),
+    measures=_by_name(
+        Measure("accuracy", "accuracy, %", "points", True, "all", _accuracy),
+        Measure("macro-f1", "macro-F1, %", "points", True, "all", _macro_f1, of_opponents=False),
+        _training_time("all"),
+        Measure("train - test accuracy", "training less test accuracy", "points", False, "all", _gap),
+    ),
+    in_detail=(("accuracy", EACH_GROUP),),
+    opponent_names=CLASSIFIER_OPPONENTS,
+    opponents=classifier_opponents,
+    paired_items=_paired_rows,
+    reads_rows=True,
+    may_end_at_chance=True,
+)
+DECODER = Kind(
+    name="decoder",
+    task=DecoderTask,
+    record=DecoderRun,
+    duration="iterations",
+    items=("texts", "lines"),
+    measures=_by_name(
+        Measure("perplexity", "perplexity", "ratio", False, TOGETHER, _perplexity),
+        Measure("bits-per-byte", "bits per byte", "ratio", False, TOGETHER, _bits_per_byte, digits=3),
+        _training_time(TOGETHER),
+    ),
+    in_detail=(("perplexity", EACH_TEST_TEXT), ("perplexity", TOGETHER)),
+    opponent_names=DECODER_OPPONENTS,
+    opponents=decoder_opponents,
+    paired_items=_paired_lines,
+)
+KINDS: dict[Task, Kind] = {"classifier": CLASSIFIER, "decoder": DECODER}

@@ -1,4 +1,4 @@
-"""What a result depends on besides settings and data: code, software, processor, threads."""
+"""What a result depends on besides settings and data: code, software, device, processor, threads."""
 
 import contextlib
 import functools
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from common.files import sha256
+from common.files import UserError, sha256
 from training.processes import process
 from training.records import Machine, TrainedRun
 
@@ -59,6 +59,17 @@ def code_version() -> tuple[str | None, bool | None, str]:
         return None, None, code
 
 
+def pick_device(name: str) -> torch.device:
+    """The device that `--device` names; "auto" takes a GPU if there is one. UserError if it is not there."""
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        name = next(device for device, is_there in available.items() if is_there)
+    if not available[name]:
+        raise UserError(f"--device {name}: not available on this machine; use --device cpu or auto")
+    local_rank = os.environ.get("LOCAL_RANK")  # torchrun's number of this process on its machine
+    return torch.device(name, int(local_rank)) if name == "cuda" and local_rank else torch.device(name)
+
+
 def multiplies_bf16(device: torch.device) -> bool:
     """Whether a device has units that multiply bfloat16 faster than float32; of a processor they are called AMX or
     AVX512-BF16."""
@@ -71,7 +82,7 @@ def processor_name() -> str:
     """The processor as the system names it, with the numbers that tell generations of one name apart."""
     with contextlib.suppress(OSError):
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").split("\n\n")[0].splitlines()
-        found = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
-        if "model name" in found:
-            return f"{found['model name']} (family {found.get('cpu family')}, model {found.get('model')})"
+        entries = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        if "model name" in entries:
+            return f"{entries['model name']} (family {entries.get('cpu family')}, model {entries.get('model')})"
     return platform.processor() or platform.machine()

@@ -1,4 +1,4 @@
-"""The device, the signals that ask to stop, and the processes that torchrun started to train one model together.
+"""The signals that ask to stop, and the processes that torchrun started to train one model together.
 
 Each of these runs the same command and measures the same things. The first works in the command's folder and speaks for
 all; every other one is silent and works in a copy of that folder, which is thrown away. Only here is a batch shared.
@@ -46,7 +46,8 @@ def processes() -> Iterator[None]:
         where = f"{os.environ['MASTER_ADDR']}:{os.environ['MASTER_PORT']}"
         raise UserError(f"no other processes found at {where} ({_first_line(error)}); start with torchrun") from error
     try:
-        yield
+        with others_alive():
+            yield
     except BaseException as error:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)  # torchrun sends it to those that are left, which are ending
         cause: BaseException | None = error
@@ -75,34 +76,27 @@ def others_alive() -> Iterator[None]:
         raise Interrupted(f"{LOST} ({_first_line(error)})") from error
 
 
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:100]
+
+
 @contextlib.contextmanager
-def own_folder(out: Path) -> Iterator[Path]:
+def working_folder(out: Path) -> Iterator[Path]:
     """The folder to work in: `out`, or, in another process than the first, a temporary copy of what the first one has
-    handed out, for which it waits here. The processes need no disk in common."""
-    if process()[0] == 0:
+    there. The processes need no disk in common."""
+    rank, world_size = process()
+    if world_size == 1:
         yield out
         return
+    files = [path for path in out.rglob("*") if path.is_file()] if rank == 0 else []
+    contents = [{path.relative_to(out): path.read_bytes() for path in files}]
+    torch.distributed.broadcast_object_list(contents)
     with tempfile.TemporaryDirectory() as temporary:
         copied = Path(temporary) / out.name
         copied.mkdir()
-        for name, content in _from_the_first({}).items():
+        for name, content in contents[0].items() if rank > 0 else ():
             write_bytes(copied / name, content)
-        yield copied
-
-
-def hand_out(folder: Path) -> None:
-    """Give the other processes a copy of what is in the folder."""
-    rank, world_size = process()
-    if rank == 0 and world_size > 1:
-        files = [path for path in folder.rglob("*") if path.is_file()]
-        _from_the_first({str(path.relative_to(folder)): path.read_bytes() for path in files})
-
-
-def _from_the_first(files: dict[str, bytes]) -> dict[str, bytes]:
-    contents = [files]
-    with others_alive():
-        torch.distributed.broadcast_object_list(contents)
-    return contents[0]
+        yield copied if rank > 0 else out
 
 
 def shared(model: nn.Module) -> nn.Module:
@@ -111,8 +105,7 @@ def shared(model: nn.Module) -> nn.Module:
         return model
     if any(isinstance(module, nn.BatchNorm1d) for module in model.modules()):
         raise UserError("batch norm needs each batch in one piece; leave it out, or train in one process")
-    with others_alive():
-        return SharedLoss(model)
+    return SharedLoss(model)
 
 
 class SharedLoss(nn.Module):
@@ -151,18 +144,3 @@ def stop_signals() -> Iterator[Callable[[], bool]]:
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def pick_device(name: str) -> torch.device:
-    """The device that `--device` names; "auto" takes a GPU if there is one. UserError if it is not there."""
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        name = next(device for device, is_there in available.items() if is_there)
-    if not available[name]:
-        raise UserError(f"--device {name}: not available on this machine; use --device cpu or auto")
-    local_rank = os.environ.get("LOCAL_RANK")
-    return torch.device(name, int(local_rank)) if name == "cuda" and local_rank else torch.device(name)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:100]

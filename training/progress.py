@@ -8,7 +8,7 @@ import time
 from tqdm import tqdm
 
 from common.wording import duration
-from training.records import Epoch, Measurement
+from training.records import Measurement
 
 WIDTH = 80  # of a line, at most
 
@@ -28,18 +28,17 @@ class Tally:
         self.started = time.monotonic()
 
     def done(self, name: str) -> None:
-        """Another one is done."""
+        """Another thing is done."""
         self.n_done += 1
         rounds = (-(-number // self.at_once) for number in (self.n_done, self.total))  # those in hand are nearly done
         say(f"{self.label}: {self.n_done} of {self.total} done ({name}){remaining(self.started, *rounds)}", name)
 
 
 class Progress:
-    """The steps of a training: a bar on the terminal, and a line for each measurement if it is `told` to."""
+    """The steps of a training: a bar on the terminal, and a line for each measurement that is to be shown."""
 
-    def __init__(self, label: str, n_steps: int, first: int, told: bool = True) -> None:
-        self.label, self.n_steps, self.told = label, n_steps, told
-        self.first, self.n_done = first, first
+    def __init__(self, label: str, n_steps: int, first: int) -> None:
+        self.label, self.n_steps, self.first, self.n_done = label, n_steps, first, first
         self.started = time.monotonic()
         is_worker = multiprocessing.parent_process() is not None  # the bars of several would hide each other
         disable = True if is_worker else None  # None: shown where there is a terminal
@@ -58,27 +57,16 @@ class Progress:
 
     def show(self, measurement: Measurement, step: int) -> None:
         """Say what was measured after `step`."""
-        if self.told:
-            left = remaining(self.started, self.n_done - self.first, self.n_steps - self.first)
-            say(f"{self.label}: {in_words(measurement, step / self.n_steps)}{left}", self.label)
-
-
-def in_words(measurement: Measurement, share: float) -> str:
-    """A measurement in short, for narrow terminals, made when `share` of the training was over."""
-    if isinstance(measurement, Epoch):
-        accuracies = f"train {measurement.train_accuracy:.1f}%, test {measurement.test_accuracy:.1f}%"
-        epoch, loss = measurement.epoch, measurement.train_loss
-        return f"epoch {epoch} of {round(epoch / share)}, loss {loss:.4g}, {accuracies}"
-    perplexities, iteration = measurement.perplexity, measurement.iteration
-    tests = [value for text, value in perplexities.items() if text != "train"] or [perplexities["train"]]
-    return f"iteration {iteration} of {round(iteration / share)}, perplexity {min(tests):.4g} to {max(tests):.4g}"
+        left = remaining(self.started, self.n_done - self.first, self.n_steps - self.first)
+        say(f"{self.label}: {measurement.in_words(step / self.n_steps)}{left}", self.label)
 
 
 def shortened(name: str, width: int) -> str:
-    """A name in at most so many letters, though not under 8, the middle left out: what tells runs apart stands at both
+    """A name in at most `width` letters, though not under 8, the middle left out: what tells runs apart stands at both
     ends."""
-    half = max(8, width) - 3
-    return name if len(name) <= max(8, width) else f"{name[: half - half // 2]}...{name[len(name) - half // 2 :]}"
+    n_kept = max(8, width) - 3
+    n_last = n_kept // 2
+    return name if len(name) <= n_kept + 3 else f"{name[: n_kept - n_last]}...{name[-n_last:]}"
 
 
 def remaining(started: float, n_done: int, total: int) -> str:

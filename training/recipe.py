@@ -1,7 +1,7 @@
 """The settings of a run: how a model is trained, what it is, and how long; checked where they are put together."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from common.checks import check, setting
 from common.files import UserError
@@ -11,6 +11,7 @@ Task = Literal["classifier", "decoder"]
 Schedule = Literal["constant", "linear", "cosine"]
 Precision = Literal["float32", "bf16"]
 Value = bool | int | float | str | None  # of a setting
+Config = TypeVar("Config", bound=ClassifierConfig | DecoderConfig)
 
 
 @dataclass(frozen=True)
@@ -45,11 +46,11 @@ OF_THE_OTHER_TASK: dict[Task, tuple[str, ...]] = {  # settings that do nothing i
 
 
 @dataclass(frozen=True)
-class Recipe:
+class Recipe(Generic[Config]):
     """The settings of a training run, except for what the data decide (vocabulary, classes) and the seed."""
 
     task: Task
-    architecture: ClassifierConfig | DecoderConfig
+    architecture: Config
     training: TrainingConfig
     duration: int  # epochs of a classifier, iterations of a decoder
     shuffled: bool = setting(False, "every window once before any comes again, instead of random ones")
@@ -58,16 +59,16 @@ class Recipe:
         check(self, "at least 1", "duration")
         if getattr(self.architecture, "voices", False) and self.training.batch_size < 2:
             raise UserError("voices need batches of windows with and without a name; set batch_size above 1")
-        plain, found = {**vars(TrainingConfig()), "shuffled": False}, settings_of(self)
+        defaults, settings = {**vars(TrainingConfig()), "shuffled": False}, settings_of(self)
         for name in OF_THE_OTHER_TASK[self.task]:
-            if found[name] != plain[name]:
-                raise does_nothing(name, found[name], self.task)
+            if settings[name] != defaults[name]:
+                raise does_nothing(name, settings[name], self.task)
 
 
 def settings_of(recipe: Recipe) -> dict[str, Value]:
     """Every setting of a recipe by its name, wherever in it."""
-    own = {name: value for name, value in vars(recipe).items() if name not in ("architecture", "training")}
-    return {**vars(recipe.architecture), **vars(recipe.training), **own}
+    rest = {name: value for name, value in vars(recipe).items() if name not in ("architecture", "training")}
+    return {**vars(recipe.architecture), **vars(recipe.training), **rest}
 
 
 def does_nothing(name: str, value: object, task: Task) -> UserError:
@@ -76,11 +77,11 @@ def does_nothing(name: str, value: object, task: Task) -> UserError:
 
 
 @dataclass(frozen=True)
-class Run:
+class Run(Generic[Config]):
     """A recipe, a seed, and the name that its files get."""
 
     name: str
-    recipe: Recipe
+    recipe: Recipe[Config]
     seed: int
     fold: int | None = None  # to tune: train without this fold of the training rows or text, and measure on it alone
     lengths: tuple[int, ...] = ()  # decoder: perplexity by iteration in windows of these lengths, too
@@ -96,8 +97,8 @@ def customise(recipe: Recipe, **settings: Any) -> Recipe:
         settings = {**without, **settings}
     for part in ("architecture", "training"):
         config = getattr(recipe, part)
-        own = {name: settings.pop(name) for name in list(settings) if hasattr(config, name)}
-        recipe = replace(recipe, **{part: replace(config, **own)})
+        of_part = {name: settings.pop(name) for name in list(settings) if hasattr(config, name)}
+        recipe = replace(recipe, **{part: replace(config, **of_part)})
     for name, value in settings.items():
         if not hasattr(recipe, name):
             raise does_nothing(name, value, recipe.task)

@@ -2,7 +2,7 @@
 
 from msgspec import field
 
-from common.records import Count, Percent, Positive, Record, Seconds
+from common.checks import Count, Percent, Positive, Record, Seconds
 from evaluation.records import Group, GroupAccuracy, LanguageScores, Scores
 
 
@@ -39,6 +39,11 @@ class Epoch(Record, frozen=True):
     train_accuracy: Percent
     test_accuracy: Percent
 
+    def in_words(self, share: float) -> str:
+        """The measurement in short, for narrow terminals, made when `share` of the training was over."""
+        accuracies = f"train {self.train_accuracy:.1f}%, test {self.test_accuracy:.1f}%"
+        return f"epoch {self.epoch} of {round(self.epoch / share)}, loss {self.train_loss:.4g}, {accuracies}"
+
 
 class ClassifierRun(TrainedRun, frozen=True, kw_only=True):
     """The record of a classifier."""
@@ -61,6 +66,12 @@ class Iteration(Record, frozen=True):
     train_loss: float
     perplexity: dict[str, Positive]
     perplexity_by_length: dict[str, dict[str, Positive]] = field(default_factory=dict)
+
+    def in_words(self, share: float) -> str:
+        """The measurement in short, for narrow terminals, made when `share` of the training was over."""
+        texts = [value for text, value in self.perplexity.items() if text != "train"] or [self.perplexity["train"]]
+        perplexities = f"{min(texts):.4g} to {max(texts):.4g}"
+        return f"iteration {self.iteration} of {round(self.iteration / share)}, perplexity {perplexities}"
 
 
 Measurement = Epoch | Iteration

@@ -11,23 +11,21 @@ from typing import Generic, TypeVar
 import msgspec
 import torch
 
-from common.checks import OtherRun, first_difference
+from common.checks import other_run
 from common.files import read_as, write_json, write_text
 from common.locks import FolderLock
 from dataset import Data, without_fold
 from tokenizer import WORDS
 from training.checkpoint import Checkpoints
+from training.kinds import KINDS
 from training.loop import train
 from training.machine import machine
 from training.processes import process
-from training.recipe import Run, Task
-from training.records import ClassifierRun, DecoderRun, Measurement, TrainedRun
-from training.tasks import task_of
+from training.recipe import Run
+from training.records import Measurement, TrainedRun
 from training.weights import count_parameters, save_model
 
-KINDS: dict[Task, type[ClassifierRun] | type[DecoderRun]] = {"classifier": ClassifierRun, "decoder": DecoderRun}
-
-Kind = TypeVar("Kind")
+Content = TypeVar("Content")
 Trained = TypeVar("Trained", bound=TrainedRun)
 
 
@@ -54,22 +52,17 @@ class Folder:
         return self.path / "runs" / f"{run.name}.checkpoint.safetensors"
 
 
-def claim_folder(out: Path, device: torch.device) -> Folder:
+def open_folder(out: Path, device: torch.device, settings: Mapping[str, object], resume: bool | None) -> Folder:
     """A folder for runs in which no other process writes as long as the object is kept; UserError, which says who does,
-    if one does already."""
-    return Folder(out, device, FolderLock(out))
+    if one does already. config.json says what is run there.
 
-
-def open_folder(out: Path, device: torch.device, settings: Mapping[str, object], resume: bool) -> Folder:
-    """A folder for new runs, or, to resume, the folder with its unfinished ones; config.json says what is run there.
-
-    Runs that a folder already holds are never written over: without `resume` the whole folder is set aside under the
-    next free number.
+    Runs that a folder already holds are never written over. `resume`: False, the whole folder is set aside under the
+    next free number; True, its unfinished runs are gone on with; None, its runs are used where they are wanted.
     """
-    folder = claim_folder(out, device)
+    folder = Folder(out, device, FolderLock(out))
     for leftover in out.rglob(".*.tmp") if resume else ():  # of a process that was killed while it wrote
         leftover.unlink()
-    if (out / "config.json").exists() and not resume:
+    if (out / "config.json").exists() and resume is False:
         number = next(n for n in itertools.count(1) if not Path(f"{out}.{n}").exists())
         out.rename(f"{out}.{number}")
         print(f"{out}: the earlier run that was there is now {out}.{number}", file=sys.stderr)
@@ -88,12 +81,12 @@ def perform(run: Run, data: Data, folder: Folder, few: bool = True) -> TrainedRu
     identity = identity_of(run, data, folder)
     if run.fold is not None:
         data = without_fold(data, run.recipe.task, run.fold)
-    task = task_of(run, data, folder.device)
+    task = KINDS[run.recipe.task].task(run, data, folder.device)
     history, seconds = train(
         task,
         run.recipe.training,
         run.seed,
-        Checkpoints(folder.checkpoint(run), {**identity, "machine": bits_depend_on()}, task.measures),
+        Checkpoints(folder.checkpoint(run), {**identity, "machine": bits_depend_on()}, task.measurement),
         on_measurement=lambda history: write_metrics(folder, run, history),
         label=run.name,
         few=few,
@@ -118,10 +111,11 @@ def recorded(run: Run, data: Data, folder: Folder) -> TrainedRun | None:
     path = folder.record(run)
     if not path.exists():
         return None
-    record = read_as(path, KINDS[run.recipe.task], "not a whole record of this run; delete it, and it is trained again")
+    hint = "not a whole record of this run; delete it, and it is trained again"
+    record = read_as(path, KINDS[run.recipe.task].record, hint)
     identity = identity_of(run, data, folder)
     if record.identity != identity:
-        raise OtherRun(path, first_difference(record.identity, identity), "take another --out")
+        raise other_run(path, record.identity, identity, "take another --out")
     return record
 
 
@@ -161,14 +155,16 @@ def collect_metrics(folder: Folder) -> None:
     write_text(folder.path / "metrics.jsonl", "".join(part.read_text(encoding="utf-8") for part in parts))
 
 
-class Remembered(msgspec.Struct, Generic[Kind]):
+class Remembered(msgspec.Struct, Generic[Content]):
     """A thing that was computed, and for what."""
 
-    value: Kind
+    value: Content
     identity: dict[str, object]
 
 
-def remembered(path: Path, kind: type[Kind], identity: Mapping[str, object], compute: Callable[[], Kind]) -> Kind:
+def remembered(
+    path: Path, kind: type[Content], identity: Mapping[str, object], compute: Callable[[], Content]
+) -> Content:
     """What `path` holds, if it was computed for the same `identity`; else compute and write it. UserError where it is
     damaged."""
     plain = in_json(identity)

@@ -18,9 +18,9 @@ from modules.word_vectors import NO_PAIRS, word_pairs
 from speechesdataset.folder import TRAIN_ROWS
 from tokenizer import PAD
 from training.recipe import Run
-from training.records import ClassifierRun, DecoderRun, Epoch, Iteration, MeasuredVoices, Measurement, TrainedRun
+from training.records import ClassifierRun, DecoderRun, Epoch, Iteration, MeasuredVoices, TrainedRun
 from training.weights import TrainedModel
-from transformer import Decoder, build_classifier
+from transformer import Decoder, Voices, build_classifier
 
 MEASUREMENTS_PER_DECODER = 5  # every 100 of 500 iterations
 
@@ -28,11 +28,10 @@ MEASUREMENTS_PER_DECODER = 5  # every 100 of 500 iterations
 class ClassifierTask:
     """What the loop needs to train a classifier: the model, the plan, the loss, the measurements of Table 1."""
 
-    measures = Epoch
+    measurement = Epoch
 
-    def __init__(self, run: Run, data: Data, device: torch.device) -> None:
+    def __init__(self, run: Run[ClassifierConfig], data: Data, device: torch.device) -> None:
         recipe, config, words = run.recipe, run.recipe.architecture, data.tokenizer.words
-        assert isinstance(config, ClassifierConfig)
         self.data, self.device = data, device
         self.label_smoothing = recipe.training.label_smoothing
         self.is_held_out = run.fold is not None  # whether the test rows are a fold of the training rows
@@ -46,7 +45,7 @@ class ClassifierTask:
         self.steps_per_epoch = len(plan) // recipe.duration
         ends = range(self.steps_per_epoch, len(self.plan) + 1, self.steps_per_epoch)
         self.evaluate_at: Sequence[int] = ends[-1:] if run.brief else ends
-        # The last measured probabilities, for summarise(). Measuring a copy of the task fills it, too (measuring.py).
+        # The last measured probabilities, for summarise(): the loop measures a copy of the task, which fills it, too
         self.measured: dict[str, Tensor] = {}
 
     def loss(self, items: Tensor) -> Tensor:
@@ -71,7 +70,7 @@ class ClassifierTask:
         rows = {"train": self.data.train, "test": self.data.test}
         return {name: accuracy.class_probabilities(self.model, labelled) for name, labelled in rows.items()}
 
-    def summarise(self, history: Sequence[Measurement], about: TrainedRun) -> ClassifierRun:
+    def summarise(self, epochs: Sequence[Epoch], about: TrainedRun) -> ClassifierRun:
         """The record of the trained model and its measurements, `about` a run."""
         probabilities = self.measured or self.probabilities()  # nothing measured if resumed after the last measurement
         test, labels = self.data.test, self.data.train.labels
@@ -80,12 +79,11 @@ class ClassifierTask:
             relative_temperature = calibration.relative_temperature(
                 probabilities["test"], test.labels, probabilities["train"]
             )
-        epochs = [row for row in history if isinstance(row, Epoch)]
         accuracies = [row.train_accuracy for row in epochs]
         is_trained = accuracy.is_above_plateau(accuracies[-1], labels)
         return ClassifierRun(
             **asdict(about),
-            epochs=epochs,
+            epochs=list(epochs),
             test=accuracy.accuracy_by_group(predictions, test.labels, self.data.seen),
             scores=accuracy.scores_by_class(predictions, test.labels, self.data.corpus.class_names),
             trained=is_trained,
@@ -102,18 +100,18 @@ class ClassifierTask:
 class DecoderTask:
     """What the loop needs to train a decoder: the model, the plan, the loss, the measurements of Table 2."""
 
-    measures = Iteration
+    measurement = Iteration
 
-    def __init__(self, run: Run, data: Data, device: torch.device) -> None:
+    def __init__(self, run: Run[DecoderConfig], data: Data, device: torch.device) -> None:
         recipe, config, words = run.recipe, run.recipe.architecture, data.tokenizer.words
-        assert isinstance(config, DecoderConfig)
         self.data, self.device = data, device
         self.model = Decoder(config, words, run.seed, len(data.corpus.class_names))
         if recipe.training.unigram_bias:
             unigram = kneser_ney_unigram(data.train_stream.ids, len(words), data.words_of_rows())
             with torch.no_grad():
                 self.model.head.bias.copy_(unigram.clamp(min=1e-9).log())
-        streams = [data.train_stream.ids, *(self.prepare_voices() if config.voices else [])]  # nobody's, each speaker's
+        voices = self.model.voices
+        streams = [data.train_stream.ids, *(self.prepare(voices) if voices else [])]  # nobody's, each speaker's
         self.model.to(device)
         self.text = torch.cat([part for ids in streams for part in (torch.tensor([PAD]), ids)])
         n_tokens = [1 + len(ids) for ids in streams]
@@ -135,13 +133,12 @@ class DecoderTask:
             name: self.ngrams.log_probabilities(stream.ids) if self.ngrams else None
             for name, stream in self.streams.items()
         }
-        # The last measured nats, for summarise(). Measuring a copy of the task fills it, too (measuring.py).
+        # The last measured nats, for summarise(): the loop measures a copy of the task, which fills it, too
         self.measured: dict[str, Tensor] = {}
 
-    def prepare_voices(self) -> list[Tensor]:
+    def prepare(self, voices: Voices) -> list[Tensor]:
         """What each speaker says (n tokens,), by which the voices start; UserError where it is too little."""
-        voices, block_size = self.model.voices, self.model.config.block_size
-        assert voices is not None
+        block_size = self.model.config.block_size
         streams = [stream.ids for stream in self.data.speaker_streams()]
         for name, ids in zip(self.data.corpus.class_names, streams):
             if len(ids) < block_size:
@@ -190,7 +187,7 @@ class DecoderTask:
         counted = self.ngram_log_probabilities[name]
         return nats if counted is None else -mixed(-nats, counted, self.model.config.ngram_share)
 
-    def summarise(self, history: Sequence[Measurement], about: TrainedRun) -> DecoderRun:
+    def summarise(self, iterations: Sequence[Iteration], about: TrainedRun) -> DecoderRun:
         """The record of the trained model and its measurements, `about` a run."""
         # nothing measured if resumed after the last measurement
         nats = self.measured or {name: self.nats(name, self.protocol) for name in self.streams}
@@ -202,7 +199,7 @@ class DecoderTask:
         return DecoderRun(
             **asdict(about),
             ff_dim=self.model.config.ff_dim,
-            iterations=[row for row in history if isinstance(row, Iteration)],
+            iterations=list(iterations),
             protocol=str(self.protocol),
             scores={name: perplexity.language_scores(nats[name], stream) for name, stream in tests.items()},
             network=network,
@@ -235,8 +232,3 @@ class DecoderTask:
         """The model with all that is needed to use it."""
         names = self.data.corpus.class_names if self.model.voices else []
         return TrainedModel(self.model, self.data.tokenizer, names, self.ngrams, self.voice_ngrams)
-
-
-def task_of(run: Run, data: Data, device: torch.device) -> ClassifierTask | DecoderTask:
-    """The task that a run's recipe names."""
-    return (ClassifierTask if run.recipe.task == "classifier" else DecoderTask)(run, data, device)

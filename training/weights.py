@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Generic, Literal, TypeVar, overload
+from typing import Any, Generic, Literal, TypeVar
 
 import msgspec
 import torch
@@ -78,10 +78,8 @@ class TrainedModel(Generic[Model]):
     ngrams: KneserNey | None = None  # that predict with a decoder, as far as its ngram_share says
     voice_ngrams: Sequence[KneserNey] = ()  # that predict with each of its voices
 
-    def as_speaker(self, number: int) -> "TrainedModel[Decoder]":
+    def as_speaker(self: "TrainedModel[Decoder]", number: int) -> "TrainedModel[Decoder]":
         """A decoder with voices as one of its speakers, counted from 0, and no other. ValueError without voices."""
-        if not isinstance(self.model, Decoder):
-            raise ValueError("a classifier has no voices")
         ngrams = self.voice_ngrams[number] if self.voice_ngrams else None
         return TrainedModel(self.model.as_speaker(1 + number), self.tokenizer, [], ngrams)
 
@@ -107,12 +105,6 @@ def save_model(path: Path, trained: TrainedModel) -> None:
     write_tensors(path, tensors, Description(FORMAT, task, vars(model.config), content, trained.class_names))
 
 
-@overload
-def load_model(path: Path, task: Literal["classifier"]) -> TrainedModel[Classifier | Vote]: ...
-@overload
-def load_model(path: Path, task: Literal["decoder"]) -> TrainedModel[Decoder]: ...
-@overload
-def load_model(path: Path, task: Task | None = None) -> TrainedModel: ...
 def load_model(path: Path, task: Task | None = None) -> TrainedModel:
     """The model of `save_model`, in eval mode; UserError if the file is missing, damaged, or not of this task."""
     remedy = "`python main.py part1` trains a classifier, part2 a decoder, and --model names its file"

@@ -1,10 +1,9 @@
 """The two recipes: the report's, and the strongest that this project knows. Torch stays out: --help says them."""
 
-from collections.abc import Mapping
 from typing import Literal
 
 from modules.config import ClassifierConfig, DecoderConfig
-from training.recipe import Recipe, Task, TrainingConfig, customise, settings_of
+from training.recipe import Recipe, Task, TrainingConfig, settings_of
 
 RecipeName = Literal["report", "best"]
 
@@ -68,28 +67,6 @@ DURATIONS: dict[str, Task] = {"epochs": "classifier", "iterations": "decoder"}  
 def widths_of(name: str) -> tuple[int, ...]:
     """The sizes of the feed-forward network at which part 2 trains a recipe's decoder, a model each."""
     return WIDTHS if name == "report" else (RECIPES[name]["decoder"].architecture.ff_dim,)
-
-
-def with_options(name: RecipeName, task: Task, options: Mapping[str, object]) -> Recipe:
-    """The recipe with the `options` of a command in place of its settings; what is None or False was not given."""
-    recipe = RECIPES[name][task]
-    given = {
-        "duration" if DURATIONS.get(option) == task else option: value
-        for option, value in options.items()
-        if value is not None and value is not False
-    }
-    return customise(recipe, **{option: given[option] for option in given.keys() & settings_of(recipe).keys()})
-
-
-def recipes_in_words(task: Task, option: str) -> str | None:
-    """What each recipe has where an option of a command stands in its place, "report 15, best 8"; None if none has."""
-    if option == "ff_dims":
-        found = {name: " ".join(map(str, widths_of(name))) for name in RECIPES}
-    else:
-        owner, setting = DURATIONS.get(option, task), "duration" if option in DURATIONS else option
-        settings = {name: settings_of(recipes[owner]) for name, recipes in RECIPES.items()}
-        found = {name: word(own[setting]) for name, own in settings.items() if setting in own}
-    return ", ".join(f"{name} {value}" for name, value in found.items()) or None
 
 
 def word(value: object) -> str:

@@ -16,12 +16,11 @@ from studies.answers import Timing
 from studies.catalogue.questions import POSITIONS
 from studies.question import Study
 from training import loop
+from training.kinds import KINDS
 from training.machine import processor_name
-from training.optimizer import make_optimizer
 from training.progress import say
 from training.recipe import Recipe, Run, Task, customise
 from training.runs import Folder, remembered
-from training.tasks import ClassifierTask, DecoderTask, task_of
 
 BLOCK, WARM_UP_STEPS = 10, 20  # steps
 
@@ -52,7 +51,7 @@ def time_variants(recipes: Mapping[str, Recipe], share: float, data: Data, folde
     """The times of each variant, over this share of a training."""
     shuffle, names = random.Random(0), list(recipes)
     runs = [Run(f"timing {name}", recipe, seed=0) for name, recipe in recipes.items()]
-    tasks = [task_of(run, data, folder.device) for run in runs]
+    tasks = [KINDS[run.recipe.task].task(run, data, folder.device) for run in runs]
     steps = {name: endless_training(run, task) for name, run, task in zip(names, runs, tasks)}
     n_steps = len(tasks[0].plan)
     n_blocks = max(2, round(share * n_steps / BLOCK))
@@ -79,10 +78,10 @@ def time_variants(recipes: Mapping[str, Recipe], share: float, data: Data, folde
     )
 
 
-def endless_training(run: Run, task: ClassifierTask | DecoderTask) -> Iterator[None]:
+def endless_training(run: Run, task: loop.Task) -> Iterator[None]:
     """Every next() is one step of a training that begins anew after its last one."""
     config, n_steps = run.recipe.training, len(task.plan)
-    optimizer, model = make_optimizer(task.model, config), loop.WithLoss(task.model, task.loss).train()
+    optimizer, model = loop.make_optimizer(task.model, config), loop.WithLoss(task.model, task.loss).train()
     for step in itertools.cycle(range(n_steps)):
         loop.prepare_step(optimizer, config, run.seed, step, n_steps)
         loop.training_step(model, optimizer, task.plan[step], config)

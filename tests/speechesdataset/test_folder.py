@@ -1,8 +1,6 @@
 """Data folders are read strictly: what is wrong is said in one line, with file and line, and never misread."""
 
 import contextlib
-import dataclasses
-import hashlib
 import shutil
 import unicodedata
 from collections.abc import Callable
@@ -17,7 +15,7 @@ import dataset
 from common.files import UserError
 from speechesdataset import folder as folders
 from speechesdataset.build import ensure_data
-from speechesdataset.folder import About, Segment, load_corpus, missing_files
+from speechesdataset.folder import Segment, load_corpus, missing_files
 
 FILES = {
     "train_CLS.tsv": "0\tWe work.\n1\tWe rest.\n0\tWe hope.\n",
@@ -57,9 +55,7 @@ def test_a_corpus(folder: Path) -> None:
 def test_the_fingerprint_is_that_of_every_byte_of_every_file_and_of_the_names(folder: Path) -> None:
     (folder / "labels.tsv").write_text("0\tNought\n")
     names = [*FILES, "labels.tsv"]
-    digests = "\n".join(name + hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in names)
     fingerprints = [load_corpus(folder).fingerprint]
-    assert fingerprints == [hashlib.sha256(digests.encode()).hexdigest()]
     for name in names:
         content = (folder / name).read_bytes()
         (folder / name).write_bytes(content + b"\n")
@@ -78,17 +74,13 @@ def test_the_fingerprint_is_that_of_every_byte_of_every_file_and_of_the_names(fo
         (b"0\tWe work.\n1 We rest.\n", ":2: no tab; write label, tab, text"),
         (b"0\tWe work.\n\tWe rest.\n", ":2: empty label"),
         (b"0\tWe work.\n1\t  \n", ":2: empty text"),
-        (b"0\tWe work.\n\n\t\n", ":3: empty label"),
         (b"0\tWe work.\n1\tWe\trest\tnow.\n", ":2: 3 tabs"),
-        (b"0\tWe work.\n1\tWe \xffrest.\n", ":2: not UTF-8"),
         (b"0\tWe work.\n1\tWe\0rest.\n", ":2: NUL"),
         ("0\tWe work.\n".encode("utf-16"), ":1: not UTF-8"),
         (b"0\tWe work.\r1\tWe rest.\r", ":1: carriage return"),
         (b"", ": empty file"),
-        (b"\xef\xbb\xbf \r\n\n", ": empty file"),
         (b"0\tWe work.\n0\tWe rest.\n", ": only one class, '0'"),
         (b"\nSpeaker\twhat they said\n1\tWe rest.\n2\tWe work.\n", ":2: 'Speaker' and 'what they said' look like"),
-        (b"\xef\xbb\xbf0\tText\n1\tWe rest.\n2\tWe work.\n", ":1: '0' and 'Text' look like the heads"),
         (b"We work here.\t0\nWe rest here.\t1\nWe hope so.\t0\n", ":1: the label is 'We work here.' and the text '0'"),
     ],
 )
@@ -97,63 +89,35 @@ def test_bad_rows_are_refused_with_file_and_line(folder: Path, content: bytes, w
     assert complaint(lambda: load_corpus(folder)).startswith(f"{folder / 'train_CLS.tsv'}{where}")
 
 
-def test_a_label_that_train_lacks(folder: Path) -> None:
-    (folder / "test_CLS.tsv").write_text("1\tWe rest.\n\n7\tWe dream.\n")
-    message = complaint(lambda: load_corpus(folder))
-    assert message.startswith(f"{folder / 'test_CLS.tsv'}:3: label '7' is not in train_CLS.tsv, which has '0', '1'")
-
-
-def test_a_class_may_be_called_as_a_column_is(folder: Path) -> None:
-    (folder / "train_CLS.tsv").write_text("name\tWe work.\nname\tText\ntext\tname\n")
-    (folder / "test_CLS.tsv").write_text("text\tWe rest.\ntext\tWe work.\n")
-    assert load_corpus(folder).labels == ["name", "text"]
-
-
-@pytest.mark.parametrize("train_form", ["NFC", "NFD"])
-@pytest.mark.parametrize("test_form", ["NFC", "NFD"])
-def test_a_label_is_one_however_its_accent_is_stored(folder: Path, train_form: Any, test_form: Any) -> None:
-    train = f"Zoé\tWe work.\nBen\tWe rest.\n{unicodedata.normalize(train_form, 'Zoé')}\tWe hope, Zoé.\n"
-    (folder / "train_CLS.tsv").write_text(train)
+@pytest.mark.parametrize(("train_form", "test_form"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_a_label_is_the_same_however_its_accent_is_stored(folder: Path, train_form: Any, test_form: Any) -> None:
+    (folder / "train_CLS.tsv").write_text(unicodedata.normalize(train_form, "Zoé\tWe hope, Zoé.\nBen\tWe rest.\n" * 2))
     (folder / "test_CLS.tsv").write_text(unicodedata.normalize(test_form, "Zoé\tWe hope, Zoé.\n"))
     (folder / "labels.tsv").write_text(unicodedata.normalize(test_form, "Zoé\tMiss Zoé\n"))
     corpus = load_corpus(folder)
-    assert corpus.labels == ["Ben", "Zoé"]
-    assert corpus.class_names == ["Ben", "Miss Zoé"]
+    assert (corpus.labels, corpus.class_names) == (["Ben", "Zoé"], ["Ben", "Miss Zoé"])
     assert folders.seen_rows(corpus.train, corpus.test) == [True]
-
-
-def test_a_byte_order_mark_inside_a_file_is_dropped(folder: Path) -> None:
-    mark = "\ufeff"
-    (folder / "train_CLS.tsv").write_text(f"{mark}{mark}0\tWe work.\n{mark}1\t{mark}We rest.\n0\tWe {mark}hope.\n")
-    (folder / "train_LM.txt").write_text(f"We work.\n{mark}We rest.\n{mark}\n")
-    corpus = load_corpus(folder)
-    assert corpus.labels == ["0", "1"]
-    assert [row.text for row in corpus.train] == ["We work.", "We rest.", "We hope."]
-    assert corpus.train_text == ["We work.", "We rest."]
 
 
 @pytest.mark.parametrize(
     ("labels", "warnings"),
     [
         (["a", "b"] * 3, []),
-        (["a"] * 3 + ["b", "b"], [": too few to learn from, one or two rows of 'b' (line 4); add rows, or delete"]),
-        ([*"abcdef"], [": too few to learn from, one or two rows of 'a' (line 1), 'b' (line 2), 'c' (line 3), 'd' "]),
-        (["01", "1"] * 3, [":2: labels '1' and '01' (line 1) look alike, and are two classes"]),
+        (["a"] * 3 + ["b", "b"], [": too few to learn from, one or two rows of 'b' (line 4)"]),
         (["Ann", "ann", "ANN"] * 3, [":2: labels 'ann' and 'Ann' (line 1)", ":3: labels 'ANN' and 'Ann' (line 1)"]),
-        (["Ann\u00a0Lee", "Ann Lee", "b"] * 3, []),  # one label
+        (["Ann\u00a0Lee", "Ann Lee", "b"] * 3, []),  # the same label
         (["\u2460", "1"] * 3, [":2: labels '1' and '\u2460' (line 1)"]),
         (["0", "00", "1"] * 3, [":2: labels '00' and '0' (line 1)"]),
     ],
 )
-def test_labels_that_look_alike_and_small_classes_are_told_of(
+def test_labels_that_look_alike_and_small_classes_are_warned_of(
     folder: Path, labels: list[str], warnings: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (folder / "train_CLS.tsv").write_text("".join(f"{label}\tWe rest.\n" for label in labels))
     (folder / "test_CLS.tsv").write_text(f"{labels[0]}\tWe rest.\n")
     load_corpus(folder)
-    said = capsys.readouterr().err.splitlines()
-    assert len(said) == len(warnings)
-    for line, warning in zip(said, warnings):
+    printed = capsys.readouterr().err.splitlines()
+    for line, warning in zip(printed, warnings, strict=True):
         assert line.startswith(f"warning: {folder / 'train_CLS.tsv'}{warning}")
 
 
@@ -171,13 +135,6 @@ def test_text_without_spaces_is_warned_of(folder: Path, capsys: pytest.CaptureFi
     warning = capsys.readouterr().err.splitlines()[-1]
     assert warning.startswith(f"warning: {folder / 'train_LM.txt'}: text without spaces between words")
     assert warning.endswith("; use characters")
-
-
-def test_a_prepared_corpus_says_itself_what_is_unknown(folder: Path) -> None:
-    (folder / "train_LM.txt").write_text("The <unk> rests . @-@\n")
-    data = dataset.load_data(folder, 8)
-    assert (data.train_stream.ids == 1).tolist() == [False, True, False, False, False]
-    assert data.tokenizer.words.count("<unk>") == 1
 
 
 @pytest.mark.parametrize("name", ["train_LM.txt", "test_LM_north.txt"])
@@ -218,12 +175,11 @@ def test_what_is_missing_is_named(folder: Path) -> None:
     ensure_data(folder)
     (folder / "train_LM.txt").unlink()
     (folder / "test_CLS.tsv").unlink()
-    assert missing_files(folder) == ["test_CLS.tsv", "train_LM.txt"]
     for remedy in ("add it, or clear the folder", "it is half built: run the command again"):
-        messages = {complaint(lambda: load_corpus(folder)), complaint(lambda: ensure_data(folder))}
-        assert len(messages) == 1
-        assert messages.pop().startswith(f"{folder}: test_CLS.tsv, train_LM.txt missing")
-        assert remedy in complaint(lambda: load_corpus(folder))
+        message = complaint(lambda: load_corpus(folder))
+        assert message == complaint(lambda: ensure_data(folder))
+        assert message.startswith(f"{folder}: test_CLS.tsv, train_LM.txt missing")
+        assert remedy in message
         (folder / "manifest.json").write_text('{"files": {"train_LM.txt": ""}}')
 
 
@@ -233,7 +189,6 @@ def test_what_is_missing_is_named(folder: Path) -> None:
         (["north"], []),
         (["north", "obama"], []),  # texts of one's own, one of which has a default's name
         (["obama"], ["test_LM_wbush.txt", "test_LM_hbush.txt"]),
-        (["hbush", "wbush"], ["test_LM_obama.txt"]),
         (["hbush", "obama", "wbush"], []),
         ([], ["test_LM_obama.txt", "test_LM_wbush.txt", "test_LM_hbush.txt"]),
     ],
@@ -250,15 +205,11 @@ def test_the_default_texts_count_as_a_set(folder: Path, present: list[str], miss
 def test_a_manifest_says_what_belongs(folder: Path) -> None:
     (folder / "test_LM_north.txt").rename(folder / "test_LM_obama.txt")
     manifest = folder / "manifest.json"
-    manifest.write_text('{"files": {"test_LM_obama.txt": "", "labels.tsv": "", "train_LM.txt": ""}}')
+    manifest.write_text('{"files": {"test_LM_obama.txt": "", "labels.tsv": ""}}')
     assert missing_files(folder) == ["labels.tsv"]
-    (folder / "train_LM.txt").unlink()  # it always belongs, and is named once
-    assert missing_files(folder) == ["train_LM.txt", "labels.tsv"]
     for damaged in ("[]", "{}", '{"files": ["labels.tsv"]}'):
         manifest.write_text(damaged)
-        message = complaint(lambda: ensure_data(folder))
-        assert message.startswith(f"{manifest}: ")
-        assert message.endswith("it is damaged, build the data anew")
+        assert complaint(lambda: ensure_data(folder)).startswith(f"{manifest}: ")
 
 
 @pytest.fixture
@@ -266,8 +217,7 @@ def default_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that counts as the one beside main.py."""
     folder = tmp_path / "speechesdataset"
     folder.mkdir()
-    for module in ("speechesdataset.folder", "speechesdataset.build"):
-        monkeypatch.setattr(f"{module}.DEFAULT_FOLDER", folder)
+    monkeypatch.setattr("speechesdataset.folder.DEFAULT_FOLDER", folder)
     return folder
 
 
@@ -278,30 +228,19 @@ def built(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     return folders
 
 
-def test_no_data_is_built_among_other_texts_or_in_a_file(default_folder: Path, built: list[Path]) -> None:
-    for name in ("notes.txt", "rows.tsv"):
-        (default_folder / name).write_text("mine")
-        assert f"missing, next to {name}; add it, or clear" in complaint(lambda: ensure_data(default_folder))
-        (default_folder / name).unlink()
-    file = default_folder / "file"
-    file.write_text("")
-    assert complaint(lambda: ensure_data(file)) == f"{file}: is a file; --data-dir takes a folder"
-    assert built == []
-
-
 def test_data_is_built_in_the_default_folder_and_gone_on_with(
-    default_folder: Path, built: list[Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    default_folder: Path, built: list[Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (default_folder / "README.md").write_text("anything else may stand there")
-    ensure_data(str(default_folder))
-    said = capsys.readouterr()
-    assert said.err == f"{default_folder}: no data yet; building it from State of the Union addresses\n"
-    assert said.out == ""
+    ensure_data(default_folder)
+    assert capsys.readouterr().err.startswith(f"{default_folder}: no data yet; building it")
     for name in ("manifest.json", "train_CLS.tsv"):  # a builder was killed
         (default_folder / name).write_text('{"files": {"labels.tsv": ""}}')
-        monkeypatch.chdir(default_folder.parent)
-        ensure_data("speechesdataset")
-    assert built == [default_folder, Path("speechesdataset"), Path("speechesdataset")]
+        ensure_data(str(default_folder))
+    assert built == [default_folder] * 3
+    (default_folder / "rows.tsv").write_text("mine")
+    assert complaint(lambda: ensure_data(default_folder)).startswith(f"{default_folder}: ")
+    assert len(built) == 3
 
 
 def test_no_other_folder_becomes_a_data_set(
@@ -325,16 +264,6 @@ def test_no_other_folder_becomes_a_data_set(
     assert built == []
 
 
-def test_a_record_says_what_data_it_was_made_from(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(folder.parent)
-    corpus = load_corpus(folder.name)
-    row = Segment(corpus.labels[0], "a new one", 9)
-    corpus = dataclasses.replace(
-        corpus, test=[row, dataclasses.replace(corpus.train[0], text=f" {corpus.train[0].text}  "), row]
-    )
-    assert corpus.about() == About(str(folder), len(corpus.train), 3, 1, corpus.class_names, corpus.fingerprint)
-
-
 def test_seen_rows_ignore_white_space_and_labels() -> None:
     train = [Segment("0", "We  work.", 1), Segment("0", "We rest.", 2), Segment("1", " We\u2028work. ", 3)]
     test = [Segment("0", "We work.", 1), Segment("0", "we rest.", 2), Segment("1", "We rest.", 3)]
@@ -346,11 +275,7 @@ def test_seen_rows_ignore_white_space_and_labels() -> None:
     ("labels", "expected"),
     [
         (["10", "2", "0"], ["0", "2", "10"]),  # by number, not by letter
-        (["3", "-1", "-20", "0"], ["-20", "-1", "0", "3"]),
         (["b", "10", "A", "9", "a"], ["9", "10", "A", "a", "b"]),  # numbers first
-        (["1", "01", "2"], ["01", "1", "2"]),
-        (["2", "1.5", "-x", "1"], ["1", "2", "-x", "1.5"]),
-        (["9" * 18, "1" + "0" * 18, "8"], ["8", "9" * 18, "1" + "0" * 18]),
         (["٣", "2"], ["2", "٣"]),
     ],
 )
@@ -361,44 +286,28 @@ def test_labels_stand_in_the_order_of_numbers(folder: Path, labels: list[str], e
 
 
 @pytest.mark.parametrize(
-    ("labels", "line", "what"),
+    ("names", "problem"),
     [
-        ("0\tBush\n1\tBush\n2\tObama\n", 2, "the name 'Bush' is taken"),
-        ("0\tObama\n\n2\tG.  Bush\n1\tG. Bush\n", 4, "the name 'G. Bush' is taken"),
-        ("0\tJose\u0301\n1\tJos\u00e9\n", 2, "the name 'Jos\u00e9' is taken"),
-        ("0\tBush\n0\tObama\n", 2, "the label '0' is taken"),
-        ("0\tBush\n1\t2\n", 2, "the name '2' is taken"),  # the third class has no other name than its label
+        ("0\tObama\n\n2\tG.  Bush\n1\tG. Bush\n", ":4: the name 'G. Bush' is taken"),
+        ("0\tJose\u0301\n1\tJos\u00e9\n", ":2: the name 'Jos\u00e9' is taken"),
+        ("0\tBush\n0\tObama\n", ":2: the label '0' is taken"),
+        ("0\tBush\n1\t2\n", ":2: the name '2' is taken"),  # the third class has no other name than its label
     ],
 )
-def test_names_that_are_the_same_are_refused(folder: Path, labels: str, line: int, what: str) -> None:
-    (folder / "test_CLS.tsv").write_text("0\tNought.\n")
+def test_names_that_are_the_same_are_refused(folder: Path, names: str, problem: str) -> None:
     (folder / "train_CLS.tsv").write_text("0\tNought.\n1\tOne.\n2\tTwo.\n")
-    (folder / "labels.tsv").write_text(labels, encoding="utf-8")
-    assert complaint(lambda: load_corpus(folder)).startswith(f"{folder / 'labels.tsv'}:{line}: {what}")
-
-
-@pytest.mark.parametrize("name", ["train", "all texts"])
-def test_a_test_text_is_not_called_what_tables_call_others(folder: Path, name: str) -> None:
-    path = folder / f"test_LM_{name}.txt"
-    path.write_text("We sleep.\n")
-    assert complaint(lambda: load_corpus(folder)).startswith(f"{path}: tables use the name {name!r}")
+    (folder / "labels.tsv").write_text(names, encoding="utf-8")
+    assert complaint(lambda: load_corpus(folder)).startswith(f"{folder / 'labels.tsv'}{problem}")
 
 
 def test_class_names(folder: Path) -> None:
-    def names() -> list[str]:
-        return load_corpus(folder).class_names
-
-    (folder / "test_CLS.tsv").write_text("0\tNought.\n")
     (folder / "train_CLS.tsv").write_text("0\tNought.\n1\tOne.\n2\tTwo.\n")
     (folder / "labels.tsv").write_text("2\tAbraham Lincoln\n7\tNobody\n")
-    assert names() == ["0", "1", "Abraham Lincoln"]
+    assert load_corpus(folder).class_names == ["0", "1", "Abraham Lincoln"]
     (folder / "labels.tsv").unlink()
-    assert names() == ["0", "1", "2"]
     for name in ("obama", "hbush", "wbush"):
         (folder / f"test_LM_{name}.txt").write_text("We sleep.\n")
-    assert names() == ["0", "1", "2"]  # the default speakers' texts, but others, too
+    assert load_corpus(folder).class_names == ["0", "1", "2"]  # the default speakers' texts, but others, too
     (folder / "test_LM_north.txt").unlink()
     (folder / "test_LM_south.txt").unlink()
-    assert names() == ["Obama", "G. W. Bush", "G. H. W. Bush"]
-    (folder / "train_CLS.tsv").write_text("0\tNought.\n1\tOne.\n3\tThree.\n")
-    assert names() == ["0", "1", "3"]
+    assert load_corpus(folder).class_names == ["Obama", "G. W. Bush", "G. H. W. Bush"]

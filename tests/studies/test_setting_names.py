@@ -82,6 +82,6 @@ def test_set_and_an_option_are_not_given_both(
     given = ["part2", "--data-dir", str(data_folder), "--set", "ff_dim=8"]
     assert main.main(given) == 2
     assert "--set ff_dim does nothing here, where each model has its own; use --ff-dims" in capsys.readouterr().err
-    small = ["--n-embd", "8", "--n-layer", "1", "--epochs", "1", "--set", "head_dim=0", "norm=pre"]
+    small = ["--epochs", "1", "--set", "n_embd=8", "n_layer=1", "head_dim=0", "norm=pre"]
     assert main.main(["part1", "--data-dir", str(data_folder), *small]) == 0
     assert "head-dim 0" in " ".join(capsys.readouterr().out.split())

@@ -14,8 +14,9 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
@@ -23,20 +24,17 @@ import pytest
 import torch
 from launch import ROOT, server
 from tiny import classifier_of, decoder_of, perform
-from worlds import classifier_run
 
-from commands import parts
-from common.arguments import Typed
 from common.files import Interrupted, UserError
 from dataset import Data
-from modules.config import ClassifierConfig, TransformerConfig
+from modules.config import TransformerConfig
 from studies import workers
 from studies.workers import perform_all, share_out
+from studies.workplace import workplace
 from training import machine, runs
 from training.processes import stop_signals
 from training.recipe import Recipe, Run, TrainingConfig
-from training.records import Epoch
-from training.runs import Folder, claim_folder, identity_of, open_folder, remembered
+from training.runs import Folder, identity_of, open_folder, remembered
 from training.weights import load_model
 
 TINY = TransformerConfig(n_embd=8, n_layer=1, block_size=8, ff_dim=8, dropout=0.1)
@@ -76,7 +74,6 @@ def test_a_finished_run_is_read_and_not_trained_again(
     ("run", "damage", "complaint"),
     [
         (CLASSIFIER, {"epochs": [{"epoch": 1}]}, "missing required field `train_loss` - at `$.epochs[0]`"),
-        (CLASSIFIER, {"machine": None}, "Expected `object`, got `null` - at `$.machine`"),
         (DECODER, {"nats_by_position": {"train": [1.0, None]}}, "Expected `float`, got `null`"),
         (DECODER, {"train_seconds": float("nan")}, "is not valid JSON"),
         (CLASSIFIER, {"identity": {}}, "of another run"),
@@ -89,13 +86,12 @@ def test_a_damaged_record_is_refused_in_one_line_that_says_where(
     record, path = perform(run, data, folder), folder.record(run)
     path.write_text(json.dumps(record | {"of a later version": 1}))
     assert perform(run, data, folder) == record
-    for text in (json.dumps(record | damage), json.dumps(record)[:-9], "[]"):
+    for text, expected in ((json.dumps(record | damage), complaint), (json.dumps(record)[:-9], "not a whole record")):
         path.write_text(text)
-        with pytest.raises(UserError) as refused:
-            perform(run, data, folder)
-        assert str(refused.value).startswith(f"{path}: ")
-        assert (complaint if text == json.dumps(record | damage) else "not a whole record") in str(refused.value)
-        assert "\n" not in str(refused.value)
+        said = refusal(run, data, folder)
+        assert said.startswith(f"{path}: ")
+        assert expected in said
+        assert "\n" not in said
 
 
 def test_metrics_are_one_line_a_measurement(data: Data, folder: Folder) -> None:
@@ -121,25 +117,20 @@ def changed(settings: Any, name: str, value: Any = "another") -> Any:
     return other
 
 
-def names_of(settings: Any) -> list[str]:
-    return [field.name for field in fields(settings)]
-
-
 def test_whatever_is_set_is_part_of_what_a_run_is(data: Data, folder: Folder) -> None:
-    identity: dict[str, Any] = identity_of(CLASSIFIER, data, folder)
+    def changes(settings: Any, *but: str) -> list[Any]:
+        return [changed(settings, field.name) for field in fields(settings) if field.name not in but]
+
     recipe = CLASSIFIER.recipe
     recipes = [
-        *(changed(recipe, name) for name in names_of(Recipe) if name not in ("architecture", "training")),
-        *(changed(recipe, "training", changed(recipe.training, name)) for name in names_of(TrainingConfig)),
-        *(changed(recipe, "architecture", changed(recipe.architecture, name)) for name in names_of(ClassifierConfig)),
+        *changes(recipe, "architecture", "training"),
+        *(changed(recipe, "training", training) for training in changes(recipe.training)),
+        *(changed(recipe, "architecture", architecture) for architecture in changes(recipe.architecture)),
     ]
-    others = [changed(CLASSIFIER, name) for name in names_of(Run) if name != "recipe"]
-    others += [changed(CLASSIFIER, "recipe", other) for other in recipes]
-    found = [json.dumps(identity_of(other, data, folder)) for other in others]
-    assert len({json.dumps(identity), *found}) == len(others) + 1
-    assert identity_of(replace(CLASSIFIER), data, folder) == identity
-    assert identity["run"]["recipe"]["training"]["batch_size"] == 25
-    assert identity["run"]["seed"] == 0
+    others = [*changes(CLASSIFIER, "recipe"), *(changed(CLASSIFIER, "recipe", other) for other in recipes)]
+    identities = {json.dumps(identity_of(run, data, folder)) for run in (CLASSIFIER, *others)}
+    assert len(identities) == len(others) + 1
+    assert identity_of(replace(CLASSIFIER), data, folder) == identity_of(CLASSIFIER, data, folder)
 
 
 def test_data_and_the_way_of_computing_are_part_of_what_a_run_is(
@@ -167,7 +158,8 @@ def threads() -> Iterator[Callable[[int], None]]:
     torch.set_num_threads(before)
 
 
-def complaint(run: Run, data: Data, folder: Folder) -> str:
+def refusal(run: Run, data: Data, folder: Folder) -> str:
+    """The message of the error that refuses a run."""
     with pytest.raises(UserError) as caught:
         perform(run, data, folder)
     return str(caught.value)
@@ -184,29 +176,27 @@ def half_done(data: Data, folder: Folder) -> Folder:
     return folder
 
 
-@pytest.mark.parametrize("key", ["code", "python", "torch", "processor", "threads"])
+@pytest.mark.parametrize("key", ["code", "python", "torch", "processor"])
 def test_half_a_run_of_another_machine_is_refused_and_a_whole_one_is_not(
-    key: str, data: Data, half_done: Folder, monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
+    key: str, data: Data, half_done: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def go_elsewhere() -> None:
-        if key == "threads":
-            threads(2)
-        else:
-            there = msgspec.structs.replace(machine.machine(), **{key: "another"})
-            monkeypatch.setattr(runs, "machine", lambda: there)
-
-    with monkeypatch.context():
-        before = runs.machine
-        go_elsewhere()
-        assert f"of another run ({key} is " in complaint(CLASSIFIER, data, half_done)
-        monkeypatch.setattr(runs, "machine", before)
-        threads(1)
+    elsewhere = msgspec.structs.replace(machine.machine(), **{key: "another"})
+    with monkeypatch.context() as patch:
+        patch.setattr(runs, "machine", lambda: elsewhere)
+        assert f"of another run ({key} is " in refusal(CLASSIFIER, data, half_done)
     record = perform(CLASSIFIER, data, half_done)
-    go_elsewhere()
-    if key == "threads":
-        assert "of another run (threads is 1 there and 2 here)" in complaint(CLASSIFIER, data, half_done)
-    else:
-        assert perform(CLASSIFIER, data, half_done) == record
+    monkeypatch.setattr(runs, "machine", lambda: elsewhere)
+    assert perform(CLASSIFIER, data, half_done) == record
+
+
+def test_a_run_on_another_number_of_threads_is_another_run(
+    data: Data, half_done: Folder, threads: Callable[[int], None]
+) -> None:
+    for _ in ("half done", "whole"):
+        threads(2)
+        assert "of another run (threads is 1 there and 2 here)" in refusal(CLASSIFIER, data, half_done)
+        threads(1)
+        perform(CLASSIFIER, data, half_done)
 
 
 @pytest.mark.parametrize("key", ["commit", "dirty"])
@@ -228,29 +218,29 @@ def test_half_a_run_goes_on_to_the_bits_of_one_never_stopped(data: Data, half_do
 # --------------------------------------------------------------------------------------------------------------- seeds
 
 
-@pytest.mark.parametrize("run", [CLASSIFIER, DECODER], ids=lambda run: run.name)
-def test_the_same_seed_gives_the_same_bits_and_another_seed_others(run: Run, data: Data, tmp_path: Path) -> None:
-    places = [Folder(tmp_path / name, torch.device("cpu")) for name in "abc"]
-    one, again, other = (perform(replace(run, seed=seed), data, folder) for seed, folder in zip((3, 3, 4), places))
-    assert timeless(one) == timeless(again)
-    assert contents(places[0].path) == contents(places[1].path)
-    measured = "epochs" if run is CLASSIFIER else "iterations"
-    assert all(a["train_loss"] != b["train_loss"] for a, b in zip(one[measured], other[measured]))
+@pytest.mark.parametrize(("run", "history"), [(CLASSIFIER, "epochs"), (DECODER, "iterations")], ids=str)
+def test_the_same_seed_gives_the_same_bits_and_another_seed_others(
+    run: Run, history: str, data: Data, tmp_path: Path
+) -> None:
+    folders = [Folder(tmp_path / name, torch.device("cpu")) for name in "abc"]
+    first, again, other = (perform(replace(run, seed=seed), data, where) for seed, where in zip((3, 3, 4), folders))
+    assert timeless(first) == timeless(again)
+    assert contents(folders[0].path) == contents(folders[1].path)
+    assert all(a["train_loss"] != b["train_loss"] for a, b in zip(first[history], other[history]))
 
 
 def test_a_command_computes_with_its_threads_whatever_the_default_was(
     data_folder: Path, tmp_path: Path, threads: Callable[[int], None]
 ) -> None:
-    found = []
+    results = []
     for default, asked in ((1, 1), (3, 1), (1, 3)):
         threads(default)
         out = tmp_path / f"{default} {asked}"
-        command = parts.Part1(data_dir=data_folder, out=out, threads=asked, device="cpu")
-        with command.at_work(CLASSIFIER.recipe, False, Typed(("part1",))) as (data, folder):
+        with workplace(data_folder, out, 8, "cpu", asked, {}, resume=False, go_on="") as (data, folder):
             record = perform(CLASSIFIER, data, folder)
         assert record["machine"]["threads"] == record["identity"]["threads"] == asked
-        found.append((timeless(record), contents(out)))
-    assert found[0] == found[1]
+        results.append((timeless(record), contents(out)))
+    assert results[0] == results[1]
 
 
 # ------------------------------------------------------------------------------------------------------------- records
@@ -264,10 +254,6 @@ def test_a_brief_run_is_measured_once_and_leaves_no_weights(data: Data, folder: 
         assert folder.record(run).exists()
 
 
-def epoch(number: int) -> Epoch:
-    return Epoch(epoch=number, train_loss=1.0, train_accuracy=2.0, test_accuracy=3.0)
-
-
 # ------------------------------------------------------------------------------------------------------------- folders
 
 
@@ -275,11 +261,9 @@ def epoch(number: int) -> Epoch:
 def test_a_folder_that_another_command_writes_is_neither_used_nor_moved(tmp_path: Path) -> None:
     out, device = tmp_path / "run", torch.device("cpu")
     first = open_folder(out, device, {"number": 0}, resume=False)
-    for resume in (False, True):
+    for resume in (False, True, None):
         with pytest.raises(UserError, match=rf"run: in use by process {os.getpid()} on .*; wait for it, or choose"):
             open_folder(out, device, {"number": 1}, resume)
-    with pytest.raises(UserError, match="in use by"):
-        claim_folder(out, device)  # as a report does
     assert [path.name for path in tmp_path.glob("[!.]*")] == ["run"]
     assert json.loads((out / "config.json").read_text())["number"] == 0
     assert pickle.loads(pickle.dumps(first)) == Folder(out, device)  # workers hold nothing
@@ -307,12 +291,10 @@ def test_earlier_runs_are_set_aside_unless_resumed(tmp_path: Path, capsys: pytes
 
 
 def test_a_mixture_of_machines_is_found() -> None:
-    one = machine.machine()
-    two, three = (msgspec.structs.replace(one, **change) for change in ({"processor": "two"}, {"threads": 99}))
-    records = [classifier_run(machine=there) for there in (one, two, copy.copy(one), three)]
-    assert machine.distinct_machines(records) == [one, two, three]
-    assert machine.distinct_machines(records[:1] * 3) == [one]
-    assert machine.distinct_machines([]) == []
+    here = machine.machine()
+    others = [msgspec.structs.replace(here, **change) for change in ({"processor": "another"}, {"threads": 99})]
+    records: list[Any] = [SimpleNamespace(machine=each) for each in (here, others[0], copy.copy(here), others[1])]
+    assert machine.distinct_machines(records) == [here, *others]
 
 
 def test_the_code_is_that_of_the_rooms_that_compute() -> None:
@@ -324,14 +306,12 @@ def test_the_code_is_that_of_the_rooms_that_compute() -> None:
 @pytest.fixture
 def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A git checkout of two modules and a page, which this program takes for its own."""
-    (tmp_path / "b.py").write_text("b = 1\n")
-    (tmp_path / "a.py").write_text("a = 1\n")
-    (tmp_path / "README.md").write_text("read me\n")
-    who = ["-c", "user.name=Orator", "-c", "user.email=orator@example.org"]
-    for command in (["init", "-q"], ["add", "-A"], [*who, "commit", "-q", "-m", "first"]):
+    for name, content in (("b.py", "b = 1\n"), ("a.py", "a = 1\n"), ("README.md", "read me\n")):
+        (tmp_path / name).write_text(content)
+    author = ["-c", "user.name=Orator", "-c", "user.email=orator@example.org"]
+    for command in (["init", "-q"], ["add", "-A"], [*author, "commit", "-q", "-m", "first"]):
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
     monkeypatch.setattr(machine, "ROOT", tmp_path)
-    machine.code_version.cache_clear()
     yield tmp_path
     machine.code_version.cache_clear()
 
@@ -346,10 +326,9 @@ def test_the_code_is_described_by_its_commit_what_differs_from_it_and_its_module
     assert version() == (commit, False, code)
     (checkout / "README.md").write_text("changed\n")
     assert version() == (commit, True, code)
-    (checkout / "README.md").write_text("read me\n")
-    assert machine.code_version() == (commit, True, code)  # of the code that was loaded
     (checkout / "c.py").write_text("c = 1\n")  # not tracked, but loaded
-    assert version() == (commit, False, hashlib.sha256(b"a = 1\nb = 1\nc = 1\n").hexdigest()[:16])
+    assert machine.code_version() == (commit, True, code)  # of the code that was loaded
+    assert version() == (commit, True, hashlib.sha256(b"a = 1\nb = 1\nc = 1\n").hexdigest()[:16])
     (checkout / ".git").rename(checkout / "no longer git")
     assert version()[:2] == (None, None)
 
@@ -360,66 +339,63 @@ def test_the_code_is_described_by_its_commit_what_differs_from_it_and_its_module
 @pytest.mark.processes
 @pytest.mark.slow
 def test_results_are_the_same_for_every_number_of_workers(data: Data, tmp_path: Path) -> None:
-    wanted = [CLASSIFIER, replace(CLASSIFIER, name="classifier 2", seed=1), DECODER]
-    found = []
+    wanted: list[Run] = [CLASSIFIER, replace(CLASSIFIER, name="classifier 2", seed=1), DECODER]
+    results = []
     for n_workers in (1, 2):
         folder = Folder(tmp_path / str(n_workers), torch.device("cpu"))
-        records = perform_all(wanted, data, folder, n_workers)
-        found.append(([timeless(msgspec.to_builtins(record)) for record in records], contents(folder.path)))
-    assert [record["identity"]["run"]["name"] for record in found[0][0]] == ["classifier", "classifier 2", "decoder"]
-    assert found[0] == found[1]
+        records: list[Any] = [msgspec.to_builtins(record) for record in perform_all(wanted, data, folder, n_workers)]
+        assert [record["identity"]["run"]["name"] for record in records] == [run.name for run in wanted]
+        results.append((list(map(timeless, records)), contents(folder.path)))
+    assert results[0] == results[1]
 
 
-@dataclass(frozen=True)
-class Item:
-    """What is done in a worker; it raises its error, if it has one."""
-
-    name: str
-    error: BaseException | None = None
+def named(*names: str) -> list[Any]:
+    """What workers are given, as far as they look at it."""
+    return [SimpleNamespace(name=name) for name in names]
 
 
-def items(n: int) -> list[Item]:
-    return [Item(str(number)) for number in range(n)]
-
-
-def trouble(item: Item) -> str:
-    if item.name == "killed":
+def trouble(run: Any) -> str:
+    if run.name == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
-    if item.name == "bad":
-        raise UserError("bad item")
-    return item.name
+    if run.name == "bad":
+        raise UserError("bad run")
+    return str(run.name)
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize(("item", "error"), [("killed", Interrupted), ("bad", UserError)])
+@pytest.mark.parametrize(("name", "error"), [("killed", Interrupted), ("bad", UserError)])
 def test_trouble_in_a_worker_is_trouble_here(
-    item: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
+    name: str, error: type[Exception], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(workers.multiprocessing, "get_context", lambda _method: server)  # starts quicker
     with pytest.raises(error):
-        share_out(trouble, [Item("good"), Item(item), Item("well")], 2, "items")
+        share_out(trouble, named("good", name, "well"), 2, "runs")
 
 
-def in_shared_memory(tensor: torch.Tensor, _item: Item) -> bool:
-    return tensor.is_shared()
+def state_here(_run: Any, tensor: torch.Tensor) -> tuple[bool, int]:
+    return tensor.is_shared(), torch.get_num_threads()
 
 
 @pytest.mark.processes
-def test_what_workers_get_is_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_share_no_memory_and_compute_with_the_threads_of_their_parent(
+    monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
+) -> None:
     monkeypatch.setattr(workers.multiprocessing, "get_context", lambda _method: server)
-    assert share_out(functools.partial(in_shared_memory, torch.zeros(3)), items(2), 2, "items") == [False, False]
+    threads(3)
+    job = functools.partial(state_here, tensor=torch.zeros(3))
+    assert share_out(job, named("a", "b"), 2, "runs") == [(False, 3), (False, 3)]
 
 
-def large_and_wrong(item: Item, data: bytes) -> None:
-    raise UserError(f"wrong in {item.name}, with {len(data)} bytes")
+def large_and_wrong(run: Any, data: bytes) -> None:
+    raise UserError(f"wrong in {run.name}, with {len(data)} bytes")
 
 
 @pytest.mark.processes
 @pytest.mark.timeout(60)
 def test_a_failure_while_much_is_on_its_way_to_the_workers_does_not_hang() -> None:
-    """As it did where the job went with every item, on Python below 3.11.5."""
+    """As it did where the job went with every run, on Python below 3.11.5."""
     with pytest.raises(UserError, match="with 20000000 bytes"):
-        share_out(functools.partial(large_and_wrong, data=bytes(20_000_000)), items(6), 2, "items")
+        share_out(functools.partial(large_and_wrong, data=bytes(20_000_000)), named(*"abcdef"), 2, "runs")
 
 
 def test_ctrl_c_means_nothing_to_a_worker_that_is_still_importing() -> None:
@@ -444,14 +420,6 @@ def test_a_signal_waits_until_all_workers_have_been_started(number: signal.Signa
     with pytest.raises(KeyboardInterrupt):
         start()
     assert started == ["all"]
-
-
-def test_numbers_that_differ_in_a_sign_have_files_of_their_own() -> None:
-    names = ["learning_rate=1e-06", "learning_rate=1e+06", "positions=alibi, dropout=0.2"]
-    assert list(map(workers.file_name, names)) == [
-        *("learning_rate-1e-06", "learning_rate-1e+06"),
-        "positions-alibi-dropout-0.2",
-    ]
 
 
 def test_a_termination_interrupts_once() -> None:
@@ -491,33 +459,18 @@ def test_a_worker_that_is_terminated_leaves_nothing_behind() -> None:
     assert (ended.stdout, ended.stderr) == ("a line\n", "")
 
 
-def test_what_is_done_is_told_and_what_was_done_before_is_not_done_again(
+def test_what_is_done_is_said_and_what_was_done_before_is_not_done_again(
     folder: Folder, data: Data, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wanted = [replace(DECODER, name=f"run {number}") for number in range(6)]
-    monkeypatch.setattr(workers, "recorded", lambda run, *_: {"kept": run.name} if run is wanted[1] else None)
-    monkeypatch.setattr(workers, "perform", lambda run, data, folder, few: {"trained": run.name, "few": few})
-    found: list[Any] = perform_all(wanted, data, folder, 1)
-    assert found[1] == {"kept": "run 1"}
-    assert [record["trained"] for record in found[:1] + found[2:]] == [f"run {number}" for number in (0, 2, 3, 4, 5)]
-    assert [record["few"] for record in found[:1] + found[2:]] == [False] * 5  # five are many
+    monkeypatch.setattr(workers, "recorded", lambda run, *_: "kept" if run is wanted[1] else None)
+    monkeypatch.setattr(workers, "perform", lambda run, data, folder, few: (run.name, few))
+    records: list[Any] = perform_all(wanted, data, folder, 1)
+    assert records[1] == "kept"
+    assert records[:1] + records[2:] == [(f"run {number}", False) for number in (0, 2, 3, 4, 5)]  # five are many
     said = capsys.readouterr().err.splitlines()
-    assert said[0].endswith(f"{folder.path.name[-10:]}: 1 of 6 runs are there already")
-    assert said[1] == "runs: 1 of 5 done (run 0); 0.0 s left"
+    assert said[0].endswith("1 of 6 runs are there already")
     assert said[-1] == "runs: 5 of 5 done (run 5)"
-
-
-def threads_here(_item: Item) -> int:
-    return torch.get_num_threads()
-
-
-@pytest.mark.processes
-def test_a_worker_computes_with_the_threads_of_its_parent(
-    monkeypatch: pytest.MonkeyPatch, threads: Callable[[int], None]
-) -> None:
-    monkeypatch.setattr(workers.multiprocessing, "get_context", lambda _method: server)
-    threads(3)
-    assert share_out(threads_here, items(2), 2, "items") == [3, 3]
 
 
 def test_a_signal_that_is_ignored_stays_ignored() -> None:
@@ -535,37 +488,33 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
         signal.signal(signal.SIGINT, before)
 
 
-def until_stopped(started: Path) -> None:
+def until_stopped(run: Any, folder: Path) -> None:
     """Work, as training does, until a signal asks to stop."""
     with stop_signals() as stopped:
-        started.touch()
+        (folder / run.name).touch()
         while not stopped():
             time.sleep(0.01)
     raise Interrupted("saved")
 
 
 @pytest.mark.processes
-def test_ctrl_c_stops_the_workers_and_they_take_up_nothing_else(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_ctrl_c_stops_the_workers_and_none_is_left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(workers.multiprocessing, "get_context", lambda _method: server)
-    signs = [tmp_path / str(number) for number in range(8)]
 
     def interrupt() -> None:
-        while not signs[0].exists() or not signs[1].exists():
+        while len(list(tmp_path.iterdir())) < 2:
             time.sleep(0.01)
         os.kill(os.getpid(), signal.SIGINT)
 
     threading.Thread(target=interrupt).start()
     with pytest.raises(KeyboardInterrupt):
-        share_out(until_stopped, signs, 2, "items")
+        share_out(functools.partial(until_stopped, folder=tmp_path), named(*"abcdefgh"), 2, "runs")
     assert not multiprocessing.active_children()
 
 
 def test_what_was_computed_for_something_else_is_computed_anew(tmp_path: Path) -> None:
     path, values = tmp_path / "value.json", iter("abc")
-    found = [
-        remembered(path, str, identity, lambda: next(values)) for identity in ({"n": (1, 2)}, {"n": [1, 2]}, {"n": [3]})
-    ]
-    assert found == ["a", "a", "b"]  # the first two are the same in JSON
+    identities: list[Any] = [{"n": (1, 2)}, {"n": [1, 2]}, {"n": [3]}]  # the first two are the same in JSON
+    kept = [remembered(path, str, identity, lambda: next(values)) for identity in identities]
+    assert kept == ["a", "a", "b"]
     assert json.loads(path.read_text()) == {"value": "b", "identity": {"n": [3]}}

@@ -22,10 +22,10 @@ from evaluation.accuracy import class_probabilities
 from evaluation.perplexity import Protocol, perplexity, token_nats
 from modules.config import ClassifierConfig, DecoderConfig, TransformerConfig
 from studies.catalogue.recipes import RECIPES
+from training.kinds import KINDS
 from training.loop import train
-from training.recipe import Recipe, Run, Task, TrainingConfig, customise
+from training.recipe import Recipe, Run, Task, TrainingConfig, customise, settings_of
 from training.runs import Folder
-from training.tasks import task_of
 from training.weights import load_model, weights
 from transformer import Decoder
 
@@ -90,8 +90,7 @@ def does_nothing(task: Task, name: str, settings: dict[str, Any]) -> bool:
 @pytest.fixture(scope="module")
 def data_of(data_folder: Path) -> Callable[[int], Data]:
     """The tiny data in blocks of a size."""
-    found = {size: load_data(data_folder, size) for size in (12, 10)}
-    return found.__getitem__
+    return {size: load_data(data_folder, size) for size in (12, 10)}.__getitem__
 
 
 def values(task: Task) -> Iterator[Value]:
@@ -111,7 +110,9 @@ class Trial:
 
     def __init__(self, task: Task, settings: dict[str, Any], data_of: Callable[[int], Data]) -> None:
         self.recipe = customise(BASES[task], **settings)
-        self.work: Any = task_of(Run("run", self.recipe, seed=0), data_of(self.recipe.architecture.block_size), CPU)
+        self.work: Any = KINDS[task].task(
+            Run("run", self.recipe, seed=0), data_of(self.recipe.architecture.block_size), CPU
+        )
         self.before = {name: tensor.detach().clone() for name, tensor in weights(self.work.model).items()}
         self.n_losses = 0
 
@@ -136,8 +137,8 @@ def test_every_setting_is_combined_with_the_others_or_left_out_for_a_reason() ->
     }
     assert names == {"duration", *VALUES, *ELSEWHERE}
     for task, recipe in BASES.items():
-        found = {**vars(recipe.architecture), **vars(recipe.training), **vars(recipe)}
-        assert not [name for name, value in values(task) if found.get(name) == value]
+        settings = settings_of(recipe)
+        assert not [name for name, value in values(task) if settings.get(name) == value]
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -168,7 +169,7 @@ def test_no_setting_does_nothing_alone_or_beside_any_other(task: Task, data_of: 
     faults = []
     trials = functools.cache(lambda settings: Trial(task, dict(settings), data_of))
     singles = [with_needs(value) for value in values(task)]
-    for settings in [*(one for one in singles if not is_refused(task, one)), *covering_rows(task)]:
+    for settings in [*(single for single in singles if not is_refused(task, single)), *covering_rows(task)]:
         trial = trials(frozenset(settings.items()))
         if not all(tensor.isfinite().all() for tensor in trial.after.values()):
             faults.append(f"{settings}: weights that are not finite")
@@ -216,11 +217,9 @@ def test_recipes_that_cover_all_pairs_are_trained_measured_saved_and_loaded(
         model = load_model(folder.weights(run), task).model
         if isinstance(model, Decoder):
             protocol = Protocol(recipe.architecture.block_size)
-            found = {
-                name: perplexity(token_nats(model, stream.ids, protocol)) for name, stream in data.test_streams.items()
-            }
             last = record["iterations"][-1]["perplexity"]
-            assert found == pytest.approx({name: last[name] for name in found}), settings
+            for name, stream in data.test_streams.items():
+                assert perplexity(token_nats(model, stream.ids, protocol)) == pytest.approx(last[name]), settings
         else:
             assert class_probabilities(model, data.test).argmax(dim=-1).tolist() == record["predictions"], settings
 

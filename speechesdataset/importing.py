@@ -1,4 +1,4 @@
-"""Your own texts: a folder of .txt files, a sub-folder a speaker, becomes a data folder."""
+"""A folder of .txt files, with a sub-folder for each speaker, becomes a data folder."""
 
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -9,16 +9,15 @@ import regex
 
 from common.files import UserError, read_text
 from speechesdataset.duplicates import normal_words
-from speechesdataset.folder import TRAINING
-from speechesdataset.split import FIGURES, Document, Made, Speaker, Split, make_folder
-from speechesdataset.typography import mostly_letters, spaced, straight
+from speechesdataset.folder import TRAINING, Manifest, Split
+from speechesdataset.split import FIGURES, Document, Speaker, make_folder, mostly_letters, spaced, straight
 from tokenizer import normalized
 
 END = r"""(?V1)(?:[.?!]["'\p{Pe}\p{Pf}]*(?=\s|$)|[\p{STerm}--[.?!]]["'\p{Pe}\p{Pf}]*)"""  # of a sentence, in any script
 MOST_WORDS = 100  # a sentence, on average; in text with fewer marks they do not tell where sentences end
 
 
-def import_folder(source: Path | str, out: Path | str, split: Split = "stretch", seed: int = 0) -> Made:
+def import_folder(source: Path | str, out: Path | str, split: Split = "stretch", seed: int = 0) -> Manifest:
     """Make the data folder `out` from the .txt files in the sub-folders of `source`; returns its manifest.
 
     A sub-folder is a speaker, a file a document; the split is the builder's. Typography is made uniform, and nothing is
@@ -31,18 +30,14 @@ def import_folder(source: Path | str, out: Path | str, split: Split = "stretch",
         raise UserError(f"{source}: no such folder; --from takes a folder that has a sub-folder for each speaker")
     if out.resolve().is_relative_to(source.resolve()):
         raise UserError(f"{out}: lies in the folder of your texts; choose another --out")
-    loose = [path.name for path in sorted(source.iterdir()) if path.is_file() and path.suffix.lower() == ".txt"]
-    if loose:
-        raise UserError(
-            f"{source / loose[0]}: belongs to no speaker; move it into a sub-folder with the speaker's name"
-        )
-    speakers = [
-        _speaker(folder) for folder in sorted(source.iterdir()) if folder.is_dir() and not folder.name.startswith(".")
-    ]
+    for path in sorted(source.glob("*")):
+        if path.is_file() and path.suffix.lower() == ".txt":
+            raise UserError(f"{path}: belongs to no speaker; move it into a sub-folder with the speaker's name")
+    folders = [path for path in sorted(source.glob("*")) if path.is_dir() and not path.name.startswith(".")]
+    speakers = [_speaker(folder) for folder in folders]
     if len(speakers) < 2:
-        raise UserError(
-            f"{source}: {len(speakers)} sub-folders, but at least two speakers are needed to tell them apart"
-        )
+        needed = "at least two speakers are needed to tell them apart"
+        raise UserError(f"{source}: {len(speakers)} sub-folders, but {needed}")
     slugs = [speaker.slug.casefold() for speaker in speakers]
     for speaker in speakers:
         if slugs.count(speaker.slug.casefold()) > 1:
@@ -53,12 +48,12 @@ def import_folder(source: Path | str, out: Path | str, split: Split = "stretch",
 
 
 def _speaker(folder: Path) -> Speaker:
-    found = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    paths = [path for path in found if path.suffix.lower() == ".txt"]
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+    paths = [path for path in files if path.suffix.lower() == ".txt"]
     if not paths:
         raise UserError(f"{folder}: no .txt file in it; add the speaker's texts or remove the folder")
     name = normalized(" ".join(folder.name.split()))
-    left_out = {"files that are not .txt": len(found) - len(paths)}
+    left_out = {"files that are not .txt": len(files) - len(paths)}
     return Speaker(regex.sub(r"[^\p{L}\p{M}\p{N}_.-]+", "-", name), name, list(map(_document, paths)), left_out)
 
 
