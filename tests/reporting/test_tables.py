@@ -13,7 +13,7 @@ from evaluation.statistics import Estimate
 from reporting import tables
 from reporting.knockouts import faithfulness_tables, knockouts_table
 from reporting.table import Table
-from reporting.variants import by_variant, heads_of
+from reporting.variants import by_variant, heads_of, published_perplexities
 from studies.catalogue.names import name_of
 from studies.probes.faithfulness import METHODS
 from training.kinds import KINDS
@@ -167,6 +167,10 @@ def test_of_subwords_none_is_unknown_and_a_perplexity_by_token_is_said_to_be_one
     table = tables.by_text(replace(answers_of("part2"), tokenizer="bpe"), ["ff256"])
     assert not [head for head in table.header if "<unk>" in head]
     assert "Perplexity is by BPE token" in table.note
+    report = answers_of("report")
+    (run, *_) = report.decoder["learned"]
+    assert published_perplexities(report, run)
+    assert not published_perplexities(replace(report, tokenizer="bpe"), run)
 
 
 def test_a_decoder_with_a_trigram_stands_beside_itself_alone() -> None:
