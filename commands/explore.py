@@ -37,7 +37,7 @@ class Explore:
             raise UserError('--export takes a file and sentences: explore --export page.html "We will rebuild."')
         if self.export is not None:
             refuse_idle(self, "with --export", "port")
-            from reporting.explore_file import export
+            from reporting.explore_views import export
 
             export(self.export, self.shelf(), self.sentences)
             print(f"The page, for any browser, with or without a network: {self.export}")

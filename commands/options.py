@@ -2,10 +2,10 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_type_hints
 
 import tyro
 
@@ -14,9 +14,8 @@ from common.checks import check
 from common.files import UserError, around_marks
 from modules.config import PositionMethod
 from studies.catalogue.recipes import RECIPES, RecipeName
-from studies.settings import read_settings, with_settings
-from training.recipe import Precision, Recipe, Task
-from training.recipe import Value as SettingValue
+from studies.settings import read_settings, settings, values_in_recipes, with_settings
+from training.recipe import Precision, Recipe, Schedule, Task
 
 if TYPE_CHECKING:
     from dataset import Data
@@ -24,6 +23,26 @@ if TYPE_CHECKING:
     from studies.question import Question, Study
     from tokenizer import Tokenization
     from training.runs import Folder
+
+Value = TypeVar("Value")
+Command = TypeVar("Command")
+FromRecipe = Annotated[Value | None, tyro.conf.DisallowNone]  # None: as the recipe has it
+
+
+def explained(task: Task) -> Callable[[type[Command]], type[Command]]:
+    """Adds to the help of a command what each setting among its options means, and its value in both recipes."""
+
+    def explain(command: type[Command]) -> type[Command]:
+        known = settings(task)
+        for name, kind in get_type_hints(command, include_extras=True).items():
+            meaning = known[name].meaning if name in known else None
+            values = values_in_recipes(task, name) if getattr(command, name, False) is None else ""
+            if meaning or values:
+                hint = tyro.conf.arg(help=meaning, help_behavior_hint=f"({values})" if values else None)
+                command.__annotations__[name] = Annotated[kind, hint]
+        return command
+
+    return explain
 
 
 @dataclass(frozen=True)
@@ -123,24 +142,32 @@ class Changed:
 class Training(Resumable, Changed, Tokenized):
     """For part1 and part2: settings in place of the recipe's, each by its option or by --set."""
 
-    positions: Optional[PositionMethod] = None  # how a model is told where a token stands
-    block_size: Optional[int] = None  # tokens that a model reads at once
-    dropout: Optional[float] = None  # rate of dropout
-    learning_rate: Optional[float] = None  # Adam's step size
-    precision: Optional[Precision] = None  # bf16: matrix products in bfloat16
+    positions: FromRecipe[PositionMethod] = None
+    n_embd: FromRecipe[int] = None
+    n_head: FromRecipe[int] = None
+    n_layer: FromRecipe[int] = None
+    block_size: FromRecipe[int] = None
+    dropout: FromRecipe[float] = None
+
+    batch_size: FromRecipe[int] = None
+    learning_rate: FromRecipe[float] = None
+    weight_decay: FromRecipe[float] = None
+    schedule: FromRecipe[Schedule] = None
+    warmup: FromRecipe[float] = None
+    clip: FromRecipe[float] = None
+    precision: FromRecipe[Precision] = None
     # any other setting, name=value: drop_path=0 n_members=1; `python main.py settings` shows all
     given: Annotated[tuple[str, ...], tyro.conf.arg(name="set", help_behavior_hint="")] = ()
 
-    def changed(self, task: Task, **options: SettingValue) -> Recipe:
-        """The recipe with these options, and those above, in place of its settings; UserError for a setting that is
-        given twice. None: not given."""
-        for name in ("positions", "block_size", "dropout", "learning_rate", "precision"):
-            options[name] = getattr(self, name)
-        options = {name: value for name, value in options.items() if value is not None}
-        settings = read_settings(task, self.given)
-        for name in settings.keys() & options.keys():
+    def changed(self, task: Task) -> Recipe:
+        """The recipe with what the options and --set give in place of its settings; UserError for a setting that is
+        given by both."""
+        asked = {name: getattr(self, name, None) for name in settings(task)}
+        options = {name: value for name, value in asked.items() if value not in (None, False)}
+        others = read_settings(task, self.given)
+        for name in others.keys() & options.keys():
             raise UserError(f"{name} is given by --set and by its option; leave one out")
-        return with_settings(RECIPES[self.recipe][task], settings | options)
+        return with_settings(RECIPES[self.recipe][task], others | options)
 
 
 @dataclass(frozen=True)

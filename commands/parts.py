@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from commands.options import Changed, Resumable, Seeds, Tokenized, Training, refuse_idle
+from commands.options import Changed, FromRecipe, Resumable, Seeds, Tokenized, Training, explained, refuse_idle
 from common.arguments import Optional, Typed
 from common.checks import check
 from common.files import UserError
+from modules.config import Pooling
 from studies.catalogue.recipes import RECIPES, widths_of
 from studies.settings import read_settings, with_settings
 
@@ -17,30 +18,35 @@ if TYPE_CHECKING:
     from studies.question import Study
 
 
+@explained("classifier")
 @dataclass(frozen=True)
 class Part1(Training):
     """Train the classifier: who said it? Table 1, Figures 1 to 3, baselines."""
 
     out: Path = Path("runs/part1")  # folder for results, weights and figures
-    epochs: Optional[int] = None  # passes over the training rows (report 15, best 8)
+    epochs: FromRecipe[int] = None
+    ff_dim: FromRecipe[int] = None
+    pooling: FromRecipe[Pooling] = None
+    batch_norm: bool = False
+    label_smoothing: FromRecipe[float] = None
 
     def run(self, typed: Typed) -> None:
         from studies.catalogue.questions import who_said_it
 
         check(self, "at least 1", "epochs")
-        recipe = self.changed("classifier", epochs=self.epochs)
+        recipe = self.changed("classifier")
         self.answer(self.study("part1", self.recipe, {"classifier": recipe}, who_said_it(recipe)), typed)
 
 
+@explained("decoder")
 @dataclass(frozen=True)
 class Part2(Training):
     """Train the decoder: how surprising is it? Tables 2 and 3, Figures 4 to 7, n-gram baseline."""
 
     out: Path = Path("runs/part2")  # folder for results, weights and figures
-    iterations: Optional[int] = None  # training steps (500)
-    # hidden sizes of the feed-forward network, a model each (report 256 100, best 512)
-    ff_dims: Optional[tuple[int, ...]] = None
-    voices: bool = False  # one for each speaker of the labelled rows, in which generate, score and classify can ask it
+    iterations: FromRecipe[int] = None
+    ff_dims: FromRecipe[tuple[int, ...]] = None  # hidden sizes of the feed-forward network, a model each
+    voices: bool = False  # learn a voice for each speaker; generate, score and classify can then use it
 
     def run(self, typed: Typed) -> None:
         from studies.catalogue.questions import how_surprising
@@ -48,17 +54,18 @@ class Part2(Training):
         check(self, "at least 1", "iterations")
         if "ff_dim" in read_settings("decoder", self.given):
             raise UserError("--set ff_dim does nothing here, where each model has its own; use --ff-dims")
-        recipe = self.changed("decoder", iterations=self.iterations, voices=self.voices or None)
+        recipe = self.changed("decoder")
         question = how_surprising(recipe, widths_of(self.recipe) if self.ff_dims is None else self.ff_dims)
         self.answer(self.study("part2", self.recipe, {"decoder": recipe}, question), typed)
 
 
+@explained("classifier")
 @dataclass(frozen=True)
 class Exploration(Changed, Seeds, Tokenized):
     """For part3 and report."""
 
-    epochs: Optional[int] = None  # passes over the classifier's training rows (report 15, best 8)
-    iterations: Optional[int] = None  # training steps of the decoder (500)
+    epochs: FromRecipe[int] = None
+    iterations: FromRecipe[int] = None  # training steps of the decoder
 
     def exploration(
         self, command: str, alibi: bool = True, regularize: bool = True, report: bool = False, timed_share: float = 0.5

@@ -73,7 +73,8 @@ class Knockouts:
     out: Path = Path("runs/knockouts")  # folder for results and picture
 
     def run(self, typed: Typed) -> None:
-        from reporting.knockouts import knockouts_text
+        from reporting.explained import knockouts_table
+        from reporting.table import terminal_text
         from studies.figures import draw_knockouts
         from studies.probes.knockouts import knock_out
         from studies.workplace import data_of
@@ -86,7 +87,7 @@ class Knockouts:
         numbers, picture = self.out / f"{answer.task}.json", self.out / f"{answer.task}.png"
         write_json(numbers, answer)
         draw_knockouts(picture, answer)
-        print(knockouts_text(answer))
+        print(terminal_text(knockouts_table(answer)))
         print(f"Results: {numbers}; picture: {picture}")
 
 

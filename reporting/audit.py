@@ -3,8 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from reporting.table import Item, Table, numbers, terminal_text, words
-from reporting.wording import number
+from reporting.table import Item, Table, number, numbers, terminal_text, words
 from speechesdataset.audit import Audit, Between, ClassRows, Contradiction, GiveAways, Oddity, Unknown
 from speechesdataset.folder import same_text
 

@@ -4,7 +4,6 @@ from datetime import date
 from pathlib import Path
 
 from common.files import append_text, write_between_marks
-from common.wording import counted
 from reporting import notes
 from reporting.summary import comparable, in_short
 from reporting.table import in_markdown, markdown_tables
@@ -27,11 +26,9 @@ def fill(path: Path, answers: Answers, again: bool = False) -> None:
         "report": f"## Results on {in_markdown(answers.data.folder)}" if again else "## Results",
         "ablation": "## Ablation of the best recipe",
     }
-    heading = headings.get(answers.command)
-    writes = "" if again else ", which writes this section"
     lines = [
-        *([heading, ""] if heading else []),
-        f"From `{answers.command_line}`{writes}: {origin(answers)}",
+        *([headings[answers.command], ""] if answers.command in headings else []),
+        f"From {origin(answers)}",
         "",
         *(f"- {in_markdown(line)}" for line in in_short(answers)),
         "",
@@ -43,20 +40,12 @@ def fill(path: Path, answers: Answers, again: bool = False) -> None:
 
 def log(path: Path, answers: Answers) -> None:
     """Add the answers of the ablation to a log, under today's date."""
-    n_changes = sum(len(question.settings) - 1 for question in answers.questions.values())
     kinds = " and ".join(question.kind for question in answers.questions.values())
-    lines = [
-        "",
-        f"## {date.today()}: changes to the best {kinds}",
-        "",
-        f"From `{answers.command_line}`: {counted(n_changes, 'change')} tried; {origin(answers)}",
-        "",
-        *markdown_tables(tables_of(answers)),
-    ]
-    append_text(path, "\n".join(lines))
+    heading = f"## {date.today()}: changes to the best {kinds}"
+    append_text(path, "\n".join(["", heading, "", f"From {origin(answers)}", "", *markdown_tables(tables_of(answers))]))
 
 
 def origin(answers: Answers) -> str:
-    """Which runs on which data, by what and how long."""
-    known = {name: text for name, text in notes.facts(answers).items() if name != "command"}
-    return in_markdown("; ".join(f"{name}: {text}" for name, text in known.items())) + "."
+    """Which command asked, of which data, and what computed the answers in how long."""
+    command, *others = notes.facts(answers).items()
+    return f"`{command[1]}`: " + in_markdown("; ".join(f"{name}: {text}" for name, text in others)) + "."

@@ -1,5 +1,5 @@
-"""Texts word by word: which words made a decision, and how surprising each is. On the terminal words are tinted, and
-all numbers stand in tables."""
+"""What is said of one trained model and a text: which words made a decision, how surprising each is, and what the model
+loses without its parts or the words. On the terminal words are tinted, and all numbers stand in tables."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,11 +12,24 @@ from rich.text import Text
 from torch import Tensor
 
 import utilities
+from common.wording import counted
 from inference.explain import Explanation
 from inference.score import Scored, ScoredText
-from reporting.table import Table, in_one_line, numbers, table_of, terminal_text, terminal_width, words
-from reporting.wording import number
+from reporting.table import (
+    Table,
+    effect,
+    in_one_line,
+    number,
+    numbers,
+    table_of,
+    terminal_text,
+    terminal_width,
+    words,
+)
+from studies.probes.faithfulness import METHODS, Faithfulness
+from studies.probes.knockouts import KnockOuts
 from tokenizer import TokenKind
+from training.kinds import KINDS
 
 MOST_SPEAKERS = 3  # that are shown, the likeliest
 FEW_TOKENS = 40  # of a longer text only the most surprising tokens stand in the table
@@ -79,16 +92,8 @@ def draw_explanation(path: Path, explanation: Explanation) -> None:
 
 def in_numbers(explanation: Explanation) -> dict[str, Any]:
     """All of it for a program, in shares of 1."""
-    attention = explanation.attention
-    return {
-        "words": explanation.words,
-        "note": explanation.note,
-        "class_names": explanation.class_names,
-        "probabilities": explanation.probabilities.tolist(),
-        "integrated_gradients": explanation.gradients.tolist(),
-        "leave_one_out": explanation.leave_one_out.tolist(),
-        "attention": None if attention is None else attention.tolist(),
-    }
+    shares = {name: value.tolist() if isinstance(value, Tensor) else value for name, value in vars(explanation).items()}
+    return {"integrated_gradients": shares.pop("gradients"), **shares}
 
 
 # ------------------------------------------------------------------------------------------------- how surprising is it
@@ -100,10 +105,10 @@ def print_score(text: ScoredText, kind: TokenKind) -> None:
         tokens = tinted(text.tokens[:MOST_TOKENS], nats, STARTLING, between)
         rest = len(text.tokens) - MOST_TOKENS
         print_tinted(Text(f"{scorer.name}: ").append_text(tokens).append(f" ... and {rest:,} more" if rest > 0 else ""))
-    print("\n" + terminal_text(by_token(text), whole(text)))
+    print("\n" + terminal_text(nats_by_token(text), whole(text)))
 
 
-def by_token(text: ScoredText) -> Table:
+def nats_by_token(text: ScoredText) -> Table:
     """The nats of every token, or of a long text the most surprising ones with what stands before them."""
     title, shown = "Nats of each token: -log of its probability after all before it", list(range(len(text.tokens)))
     if len(shown) > FEW_TOKENS:
@@ -137,6 +142,46 @@ def whole(text: ScoredText) -> Table:
         f"costs its spelling, too. The decoder reads {text.protocol}."
     )
     return table_of("", list(map(row, text.scored)), ("the whole",), note)
+
+
+# ----------------------------------------------------------------------------------------------- without words or parts
+def faithfulness_table(probed: Faithfulness) -> Table:
+    """How far the probability falls, by method and number of words deleted, and how the methods compare."""
+    deleted, rows = "words that are deleted", dict[tuple[str, str], dict[str, str | None]]()
+    for fall in probed.falls:
+        estimates = {
+            METHODS[fall.method]: fall.fall,
+            "   beyond random words": fall.against_random,
+            "   beyond most attention": fall.against_attention,
+        }
+        for name, estimate in estimates.items():
+            if estimate is not None:
+                row = rows.setdefault((fall.method, name), {deleted: name})
+                row[counted(fall.deleted, "word")] = effect(estimate, "points", bare=True)
+    n_rows = ", ".join(f"{n:,}" for n in probed.n_rows.values())
+    note = (
+        f"Of test rows that have more words than are deleted ({n_rows}), with 95% intervals over rows. Leave-one-out "
+        "asks of each word just what 1 word deleted shows."
+    )
+    return table_of(
+        "How far the probability of the model's answer falls, in points", list(rows.values()), (deleted,), note
+    )
+
+
+def knockouts_table(probed: KnockOuts) -> Table:
+    """What one model loses without each of its parts."""
+    kind = KINDS[probed.task]
+    measure = next(iter(kind.measures.values()))
+    change = "falls by" if measure.higher_is_better else "rises by"
+    rows: list[dict[str, str | None]] = [{"without": "nothing", measure.title: number(probed.value), change: ""}]
+    for knocked in probed.without:
+        cost = effect(knocked.cost, measure.unit)
+        rows.append({"without": knocked.part.name, measure.title: number(knocked.value), change: cost})
+    note = (
+        "The output of each part is replaced by its mean over the training data; 95% intervals over "
+        f"{probed.n_items:,} test {kind.items[1]}."
+    )
+    return table_of(f"The {probed.task} without each of its parts", rows, ("without",), note)
 
 
 # -------------------------------------------------------------------------------------------------------------- colours

@@ -42,13 +42,13 @@ def page(shelf: Shelf) -> gr.Blocks:
     with gr.Blocks(title=TITLE, analytics_enabled=False) as blocks:
         gr.HTML(views.in_view(f"<h1>{TITLE}</h1>"))
         with gr.Tab("Who said it?"):
-            one_view("Who said it?", classifiers, lambda *asked: views.who(explore.who_said_it(shelf, *asked)))
+            view_tab("Who said it?", classifiers, lambda *asked: views.who(explore.who_said(shelf, *asked)))
         with gr.Tab("Attention"):
-            attention(shelf, [*classifiers, *decoders])
+            attention_tab(shelf, [*classifiers, *decoders])
         with gr.Tab("How surprising?"):
-            one_view("How surprising?", decoders, lambda *asked: views.surprise(explore.surprise(shelf, *asked)))
+            view_tab("How surprising?", decoders, lambda *asked: views.surprise(explore.surprise(shelf, *asked)))
         with gr.Tab("Continue"):
-            go_on(shelf, decoders)
+            continue_tab(shelf, decoders)
     return blocks
 
 
@@ -93,7 +93,7 @@ def model_and_text(names: list[str], text: str = REPORT_SENTENCE) -> tuple[gr.Dr
 
 
 # ------------------------------------------------------------------------------------- who said it? how surprising?
-def one_view(question: str, names: list[str], view: Callable[[str, str], str]) -> None:
+def view_tab(question: str, names: list[str], view: Callable[[str, str], str]) -> None:
     """One view of a text, by the name of the model that is asked, and a button that asks."""
 
     def answer(name: str, text: str) -> str:
@@ -106,7 +106,7 @@ def one_view(question: str, names: list[str], view: Callable[[str, str], str]) -
 
 
 # ----------------------------------------------------------------------------------------------------------- attention
-def attention(shelf: Shelf, names: list[str]) -> None:
+def attention_tab(shelf: Shelf, names: list[str]) -> None:
     """All maps at a glance, one of them large, and what the model says without some heads."""
 
     def heads_of(name: str) -> list[str]:
@@ -176,7 +176,7 @@ def large_map(looks: Looks, layer: int, head: int) -> go.Figure:
 
 
 # ------------------------------------------------------------------------------------------------------------ continue
-def go_on(shelf: Shelf, names: list[str]) -> None:
+def continue_tab(shelf: Shelf, names: list[str]) -> None:
     """A word at a time, to guess at, or many as they come."""
 
     def words(

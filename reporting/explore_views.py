@@ -1,21 +1,28 @@
-"""The views of a text in HTML: the page to play with and the file that takes its place are made of the same parts."""
+"""The views of a text in HTML: the page to play with is made of them, and so is the file that takes its place for those
+without Python."""
 
 import base64
 import io
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
+from common.files import UserError, write_text
+from inference.sampling import Sampling
 from reporting.explained import STARTLING, contributions, likeliest, shade, whole
-from reporting.html import TEMPLATES, template
-from reporting.wording import number
-from studies.explore import Continuation, Guesses, Looks, Surprise, WhoSaidIt
+from reporting.table import TEMPLATES, number, template
+from studies import explore
+from studies.explore import Continuation, Guesses, Looks, Shelf, Surprise, WhoSaidIt
 
 # Of attention, white to dark, in one hue, so that it reads the same without colour vision (ColorBrewer's Blues).
 SCALE = ((255, 255, 255), (198, 219, 239), (107, 174, 214), (33, 113, 181), (8, 48, 107))
+MOST = 5_000_000  # bytes of the file
+TEMPERATURES = (Sampling.temperature, 0.3, 1.0)  # the first is shown first
+N_WORDS = 20  # that continue a sentence
 
 
 @dataclass(frozen=True)
@@ -117,3 +124,45 @@ def small_picture(shades: Tensor) -> str:
     buffer = io.BytesIO()
     Image.fromarray(np.stack(channels, axis=-1).round().astype(np.uint8)).save(buffer, "png")
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+
+
+# ------------------------------------------------------------------------------------------- the page as one file
+def export(path: Path, shelf: Shelf, sentences: Sequence[str]) -> None:
+    """Write the file, with the newest models; UserError if it would be too large to send."""
+    classifier, decoder = (shelf.names(task)[0] for task in ("classifier", "decoder"))
+    text = template("explore.html").render(
+        title="Who said it, where does it look, and how surprising is it?",
+        classifier=classifier,
+        decoder=decoder,
+        sentences=[views_of(shelf, classifier, decoder, sentence) for sentence in sentences],
+        style=style(),
+        scale=SCALE,
+    )
+    if len(text.encode()) > MOST:
+        raise UserError(f"{path}: would have {len(text.encode()) / 1e6:.1f} MB; give fewer or shorter sentences")
+    write_text(path, text)
+
+
+def views_of(shelf: Shelf, classifier: str, decoder: str, text: str) -> dict[str, object]:
+    """All views of one sentence, by their names in the template."""
+    return {
+        "text": text,
+        "who": who(explore.who_said(shelf, classifier, text)),
+        "attention": [attention_of(shelf, name, text) for name in (classifier, decoder) if explore.heads(shelf, name)],
+        "surprise": surprise(explore.surprise(shelf, decoder, text)),
+        "continuations": [(temperature, continued(shelf, decoder, text, temperature)) for temperature in TEMPERATURES],
+    }
+
+
+def attention_of(shelf: Shelf, name: str, text: str) -> dict[str, object]:
+    """The maps of one model: all at a glance, and for the script words, columns and weights in thousandths."""
+    looks = explore.looks(shelf, name, text)
+    weights = (1000 * looks.maps).round().int().tolist()  # (L, H, T, S)
+    numbers = {"words": looks.words, "columns": looks.columns, "maps": weights}
+    return {"name": name, "maps": maps(looks), "numbers": numbers}
+
+
+def continued(shelf: Shelf, name: str, text: str, temperature: float) -> str:
+    """What follows a sentence."""
+    *_, last = explore.continuations(shelf, name, text, Sampling(N_WORDS + 1, temperature))
+    return continuation(text, last)

@@ -4,11 +4,10 @@ from collections.abc import Iterable, Sequence, Sized
 
 from common.wording import counted, duration
 from evaluation.statistics import by_chance, in_percent
-from reporting.wording import from_here
+from reporting.table import from_here
 from studies.answers import Answers, Comparison
 from tokenizer import NAMES as NAMES_OF_TOKENS
 from training.kinds import KINDS
-from training.recipe import Task
 from training.records import Machine
 
 AT_CHANCE = "ended at\nchance"
@@ -32,6 +31,10 @@ TRIGRAM = (
     "Trigram: interpolated Kneser-Ney on the same training text and vocabulary; with the same <unk> estimate: it also "
     "knows how often a word that training lacks is <unk>, as the best recipe's trigram does."
 )
+SPELLING = {  # what bits per byte pay for an unknown token
+    "word": "In bits per byte an unknown word costs 8 bits more for each of its bytes, and for its end.",
+    "character": "In bits per byte an unknown character costs 8 bits more for each of its bytes.",
+}
 ABOUT_TOKENS = (
     "Bits for each byte of all texts compare, however a text is cut; perplexities, which are by token, do not. Words "
     "pay 8 bits for each byte of an unknown one and for its end, and nothing for white space, which subwords and "
@@ -39,7 +42,7 @@ ABOUT_TOKENS = (
 )
 
 
-def joined(*sentences: str) -> str:
+def paragraph(*sentences: str) -> str:
     """Those sentences that there are, one after the other."""
     return " ".join(filter(None, sentences))
 
@@ -47,24 +50,23 @@ def joined(*sentences: str) -> str:
 # ------------------------------------------------------------------------------------------------ seeds and intervals
 def over_seeds(runs: Iterable[Sized]) -> str:
     """What a number with its spread is."""
-    least, *_, most = sorted([*map(len, runs)] * 2)
-    if most == 1:
+    counts = sorted({len(seeds) for seeds in runs})
+    if counts == [1]:
         return "One seed."
-    return f"Mean ± standard deviation over {least if least == most else f'{least} to {most}'} seeds."
+    ends = dict.fromkeys((str(counts[0]), str(counts[-1])))
+    return f"Mean ± standard deviation over {' to '.join(ends)} seeds."
 
 
 def about_intervals(answers: Answers, effects: Sequence[Comparison]) -> str:
     """What differences are, and what their intervals are for."""
     if all(row.estimate.low is None for row in effects):
         return ""
-    crossed = [KINDS[answers.questions[row.question].kind].items[1] for row in effects if row.seeds and row.items]
-    chance = f"other seeds and other {crossed[0]} at once" if crossed else "other seeds"
-    points, trained = (" in points", " on which both trained") if effects[0].unit == "points" else ("", "")
-    alone = "; results.json also has those for either alone" if crossed else ""
-    return joined(
-        f"Differences{points} are of the same seeds{trained}, with {in_percent(answers.confidence)} intervals for "
-        f"{chance}{alone}.",
-        about_looks(answers.looks),
+    what = "Differences in points, of seeds on which both trained," if effects[0].unit == "points" else "Differences"
+    kind = KINDS[answers.questions[effects[0].question].kind]
+    is_crossed = any(row.items for row in effects)
+    crossed = f" and other {kind.items[1]} at once; results.json also has those for either alone" * is_crossed
+    return paragraph(
+        f"{what} have {in_percent(answers.confidence)} intervals for other seeds{crossed}.", about_looks(answers.looks)
     )
 
 
@@ -80,27 +82,19 @@ def about_looks(looks: Sequence[int]) -> str:
 
 
 def about_verdicts(answers: Answers) -> str:
-    """How to read the verdicts: what the intervals are of, how often they err, and where they were found."""
-    processors = " and ".join(dict.fromkeys(machine.processor for machine in answers.machines))
+    """How to read the verdicts: what the intervals are for, and how often they err."""
     n = len(answers.claims)
-    return joined(
-        f"{in_percent(answers.confidence)} intervals; of accuracies and test perplexities they are for other seeds and "
-        "other test rows at once, rows by stretches of neighbours; results.json also has those for either alone.",
+    return paragraph(
+        f"{in_percent(answers.confidence)} intervals (Student's t over paired seeds); of accuracies and test "
+        "perplexities they are for other seeds and other test rows at once, rows by stretches of neighbours; "
+        "results.json also has those for either alone.",
         about_looks(answers.looks),
         "Accuracies are of the seeds on which both variants trained.",
         f"If nothing were as it is claimed, some of the {n} claims would hold by chance in up to {by_chance(n):.0f}% "
         "of studies.",
         NEEDED,
         "More seeds do not help where the test rows are too few, the effect lies at the edge, or it is a time.",
-        f"Computed on {processors}; another processor rounds differently, which is like other seeds.",
     )
-
-
-def seeds_of(answers: Answers) -> str:
-    """The seeds of all runs."""
-    most = max(run.seed for run in answers.trainings())
-    more = f", and up to {most} where fewer could not tell" if most > answers.seeds[-1] else ""
-    return f"{', '.join(map(str, answers.seeds))}{more}"
 
 
 # -------------------------------------------------------------------------------------------------- tokens and probes
@@ -109,19 +103,10 @@ def token_of(answers: Answers) -> str:
     return NAMES_OF_TOKENS[answers.tokenizer]
 
 
-def by_token(answers: Answers) -> str:
+def per_token(answers: Answers) -> str:
     """What must be said of a perplexity that is not by word."""
     name = token_of(answers)
     return "" if name == "word" else f"Perplexity is by {name}: compare bits per byte, not perplexities by word."
-
-
-def spelling(answers: Answers) -> str:
-    """What bits per byte pay for an unknown token, "" where none is unknown."""
-    costs = {
-        "word": "In bits per byte an unknown word costs 8 bits more for each of its bytes, and for its end.",
-        "character": "In bits per byte an unknown character costs 8 bits more for each of its bytes.",
-    }
-    return costs.get(answers.tokenizer, "")
 
 
 def about_lengths(block_size: int) -> str:
@@ -134,48 +119,31 @@ def about_lengths(block_size: int) -> str:
     )
 
 
-def about_attention(answers: Answers, kind: Task, n_seeds: int) -> str:
-    """Over what attention is a mean, and what it is compared with."""
-    padding = "The report's encoder does not mask padding; the other columns are of what the tokens get."
-    return joined(
-        f"Over all test {KINDS[kind].items[0]}.",
-        over_seeds([range(n_seeds)]),
-        "Even attention: the same weight on every token that can be seen.",
-        padding if kind == "classifier" else "",
-    )
-
-
 # ------------------------------------------------------------------------------------------------- what computed them
 def computed_on(machines: Sequence[Machine]) -> str:
     """Which code, software and processors made the records behind a table."""
-    made = [
-        f"commit {commit(machine)}, PyTorch {machine.torch}, {machine.processor}, {threads([machine])} a run"
-        for machine in machines
-    ]
-    return "; and ".join(dict.fromkeys(made))
+    return "; and ".join(dict.fromkeys(", ".join(made_by(machine).values()) + " a run" for machine in machines))
 
 
-def commit(machine: Machine) -> str:
-    """The commit that made a record, or why there is none to name."""
-    name = (machine.commit or "unknown")[:10]
-    return f"{name} with uncommitted changes (code {machine.code})" if machine.dirty else name
-
-
-def threads(machines: Sequence[Machine]) -> str:
-    """How many threads computed each run."""
-    counts = sorted({machine.threads * machine.processes for machine in machines})
-    return " or ".join(counted(n, "thread") for n in counts)
+def made_by(machine: Machine) -> dict[str, str]:
+    """What may change a record as a seed does."""
+    commit = (machine.commit or "unknown")[:10]
+    return {
+        "commits": f"commit {commit}" + (f" with uncommitted changes (code {machine.code})" if machine.dirty else ""),
+        "PyTorch versions": f"PyTorch {machine.torch}",
+        "processors": machine.processor,
+        "numbers of threads": counted(machine.threads * machine.processes, "thread"),
+    }
 
 
 def mixture(machines: Sequence[Machine]) -> str:
     """A warning where the records behind a table were not all made in one way; else nothing."""
-    ways = {
-        "commits": [commit(machine) for machine in machines],
-        "processors": [machine.processor for machine in machines],
-        "PyTorch versions": [machine.torch for machine in machines],
-        "numbers of threads": [threads([machine]) for machine in machines],
-    }
-    differing = [f"{way} ({', '.join(dict.fromkeys(names))})" for way, names in ways.items() if len(set(names)) > 1]
+    made = list(map(made_by, machines))
+    differing = [
+        f"{what} ({', '.join(dict.fromkeys(each[what] for each in made))})"
+        for what in made[0]
+        if len({each[what] for each in made}) > 1
+    ]
     if not differing:
         return ""
     return f"A mixture: these runs come from different {' and '.join(differing)}, which change results as a seed does."
@@ -183,15 +151,18 @@ def mixture(machines: Sequence[Machine]) -> str:
 
 def facts(answers: Answers) -> dict[str, str]:
     """What was run, on what, by what, and how long it took."""
-    data, machines, n_runs = answers.data, answers.machines, counted(len(answers.trainings()), "training")
+    data, n_runs = answers.data, counted(len(answers.trainings()), "training")
+    most = max(run.seed for run in answers.trainings())
+    more = f", and up to {most} where fewer could not tell" if most > answers.seeds[-1] else ""
     return {
         "command": answers.command_line,
         "data": f"{from_here(data.folder)} (SHA-256 of all files: {data.fingerprint[:16]})",
         "rows": f"{data.train_rows:,} training, {data.test_rows:,} test; {', '.join(data.class_names)}",
         f"{token_of(answers)}s": "; ".join(f"{name} {n:,}" for name, n in answers.n_tokens.items()),
         "models": "; ".join(f"{kind}: {label}" for kind, label in answers.labels.items()),
-        "seeds": f"{seeds_of(answers)}: of initialisation, order and dropout; the same for each variant",
+        "seeds": f"{', '.join(map(str, answers.seeds))}{more}: of initialisation, order and dropout; the same for each "
+        "variant",
         "runs": f"{n_runs}, together {duration(answers.training_seconds)} in training steps",
-        "computed on": computed_on(machines),
+        "computed on": f"{computed_on(answers.machines)}; another processor rounds differently, as another seed would",
         "time": f"{duration(answers.total_seconds)}, without what an earlier start had done already",
     }

@@ -1,84 +1,65 @@
 """What a reader should know of the answers after ten seconds, in sentences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from statistics import fmean, geometric_mean
-from typing import Any
 
 from common.wording import counted
 from evaluation.statistics import FAILS, HOLDS, UNCLEAR
 from reporting import notes
-from reporting.variants import groups_of, measure_of, published_levels
-from reporting.wording import effect, number, sentence, spread
-from speechesdataset.folder import TOGETHER
+from reporting.table import effect, number, sentence, spread
+from reporting.variants import groups_of, measure_asked
+from speechesdataset.folder import TRAINING
 from studies.answers import Answers
 from studies.catalogue.claims import CLAIMS, claims_on
 from studies.catalogue.names import name_of
-from studies.catalogue.published import on_reports_speakers
-from studies.effects import has_trained
-from training.records import TrainedRun
-
-NO_BATCH_NORM = "this recipe has no place for batch norm"
+from studies.catalogue.published import on_reports_speakers, published
 
 
 def in_short(answers: Answers) -> list[str]:
     """The sentences to remember, and a warning where the runs were not all made in one way."""
-    sentences: list[str] = []
-    if answers.command in ("part1", "part2", "measure"):
-        sentences = [f"In short: {standing(answers, question)}" for question in answers.questions]
-    if answers.command in ("compare", "ablation"):
-        sentences = [best_variant(answers, question) for question in answers.questions]
-    if answers.command == "report":
-        sentences = of_report(answers)
+    of_each_question: dict[str, Callable[[Answers, str], str]] = {
+        **dict.fromkeys(("part1", "part2", "measure"), standing),
+        **dict.fromkeys(("compare", "ablation"), best_variant),
+    }
+    sentences = report_in_short(answers) if answers.command == "report" else []
+    if answers.command in of_each_question:
+        sentences = [of_each_question[answers.command](answers, question) for question in answers.questions]
     return [*sentences, *filter(None, [notes.mixture(answers.machines)])]
 
 
 def standing(answers: Answers, question: str) -> str:
-    """What the first variant of a question reaches, beside the others and the best opponent."""
-    asked, runs, opponents = answers.questions[question], answers.runs(question), answers.opponents(question)
-    measure = measure_of(asked)
-    unit = "%" if measure.unit == "points" else ""
-    subsets = {TOGETHER: f" on {TOGETHER}"}
+    """What the first variant of a question reaches, beside the report's recipe and the best opponent."""
+    asked, opponents = answers.questions[question], answers.opponents(question)
+    measure, records = measure_asked(asked), {**opponents, **answers.runs(question)}
+    subsets, items, unit = [measure.subset], "", ""
     if measure.name == "accuracy":
-        names = {"all": " of all test rows", "unseen": " of the unseen ones"}
-        subsets = {group: names[group] for group in groups_of(answers) if group in names}
-    last = list(subsets)[-1]
+        subsets, items, unit = [group for group in groups_of(answers) if group != "seen"], " rows", "%"
 
-    def level(records: Sequence[Any], subset: str) -> str:
-        return f"{spread([measure.value(record, subset) for record in records])}{unit}"
+    def level(name: str) -> str:
+        values = ([measure.value(record, subset) for record in records[name]] for subset in subsets)
+        return " and ".join(f"{spread(each, measure.digits)}{unit}" for each in values)
 
-    def compared(name: str, words: str) -> str:
-        rows = answers.find(question=question, variant=asked.base, base=name, measure=measure.name, subset=last)
+    def compared(name: str, title: str) -> str:
+        rows = answers.find(question=question, variant=asked.base, base=name, measure=measure.name, subset=subsets[-1])
         by = f" (difference: {effect(rows[0].estimate, rows[0].unit)})" if rows else ""
-        return f"{words}: {' and '.join(level({**runs, **opponents}[name], subset) for subset in subsets)}{by}"
+        return f"{title}: {level(name)}{by}"
 
     best = max if measure.higher_is_better else min
-    strongest = best(opponents, key=lambda name: fmean(measure.value(each, last) for each in opponents[name]))
-    published = published_levels(answers, question, asked.base)
-    tests = [float(published[subset]) for subset in ("all", *answers.test_names) if subset in published]
-    reached = " and ".join(f"{level(runs[asked.base], subset)}{words}" for subset, words in subsets.items())
-    sentences = [
-        f"{measure.name} of the {asked.kind}: {reached}",
-        *([f"published: {number(geometric_mean(tests))}{unit}"] if tests else []),
-        *([compared("report", name_of("report"))] if "report" in runs else []),
-        compared(strongest, f"the best opponent, {name_of(strongest)}"),
-    ]
-    return f"{sentence('; '.join(sentences))}.{at_chance(runs)}"
-
-
-def at_chance(variants: Mapping[str, Sequence[TrainedRun]]) -> str:
-    """Which variants have runs that know no more than which class is the largest; of a single run `warnings` say it."""
-    failed = {name: sum(not has_trained(run) for run in runs) for name, runs in variants.items() if len(runs) > 1}
-    return "".join(
-        f" {n} of {counted(len(variants[name]), 'run')} ended at chance ({name_of(name)})."
-        for name, n in failed.items()
-        if n
-    )
+    strongest = best(opponents, key=lambda name: fmean(measure.value(each, subsets[-1]) for each in opponents[name]))
+    sentences = [f"{measure.name} of the {asked.kind}, {' and '.join(subsets)}{items}: {level(asked.base)}"]
+    if of_report := published(answers, question, asked.base):
+        tests = [values[-1] for subset, values in of_report.reached.items() if subset != TRAINING]
+        sentences.append(f"published: {number(geometric_mean(tests))}{unit}")
+    if "report" in records:
+        sentences.append(compared("report", name_of("report")))
+    sentences.append(compared(strongest, f"the best opponent, {name_of(strongest)}"))
+    return f"{sentence('; '.join(sentences))}."
 
 
 def best_variant(answers: Answers, question: str) -> str:
     """Which variant is best, as far as that can be told."""
     asked, runs = answers.questions[question], answers.runs(question)
-    measure = measure_of(asked)
+    measure = measure_asked(asked)
     means = {name: fmean(measure.value(run, measure.subset) for run in records) for name, records in runs.items()}
     best = (max if measure.higher_is_better else min)(means, key=lambda name: means[name])
     better = [row.variant for row in answers.find(question=question, verdict="better") if row.variant in runs]
@@ -90,7 +71,7 @@ def best_variant(answers: Answers, question: str) -> str:
 
 
 # ------------------------------------------------------------------------------------------------------- of the report
-def of_report(answers: Answers) -> list[str]:
+def report_in_short(answers: Answers) -> list[str]:
     """The verdicts in numbers, and how the report's models stand beside their opponents."""
     models = [standing(answers, kind) for kind in ("classifier", "decoder")]
     if answers.quick:
@@ -100,18 +81,15 @@ def of_report(answers: Answers) -> list[str]:
 
 
 def count_verdicts(answers: Answers) -> str:
-    """How many claims hold, and why some have no verdict."""
+    """How many claims hold, and which have no verdict."""
     claims, judged = claims_on(answers), {judgement.id for judgement in answers.claims}
     verdicts = [judgement.verdict for judgement in answers.claims]
     counts = ", ".join(f"{verdict}: {verdicts.count(verdict)}" for verdict in (HOLDS, FAILS, UNCLEAR))
     which = f"the report's {len(claims)} claims" if len(claims) == len(CLAIMS) else f"{len(claims)} of its claims"
-    one_text = "there is only one test text" if len(answers.test_names) == 1 else ""
-    reasons = [
-        f" {claim.id} is not judged: {one_text if claim.id == 'C4' and one_text else NO_BATCH_NORM}."
-        for claim in claims
-        if claim.id not in judged
-    ]
-    return f"Verdicts on {which}: {counts}.{''.join(reasons)}"
+    missing = ", ".join(claim.id for claim in claims if claim.id not in judged)
+    return f"Verdicts on {which}: {counts}." + (
+        f" Not judged, as this recipe or these texts lack what they are about: {missing}." if missing else ""
+    )
 
 
 def quick_warning(answers: Answers) -> str:

@@ -3,11 +3,14 @@
 Names that people choose stand in cells and heads: text is text in every form, and no character of it is markup.
 """
 
+import functools
 import re
 import shutil
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Literal
 
 from rich import box
 from rich.cells import cell_len
@@ -16,6 +19,13 @@ from rich.padding import Padding
 from rich.table import Table as Drawing
 from rich.text import Text
 
+from evaluation.statistics import Estimate
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+TEMPLATES = Path(__file__).parent / "templates"
+MINUS = "\N{MINUS SIGN}"
 WIDEST, NARROWEST = 100, 40  # a terminal's columns that are used, at most and at least
 GAP = 2  # between columns
 NARROW_WORDS, NARROW_HEAD = 16, 20  # words that name a row, and the head of a column, may be wrapped, but not narrower
@@ -67,6 +77,50 @@ def table_of(title: str, rows: Sequence[Mapping[str, str | None]], words: Collec
 def in_one_line(text: str) -> str:
     """`text` with a space for each character that would break or move the line, as names from files may hold."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text)
+
+
+# ------------------------------------------------------------------------------------------------- what cells hold
+def number(value: float, digits: int = 1, sign: bool = False) -> str:
+    """A number with so many decimals, with a real minus sign."""
+    value = 0.0 if round(value, digits) == 0 else value  # no minus before a zero
+    return f"{value:{'+' if sign else ''},.{digits}f}".replace("-", MINUS)
+
+
+def spread(values: Sequence[float | None], digits: int = 1) -> str | None:
+    """The mean, and of several the standard deviation, of the values that there are; None if there is none."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return None
+    return number(fmean(known), digits) + (f" ± {number(stdev(known), digits)}" if len(known) > 1 else "")
+
+
+def spread_of(records: Iterable[object], name: str, digits: int = 1) -> str | None:
+    """The same of what records, one a seed, hold under a name."""
+    return spread([getattr(record, name) for record in records], digits)
+
+
+def effect(estimate: Estimate, unit: str, bare: bool = False) -> str:
+    """An effect with its interval, if any; a ratio as the change in percent. `bare`: the unit stands elsewhere."""
+    ends = [_in_unit(end, unit) for end in (estimate.low, estimate.high) if end is not None]
+    interval = f" [{', '.join(ends)}]" if ends else ""
+    return f"{_in_unit(estimate.mean, unit)}{interval}" + ("" if bare else " %" if unit == "ratio" else f" {unit}")
+
+
+def _in_unit(value: float, unit: str) -> str:
+    if unit == "ratio":
+        return number(100 * (value - 1), 1, sign=True)
+    return number(value, 1 if unit in ("points", "%") else 2, sign=unit in ("points", "tokens"))
+
+
+def sentence(words: str) -> str:
+    """The words with a capital."""
+    return words[:1].upper() + words[1:]
+
+
+def from_here(folder: str) -> Path:
+    """A folder as seen from the working directory if it lies there, else in full."""
+    path = Path(folder)
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 # ------------------------------------------------------------------------------------------------------------ terminal
@@ -199,3 +253,19 @@ def markdown_tables(tables: Sequence[Table]) -> list[str]:
         note = [in_markdown(table.note), ""] if table.note else []
         lines += [f"### {in_markdown(table.title)}", "", markdown_table(table), "", *note]
     return lines
+
+
+# ---------------------------------------------------------------------------------------------------------------- HTML
+@functools.cache
+def template(name: str) -> "Template":
+    """A template by the name of its file; a name that it does not know is an error."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(name)

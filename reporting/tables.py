@@ -5,35 +5,22 @@ A row holds its cells by the heads of their columns; a column that no row has is
 
 from collections.abc import Callable, Mapping, Sequence
 from statistics import geometric_mean, median
-from typing import Any
 
 from common.wording import counted
 from evaluation.records import LanguageScores
 from evaluation.statistics import UNCLEAR, Estimate
 from reporting import notes
-from reporting.table import Table, table_of
-from reporting.variants import (
-    NARROW,
-    TIMES,
-    VERDICT,
-    WIDE,
-    Row,
-    by_variant,
-    groups_of,
-    in_seeds,
-    may_stand_beside,
-    published_accuracies,
-    published_perplexities,
-)
-from reporting.wording import change, effect, number, sentence, spread, spread_of
+from reporting.table import Table, effect, number, sentence, spread, spread_of, table_of
+from reporting.variants import TIMES, VERDICT, Row, by_variant, groups_of, in_seeds
 from speechesdataset.folder import TRAINING
-from studies.answers import Answers, Judgement
+from studies.answers import Answers, Judgement, Reading
 from studies.catalogue.names import name_of
 from studies.catalogue.published import (
     PUBLISHED_LOSSES,
-    PUBLISHED_PARAMETERS,
     PUBLISHED_SECONDS,
-    PUBLISHED_TRAIN_ACCURACY,
+    Published,
+    may_be_compared,
+    published,
 )
 from studies.catalogue.questions import POSITIONS, STEEP
 from tokenizer import NAMES as NAMES_OF_TOKENS
@@ -44,10 +31,9 @@ MOST_PARTS = 6  # of a claim, that stand in the open
 TITLES: dict[Task, str] = {"classifier": "Who said it?", "decoder": "How surprising is it?"}
 
 
-def size(answers: Answers, n_parameters: int, published: str) -> str:
-    """The number of parameters, and that of the report's model where it may stand beside it."""
-    of_report = PUBLISHED_PARAMETERS.get(published) if may_stand_beside(answers) else None
-    ending = f" (published: {of_report:,} at 5,755 words)" if of_report else ""
+def size(answers: Answers, n_parameters: int, of_report: Published | None) -> str:
+    """The number of parameters, and that of the report's model."""
+    ending = f" (published: {of_report.n_parameters:,} at 5,755 words)" if of_report else ""
     vocabulary = f"{answers.vocabulary_size:,} {notes.token_of(answers)}s"
     return f"{n_parameters:,} parameters at a vocabulary of {vocabulary}{ending}."
 
@@ -55,7 +41,7 @@ def size(answers: Answers, n_parameters: int, published: str) -> str:
 # --------------------------------------------------------------------------------------------------------- classifiers
 def epochs(answers: Answers, variant: str) -> Table:
     """Table 1: the classifier by epoch."""
-    runs = answers.classifier[variant]
+    runs, of_report = answers.classifier[variant], published(answers, "classifier", variant)
     rows: list[dict[str, str | None]] = [
         {
             "epoch": str(seeds[0].epoch),
@@ -65,12 +51,13 @@ def epochs(answers: Answers, variant: str) -> Table:
         }
         for seeds in zip(*(run.epochs for run in runs))
     ]
-    if published := published_accuracies(answers, variant):
-        for row, accuracy in zip(rows, published):
-            row |= {"published\nloss": "", "published\ntrain %": "", "published\ntest %": number(accuracy)}
-        rows[0]["published\nloss"], rows[-1]["published\nloss"] = (number(loss, 3) for loss in PUBLISHED_LOSSES)
-        rows[-1]["published\ntrain %"] = number(PUBLISHED_TRAIN_ACCURACY)
-    note = notes.joined(notes.over_seeds([runs]), size(answers, runs[0].n_parameters, "classifier"))
+    for row, accuracy in zip(rows, of_report.reached["all"] if of_report else ()):
+        row["published\ntest %"] = number(accuracy)
+    note = notes.paragraph(
+        notes.over_seeds([runs]),
+        size(answers, runs[0].n_parameters, of_report),
+        PUBLISHED_LOSSES if of_report else "",
+    )
     return table_of(f"Table 1: the classifier by epoch, {answers.labels['classifier']}", rows, (), note)
 
 
@@ -114,54 +101,54 @@ def calibration(answers: Answers, variant: str) -> Table:
 # ------------------------------------------------------------------------------------------------------------ decoders
 def iterations(answers: Answers, variant: str, title: str) -> Table:
     """Perplexity by iteration."""
-    runs = answers.decoder[variant]
-    published = published_perplexities(answers, runs[0])
+    runs, of_report = answers.decoder[variant], published(answers, "decoder", variant)
     rows: list[Row] = []
     for text in (TRAINING, *answers.test_names):
         row: dict[str, str | None] = {"text": text}
         for seeds in zip(*(run.iterations for run in runs)):
             row[str(seeds[0].iteration)] = spread([measured.perplexity[text] for measured in seeds])
         rows.append(row)
-        if len(published.get(text, ())) == len(runs[0].iterations):
-            rows.append(dict(zip(row, ["   published", *map(number, published[text])])))
-    note = notes.joined(
+        values = of_report.reached[text] if of_report else ()
+        if len(values) == len(runs[0].iterations):
+            rows.append(dict(zip(row, ["   published", *map(number, values)])))
+    note = notes.paragraph(
         f"{sentence(runs[0].protocol)}.",
         notes.over_seeds([runs]),
-        size(answers, runs[0].n_parameters, f"decoder {runs[0].ff_dim}"),
-        notes.by_token(answers),
+        size(answers, runs[0].n_parameters, of_report),
+        notes.per_token(answers),
     )
     title = f"{title}: perplexity by iteration, {answers.labels['decoder']}, hidden size {runs[0].ff_dim}"
     return table_of(title, rows, ("text",), note)
 
 
-def by_text(answers: Answers, variants: Sequence[str]) -> Table:
-    """What decoders and n-gram models make of each text, in more than one measure; what compares best first."""
+def by_text(answers: Answers) -> Table:
+    """What decoders and n-gram models make of each text, in more than one measure."""
     scored: dict[str, Sequence[Mapping[str, LanguageScores]]] = {}
-    for runs in map(answers.decoder.__getitem__, variants):
+    for runs in answers.decoder.values():
         mixed = ", with a trigram" if runs[0].network else ""
         scored[f"decoder, hidden size {runs[0].ff_dim}{mixed}"] = [run.scores for run in runs]
         if mixed:
             scored[f"decoder alone, hidden size {runs[0].ff_dim}"] = [run.network for run in runs]
     for key, records in answers.decoder_opponents.items():
         scored[name_of(key)] = [record.scores for record in records]
-    some_unknown = answers.tokenizer != "bpe"
     rows: list[Row] = []
     for text in answers.test_names:
-        first = True
-        for name, scores in scored.items():
+        for i, (name, scores) in enumerate(scored.items()):
             seeds = [seed[text] for seed in scores]
-            rows.append(
-                {
-                    "text": text if first else "",
-                    "model": name,
-                    "perplexity": spread_of(seeds, "perplexity"),
-                    "without\n<unk>": spread_of(seeds, "perplexity_without_unk") if some_unknown else "",
-                    "bits per\nbyte": spread_of(seeds, "bits_per_byte", 3),
-                    "<unk>, %\nof tokens": number(seeds[0].unk_rate, 2) if some_unknown and first else "",
-                }
-            )
-            first = False
-    note = notes.joined(notes.SCORED_ONCE, notes.TRIGRAM, notes.spelling(answers), notes.by_token(answers))
+            row = {
+                "text": "" if i else text,
+                "model": name,
+                "perplexity": spread_of(seeds, "perplexity"),
+                "without\n<unk>": spread_of(seeds, "perplexity_without_unk"),
+                "bits per\nbyte": spread_of(seeds, "bits_per_byte", 3),
+                "<unk>, %\nof tokens": "" if i else number(seeds[0].unk_rate, 2),
+            }
+            if answers.tokenizer == "bpe":  # whose pieces are never unknown
+                row = {head: cell for head, cell in row.items() if "<unk>" not in head}
+            rows.append(row)
+    note = notes.paragraph(
+        notes.SCORED_ONCE, notes.TRIGRAM, notes.SPELLING.get(answers.tokenizer, ""), notes.per_token(answers)
+    )
     return table_of("Beside n-gram models", rows, ("text", "model"), note)
 
 
@@ -173,45 +160,39 @@ def voices(answers: Answers, run: DecoderRun) -> list[Table]:
         {"voice": name, **{text: number(values[k]) for text, values in run.voices.perplexity.items()}}
         for k, name in enumerate(answers.data.class_names)
     ]
-    shares = {group: spread([row.accuracy]) for group, row in run.voices.test.items()}
-    known = ", ".join(f"{share}% of {group}" for group, share in shares.items() if share)
+    known = ", ".join(f"{spread([run.voices.test[group].accuracy])}% of {group}" for group in groups_of(answers))
     note = f"By Bayes' rule, from its probability in each voice, the speaker is told of {known} test rows."
     return [table_of(f"Perplexity by voice, hidden size {run.ff_dim}", rows, ("voice",), note)]
 
 
-def lengths(answers: Answers, text: str | None = None) -> Table:
-    """Perplexity on one test text, or the geometric mean over all, at each inference length."""
-    texts = [text] if text else answers.test_names
-    rows: dict[tuple[str, Any], dict[str, str | None]] = {}
+def lengths(answers: Answers) -> Table:
+    """Perplexity, the geometric mean over the test texts, at each inference length."""
+    rows: list[Row] = []
     for variant, seeds in answers.lengths["decoder"].items():
+        by_reading: dict[Reading, dict[str, str | None]] = {}
         for measured in zip(*seeds):
-            first = measured[0]
-            if first.window is not None and variant == "learned":
-                continue  # has no longer lengths to control for
-            row = rows.setdefault(
-                (variant, first.reading),
+            reading, length = measured[0].reading, f"{measured[0].length}\ntokens"
+            row = by_reading.setdefault(
+                reading,
                 {
                     "decoder": name_of(variant),
-                    "windows": "sliding by half" if first.sliding else "side by side",
-                    "attends to": "all before" if first.window is None else f"{first.window} tokens",
+                    "windows": "sliding by half" if reading.sliding else "side by side",
+                    "attends to": "all before" if reading.window is None else f"{reading.window} tokens",
                 },
             )
-            known = [[value for name in texts if (value := seed.perplexity[name])] for seed in measured]
-            row[f"{first.length}\ntokens"] = spread(list(map(geometric_mean, known))) if all(known) else None
-    heads = [
-        f"{length}\ntokens" for length in dict.fromkeys(row.length for row in answers.lengths["decoder"]["alibi"][0])
-    ]
-    shown = [{**row, **{head: row.get(head) for head in heads}} for row in rows.values()]
-    title = f"Perplexity on {text} by inference length" if text else "Perplexity by inference length"
-    note = notes.joined(notes.MEAN_OF_TEXTS, notes.about_lengths(answers.block_size), notes.by_token(answers))
-    return table_of(title, shown, ("decoder", "windows", "attends to"), "" if text else note)
+            perplexities = [list(seed.perplexity.values()) for seed in measured]
+            known = [values for values in perplexities if None not in values]
+            row[length] = spread([geometric_mean(filter(None, values)) for values in known])
+        rows += [row for reading, row in by_reading.items() if variant != "learned" or reading.window is None]
+    note = notes.paragraph(notes.MEAN_OF_TEXTS, notes.about_lengths(answers.block_size), notes.per_token(answers))
+    return table_of("Perplexity by inference length", rows, ("decoder", "windows", "attends to"), note)
 
 
 # -------------------------------------------------------------------------------------------------------------- probes
-def times(answers: Answers, kind: Task) -> Table:
-    """Tables 4 and 5: training time."""
+def training_times(answers: Answers, kind: Task, title: str) -> Table:
+    """Training time by position method."""
     timed = answers.timing[kind]
-    published = PUBLISHED_SECONDS[kind] if may_stand_beside(answers) else {}
+    of_report = PUBLISHED_SECONDS[kind] if may_be_compared(answers) else {}
     rows = []
     for name, seconds in timed.seconds.items():
         row: dict[str, str | None] = {
@@ -223,40 +204,17 @@ def times(answers: Answers, kind: Task) -> Table:
         for comparison in answers.find(question=kind, variant=name, base="learned"):
             if comparison.measure in TIMES:
                 row[TIMES[comparison.measure]] = effect(comparison.estimate, "ratio", bare=True)
-        if name in published:
-            row["published,\ns"] = number(published[name], 2)
-        if name == "alibi" and published:
-            row["published\nchange"] = change(published[name] / published["learned"])
+        if name in of_report:
+            row["published,\ns"] = number(of_report[name], 2)
+        if name in of_report and name != "learned":
+            row["published\nchange"] = f"{number(100 * (of_report[name] / of_report['learned'] - 1), sign=True)} %"
         rows.append(row)
     note = (
         f"{timed.n_steps:,} steps of each, in turns and random order in one process, on "
         f"{counted(timed.threads, 'thread')}; medians of blocks of 10 steps, paired. A training has "
         f"{timed.n_steps_of_a_training:,} steps; evaluation is not timed."
     )
-    number_of_table = {"classifier": 4, "decoder": 5}[kind]
-    return table_of(f"Table {number_of_table}: training time of the {kind}", rows, ("positions",), note)
-
-
-def attention(answers: Answers, kind: Task) -> Table:
-    """Attention statistics by layer and head."""
-    seeds, is_encoder = answers.attention[kind]["learned"], kind == "classifier"
-    rows: list[Row] = []
-    for layer, heads in enumerate(seeds[0].distance):
-        for head in range(len(heads)):
-
-            def over(statistic: str, scale: float = 1.0, layer: int = layer, head: int = head) -> str | None:
-                return spread([scale * getattr(seed, statistic)[layer][head] for seed in seeds], 2 if scale == 1 else 1)
-
-            row = {
-                "head": f"layer {layer + 1}, head {head + 1}",
-                "mean distance,\ntokens": over("distance"),
-                "distance / even\nattention's": over("relative_distance"),
-                "entropy,\nnats": over("entropy"),
-                "entropy / even\nattention's": over("relative_entropy"),
-            }
-            rows.append({**row, "on\npadding, %": over("padding", 100.0)} if is_encoder else row)
-    note = notes.about_attention(answers, kind, len(seeds))
-    return table_of(f"Attention of the {'encoder' if is_encoder else 'decoder'}", rows, ("head",), note)
+    return table_of(f"{title}: training time of the {kind}", rows, ("positions",), note)
 
 
 def tokens(answers: Answers) -> Table:
@@ -280,7 +238,7 @@ def tokens(answers: Answers) -> Table:
         for row in answers.tokens
     ]
     on_folds = any(asked.on_folds for asked in answers.questions.values())
-    note = notes.joined(
+    note = notes.paragraph(
         f"{sentence(answers.recipe)} recipe.",
         notes.FOLDS if on_folds else "Measured on the test set.",
         notes.over_seeds([answers.seeds]),
@@ -312,8 +270,7 @@ def needed_to_judge(judgement: Judgement) -> str:
     """How many seeds would give a verdict where there is none yet."""
     if judgement.verdict != UNCLEAR or not judgement.parts:
         return ""
-    needed, n = judgement.seeds_needed, judgement.parts[0].estimate.n
-    return in_seeds(needed, n, 60 * (judgement.minutes or 0.0) / (needed - n if needed else 1))
+    return in_seeds(judgement.seeds_needed, judgement.parts[0].estimate.n, 60 * (judgement.minutes or 0.0))
 
 
 # ---------------------------------------------------------------------------------------------------------- by command
@@ -323,10 +280,16 @@ def tables_of(answers: Answers) -> list[Table]:
         "part1": of_part1,
         "part2": of_part2,
         "part3": lambda answers: of_positions(answers) + of_regularization(answers),
-        "report": of_report,
+        "report": of_whole_report,
         "tokenizers": lambda answers: [tokens(answers)],
     }
-    return by_command.get(answers.command, of_questions)(answers)
+    titles = {"ablation": "Ablation of the best {kind}", "compare": "The {kind}, by variant"}
+    if answers.command in by_command:
+        return by_command[answers.command](answers)
+    return [
+        by_variant(answers, question, titles.get(answers.command, TITLES[asked.kind]).format(kind=asked.kind))
+        for question, asked in answers.questions.items()
+    ]
 
 
 def of_part1(answers: Answers) -> list[Table]:
@@ -340,12 +303,12 @@ def of_part2(answers: Answers) -> list[Table]:
     """Tables 2 and 3, the n-gram models, and the voices."""
     by_iteration = [iterations(answers, variant, f"Table {i}") for i, variant in enumerate(answers.decoder, start=2)]
     in_voices = [table for runs in answers.decoder.values() for run in runs for table in voices(answers, run)]
-    return [*by_iteration, by_text(answers, list(answers.decoder)), *in_voices]
+    return [*by_iteration, by_text(answers), *in_voices]
 
 
-def of_report(answers: Answers) -> list[Table]:
+def of_whole_report(answers: Answers) -> list[Table]:
     """The verdicts, and the tables behind most of them."""
-    return [verdicts(answers), *of_positions(answers), widths(answers), *of_regularization(answers)]
+    return [verdicts(answers), *of_positions(answers), by_width(answers), *of_regularization(answers)]
 
 
 def of_positions(answers: Answers) -> list[Table]:
@@ -353,16 +316,16 @@ def of_positions(answers: Answers) -> list[Table]:
     if not answers.decoder:
         return []
     return [
-        *(times(answers, kind) for kind in answers.timing),
+        *(training_times(answers, kind, f"Table {number}") for number, kind in enumerate(answers.timing, start=4)),
         by_variant(answers, "classifier", "Test accuracy by position method, in percent", POSITIONS),
         by_variant(answers, "decoder", "Perplexity by position method", (*POSITIONS, STEEP)),
         *([lengths(answers)] if answers.lengths else []),
     ]
 
 
-def widths(answers: Answers) -> Table:
+def by_width(answers: Answers) -> Table:
     """Table 3: the narrower feed-forward network, and what width changes."""
-    return by_variant(answers, "decoder", "Table 3: perplexity by hidden size", (NARROW, WIDE))
+    return by_variant(answers, "decoder", "Table 3: perplexity by hidden size", ("ff100", "ff256"))
 
 
 def of_regularization(answers: Answers) -> list[Table]:
@@ -373,13 +336,4 @@ def of_regularization(answers: Answers) -> list[Table]:
     return [
         by_variant(answers, "validation", "Accuracy by rate of dropout, on folds"),
         by_variant(answers, "classifier", "Test accuracy by regularization, in percent", others),
-    ]
-
-
-def of_questions(answers: Answers) -> list[Table]:
-    """A table for each question."""
-    titles = {"ablation": "Ablation of the best {kind}", "compare": "The {kind}, by variant"}
-    return [
-        by_variant(answers, question, titles.get(answers.command, TITLES[asked.kind]).format(kind=asked.kind))
-        for question, asked in answers.questions.items()
     ]

@@ -9,14 +9,14 @@ from common.wording import duration
 from evaluation.statistics import UNCLEAR
 from reporting import notes, tables
 from reporting.summary import in_short, quick_warning
-from reporting.table import Item, Table, in_one_line, table_of, terminal_text
-from reporting.wording import effect, from_here, number
+from reporting.table import Item, Table, effect, from_here, in_one_line, number, table_of, terminal_text
 from speechesdataset.folder import About
 from studies.answers import Answers
 from studies.catalogue.recipes import RECIPES, word
 from studies.settings import settings
 from training.kinds import KINDS
 from training.recipe import Task, settings_of
+from training.records import ClassifierRun
 
 ONE_SEED = "One seed gives no intervals, so nothing can be judged: --seeds 5 tells which differences are real."
 MOST_TEXT = 30  # columns of a terminal that the beginning of a row takes
@@ -28,10 +28,10 @@ def show(answers: Answers, texts: Mapping[int, str] | None = None) -> str:
     those that the classifier gets wrong."""
     blocks: list[Block] = [data_line(answers.data), ""]
     if answers.command == "report":
-        blocks += [quick_warning(answers), ""] if answers.quick else [*verdicts(answers), ""]
+        blocks += [quick_warning(answers), ""] if answers.quick else judged_claims(answers)
     else:
-        blocks += [*tables.tables_of(answers), *mistakes(answers, texts or {}), *verdicts(answers)]
-    blocks += [*warnings(answers), *times(answers), "", *in_short(answers)]
+        blocks += [*tables.tables_of(answers), *mistakes(answers, texts or {}), *judged_claims(answers)]
+    blocks += [*warnings(answers), *how_long(answers), "", *in_short(answers)]
     return terminal_text(*blocks).rstrip()
 
 
@@ -43,42 +43,37 @@ def data_line(about: About, n_names: int = 5) -> str:
     return f"Data: {from_here(about.folder)}, {rows} of {len(about.class_names)} speakers: {speakers}"
 
 
-def verdicts(answers: Answers) -> list[Block]:
-    """Every claim with its verdict, its parts, and what would tell; of one seed only those that need no more."""
+def judged_claims(answers: Answers) -> list[Block]:
+    """Every claim with its verdict, and, but for the report, whose page says it, its parts and what would tell. Of one
+    seed only those that need no more."""
     blocks: list[Block] = []
     for judgement in answers.claims:
         if len(answers.seeds) == 1 and judgement.verdict == UNCLEAR:
             continue
         blocks.append(Item(f"{judgement.id:4} {judgement.verdict.upper():14}  ", judgement.claim))
-        if answers.command == "report":
-            continue  # the page says the rest
-        blocks += [Item(" " * 7, f"{part.label}  {effect(part.estimate, part.unit)}") for part in judgement.parts]
-        needed = tables.needed_to_judge(judgement)
-        blocks += [Item(" " * 7, text) for text in (needed, judgement.note) if text]
-    return ["Verdicts", *blocks, ""] if blocks and answers.command != "report" else blocks
+        if answers.command != "report":
+            parts = [f"{part.label}  {effect(part.estimate, part.unit)}" for part in judgement.parts]
+            more = [*parts, tables.needed_to_judge(judgement), judgement.note]
+            blocks += [Item(" " * 7, text) for text in more if text]
+    return ["Verdicts", *blocks, ""] if blocks else []
 
 
 def mistakes(answers: Answers, texts: Mapping[int, str]) -> list[Table]:
     """The wrong predictions of one classifier that have the highest probability, a line each."""
-    rows = [
-        {
-            "row": str(mistake.row),
-            "sure %": number(mistake.probability),
-            "said by": mistake.label,
-            "taken for": mistake.prediction,
-            "text": cut(texts.get(mistake.row, ""), MOST_TEXT),
-        }
-        for seeds in answers.mistakes.get("classifier", {}).values()
-        for mistake in seeds[0]
-    ]
+    rows = []
+    for mistake in (mistake for seeds in answers.mistakes.get("classifier", {}).values() for mistake in seeds[0]):
+        text = Text(in_one_line(texts.get(mistake.row, "")))
+        text.truncate(MOST_TEXT, overflow="ellipsis")
+        rows.append(
+            {
+                "row": str(mistake.row),
+                "sure %": number(mistake.probability),
+                "said by": mistake.label,
+                "taken for": mistake.prediction,
+                "text": text.plain,
+            }
+        )
     return [table_of("Where it is wrong and surest", rows, ("said by", "taken for", "text"))] if rows else []
-
-
-def cut(text: str, width: int) -> str:
-    """The beginning of a text that takes at most `width` columns of a terminal, with a mark where more follows."""
-    shown = Text(in_one_line(text))
-    shown.truncate(width, overflow="ellipsis")
-    return shown.plain
 
 
 def warnings(answers: Answers) -> list[Block]:
@@ -89,33 +84,28 @@ def warnings(answers: Answers) -> list[Block]:
         audit = shlex.join(["python", "main.py", "data", "audit", "--data-dir", str(from_here(data.folder))])
         warning = f"Warning: {data.seen_rows:,} of {data.test_rows:,} test rows appear in the training file, too."
         blocks += [f"{warning} To see them:", Item("", audit, wraps=False)]
-    if is_part1:
-        blocks += still_at_chance(answers)
-    n_cut = answers.n_truncated
-    if is_part1 and any(n_cut.values()):
-        more = " A larger --block-size reads more of them." if answers.tokenizer != "word" else ""
-        cut_rows = f"{n_cut['train']:,} training and {n_cut['test']:,} test rows"
-        blocks.append(f"Cut at {answers.block_size} tokens: {cut_rows}.{more}")
+    if is_part1 and not answers.classifier["classifier"][0].trained:
+        blocks.append(at_chance(answers.classifier["classifier"][0], RECIPES[answers.recipe]["classifier"].duration))
+    if is_part1 and any(answers.n_truncated.values()):
+        n_train, n_test = (answers.n_truncated[rows] for rows in ("train", "test"))
+        blocks.append(f"Cut at {answers.block_size} tokens: {n_train:,} training and {n_test:,} test rows.")
     if len(answers.seeds) == 1 and answers.command in ("part3", "compare", "ablation"):
         blocks.append(ONE_SEED)
     return blocks
 
 
-def still_at_chance(answers: Answers) -> list[Block]:
-    """What to do with a classifier that knows no more than which class is the largest."""
-    (run,) = answers.classifier[answers.questions["classifier"].base]
-    if run.trained:
-        return []
-    how, n = "fell back to" if run.fell_back else "stayed at", len(run.epochs)
-    usual = RECIPES[answers.recipe]["classifier"].duration
-    remedy = f"With --epochs {usual}, as the recipe has it," if n < usual else "With another --seed,"
-    return [
+def at_chance(run: ClassifierRun, usual: int) -> str:
+    """What to do with a classifier that knows no more than its largest class; its recipe has `usual` epochs."""
+    how = "fell back to" if run.fell_back else "stayed at"
+    is_brief = len(run.epochs) < usual
+    remedy = f"With --epochs {usual}, as the recipe has it," if is_brief else "With another --seed,"
+    return (
         f"This run {how} chance: it knows no more of its training rows than which class is the largest. {remedy} "
         "training may succeed."
-    ]
+    )
 
 
-def times(answers: Answers) -> list[str]:
+def how_long(answers: Answers) -> list[str]:
     """How long it took, and what computed it."""
     return [
         f"Training steps took {duration(answers.training_seconds)} in all; this start of the command, "

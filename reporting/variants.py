@@ -10,25 +10,15 @@ from common.wording import duration
 from evaluation.records import Group
 from evaluation.statistics import UNCLEAR
 from reporting import notes
-from reporting.table import Table, table_of
-from reporting.wording import effect, number, sentence, spread
+from reporting.table import Table, effect, number, sentence, spread, table_of
 from speechesdataset.folder import TOGETHER, TRAINING
 from studies.answers import Answers, Asked, Comparison
-from studies.catalogue.claims import REGULARIZED
 from studies.catalogue.names import name_of
-from studies.catalogue.published import (
-    PUBLISHED_ACCURACY,
-    PUBLISHED_PERPLEXITY,
-    PUBLISHED_REGULARIZED_ACCURACY,
-    on_courses_data,
-    on_reports_speakers,
-)
+from studies.catalogue.published import published
 from studies.effects import AT_CHANCE, has_trained
 from training.kinds import KINDS, Measure
-from training.records import DecoderRun, TrainedRun
+from training.records import TrainedRun
 
-ITERATIONS = [100, 200, 300, 400, 500]  # at which the report measured its decoder
-WIDE, NARROW = "ff256", "ff100"  # the report's feed-forward networks
 VERDICT = "verdict"
 TIMES = {"training time": "change, %", "processor time": "change of\nprocessor time, %"}
 Row = Mapping[str, str | None]  # by the head of the column; None is a dash
@@ -40,18 +30,17 @@ def by_variant(answers: Answers, question: str, title: str, variants: Sequence[s
     asked, runs, heads = answers.questions[question], answers.runs(question), heads_of(answers, question)
     shown = {name: runs[name] for name in variants or runs}
     records = {**shown, **(answers.opponents(question) if question == asked.kind else {})}
-    pairs = [pair for pair in pairs_of(answers, question) if below(answers, pair[0]) in records]
+    pairs = [pair for pair in effects_by_pair(answers, question) if below(answers, pair[0]) in records]
     rows: list[Row] = []
     for name, measured in records.items():
-        rows.append({asked.kind: name_of(name), **levels(asked, measured, heads)})
-        published = published_levels(answers, question, name)
-        if published:
-            cells = {heads[subset]: text for subset, text in published.items() if subset in heads}
+        rows.append({asked.kind: name_of(name), **levels(answers, asked, measured, heads)})
+        if of_report := published(answers, question, name):
+            cells = {
+                heads[subset]: number(values[-1]) for subset, values in of_report.reached.items() if subset in heads
+            }
             rows.append({asked.kind: "   published", **cells})
         rows += [effects(answers, pair, heads) for pair in pairs if name == below(answers, pair[0])]
     hidden = {
-        "parameters": answers.command not in ("compare", "ablation", "measure"),
-        "training\nrows": answers.command in ("compare", "ablation", "measure"),
         "seeds": len({len(records) for records in shown.values()}) == 1,
         notes.AT_CHANCE: not some_at_chance(shown),
     }
@@ -62,7 +51,7 @@ def by_variant(answers: Answers, question: str, title: str, variants: Sequence[s
 def heads_of(answers: Answers, question: str) -> dict[str, str]:
     """The heads of the columns that show the measure of a question, by the subset that it was measured on."""
     asked = answers.questions[question]
-    measure = measure_of(asked)
+    measure = measure_asked(asked)
     if measure.name == "accuracy" and not asked.on_folds:
         sizes = answers.classifier[asked.base][0].test
         return {group: f"{group} ({sizes[group].n:,})" for group in groups_of(answers)}
@@ -71,7 +60,7 @@ def heads_of(answers: Answers, question: str) -> dict[str, str]:
     return {subset: subset if len(subsets) > 1 else measure.title for subset in subsets}
 
 
-def measure_of(asked: Asked) -> Measure:
+def measure_asked(asked: Asked) -> Measure:
     """What is compared first."""
     return KINDS[asked.kind].measures[asked.measure]
 
@@ -86,23 +75,25 @@ def some_at_chance(variants: Mapping[str, Sequence[TrainedRun]]) -> bool:
     return not all(has_trained(run) for runs in variants.values() for run in runs)
 
 
-def levels(asked: Asked, records: Sequence[Any], heads: Mapping[str, str]) -> Row:
+def levels(answers: Answers, asked: Asked, records: Sequence[Any], heads: Mapping[str, str]) -> Row:
     """What the runs of a variant reach, or an opponent, of which there is nothing on the training text."""
-    measure, is_run = measure_of(asked), isinstance(records[0], TrainedRun)
-    subsets = [subset for subset in heads if is_run or subset != TRAINING]
+    measure, is_run = measure_asked(asked), isinstance(records[0], TrainedRun)
     values = {
-        heads[subset]: spread([measure.value(record, subset) for record in records], measure.digits)
-        for subset in subsets
+        head: spread([measure.value(record, subset) for record in records], measure.digits)
+        for subset, head in heads.items()
+        if is_run or subset != TRAINING
     }
     if not is_run:
         return values
-    row = {"parameters": f"{records[0].n_parameters:,}", "seeds": str(len(records)), **values}
-    if measure.name == "accuracy":
+    row = {"seeds": str(len(records)), **values}
+    if answers.command in ("compare", "ablation", "measure"):
+        row = {"parameters": f"{records[0].n_parameters:,}", **row}
+    elif measure.name == "accuracy":
         row["training\nrows"] = spread([record.epochs[-1].train_accuracy for record in records])
     return {**row, notes.AT_CHANCE: f"{sum(not has_trained(record) for record in records)} of {len(records)}"}
 
 
-def pairs_of(answers: Answers, question: str) -> list[list[Comparison]]:
+def effects_by_pair(answers: Answers, question: str) -> list[list[Comparison]]:
     """The effects of a question by the pair of variants that they compare, but for those on times (`times`)."""
     pairs: dict[tuple[str, str], list[Comparison]] = {}
     for row in answers.find(question=question, length=None):
@@ -128,25 +119,25 @@ def effects(answers: Answers, pair: Sequence[Comparison], heads: Mapping[str, st
         elif comparison.measure == asked.measure and comparison.subset is not None and comparison.subset in heads:
             row[heads[comparison.subset]] = effect(comparison.estimate, comparison.unit, bare=is_points)
         if comparison.verdict and len(answers.seeds) > 1:
-            row[VERDICT] = ": ".join(filter(None, [comparison.verdict, seeds_needed(answers, comparison)]))
+            row[VERDICT] = ": ".join(filter(None, [comparison.verdict, what_would_tell(answers, comparison)]))
     return row
 
 
-def seeds_needed(answers: Answers, comparison: Comparison) -> str:
-    """How many seeds would give a verdict where there is none, and what the others take."""
+def what_would_tell(answers: Answers, comparison: Comparison) -> str:
+    """How many seeds would give a verdict where there is none."""
     if comparison.verdict != UNCLEAR:
         return ""
     runs, n = answers.runs(comparison.question), comparison.estimate.n
     pair = [runs[name] for name in (comparison.variant, comparison.base) if name in runs]
-    seconds = sum(run.train_seconds for seeds in pair for run in seeds[:n])
-    return in_seeds(comparison.seeds_needed, n, seconds / n)
+    seconds = sum(run.train_seconds for seeds in pair for run in seeds[:n]) / n
+    return in_seeds(comparison.seeds_needed, n, seconds * ((comparison.seeds_needed or n) - n))
 
 
 def in_seeds(needed: int | None, n: int, seconds: float) -> str:
-    """How many seeds are needed in all, and how long those train that there are not, of `seconds` each."""
+    """How many seeds are needed in all, and how long those beyond the `n` that there are will train."""
     if needed is None:
         return "more seeds do not help" if n > 1 else "needs more than one seed"
-    return f"needs {needed} seeds ({duration(seconds * (needed - n))})"
+    return f"needs {needed} seeds ({duration(seconds)})"
 
 
 def note_by_variant(
@@ -154,10 +145,10 @@ def note_by_variant(
 ) -> str:
     """What the numbers of the table are."""
     asked, heads = answers.questions[question], heads_of(answers, question)
-    kind, measure = KINDS[asked.kind], measure_of(asked)
+    kind, measure = KINDS[asked.kind], measure_asked(asked)
     compared = [row for pair in pairs for row in pair if row.measure == measure.name]
     where = "" if asked.on_folds else f", on test {kind.items[0]}"
-    return notes.joined(
+    return notes.paragraph(
         f"{sentence(answers.labels[asked.kind])}; measured when training ended{where}.",
         notes.SEEN if "seen" in heads else "",
         notes.FOLDS if asked.on_folds else "",
@@ -166,38 +157,5 @@ def note_by_variant(
         notes.NEEDED if any(row.verdict == UNCLEAR for row in compared) and len(answers.seeds) > 1 else "",
         notes.ENDED_AT_CHANCE if some_at_chance(shown) else "",
         notes.ALL_TEXTS.get(measure.name, "") if TOGETHER in heads else "",
-        notes.by_token(answers) if measure.name == "perplexity" else "",
+        notes.per_token(answers) if measure.name == "perplexity" else "",
     )
-
-
-# ------------------------------------------------------------------------------------------------------- as published
-def may_stand_beside(answers: Answers) -> bool:
-    """Whether what the report published may stand beside these answers: over several seeds, on texts of its speakers;
-    beside a single run only on its own data."""
-    if answers.command in ("part3", "report"):
-        return on_reports_speakers(answers)
-    return answers.command in ("part1", "part2") and on_courses_data(answers.data)
-
-
-def published_levels(answers: Answers, question: str, variant: str) -> Mapping[str, str]:
-    """What the report published of a variant, when training ended, by subset."""
-    runs = answers.runs(question).get(variant, ())
-    if question == "classifier" and variant in ("classifier", "learned", "original", REGULARIZED) and runs:
-        last = PUBLISHED_REGULARIZED_ACCURACY if variant == REGULARIZED else PUBLISHED_ACCURACY[-1]
-        return {"all": number(last, 2)} if published_accuracies(answers, variant) else {}
-    if question == "decoder" and variant in ("learned", WIDE, NARROW):
-        by_text = published_perplexities(answers, answers.decoder[variant][0])
-        return {text: number(values[-1]) for text, values in by_text.items()}
-    return {}
-
-
-def published_accuracies(answers: Answers, variant: str) -> Sequence[float]:
-    """The test accuracies by epoch that the report published, beside a classifier that trained as long."""
-    n_epochs = len(answers.classifier[variant][0].epochs)
-    return PUBLISHED_ACCURACY if n_epochs == len(PUBLISHED_ACCURACY) and may_stand_beside(answers) else []
-
-
-def published_perplexities(answers: Answers, run: DecoderRun) -> Mapping[str, Sequence[float]]:
-    """The perplexities by text that the report published of a decoder of this width, which trained as long."""
-    is_whole = run.iterations[-1].iteration == ITERATIONS[-1] and answers.tokenizer == "word"
-    return PUBLISHED_PERPLEXITY.get(run.ff_dim, {}) if is_whole and may_stand_beside(answers) else {}

@@ -70,7 +70,9 @@ class Shelf:
         self.model: Callable[[str], TrainedModel] = once(lambda name: load_model(runs / f"{name}.safetensors"))
         self.data: Callable[[str], Data] = once(lambda name: data_of(self.model(name), data_dir))
         self.means: Callable[[str], Means] = once(lambda name: mean_outputs(self.model(name).model, self.data(name)))
-        self.trigram: Callable[[str], KneserNey] = once(lambda name: trigram_on(self.data(name)))
+        self.trigram: Callable[[str], KneserNey] = once(
+            lambda name: KneserNey.fit(self.data(name).train_stream.ids, len(self.data(name).tokenizer))
+        )
         self.opponents: Callable[[str], Callable[[str], dict[str, str]]] = once(lambda name: opponents(self.data(name)))
 
     def names(self, task: Task) -> list[str]:
@@ -86,18 +88,13 @@ class Shelf:
         return ""
 
 
-def trigram_on(data: Data) -> KneserNey:
-    """The opponent of a decoder, of the same training text."""
-    return KneserNey.fit(data.train_stream.ids, len(data.tokenizer))
-
-
 def opponents(data: Data) -> Callable[[str], dict[str, str]]:
     """The opponents of a classifier: asked about a text, each linear model over words names its class."""
     predict = fitted_linear_models([row.text for row in data.corpus.train], data.train.labels.tolist())
 
     def ask(text: str) -> dict[str, str]:
-        classes = {CLASSIFIER_OPPONENTS[opponent]: int(labels[0]) for opponent, labels in predict([text]).items()}
-        return {opponent: data.corpus.class_names[number] for opponent, number in classes.items()}
+        labels = {CLASSIFIER_OPPONENTS[name]: int(labels[0]) for name, labels in predict([text]).items()}
+        return {name: data.corpus.class_names[label] for name, label in labels.items()}
 
     return ask
 
@@ -122,7 +119,7 @@ class WhoSaidIt:
     note: str = ""  # why there are no opponents
 
 
-def who_said_it(shelf: Shelf, name: str, text: str) -> WhoSaidIt:
+def who_said(shelf: Shelf, name: str, text: str) -> WhoSaidIt:
     """The probabilities, what each word adds to them, what the opponents say, and whether the sentence was learnt."""
     text = checked(text)
     explanation = explain(shelf.model(name), text)

@@ -4,12 +4,14 @@ import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import exp
+from operator import attrgetter
 from pathlib import Path
 from statistics import fmean, geometric_mean
 from typing import Any
 
 import tokenizer
 import utilities
+from evaluation.records import Bin
 from inference.attention import draw_attention
 from speechesdataset.folder import TRAINING, Corpus
 from studies.answers import Answers, Comparison, LengthPerplexity, Reading
@@ -19,12 +21,12 @@ from studies.catalogue.published import on_reports_speakers, sentence_of
 from studies.catalogue.questions import POSITIONS
 from studies.effects import has_trained
 from studies.probes.attention import attention_means
-from studies.probes.knockouts import KnockOut, KnockOuts
+from studies.probes.knockouts import KnockOuts
 from studies.probes.lengths import LENGTHS
 from studies.question import Study
 from training.kinds import KINDS
 from training.recipe import Task
-from training.records import DecoderRun, Epoch, Iteration
+from training.records import DecoderRun, Iteration
 from training.runs import Folder
 from training.weights import load_model
 
@@ -32,17 +34,59 @@ OPPONENTS_SHOWN = {"tfidf": "TF-IDF", "majority": "largest class"}  # in Figure 
 TEXT_COLORS = (utilities.BLACK, utilities.ORANGE, utilities.SKY, utilities.PURPLE, utilities.GREEN, utilities.VERMILION)
 WITH_MAPS = ("part1", "part2", "report")  # commands
 FIRST_MAP: dict[Task, int] = {"classifier": 2, "decoder": 6}  # the number of its figure
-ACCURACY = "accuracy (%)"
+TRAIN, TEST = attrgetter("train_accuracy"), attrgetter("test_accuracy")  # of an epoch
 PUBLISHED_GAIN = 2.0  # points of accuracy that regularization is said to add
+
+CAPTIONS = {  # of the pictures on the report's page, by how the names of their files start
+    "figure1_": "Figure 1. Accuracy by epoch: mean over seeds, shaded from lowest to highest.",
+    "figure2_": "Figure 2. Attention of the encoder, first layer, one seed.",
+    "figure3_": "Figure 3. Attention of the encoder, last layer, one seed.",
+    "figure4_": "Figure 4. Training perplexity by iteration.",
+    "figure5_": "Figure 5. Test perplexity by iteration; dotted: the trigram.",
+    "figure6_": "Figure 6. Attention of the decoder, first layer, one seed.",
+    "figure7_": "Figure 7. Attention of the decoder, last layer, one seed.",
+    "figure8_": "Figure 8. Test accuracy by epoch and position method.",
+    "figure9_": "Figure 9. Train and test perplexity by position method.",
+    "figure10_": "Figure 10. ALiBi: test perplexity by iteration at each inference length against that of training.",
+    "figure11_": "Figure 11. Accuracy of the original and the regularized classifier.",
+    "attention_encoder": "Mean attention distance and entropy by layer and head, over the test set.",
+    "attention_decoder": "Mean attention distance and entropy by layer and head, over the test set.",
+    "knockouts_classifier": "What that model loses without each of its parts.",
+    "knockouts_decoder": "What that model loses without each of its parts.",
+    "loss_by_position": "The loss at each position in the window less that of learned positions, on the same seed.",
+    "inference_length": "Change of mean test perplexity with inference length; dashed: with the control's window.",
+    "confusion": "Confusion matrix of the original classifier, all seeds together.",
+    "changes_perplexity": "Change of perplexity against learned positions; hollow where the interval reaches 0.",
+    "changes_accuracy": "Difference in test accuracy; hollow where the interval reaches 0; a cross is as published.",
+}
+WIDE = ("figure9_", "figure10_", "figure11_", "loss_by_position", "inference_length", "changes_")  # of several panels
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture that was drawn, for the page."""
+
+    path: Path
+    caption: str
+    is_wide: bool
+
+
+def pictures_in(figures: Path, names: Sequence[str]) -> list[Picture]:
+    """The pictures whose names start so, as far as they were drawn: without weights there are no maps of attention."""
+    return [
+        Picture(path, CAPTIONS[name], name.startswith(WIDE))
+        for name in names
+        for path in sorted(figures.glob(f"{name}*.png"))
+    ]
 
 
 def draw(answers: Answers, figures: Path) -> None:
     """Draw all that the answers of a command hold to PNG files in the folder `figures`."""
     positions = [figure8, figure9, figure10, loss_by_position, inference_length] if "alibi" in answers.decoder else []
     exploration = [*positions, *([figure11] if "original" in answers.classifier else [])]
-    changes = [attention_statistics, knockouts, changes_of_perplexity, changes_of_accuracy]
+    changes = [attention_by_layer, knockouts, changes_of_perplexity, changes_of_accuracy]
     by_command = {
-        "part1": [figure1, confusion, reliability],
+        "part1": [figure1, confusion, reliability_diagram],
         "part2": [figures4_and_5],
         "part3": exploration,
         "report": [figure1, confusion, figures4_and_5, *exploration, *changes],
@@ -68,7 +112,7 @@ def titled(title: str, answers: Answers, kind: Task) -> str:
     return f"{title}\n{answers.labels[kind]}"
 
 
-def in_percent(ratio: float) -> float:
+def change_in_percent(ratio: float) -> float:
     """By how much a ratio is more than 1."""
     return 100 * (ratio - 1)
 
@@ -90,39 +134,34 @@ def curves(
     answers: Answers,
     question: str,
     panels: Mapping[str, Sequence[Curve]],
-    y_label: str,
     title: str,
     levels: Sequence[utilities.Level] = (),
-    **scale: bool,
+    change_against: str = "",
 ) -> None:
-    """How training went, by epoch or iteration, the mean and the range over seeds; panels by their titles."""
-    kind = answers.questions[question].kind
-    history = KINDS[kind].duration  # epochs or iterations
-    step = history.removesuffix("s")
+    """How training went, by epoch or iteration, the mean and the range over seeds; panels by their titles.
+    `change_against`: what perplexities are compared with, where their changes are shown."""
+    asked = answers.questions[question]
+    kind = KINDS[asked.kind]
+    step = kind.duration.removesuffix("s")
+    y_label, scale = "accuracy (%)", {}
+    if change_against:
+        y_label = f"change of perplexity against {change_against} (%)"
+    elif next(iter(kind.measures.values())).unit == "ratio":
+        y_label, scale = perplexity_by_token(answers), {"log_y": True}
 
     def line(curve: Curve) -> utilities.Line:
-        histories = [getattr(run, history) for run in answers.runs(question)[curve.variant]]
+        histories = [getattr(run, kind.duration) for run in answers.runs(question)[curve.variant]]
         steps = [getattr(measured, step) for measured in histories[0]]
         values = [[curve.value(measured) for measured in measurements] for measurements in histories]
         return utilities.Line(curve.name, steps, values, curve.color, curve.dashed)
 
     drawn = [utilities.Panel(list(map(line, group)), levels, name) for name, group in panels.items()]
-    utilities.line_figure(path, drawn, step, y_label, titled(title, answers, kind), **scale)
+    utilities.line_figure(path, drawn, step, y_label, titled(title, answers, asked.kind), **scale)
 
 
-def by_variant(variants: Iterable[str], value: Callable[[Any], float], dashed: str = "") -> list[Curve]:
+def curves_by_variant(variants: Iterable[str], value: Callable[[Any], float], dashed: str = "") -> list[Curve]:
     """A curve of each variant."""
     return [Curve(name_of(name), name, value, VARIANT_COLORS.get(name), name == dashed) for name in variants]
-
-
-def train_accuracy(epoch: Epoch) -> float:
-    """Percent of the training rows."""
-    return epoch.train_accuracy
-
-
-def test_accuracy(epoch: Epoch) -> float:
-    """Percent of the test rows."""
-    return epoch.test_accuracy
 
 
 def perplexity_of(text: str) -> Callable[[Iteration], float]:
@@ -158,13 +197,13 @@ def few(perplexities: Mapping[str, float], most: int = 5) -> list[str]:
 def figure1(answers: Answers, figures: Path) -> None:
     """Accuracy of the classifier on training and test rows."""
     base = answers.questions["classifier"].base
-    sides = [Curve("train", base, train_accuracy, dashed=True), Curve("test", base, test_accuracy)]
+    sides = [Curve("train", base, TRAIN, dashed=True), Curve("test", base, TEST)]
     levels = [
         utilities.Level(name, answers.classifier_opponents[opponent][0].test["all"].accuracy or 0.0)
         for opponent, name in OPPONENTS_SHOWN.items()
     ]
-    path, title = figures / "figure1_accuracy.png", "Figure 1: accuracy of the classifier"
-    curves(path, answers, "classifier", {"": sides}, ACCURACY, title, levels)
+    title = "Figure 1: accuracy of the classifier"
+    curves(figures / "figure1_accuracy.png", answers, "classifier", {"": sides}, title, levels)
 
 
 def figures4_and_5(answers: Answers, figures: Path) -> None:
@@ -175,28 +214,27 @@ def figures4_and_5(answers: Answers, figures: Path) -> None:
     model = f"the decoder, hidden size {answers.decoder[base][0].ff_dim}"
     for number, name, shown, opponents in ((4, "training", texts[:1], []), (5, "test", texts[1:], levels)):
         path = figures / f"figure{number}_{name}_perplexity.png"
-        title, y_label = f"Figure {number}: {name} perplexity of {model}", perplexity_by_token(answers)
-        curves(path, answers, "decoder", {"": shown}, y_label, title, opponents, log_y=True)
+        curves(path, answers, "decoder", {"": shown}, f"Figure {number}: {name} perplexity of {model}", opponents)
 
 
 def figure8(answers: Answers, figures: Path) -> None:
     """Test accuracy of each position method."""
     path, title = figures / "figure8_test_accuracy_positions.png", "Figure 8: test accuracy by position method"
-    curves(path, answers, "classifier", {"": by_variant(POSITIONS, test_accuracy)}, ACCURACY, title)
+    curves(path, answers, "classifier", {"": curves_by_variant(POSITIONS, TEST)}, title)
 
 
 def figure9(answers: Answers, figures: Path) -> None:
     """Perplexity of each position method; that of no positions is dashed, or it would hide ALiBi's."""
-    panels = {text: by_variant(POSITIONS, perplexity_of(text), dashed="none") for text in texts_shown(answers)}
-    path, title = figures / "figure9_perplexity_positions.png", "Figure 9: perplexity by position method"
-    curves(path, answers, "decoder", panels, perplexity_by_token(answers), title, log_y=True)
+    panels = {text: curves_by_variant(POSITIONS, perplexity_of(text), dashed="none") for text in texts_shown(answers)}
+    path = figures / "figure9_perplexity_positions.png"
+    curves(path, answers, "decoder", panels, "Figure 9: perplexity by position method")
 
 
 def figure10(answers: Answers, figures: Path) -> None:
     """How the perplexity of ALiBi changes when texts are read at other lengths."""
 
     def change(text: str, length: int) -> Callable[[Iteration], float]:
-        return lambda row: in_percent(row.perplexity_by_length[str(length)][text] / row.perplexity[text])
+        return lambda row: change_in_percent(row.perplexity_by_length[str(length)][text] / row.perplexity[text])
 
     _, *texts = texts_shown(answers).items()
     panels = {
@@ -204,17 +242,19 @@ def figure10(answers: Answers, figures: Path) -> None:
         for length in (multiple * answers.block_size for multiple in LENGTHS[1:])
     }
     path, as_trained = figures / "figure10_inference_length.png", f"{answers.block_size} tokens"
-    title = f"Figure 10: ALiBi trained at {as_trained}, read at other lengths"
-    y_label, levels = f"change of perplexity against {as_trained} (%)", [utilities.Level(as_trained, 0.0)]
-    curves(path, answers, "decoder", panels, y_label, title, levels)
+    title, levels = (
+        f"Figure 10: ALiBi trained at {as_trained}, read at other lengths",
+        [utilities.Level(as_trained, 0.0)],
+    )
+    curves(path, answers, "decoder", panels, title, levels, change_against=as_trained)
 
 
 def figure11(answers: Answers, figures: Path) -> None:
     """Training and test accuracy of the classifier without regularization and with the first rate of dropout."""
     variants = ("original", next(iter(answers.validation)))
-    panels = {"train": by_variant(variants, train_accuracy), "test": by_variant(variants, test_accuracy)}
+    panels = {"train": curves_by_variant(variants, TRAIN), "test": curves_by_variant(variants, TEST)}
     path, title = figures / "figure11_regularization.png", "Figure 11: original and regularized classifier"
-    curves(path, answers, "classifier", panels, ACCURACY, title)
+    curves(path, answers, "classifier", panels, title)
 
 
 def curves_of_variants(answers: Answers, figures: Path) -> None:
@@ -224,12 +264,9 @@ def curves_of_variants(answers: Answers, figures: Path) -> None:
         return geometric_mean(value for text, value in iteration.perplexity.items() if text != TRAINING)
 
     ((question, asked),) = answers.questions.items()
-    path, title = figures / "curves.png", asked.kind.capitalize()
-    if asked.kind == "classifier":
-        curves(path, answers, question, {"": by_variant(asked.settings, test_accuracy)}, ACCURACY, title)
-    else:
-        panels = {"": by_variant(asked.settings, perplexity)}
-        curves(path, answers, question, panels, perplexity_by_token(answers), title, log_y=True)
+    values: dict[Task, Callable[[Any], float]] = {"classifier": TEST, "decoder": perplexity}
+    panels = {"": curves_by_variant(asked.settings, values[asked.kind])}
+    curves(figures / "curves.png", answers, question, panels, asked.kind.capitalize())
 
 
 # ------------------------------------------------------------------------------------------- the classifier's test rows
@@ -241,7 +278,7 @@ def confusion(answers: Answers, figures: Path) -> None:
     utilities.confusion_figure(figures / "confusion.png", counts, answers.data.class_names, title)
 
 
-def reliability(answers: Answers, figures: Path) -> None:
+def reliability_diagram(answers: Answers, figures: Path) -> None:
     """How often the classifier is right where it is so sure, and how many rows that are, as trained and with its
     temperature."""
     (calibration,) = answers.calibration["classifier"]["classifier"]
@@ -249,15 +286,17 @@ def reliability(answers: Answers, figures: Path) -> None:
     if calibration.n_rows:
         versions[f"temperature {calibration.temperature:.2g}"] = calibration.calibrated.bins
     n_rows = sum(rows.n for rows in calibration.as_trained.bins)
-    accuracies, shares = [], []
-    for color, (name, bins) in enumerate(versions.items()):
-        confidences = [rows.confidence for rows in bins]
-        accuracies.append(utilities.Line(name, confidences, [rows.accuracy for rows in bins], color))
-        shares.append(utilities.Line(name, confidences, [100 * rows.n / n_rows for rows in bins], color))
+
+    def lines(height: Callable[[Bin], float]) -> list[utilities.Line]:
+        return [
+            utilities.Line(name, [rows.confidence for rows in bins], list(map(height, bins)), color)
+            for color, (name, bins) in enumerate(versions.items())
+        ]
+
     honest = utilities.Line("as often right as sure", [0, 100], [0, 100], utilities.BLACK, dashed=True)
     panels = [
-        utilities.Panel([*accuracies, honest], y_label="accuracy (%)"),
-        utilities.Panel(shares, y_label="test rows (%)"),
+        utilities.Panel([*lines(attrgetter("accuracy")), honest], y_label="accuracy (%)"),
+        utilities.Panel(lines(lambda rows: 100 * rows.n / n_rows), y_label="test rows (%)"),
     ]
     title = titled("Test rows by how sure the classifier is of its prediction", answers, "classifier")
     utilities.line_figure(figures / "reliability.png", panels, "confidence (%)", "", title)
@@ -274,7 +313,7 @@ def loss_by_position(answers: Answers, figures: Path) -> None:
 
     def changes(run: DecoderRun, base_run: DecoderRun, text: str) -> list[float]:
         nats = [value - base for value, base in zip(run.nats_by_position[text], base_run.nats_by_position[text])]
-        return [in_percent(exp(fmean(nats[first:last]))) for first, last in itertools.pairwise([0, *ends])]
+        return [change_in_percent(exp(fmean(nats[first:last]))) for first, last in itertools.pairwise([0, *ends])]
 
     learned, *others = POSITIONS
     base_runs = answers.decoder[learned]
@@ -299,7 +338,7 @@ def inference_length(answers: Answers, figures: Path) -> None:
 
     def changes(rows: Sequence[LengthPerplexity], reading: Reading) -> list[float]:
         means = [geometric_mean(filter(None, row.perplexity.values())) for row in rows if row.reading == reading]
-        return [in_percent(mean / means[0]) for mean in means]
+        return [change_in_percent(mean / means[0]) for mean in means]
 
     block_size = answers.block_size
     lengths = [multiple * block_size for multiple in LENGTHS]
@@ -319,11 +358,11 @@ def inference_length(answers: Answers, figures: Path) -> None:
 
 
 # ---------------------------------------------------------------------------------------------------- layers and heads
-def attention_statistics(answers: Answers, figures: Path) -> None:
+def attention_by_layer(answers: Answers, figures: Path) -> None:
     """How far and how widely each head looks, the mean over seeds."""
     for question, by_variant in answers.attention.items():
         kind, means = answers.questions[question].kind, attention_means(by_variant["learned"])
-        network = "encoder" if kind == "classifier" else kind
+        network = KINDS[kind].network
         layers = [str(layer + 1) for layer in range(len(means.distance))]
         heads = [str(head + 1) for head in range(len(means.distance[0]))]
         grids = {"mean distance, tokens": means.distance, "entropy, nats": means.entropy}
@@ -340,67 +379,61 @@ def knockouts(answers: Answers, figures: Path) -> None:
 
 def draw_knockouts(path: Path, knocked_out: KnockOuts) -> None:
     """What each part of a model costs, layers by heads; 95% intervals are in the table."""
-
-    def cost(row: KnockOut) -> float:  # percent of perplexity, or points of accuracy
-        return in_percent(row.cost.mean) if row.cost.ratio else row.cost.mean
-
-    unit, measure = "points", "fall of accuracy, points"
-    if knocked_out.task == "decoder":
-        unit, measure = "%", "rise of perplexity, %"
+    measure = next(iter(KINDS[knocked_out.task].measures.values()))
+    unit, change = ("%" if measure.unit == "ratio" else "points"), ("fall" if measure.higher_is_better else "rise")
     title = f"The {knocked_out.task} without each of its parts"
-    layers: dict[int, list[KnockOut]] = {}
+    layers: dict[str, dict[str, float]] = {}
     for row in knocked_out.without:
+        cost = change_in_percent(row.cost.mean) if row.cost.ratio else row.cost.mean
+        layer, _, part = row.part.name.partition(", ")
         if row.part.layer is None:
-            title += f"\nwithout positions: {cost(row):+.1f} {unit}".replace("-", "\N{MINUS SIGN}")
+            title += f"\nwithout positions: {cost:+.1f} {unit}".replace("-", "\N{MINUS SIGN}")
         else:
-            layers.setdefault(row.part.layer, []).append(row)
+            layers.setdefault(layer, {})[part or "whole layer"] = cost
     if layers:
-        names = [row.part.name.partition(", ")[2] or "whole layer" for row in layers[0]]
-        costs = [[cost(row) for row in rows] for rows in layers.values()]  # (layers, parts)
-        layer_names = [f"layer {layer + 1}" for layer in layers]
-        utilities.grid_figure(path, {measure: costs}, layer_names, names, "", "without", title, ".1f")
+        costs, names = [list(costs.values()) for costs in layers.values()], list(next(iter(layers.values())))
+        grids = {f"{change} of {measure.name}, {unit}": costs}  # (layers, parts)
+        utilities.grid_figure(path, grids, list(layers), names, "", "without", title, ".1f")
 
 
 # --------------------------------------------------------------------------------------------------------- differences
 def changes_of_perplexity(answers: Answers, figures: Path) -> None:
     """What positions change in the perplexity of each text."""
-    texts, rows = texts_shown(answers), answers.find(question="decoder", base="learned", measure="perplexity")
-    changes = [
+    texts = texts_shown(answers)
+    rows = [
         interval(f"{name_of(row.variant)}, {row.subset}", row, VARIANT_COLORS[row.variant])
-        for row in rows
+        for row in answers.find(question="decoder", base="learned", measure="perplexity")
         if row.subset in texts
     ]
     path, x_label = figures / "changes_perplexity.png", "change of perplexity against learned positions (%)"
-    title = titled("What positions change", answers, "decoder")
-    utilities.interval_figure(path, changes, x_label, title, number="+.1f")
+    utilities.interval_figure(path, rows, x_label, titled("What positions change", answers, "decoder"), number="+.1f")
 
 
 def changes_of_accuracy(answers: Answers, figures: Path) -> None:
     """What each variant changes in the accuracy of the classifier, and what the report says that it does."""
-    published = {(REGULARIZED, "original"): PUBLISHED_GAIN} if on_reports_speakers(answers) else {}
-    changes = []
+    claims = {(REGULARIZED, "original"): PUBLISHED_GAIN} if on_reports_speakers(answers) else {}
+    rows = []
     for row in answers.find(question="classifier", measure="accuracy", subset="all"):
         name = name_of(row.variant) + ("" if row.base == "original" else f" (against {name_of(row.base)})")
-        claim = published.get((row.variant, row.base))
-        changes.append(interval(name, row, VARIANT_COLORS[row.variant], claim))
-    path, x_label = figures / "changes_accuracy.png", "difference in test accuracy (points)"
-    title = titled("What each variant changes", answers, "classifier")
-    utilities.interval_figure(path, changes, x_label, title, number="+.1f")
+        rows.append(interval(name, row, VARIANT_COLORS[row.variant], claims.get((row.variant, row.base))))
+    path, title = figures / "changes_accuracy.png", titled("What each variant changes", answers, "classifier")
+    utilities.interval_figure(path, rows, "difference in test accuracy (points)", title, number="+.1f")
 
 
 def differences(answers: Answers, figures: Path) -> None:
     """How each variant differs from the base, in the colour of its curve."""
     (asked,) = answers.questions.values()
     rows = {row.variant: row for row in answers.find(base=asked.base, measure=asked.measure)}
-    shown = [interval(variant, rows[variant], color) for color, variant in enumerate(asked.settings) if variant in rows]
+    shown = [interval(name, rows[name], color) for color, name in enumerate(asked.settings) if name in rows]
     what, unit = ("change of", "%") if answers.comparisons[0].unit == "ratio" else ("difference in", "points")
-    path, x_label = figures / "differences.png", f"{what} {asked.measure} ({unit})"
     title = titled(f"{asked.kind.capitalize()}: against {asked.base}", answers, asked.kind)
-    utilities.interval_figure(path, shown, x_label, title, number="+.1f")
+    utilities.interval_figure(
+        figures / "differences.png", shown, f"{what} {asked.measure} ({unit})", title, number="+.1f"
+    )
 
 
 def interval(name: str, row: Comparison, color: int, claim: float | None = None) -> utilities.Interval:
     """A line of an interval figure; a ratio as a change in percent."""
     ends = (row.estimate.mean, row.estimate.low, row.estimate.high)
-    mean, low, high = (in_percent(end) if row.unit == "ratio" and end is not None else end for end in ends)
+    mean, low, high = (change_in_percent(end) if row.unit == "ratio" and end is not None else end for end in ends)
     return utilities.Interval(name, mean or 0.0, low, high, claim, color)

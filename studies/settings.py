@@ -10,8 +10,8 @@ import msgspec
 from common.files import UserError
 from common.wording import did_you_mean
 from modules.config import ClassifierConfig, DecoderConfig
-from studies.catalogue.recipes import DURATIONS, RECIPES, duration_of, word
-from training.recipe import OF_THE_OTHER_TASK, Recipe, Task, TrainingConfig, Value, customise
+from studies.catalogue.recipes import DURATIONS, RECIPES, duration_of, widths_of, word
+from training.recipe import OF_THE_OTHER_TASK, Recipe, Task, TrainingConfig, Value, customise, settings_of
 
 Score = Literal["accuracy", "macro-f1", "perplexity", "bits-per-byte", "training-time"]
 MEASURES: dict[Task, tuple[Score, ...]] = {  # of a task, the first unless told otherwise
@@ -93,6 +93,18 @@ def _no_setting(name: str, task: Task) -> str:
 def with_settings(recipe: Recipe, given: Mapping[str, Value]) -> Recipe:
     """`recipe` with the settings `given`, as people call them."""
     return customise(recipe, **{"duration" if name in DURATIONS else name: value for name, value in given.items()})
+
+
+def values_in_recipes(task: Task, name: str) -> str:
+    """What each recipe has in a setting, "report 15, best 8"; "" for what is none."""
+    if name == "ff_dims":
+        values: dict[str, Value] = {recipe: " ".join(map(str, widths_of(recipe))) for recipe in RECIPES}
+    else:
+        kind = DURATIONS.get(name, task)
+        known = settings(kind)
+        by_recipe = {recipe: settings_of(recipes[kind]) for recipe, recipes in RECIPES.items()}
+        values = {recipe: values[known[name].field] for recipe, values in by_recipe.items()} if name in known else {}
+    return ", ".join(f"{recipe} {word(value)}" for recipe, value in values.items())
 
 
 def settings_in_words(given: Mapping[str, Value]) -> str:

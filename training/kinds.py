@@ -57,6 +57,7 @@ class Kind:
     """A kind of model."""
 
     name: Task
+    network: Literal["encoder", "decoder"]
     task: type[Any]  # what the loop needs to train one: made of a run, the data and a device
     record: type[TrainedRun]
     duration: Literal["epochs", "iterations"]  # what the duration of a recipe is called
@@ -143,6 +144,7 @@ def stretch_nats(runs: Sequence[Any], text: str) -> np.ndarray:
 # ------------------------------------------------------------------------------------------------------------ the kinds
 CLASSIFIER = Kind(
     name="classifier",
+    network="encoder",
     task=ClassifierTask,
     record=ClassifierRun,
     duration="epochs",
@@ -162,6 +164,7 @@ CLASSIFIER = Kind(
 )
 DECODER = Kind(
     name="decoder",
+    network="decoder",
     task=DecoderTask,
     record=DecoderRun,
     duration="iterations",

@@ -1,25 +1,23 @@
 """Explanations and surprise as a person reads them: every number in words, colour only beside them."""
 
 # ruff: noqa: RUF001 (minus signs are meant)
-import io
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from rich.console import Console
-from rich.text import Text
-from world.answers import explained, knocked_out
 from world.figures import intercept
 
 from inference.explain import Explanation
 from inference.score import Scored, ScoredText
-from reporting import knockouts
-from reporting.explained import draw_explanation, in_numbers, print_explanation, print_score, tinted
-from studies.probes.faithfulness import METHODS
+from reporting.explained import (
+    draw_explanation,
+    print_explanation,
+    print_score,
+    tinted,
+)
 from training.records import LanguageScores
 
-FOUND = Explanation(
+EXPLANATION = Explanation(
     ["we", "zyzzyva?"],
     "read 2 of 2 tokens, 1 unknown: zyzzyva?",
     ["North", "South", "West", "East"],
@@ -36,7 +34,7 @@ def _narrow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_explanation_has_the_likeliest_speakers_and_every_number(capsys: pytest.CaptureFixture[str]) -> None:
-    print_explanation(FOUND)
+    print_explanation(EXPLANATION)
     shown = capsys.readouterr().out
     assert shown.splitlines()[:3] == [f"{name}%: we zyzzyva?" for name in ("South 60.0", "East 25.0", "North 10.0")]
     rows = [line.split() for line in shown.splitlines()]
@@ -49,19 +47,11 @@ def test_an_explanation_has_the_likeliest_speakers_and_every_number(capsys: pyte
     assert max(map(len, shown.splitlines())) <= 80
 
 
-def test_without_a_layer_nothing_is_said_of_attention(capsys: pytest.CaptureFixture[str]) -> None:
-    values = {name: getattr(FOUND, name) for name in Explanation.__dataclass_fields__}
-    print_explanation(Explanation(**{**values, "attention": None}))
-    shown = capsys.readouterr().out
-    assert "attention" not in shown
-    assert ["we", "+30.0", "−28.0", "−2.0"] in [line.split() for line in shown.splitlines()]
-
-
 def test_the_picture_of_an_explanation_has_a_grid_for_each_speaker(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     caught = intercept(monkeypatch)
-    draw_explanation(tmp_path / "explanation.png", FOUND)
+    draw_explanation(tmp_path / "explanation.png", EXPLANATION)
     drawn = caught["explanation.png"]
     assert drawn["row_names"] == ["we", "zyzzyva?"]
     assert drawn["column_names"] == ["gradients", "left out", "attention"]
@@ -71,38 +61,19 @@ def test_the_picture_of_an_explanation_has_a_grid_for_each_speaker(
     assert drawn["one_scale"]  # so that a deep colour of one speaker is no faint one of another
 
 
-def test_a_program_gets_all_of_an_explanation() -> None:
-    found = in_numbers(FOUND)
-    assert found["words"] == FOUND.words
-    assert found["probabilities"] == pytest.approx([0.1, 0.6, 0.05, 0.25])
-    assert np.array(found["integrated_gradients"]).shape == np.array(found["leave_one_out"]).shape == (2, 4)
-    assert found["integrated_gradients"][0][1] == pytest.approx(0.3)
-    assert found["leave_one_out"][0][1] == pytest.approx(0.2)
-    assert found["attention"] == pytest.approx([0.75, 0.2])
-
-
-def in_colour(text: Text) -> str:
-    shown = io.StringIO()
-    Console(file=shown, force_terminal=True, color_system="truecolor", width=80, _environ={}).print(text)
-    return shown.getvalue()
-
-
-def test_words_are_tinted_by_sign_and_size_in_black_on_colour() -> None:
-    shown = in_colour(tinted(["for", "half", "no", "against"], [2.0, 1.0, 0.01, -5.0], 2.0))
-    assert "\x1b[38;2;0;0;0;48;2;86;180;233mfor\x1b[0m" in shown
-    assert "48;2;170;218;244mhalf" in shown
-    assert " no " in shown  # too little to be seen
-    assert "48;2;230;159;0magainst" in shown  # no darker than the darkest
-    assert tinted(["a", "b"], [0.0, 0.0], 0.0, "").plain == "ab"
-    assert tinted(["a\nb"], [1.0], 1.0).plain == "a b"
+def test_words_are_tinted_by_sign_and_size() -> None:
+    shades = [str(span.style) for span in tinted(["for", "half", "no", "against"], [2.0, 1.0, 0.01, -5.0], 2.0).spans]
+    assert shades == ["#000000 on #56b4e9", "#000000 on #aadaf4", "#000000 on #e69f00"]  # no: too little to be seen
+    assert tinted(["a\nb", "c"], [0.0, 0.0], 0.0).plain == "a b c"
 
 
 def scored(n: int) -> ScoredText:
-    def one(name: str, nats: list[float]) -> Scored:
-        return Scored(name, nats, LanguageScores(12.5, 11.0, 2.25, 10.0))
-
     nats = [float(i) for i in range(n)]
-    return ScoredText("windows", [f"w{i}" for i in range(n)], [one("decoder", nats), one("trigram", nats[::-1])])
+    scorers = [
+        Scored(name, values, LanguageScores(12.5, 11.0, 2.25, 10.0))
+        for name, values in (("decoder", nats), ("trigram", nats[::-1]))
+    ]
+    return ScoredText("windows", [f"w{i}" for i in range(n)], scorers)
 
 
 def test_a_short_text_is_shown_token_by_token_under_every_scorer(capsys: pytest.CaptureFixture[str]) -> None:
@@ -125,18 +96,3 @@ def test_of_a_long_text_the_most_surprising_tokens_are_in_the_table(capsys: pyte
     assert "trigram: " not in shown
     rows = [line.split() for line in shown.splitlines()]
     assert [row[2] for row in rows if len(row) == 5 and row[2].startswith("w")] == [f"w{1199 - i}" for i in range(20)]
-
-
-def test_the_picture_of_faithfulness_has_every_fall(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    caught = intercept(monkeypatch)
-    knockouts.draw_faithfulness(tmp_path / "x.png", explained())
-    drawn = [(line.name, line.value, line.low, line.high) for line in caught["x.png"]["intervals"]]
-    falls = [(f"{fall.deleted}: {METHODS[fall.method]}", fall.fall) for fall in explained().falls]
-    assert drawn == [(name, fall.mean, fall.low, fall.high) for name, fall in falls]
-
-
-def test_what_the_commands_print_of_knock_outs_and_faithfulness() -> None:
-    assert "The classifier without each of its parts" in knockouts.knockouts_text(knocked_out("classifier"))
-    shown = knockouts.faithfulness_text(explained())
-    assert "How much further than without random words" in shown
-    assert shown.endswith("shows.")

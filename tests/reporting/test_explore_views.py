@@ -14,10 +14,8 @@ from PIL import Image
 from common.files import UserError
 from inference.explain import Explanation
 from inference.score import Scored, ScoredText
-from reporting import explore_file
 from reporting import explore_views as views
 from reporting.explained import shade
-from reporting.html import TEMPLATES
 from studies.explore import Continuation, Looks, Shelf, Surprise, WhoSaidIt
 from training.records import LanguageScores
 
@@ -45,12 +43,6 @@ def test_who_said_it_tells_every_number_and_what_is_known() -> None:
     assert EXPLANATION.note in shown
     assert BAD not in shown
     assert "&lt;script&gt;" in shown
-
-
-def test_where_there_are_no_opponents_it_says_why() -> None:
-    shown = views.who(WhoSaidIt(EXPLANATION, {}, [], "other data"))
-    assert "other data" in shown
-    assert "training file" not in shown
 
 
 def test_surprise_has_the_nats_and_the_guesses_of_every_word() -> None:
@@ -96,28 +88,22 @@ def test_each_head_is_a_button_with_its_map() -> None:
 @pytest.fixture(scope="module")
 def exported(trained_runs: Path, data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("export") / "page.html"
-    explore_file.export(path, Shelf(trained_runs, data_folder), ["we hope for change .", f"we {BAD}"])
+    views.export(path, Shelf(trained_runs, data_folder), ["we hope for change .", f"we {BAD}"])
     return path
 
 
 def test_the_file_needs_nothing_else_and_is_small(exported: Path) -> None:
     text = exported.read_text(encoding="utf-8")
-    assert len(text) < explore_file.MOST
+    assert len(text) < views.MOST
     assert not re.findall(r"""https?:|\b(?:src|href)=["'](?!data:|#)""", text)
     assert BAD not in text
     assert text.count("<section") == 2
 
 
-def test_the_script_has_at_most_100_lines() -> None:
-    script = re.findall("<script>(.*?)</script>", (TEMPLATES / "explore.html").read_text(), re.DOTALL)
-    assert len(script) == 1
-    assert script[0].count("\n") <= 100
-
-
 def test_a_file_that_is_too_large_is_refused_and_nothing_is_written(
     trained_runs: Path, data_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(explore_file, "MOST", 10_000)
+    monkeypatch.setattr(views, "MOST", 10_000)
     with pytest.raises(UserError, match=r"page.html: would have 0.\d MB; give fewer or shorter sentences"):
-        explore_file.export(tmp_path / "page.html", Shelf(trained_runs, data_folder), ["we hope"])
+        views.export(tmp_path / "page.html", Shelf(trained_runs, data_folder), ["we hope"])
     assert list(tmp_path.iterdir()) == []

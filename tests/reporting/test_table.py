@@ -79,12 +79,6 @@ def test_words_stand_to_the_left_and_numbers_to_the_right_in_all_three_forms() -
     assert f'<td class="right">1.5</td><td class="right">{"–"}</td>' in html_of(shown)  # noqa: RUF001
 
 
-def test_what_would_break_a_line_is_a_space() -> None:
-    shown = Table("a\nb", words("c\x1b[1md"), [["e\r\nf"]], "g\th")
-    assert terminal_table(shown, 80) == "a b\nc [1md\n------\ne  f\n(g h)"
-    assert markdown_table(shown) == "| c [1md |\n|---|\n| e  f |"
-
-
 # -------------------------------------------------------------------------------------------------------- terminal
 
 
@@ -123,14 +117,6 @@ def test_a_head_breaks_where_it_says_and_a_column_that_says_nothing_is_not_there
         "      train\nname   loss  some\n-----------------\na       1.5     -\nb             2.5"
     )
     assert markdown_table(shown).split("\n")[0] == "| name | train loss | some |"
-
-
-def test_a_wide_character_takes_two_columns() -> None:
-    shown = Table("", words("text") + numbers("n"), [["日本語", "1"], ["ab", "2"]], "日本語 " * 7 + "日本")
-    assert terminal_table(shown, 40).split("\n") == [
-        *("text    n", "---------", "日本語  1", "ab      2"),
-        *("(日本語 日本語 日本語 日本語 日本語", "日本語 日本語 日本)"),
-    ]
 
 
 TEXT = st.text(st.sampled_from("ab|<*語é \n"), max_size=50)

@@ -11,7 +11,7 @@ from world.answers import ABOUT, answers_of, decoder_run
 
 from evaluation.statistics import Estimate
 from reporting import tables
-from reporting.knockouts import faithfulness_tables, knockouts_table
+from reporting.explained import faithfulness_table, knockouts_table
 from reporting.table import Table
 from reporting.variants import by_variant, heads_of, published_perplexities
 from studies.catalogue.names import name_of
@@ -147,7 +147,7 @@ def test_iterations(command: str, variant: str) -> None:
 def test_texts() -> None:
     answers = answers_of("part2")
     models: list[Sequence[Any]] = [*answers.decoder.values(), *answers.decoder_opponents.values()]
-    table = tables.by_text(answers, list(answers.decoder))
+    table = tables.by_text(answers)
     rows = iter(table.rows)
     for text in answers.test_names:
         for number, records in enumerate(models):
@@ -164,7 +164,7 @@ def test_texts() -> None:
 
 
 def test_of_subwords_none_is_unknown_and_a_perplexity_by_token_is_said_to_be_one() -> None:
-    table = tables.by_text(replace(answers_of("part2"), tokenizer="bpe"), ["ff256"])
+    table = tables.by_text(replace(answers_of("part2"), tokenizer="bpe"))
     assert not [head for head in table.header if "<unk>" in head]
     assert "Perplexity is by BPE token" in table.note
     report = answers_of("report")
@@ -176,7 +176,7 @@ def test_of_subwords_none_is_unknown_and_a_perplexity_by_token_is_said_to_be_one
 def test_a_decoder_with_a_trigram_stands_beside_itself_alone() -> None:
     run = decoder_run(300.0, 4, 0)
     both = replace(run, network=decoder_run(350.0, 4, 0).scores)
-    table = tables.by_text(replace(answers_of("part2"), decoder={"ff256": [both]}), ["ff256"])
+    table = tables.by_text(replace(answers_of("part2"), decoder={"ff256": [both]}))
     assert [row[1] for row in table.rows[:2]] == [
         "decoder, hidden size 256, with a trigram",
         "decoder alone, hidden size 256",
@@ -197,10 +197,9 @@ def test_voices() -> None:
 
 
 # -------------------------------------------------------------------------------------------------------------- probes
-@pytest.mark.parametrize("text", [None, "obama"])
-def test_lengths(text: str | None) -> None:
+def test_lengths() -> None:
     answers = answers_of("report")
-    table = cells(tables.lengths(answers, text))
+    table = cells(tables.lengths(answers))
     for variant, seeds in answers.lengths["decoder"].items():
         for measured in zip(*seeds):
             first = measured[0]
@@ -210,100 +209,47 @@ def test_lengths(text: str | None) -> None:
             if first.window is not None and variant == "learned":
                 assert (name, head) not in table
                 continue
-            known = [
-                [value for name in ([text] if text else answers.test_names) if (value := row.perplexity[name])]
-                for row in measured
-            ]
+            known = [list(filter(None, row.perplexity.values())) for row in measured]
             assert table[name, head] == (shown([geometric_mean(values) for values in known]) if all(known) else None)
 
 
 @pytest.mark.parametrize("kind", ["classifier", "decoder"])
 def test_times(kind: Any) -> None:
     answers = answers_of("part3")
-    table, timed = cells(tables.times(answers, kind)), answers.timing[kind]
+    table, timed = cells(tables.training_times(answers, kind, "")), answers.timing[kind]
     for name, seconds in timed.seconds.items():
         assert table[name_of(name), "ms a step"] == f"{1000 * median(seconds):.2f}"
         assert table[name_of(name), "s a training"] == f"{1250 * median(seconds):.1f}"
     for measure, head in (("training time", "change, %"), ("processor time", "change of processor time, %")):
         for row in answers.find(question=kind, base="learned", measure=measure):
             assert table[name_of(row.variant), head] == effect(row.estimate, "ratio").removesuffix(" %")
-    published = {"classifier": ("21.77", "\N{MINUS SIGN}14.0 %"), "decoder": ("31.55", "\N{MINUS SIGN}11.5 %")}[kind]
-    assert (table["ALiBi", "published, s"], table["ALiBi", "published change"]) == published
-
-
-@pytest.mark.parametrize("kind", ["classifier", "decoder"])
-def test_attention(kind: Any) -> None:
-    answers = answers_of("report")
-    table, seeds = cells(tables.attention(answers, kind)), answers.attention[kind]["learned"]
-    heads = {
-        "distance": "mean distance, tokens",
-        "relative_distance": "distance / even attention's",
-        "entropy": "entropy, nats",
-        "relative_entropy": "entropy / even attention's",
-    }
-    for layer in range(3):
-        for head in range(2):
-            name = f"layer {layer + 1}, head {head + 1}"
-            for statistic, column in heads.items():
-                assert table[name, column] == shown([getattr(seed, statistic)[layer][head] for seed in seeds], 2)
-            padding = shown([100 * seed.padding[layer][head] for seed in seeds])
-            assert table.get((name, "on padding, %")) == (padding if kind == "classifier" else None)
+    published, change = {"classifier": ("21.77", "14.0"), "decoder": ("31.55", "11.5")}[kind]
+    assert table["ALiBi", "published, s"] == published
+    assert table["ALiBi", "published change"] == f"\N{MINUS SIGN}{change} %"
 
 
 @pytest.mark.parametrize(("kind", "unit"), [("classifier", "points"), ("decoder", "ratio")])
 def test_knock_outs(kind: Any, unit: str) -> None:
     (probed,) = answers_of("report").knockouts[kind]["learned"]
     table = cells(knockouts_table(probed))
-    measure, cost = ("accuracy %", "falls by, points") if kind == "classifier" else ("perplexity", "rises by")
+    measure, cost = ("accuracy, %", "falls by") if kind == "classifier" else ("perplexity", "rises by")
     assert table["nothing", measure] == f"{probed.value:.1f}"
     for knocked in probed.without:
         assert table[knocked.part.name, measure] == f"{knocked.value:.1f}"
-        assert table[knocked.part.name, cost] == effect(knocked.cost, unit)
+        assert table[knocked.part.name, cost] == effect(knocked.cost, unit) + " points" * (unit == "points")
 
 
 def test_faithfulness() -> None:
     (probed,) = answers_of("report").faithfulness["classifier"]["learned"]
-    names = ("fall", "against_random", "against_attention")
-    for name, table in zip(names, faithfulness_tables(probed), strict=True):
-        by_method = cells(table)
-        for fall in probed.falls:
-            estimate = getattr(fall, name)
-            cell = by_method.get((METHODS[fall.method], f"{fall.deleted} word{'s' * (fall.deleted > 1)}"))
-            assert cell == (effect(estimate, "points") if estimate else None)
-
-
-def test_tokens() -> None:
-    answers = answers_of("tokenizers")
-    rows = tables.tokens(answers)
-    assert [head.replace("\n", " ") for head in rows.header] == [
-        *("tokens (vocabulary)", "block", "bits per byte", "against words", "trigram", "bytes a token"),
-        *("accuracy, %", "against words, points", "training rows cut, %"),
-    ]
-    for row, cut in zip(rows.rows, answers.tokens, strict=True):
-        assert row[1:] == [
-            "32",
-            shown(cut.bits_per_byte, 3),
-            effect(cut.bits_ratio, "ratio") if cut.bits_ratio else "",
-            f"{cut.trigram[0]:.3f}",
-            f"{cut.bytes_per_token:.2f}",
-            shown(cut.accuracy),
-            effect(cut.accuracy_difference, "points") if cut.accuracy_difference else "",
-            f"{cut.cut:.1f}",
-        ]
-    only_decoders = [replace(row, accuracy=[], accuracy_difference=None) for row in answers.tokens]
-    assert "accuracy, %" not in tables.tokens(replace(answers, tokens=only_decoders)).header
+    table = cells(faithfulness_table(probed))
+    for fall in probed.falls:
+        head = f"{fall.deleted} word{'s' * (fall.deleted > 1)}"
+        beyond = {"": fall.fall, "   beyond random words": fall.against_random}
+        for name, estimate in {**beyond, "   beyond most attention": fall.against_attention}.items():
+            assert table.get((METHODS[fall.method] + name, head)) == (effect(estimate, "points") if estimate else None)
 
 
 # -------------------------------------------------------------------------------------------------------------- claims
-def test_verdicts() -> None:
-    answers = answers_of("report")
-    table = tables.verdicts(answers)
-    for row, judgement in zip(table.rows, answers.claims, strict=True):
-        assert row[:3] == [judgement.id, judgement.claim, judgement.verdict]
-        for part in judgement.parts[: tables.MOST_PARTS]:
-            assert f"{part.label} {effect(part.estimate, part.unit).removesuffix(' %')}" in (row[3] or "") or (
-                part.unit not in ("points", "ratio")
-            )
 
 
 def test_looks_are_paid_for_in_words() -> None:

@@ -8,7 +8,7 @@ from pytest_regressions.file_regression import FileRegressionFixture
 from world.answers import ABOUT, MACHINE, SEEDS, answers_of, classifier_run, estimate
 
 from evaluation.records import GroupAccuracy
-from reporting.terminal import data_line, settings_text, show
+from reporting.terminal import settings_text, show
 from studies.answers import Answers, JudgedPart, Judgement
 
 TEXTS = {12: "This row is shown as far as there is room for it, and no further.", 345: "A short one."}
@@ -61,11 +61,11 @@ def test_a_run_at_chance_is_said_to_be(answers: Answers, warning: str) -> None:
     assert "chance" not in show(answers_of("part1")).replace("By chance", "").replace("by chance", "")
 
 
-def test_who_did_not_train_stands_in_the_table_and_in_the_sentence() -> None:
+def test_who_did_not_train_stands_in_the_table() -> None:
     failed = [classifier_run(33.3, seed, 0, trained=seed != 4, fell_back=False) for seed in SEEDS]
     answers = answers_of("measure", classifier={**answers_of("measure").classifier, "report": failed})
     shown = " ".join(show(answers).split())
-    assert "1 of 3 runs ended at chance (the report's recipe)." in shown
+    assert "1 of 3" in shown
     assert "Ended at chance: knows no more" in shown
     assert "nded at chance" not in show(answers_of("measure"))
 
@@ -84,7 +84,7 @@ def unseen(command: str) -> Answers:
 
 @pytest.mark.parametrize("command", ["part1", "part3", "measure"])
 def test_where_no_test_row_is_seen_nothing_is_said_of_it(command: str) -> None:
-    assert "seen" not in show(unseen(command)).replace("as they were seen", "")
+    assert "seen" not in show(unseen(command))
     assert "Warning: 300 of 1,200 test rows appear in the training file" in show(answers_of(command))
 
 
@@ -141,12 +141,6 @@ def test_a_verdict_says_what_would_tell() -> None:
     shown = " ".join(show(replace(answers_of("part3"), claims=claims)).split())
     assert "C1 CANNOT TELL One. gap +1.0 [+0.0, +2.0] points needs 23 seeds (10 minutes) A note." in shown
     assert "C2 CANNOT TELL Two. gap +1.0 [+0.0, +2.0] points more seeds do not help" in shown
-
-
-def test_of_many_speakers_the_first_are_named() -> None:
-    names = [f"S{i}" for i in range(7)]
-    line = data_line(replace(ABOUT, class_names=names))
-    assert line == "Data: some/data, 2,345 training and 1,200 test rows of 7 speakers: S0, S1, S2, S3, S4 and 2 more"
 
 
 def test_names_that_people_choose_are_text(capsys: pytest.CaptureFixture[str]) -> None:

@@ -114,6 +114,7 @@ def answers_of(command: str, **changes: Any) -> Answers:
             "labels": {"classifier": "the classifier", "decoder": "the decoder"},
             "seed": SEEDS[0],
             "seeds": SEEDS,
+            "confidence": 0.95,
             "vocabulary_size": 9,
             "block_size": 32,
             "test_names": DEFAULT_TESTS,

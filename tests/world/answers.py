@@ -58,7 +58,7 @@ CLASSES = ["Obama", "G. W. Bush", "G. H. W. Bush"]
 ABOUT = About("some/data", 2345, 1200, 300, CLASSES, "fedcba9876543210" * 4)
 MACHINE = Machine("0123456789abcdef0123", False, "c0dec0dec0dec0de", "3.11.9", "2.4.1", "Acme 9000", 6, 1, 1)
 SPREAD = (0.7, -0.5, -0.2)  # of the seeds of every number, round its mean: they add up to nothing
-ACCURACY = {  # of the test rows, the mean over seeds; whatever else is asked for has that of its place
+ACCURACY = {  # of the test rows, the mean over seeds; whatever else is asked for goes by its number
     **{"classifier": 59.4, "learned": 61.0, "alibi": 61.6, "none": 52.3, "original": 60.2},
     **{"batch-norm-dropout-0.2": 62.2, "batch-norm-dropout-0.3": 64.6, "batch-norm-dropout-0.4": 62.9},
     **{"batch-norm-dropout-0.5": 58.7, "best": 69.3, "report": 60.8, "dropout=0": 60.1, "dropout=0.2": 66.4},
@@ -120,8 +120,8 @@ def decoder_run(perplexity: float, seed: int, number: int, width: int = 256, **c
     """A decoder that ends at this perplexity."""
     reached = perplexity * (1 + over_seeds(0.0, 0.01 + number / 1000, seed, number))
     by_text = {
-        text: reached * over_seeds(factor, 0.003 + place / 1000, seed, place)
-        for place, (text, factor) in enumerate(OF_TEXT.items())
+        text: reached * over_seeds(factor, 0.003 + i / 1000, seed, i)
+        for i, (text, factor) in enumerate(OF_TEXT.items())
     }
     run = DecoderRun(
         seed=seed,
@@ -135,16 +135,16 @@ def decoder_run(perplexity: float, seed: int, number: int, width: int = 256, **c
         ],
         protocol="non-overlapping windows of 32 tokens",
         scores={text: language_scores(by_text[text], i) for i, text in enumerate(TEXTS)},
-        nats_by_position={text: [7 - place - number / 10 for place in range(5)] for text in ("train", *TEXTS)},
+        nats_by_position={text: [7 - i - number / 10 for i in range(5)] for text in ("train", *TEXTS)},
         stretch_nats={text: stretch_nats(by_text[text], number + seed) for text in TEXTS},
         stretch_tokens={text: [100.0, 110.0, 90.0, 100.0] for text in TEXTS},
     )
     return replace(run, **changes)
 
 
-def language_scores(perplexity: float, place: int) -> LanguageScores:
+def language_scores(perplexity: float, i: int) -> LanguageScores:
     """What is said of a text."""
-    return LanguageScores(perplexity, 0.8 * perplexity, log(perplexity) / 3 + 0.01 * place, 1.25 + place)
+    return LanguageScores(perplexity, 0.8 * perplexity, log(perplexity) / 3 + 0.01 * i, 1.25 + i)
 
 
 def stretch_nats(perplexity: float, shift: int) -> list[float]:
@@ -209,9 +209,9 @@ def lengths(variant: str, seed: int) -> list[LengthPerplexity]:
     rows = []
     for sliding in (False, True):
         for window in (None, 31):
-            for place, length in enumerate((32, 64, 128, 256)):
-                factor = 1 + 0.004 * place - 0.05 * sliding + 0.013 * (window is not None and length > 32)
-                level = over_seeds(PERPLEXITY[variant] * factor, 0.9 + place, seed)
+            for i, length in enumerate((32, 64, 128, 256)):
+                factor = 1 + 0.004 * i - 0.05 * sliding + 0.013 * (window is not None and length > 32)
+                level = over_seeds(PERPLEXITY[variant] * factor, 0.9 + i, seed)
                 undefined = variant == "learned" and length > 32
                 by_text = {text: None if undefined else level * OF_TEXT[text] for text in TEXTS}
                 rows.append(LengthPerplexity(length, sliding, window, by_text))
