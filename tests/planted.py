@@ -44,7 +44,9 @@ def failing(folder: Path, tests: set[str]) -> str:
 
 
 def main(words: list[str]) -> int:
-    faults = [one for one in read_faults() if not words or any(word in one["file"] + one["name"] for word in words)]
+    faults = read_faults()
+    if words:
+        faults = [fault for fault in faults if any(word in fault["file"] + fault["name"] for word in words)]
     unnoticed = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)

@@ -204,6 +204,12 @@ def test_subwords_end_inside_a_character_and_say_so(subwords: Tokenizer) -> None
         subwords.encode("a \udce2")
 
 
+def test_merges_apply_in_the_order_in_which_they_were_learned() -> None:
+    for merges, words in (([["a", "b"], ["b", "c"]], [" ", "ab", "c"]), ([["b", "c"], ["a", "b"]], [" ", "a", "bc"])):
+        loaded = Tokenizer.from_json({"kind": "bpe", "size": 300, "merges": merges})
+        assert [loaded.words[i] for i in loaded.encode("abc")] == words
+
+
 @pytest.mark.parametrize("kind", ["word", "character", "bpe"])
 def test_a_tokenizer_travels_as_json_and_to_other_processes(kind: Any) -> None:
     made = Tokenizer.build(SPEECH, tokenization=Tokenization(kind))

@@ -147,6 +147,14 @@ def test_what_attention_gives_to_padding_is_one_more_column(drawn: dict[str, Any
     assert not pictures(drawn["whole"])[0].axes.texts
 
 
+def test_the_maps_of_a_model_have_one_scale_whichever_are_drawn(drawn: dict[str, Any]) -> None:
+    weights = torch.full((3, 2, 6, 6), 1 / 6)
+    weights[1, 1, 2, 3], weights[2, 0, 0, 4:] = 0.7, 0.9  # on a word; on padding, which the scale does not follow
+    for layer in range(3):
+        attention_figure(str(layer), weights, list("abcd"), layers=[layer])
+        assert [picture.get_clim() for picture in pictures(drawn[str(layer)])] == [(0.0, pytest.approx(0.7))] * 2
+
+
 HOSTILE = ["Ba$$in", "$1$", "a, b", "x|y", "<b>bold</b>", '"quoted"', "it's", "\\frac{", "$\\frac{$", "a_b^c", "%s {0}"]
 
 

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from dataset import Data, Labelled, Stream
 from evaluation import accuracy, perplexity
+from evaluation.attention import attention_maps
 from evaluation.perplexity import Protocol
 from modules.config import DecoderConfig, TransformerConfig
 from tokenizer import UNK
@@ -241,3 +242,12 @@ def test_sums_over_stretches_of_ten_lines_and_of_no_more_than_a_hundred() -> Non
     whole = Stream(torch.arange(20), 0, 0, (1,) * 20)
     assert perplexity.sums_by_stretch(torch.ones(20), whole) == [10.0, 10.0]
     assert perplexity.sums_by_stretch(torch.ones(3), Stream(torch.arange(3), 0, 0)) == [3.0]  # of lines unknown: one
+
+
+def test_every_layer_has_its_own_map_of_attention() -> None:
+    torch.manual_seed(0)
+    model, even = Decoder(decoder_of(CONFIG, n_layer=2, positions="none"), WORDS).eval(), torch.ones(6, 6).tril()
+    torch.nn.init.zeros_(model.blocks[0].attention.qkv.weight)  # looks at all words alike
+    first, second = attention_maps(model, torch.arange(2, 8)[None], torch.tensor([6]))[:, 0, 0]
+    torch.testing.assert_close(first, even / even.sum(dim=1, keepdim=True))
+    assert not torch.allclose(first, second, atol=1e-3)

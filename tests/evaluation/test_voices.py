@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tiny import decoder_of, perform
@@ -13,7 +14,7 @@ from common.files import UserError, read_tensors
 from common.randomness import generator
 from dataset import Data, load_data, voiced_starts
 from evaluation.accuracy import speaker_probabilities
-from evaluation.ngrams import preferences
+from evaluation.ngrams import KneserNey, kneser_ney_unigram, preferences, speaker_ngrams
 from evaluation.perplexity import Protocol, token_nats
 from inference.explain import classify
 from inference.generate import generate, speaker_of
@@ -140,6 +141,14 @@ def test_preferences_are_ratios_of_smoothed_counts() -> None:
         n = sum(counts)
         smoothed = (torch.tensor(counts) + 2000 * together) / (n + 2000)
         torch.testing.assert_close(row, (smoothed / together).log(), rtol=1e-3, atol=1e-6)
+
+
+def test_the_ngrams_of_a_voice_are_of_the_speakers_rows_and_of_the_words_of_all(data: Data) -> None:
+    size, stream = len(data.tokenizer), data.train_stream.ids
+    unigram = kneser_ney_unigram(stream, size, data.words_of_rows())
+    for ngrams, spoken in zip(speaker_ngrams(data), data.speaker_streams(), strict=True):
+        expected = KneserNey.fit(spoken.ids, size, 3, unigram)
+        np.testing.assert_array_equal(ngrams.log_probabilities(stream), expected.log_probabilities(stream))
 
 
 def test_too_little_to_read_is_refused(data: Data, tmp_path: Path) -> None:

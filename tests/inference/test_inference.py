@@ -357,6 +357,7 @@ def test_a_seed_decides_the_text() -> None:
         (Sampling(temperature=1e-320), [1, 0, 0, 0]),
         (Sampling(temperature=1.0, top_p=None), [0.5, 0.25, 0.125, 0.125]),
         (Sampling(temperature=0.5, top_p=None), [16 / 22, 4 / 22, 1 / 22, 1 / 22]),
+        (Sampling(temperature=0.5), [0.8, 0.2, 0, 0]),  # the tail is not drawn unless somebody asks for it
         (Sampling(temperature=1.0, top_p=0.5), [1, 0, 0, 0]),  # half is there with the first alone
         (Sampling(temperature=1.0, top_p=0.51), [2 / 3, 1 / 3, 0, 0]),
         (Sampling(temperature=1.0, top_k=2, top_p=None), [2 / 3, 1 / 3, 0, 0]),

@@ -15,6 +15,7 @@ from reporting.explained import faithfulness_table, knockouts_table
 from reporting.table import Table
 from reporting.variants import by_variant, heads_of
 from studies.catalogue.names import name_of
+from studies.catalogue.published import published
 from studies.probes.faithfulness import METHODS
 from training.kinds import KINDS
 from training.records import MeasuredVoices
@@ -167,6 +168,9 @@ def test_of_subwords_none_is_unknown_and_a_perplexity_by_token_is_said_to_be_one
     table = tables.by_text(replace(answers_of("part2"), tokenizer="bpe"))
     assert not [head for head in table.header if "<unk>" in head]
     assert "Perplexity is by BPE token" in table.note
+    report = answers_of("report")
+    assert published(report, "decoder", "learned")
+    assert not published(replace(report, tokenizer="bpe"), "decoder", "learned")
 
 
 def test_a_decoder_with_a_trigram_stands_beside_itself_alone() -> None:

@@ -97,6 +97,7 @@ def test_a_label_is_the_same_however_its_accent_is_stored(folder: Path, train_fo
     corpus = load_corpus(folder)
     assert (corpus.labels, corpus.class_names) == (["Ben", "Zoé"], ["Ben", "Miss Zoé"])
     assert folders.seen_rows(corpus.train, corpus.test) == [True]
+    assert corpus.about().seen_rows == 1
 
 
 @pytest.mark.parametrize(

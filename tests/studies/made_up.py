@@ -112,15 +112,8 @@ def answers() -> Answers:
     found: dict[str, Any] = {
         **{"command": "report", "command_line": "python main.py report", "recipe": "report", "labels": {}},
         "data": About("some/data", 2345, 1200, 300, list(DEFAULT_NAMES), "f" * 64),
-        **{
-            "seed": SEEDS[0],
-            "seeds": list(SEEDS),
-            "looks": [3],
-            "confidence": 0.95,
-            "vocabulary_size": 5639,
-            "block_size": 32,
-        },
-        **{"test_names": list(TEXTS), "n_tokens": {}, "machines": [MACHINE]},
+        **{"seed": SEEDS[0], "seeds": list(SEEDS), "looks": [3], "confidence": 0.95, "vocabulary_size": 5639},
+        **{"block_size": 32, "test_names": list(TEXTS), "n_tokens": {}, "machines": [MACHINE]},
         "questions": {
             each.name: Asked(each.kind.name, each.base, each.measured[0][0].name, each.on_folds, {})
             for each in QUESTIONS

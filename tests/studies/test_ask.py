@@ -14,7 +14,7 @@ import torch
 
 from common.files import UserError
 from dataset import Data, encode, without_fold
-from evaluation.opponents import CLASSIFIER_OPPONENTS
+from evaluation.opponents import CLASSIFIER_OPPONENTS, decoder_opponents
 from evaluation.statistics import confidence_of_looks, paired_difference, paired_ratio
 from studies import workers
 from studies.answers import Answers, as_results, read_answers
@@ -145,6 +145,8 @@ def test_opponents_on_folds_are_those_of_the_first_seeds_however_many_are_traine
     answers = answer(study_of(question, seeds=[3], until_told=2), data, tmp_path)
     (row,) = answers.find(variant="ngram")
     assert (len(answers.decoder["beta2=0.99"]), row.estimate.n) == (2, 1)
+    of_fold = decoder_opponents(without_fold(data, "decoder", 3))
+    assert answers.decoder_opponents == {name: [record] for name, record in of_fold.items()}
 
 
 # ----------------------------------------------------------------------------------------- interrupted, and other runs

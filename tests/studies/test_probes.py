@@ -18,6 +18,7 @@ from torch import Tensor
 from dataset import Data, Stream, load_data
 from evaluation import baselines
 from evaluation.accuracy import class_probabilities
+from evaluation.attention import attention_maps
 from evaluation.calibration import reliability, spread
 from evaluation.ngrams import KneserNey, unseen_words
 from evaluation.opponents import CLASSIFIER_OPPONENTS, classifier_opponents, decoder_opponents
@@ -27,6 +28,7 @@ from studies.answers import LengthPerplexity, Timing
 from studies.catalogue.questions import POSITIONS
 from studies.catalogue.recipes import RECIPES
 from studies.probes import temperature, timing
+from studies.probes.attention import attention_over_test
 from studies.probes.lengths import perplexity_by_length
 from studies.probes.mistakes import surest_wrong, write_predictions
 from studies.probes.tokens import together
@@ -37,11 +39,29 @@ from training.recipe import Recipe, Run, Task, customise
 from training.records import ClassifierRun
 from training.runs import Folder, perform
 from training.weights import TrainedModel, load_model
-from transformer import Decoder
+from transformer import Classifier, Decoder
 
 SMALL: dict[str, Any] = {"n_embd": 8, "n_layer": 1, "block_size": 8, "ff_dim": 8, "initialisation": "pytorch"}
 TINY: dict[Task, Recipe] = {task: customise(recipe, **SMALL) for task, recipe in RECIPES["report"].items()}
 CPU = torch.device("cpu")
+
+
+# ----------------------------------------------------------------------------------------------------------- attention
+@pytest.mark.parametrize("pooling", ["mean", "masked-mean"])
+def test_attention_is_that_of_all_tokens_to_tokens_and_what_padding_gets_is_said(pooling: str, data: Data) -> None:
+    config: Any = customise(TINY["classifier"], pooling=pooling, positions="alibi").architecture
+    model = Classifier(config, data.tokenizer.words, 3).eval()
+    statistics = attention_over_test(TrainedModel(model, data.tokenizer, data.corpus.class_names), data)
+    distance, padding, positions = torch.zeros(1, 2), torch.zeros(1, 2), torch.arange(8)
+    for row in range(len(data.test.labels)):
+        ids, lengths, _ = data.test.batch(torch.tensor([row]))
+        on_tokens = attention_maps(model, ids, lengths)[:, 0, :, : int(lengths), : int(lengths)]  # (L, H, n, n)
+        apart = (positions[:, None] - positions).abs()[: int(lengths), : int(lengths)]
+        distance += (on_tokens / on_tokens.sum(-1, keepdim=True) * apart).sum((-2, -1))
+        padding += (1 - on_tokens.sum(-1)).sum(-1)
+    n_tokens = int(data.test.lengths.sum())
+    torch.testing.assert_close(torch.tensor(statistics.distance), distance / n_tokens)
+    torch.testing.assert_close(torch.tensor(statistics.padding), padding / n_tokens, rtol=1e-4, atol=1e-6)
 
 
 # ----------------------------------------------------------------------------------------------------------- opponents

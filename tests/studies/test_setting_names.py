@@ -8,9 +8,9 @@ import pytest
 import main
 from common.files import UserError
 from reporting.terminal import settings_text
-from studies.catalogue.recipes import DURATIONS, RECIPES, word
+from studies.catalogue.recipes import DURATIONS, RECIPES, label_of, word
 from studies.settings import read_settings, settings, settings_in_words, with_settings
-from training.recipe import OF_THE_OTHER_TASK, Task, settings_of
+from training.recipe import OF_THE_OTHER_TASK, Task, customise, settings_of
 
 TASKS: tuple[Task, ...] = ("classifier", "decoder")
 
@@ -55,6 +55,14 @@ def test_settings_are_written_as_they_are_read() -> None:
     words = ["positions=none", "window=none", "batch_norm=true", "dropout=0.2"]
     assert settings_in_words(read_settings("classifier", words)).split() == words
     assert settings_in_words({}) == "as it is"
+
+
+def test_a_label_names_every_setting_that_is_another_and_other_tokens() -> None:
+    recipe = RECIPES["report"]["classifier"]
+    changed = customise(recipe, dropout=0.2, batch_norm=True, duration=3)
+    assert label_of("report", recipe) == "report recipe"
+    changes = label_of("report", changed, "BPE tokens").split(", ")
+    assert sorted(changes) == ["BPE tokens", "batch-norm", "dropout 0.2", "epochs 3", "report recipe"]
 
 
 def test_threads_wait_asleep_unless_somebody_wants_it_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:

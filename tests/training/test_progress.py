@@ -72,6 +72,7 @@ def test_no_line_is_wider_than_a_terminal_and_both_ends_of_a_name_stay(
     progress.say(f"{name * 3}: 3 of 4 runs are there already", name * 3)
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 3
+    assert ": iteration 400 of 500, " in lines[0]
     assert all(len(line) <= 80 and line.endswith(("left", "already")) for line in lines)
     assert all(name[:2] in line and name[-2:] in line for line in lines)
 

@@ -367,6 +367,13 @@ def test_the_training_loss_is_the_mean_of_the_steps_since_the_last_measurement()
     assert [(row["step"], row["loss"]) for row in history] == [(2, 1.5), (5, pytest.approx(28 / 3)), (6, 32)]
 
 
+def test_the_seconds_of_a_run_are_those_of_all_its_steps() -> None:
+    state = State[Any]()
+    state.add(loss=1.0, seconds=2.0)
+    state.add(loss=4.0, seconds=0.5)
+    assert (state.step, state.seconds, state.take_mean_loss()) == (2, 2.5, 2.5)
+
+
 def test_checkpoints_are_written_now_and_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock: Any = SimpleNamespace(now=1000.0, monotonic=lambda: clock.now)
     monkeypatch.setattr(training.checkpoint, "time", clock)
@@ -483,7 +490,7 @@ def test_a_run_that_diverges_says_at_which_step_and_leaves_its_last_good_checkpo
     plan = [torch.tensor([number, 9]) for number in range(1, 6)]
     with pytest.raises(UserError) as caught:
         train(network(), plan, loss, TrainingConfig(), 0, [2, 4], measure, tmp_path / "checkpoint")
-    remedy = "lower --learning-rate, or use --set clip=1"
+    remedy = "lower --learning-rate, or use --clip 1"
     assert str(caught.value) == f"training diverged at step {step}: no finite loss; {remedy}"
     assert read_tensors(tmp_path / "checkpoint", dict)[1]["state"]["step"] == 2
 
