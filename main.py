@@ -15,7 +15,7 @@ from commands.options import Common
 from commands.parts import Part1, Part2, Part3, Report
 from commands.studies import Ablation, Compare, Measure, Settings, Tokenizers
 from commands.trained import Attention, Classify, Explain, Generate, Knockouts, Score
-from common.arguments import PROGRAM, Command, Typed, name_of, overview, read
+from common.arguments import PROGRAM, Command, Typed, command_name, overview, read
 from common.environment import before_pytorch, rank
 
 PURPOSE = "A laboratory of small transformers. `python main.py COMMAND --help` explains each command."
@@ -58,7 +58,7 @@ def run(words: Sequence[str]) -> int:
     if listed := overview(typed, commands, PURPOSE):
         print(listed)
         return 0
-    name = name_of(typed, commands)
+    name = command_name(typed, commands)
     command = read(typed, name, commands)
     if command is None:
         return 0  # only its help was asked for

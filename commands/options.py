@@ -213,9 +213,9 @@ class Seeds(Common):
         """The data and the folder, whose runs are trained on the cluster if there is one."""
         with contextlib.ExitStack() as stack:
             if self.cluster is not None:
-                from studies.cluster import joined
+                from studies.cluster import joined_cluster
 
-                stack.enter_context(joined(self.cluster, self.threads))
+                stack.enter_context(joined_cluster(self.cluster, self.threads))
             data, folder = stack.enter_context(super().workplace(study, typed, share))
             yield data, replace(folder, cluster=self.cluster is not None)
 

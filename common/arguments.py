@@ -62,7 +62,7 @@ def overview(typed: Typed, commands: Commands, purpose: str) -> str | None:
     return "\n".join(lines)
 
 
-def name_of(typed: Typed, commands: Commands) -> str:
+def command_name(typed: Typed, commands: Commands) -> str:
     """The name of the command that is called; UserError if there is none."""
     both, first = " ".join(typed.words[:2]), typed.words[0]
     for name in (both, first):

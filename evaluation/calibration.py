@@ -46,10 +46,10 @@ def relative_temperature(held_out: Tensor, labels: Tensor, learned: Tensor) -> f
     For another model of the same recipe, trained on more rows, multiply it by the spread of that model's logits: two
     models may be right equally often, and one of them much surer of itself.
     """
-    return fitted_temperature(held_out, labels) / spread(learned)
+    return fitted_temperature(held_out, labels) / spread_of_logits(learned)
 
 
-def spread(probabilities: Tensor) -> float:
+def spread_of_logits(probabilities: Tensor) -> float:
     """How far the logits of a row lie from their mean, in nats: the root of the mean square over rows and classes, and
     never 0. It is divided by whatever they are divided by."""
     logits = logits_of(probabilities)

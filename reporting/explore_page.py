@@ -46,7 +46,7 @@ def page(shelf: Shelf) -> gr.Blocks:
         with gr.Tab("Attention"):
             attention_tab(shelf, [*classifiers, *decoders])
         with gr.Tab("How surprising?"):
-            view_tab("How surprising?", decoders, lambda *asked: views.surprise(explore.surprise(shelf, *asked)))
+            view_tab("How surprising?", decoders, lambda *asked: views.surprise_view(explore.surprise(shelf, *asked)))
         with gr.Tab("Continue"):
             continue_tab(shelf, decoders)
     return blocks

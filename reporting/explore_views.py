@@ -73,7 +73,7 @@ def who(answer: WhoSaidIt) -> str:
     return part("who", answer, ranked, rows, contributions(explanation))
 
 
-def surprise(answer: Surprise) -> str:
+def surprise_view(answer: Surprise) -> str:
     """How surprising is each word?"""
     rows = []
     for scored, guesses_by_token in zip(answer.text.scored, answer.guesses):
@@ -149,7 +149,7 @@ def views_of(shelf: Shelf, classifier: str, decoder: str, text: str) -> dict[str
         "text": text,
         "who": who(explore.who_said(shelf, classifier, text)),
         "attention": [attention_of(shelf, name, text) for name in (classifier, decoder) if explore.heads(shelf, name)],
-        "surprise": surprise(explore.surprise(shelf, decoder, text)),
+        "surprise": surprise_view(explore.surprise(shelf, decoder, text)),
         "continuations": [(temperature, continued(shelf, decoder, text, temperature)) for temperature in TEMPERATURES],
     }
 

@@ -20,7 +20,7 @@ from studies.catalogue.claims import claims_on
 from studies.catalogue.recipes import RECIPES, label_of
 from studies.claims import judge, undecided_variants
 from studies.effects import effects_of, effects_of_length, effects_on_time, has_trained
-from studies.engine import train, train_meanwhile, until_told
+from studies.engine import train_meanwhile, train_runs, until_told
 from studies.probes.timing import time_positions
 from studies.probes.tokens import tokens_of
 from studies.question import Probe, Question, Study
@@ -113,7 +113,7 @@ def train_all(
         if tokenization != data.tokenizer.tokenization:
             encoded = encode(data.corpus, data.train.ids.shape[1], tokenization)
         if opponents:
-            records |= train(together, encoded, folder, study.n_workers)
+            records |= train_runs(together, encoded, folder, study.n_workers)
         else:
             compute = functools.partial(opponents_of, study, data)
             trained, found = train_meanwhile(together, encoded, folder, study.n_workers, compute)

@@ -27,7 +27,7 @@ RETRIES = 5  # of a run whose machine has died, or was stopped
 
 
 @contextlib.contextmanager
-def joined(address: str, threads: int) -> Iterator[None]:
+def joined_cluster(address: str, threads: int) -> Iterator[None]:
     """Within it this process belongs to a Ray cluster that runs can be given to, `threads` cores each: "auto", the one
     that this machine is part of; HOST:PORT, the one with this head; or "local", one made of this machine alone.
     UserError, within seconds, if it is not there or too small."""
@@ -79,7 +79,7 @@ def _copy_code(folder: Path) -> None:
 
 
 def perform_on_cluster(runs: Sequence[Run], data: Data, folder: Folder) -> list[TrainedRun]:
-    """The records of `runs`, trained by the cluster that this process has `joined`, each as `perform` would here.
+    """The records of `runs`, trained by the cluster that this process has joined, each as `perform` would here.
 
     What a run leaves is written when it comes, its record last. A run whose machine dies is trained on another.
     UserError of a run is raised here; Interrupted when its machines have died too often.

@@ -21,7 +21,7 @@ Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
 
 
-def train(runs: Mapping[Key, Run], data: Data, folder: Folder, n_workers: int) -> dict[Key, TrainedRun]:
+def train_runs(runs: Mapping[Key, Run], data: Data, folder: Folder, n_workers: int) -> dict[Key, TrainedRun]:
     """The record of every run. Equal ones are trained once, those that are there not at all; whole seeds come first,
     for a study that is stopped early. Classifiers of another block get the data in blocks of theirs."""
     distinct = sorted(dict.fromkeys(runs.values()), key=lambda run: run.seed)
@@ -44,10 +44,10 @@ def train_meanwhile(
 ) -> tuple[dict[Key, TrainedRun], Value]:
     """The record of every run, and what `compute` gives, which needs none of them: in a thread, while workers train."""
     if n_at_once(n_workers, len(runs)) == 1:
-        return train(runs, data, folder, n_workers), compute()
+        return train_runs(runs, data, folder, n_workers), compute()
     with ThreadPoolExecutor(1) as thread:
         value = thread.submit(compute)
-        return train(runs, data, folder, n_workers), value.result()
+        return train_runs(runs, data, folder, n_workers), value.result()
 
 
 @functools.cache  # once, however often a study is looked at

@@ -33,7 +33,7 @@ from inference.score import (
 )
 from inference.sentence import read_sentence, shown
 from speechesdataset.folder import same_text
-from studies.probes.knockouts import Means, Part, knocked_out, mean_outputs
+from studies.probes.knockouts import Means, ModelPart, knocked_out, mean_outputs
 from studies.workplace import data_of
 from training.recipe import Task
 from training.weights import TrainedModel, load_model, saved_models
@@ -154,13 +154,13 @@ def looks(shelf: Shelf, name: str, text: str) -> Looks:
     return Looks(words, words + ["<pad>"] * (maps.size(-1) - len(words)), maps, note)
 
 
-def heads(shelf: Shelf, name: str) -> list[Part]:
+def heads(shelf: Shelf, name: str) -> list[ModelPart]:
     """The heads of a model, layer by layer."""
     config = shelf.model(name).model.config
-    return [Part(layer, "heads", head) for layer in range(config.n_layer) for head in range(config.n_head)]
+    return [ModelPart(layer, "heads", head) for layer in range(config.n_layer) for head in range(config.n_head)]
 
 
-def without(shelf: Shelf, name: str, text: str, parts: Sequence[Part]) -> list[Guesses]:
+def without(shelf: Shelf, name: str, text: str, parts: Sequence[ModelPart]) -> list[Guesses]:
     """What a model says, and what it says with some parts replaced by their mean over the training data: the classes,
     or the likeliest next words."""
     trained, text = shelf.model(name), checked(text)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from common.arguments import Typed, name_of, overview, read
+from common.arguments import Typed, command_name, overview, read
 from main import COMMANDS
 
 ROOT = Path(__file__).parent.parent
@@ -20,7 +20,7 @@ TOP = {path.partition("/")[0] for path in TRACKED}  # files and folders of the c
 def parse(words: list[str]) -> object:
     """The command that main.py would run, None for its list of them; UserError for words that it refuses."""
     typed, known = Typed(tuple(words)), {name: command for name, (command, _) in COMMANDS.items()}
-    return None if overview(typed, known, "") else read(typed, name_of(typed, known), known)
+    return None if overview(typed, known, "") else read(typed, command_name(typed, known), known)
 
 
 def text_of(document: Path) -> str:

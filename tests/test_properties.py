@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load, save
 
 from common import console
-from common.arguments import Typed, name_of, overview, read
+from common.arguments import Typed, command_name, overview, read
 from common.files import sha256
 from dataset import Data, load_data
 from inference.explain import classify
@@ -273,7 +273,7 @@ data build --speakers lincoln""".splitlines()
 def parse(words: list[str]) -> object:
     """The command that main.py would run, None for its list of them."""
     typed, known = Typed(tuple(words)), {name: command for name, (command, _) in COMMANDS.items()}
-    return None if overview(typed, known, "") else read(typed, name_of(typed, known), known)
+    return None if overview(typed, known, "") else read(typed, command_name(typed, known), known)
 
 
 @given_examples(60, st.data())

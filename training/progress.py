@@ -16,7 +16,7 @@ WIDTH = 80  # of a line, at most
 def say(line: str, name: str = "") -> None:
     """A line on standard error, above the bar if there is one; `name`, that of something in it, gives way where the
     line is too long."""
-    line = shortened(line.replace(name, shortened(name, WIDTH - len(line) + len(name)), 1), WIDTH)
+    line = elided(line.replace(name, elided(name, WIDTH - len(line) + len(name)), 1), WIDTH)
     tqdm.write(line, file=sys.stderr)
 
 
@@ -63,7 +63,7 @@ class Progress:
         say(f"{self.label}: {measurement.in_words(step / self.n_steps)}{left}", self.label)
 
 
-def shortened(name: str, width: int) -> str:
+def elided(name: str, width: int) -> str:
     """A name in at most `width` letters, though not under 8, the middle left out: what tells runs apart stands at both
     ends."""
     n_kept = max(8, width) - 3

@@ -7,7 +7,7 @@ from evaluation.statistics import Estimate
 from studies.answers import Answers
 from studies.effects import AT_CHANCE, has_trained, share_at_chance
 from studies.probes.knockouts import KnockOut
-from studies.probes.knockouts import Part as ModelPart
+from studies.probes.knockouts import ModelPart as ModelPart
 from training.recipe import Task
 
 MINUS = "\N{MINUS SIGN}"

@@ -28,7 +28,7 @@ Means = dict[str, Tensor]  # by the name of a hook point: (H, 1, D) of heads, (C
 HOOK_POINTS = {"heads": ".attention.heads", "feed-forward": ".feed_forward.update"}  # how their names end
 
 
-class Part(msgspec.Struct, frozen=True):
+class ModelPart(msgspec.Struct, frozen=True):
     """What is knocked out: one head of a layer, all heads, its feed-forward network, or all of it; or the positions."""
 
     layer: int | None = None  # from 0; None: the positions
@@ -49,7 +49,7 @@ class Part(msgspec.Struct, frozen=True):
 class KnockOut(msgspec.Struct, frozen=True):
     """The measure without a part, and what it costs: points of accuracy, or the ratio of perplexities."""
 
-    part: Part
+    part: ModelPart
     value: float
     cost: Estimate
 
@@ -84,13 +84,13 @@ def knock_out(trained: TrainedModel, data: Data) -> KnockOuts:
     return KnockOuts("decoder" if is_decoder else "classifier", len(whole), measure(whole), without)
 
 
-def parts(model: Model) -> list[Part]:
+def parts(model: Model) -> list[ModelPart]:
     """All that can be knocked out."""
-    every = [Part()] if model.config.positions != "none" else []
+    every = [ModelPart()] if model.config.positions != "none" else []
     for layer in range(model.config.n_layer):
-        every += [Part(layer, "heads", head) for head in range(model.config.n_head)] + [Part(layer, "heads")]
-        every += [Part(layer, "feed-forward")] if model.config.ff_dim else []
-        every.append(Part(layer))
+        every += [ModelPart(layer, "heads", head) for head in range(model.config.n_head)] + [ModelPart(layer, "heads")]
+        every += [ModelPart(layer, "feed-forward")] if model.config.ff_dim else []
+        every.append(ModelPart(layer))
     return every
 
 
@@ -130,7 +130,7 @@ def mean_outputs(model: Model, data: Data) -> Means:
 
 
 @contextmanager
-def knocked_out(model: Model, parts: Sequence[Part], means: Means) -> Iterator[None]:
+def knocked_out(model: Model, parts: Sequence[ModelPart], means: Means) -> Iterator[None]:
     """Within it, the mean replaces the output of each of some parts of layers."""
     with ExitStack() as hooks:
         for part in parts:

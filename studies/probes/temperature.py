@@ -5,7 +5,7 @@ from typing import Any
 from common.files import UserError
 from dataset import Data, without_fold
 from evaluation.accuracy import class_probabilities
-from evaluation.calibration import reliability, spread
+from evaluation.calibration import reliability, spread_of_logits
 from studies.answers import Calibration
 from training.recipe import Run
 from training.records import ClassifierRun
@@ -36,7 +36,7 @@ def temperature(run: Run, data: Data, folder: Folder) -> Calibration:
     note = why_none(record, second)
     value, n_rows = 1.0, 0
     if not note and isinstance(second, ClassifierRun):
-        value = (second.relative_temperature or 1.0) * spread(class_probabilities(model, data.train))
+        value = (second.relative_temperature or 1.0) * spread_of_logits(class_probabilities(model, data.train))
         n_rows = second.test["all"].n
     model.temperature.fill_(value)
     save_model(folder.weights(run), trained)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import pytest
 import tyro
 
-from common.arguments import Command, Optional, Typed, name_of, overview, read
+from common.arguments import Command, Optional, Typed, command_name, overview, read
 from common.files import UserError
 
 
@@ -39,7 +39,7 @@ COMMANDS: dict[str, type[Command]] = {"train": Train, "data say": Say}
 
 def command_of(line: str) -> Command | None:
     typed = Typed(tuple(line.split()))
-    return read(typed, name_of(typed, COMMANDS), COMMANDS)
+    return read(typed, command_name(typed, COMMANDS), COMMANDS)
 
 
 def test_a_command_gets_what_is_typed() -> None:

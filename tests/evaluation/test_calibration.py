@@ -32,21 +32,21 @@ def test_a_temperature_has_bounds_and_bears_probabilities_of_zero() -> None:
 
 def test_spread_by_hand() -> None:
     probabilities = torch.tensor([[2.0, -2.0], [1.0, -1.0]]).softmax(dim=-1)  # whatever is added to a row is nothing
-    assert calibration.spread(probabilities) == pytest.approx((10 / 4) ** 0.5)
-    assert calibration.spread(torch.full((2, 2), 0.5)) == pytest.approx(1e-6)  # and can be divided by
+    assert calibration.spread_of_logits(probabilities) == pytest.approx((10 / 4) ** 0.5)
+    assert calibration.spread_of_logits(torch.full((2, 2), 0.5)) == pytest.approx(1e-6)  # and can be divided by
 
 
 def test_a_temperature_fits_a_model_that_is_twice_as_sure() -> None:
     probabilities, labels = drawn(2.0)
     relative = calibration.relative_temperature(probabilities, labels, probabilities)
     surer = (2 * probabilities.log()).softmax(dim=-1)
-    assert relative * calibration.spread(surer) == pytest.approx(
+    assert relative * calibration.spread_of_logits(surer) == pytest.approx(
         calibration.fitted_temperature(surer, labels), rel=1e-3
     )
     fitted = calibration.fitted_temperature(probabilities, labels)
     learned = (3 * probabilities.log()).softmax(dim=-1)  # of other rows than those that it is fitted to
     relative = calibration.relative_temperature(probabilities, labels, learned)
-    assert relative == pytest.approx(fitted / (3 * calibration.spread(probabilities)))
+    assert relative == pytest.approx(fitted / (3 * calibration.spread_of_logits(probabilities)))
 
 
 def test_bins_by_hand() -> None:

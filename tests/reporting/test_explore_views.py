@@ -48,7 +48,7 @@ def test_who_said_it_tells_every_number_and_what_is_known() -> None:
 def test_surprise_has_the_nats_and_the_guesses_of_every_word() -> None:
     whole = LanguageScores(perplexity=12.5, perplexity_without_unk=None, bits_per_byte=1.25, unk_rate=50.0)
     text = ScoredText("windows", ["we", BAD], [Scored("decoder", [1.5, 12.0], whole)])
-    shown = views.surprise(Surprise(text, [[[("the", 0.5)], [("a", 0.25)]]], "no data"))
+    shown = views.surprise_view(Surprise(text, [[[("the", 0.5)], [("a", 0.25)]]], "no data"))
     assert re.findall("<small>([0-9.]+)</small>", shown) == ["1.5", "12.0"]
     assert re.findall(r"width: ([0-9.]+)%", shown) == ["50.0", "25.0"]
     assert shown.count('tabindex="0"') == 2  # both can be reached without a mouse

@@ -25,7 +25,7 @@ from tiny import decoder_of
 from common.files import UserError
 from dataset import Data
 from modules.config import TransformerConfig
-from studies.cluster import joined, perform_on_cluster
+from studies.cluster import joined_cluster, perform_on_cluster
 from studies.workers import perform_all
 from training.recipe import Recipe, Run, TrainingConfig
 from training.runs import Folder
@@ -95,7 +95,7 @@ def test_a_machine_that_goes_in_the_middle_changes_no_bit(
     here = Folder(tmp_path / "here", torch.device("cpu"))
     there = Folder(tmp_path / "there", torch.device("cpu"), cluster=True)
     remover = threading.Thread(target=remove)
-    with joined(two_machines.address, threads=1):
+    with joined_cluster(two_machines.address, threads=1):
         remover.start()
         on_cluster = trained(there, data)
         remover.join()
@@ -110,7 +110,7 @@ def test_machines_get_the_code_and_nothing_else_and_a_fault_of_a_run_is_raised_h
 
     folder = Folder(tmp_path, torch.device("cpu"), cluster=True)
     diverges = Run("run", replace(RECIPE, training=TrainingConfig(learning_rate=1e30)), seed=0)
-    with joined(two_machines.address, threads=1):
+    with joined_cluster(two_machines.address, threads=1):
         where, there = ray.get(ray.remote(lambda: (str(Path.cwd()), sorted(map(str, Path().rglob("*.*"))))).remote())
         with pytest.raises(UserError, match="training diverged at step"):
             perform_on_cluster([diverges], data, folder)
@@ -118,7 +118,7 @@ def test_machines_get_the_code_and_nothing_else_and_a_fault_of_a_run_is_raised_h
     assert {path.suffix for path in map(Path, there)} <= {".py", ".pyc"}
     assert {"main.py", "transformer.py", "training/runs.py"} <= set(there)
     with pytest.raises(UserError, match=r"--threads 9: no machine of the cluster has so many cores; ask for at most 1"):
-        joined(two_machines.address, threads=9).__enter__()
+        joined_cluster(two_machines.address, threads=9).__enter__()
 
 
 @starts_ray
@@ -153,7 +153,7 @@ def test_an_address_that_is_none_is_one_line_at_once(address: str) -> None:
         free.bind(("127.0.0.1", 0))
         address = address.format(closed=free.getsockname()[1])
         with pytest.raises(UserError, match=rf"--cluster {address}: nobody answers \(.+\); give auto, local, or"):
-            joined(address, threads=1).__enter__()
+            joined_cluster(address, threads=1).__enter__()
 
 
 @needs_ray
@@ -167,14 +167,14 @@ def test_a_machine_that_is_part_of_no_cluster_is_one_line(monkeypatch: pytest.Mo
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(ray, "init", init)
     with pytest.raises(UserError, match=r"--cluster auto: no Ray cluster there; start it first: docs/cluster\.md"):
-        joined("auto", threads=1).__enter__()
+        joined_cluster("auto", threads=1).__enter__()
     assert signal.getsignal(signal.SIGTERM) is before
 
 
 def test_without_ray_a_line_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match="--cluster needs Ray; install it: pip install -r requirements-"):
-        joined("local", threads=1).__enter__()
+        joined_cluster("local", threads=1).__enter__()
 
 
 # ------------------------------------------------------------------------------------------- several machines, no Ray

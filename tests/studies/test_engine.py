@@ -13,7 +13,7 @@ from common.files import UserError
 from dataset import Data
 from studies import engine
 from studies.catalogue.recipes import RECIPES
-from studies.engine import looks_of, train, train_meanwhile, until_told
+from studies.engine import looks_of, train_meanwhile, train_runs, until_told
 from training.recipe import Run, customise
 from training.runs import Folder
 
@@ -69,7 +69,7 @@ def test_of_bf16_that_will_not_help_one_line_warns_once(
     run = Run("a run", customise(RECIPES["report"]["decoder"], precision=precision), seed=0)
     engine.warn_of_bf16.cache_clear()
     for _ in range(2):  # as a study is looked at again
-        train({0: run}, made_up_data(ModelSizes()), Folder(Path(), torch.device(device)), 1)
+        train_runs({0: run}, made_up_data(ModelSizes()), Folder(Path(), torch.device(device)), 1)
     said = ["warning: --precision bf16 will not help: this processor has neither AMX nor AVX512-BF16"]
     assert capsys.readouterr().err.splitlines() == said * is_warned
 

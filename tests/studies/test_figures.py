@@ -17,7 +17,7 @@ from studies.answers import Answers
 from studies.catalogue.published import REPORT_SENTENCE
 from studies.catalogue.questions import STEEP, exploration
 from studies.catalogue.recipes import RECIPES
-from studies.probes.knockouts import KnockOut, KnockOuts, Part
+from studies.probes.knockouts import KnockOut, KnockOuts, ModelPart
 from studies.question import Study
 from training.runs import Folder
 from utilities import BLACK, BLUE, GREEN, ORANGE, SKY, VERMILION
@@ -265,7 +265,7 @@ def test_grids_are_sums_and_means_over_seeds(report: dict[str, Any]) -> None:
 )
 def test_knock_outs_are_layers_by_parts(kind: Any, grid: Any, positions: str, tmp_path: Path) -> None:
     costs = {"classifier": (4.0, 2.0, -3.0), "decoder": (0.8, 0.5, 1.25)}[kind]
-    parts = (Part(), Part(0, "heads", 1), Part(0))
+    parts = (ModelPart(), ModelPart(0, "heads", 1), ModelPart(0))
     without = [
         KnockOut(part, 0.0, Estimate(cost, None, None, None, cost, 9, None, None, kind == "decoder"))
         for part, cost in zip(parts, costs)

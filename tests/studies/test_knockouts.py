@@ -16,7 +16,7 @@ from modules.hook_point import hook_points, hooked
 from studies.probes import knockouts
 from studies.probes.knockouts import (
     HOOK_POINTS,
-    Part,
+    ModelPart,
     knock_out,
     knocked_out,
     mean_outputs,
@@ -63,9 +63,11 @@ def test_means_are_over_the_tokens_of_all_training_rows(data: Data, pooling: Any
         torch.testing.assert_close(mean.squeeze(-2), expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("part", [Part(1, "heads", 0), Part(1, "heads"), Part(1, "feed-forward"), Part(1)])
+@pytest.mark.parametrize(
+    "part", [ModelPart(1, "heads", 0), ModelPart(1, "heads"), ModelPart(1, "feed-forward"), ModelPart(1)]
+)
 @pytest.mark.parametrize("n_members", [1, 2])
-def test_a_part_says_its_mean_and_the_others_what_they_said(data: Data, part: Part, n_members: int) -> None:
+def test_a_part_says_its_mean_and_the_others_what_they_said(data: Data, part: ModelPart, n_members: int) -> None:
     model: Any = trained_on(data, "classifier", n_members=n_members).model
     means, (ids, lengths, _) = mean_outputs(model, data), data.test.batch(torch.arange(4))
     before = passing(model, ids, lengths)

@@ -19,7 +19,7 @@ from dataset import Data, Stream, load_data
 from evaluation import baselines
 from evaluation.accuracy import class_probabilities
 from evaluation.attention import attention_maps
-from evaluation.calibration import reliability, spread
+from evaluation.calibration import reliability, spread_of_logits
 from evaluation.ngrams import KneserNey, unseen_words
 from evaluation.opponents import CLASSIFIER_OPPONENTS, classifier_opponents, decoder_opponents
 from evaluation.perplexity import Protocol, perplexity, token_nats
@@ -265,7 +265,7 @@ def test_a_temperature_is_that_of_the_second_model_in_the_unit_of_this_one(
     records: Any = {each: perform(each, data, folder) for each in (run, second)}
     load = functools.partial(load_model, folder.weights(run), "classifier")
     model: Any = load().model
-    before, at_first = class_probabilities(model, data.test), spread(class_probabilities(model, data.train))
+    before, at_first = class_probabilities(model, data.test), spread_of_logits(class_probabilities(model, data.train))
     monkeypatch.setattr(temperature, "why_none", lambda *_: "")
     calibration = temperature.temperature(run, data, folder)
     assert calibration.temperature == pytest.approx(records[second].relative_temperature * at_first)

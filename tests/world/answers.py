@@ -46,7 +46,7 @@ from studies.catalogue.questions import (
 from studies.catalogue.recipes import RECIPES, label_of
 from studies.effects import effects_of, effects_of_length, effects_on_time
 from studies.probes.faithfulness import METHODS, Faithfulness, Fall
-from studies.probes.knockouts import KnockOut, KnockOuts, Part
+from studies.probes.knockouts import KnockOut, KnockOuts, ModelPart
 from studies.question import Question, Study
 from tokenizer import Tokenization, TokenKind
 from training.machine import distinct_machines
@@ -249,7 +249,7 @@ def estimate(mean: float, half: float = 1.0, ratio: bool = False) -> Estimate:
 def knocked_out(kind: Any) -> KnockOuts:
     """What a model loses without its positions, its first head and its last layer."""
     is_decoder = kind == "decoder"
-    parts = (Part(), Part(0, "heads", 0), Part(0), Part(2))
+    parts = (ModelPart(), ModelPart(0, "heads", 0), ModelPart(0), ModelPart(2))
     without = [
         KnockOut(part, 55.5 + i, estimate(1.05 + i / 10, 0.01, True) if is_decoder else estimate(3.3 + i))
         for i, part in enumerate(parts)
