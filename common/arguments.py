@@ -117,10 +117,9 @@ def complaint(event: errors.ParseErrorEvent, name: str, commands: Commands) -> s
         case errors.UnrecognizedArgs(tokens=[word, *_]) if word.startswith("-"):
             option = word.partition("=")[0]
             owners = [other for other, command in commands.items() if option in options_of(command)]
-            remedy = f"it belongs to {', '.join(owners)}" if owners else "leave it out"
-            if not owners and "--set" in options:
-                remedy = "any setting of a recipe is given by --set name=value"
-            return f"{name} has no {shortened(option)}; {did_you_mean(option, options) or remedy}"
+            belongs = f"it belongs to {', '.join(owners)}" if owners else did_you_mean(option, options)
+            otherwise = "any setting of a recipe is given by --set name=value" if "--set" in options else "leave it out"
+            return f"{name} has no {shortened(option)}; {belongs or otherwise}"
         case errors.UnrecognizedArgs(tokens=[word, *_]):
             return f"{name} does not take {shortened(word)!r}; leave it out, or put quotes around all of a text"
         case errors.MissingArgs():

@@ -151,9 +151,7 @@ class Judgement(Record, frozen=True):
 
 # ---------------------------------------------------------------------------------------------------------- answers
 Answer = TypeVar("Answer")
-Probed = dict[
-    str, dict[str, list[Answer]]
-]  # what a probe answered, by question and variant, for each run that it asked
+Probed = dict[str, dict[str, list[Answer]]]  # a probe's answers by question and variant, one for each run asked
 
 
 class Asked(Record, frozen=True):

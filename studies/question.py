@@ -49,9 +49,7 @@ class Question:
     on it: the test set has no part in it, so a choice may rest on it.
     """
 
-    name: (
-        str  # classifier, decoder or validation: where its runs stand in `Answers`, and the start of their files' names
-    )
+    name: str  # classifier, decoder or validation: the field of `Answers` for its runs, and how their files start
     variants: Mapping[str, Recipe]
     pairs: tuple[tuple[str, str], ...] = ()  # which variant, or opponent, is compared with which
     measures: tuple[tuple[str, str], ...] = ()  # what is compared, and on which subset; (): the kind's first measure

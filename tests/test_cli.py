@@ -282,7 +282,7 @@ def test_what_answers_at_once_imports_nothing_that_takes_long(home: Path, words:
     [  # what is typed, then words of the answer
         "Part1 | part1",
         "part1 --alibi | part3",
-        "part1 --n-layer 3 | --set",
+        "part1 --normalize 3 | --set",
         "part1 --set n_layers=3 | n_layer",
         "part1 --set dropout=0.1 --dropout 0.1 | dropout, leave one out",
         "part2 --set ff_dim=8 | --ff-dims",

@@ -112,7 +112,7 @@ def training_steps(
 
 def diverged(step: int) -> UserError:
     """The error of a training whose loss, or what is measured of it, is infinite or no number."""
-    return UserError(f"training diverged at step {step}: no finite loss; lower --learning-rate or set --clip")
+    return UserError(f"training diverged at step {step}: no finite loss; lower --learning-rate, or use --clip 1")
 
 
 # ------------------------------------------------------------------------------------------------------------ measuring

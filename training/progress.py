@@ -28,8 +28,10 @@ class Tally:
         self.started = time.monotonic()
 
     def done(self, name: str) -> None:
-        """Another thing is done."""
+        """Another thing is done; of one alone, that it is done is seen."""
         self.n_done += 1
+        if self.total == 1:
+            return
         rounds = (-(-number // self.at_once) for number in (self.n_done, self.total))  # those in hand are nearly done
         say(f"{self.label}: {self.n_done} of {self.total} done ({name}){remaining(self.started, *rounds)}", name)
 

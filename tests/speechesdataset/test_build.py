@@ -205,7 +205,7 @@ def test_of_two_processes_that_build_different_data_in_one_folder_one_is_refused
         ("We build [on]* what\u2019s best\u2014[laughter]\u2014now.", "We build on what's best -- now."),
         ("He paid [the price; White House correction] twice. [See APP Note.]", "He paid the price twice."),
         ("We act now--today - and later . . . We wait\u2026", "We act now -- today -- and later... We wait..."),
-        ("\u201cYes.\u201d\n\nAudience members. U.S.A.! Go on!\nRep. Smith. You lie now!", '"Yes."'),
+        ("\u201cYes, we do.\u201d\n\nAudience members. U.S.A.! Go on!\nRep. Smith. You lie now!", '"Yes, we do."'),
         ("My plan\u2014[laughter]. Audience member. [Inaudible]", "My plan."),
         ("HARRY S. TRUMAN\n$19,697,929.84 12,000.00 in all\nThe  end\u00a0came.", "The end came."),
     ],

@@ -34,6 +34,11 @@ def test_what_is_done_at_once_takes_its_time_once(
     assert [line.partition("; ")[2] for line in lines] == [f"{10 * n}.0 s left" if n else "" for n in left]
 
 
+def test_nothing_is_said_of_one_thing_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    Tally("runs", 1).done("a")
+    assert capsys.readouterr().err == ""
+
+
 EPOCH = Epoch(epoch=2, train_loss=1.02345, train_accuracy=55.25, test_accuracy=51.333)
 
 

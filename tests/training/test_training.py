@@ -490,7 +490,7 @@ def test_a_run_that_diverges_says_at_which_step_and_leaves_its_last_good_checkpo
     plan = [torch.tensor([number, 9]) for number in range(1, 6)]
     with pytest.raises(UserError) as caught:
         train(network(), plan, loss, TrainingConfig(), 0, [2, 4], measure, tmp_path / "checkpoint")
-    remedy = "lower --learning-rate, or use --set clip=1"
+    remedy = "lower --learning-rate, or use --clip 1"
     assert str(caught.value) == f"training diverged at step {step}: no finite loss; {remedy}"
     assert read_tensors(tmp_path / "checkpoint", dict)[1]["state"]["step"] == 2
 
