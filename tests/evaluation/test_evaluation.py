@@ -247,7 +247,8 @@ def test_sums_over_stretches_of_ten_lines_and_of_no_more_than_a_hundred() -> Non
 def test_every_layer_has_its_own_map_of_attention() -> None:
     torch.manual_seed(0)
     model, even = Decoder(decoder_of(CONFIG, n_layer=2, positions="none"), WORDS).eval(), torch.ones(6, 6).tril()
-    torch.nn.init.zeros_(model.blocks[0].attention.qkv.weight)  # looks at all words alike
+    block: Any = model.blocks[0]
+    torch.nn.init.zeros_(block.attention.qkv.weight)  # it looks at all words alike
     first, second = attention_maps(model, torch.arange(2, 8)[None], torch.tensor([6]))[:, 0, 0]
     torch.testing.assert_close(first, even / even.sum(dim=1, keepdim=True))
     assert not torch.allclose(first, second, atol=1e-3)

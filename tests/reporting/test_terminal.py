@@ -132,6 +132,13 @@ def test_a_mixture_is_said_to_be_one(change: dict[str, Any], word: str) -> None:
     assert "A mixture" not in show(answers)
 
 
+def test_every_machine_is_named() -> None:
+    machines = [replace(MACHINE, processor=name) for name in ("Acme 9000", "Other 1")]
+    shown = " ".join(show(replace(answers_of("compare"), machines=machines)).split())
+    computed_on = shown.partition("Computed on: ")[2].partition("A mixture")[0]
+    assert all(machine.processor in computed_on for machine in machines)
+
+
 def test_a_verdict_says_what_would_tell() -> None:
     part = JudgedPart("gap", "the gap", "points", estimate(1.0), "cannot tell")
     claims = [

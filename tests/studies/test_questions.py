@@ -15,7 +15,7 @@ from speechesdataset.folder import TOGETHER
 from studies.answers import Answers
 from studies.catalogue import questions
 from studies.catalogue.ingredients import CHANGES, chosen
-from studies.catalogue.published import REPORT_SENTENCE, sentence_of
+from studies.catalogue.published import PUBLISHED_DURATION, REPORT_SENTENCE, sentence_of
 from studies.catalogue.recipes import RECIPES
 from studies.effects import EACH_GROUP, EACH_TEST_TEXT, subsets_of
 from studies.question import Question, Study
@@ -97,6 +97,10 @@ def test_runs_of_one_recipe_are_shared_and_files_of_others_are_not(question: Que
 
 
 # ---------------------------------------------------------------------------------------------------- parts 1, 2 and 3
+def test_the_report_recipe_trains_as_long_as_the_report_did() -> None:
+    assert {task: recipe.duration for task, recipe in RECIPES["report"].items()} == PUBLISHED_DURATION
+
+
 def test_the_runs_of_parts_1_and_2_have_names_without_a_seed() -> None:
     assert names_of_runs(CATALOGUE["part1"]) == ["classifier"]
     assert names_of_runs(CATALOGUE["part2"]) == ["decoder-ff256", "decoder-ff100"]
