@@ -169,7 +169,7 @@ def test_a_study_writes_its_answers_and_fills_its_document(
     assert results["command"] == words[0]
     assert {name: len(results[name]) for name in results["questions"]} == questions
     assert all(len(runs) == 2 for name in questions for runs in results[name].values())
-    assert "In short: " in printed
+    assert f"Results: {Path('runs', words[0])}/" in printed
     for option in {"--docs", "--log"} & {*words}:
         assert f"From `python main.py {words[0]} " in (tmp_path / words[words.index(option) + 1]).read_text()
 

@@ -83,7 +83,9 @@ def does_nothing(task: Task, name: str, settings: dict[str, Any]) -> bool:
     if settings.get("n_layer") != 0:
         return False
     # Without a layer there is nothing that these are the size or the place of, and a decoder's dropout and products in
-    # bf16 are all in its layers.
+    # bf16 are all in its layers; and tied to its embeddings it is nothing but embeddings.
+    if settings.get("tied") and settings.get("initialisation") == "normal-embeddings" and name == "initialisation":
+        return True
     return name in ("n_head", "ff_dim", "norm") or (task == "decoder" and name in ("dropout", "precision"))
 
 
