@@ -6,10 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tyro
-
 from commands.options import Common, refuse_idle
-from common.arguments import Optional, Typed
+from common.arguments import Optional, Sentences, Typed
 from common.checks import check
 from common.files import UserError
 from studies.catalogue.recipes import RECIPES, WIDTHS
@@ -25,7 +23,7 @@ PACKAGES = ("gradio", "plotly")  # that only the page needs
 class Explore:
     """A page to play with: who said it, attention, surprise, how a text goes on. On this machine alone, offline."""
 
-    sentences: tyro.conf.Positional[tuple[str, ...]] = ()  # those that --export shows, each in quotes
+    sentences: Sentences = ()  # those that --export shows, each in quotes
     export: Optional[Path] = None  # HTML file that shows the sentences to those without Python, instead of the page
     runs: Path = Path("runs")  # folder with trained models; the report's are trained there if there are none
     data_dir: Path = Path("speechesdataset")  # folder with the data that they were trained on

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from common import console
-from common.arguments import Optional, Typed
+from common.arguments import Optional, Sentences, Typed
 from common.files import UserError, as_json, write_json
 from inference.sampling import Sampling
 
@@ -17,7 +17,7 @@ from inference.sampling import Sampling
 class Classify:
     """Say who said it, with probabilities, one line per sentence. Without sentences, reads standard input."""
 
-    sentences: tyro.conf.Positional[tuple[str, ...]] = ()  # each in quotes
+    sentences: Sentences = ()  # each in quotes
     model: Path = Path("runs/part1/classifier.safetensors")  # weights of a classifier, or of a decoder with voices
 
     def run(self, typed: Typed) -> None:

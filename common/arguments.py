@@ -18,6 +18,7 @@ from common.wording import did_you_mean
 
 Value = TypeVar("Value")
 Optional = Annotated[Value | None, tyro.conf.DisallowNone, tyro.conf.arg(help_behavior_hint="")]  # help shows no None
+Sentences = tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="[TEXT ...]", help_behavior_hint="")]]
 
 PROGRAM = "python main.py"
 MOST_DIGITS = 18  # of a whole number: it fits into 64 bits
