@@ -52,7 +52,7 @@ def perform_all(runs: Sequence[Run], data: Data, folder: Folder, n_workers: int)
         say(f"{folder.path}: {len(records)} of {len(runs)} runs are there already", str(folder.path))
     try:
         if folder.cluster:
-            with _terminated_as_interrupted():
+            with _interrupted_once():
                 trained = perform_on_cluster(rest, data, folder)
         else:
             job = functools.partial(perform, data=data, folder=folder, few=len(rest) <= FEW)
@@ -88,7 +88,7 @@ def share_out(job: Callable[[Run], Value], runs: Sequence[Run], n_workers: int, 
         return values
     context, given = multiprocessing.get_context("spawn"), (torch.get_num_threads(), pickle.dumps(job))
     with (
-        _terminated_as_interrupted(),
+        _interrupted_once(),
         ProcessPoolExecutor(n_workers, context, initializer=_start_worker, initargs=given) as pool,
     ):
         try:
@@ -151,15 +151,21 @@ def _start_worker(n_threads: int, job: bytes) -> None:
 
 
 @contextlib.contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
-    """Within it, SIGTERM raises KeyboardInterrupt, as Ctrl-C does; once, for `timeout` sends it twice."""
+def _interrupted_once() -> Iterator[None]:
+    """Within it Ctrl-C and SIGTERM raise KeyboardInterrupt, but once: `timeout` sends them twice, people press twice,
+    and what stops the workers must come to its end."""
 
     def interrupt(*_: object) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for number in previous:
+            signal.signal(number, signal.SIG_IGN)
         raise KeyboardInterrupt
 
-    previous = signal.signal(signal.SIGTERM, interrupt)
+    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    previous = {number: handler for number, handler in previous.items() if handler != signal.SIG_IGN}  # as under nohup
+    for number in previous:
+        signal.signal(number, interrupt)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)

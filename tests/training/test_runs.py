@@ -422,21 +422,22 @@ def test_a_signal_waits_until_all_workers_have_been_started(number: signal.Signa
     assert started == ["all"]
 
 
-def test_a_termination_interrupts_once() -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_stops_the_workers_is_not_stopped_itself(number: signal.Signals) -> None:
     cleared_up = []
 
     def twice() -> None:
         try:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(number)
         finally:
-            signal.raise_signal(signal.SIGTERM)  # as `timeout` sends it
+            signal.raise_signal(number)  # as `timeout` sends it
             cleared_up.append(True)
 
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt), workers._terminated_as_interrupted():
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt), workers._interrupted_once():
         twice()
     assert cleared_up
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
 
 
 TERMINATED = """
