@@ -163,7 +163,8 @@ class Training(Resumable, Changed, Tokenized):
         """The recipe with what the options and --set give in place of its settings; UserError for a setting that is
         given by both."""
         asked = {name: getattr(self, name, None) for name in settings(task)}
-        options = {name: value for name, value in asked.items() if value not in (None, False)}
+        # Not given is None, or False for a flag; 0 is given, though it equals False
+        options = {name: value for name, value in asked.items() if value is not None and value is not False}
         others = read_settings(task, self.given)
         for name in others.keys() & options.keys():
             raise UserError(f"{name} is given by --set and by its option; leave one out")
