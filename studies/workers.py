@@ -27,7 +27,7 @@ from training.records import TrainedRun
 from training.runs import Folder, collect_metrics, perform, recorded
 
 FEW = 4  # runs
-
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 Value = TypeVar("Value")
 
@@ -101,12 +101,18 @@ def share_out(job: Callable[[Run], Value], runs: Sequence[Run], n_workers: int, 
         except BrokenProcessPool as error:
             raise Interrupted("a worker process was killed") from error
         except BaseException:
+            _ignore_interrupts()  # a second Ctrl-C would leave a worker behind, and wait for it for ever
             pool.shutdown(wait=False, cancel_futures=True)
-            while workers := multiprocessing.active_children():  # a run in training saves first, and its worker
-                for worker in workers:  # would then take up the next one
-                    worker.terminate()
-                    worker.join(timeout=0.2)
+            _stop_workers()
             raise
+
+
+def _stop_workers() -> None:
+    """End every worker: a run in training saves first, and its worker would then take up the next one."""
+    while workers := multiprocessing.active_children():
+        for worker in workers:
+            worker.terminate()
+            worker.join(timeout=0.2)
 
 
 @contextlib.contextmanager
@@ -156,16 +162,20 @@ def _interrupted_once() -> Iterator[None]:
     and what stops the workers must come to its end."""
 
     def interrupt(*_: object) -> None:
-        for number in previous:
-            signal.signal(number, signal.SIG_IGN)
+        _ignore_interrupts()
         raise KeyboardInterrupt
 
-    previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    previous = {number: handler for number, handler in previous.items() if handler != signal.SIG_IGN}  # as under nohup
-    for number in previous:
-        signal.signal(number, interrupt)
+    previous = {number: signal.getsignal(number) for number in INTERRUPTS}
+    for number, handler in previous.items():
+        if handler != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, interrupt)
     try:
         yield
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+
+
+def _ignore_interrupts() -> None:
+    for number in INTERRUPTS:
+        signal.signal(number, signal.SIG_IGN)

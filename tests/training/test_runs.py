@@ -372,6 +372,25 @@ def test_trouble_in_a_worker_is_trouble_here(
         share_out(trouble, named("good", name, "well"), 2, "runs")
 
 
+@pytest.mark.processes
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_while_a_failure_stops_the_workers_leaves_none_of_them(
+    number: signal.Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop = workers._stop_workers
+
+    def pressed() -> None:
+        signal.raise_signal(number)
+        stop()
+
+    monkeypatch.setattr(workers.multiprocessing, "get_context", lambda _method: server)
+    monkeypatch.setattr(workers, "_stop_workers", pressed)
+    with pytest.raises(UserError, match="bad run"):
+        share_out(trouble, named("good", "bad", "well"), 2, "runs")
+    assert not multiprocessing.active_children()
+
+
 def state_here(_run: Any, tensor: torch.Tensor) -> tuple[bool, int]:
     return tensor.is_shared(), torch.get_num_threads()
 
