@@ -5,26 +5,17 @@ from typing import Any
 
 import pytest
 import torch
+from tiny import small_folder
 
 import dataset
 from common.files import UserError
 from speechesdataset.folder import Segment, load_corpus
 from tokenizer import PAD, UNK, Tokenization, Tokenizer
 
-FILES = {
-    "train_CLS.tsv": "0\tWe work.\n1\tWe rest.\n0\tWe hope.\n",
-    "test_CLS.tsv": "1\tWe rest.\n0\tWe dream.\n",
-    "train_LM.txt": "We work.\nWe rest.\n",
-    "test_LM_north.txt": "We dream.\n",
-    "test_LM_south.txt": "We sleep.\n",
-}
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name, text in FILES.items():
-        (tmp_path / name).write_text(text)
-    return tmp_path
+    return small_folder(tmp_path)
 
 
 def test_tensors() -> None:

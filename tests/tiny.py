@@ -1,4 +1,5 @@
-"""For tests: either kind of configuration from the same settings, and the record of a run as its file holds it."""
+"""For tests: a small data folder, either kind of configuration from the same settings, and a run's record as its file
+holds it."""
 
 import json
 from pathlib import Path
@@ -10,6 +11,21 @@ from dataset import Data
 from modules.config import ClassifierConfig, DecoderConfig, TransformerConfig
 from training import runs
 from training.recipe import Run
+
+FILES = {  # of a data folder that can be read at a glance
+    "train_CLS.tsv": "0\tWe work.\n1\tWe rest.\n0\tWe hope.\n",
+    "test_CLS.tsv": "1\tWe rest.\n0\tWe dream.\n",
+    "train_LM.txt": "We work.\nWe rest.\n",
+    "test_LM_north.txt": "We dream.\n",
+    "test_LM_south.txt": "We sleep.\n",
+}
+
+
+def small_folder(folder: Path) -> Path:
+    """FILES written to a folder."""
+    for name, text in FILES.items():
+        (folder / name).write_text(text)
+    return folder
 
 
 def classifier_of(config: TransformerConfig, **settings: Any) -> ClassifierConfig:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tiny import FILES, small_folder
 
 import dataset
 from common.files import UserError
@@ -17,20 +18,10 @@ from speechesdataset import folder as folders
 from speechesdataset.build import ensure_data
 from speechesdataset.folder import Segment, load_corpus, missing_files
 
-FILES = {
-    "train_CLS.tsv": "0\tWe work.\n1\tWe rest.\n0\tWe hope.\n",
-    "test_CLS.tsv": "1\tWe rest.\n0\tWe dream.\n",
-    "train_LM.txt": "We work.\nWe rest.\n",
-    "test_LM_north.txt": "We dream.\n",
-    "test_LM_south.txt": "We sleep.\n",
-}
-
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name, text in FILES.items():
-        (tmp_path / name).write_text(text)
-    return tmp_path
+    return small_folder(tmp_path)
 
 
 def complaint(action: Callable[[], Any]) -> str:
