@@ -171,7 +171,7 @@ def faithfulness_table(probed: Faithfulness) -> Table:
 def knockouts_table(probed: KnockOuts) -> Table:
     """What one model loses without each of its parts."""
     kind = KINDS[probed.task]
-    measure = next(iter(kind.measures.values()))
+    measure = kind.first_measure
     change = "falls by" if measure.higher_is_better else "rises by"
     rows: list[dict[str, str | None]] = [{"without": "nothing", measure.title: number(probed.value), change: ""}]
     for knocked in probed.without:

@@ -6,7 +6,7 @@ This is the one place that writes results.json.
 import functools
 import importlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -20,7 +20,7 @@ from studies.catalogue.claims import claims_on
 from studies.catalogue.recipes import RECIPES, label_of
 from studies.claims import judge, undecided_variants
 from studies.effects import effects_of, effects_of_length, effects_on_time, has_trained
-from studies.engine import train_meanwhile, train_runs, until_told
+from studies.engine import train_meanwhile, until_told
 from studies.probes.timing import time_positions
 from studies.probes.tokens import tokens_of
 from studies.question import Probe, Question, Study
@@ -45,7 +45,7 @@ def ask(study: Study, data: Data, folder: Folder, command_line: str, **extra: An
     started = time.perf_counter()
     refuse_impossible(study, data, folder)
     timing = time_positions(study, data, folder) if study.timed_share else {}  # while nothing else runs
-    opponents: dict[Task, Mapping[str, Sequence[Any]]] = {}
+    opponents = functools.cache(functools.partial(opponents_of, study, data))
     first_seed = study.seeds[0]
 
     def look(n_seeds: Mapping[tuple[str, str], int]) -> tuple[Answers, list[tuple[str, str]]]:
@@ -54,7 +54,7 @@ def ask(study: Study, data: Data, folder: Folder, command_line: str, **extra: An
             for question in study.questions
         }
         records = train_all(study, runs, data, folder, opponents)
-        answers = measure(study, records, opponents, timing, data)
+        answers = measure(study, records, opponents(), timing, data)
         answers = replace(answers, **probe_all(study, runs, records, data, folder))
         answers = replace(answers, comparisons=[*answers.comparisons, *effects_of_probes(answers)])
         return answers, undecided(study, answers)
@@ -94,10 +94,8 @@ def undecided(study: Study, answers: Answers) -> list[tuple[str, str]]:
 
 
 # ---------------------------------------------------------------------------------------------------------------- train
-def train_all(
-    study: Study, runs: Runs, data: Data, folder: Folder, opponents: dict[Task, Mapping[str, Sequence[Any]]]
-) -> Records:
-    """The records of all runs. While workers train, the `opponents` are measured and put into that mapping, once."""
+def train_all(study: Study, runs: Runs, data: Data, folder: Folder, opponents: Callable[[], Opponents]) -> Records:
+    """The records of all runs. While workers train, the `opponents` are measured, too, if they are not yet."""
     by_tokens: dict[Tokenization, dict[tuple[str, str, int], Run]] = {}
     for question in study.questions:
         for (variant, seed), run in runs[question.name].items():
@@ -112,13 +110,8 @@ def train_all(
         encoded = data
         if tokenization != data.tokenizer.tokenization:
             encoded = encode(data.corpus, data.train.ids.shape[1], tokenization)
-        if opponents:
-            records |= train_runs(together, encoded, folder, study.n_workers)
-        else:
-            compute = functools.partial(opponents_of, study, data)
-            trained, found = train_meanwhile(together, encoded, folder, study.n_workers, compute)
-            records |= trained
-            opponents |= found
+        trained, _ = train_meanwhile(together, encoded, folder, study.n_workers, opponents)
+        records |= trained
     kept = {key: public(record) for key, record in records.items()}
     return {
         question.name: {
@@ -129,7 +122,7 @@ def train_all(
     }
 
 
-def opponents_of(study: Study, data: Data) -> dict[Task, Mapping[str, Sequence[Any]]]:
+def opponents_of(study: Study, data: Data) -> Opponents:
     """The models without a network on the test set, or on the fold of each seed, by kind and name."""
     importlib.import_module("matplotlib.figure")  # which will draw, and takes long to import
     opponents: dict[Task, Mapping[str, Sequence[Any]]] = {}

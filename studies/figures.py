@@ -146,7 +146,7 @@ def curves(
     y_label, scale = "accuracy (%)", {}
     if change_against:
         y_label = f"change of perplexity against {change_against} (%)"
-    elif next(iter(kind.measures.values())).unit == "ratio":
+    elif kind.first_measure.unit == "ratio":
         y_label, scale = perplexity_by_token(answers), {"log_y": True}
 
     def line(curve: Curve) -> utilities.Line:
@@ -379,7 +379,7 @@ def knockouts(answers: Answers, figures: Path) -> None:
 
 def draw_knockouts(path: Path, knocked_out: KnockOuts) -> None:
     """What each part of a model costs, layers by heads; 95% intervals are in the table."""
-    measure = next(iter(KINDS[knocked_out.task].measures.values()))
+    measure = KINDS[knocked_out.task].first_measure
     unit, change = ("%" if measure.unit == "ratio" else "points"), ("fall" if measure.higher_is_better else "rise")
     title = f"The {knocked_out.task} without each of its parts"
     layers: dict[str, dict[str, float]] = {}

@@ -75,9 +75,8 @@ class Question:
     @property
     def measured(self) -> list[tuple[Measure, str]]:
         """What is compared, and on which subset."""
-        measures = self.kind.measures
-        first = next(iter(measures.values()))
-        return [(measures[name], subset) for name, subset in self.measures] or [(first, first.subset)]
+        first = self.kind.first_measure
+        return [(self.kind.measures[name], subset) for name, subset in self.measures] or [(first, first.subset)]
 
     def runs(self, n_seeds: Mapping[str, int], first_seed: int) -> dict[tuple[str, int], Run]:
         """The run of each variant on each of so many seeds; variants of the same recipe share their runs."""

@@ -97,13 +97,14 @@ def with_settings(recipe: Recipe, given: Mapping[str, Value]) -> Recipe:
 
 def values_in_recipes(task: Task, name: str) -> str:
     """What each recipe has in a setting, "report 15, best 8"; "" for what is none."""
-    if name == "ff_dims":
-        values: dict[str, Value] = {recipe: " ".join(map(str, widths_of(recipe))) for recipe in RECIPES}
-    else:
-        kind = DURATIONS.get(name, task)
-        known = settings(kind)
-        by_recipe = {recipe: settings_of(recipes[kind]) for recipe, recipes in RECIPES.items()}
-        values = {recipe: values[known[name].field] for recipe, values in by_recipe.items()} if name in known else {}
+    kind = DURATIONS.get(name, task)
+    setting = settings(kind).get(name)
+    values: dict[str, Value] = {}
+    for recipe, recipes in RECIPES.items():
+        if name == "ff_dims":
+            values[recipe] = " ".join(map(str, widths_of(recipe)))
+        elif setting:
+            values[recipe] = settings_of(recipes[kind])[setting.field]
     return ", ".join(f"{recipe} {word(value)}" for recipe, value in values.items())
 
 

@@ -4,11 +4,12 @@ a network stand beside it. Who trains, compares or reports runs asks the kind.""
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, geometric_mean
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 
 from dataset import Data, stretches
+from evaluation.accuracy import by_group
 from evaluation.crossed import Items, by_stretch
 from evaluation.opponents import (
     CLASSIFIER_OPPONENTS,
@@ -17,6 +18,7 @@ from evaluation.opponents import (
     classifier_opponents,
     decoder_opponents,
 )
+from evaluation.records import Group
 from evaluation.statistics import SHARED_BY_FOLDS, Estimate, paired_difference, paired_ratio
 from speechesdataset.folder import TOGETHER, TRAINING
 from training.recipe import Task
@@ -72,6 +74,11 @@ class Kind:
     reads_rows: bool = False  # in the blocks that the data are cut into; a decoder cuts its windows itself
     may_end_at_chance: bool = False  # whether a run may know no more than which class is the largest
 
+    @property
+    def first_measure(self) -> Measure:
+        """The one that is meant unless another is asked for."""
+        return next(iter(self.measures.values()))
+
 
 # ------------------------------------------------------------------------------------------------------------- measures
 def _accuracy(run: Any, group: str) -> float:
@@ -117,8 +124,8 @@ def _by_name(*measures: Measure) -> dict[str, Measure]:
 def _paired_rows(measure: Measure, subset: str, runs: Sequence[Any], base: Sequence[Any], data: Data) -> list[Items]:
     if measure.name not in ("accuracy", "train - test accuracy"):
         return []
-    labels, seen = data.test.labels.numpy(), data.seen.numpy()
-    inside = {"all": np.ones_like(seen), "seen": seen, "unseen": ~seen}[subset]  # (N,)
+    labels = data.test.labels.numpy()
+    inside = by_group(data.seen)[cast(Group, subset)].numpy()  # (N,)
     hits, base_hits = (np.array([run.predictions for run in each]) == labels for each in (runs, base))  # (seeds, N)
     differences = 100.0 * hits[:, inside] - 100.0 * base_hits[:, inside]
     neighbours = np.array(stretches(labels.tolist()))
