@@ -93,9 +93,16 @@ def answer_ctrl_c() -> None:
 def interrupt(_: int, frame: FrameType | None) -> None:
     """Raise KeyboardInterrupt; but in the middle of an import print one line and exit, for a module may catch what is
     raised in it, or stay half imported (torch does both)."""
+    if is_importing(frame):
+        os.write(2, b"main.py: interrupted\n")
+        os._exit(EXIT_INTERRUPTED)
+    raise KeyboardInterrupt
+
+
+def is_importing(frame: FrameType | None) -> bool:
+    """Whether a call lies in the import of a module."""
     while frame is not None:
         if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
-            os.write(2, b"main.py: interrupted\n")
-            os._exit(EXIT_INTERRUPTED)
+            return True
         frame = frame.f_back
-    raise KeyboardInterrupt
+    return False

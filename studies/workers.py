@@ -2,20 +2,24 @@
 
 import contextlib
 import functools
+import math
 import multiprocessing
 import os
 import pickle
 import re
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from types import FrameType
 from typing import Any, TypeVar
 
 import torch
 from tqdm import tqdm
 
+from common.console import is_importing
 from common.environment import keep_freed_memory
 from common.files import Interrupted
 from dataset import Data
@@ -27,6 +31,7 @@ from training.records import TrainedRun
 from training.runs import Folder, collect_metrics, perform, recorded
 
 FEW = 4  # runs
+AT_ONCE = 1.0  # seconds
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 Value = TypeVar("Value")
@@ -87,10 +92,14 @@ def share_out(job: Callable[[Run], Value], runs: Sequence[Run], n_workers: int, 
             tally.done(run.name)
         return values
     context, given = multiprocessing.get_context("spawn"), (torch.get_num_threads(), pickle.dumps(job))
-    with (
-        _interrupted_once(),
-        ProcessPoolExecutor(n_workers, context, initializer=_start_worker, initargs=given) as pool,
-    ):
+    with _interrupted_once():
+        with _ctrl_c_held():  # half made, it would leave a traceback
+            pool = ProcessPoolExecutor(n_workers, context, initializer=_start_worker, initargs=given)
+        return _values(pool, runs, tally)
+
+
+def _values(pool: ProcessPoolExecutor, runs: Sequence[Run], tally: Tally) -> list[Any]:
+    with pool:
         try:
             with _ctrl_c_held():
                 futures = {pool.submit(_call, run): run for run in runs}  # the first starts the workers
@@ -158,12 +167,17 @@ def _start_worker(n_threads: int, job: bytes) -> None:
 
 @contextlib.contextmanager
 def _interrupted_once() -> Iterator[None]:
-    """Within it Ctrl-C and SIGTERM raise KeyboardInterrupt, but once: `timeout` sends them twice, people press twice,
-    and what stops the workers must come to its end."""
+    """Within it Ctrl-C and SIGTERM raise KeyboardInterrupt, and for a moment but once: `timeout` sends them twice,
+    people press twice, and what stops the workers must come to its end."""
+    last = -math.inf
 
-    def interrupt(*_: object) -> None:
-        _ignore_interrupts()
-        raise KeyboardInterrupt
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        nonlocal last
+        if is_importing(frame):  # raised there, it leaves a module locked for ever, and another thread waits for it
+            threading.Timer(0.05, os.kill, [os.getpid(), number]).start()
+        elif time.monotonic() > last + AT_ONCE:
+            last = time.monotonic()
+            raise KeyboardInterrupt
 
     previous = {number: signal.getsignal(number) for number in INTERRUPTS}
     for number, handler in previous.items():

@@ -4,6 +4,7 @@ number."""
 import copy
 import functools
 import hashlib
+import importlib
 import json
 import multiprocessing
 import os
@@ -457,6 +458,20 @@ def test_what_stops_the_workers_is_not_stopped_itself(number: signal.Signals) ->
         twice()
     assert cleared_up
     assert signal.getsignal(number) is before
+
+
+def test_ctrl_c_in_the_middle_of_an_import_waits_for_its_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "slowly_imported.py").write_text("import signal\nsignal.raise_signal(signal.SIGINT)\nwhole = True\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    answered = []
+    try:
+        with workers._interrupted_once():
+            module = importlib.import_module("slowly_imported")
+            answered.append(module.whole)
+            threading.Event().wait(20)  # as a parent waits for its workers
+    except KeyboardInterrupt:
+        answered.append("interrupted")
+    assert answered == [True, "interrupted"]
 
 
 TERMINATED = """
