@@ -13,7 +13,7 @@ from commands.data import Audit, Build, Import
 from commands.explore import Explore
 from commands.options import Common
 from commands.parts import Part1, Part2, Part3, Report
-from commands.studies import Ablation, Compare, Measure, Settings, Tokenizers
+from commands.studies import Ablation, Compare, Measure, PositionMethods, Settings, Tokenizers
 from commands.trained import Attention, Classify, Explain, Generate, Knockouts, Score
 from common.arguments import PROGRAM, Command, Typed, command_name, overview, read
 from common.environment import before_pytorch, rank
@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[type[Command], str]] = {
     "compare": (Compare, "settings"),
     "ablation": (Ablation, "report"),
     "measure": (Measure, "ablation"),
+    "positions": (PositionMethods, "compare --vary positions=none,learned"),
     "tokenizers": (Tokenizers, "part1 --tokenizer bpe"),
     "explore": (Explore, 'explain "We will rebuild."'),
     "classify": (Classify, 'explain "We will rebuild."'),

@@ -568,7 +568,8 @@ def initialise(model: Classifier | Decoder, seed: int) -> None:
         for name, parameter in module.named_parameters(recurse=False):
             random = generator(seed, "initialisation", f"{path}.{name}")
             if isinstance(module, nn.Embedding):
-                nn.init.normal_(parameter, std=embedding_std, generator=random)
+                of_positions = model.config.position_std if path.endswith("positions.table") else None
+                nn.init.normal_(parameter, std=of_positions or embedding_std, generator=random)
             elif isinstance(module, nn.Linear):
                 linear(parameter, module.in_features, random)
 

@@ -85,6 +85,21 @@ class Measure(Resumable, Seeds):
 
 
 @dataclass(frozen=True)
+class PositionMethods(Resumable, Changed, Seeds):
+    """What position methods bring a decoder, by how they start and how long it trains, and how far back it looks."""
+
+    out: Path = Path("runs/positions")  # folder for results, weights and figures
+    iterations: tuple[int, ...] = (500, 1500, 5000)  # how long decoders are trained, a model each
+
+    def run(self, typed: Typed) -> None:
+        from studies.catalogue.questions import positions_over_time
+
+        recipe = RECIPES[self.recipe]["decoder"]
+        question = positions_over_time(recipe, self.iterations)
+        self.answer(self.study("positions", self.recipe, {"decoder": recipe}, question), typed)
+
+
+@dataclass(frozen=True)
 class Tokenizers(Resumable, Changed, Seeds):
     """Words, subwords and characters side by side: classifier and decoder with each, in bits per byte."""
 

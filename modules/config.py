@@ -24,6 +24,9 @@ class TransformerConfig:
     block_size: int = setting(32, "tokens that the model reads at once in training")
     ff_dim: int = setting(256, "hidden size of the feed-forward network; 0: a block is attention alone")
     positions: PositionMethod = setting("learned", "how the model knows where a token stands")
+    position_std: float | None = setting(
+        None, "standard deviation with which learned positions start; none: as token vectors do"
+    )
     alibi_slope_scale: float = setting(1.0, "ALiBi: 8 makes every slope 8 times as steep")
     window: int | None = setting(None, "attend only to tokens at most this many positions away")
     norm: Literal["post", "pre", "none"] = setting(
@@ -80,6 +83,7 @@ def check_architecture(config: TransformerConfig) -> None:
     check(config, "at least 1", "n_embd", "n_head", "block_size")
     check(config, "from 0 to 1000", "n_layer")
     check(config, "at least 0", "ff_dim", "window", "alibi_slope_scale", "layer_scale", "n_spellings")
+    check(config, "above 0", "position_std")
     check(config, "from 0 to below 1", "dropout", "embedding_dropout", "drop_path")
     if config.n_embd % config.n_head:
         raise UserError(f"n_embd {config.n_embd} is not a multiple of n_head {config.n_head}")
@@ -93,6 +97,8 @@ def check_architecture(config: TransformerConfig) -> None:
         refuse_unused(config, "without a layer; set n_layer above 0", window=None, drop_path=0, layer_scale=None)
     if config.positions != "alibi":
         refuse_unused(config, f"with {config.positions} positions; choose alibi", alibi_slope_scale=1)
+    if config.positions != "learned":
+        refuse_unused(config, f"with {config.positions} positions; choose learned", position_std=None)
     if not (config.n_layer and config.ff_dim):
         refuse_unused(config, "without a feed-forward network; set ff_dim above 0", activation="relu")
 

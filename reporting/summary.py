@@ -7,12 +7,14 @@ from common.wording import counted
 from evaluation.statistics import FAILS, HOLDS, UNCLEAR
 from reporting import notes
 from reporting.table import effect, number, sentence, spread
+from reporting.tables import iterations_asked
 from reporting.variants import groups_of, measure_asked
 from speechesdataset.folder import TRAINING
 from studies.answers import Answers
 from studies.catalogue.claims import CLAIMS, claims_on
 from studies.catalogue.names import name_of
 from studies.catalogue.published import on_reports_speakers, published
+from studies.catalogue.questions import WAYS, trained_for
 
 
 def in_short(answers: Answers) -> list[str]:
@@ -21,7 +23,8 @@ def in_short(answers: Answers) -> list[str]:
         **dict.fromkeys(("part1", "part2", "measure"), standing),
         **dict.fromkeys(("compare", "ablation"), best_variant),
     }
-    sentences = report_in_short(answers) if answers.command == "report" else []
+    of_command = {"report": report_in_short, "positions": positions_in_short}
+    sentences = of_command[answers.command](answers) if answers.command in of_command else []
     if answers.command in of_each_question:
         sentences = [of_each_question[answers.command](answers, question) for question in answers.questions]
     return [*sentences, *filter(None, [notes.mixture(answers.machines)])]
@@ -68,6 +71,20 @@ def best_variant(answers: Answers, question: str) -> str:
     if not better:
         return f"{name_of(best)} is best on average, but these runs cannot tell it from {name_of(asked.base)}."
     return f"Better than {name_of(asked.base)}: {', '.join(map(name_of, better))}. Best on average: {name_of(best)}."
+
+
+def positions_in_short(answers: Answers) -> list[str]:
+    """How far each way to tell positions is from none, after so many iterations."""
+    base, *others = WAYS
+    sentences = []
+    for n in iterations_asked(answers):
+        effects = [
+            f"{way} {effect(row.estimate, row.unit)}"
+            for way in others
+            for row in answers.find(variant=trained_for(way, n), base=trained_for(base, n))
+        ]
+        sentences.append(f"Perplexity after {n:,} iterations, against {base}: {'; '.join(effects)}.")
+    return sentences
 
 
 # ------------------------------------------------------------------------------------------------------- of the report

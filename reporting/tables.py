@@ -4,7 +4,7 @@ A row holds its cells by the heads of their columns; a column that no row has is
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from statistics import geometric_mean, median
+from statistics import fmean, geometric_mean, median
 
 from common.wording import counted
 from evaluation.records import LanguageScores
@@ -12,7 +12,7 @@ from evaluation.statistics import UNCLEAR, Estimate
 from reporting import notes
 from reporting.table import Table, effect, number, sentence, spread, spread_of, table_of
 from reporting.variants import TIMES, VERDICT, Row, by_variant, groups_of, in_seeds
-from speechesdataset.folder import TRAINING
+from speechesdataset.folder import TOGETHER, TRAINING
 from studies.answers import Answers, Judgement, Reading
 from studies.catalogue.names import name_of
 from studies.catalogue.published import (
@@ -22,11 +22,13 @@ from studies.catalogue.published import (
     may_be_compared,
     published,
 )
-from studies.catalogue.questions import POSITIONS, STEEP
+from studies.catalogue.questions import POSITIONS, STEEP, WAYS, trained_for
 from tokenizer import NAMES as NAMES_OF_TOKENS
+from training.kinds import DECODER
 from training.recipe import Task
 from training.records import DecoderRun
 
+PERPLEXITY = DECODER.first_measure
 MOST_PARTS = 6  # of a claim, that stand in the open
 TITLES: dict[Task, str] = {"classifier": "Who said it?", "decoder": "How surprising is it?"}
 
@@ -188,6 +190,45 @@ def lengths(answers: Answers) -> Table:
     return table_of("Perplexity by inference length", rows, ("decoder", "windows", "attends to"), note)
 
 
+def by_iterations(answers: Answers) -> Table:
+    """Perplexity of a decoder that is told positions in each way, by how long it was trained."""
+    rows: list[Row] = []
+    base, *_ = WAYS
+    for way in WAYS:
+        reached: dict[str, str | None] = {"decoder": way}
+        against: dict[str, str | None] = {"decoder": f"   against {base}"}
+        for n in iterations_asked(answers):
+            values = [PERPLEXITY.value(run, TOGETHER) for run in answers.decoder[trained_for(way, n)]]
+            reached[f"{n:,}\niterations"] = spread(values)
+            for row in answers.find(variant=trained_for(way, n), measure=PERPLEXITY.name):
+                against[f"{n:,}\niterations"] = effect(row.estimate, row.unit)
+        rows += [reached] if way == base else [reached, against]
+    note = notes.paragraph(
+        notes.MEAN_OF_TEXTS,
+        notes.over_seeds(answers.decoder.values()),
+        notes.about_intervals(answers, answers.comparisons),
+    )
+    return table_of("Perplexity by position method and length of training", rows, ("decoder",), note)
+
+
+def by_context(answers: Answers, iterations: int) -> Table:
+    """Perplexity of a decoder that is given only the last tokens before each one."""
+    rows: list[Row] = []
+    for way in WAYS:
+        row: dict[str, str | None] = {"decoder": way}
+        for measured in zip(*answers.context["decoder"][trained_for(way, iterations)]):
+            head = counted(measured[0].n_tokens, "token").replace(" ", "\n")
+            row[head] = number(fmean(seed.perplexity for seed in measured))
+        rows.append(row)
+    title = f"Perplexity after {iterations:,} iterations, by how many tokens the model is given"
+    return table_of(title, rows, ("decoder",), notes.paragraph(notes.MEAN_OF_TEXTS, "Mean over the seeds."))
+
+
+def iterations_asked(answers: Answers) -> list[int]:
+    """How long decoders were trained that were told positions in each way."""
+    return sorted({runs[0].iterations[-1].iteration for runs in answers.decoder.values()})
+
+
 # -------------------------------------------------------------------------------------------------------------- probes
 def training_times(answers: Answers, kind: Task, title: str) -> Table:
     """Training time by position method."""
@@ -281,6 +322,7 @@ def tables_of(answers: Answers) -> list[Table]:
         "part2": of_part2,
         "part3": lambda answers: of_positions(answers) + of_regularization(answers),
         "report": of_whole_report,
+        "positions": of_positions_over_time,
         "tokenizers": lambda answers: [tokens(answers)],
     }
     titles = {"ablation": "Ablation of the best {kind}", "compare": "The {kind}, by variant"}
@@ -321,6 +363,11 @@ def of_positions(answers: Answers) -> list[Table]:
         by_variant(answers, "decoder", "Perplexity by position method", (*POSITIONS, STEEP)),
         *([lengths(answers)] if answers.lengths else []),
     ]
+
+
+def of_positions_over_time(answers: Answers) -> list[Table]:
+    """What positions bring by the length of training, and how far back each model looks."""
+    return [by_iterations(answers), *(by_context(answers, n) for n in iterations_asked(answers))]
 
 
 def by_width(answers: Answers) -> Table:

@@ -12,6 +12,7 @@ from evaluation.opponents import ClassifierOpponent, DecoderOpponent
 from evaluation.records import Reliability
 from evaluation.statistics import Estimate
 from speechesdataset.folder import About
+from studies.probes.context import ContextPerplexity
 from studies.probes.faithfulness import Faithfulness
 from studies.probes.knockouts import KnockOuts
 from tokenizer import TokenKind
@@ -194,6 +195,7 @@ class Answers(Record, frozen=True, kw_only=True):
     claims: list[Judgement] = []
 
     lengths: Probed[list[LengthPerplexity]] = {}
+    context: Probed[list[ContextPerplexity]] = {}
     attention: Probed[AttentionStatistics] = {}
     knockouts: Probed[KnockOuts] = {}
     faithfulness: Probed[Faithfulness] = {}

@@ -18,7 +18,7 @@ from studies.answers import Answers, Comparison, LengthPerplexity, Reading
 from studies.catalogue.claims import REGULARIZED
 from studies.catalogue.names import VARIANT_COLORS, name_of
 from studies.catalogue.published import on_reports_speakers, sentence_of
-from studies.catalogue.questions import POSITIONS
+from studies.catalogue.questions import POSITIONS, WAYS, trained_for
 from studies.effects import has_trained
 from studies.probes.attention import attention_means
 from studies.probes.knockouts import KnockOuts
@@ -90,6 +90,7 @@ def draw(answers: Answers, figures: Path) -> None:
         "part2": [figures4_and_5],
         "part3": exploration,
         "report": [figure1, confusion, figures4_and_5, *exploration, *changes],
+        "positions": [context],
         "compare": [differences, curves_of_variants],
     }
     for draw_figure in by_command.get(answers.command, []):
@@ -355,6 +356,21 @@ def inference_length(answers: Answers, figures: Path) -> None:
     title = titled("What other inference lengths change", answers, "decoder")
     x_label, y_label = "inference length (tokens)", f"change of perplexity against {block_size} tokens (%)"
     utilities.line_figure(figures / "inference_length.png", panels, x_label, y_label, title, log_x=True)
+
+
+def context(answers: Answers, figures: Path) -> None:
+    """What each model makes of the tokens before the one that it predicts, by how long it was trained."""
+    panels = []
+    for n in sorted({runs[0].iterations[-1].iteration for runs in answers.decoder.values()}):
+        lines = []
+        for color, way in enumerate(WAYS):
+            seeds = answers.context["decoder"][trained_for(way, n)]
+            values = [[measured.perplexity for measured in seed] for seed in seeds]
+            lines.append(utilities.Line(way, [measured.n_tokens for measured in seeds[0]], values, color))
+        panels.append(utilities.Panel(lines, title=f"{n:,} iterations"))
+    title = titled("Perplexity by how many tokens the model is given", answers, "decoder")
+    x_label, y_label = "tokens before the predicted one", perplexity_by_token(answers)
+    utilities.line_figure(figures / "context.png", panels, x_label, y_label, title, log_x=True, log_y=True)
 
 
 # ---------------------------------------------------------------------------------------------------- layers and heads

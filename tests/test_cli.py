@@ -157,6 +157,7 @@ def test_part3_writes_what_the_contract_says(data_folder: Path, tmp_path: Path) 
         ("compare --vary positions=learned,none --epochs 1", {"classifier": 2}),
         ("ablation --task classifier --changes 'a constant learning rate' --log log.md", {"classifier": 2}),
         ("measure --docs docs.md", {"classifier": 2, "decoder": 2}),
+        ("positions --iterations 2 3 --docs docs.md", {"decoder": 14}),
         ("tokenizers --task classifier --sizes 300 --docs docs.md", {"classifier": 3}),
     ],
 )

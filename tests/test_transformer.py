@@ -1002,6 +1002,19 @@ def test_weights_start_as_the_recipe_says(initialisation: Any, model: type[Model
     assert kinds >= {nn.Embedding, nn.Linear, nn.LayerNorm, Branch}
 
 
+@pytest.mark.parametrize("initialisation", ["normal", "pytorch"])
+def test_the_table_of_positions_alone_starts_at_its_own_scale(initialisation: Any) -> None:
+    config = replace(TINY, initialisation=initialisation)
+    for build in (classifier, decoder):
+        as_others, scaled = (
+            dict(build(each).named_parameters()) for each in (config, replace(config, position_std=0.5))
+        )
+        (table,) = (name for name in scaled if name.endswith("positions.table.weight"))
+        factor = 0.5 / (1.0 if initialisation == "pytorch" else 0.02)
+        torch.testing.assert_close(scaled.pop(table), as_others.pop(table) * factor)
+        assert all(torch.equal(scaled[name], as_others[name]) for name in as_others)
+
+
 def test_each_parameter_is_drawn_by_a_generator_of_its_seed_and_name() -> None:
     model = classifier(replace(TINY, initialisation="normal"), seed=7)
     for name in ("encoder.embedding.weight", "encoder.blocks.1.attention.qkv.weight", "head.4.weight"):
@@ -1051,6 +1064,8 @@ def test_models_of_one_seed_share_all_that_they_have_in_common(kind: type[Model]
         ({"n_layer": 0, "positions": "rope"}, "positions rope does nothing", {"n_layer": 0, "positions": "sinusoidal"}),
         ({"n_layer": 0, "window": 0}, "window does nothing without a layer", {"n_layer": 1, "window": 0}),
         ({"alibi_slope_scale": 2.0}, "with learned positions", {"alibi_slope_scale": 2.0, "positions": "alibi"}),
+        ({"position_std": 0.5, "positions": "t5"}, "choose learned", {"position_std": 0.5}),
+        ({"position_std": 0.0}, "above 0", {"position_std": 1e-9}),
         ({"activation": "gelu", "ff_dim": 0}, "without a feed-forward network", {"ff_dim": 0}),
     ],
     ids=str,

@@ -13,6 +13,7 @@ from studies.answers import AttentionStatistics, LengthPerplexity
 from studies.catalogue.ingredients import CHANGES
 from studies.catalogue.recipes import RECIPES, WIDTHS
 from studies.probes.attention import attention_over_test
+from studies.probes.context import ContextPerplexity, perplexity_by_context
 from studies.probes.faithfulness import Faithfulness, faithfulness
 from studies.probes.knockouts import KnockOuts, knock_out
 from studies.probes.lengths import LENGTHS, perplexity_by_length
@@ -27,6 +28,15 @@ from training.recipe import Recipe, Task, Value, customise
 POSITIONS = ("learned", "alibi", "none")
 POSITION_PAIRS = (("alibi", "learned"), ("none", "learned"), ("alibi", "none"))
 STEEP, STEEPER = "alibi-steep", 8.0  # every slope 8 times as steep: 1/2 and 1/32 at two heads
+WAYS: dict[str, dict[str, Value]] = {  # to tell a decoder where a token stands; the first is the base
+    "no positions": {"positions": "none"},
+    "learned, from N(0, 1)": {"positions": "learned", "position_std": 1.0},  # as PyTorch starts a table
+    "learned, from N(0, 0.02)": {"positions": "learned", "position_std": 0.02},  # as GPT-2 does
+    "sinusoidal": {"positions": "sinusoidal"},
+    "ALiBi": {"positions": "alibi"},
+    "rotary": {"positions": "rope"},
+    "T5's bias": {"positions": "t5"},
+}
 RATES = (0.2, 0.3, 0.4, 0.5)  # of dropout
 WHOLE = "the recipe"  # what each change to it is compared with
 
@@ -190,6 +200,26 @@ def measured(task: Task) -> Question:
     variants = {name: RECIPES[name][task] for name in ("best", "report")}
     pairs = tuple(("best", name) for name in ("report", *kind.opponent_names))
     return Question(task, variants, pairs, kind.in_detail, trained_only=False, brief=variants)
+
+
+def positions_over_time(recipe: Recipe, iterations: Sequence[int]) -> Question:
+    """Every way to tell a decoder where a token stands, after few and after many iterations, and what each model makes
+    of the tokens before the one that it predicts."""
+    if not iterations or len(set(iterations)) < len(iterations):
+        raise UserError("--iterations takes different numbers, such as 500 5000")
+    variants: dict[str, Recipe] = {}
+    pairs: list[tuple[str, str]] = []
+    for n in iterations:
+        of_n = {trained_for(way, n): customise(recipe, **WAYS[way], duration=n) for way in WAYS}
+        variants |= of_n
+        pairs += against_base(list(of_n))
+    probe = Probe("context", OfModel(perplexity_by_context), variants, list[ContextPerplexity], every_seed=True)
+    return Question(recipe.task, variants, tuple(pairs), has_opponents=False, probes=(probe,))
+
+
+def trained_for(way: str, iterations: int) -> str:
+    """What the variant is called that is told positions in one of the WAYS."""
+    return f"{way}, {iterations} iterations"
 
 
 def kinds_of_tokens(

@@ -12,7 +12,7 @@ from reporting.terminal import settings_text, show
 from studies.answers import Answers, JudgedPart, Judgement
 
 TEXTS = {12: "This row is shown as far as there is room for it, and no further.", 345: "A short one."}
-COMMANDS = ("part1", "part2", "part3", "report", "compare", "ablation", "measure", "tokenizers")
+COMMANDS = ("part1", "part2", "part3", "report", "compare", "ablation", "measure", "positions", "tokenizers")
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,9 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from math import exp
 from pathlib import Path
+from statistics import fmean, geometric_mean
 from types import SimpleNamespace
 from typing import Any
 
@@ -29,11 +31,12 @@ from studies.catalogue.questions import POSITIONS
 from studies.catalogue.recipes import RECIPES
 from studies.probes import temperature, timing
 from studies.probes.attention import attention_over_test
+from studies.probes.context import perplexity_by_context
 from studies.probes.lengths import perplexity_by_length
 from studies.probes.mistakes import surest_wrong, write_predictions
 from studies.probes.tokens import together
 from studies.question import Study
-from tokenizer import Tokenizer
+from tokenizer import PAD, Tokenizer
 from training import tasks
 from training.recipe import Recipe, Run, Task, customise
 from training.records import ClassifierRun
@@ -137,6 +140,25 @@ def test_perplexity_by_length_protocol_and_window(positions: str) -> None:
     assert rows == [LengthPerplexity(n, sliding, window, by_hand(n, sliding, window)) for sliding, n, window in ways]
     if positions != "learned":
         assert len({tuple(row.perplexity.values()) for row in rows}) > 12  # so that any other would show
+
+
+def test_perplexity_by_context_gives_the_model_so_many_tokens_and_no_more() -> None:
+    architecture: Any = customise(TINY["decoder"], n_layer=2, block_size=4, positions="none").architecture
+    words = ["<pad>", "<unk>", *"abcdefghij"]
+    model, random = Decoder(architecture, words, 7), torch.Generator().manual_seed(0)
+    streams = {name: Stream(torch.randint(1, 12, (n,), generator=random), 99, 0) for name, n in (("a", 9), ("b", 7))}
+    rows = perplexity_by_context(TrainedModel(model, Tokenizer(words), []), SimpleNamespace(test_streams=streams))  # type: ignore[arg-type]
+    for row in rows:
+        perplexities = []
+        for stream in streams.values():
+            text = [PAD, *stream.ids.tolist()]
+            nats = []
+            for end in range(1, len(text)):
+                given = text[max(0, end - row.n_tokens) : end]
+                nats.append(-model(torch.tensor([given]))[0, -1].log_softmax(0)[text[end]].item())
+            perplexities.append(exp(fmean(nats)))
+        assert row.perplexity == pytest.approx(geometric_mean(perplexities))
+    assert [row.n_tokens for row in rows] == [1, 2, 3, 4]
 
 
 # -------------------------------------------------------------------------------------------------------------- timing

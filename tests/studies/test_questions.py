@@ -46,6 +46,7 @@ CATALOGUE: dict[str, Question] = {
     **{f"compare, {task}": comparison(task, "positions=learned,alibi", "n_layer=1,2") for task in TASKS},
     **{f"validate, {task}": comparison(task, "dropout=0,0.1", on_folds=True) for task in TASKS},
     **{f"ablation, {task}": questions.ingredients(task, list(CHANGES[task])) for task in TASKS},
+    "positions": questions.positions_over_time(REPORT["decoder"], (500, 1500)),
     **{f"measure, {task}": questions.measured(task) for task in TASKS},
     **{
         f"tokenizers, {task}": questions.kinds_of_tokens(REPORT[task], TOKENS, (8, 16), on_folds=True) for task in TASKS
@@ -257,6 +258,21 @@ def test_kinds_of_tokens_are_compared_in_blocks_of_each_size() -> None:
     runs = question.runs(dict.fromkeys(question.variants, 1), 3)
     assert len({run.name for run in runs.values()}) == len(runs) == 6  # the same recipes, of other tokens
     assert (set(question.brief), question.pairs, question.has_opponents) == (set(question.variants), (), False)
+
+
+def test_every_way_to_tell_positions_is_compared_with_none_after_as_many_iterations() -> None:
+    question = questions.positions_over_time(REPORT["decoder"], (5, 10))
+    assert len(question.variants) == 2 * len(questions.WAYS)
+    for variant, base in question.pairs:
+        recipe, of_base = question.variants[variant], question.variants[base]
+        assert (of_base.architecture.positions, recipe.duration) == ("none", of_base.duration)
+        assert recipe.architecture.positions != "none"
+    assert question.variants[questions.trained_for("learned, from N(0, 1)", 5)].architecture.position_std == 1
+    architectures = [recipe.architecture for recipe in question.variants.values()]
+    assert len({(each.positions, each.position_std) for each in architectures}) == len(questions.WAYS)
+    for iterations in ((), (5, 5)):
+        with pytest.raises(UserError, match="different numbers"):
+            questions.positions_over_time(REPORT["decoder"], iterations)
 
 
 def test_a_study_with_fewer_seeds_at_its_end_is_refused() -> None:

@@ -39,7 +39,7 @@ BASES: dict[Task, Recipe] = {  # four steps each: the tiny data have 60 rows
 VALUES: dict[str, tuple[Any, ...]] = {  # of the other settings, besides those of the bases
     **{"n_embd": (12,), "n_head": (1,), "n_layer": (0,), "block_size": (10,), "ff_dim": (0,), "window": (1,)},
     **{"positions": ("sinusoidal", "alibi", "rope", "t5", "none"), "norm": ("pre", "none"), "activation": ("gelu",)},
-    **{"alibi_slope_scale": (8.0,), "dropout": (0.3,), "embedding_dropout": (0.3,)},
+    **{"alibi_slope_scale": (8.0,), "position_std": (0.3,), "dropout": (0.3,), "embedding_dropout": (0.3,)},
     **{"drop_path": (0.5,), "layer_scale": (0.5,), "tied": (True,), "n_spellings": (20,), "phrases": (True,)},
     **{"voices": (True,)},
     **{"pooling": ("masked-mean", "mean-max"), "head_dim": (0,), "batch_norm": (True,), "n_members": (2,)},
@@ -71,6 +71,7 @@ def is_refused(task: Task, settings: dict[str, Any]) -> bool:
         not OF_ONE_TASK[other].isdisjoint(settings)
         or (settings.get("n_layer") == 0 and not LAYERS_ONLY.isdisjoint(settings))
         or (settings.get("n_layer") == 0 and settings.get("positions") in ("alibi", "rope", "t5"))
+        or ("position_std" in settings and "positions" in settings)  # for these are others than learned
         or ("activation" in settings and settings.get("ff_dim") == 0)
         or ("batch_norm" in settings and settings.get("head_dim") == 0)
         or ("phrases" in settings and "n_spellings" in settings)

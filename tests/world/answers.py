@@ -39,12 +39,14 @@ from studies.catalogue.questions import (
     ingredients,
     kinds_of_tokens,
     measured,
+    positions_over_time,
     varied,
     which_is_better,
     who_said_it,
 )
 from studies.catalogue.recipes import RECIPES, label_of
 from studies.effects import effects_of, effects_of_length, effects_on_time
+from studies.probes.context import ContextPerplexity
 from studies.probes.faithfulness import METHODS, Faithfulness, Fall
 from studies.probes.knockouts import KnockOut, KnockOuts, ModelPart
 from studies.question import Question, Study
@@ -116,8 +118,10 @@ def class_scores(k: int, number: int, seed: int) -> ClassScores:
     return ClassScores(CLASSES[k], 390 + 10 * k, precision, recall, f1)
 
 
-def decoder_run(perplexity: float, seed: int, number: int, width: int = 256, **changes: Any) -> DecoderRun:
-    """A decoder that ends at this perplexity."""
+def decoder_run(
+    perplexity: float, seed: int, number: int, width: int = 256, iterations: int = 500, **changes: Any
+) -> DecoderRun:
+    """A decoder that ends at this perplexity after so many iterations."""
     reached = perplexity * (1 + over_seeds(0.0, 0.01 + number / 1000, seed, number))
     by_text = {
         text: reached * over_seeds(factor, 0.003 + i / 1000, seed, i)
@@ -130,7 +134,7 @@ def decoder_run(perplexity: float, seed: int, number: int, width: int = 256, **c
         machine=MACHINE,
         ff_dim=width,
         iterations=[
-            Iteration(100 * i, 7.0 - i / 3, {text: value * (2 - i / 5) for text, value in by_text.items()})
+            Iteration(iterations // 5 * i, 7.0 - i / 3, {text: value * (2 - i / 5) for text, value in by_text.items()})
             for i in range(1, 6)
         ],
         protocol="non-overlapping windows of 32 tokens",
@@ -199,7 +203,7 @@ def runs_of(question: Question, seeds: Sequence[int]) -> dict[str, list[Any]]:
         else:
             perplexity = PERPLEXITY.get(variant, 300.0 + 17 * number)
             width = recipe.architecture.ff_dim
-            runs[variant] = [decoder_run(perplexity, seed, number, width) for seed in seeds]
+            runs[variant] = [decoder_run(perplexity, seed, number, width, recipe.duration) for seed in seeds]
     return runs
 
 
@@ -216,6 +220,12 @@ def lengths(variant: str, seed: int) -> list[LengthPerplexity]:
                 by_text = {text: None if undefined else level * OF_TEXT[text] for text in TEXTS}
                 rows.append(LengthPerplexity(length, sliding, window, by_text))
     return rows
+
+
+def context(variant: str, seed: int) -> list[ContextPerplexity]:
+    """Perplexities of one model by how many tokens it is given."""
+    level = 300.0 + len(variant) + 7 * variant.count("1")
+    return [ContextPerplexity(n, over_seeds(level * (1 + 0.9 / n), 0.8, seed)) for n in (1, 2, 3, 5, 10, 32)]
 
 
 def attention(seed: int, base: float) -> AttentionStatistics:
@@ -307,6 +317,7 @@ def questions_of(command: str) -> tuple[Question, ...]:
         "part3": exploration(recipes),
         "report": exploration(recipes, report=True),
         "measure": (measured("classifier"), measured("decoder")),
+        "positions": (positions_over_time(decoder, (500, 1500)),),
     }
     return asked_by[command]
 
@@ -365,6 +376,9 @@ def more_of(command: str, seeds: Sequence[int]) -> dict[str, Any]:
         return probed_of_part1()
     if command == "tokenizers":
         return {"tokens": tokens(seeds)}
+    if command == "positions":
+        (question,) = questions_of(command)
+        return {"context": {"decoder": {name: [context(name, seed) for seed in seeds] for name in question.variants}}}
     if command not in ("part3", "report"):
         return {}
     more: dict[str, Any] = {
