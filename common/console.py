@@ -84,19 +84,22 @@ def lines_of_standard_input() -> Iterator[str]:
         raise UserError("standard input is empty; give it a line or more, or a text as an argument, in quotes")
 
 
-def answer_ctrl_c() -> None:
-    """Let Ctrl-C be answered by `interrupt`, unless it is to be ignored, as under nohup."""
-    if signal.getsignal(signal.SIGINT) == signal.default_int_handler:
-        signal.signal(signal.SIGINT, interrupt)
+class Interruption:
+    """What Ctrl-C and SIGTERM do: raise KeyboardInterrupt, and for a moment but once, for `timeout` sends them twice and
+    people press twice. In the middle of an import they wait for its end, or for PATIENCE: a module may catch what is
+    raised in it, or stay half imported (torch does both), or locked for ever."""
 
+    def __init__(self) -> None:
+        self.waiting_since = self.last_raised = -math.inf
 
-def interrupt(_: int, frame: FrameType | None) -> None:
-    """Raise KeyboardInterrupt; but in the middle of an import print one line and exit, for a module may catch what is
-    raised in it, or stay half imported (torch does both)."""
-    if is_importing(frame):
-        os.write(2, b"main.py: interrupted\n")
-        os._exit(EXIT_INTERRUPTED)
-    raise KeyboardInterrupt
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        now = time.monotonic()
+        if is_importing(frame):
+            self.waiting_since = max(self.waiting_since, now - PATIENCE) if now else now
+            threading.Timer(0.05, send_to_main_thread, [number]).start()
+        elif now > self.last_raised + AT_ONCE:
+            self.last_raised = now
+            raise KeyboardInterrupt
 
 
 def is_importing(frame: FrameType | None) -> bool:

@@ -8,11 +8,13 @@ import os
 import pickle
 import re
 import signal
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from types import FrameType
 from typing import Any, TypeVar
 
@@ -78,8 +80,8 @@ def share_out(job: Callable[[Run], Value], runs: Sequence[Run], n_workers: int, 
     process has, `n_workers` at a time in worker processes, so the numbers are the same whatever the number of workers.
 
     `job` must be picklable. It travels as bytes, for tensors in shared memory leave a traceback when their receiver is
-    stopped on the way; and once, as a worker starts: in the queue of runs, what is larger than a pipe would keep the
-    parent waiting for ever if the workers are stopped before they read it (Python below 3.11.5).
+    stopped on the way; and in a file, for what is larger than a pipe would keep the parent waiting for ever if a worker
+    died before it read it: the parent itself holds the end of the pipe from which the worker reads.
 
     A failure, Ctrl-C or SIGTERM stops the workers, whose runs in training save first, and is raised here.
     """
@@ -91,8 +93,11 @@ def share_out(job: Callable[[Run], Value], runs: Sequence[Run], n_workers: int, 
             values.append(job(run))
             tally.done(run.name)
         return values
-    context, given = multiprocessing.get_context("spawn"), (torch.get_num_threads(), pickle.dumps(job))
-    with _interrupted_once():
+    context = multiprocessing.get_context("spawn")
+    with _interrupted_once(), tempfile.TemporaryDirectory() as folder:  # which only this user can write to
+        file = Path(folder) / "job"
+        file.write_bytes(pickle.dumps(job))
+        given = (torch.get_num_threads(), file)
         with _ctrl_c_held():  # half made, it would leave a traceback
             pool = ProcessPoolExecutor(n_workers, context, initializer=_start_worker, initargs=given)
         return _values(pool, runs, tally)
@@ -145,12 +150,12 @@ _jobs: list[bytes] = []  # of a worker: the one that it was started for
 
 
 def _call(run: Run) -> Any:
-    """job(run) in a worker; the bytes are those that `share_out` has made, never a file's."""
+    """job(run) in a worker; the bytes are those that `share_out` has just written."""
     return pickle.loads(_jobs[0])(run)
 
 
-def _start_worker(n_threads: int, job: bytes) -> None:
-    _jobs.append(job)
+def _start_worker(n_threads: int, job: Path) -> None:
+    _jobs.append(job.read_bytes())
     keep_freed_memory()
     torch.set_num_threads(n_threads)
     tqdm.set_lock(threading.RLock())  # its own is of all processes, and left behind by one that is terminated
