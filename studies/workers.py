@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import math
 import multiprocessing
 import os
 import pickle
@@ -10,18 +9,16 @@ import re
 import signal
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from types import FrameType
 from typing import Any, TypeVar
 
 import torch
 from tqdm import tqdm
 
-from common.console import is_importing
+from common.console import ignore_interrupts, interrupts_answered
 from common.environment import keep_freed_memory
 from common.files import Interrupted
 from dataset import Data
@@ -33,8 +30,6 @@ from training.records import TrainedRun
 from training.runs import Folder, collect_metrics, perform, recorded
 
 FEW = 4  # runs
-AT_ONCE = 1.0  # seconds
-INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 
 Value = TypeVar("Value")
 
@@ -59,7 +54,7 @@ def perform_all(runs: Sequence[Run], data: Data, folder: Folder, n_workers: int)
         say(f"{folder.path}: {len(records)} of {len(runs)} runs are there already", str(folder.path))
     try:
         if folder.cluster:
-            with _interrupted_once():
+            with interrupts_answered():
                 trained = perform_on_cluster(rest, data, folder)
         else:
             job = functools.partial(perform, data=data, folder=folder, few=len(rest) <= FEW)
@@ -94,7 +89,7 @@ def share_out(job: Callable[[Run], Value], runs: Sequence[Run], n_workers: int, 
             tally.done(run.name)
         return values
     context = multiprocessing.get_context("spawn")
-    with _interrupted_once(), tempfile.TemporaryDirectory() as folder:  # which only this user can write to
+    with interrupts_answered(), tempfile.TemporaryDirectory() as folder:  # which only this user can write to
         file = Path(folder) / "job"
         file.write_bytes(pickle.dumps(job))
         given = (torch.get_num_threads(), file)
@@ -115,7 +110,7 @@ def _values(pool: ProcessPoolExecutor, runs: Sequence[Run], tally: Tally) -> lis
         except BrokenProcessPool as error:
             raise Interrupted("a worker process was killed") from error
         except BaseException:
-            _ignore_interrupts()  # a second Ctrl-C would leave a worker behind, and wait for it for ever
+            ignore_interrupts()  # a second Ctrl-C would leave a worker behind, and wait for it for ever
             pool.shutdown(wait=False, cancel_futures=True)
             _stop_workers()
             raise
@@ -168,33 +163,3 @@ def _start_worker(n_threads: int, job: Path) -> None:
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
-
-
-@contextlib.contextmanager
-def _interrupted_once() -> Iterator[None]:
-    """Within it Ctrl-C and SIGTERM raise KeyboardInterrupt, and for a moment but once: `timeout` sends them twice,
-    people press twice, and what stops the workers must come to its end."""
-    last = -math.inf
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal last
-        if is_importing(frame):  # raised there, it leaves a module locked for ever, and another thread waits for it
-            threading.Timer(0.05, os.kill, [os.getpid(), number]).start()
-        elif time.monotonic() > last + AT_ONCE:
-            last = time.monotonic()
-            raise KeyboardInterrupt
-
-    previous = {number: signal.getsignal(number) for number in INTERRUPTS}
-    for number, handler in previous.items():
-        if handler != signal.SIG_IGN:  # as under nohup
-            signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _ignore_interrupts() -> None:
-    for number in INTERRUPTS:
-        signal.signal(number, signal.SIG_IGN)

@@ -71,5 +71,6 @@ def data_of(trained: TrainedModel, data_dir: Path) -> Data:
     tell(f"reading {data_dir}")
     data = load_data(data_dir, trained.model.config.block_size, tokenization=trained.tokenizer.tokenization)
     if data.corpus.fingerprint != trained.data or data.tokenizer.words != trained.tokenizer.words:
-        raise UserError(f"{data_dir}: not the data that this model was trained on, or changed since; name their folder by --data-dir")
+        remedy = "or changed since; name their folder by --data-dir"
+        raise UserError(f"{data_dir}: not the data that this model was trained on, {remedy}")
     return data
