@@ -20,7 +20,7 @@ EXIT_FAILED, EXIT_BAD_USE, EXIT_INTERRUPTED = 1, 2, 130
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 AT_ONCE = 1.0  # seconds
 PLAIN = str.maketrans({"−": "-", "–": "-", "—": "--", "±": "+/-", "×": "x", "≤": "<=", "≥": ">=", "→": "->", "·": "."})  # noqa: RUF001
-WAIT, MOST_WAITS = 0.05, 60  # seconds, and how many of them an interrupted import may still take
+WAIT, MOST_WAITS = 0.05, 100  # seconds, and how many of them an interrupted import may still take
 
 
 def answer(work: Callable[[], int]) -> int:

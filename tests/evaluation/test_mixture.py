@@ -87,6 +87,15 @@ def test_the_record_scores_the_mixture_and_beside_it_the_network(data: Data, tmp
     assert record["scores"]["one"]["perplexity"] != record["network"]["one"]["perplexity"]
 
 
+def test_knock_outs_measure_the_mixture_too(data: Data, tmp_path: Path) -> None:
+    model = trained(data, tmp_path, share=0.9)
+    texts = [predicted_nats(model.model, model.ngrams, text.ids, Protocol(4)) for text in data.test_streams.values()]
+    answer = knock_out(model, data)
+    assert answer.value == pytest.approx(geometric_mean(map(perplexity, texts)))
+    assert answer.value != pytest.approx(knock_out(replace(model, ngrams=None), data).value)
+    assert "trigram that predicts with the decoder" in (knockouts_table(answer).note or "")
+
+
 def test_a_text_goes_on_by_the_mixture(data: Data, tmp_path: Path) -> None:
     """The network is made sure of one word; only the n-grams know what follows "we hope and"."""
     model = trained(data, tmp_path, share=0.9)
