@@ -204,6 +204,7 @@ class Tokenizer:
     def __init__(self, words: Sequence[str]) -> None:
         """`words` is the text of every token, id -> token, beginning with <pad> and <unk>, without repetitions."""
         self.words = list(words)
+        self.characters = frozenset("".join(self.words))
         self._ids = {word: i for i, word in enumerate(self.words)}
         if self.words[:2] != SPECIAL or len(self._ids) < len(self.words):
             raise ValueError("a vocabulary begins with <pad> and <unk> and holds every word once")

@@ -11,7 +11,8 @@ from common.files import UserError
 from dataset import Data
 from evaluation.opponents import decoder_opponents
 from evaluation.perplexity import Protocol, token_nats
-from inference.score import likeliest_by_token, likeliest_words, lines_of, score, scorers
+from inference.score import likeliest_by_token, likeliest_words, score, scorers
+from inference.texts import lines_of
 from modules.config import TransformerConfig
 from studies.catalogue.recipes import RECIPES
 from training.machine import machine
