@@ -10,7 +10,7 @@ import tyro
 from common import console
 from common.arguments import Optional, Sentences, Typed
 from common.files import UserError, as_json, write_json
-from common.wording import counted
+from common.wording import counted, in_one_line
 from inference.sampling import Sampling
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ class Classify:
 
     def judge(self, trained: "TrainedModel", sentence: str) -> "Tensor":
         """The probability (K,) of each class for one sentence, which is printed."""
-        from inference.explain import class_probabilities
+        from inference.explain import sentence_probabilities
         from inference.sentence import read_sentence
         from transformer import Decoder
 
-        shares = class_probabilities(trained, sentence)
+        shares = sentence_probabilities(trained, sentence)
         is_cut = not isinstance(trained.model, Decoder)  # which reads all of it
         print_row(trained, shares, sentence, read_sentence(trained, sentence).note if is_cut else "")
         return shares
@@ -60,7 +60,6 @@ class Classify:
 def print_row(trained: "TrainedModel", shares: "Tensor", *about: str) -> None:
     """The likeliest class, the probabilities, of (K,), and what they are of, with tabs between."""
     from inference.explain import ranked
-    from reporting.table import in_one_line
 
     likeliest = ranked(trained, shares)[:5]
     in_words = "  ".join(f"{name} {100 * share:.1f}%" for name, share in likeliest)
@@ -208,4 +207,4 @@ class Generate:
         text, note = continued_text(trained, self.prompt, sampling)
         if note:
             print(note, file=sys.stderr)
-        print(text)
+        print(in_one_line(text))

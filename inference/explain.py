@@ -20,11 +20,11 @@ STEPS = 256  # points on the way from no words to the words
 
 def classify(trained: TrainedModel, text: str) -> list[tuple[str, float]]:
     """The name and the probability of each class for one sentence, the likeliest first; two may have the same name."""
-    return ranked(trained, class_probabilities(trained, text))
+    return ranked(trained, sentence_probabilities(trained, text))
 
 
 @torch.no_grad()
-def class_probabilities(trained: TrainedModel, text: str) -> Tensor:
+def sentence_probabilities(trained: TrainedModel, text: str) -> Tensor:
     """The probability (K,) of each class for one sentence.
 
     A classifier reads the sentence up to its block. A decoder with voices reads all of it, and follows Bayes' rule.

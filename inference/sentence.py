@@ -70,5 +70,9 @@ def reading_note(n_tokens: int, ids: Sequence[int], tokens: Sequence[str], most:
 
 
 def shown(tokens: Sequence[str]) -> list[str]:
-    """Tokens as they can be printed: of half a character its bytes, which Python keeps as U+DC80 to U+DCFF."""
-    return [re.sub("[\udc80-\udcff]", lambda half: f"\\x{ord(half[0]) - 0xDC00:02x}", token) for token in tokens]
+    """Tokens as they can be printed: control characters, and the bytes of half a character, by their codes."""
+
+    def code(char: re.Match[str]) -> str:
+        return f"\\x{ord(char[0]) & 0xFF:02x}"  # Python keeps the bytes of half a character as U+DC80 to U+DCFF
+
+    return [re.sub("[\x00-\x1f\x7f-\x9f\udc80-\udcff]", code, token) for token in tokens]

@@ -12,13 +12,12 @@ from rich.text import Text
 from torch import Tensor
 
 import utilities
-from common.wording import counted
+from common.wording import counted, in_one_line
 from inference.explain import Explanation
 from inference.score import Scored, ScoredText
 from reporting.table import (
     Table,
     effect,
-    in_one_line,
     number,
     numbers,
     table_of,
@@ -44,7 +43,11 @@ def print_explanation(explanation: Explanation) -> None:
     largest = float(explanation.gradients.abs().max())
     for k in likeliest(explanation):
         name = f"{explanation.class_names[k]} {number(100 * float(explanation.probabilities[k]))}%: "
-        print_tinted(Text(name).append_text(tinted(explanation.words, explanation.gradients[:, k].tolist(), largest)))
+        print_tinted(
+            Text(in_one_line(name)).append_text(
+                tinted(explanation.words, explanation.gradients[:, k].tolist(), largest)
+            )
+        )
     print("\n" + terminal_text(*contributions(explanation)))
 
 
@@ -104,7 +107,11 @@ def print_score(text: ScoredText, kind: TokenKind) -> None:
         nats = [-nats for nats in scorer.nats[:MOST_TOKENS]]
         tokens = tinted(text.tokens[:MOST_TOKENS], nats, STARTLING, between)
         rest = len(text.tokens) - MOST_TOKENS
-        print_tinted(Text(f"{scorer.name}: ").append_text(tokens).append(f" ... and {rest:,} more" if rest > 0 else ""))
+        print_tinted(
+            Text(in_one_line(f"{scorer.name}: "))
+            .append_text(tokens)
+            .append(f" ... and {rest:,} more" if rest > 0 else "")
+        )
     print("\n" + terminal_text(nats_by_token(text), whole(text)))
 
 
