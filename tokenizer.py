@@ -82,7 +82,6 @@ def _tokenize(texts: Iterable[str]) -> list[list[str]]:
     sentences, words = PunktSentenceTokenizer(parameters), NLTKWordTokenizer()
 
     def split(text: str) -> list[str]:
-        text = normalized(text)  # lines of files are; what a person types may not be
         prepared = iter(PREPARED.findall(text))
         cut = [word for part in sentences.tokenize(PREPARED.sub("\ue000", text)) for word in words.tokenize(part)]
         return [sys.intern(re.sub("\ue000", lambda _: next(prepared), word)) for word in cut]
@@ -377,5 +376,4 @@ def byte_alphabet() -> list[str]:
 
 def _with_space(text: str) -> str:
     """A text as it stands after another; nothing if it is blank."""
-    text = normalized(text)  # as for words, lines of files are; what a person types may not be
     return " " + text if text.strip() else ""

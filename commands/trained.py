@@ -3,7 +3,7 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import tyro
 
@@ -12,11 +12,6 @@ from common.arguments import Optional, Sentences, Typed
 from common.files import UserError, as_json, write_json
 from common.wording import counted, in_one_line
 from inference.sampling import Sampling
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from training.weights import TrainedModel
 
 
 @dataclass(frozen=True)
@@ -29,9 +24,13 @@ class Classify:
     def run(self, typed: Typed) -> None:
         import torch
 
+        from inference.explain import sentence_probabilities
+        from inference.sentence import read_sentence
         from inference.texts import named_file
+        from reporting.explained import row_of_classes
         from speechesdataset.importing import read_sentences
         from training.weights import load_model
+        from transformer import Decoder
 
         trained = load_model(self.model)
         if not trained.class_names:
@@ -39,32 +38,14 @@ class Classify:
             raise UserError(f"{self.model}: not a classifier, nor a decoder with voices; {remedy}")
         given = [(text, named_file(text)) for text in self.sentences]
         for text, path in given or ((line, None) for line in console.lines_of_standard_input()):
-            sentences = [text] if path is None else read_sentences(path)
-            shares = [self.judge(trained, sentence) for sentence in sentences]
+            probabilities = []
+            for sentence in [text] if path is None else read_sentences(path):
+                probabilities.append(sentence_probabilities(trained, sentence))
+                note = "" if isinstance(trained.model, Decoder) else read_sentence(trained, sentence).note
+                print(row_of_classes(trained, probabilities[-1], sentence, note), flush=True)
             if path is not None:
-                whole = f"{path}: {counted(len(sentences), 'sentence')} together, the mean of their probabilities"
-                print_row(trained, torch.stack(shares).mean(dim=0), whole)
-
-    def judge(self, trained: "TrainedModel", sentence: str) -> "Tensor":
-        """The probability (K,) of each class for one sentence, which is printed."""
-        from inference.explain import sentence_probabilities
-        from inference.sentence import read_sentence
-        from transformer import Decoder
-
-        shares = sentence_probabilities(trained, sentence)
-        is_cut = not isinstance(trained.model, Decoder)  # which reads all of it
-        print_row(trained, shares, sentence, read_sentence(trained, sentence).note if is_cut else "")
-        return shares
-
-
-def print_row(trained: "TrainedModel", shares: "Tensor", *about: str) -> None:
-    """The likeliest class, the probabilities, of (K,), and what they are of, with tabs between."""
-    from inference.explain import ranked
-
-    likeliest = ranked(trained, shares)[:5]
-    in_words = "  ".join(f"{name} {100 * share:.1f}%" for name, share in likeliest)
-    columns = [likeliest[0][0], in_words, *filter(None, about)]
-    print(*(in_one_line(column).strip() for column in columns), sep="\t", flush=True)
+                whole = f"{path}: the mean of {counted(len(probabilities), 'sentence')}"
+                print(row_of_classes(trained, torch.stack(probabilities).mean(dim=0), whole), flush=True)
 
 
 @dataclass(frozen=True)
