@@ -79,18 +79,6 @@ def test_words_that_cannot_be_are_not_among_the_likeliest(data: Data) -> None:
     assert likeliest_words(probabilities, tokenizer, 1) == [(tokenizer.words[5], 0.75)]
 
 
-def test_a_text_is_itself_or_the_file_of_that_name(tmp_path: Path) -> None:
-    path = tmp_path / "speech.txt"
-    path.write_text("we hope\n\n the day \n")
-    assert lines_of(str(path)) == ["we hope", "the day"]
-    assert lines_of("we hope\n\n the day \n") == ["we hope", "the day"]
-    assert lines_of("speech.txt is a file") == ["speech.txt is a file"]
-    assert lines_of("we " * 5000) == ["we " * 4999 + "we"]  # too long for a name
-    for wrong in (str(tmp_path), str(tmp_path / "spech.txt")):
-        with pytest.raises(UserError, match=r"no such file of text; give one, or a text in quotes$"):
-            lines_of(wrong)
-
-
 @pytest.mark.parametrize("lines", [[], [""], [" "]])
 def test_a_text_without_words_is_refused(data: Data, lines: list[str]) -> None:
     with pytest.raises(UserError, match=r"^the text is empty; give at least one word$"):
