@@ -140,11 +140,10 @@ def complaint(event: errors.ParseErrorEvent, name: str, commands: Commands) -> s
             option = word.partition("=")[0]
             owners = [other for other, command in commands.items() if option in options_of(command)]
             belongs = f"it belongs to {', '.join(owners)}" if owners else did_you_mean(option, options)
+            otherwise = "any setting of a recipe is given by --set name=value" if "--set" in options else "leave it out"
             takes_texts = len(options) < len(fields(commands[name]))  # type: ignore[arg-type]
-            otherwise = "put -- before a text that begins so" if takes_texts else "leave it out"
-            if "--set" in options:
-                otherwise = "any setting of a recipe is given by --set name=value"
-            return f"{name} has no {shortened(option)}; {belongs or otherwise}"
+            as_text = " (a text that begins so comes after --)" if takes_texts else ""
+            return f"{name} has no {shortened(option)}{as_text}; {belongs or otherwise}"
         case errors.UnrecognizedArgs(tokens=[word, *_]):
             text = shortened(word.removeprefix(SHIELD))
             return f"{name} does not take {text!r}; leave it out, or put quotes around all of a text"
@@ -160,7 +159,8 @@ def complaint(event: errors.ParseErrorEvent, name: str, commands: Commands) -> s
             kind = "whole numbers" if "INT" in metavar else "numbers" if "FLOAT" in metavar else metavar
             return f"{argument.display_name()} takes {kind}"
         case errors.BadValue(argument=argument):
-            return f"{argument.display_name()} needs a value"
+            as_text = "; one that begins with a hyphen comes after --" if argument.is_positional() else ""
+            return f"{argument.display_name()} needs a value{as_text}"
     return f"{name} cannot make sense of these words"
 
 
