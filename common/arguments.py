@@ -92,7 +92,7 @@ def read(typed: Typed, name: str, commands: Commands) -> Command | None:
         print(as_wide_as_the_terminal(help_text.getvalue()))
         return None
     check_values(command, words)
-    return without_shields(command)
+    return replace(command, **{name: without_shields(value) for name, value in vars(command).items()})  # type: ignore[type-var]
 
 
 def with_shields(words: Sequence[str]) -> list[str]:
@@ -103,15 +103,11 @@ def with_shields(words: Sequence[str]) -> list[str]:
     return [*before, *(SHIELD + word for word in words[end + 1 :])]
 
 
-def without_shields(command: Command) -> Command:
-    """The command with its texts as they were typed."""
-    texts: dict[str, Any] = {}
-    for name, value in vars(command).items():
-        if isinstance(value, str):
-            texts[name] = value.removeprefix(SHIELD)
-        elif isinstance(value, tuple) and all(isinstance(text, str) for text in value):
-            texts[name] = tuple(text.removeprefix(SHIELD) for text in value)
-    return replace(command, **texts)  # type: ignore[type-var]
+def without_shields(value: Any) -> Any:
+    """The value of an option, its texts as they were typed."""
+    if isinstance(value, tuple):
+        return tuple(map(without_shields, value))
+    return value.removeprefix(SHIELD) if isinstance(value, str) else value
 
 
 def as_wide_as_the_terminal(help_text: str) -> str:

@@ -59,7 +59,7 @@ def test_a_command_gets_what_is_typed() -> None:
         "train --sed 3 | --sed, did you mean --seed?",
         "train --from x | --from, belongs to data say",
         "train -x | -x, leave it out",
-        "data say --hope we --from x | --hope, comes after --",
+        "data say --hope we --from x | sentence, comes after --",
         "data say --from x -- --we --hope | '--hope', quotes",
         "train --seed | --seed, needs a value",
         "train --widths | --widths, needs a value",

@@ -8,6 +8,7 @@ import sys
 import unicodedata
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -69,15 +70,11 @@ def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return home
 
 
-def printed(*words: object, stdin: str | None = None) -> str:
+def printed(*words: object, stdin: str = "") -> str:
     """What a command prints."""
-    before, out = sys.stdin, io.StringIO()
-    sys.stdin = io.TextIOWrapper(io.BytesIO((stdin or "").encode()))
-    try:
-        with contextlib.redirect_stdout(out):
-            assert main.main([str(word) for word in words]) == 0
-    finally:
-        sys.stdin = before
+    given, out = io.TextIOWrapper(io.BytesIO(stdin.encode())), io.StringIO()
+    with contextlib.redirect_stdout(out), mock.patch.object(sys, "stdin", given):
+        assert main.main([str(word) for word in words]) == 0
     return out.getvalue()
 
 
