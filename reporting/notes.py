@@ -70,6 +70,17 @@ def about_intervals(answers: Answers, effects: Sequence[Comparison]) -> str:
     )
 
 
+def about_holm(effects: Sequence[Comparison]) -> str:
+    """What verdicts pay for where there are several; else nothing."""
+    n = sum(row.verdict is not None for row in effects)
+    if n < 2:
+        return ""
+    return (
+        f"Verdicts pay for {n} comparisons (Holm): where none differs, one is found in at most 5% of studies. The "
+        "intervals do not: each is of one comparison alone."
+    )
+
+
 def about_looks(looks: Sequence[int]) -> str:
     """What intervals are wider for, where a study was looked at with more seeds each time; else nothing."""
     if len(looks) < 2:

@@ -154,6 +154,7 @@ def note_by_variant(
         notes.FOLDS if asked.on_folds else "",
         notes.over_seeds(shown.values()),
         notes.about_intervals(answers, compared),
+        notes.about_holm(compared),
         notes.NEEDED if any(row.verdict == UNCLEAR for row in compared) and len(answers.seeds) > 1 else "",
         notes.ENDED_AT_CHANCE if some_at_chance(shown) else "",
         notes.ALL_TEXTS.get(measure.name, "") if TOGETHER in heads else "",

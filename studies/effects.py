@@ -9,7 +9,16 @@ from msgspec import structs
 
 from dataset import Data
 from evaluation.crossed import crossed
-from evaluation.statistics import UNCLEAR, Estimate, difference_of_shares, paired_ratio, seeds_needed, share_of
+from evaluation.statistics import (
+    UNCLEAR,
+    Estimate,
+    chance_of,
+    difference_of_shares,
+    holm,
+    paired_ratio,
+    seeds_needed,
+    share_of,
+)
 from speechesdataset.folder import TRAINING
 from studies.answers import Comparison, LengthPerplexity, Timing, Verdict
 from studies.question import Question
@@ -47,7 +56,26 @@ def effects_of(
             records, base_records = (runs[name] if name in runs else opponents[name] for name in (variant, base))
             pair = Pair(variant, base, *_as_often(records, base_records, question.on_folds))
             comparisons += _of_records(question, pair, data, confidence)
-    return comparisons
+    of_variants = [row for row in comparisons if row.variant in runs]
+    of_opponents = [row for row in comparisons if row.variant not in runs]
+    return [*by_holm(of_variants, confidence), *by_holm(of_opponents, confidence)]
+
+
+def by_holm(comparisons: Sequence[Comparison], confidence: float) -> list[Comparison]:
+    """The comparisons, of which only those keep a verdict that have it by Holm's rule: where no variant differs, one is
+    found better or worse no oftener for being compared with others. Their intervals stay those of each by itself.
+
+    Verdicts by how many runs did not train stay, too.
+    """
+    rows = list(comparisons)
+    judged = [i for i, row in enumerate(rows) if row.verdict and row.of_trained and row.estimate.error is not None]
+    chances = [chance_of(rows[i].estimate) for i in judged]
+    for i, chance, level in zip(judged, chances, holm(chances, 1 - confidence)):
+        if rows[i].verdict == UNCLEAR or chance > level:
+            no_effect = 1.0 if rows[i].estimate.ratio else 0.0
+            needed = seeds_needed(rows[i].estimate, above=no_effect, level=(1 - confidence) / 2 / len(judged))
+            rows[i] = structs.replace(rows[i], verdict=UNCLEAR, seeds_needed=needed)
+    return rows
 
 
 def _as_often(records: Sequence[Any], base_records: Sequence[Any], on_folds: bool) -> tuple[list[Any], list[Any]]:
@@ -86,7 +114,9 @@ def _of_records(question: Question, pair: Pair, data: Data, confidence: float) -
         effect = crossed(estimate, items, confidence)
         names = (question.name, pair.variant, pair.base, measure.name, measure.unit)
         comparison = Comparison(*names, effect.both, subset, seeds=effect.seeds, items=effect.items)
-        yield _with_verdict(comparison, measure, confidence) if is_about_one(question) else comparison
+        if is_about_one(question):
+            comparison = structs.replace(comparison, verdict=_verdict(comparison.estimate, measure.higher_is_better))
+        yield comparison
 
 
 def subsets_of(question: Question, data: Data) -> Iterator[tuple[Measure, str]]:
@@ -107,14 +137,6 @@ def subsets_of(question: Question, data: Data) -> Iterator[tuple[Measure, str]]:
 def is_about_one(question: Question) -> bool:
     """Whether a question is about one measure, by which its variants are better, worse, or cannot be told apart."""
     return len(question.measured) == 1 and question.measured[0][1] not in (EACH_TEXT, EACH_TEST_TEXT, EACH_GROUP)
-
-
-def _with_verdict(comparison: Comparison, measure: Measure, confidence: float) -> Comparison:
-    verdict, needed = _verdict(comparison.estimate, measure.higher_is_better), None
-    if verdict == UNCLEAR:
-        no_effect = 1.0 if comparison.estimate.ratio else 0.0
-        needed = seeds_needed(comparison.estimate, above=no_effect, level=(1 - confidence) / 2)
-    return structs.replace(comparison, verdict=verdict, seeds_needed=needed)
 
 
 def _verdict(estimate: Estimate, higher_is_better: bool) -> Verdict:

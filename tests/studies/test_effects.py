@@ -13,7 +13,14 @@ from made_up import SEEDS, TEXTS, classifier_run, decoder_run, seeds
 from evaluation.crossed import crossed
 from evaluation.opponents import ClassifierOpponent, DecoderOpponent
 from evaluation.records import GroupAccuracy, LanguageScores, Scores
-from evaluation.statistics import difference_of_shares, paired_difference, paired_ratio, seeds_needed, share_of
+from evaluation.statistics import (
+    chance_of,
+    difference_of_shares,
+    paired_difference,
+    paired_ratio,
+    seeds_needed,
+    share_of,
+)
 from speechesdataset.folder import TOGETHER, TRAINING
 from studies.answers import SIDE_BY_SIDE, Comparison, LengthPerplexity, Timing
 from studies.catalogue.recipes import RECIPES
@@ -284,6 +291,39 @@ def test_what_would_tell_is_told_by_the_confidence_of_the_interval() -> None:
     assert 3 < (needed[0.95] or 0) < (needed[0.99] or 0)
     several = asked("classifier", ("accuracy", "all"), ("macro-f1", "all"))
     assert {row.verdict for row in compare(several, runs, base)} == {None}  # which is about no single measure
+
+
+@pytest.mark.parametrize("n_variants", [3, 15])
+def test_where_nothing_differs_a_comparison_of_many_variants_rarely_tells_something(n_variants: int) -> None:
+    names = [f"dropout={i}" for i in range(n_variants)]
+    variants = dict.fromkeys(names, RECIPES["report"]["decoder"])
+    question = Question("it", variants, tuple((name, names[0]) for name in names[1:]))
+    generator, told, alone = np.random.default_rng(0), 0, 0
+    for values in generator.normal(100, 1, (200, n_variants, 5)):
+        runs = {name: [decoder_run({"a": value}) for value in row] for name, row in zip(names, values)}
+        rows = effects_of(question, runs, {}, made_up.data(), 0.95)
+        told += any(row.verdict != "cannot tell" for row in rows)
+        alone += any(not row.estimate.low <= 1 <= row.estimate.high for row in rows)  # type: ignore[operator]
+    assert told <= 0.08 * 200 < alone
+
+
+def test_of_several_variants_the_surest_is_told_first() -> None:
+    names, levels = ["base", "far", "near"], [(50.0, 0.0), (60.0, 0.5), (53.0, 0.9)]
+    question = replace(asked("decoder"), variants=dict.fromkeys(names, RECIPES["report"]["decoder"]))
+    question = replace(question, pairs=(("far", "base"), ("near", "base")))
+    runs = {
+        name: [decoder_run({"a": level + spread * shift}) for shift in (-1, 0.3, 1, -0.4)]
+        for name, (level, spread) in zip(names, levels)
+    }
+    far, near = effects_of(question, runs, {}, made_up.data(), 0.95)
+    assert (far.verdict, near.verdict) == ("worse", "worse")  # the second need not be as sure as the first
+    chance = 1 - chance_of(near.estimate)
+    far, near = effects_of(question, runs, {}, made_up.data(), chance + 1e-4)
+    assert (far.verdict, near.verdict) == ("worse", "cannot tell")
+    assert (
+        effects_of(replace(question, pairs=(("near", "base"),)), runs, {}, made_up.data(), chance - 1e-4)[0].verdict
+        == "worse"
+    )
 
 
 def runs_of(*accuracies: float | None) -> list[ClassifierRun]:
