@@ -10,10 +10,10 @@ from tokenizer import NAMES as NAMES_OF_TOKENS
 from training.kinds import KINDS
 from training.records import Machine
 
-AT_CHANCE = "ended at\nchance"
-ENDED_AT_CHANCE = (
-    "Ended at chance: knows no more of its training rows than which class is the largest. Where too few seeds trained, "
-    "the verdict compares how many did not."
+UNTRAINED = "did not\ntrain"
+DID_NOT_TRAIN = (
+    "Did not train: knows hardly more of its training rows than which class is the largest, or came less than half as "
+    "far from there as the median of its seeds. Where too few seeds trained, the verdict compares how many did not."
 )
 SEEN = "Seen: the row's text stands word for word in the training file."
 FOLDS = (

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Any
 
 from msgspec import structs
@@ -24,9 +25,9 @@ from studies.answers import Comparison, LengthPerplexity, Timing, Verdict
 from studies.question import Question
 from training.kinds import EACH_GROUP, EACH_TEST_TEXT, EACH_TEXT, Measure
 from training.recipe import Task
-from training.records import TrainedRun
+from training.records import ClassifierRun, TrainedRun
 
-AT_CHANCE = "runs at chance"
+UNTRAINED = "runs that did not train"
 
 
 @dataclass(frozen=True)
@@ -93,13 +94,16 @@ def _of_runs(question: Question, pair: Pair, data: Data, confidence: float) -> I
     trained = pair
     if both_trained and leaves_out:
         trained = replace(pair, records=[run for run, _ in both_trained], base_records=[run for _, run in both_trained])
-    shares = (share_at_chance(records, confidence) for records in (pair.records, pair.base_records))
-    failures = Comparison(question.name, pair.variant, pair.base, AT_CHANCE, "points", difference_of_shares(*shares))
-    for effect in _of_records(question, trained, data, confidence):
+    shares = (share_untrained(records, confidence) for records in (pair.records, pair.base_records))
+    failures = Comparison(question.name, pair.variant, pair.base, UNTRAINED, "points", difference_of_shares(*shares))
+    over_all = list(_of_records(question, pair, data, confidence))
+    left_out = len(trained.records) < len(pair.records)
+    for effect, of_every_seed in zip(_of_records(question, trained, data, confidence), over_all):
         if leaves_out and effect.verdict and (not both_trained or effect.estimate.low is None):
             verdict = _verdict(failures.estimate, higher_is_better=False)  # too few trained: by how many did not
             effect = structs.replace(effect, verdict=verdict, seeds_needed=None)
-        yield structs.replace(effect, of_trained=bool(both_trained) or not leaves_out)
+        every_seed = of_every_seed.estimate if left_out else None
+        yield structs.replace(effect, of_trained=bool(both_trained) or not leaves_out, every_seed=every_seed)
     if question.kind.may_end_at_chance and question.trained_only:
         yield failures
 
@@ -148,6 +152,20 @@ def _verdict(estimate: Estimate, higher_is_better: bool) -> Verdict:
 
 
 # --------------------------------------------------------------------------------------------- what runs have in common
+def trained_like_the_others(runs: Sequence[TrainedRun], chance: float) -> list[TrainedRun]:
+    """The runs of one recipe, a seed each, of which only those count as trained that came at least half as far as is
+    usual. How far: the accuracy on the training rows above `chance`, the share of the largest class in percent; what is
+    usual: the median of the seeds."""
+    accuracies = [run.epochs[-1].train_accuracy for run in runs if isinstance(run, ClassifierRun)]
+    if not accuracies:
+        return list(runs)
+    halfway = (chance + median(accuracies)) / 2
+    return [
+        structs.replace(run, trained=has_trained(run) and accuracy >= halfway)
+        for run, accuracy in zip(runs, accuracies)
+    ]
+
+
 def has_trained(run: Any) -> bool:
     """Whether a run learned more than which class is the largest; a decoder always does."""
     return getattr(run, "trained", True)
@@ -160,8 +178,8 @@ def on_same_seeds(runs: Sequence[TrainedRun], base_runs: Sequence[TrainedRun]) -
     return left, right
 
 
-def share_at_chance(runs: Sequence[Any], confidence: float) -> Estimate:
-    """The share of runs that know their largest class alone, in percent, with Wilson's interval."""
+def share_untrained(runs: Sequence[Any], confidence: float) -> Estimate:
+    """The share of runs that did not train, in percent, with Wilson's interval."""
     return share_of(sum(not has_trained(run) for run in runs), len(runs), confidence)
 
 

@@ -9,6 +9,7 @@ import made_up
 import numpy as np
 import pytest
 from made_up import SEEDS, TEXTS, classifier_run, decoder_run, seeds
+from msgspec import structs
 
 from evaluation.crossed import crossed
 from evaluation.opponents import ClassifierOpponent, DecoderOpponent
@@ -24,7 +25,16 @@ from evaluation.statistics import (
 from speechesdataset.folder import TOGETHER, TRAINING
 from studies.answers import SIDE_BY_SIDE, Comparison, LengthPerplexity, Timing
 from studies.catalogue.recipes import RECIPES
-from studies.effects import EACH_GROUP, EACH_TEST_TEXT, EACH_TEXT, effects_of, effects_of_length, effects_on_time
+from studies.effects import (
+    EACH_GROUP,
+    EACH_TEST_TEXT,
+    EACH_TEXT,
+    effects_of,
+    effects_of_length,
+    effects_on_time,
+    has_trained,
+    trained_like_the_others,
+)
 from studies.question import Question
 from training.kinds import KINDS
 from training.recipe import Task, customise
@@ -96,9 +106,37 @@ def test_accuracies_are_of_seeds_on_which_both_trained_for_other_seeds_and_rows(
         assert gap.estimate.mean == pytest.approx(-every.estimate.mean)  # both know the training rows alike
         assert gap.estimate.error == pytest.approx(every.estimate.error)
         shares = share_of(1, 3, confidence), share_of(0, 3, confidence)
-        assert (failed.measure, failed.estimate) == ("runs at chance", difference_of_shares(*shares))
+        assert (failed.measure, failed.estimate) == ("runs that did not train", difference_of_shares(*shares))
     (*_, turned) = compare(question, BASE, OTHER, ROWS)
     assert turned.estimate.mean == pytest.approx(-100 / 3)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "trained"),
+    [
+        ([99.0, 98.0, 47.0, 100.0, 99.0], [True, True, False, True, True]),  # 33 to 99: 66 is half of the way
+        ([99.0, 98.0, 67.0], [True, True, True]),
+        ([40.0, 39.0, 41.0], [True, True, True]),  # as far as is usual
+        ([34.0, 99.0, 35.0], [False, True, False]),  # those that know the largest class alone are said to be
+        ([60.0], [True]),
+    ],
+)
+def test_a_run_has_trained_that_came_half_as_far_as_the_other_seeds(
+    accuracies: list[float], trained: list[bool]
+) -> None:
+    runs = [classifier_run(50.0, trained=value > 38) for value in accuracies]
+    runs = [structs.replace(run, epochs=[Epoch(1, 0.0, value, 50.0)]) for run, value in zip(runs, accuracies)]
+    judged = trained_like_the_others(runs, 100 / 3)
+    assert [has_trained(run) for run in judged] == trained
+    decoders = [decoder_run({"a": 1.0})]
+    assert trained_like_the_others(decoders, 33.0) == decoders
+
+
+def test_seeds_that_are_left_out_stand_beside_the_others() -> None:
+    row, *_ = compare(asked("classifier"), OTHER, BASE, ROWS)
+    everything, *_ = compare(asked("classifier", trained_only=False), OTHER, BASE, ROWS)
+    assert (row.estimate.n, row.every_seed) == (2, everything.estimate)
+    assert everything.every_seed is None
 
 
 def test_without_a_seed_on_which_both_trained_all_are_compared() -> None:
