@@ -3,6 +3,7 @@
 import math
 from dataclasses import replace
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,12 @@ from tiny import decoder_of, perform
 from common.files import UserError, read_tensors
 from dataset import Data, load_data
 from evaluation.ngrams import KneserNey, mixed, text_ngrams, unseen_words
+from evaluation.perplexity import Protocol, perplexity, predicted_nats
 from inference.generate import generate
 from inference.sampling import Sampling
 from modules.config import TransformerConfig
+from reporting.explained import knockouts_table
+from studies.probes.knockouts import knock_out
 from tokenizer import Tokenization
 from training.recipe import Recipe, Run, TrainingConfig
 from training.runs import Folder
