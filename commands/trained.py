@@ -9,12 +9,8 @@ import tyro
 
 from common import console
 from common.arguments import Optional, Sentences, Typed
-<<<<<<< HEAD
 from common.files import UserError, as_json, sha256, write_json
-=======
-from common.files import UserError, as_json, write_json
 from common.wording import counted, in_one_line
->>>>>>> main
 from inference.sampling import Sampling
 
 
