@@ -7,7 +7,7 @@ itself when it opens.
 
 import base64
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,7 @@ def write_page(path: Path, classifier: TrainedModel, decoder: TrainedModel, data
     }
     text = template("explore.html").render(
         style=(BROWSER / "page.css").read_text(encoding="utf-8"),
-        script="\n".join((BROWSER / name).read_text(encoding="utf-8") for name in SCRIPTS),
+        script=script(),
         contents=contents,
     )
     size = len(text.encode())
@@ -78,6 +78,11 @@ def write_page(path: Path, classifier: TrainedModel, decoder: TrainedModel, data
         raise UserError(f"{path}: would have {size / 1e6:.1f} MB, of which {sizes}; {remedy}")
     write_text(path, text)
     return size
+
+
+def script() -> str:
+    """All JavaScript of the page."""
+    return "\n".join((BROWSER / name).read_text(encoding="utf-8") for name in SCRIPTS)
 
 
 def described(trained: TrainedModel, data: Data) -> dict[str, Any]:
@@ -173,6 +178,6 @@ def packed(tensors: Mapping[str, Tensor]) -> tuple[dict[str, list[Any]], str]:
 
 def quiz(data: Data) -> list[tuple[str, int]]:
     """Test rows to guess at, as many of each class, and the index of their class."""
-    rows: Iterable[tuple[str, int]] = zip((row.text for row in data.corpus.test), data.test.labels.tolist())
-    by_class = [[row for row in rows if row[1] == label] for rows in [list(rows)] for label in range(len(data.corpus.labels))]
-    return [row for same in zip(*by_class) for row in same][:N_QUIZ]
+    rows = list(zip((row.text for row in data.corpus.test), data.test.labels.tolist()))
+    by_class = [[row for row in rows if row[1] == label] for label in range(len(data.corpus.labels))]
+    return [row for of_all_classes in zip(*by_class) for row in of_all_classes][:N_QUIZ]

@@ -1,13 +1,16 @@
 "use strict";
 // Text to tokens to ids, as tokenizer.py does it: NLTK's words (Punkt's sentences first, then the words of each), subwords
-// or characters. Python's \s, \w and \b know all of Unicode; JavaScript's do not, so they are spelled out here.
+// or characters. What is white space, a letter or the edge of a word in Python (and, in NLTK, in the package regex) is
+// spelled out here, for JavaScript's \s, \w and \b know little of Unicode.
 
 /** @typedef {{kind: "word" | "bpe" | "character", words: string[], merges?: [string, string][]}} Vocabulary */
 /** @typedef {{words: string[], ids: (text: string) => {tokens: string[], ids: number[]}}} Tokenizer */
 
 const PAD = 0, UNK = 1;
 const SPACE = String.raw`[\s\x1c-\x1f\x85]`, SOLID = String.raw`[^\s\x1c-\x1f\x85]`;
-const LETTER = String.raw`[\p{L}\p{N}_]`, EDGE = `(?:(?<=${LETTER})(?!${LETTER})|(?<!${LETTER})(?=${LETTER}))`;
+const GAP = String.raw`\p{White_Space}`, VISIBLE = String.raw`\P{White_Space}`; // in NLTK
+const LETTER = String.raw`[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d]`; // in NLTK
+const EDGE = ((letter) => `(?:(?<=${letter})(?!${letter})|(?<!${letter})(?=${letter}))`)(String.raw`[\p{L}\p{N}_]`);
 
 /** What a person typed, as models read it: the same as every command of Orator makes of a text. @param {string} text */
 function readTyped(text) {
@@ -46,12 +49,12 @@ const ABBREVIATIONS = new Set((
   "vs etc inc ltd co corp jan feb mar apr jun jul aug sept oct nov dec"
 ).split(" "));
 const QUOTES = "\u2018\u2019\u201c\u201d\xab\xbb";
-const NON_WORD = String.raw`[)";}\]*:@'({\[${QUOTES}?!]`, MULTIPLE = String.raw`(?:-{2,}|\.{2,}|(?:\.${SPACE}){2,}\.)`;
+const NON_WORD = String.raw`[)";}\]*:@'({\[${QUOTES}?!]`, MULTIPLE = String.raw`(?:-{2,}|\.{2,}|(?:\.${GAP}){2,}\.)`;
 const PUNKT_WORD = RegExp(
-  String.raw`${MULTIPLE}|(?=[^("\x60{\[:;&#*@)}\]\-,])${SOLID}+?` +
-  `(?=${SPACE}|$|${NON_WORD}|${MULTIPLE}|,(?=$|${SPACE}|${NON_WORD}|${MULTIPLE}))|${SOLID}`, "gu");
-const PERIOD = RegExp(`[.?!](?=(?<after>${NON_WORD}|${SPACE}+(?<next>${SOLID}+)))`, "gu");
-const CLOSING = RegExp(String.raw`["')\]}${QUOTES}]+?(?:${SPACE}+|(?=--)|$)`, "muy");
+  String.raw`${MULTIPLE}|(?=[^("\x60{\[:;&#*@)}\]\-,])${VISIBLE}+?` +
+  `(?=${GAP}|$|${NON_WORD}|${MULTIPLE}|,(?=$|${GAP}|${NON_WORD}|${MULTIPLE}))|${VISIBLE}`, "gu");
+const PERIOD = RegExp(`[.?!](?=(?<after>${NON_WORD}|${GAP}+(?<next>${VISIBLE}+)))`, "gu");
+const CLOSING = RegExp(String.raw`["')\]}${QUOTES}]+?(?:${GAP}+|(?=--)|$)`, "muy");
 
 /** The sentences of a text, as Punkt (Kiss and Strunk 2006) finds them with these abbreviations and nothing learned.
  * @param {string} text @returns {string[]} */
@@ -107,7 +110,7 @@ function endsSentence(token, next) {
   if (!token.endsWith(".") || token.endsWith("..")) return false;
   const word = token.slice(0, -1).toLowerCase();
   if (ABBREVIATIONS.has(word) || ABBREVIATIONS.has(word.split("-").pop())) return false;
-  const isInitial = /^[\p{L}\p{Nl}\p{No}_]\.$/u.test(token), isNumber = /^-?[.,]?\p{Nd}[\p{Nd},.-]*$/u.test(token);
+  const isInitial = /^[\p{Alphabetic}\p{M}\p{Pc}\u200c\u200d]\.$/u.test(token), isNumber = /^-?[.,]?\p{Nd}[\p{Nd},.-]*$/u.test(token);
   const goesOn = /^(?:[;:,.!?]$|\p{Lowercase})/u.test(next) || (isInitial && /^\p{Uppercase}/u.test(next));
   return !((isInitial || isNumber) && goesOn);
 }
@@ -119,14 +122,14 @@ const SUBSTITUTIONS = [
   [/^"/gu, "``"],
   [/(``)/gu, " $1 "],
   [/([ (\[{<])("|'{2})/gu, "$1 `` "],
-  [RegExp(`(?<!${LETTER})(')(?!(?:re|ve|ll|m|t|s|d|n)${EDGE})(?=${LETTER})`, "giu"), "$1 "],
-  [RegExp(String.raw`([^.])(\.)([\])}>"' \xbb\u201d\u2019]*)${SPACE}*$`, "gu"), "$1 $2 $3 "],
+  [RegExp(`(?<!${LETTER})(')(?!(?:re|ve|ll|m|t|s|d|n)(?!${LETTER}))(?=${LETTER})`, "giu"), "$1 "],
+  [RegExp(String.raw`([^.])(\.)([\])}>"' \xbb\u201d\u2019]*)${GAP}*$`, "gu"), "$1 $2 $3 "],
   [/([:,])(\P{Nd})/gu, " $1 $2"],
   [/([:,])$/gu, " $1 "],
   [/\.{2,}/gu, " $& "],
   [/[;@#$%&]/gu, " $& "],
   [/[\u2012-\u2015]/gu, " $& "],
-  [RegExp(String.raw`([^.])(\.)([\])}>"']*)${SPACE}*$`, "gu"), "$1 $2$3 "],
+  [RegExp(String.raw`([^.])(\.)([\])}>"']*)${GAP}*$`, "gu"), "$1 $2$3 "],
   [/[?!]/gu, " $& "],
   [/([^'])' /gu, "$1 ' "],
   [/[*]/gu, " $& "],
@@ -136,7 +139,7 @@ const SUBSTITUTIONS = [
   [/([\xbb\u201d\u2019])/gu, " $1 "],
   [/''/gu, " '' "],
   [/"/gu, " '' "],
-  [RegExp(`${SPACE}+`, "gu"), " "],
+  [RegExp(`${GAP}+`, "gu"), " "],
   [/([^' ])('[sS]|'[mM]|'[dD]|') /gu, "$1 $2 "],
   [/([^' ])('ll|'LL|'re|'RE|'ve|'VE|n't|N'T) /gu, "$1 $2 "],
   ...[["can", "not"], ["d", "'ye"], ["gim", "me"], ["gon", "na"], ["got", "ta"], ["lem", "me"], ["more", "'n"]].map(
