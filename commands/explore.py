@@ -9,9 +9,12 @@ from commands.options import Common
 from common.arguments import Typed
 from common.files import UserError
 from studies.catalogue.recipes import RECIPES, WIDTHS
+from training.recipe import Task
 
 if TYPE_CHECKING:
     from studies.question import Question
+
+TASKS: tuple[Task, Task] = ("classifier", "decoder")  # of each the page holds a model
 
 
 @dataclass(frozen=True)
@@ -25,40 +28,40 @@ class Explore:
     out: Path = Path("runs/explore")  # folder for the file
 
     def run(self, typed: Typed) -> None:
-        from reporting.explore_page import write_page
+        from reporting.explore_page import write_browser_page
         from studies.workplace import data_of
         from training.weights import TrainedModel, load_model
         from transformer import Decoder
 
-        chosen: dict[str, TrainedModel] = {}
+        models: dict[Task, TrainedModel] = {}
         for path in self.model:
             trained = load_model(path)
-            task = "decoder" if isinstance(trained.model, Decoder) else "classifier"
-            if task in chosen:
+            task: Task = "decoder" if isinstance(trained.model, Decoder) else "classifier"
+            if task in models:
                 raise UserError(f"{path}: a second {task}; name at most one classifier and one decoder")
-            chosen[task] = trained
-        for task in ("classifier", "decoder"):
-            if task not in chosen:
-                chosen[task] = load_model(self.newest(task))
-        data = {task: data_of(chosen[task], self.data_dir) for task in ("classifier", "decoder")}
+            models[task] = trained
+        for task in TASKS:
+            if task not in models:
+                models[task] = load_model(self.newest(task))
         path = self.out / "orator.html"
-        size = write_page(path, chosen["classifier"], chosen["decoder"], data)
-        print(f"The page: {path} ({size / 1e6:.1f} MB). It opens in any browser, without a network: send it to anybody.")
+        size = write_browser_page(path, models, {task: data_of(models[task], self.data_dir) for task in TASKS})
+        print(
+            f"The page: {path} ({size / 1e6:.1f} MB). It opens in any browser, without a network: send it to anybody."
+        )
 
-    def newest(self, task: str) -> Path:
+    def newest(self, task: Task) -> Path:
         """The newest model of a task below --runs; the report's is trained, as part1 and part2 would, if there is
         none."""
         from studies.catalogue.questions import how_surprising, who_said_it
         from training.weights import saved_models
 
-        if paths := saved_models(self.runs, task):
-            return paths[0]
-        print(f"{self.runs}: no {task} yet; training the report's", file=sys.stderr)
-        recipe = RECIPES["report"][task]
-        if task == "classifier":
-            self.train("part1", who_said_it(recipe))
-        else:
-            self.train("part2", how_surprising(recipe, WIDTHS[:1]))
+        if not saved_models(self.runs, task):
+            print(f"{self.runs}: no {task} yet; training the report's", file=sys.stderr)
+            recipe = RECIPES["report"][task]
+            if task == "classifier":
+                self.train("part1", who_said_it(recipe))
+            else:
+                self.train("part2", how_surprising(recipe, WIDTHS[:1]))
         return saved_models(self.runs, task)[0]
 
     def train(self, command: str, question: "Question") -> None:

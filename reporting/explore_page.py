@@ -24,6 +24,7 @@ from inference.sentence import read_sentence
 from modules.word_vectors import PhraseEmbedding, SpelledEmbedding
 from reporting.table import template
 from studies.probes.knockouts import mean_outputs
+from training.recipe import Task
 from training.weights import TrainedModel
 from transformer import Decoder
 
@@ -52,28 +53,24 @@ SENTENCES = (
     "Health care costs too much.",
     "God bless you all.",
     "A",
-    "Nobody, nowhere, at no time, under no law of any land, should have to fear for the child that plays in the yard of "
-    "the school that we built there together.",
+    "Nobody, nowhere, at no time, under no law of any land, should have to fear for the child that plays in the yard "
+    "of the school that we built there together.",
     "Let's finish the work that we've begun: clean water, clean air, and a fair wage for everyone who works.",
 )
 
 
-def write_page(path: Path, classifier: TrainedModel, decoder: TrainedModel, data: Mapping[str, Data]) -> int:
-    """Write the file; returns its size in bytes. `data` are those of the "classifier" and the "decoder". UserError if
-    the file would be too large to send."""
-    contents = {
-        "classifier": described(classifier, data["classifier"]),
-        "decoder": described(decoder, data["decoder"]),
-        "quiz": quiz(data["classifier"]),
-    }
+def write_browser_page(path: Path, models: Mapping[Task, TrainedModel], data: Mapping[Task, Data]) -> int:
+    """Write the file with one model of each task, trained on these data; returns its size in bytes. UserError if it
+    would be too large to send."""
+    described = {task: model_contents(trained, data[task]) for task, trained in models.items()}
     text = template("explore.html").render(
         style=(BROWSER / "page.css").read_text(encoding="utf-8"),
         script=script(),
-        contents=contents,
+        contents=described | {"quiz": quiz(data["classifier"])},
     )
     size = len(text.encode())
     if size > MOST:
-        sizes = " and ".join(f"the {task} {len(contents[task]['bytes']) / 1e6:.1f} MB" for task in data)
+        sizes = " and ".join(f"the {task} {len(model['bytes']) / 1e6:.1f} MB" for task, model in described.items())
         remedy = f"choose smaller ones by --model: {MOST / 1e6:.0f} MB are 3.5 million weights"
         raise UserError(f"{path}: would have {size / 1e6:.1f} MB, of which {sizes}; {remedy}")
     write_text(path, text)
@@ -85,7 +82,7 @@ def script() -> str:
     return "\n".join((BROWSER / name).read_text(encoding="utf-8") for name in SCRIPTS)
 
 
-def described(trained: TrainedModel, data: Data) -> dict[str, Any]:
+def model_contents(trained: TrainedModel, data: Data) -> dict[str, Any]:
     """A model as the page reads it: shapes of its tensors and, in base64, their numbers."""
     model = trained.model
     tensors = browser_tensors(trained)

@@ -12,7 +12,8 @@ from reporting.explore_page import script
 DRIVER = """
 const {script, expression, input} = JSON.parse(require("fs").readFileSync(0, "utf8"));
 const answer = new Function("input", `${script}; return (async () => ${expression})()`)(input);
-answer.then(value => console.log(JSON.stringify(value, (_, item) => ArrayBuffer.isView(item) ? Array.from(item) : item)));
+const plain = (_, item) => ArrayBuffer.isView(item) ? Array.from(item) : item;
+answer.then(value => console.log(JSON.stringify(value, plain)));
 """
 
 

@@ -32,10 +32,10 @@ from tokenizer import Tokenization, Tokenizer
 from training.weights import TrainedModel, load_model, save_model
 from transformer import Classifier, Decoder, Vote, build_classifier
 
-WORDS = ["<pad>", "<unk>", *"a an and ant be bee band Be".split()]
+WORDS = ["<pad>", "<unk>", "a", "an", "and", "ant", "be", "bee", "band", "Be"]
 IDS = [5, 2, 9, 3, 3, 7, 1, 8]  # fewer than the block, which is 12
 SMALL = TransformerConfig(n_embd=12, n_head=2, n_layer=2, block_size=12, ff_dim=8)
-SHARED = {  # what both kinds of model may have
+SHARED: dict[str, dict[str, Any]] = {  # what both kinds of model may have
     "learned": {},
     "sinusoidal": {"positions": "sinusoidal"},
     "rope": {"positions": "rope", "n_head": 3},
@@ -49,13 +49,13 @@ SHARED = {  # what both kinds of model may have
     "no layer": {"n_layer": 0, "activation": "relu"},
     "spelled": {"n_spellings": 7},
 }
-CLASSIFIERS: dict[str, dict[str, Any]] = SHARED | {
+CLASSIFIERS = SHARED | {
     "masked mean": {"pooling": "masked-mean"},
     "mean and maximum": {"pooling": "mean-max", "head_dim": 0},
     "batch norm": {"batch_norm": True},
     "vote": {"n_members": 2, "phrases": True},
 }
-DECODERS: dict[str, dict[str, Any]] = SHARED | {"tied": {"tied": True}, "voices": {"voices": True}}
+DECODERS = SHARED | {"tied": {"tied": True}, "voices": {"voices": True}}
 
 
 def with_weights(model: Any) -> Any:
@@ -152,7 +152,9 @@ def test_buckets_of_distance_are_those_of_python() -> None:
     distances = list(range(-300, 301))
     for bidirectional in (True, False):
         expected = T5Positions(1, bidirectional).buckets(torch.tensor(distances)).tolist()
-        assert in_browser(f"input.map(distance => bucket(distance, {str(bidirectional).lower()}))", distances) == expected
+        assert (
+            in_browser(f"input.map(distance => bucket(distance, {str(bidirectional).lower()}))", distances) == expected
+        )
 
 
 def test_n_grams_and_what_a_word_is_drawn_by_are_those_of_python() -> None:
@@ -176,7 +178,8 @@ PIECES = st.sampled_from(
     [
         *string.printable,
         *"–—‘’“”„«»…éßΩЖ漢あ١²½\u00a0\u2028\u200d\ufeff\ue000😀",  # noqa: RUF001
-        *"cannot gonna wanna 'tis d'ye Mr. U.S. e.g. J. 3.14 n't 'll 'S ... -- '' `` <unk> <pad> @-@ We we".split(),
+        *("cannot", "gonna", "wanna", "'tis", "d'ye", "Mr.", "U.S.", "e.g.", "J.", "3.14", "n't", "'ll", "'S"),
+        *("...", "--", "''", "``", "<unk>", "<pad>", "@-@", "We", "we"),
     ]
 )
 TYPED = st.lists(PIECES, max_size=16).map("".join)
@@ -241,6 +244,8 @@ def file(tmp_path_factory: pytest.TempPathFactory, trained_runs: Path, data_fold
     folder, (newest, _) = tmp_path_factory.mktemp("page"), sorted((trained_runs / "part1").glob("*.safetensors"))
     decoder = load_model(next((trained_runs / "part2").glob("*.safetensors")))
     trained = load_model(newest)
+    with torch.no_grad():
+        trained.model.head[-1].weight.mul_(100)  # it is hardly trained: so one sees what changes
     names = ["<script>alert(1)</script>", "יצחק רבין", "G. H. W. Bush"]
     save_model(folder / "c.safetensors", TrainedModel(trained.model, trained.tokenizer, names))
     save_model(folder / "d.safetensors", decoder)
