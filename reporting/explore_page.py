@@ -17,7 +17,9 @@ from torch import Tensor
 
 from common.files import UserError, write_text
 from dataset import Data
+from evaluation.baselines import linear_models, words_and_characters
 from evaluation.ngrams import KneserNey
+from evaluation.opponents import CLASSIFIER_OPPONENTS
 from inference.explain import probabilities
 from inference.score import decoder_scorers, trigram_scorer
 from inference.sentence import read_sentence
@@ -29,8 +31,10 @@ from training.weights import TrainedModel
 from transformer import Decoder
 
 BROWSER = Path(__file__).parent / "browser"
-SCRIPTS = ("transformer.js", "ngrams.js", "tokenizer.js", "views.js")
+SCRIPTS = ("transformer.js", "opponents.js", "tokenizer.js", "views.js")
+LINEAR = ("tfidf", "bayes")  # the linear models that stand beside the classifier
 MOST = 10_000_000  # bytes of the file
+WHOLE = 2**12 - 1  # the largest of the whole numbers that stand for weights: 13 bits, to which zlib packs their 16
 N_QUIZ = 24  # test rows that one may guess at
 
 # By these the page shows that it computes what PyTorch does. No speech holds them.
@@ -66,7 +70,7 @@ def write_browser_page(path: Path, models: Mapping[Task, TrainedModel], data: Ma
     text = template("explore.html").render(
         style=(BROWSER / "page.css").read_text(encoding="utf-8"),
         script=script(),
-        contents=described | {"quiz": quiz(data["classifier"])},
+        contents=described | {"quiz": quiz(data["classifier"]), "linear": linear_contents(data["classifier"])},
     )
     size = len(text.encode())
     if size > MOST:
@@ -145,12 +149,44 @@ def browser_ngrams(ngrams: KneserNey) -> dict[str, Tensor]:
     return tables
 
 
+def linear_contents(data: Data) -> dict[str, Any]:
+    """What logistic regression and naive Bayes need to name a class: words, the pairs of words that follow each of
+    them, their idf, and the weights of all."""
+    from threadpoolctl import threadpool_limits
+
+    models, vectorizer = linear_models(), words_and_characters()["words"]
+    with threadpool_limits(1):  # the same sums on every number of cores
+        values, labels = vectorizer.fit_transform([row.text for row in data.corpus.train]), data.train.labels.numpy()
+        logistic, bayes = (models[name].fit(values, labels) for name in LINEAR)
+    numbers = vectorizer.vocabulary_
+    words = sorted(name for name in numbers if " " not in name)
+    number = {word: i for i, word in enumerate(words)}
+    pairs = sorted((number[first], number[second]) for first, second in map(str.split, numbers.keys() - number.keys()))
+    order = [numbers[name] for name in [*words, *(f"{words[first]} {words[second]}" for first, second in pairs)]]
+    weights, bias = logistic.coef_, logistic.intercept_
+    if len(bias) == 1:  # of two classes the second's alone
+        weights, bias = np.stack([0 * weights[0], weights[0]]), np.array([0.0, bias[0]])
+    starts = np.searchsorted([first for first, _ in pairs], range(len(words) + 1))
+    tensors = {
+        "starts": torch.tensor(starts),
+        "seconds": torch.tensor([second for _, second in pairs], dtype=torch.long),
+        "idf": torch.tensor(vectorizer.idf_[order]),
+        "weights.0": torch.tensor(weights[:, order]),
+        "bias.0": torch.tensor(bias),
+        "weights.1": torch.tensor(bayes.feature_log_prob_[:, order]),
+        "bias.1": torch.zeros(len(bias)),
+    }
+    shapes, packed_numbers = packed(tensors)
+    names = [CLASSIFIER_OPPONENTS[name] for name in LINEAR]
+    return {"words": words, "names": names, "tensors": shapes, "bytes": packed_numbers}
+
+
 def packed(tensors: Mapping[str, Tensor]) -> tuple[dict[str, list[Any]], str]:
     """Of each tensor how it is kept, its rows and columns and where it begins; and the bytes of all, by zlib and
     in base64.
 
-    A matrix of weights is kept in 16 bits a number: whole numbers, and for each row the factor by which to multiply
-    them. Vectors are kept in float32, whole numbers in 16 bits where they fit, else in 32.
+    A matrix of weights is kept as whole numbers up to WHOLE, and for each row the factor by which to multiply them.
+    Vectors are kept in float32, whole numbers in 16 bits where they fit, else in 32.
     """
     shapes, parts, start = dict[str, list[Any]](), list[bytes](), 0
     for name, tensor in tensors.items():
@@ -162,7 +198,7 @@ def packed(tensors: Mapping[str, Tensor]) -> tuple[dict[str, list[Any]], str]:
             kind, values = "float32", [matrix.astype("float32")]
         else:
             kind = "int16"
-            factors = (np.abs(matrix).max(axis=1, keepdims=True, initial=0) / (2**15 - 1)).astype("float32")  # (n, 1)
+            factors = (np.abs(matrix).max(axis=1, keepdims=True, initial=0) / WHOLE).astype("float32")  # (n, 1)
             whole = np.round(matrix / np.where(factors > 0, factors, 1))
             values = [factors, whole.astype("int16")]
         content = b"".join(part.tobytes() for part in values)

@@ -4,7 +4,7 @@
 
 /** A trained model, unpacked. @typedef {Model & {tokenizer: Tokenizer, classes: string[], ngrams: Ngrams[],
  *   checks: {text: string, ids: number[], expected: any}[]}} Trained */
-/** A word and how likely it is. @typedef {[string, number]} Guess */
+/** A word or a class, how likely it is, and what else is said of it. @typedef {[string, number, string?]} Guess */
 
 // ------------------------------------------------------------------------------------------------ what is in the file
 
@@ -15,15 +15,28 @@ function inflated(packed) {
   return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("deflate"))).arrayBuffer();
 }
 
-/** @param {any} described @returns {Promise<Trained>} */
-async function unpack({config, vocabulary, classes, tensors, bytes, checks}) {
+/** The tensors of a model by their names. @param {any} described @returns {Promise<Record<string, any>>} */
+async function unpackTensors({tensors, bytes}) {
   const buffer = await inflated(bytes);
   /** @type {Record<string, any>} */
   const weights = {}, arrays = {float32: Float32Array, int32: Int32Array, uint16: Uint16Array};
   for (const [name, [kind, n, size, start]] of Object.entries(tensors)) {
     weights[name] = kind === "int16" ? scaled(buffer, n, size, start) : {n, size, data: new arrays[kind](buffer, start, n * size)};
   }
-  const ngrams = [];
+  return weights;
+}
+
+/** @param {any} described @returns {Promise<Linear>} */
+async function unpackLinear({words, names, tensors, bytes}) {
+  const weights = await unpackTensors({tensors, bytes}), models = names.map((name, i) =>
+    ({name, weights: weights[`weights.${i}`], bias: weights[`bias.${i}`].data}));
+  const {starts, seconds, idf} = weights, numbers = new Map(words.map((word, i) => [word, i]));
+  return {words: numbers, starts: starts.data, seconds: seconds.data, idf: idf.data, models};
+}
+
+/** @param {any} described @returns {Promise<Trained>} */
+async function unpack({config, vocabulary, classes, tensors, bytes, checks}) {
+  const weights = await unpackTensors({tensors, bytes}), ngrams = [];
   for (let i = 0; `ngrams.${i}.base` in weights; i++) {
     const table = (name, k) => weights[`ngrams.${i}.${name}.${k}`].data, levels = [];
     for (let k = 1; `ngrams.${i}.words.${k}` in weights; k++) {
@@ -39,7 +52,9 @@ async function unpack({config, vocabulary, classes, tensors, bytes, checks}) {
  * @param {ArrayBuffer} buffer @param {number} n @param {number} size @param {number} start @returns {Matrix} */
 function scaled(buffer, n, size, start) {
   const factors = new Float32Array(buffer, start, n), whole = new Int16Array(buffer, start + 4 * n, n * size);
-  return map({n, size, data: /** @type {any} */ (whole)}, (value, i) => value * factors[i]);
+  const result = zeros(n, size);
+  for (let i = 0, k = 0; i < n; i++) for (let j = 0; j < size; j++, k++) result.data[k] = whole[k] * factors[i];
+  return result;
 }
 
 // ---------------------------------------------------------------------------------------------- what the models answer
@@ -132,9 +147,9 @@ function element(tag, properties = {}, ...children) {
 /** Names and probabilities; with `choose`, each may be chosen.
  * @param {Guess[]} guesses @param {number} [chosen] @param {(i: number) => void} [choose] */
 function bars(guesses, chosen, choose) {
-  return guesses.map(([name, share], i) => element(
+  return guesses.map(([name, share, note = ""], i) => element(
     choose ? "button" : "div", {className: "bar", ...(choose && {onclick: () => choose(i), pressed: i === chosen})},
-    element("span", {dir: "auto"}, name), element("span", {}, element("i", {data: {share}})), element("b", {}, percent(share)),
+    element("span", {dir: "auto"}, name), element("span", {}, element("i", {data: {share}})), element("b", {}, percent(share) + note),
   ));
 }
 
@@ -174,8 +189,8 @@ const asked = {
 };
 let version = 0; // of the text: what was begun for an older one stops
 
-/** @param {Record<string, Trained>} models @param {[string, number][]} quiz */
-function start(models, quiz) {
+/** @param {Record<string, Trained>} models @param {Linear} linear @param {[string, number][]} quiz */
+function start(models, linear, quiz) {
   const {classifier, decoder} = models;
   const tokensOf = model => model.tokenizer.ids(readTyped(part("text").value));
   const marked = (tokens, ids) => tokens.map((token, i) => ids[i] === UNK ? `${token}?` : token);
@@ -200,6 +215,8 @@ function start(models, quiz) {
     const label = asked.label < 0 ? shares.indexOf(Math.max(...shares)) : asked.label;
     const choose = label => { asked.label = label; who(); };
     part("bars").replaceChildren(...bars(shares.map((share, i) => [classifier.classes[i], share]), label, choose));
+    const counting = opponents(linear, readTyped(part("text").value)).map(({name, label}) => `${name}: ${classifier.classes[label]}`);
+    part("opponents").textContent = `Models that only count words, of the whole text, say: ${counting.join("; ")}.`;
     part("chosen").textContent = classifier.classes[label];
     const temperature = classifier.weights.temperature.data[0];
     part("trust").textContent = temperature === 1
@@ -227,7 +244,7 @@ function start(models, quiz) {
     const {tokens, ids} = tokensOf(model), n = Math.min(ids.length, config.block_size), words = marked(tokens, ids).slice(0, n);
     choice("reader", ["classifier", "decoder"], Number(isDecoder), i => { asked.reader = ["classifier", "decoder"][i]; where(); });
     if (!n || !config.n_layer) {
-      for (const id of ["maps", "map", "heads", "without"]) part(id).replaceChildren();
+      for (const id of ["maps", "from", "map", "heads", "without"]) part(id).replaceChildren();
       part("map-title").textContent = part("looks").textContent = config.n_layer ? "" : "This model has no layers, and so no attention.";
       return;
     }
@@ -240,8 +257,11 @@ function start(models, quiz) {
     asked.layer = Math.min(asked.layer, config.n_layer - 1);
     asked.head = Math.min(asked.head, config.n_head - 1);
     asked.from = Math.min(asked.from, n - 1);
-    const columns = seen[0][0].size > n ? [...words, "padding"] : words, largest = Math.max(...seen.flat().map(x => Math.max(...x.data)));
-    part("maps").replaceChildren(...seen.flatMap((heads, layer) => heads.map((x, head) => {
+    const columns = seen[0][0].size > n ? [...words, "padding"] : words;
+    const largest = Math.max(...seen.flat().flatMap(x => Array.from(x.data).filter((_, i) => i % x.size < n))); // of words
+    part("maps").style.setProperty("--layers", String(config.n_layer));
+    part("maps").replaceChildren(...seen[0].flatMap((_, head) => seen.map((heads, layer) => {
+      const x = heads[head];
       const isOff = off.has(`${layer}.${head}`), name = `layer ${layer + 1}, head ${head + 1}${isOff ? " (off)" : ""}`;
       const show = () => { asked.layer = layer; asked.head = head; where(); };
       const pressed = layer === asked.layer && head === asked.head;
@@ -256,11 +276,13 @@ function start(models, quiz) {
     const what = isDecoder ? "The next word" : "Who said it";
     part("without").replaceChildren(titledBars(`${what}, all heads on`, all));
     if (!off.size) return;
-    const rest = answers(model, ids.slice(0, n), (x, name, head) => {
+    const changed = answers(model, ids.slice(0, n), (x, name, head) => {
       const [, layer] = name.match(/blocks\.(\d+)\.attention\.heads$/) ?? [], mean = model.weights[`${name}.mean`]; // (H, D)
       return layer !== undefined && off.has(`${layer}.${head}`) ? map(x, (_, i, j) => mean.data[head * mean.size + j]) : x;
     });
-    part("without").append(titledBars(`${what}, ${off.size} off`, rest));
+    const before = new Map(all.map(([name, share]) => [name, share]));
+    part("without").append(titledBars(`${what}, ${off.size} off`, changed.map(([name, share]) =>
+      [name, share, before.has(name) ? ` (${signed(100 * (share - before.get(name)))})` : " (new)"])));
   }
 
   async function surprise() {
@@ -385,12 +407,18 @@ function withPadding(x, n) {
   return map(zeros(n, x.n > n ? n + 1 : n), (_, i, j) => j < n ? x.data[i * x.size + j] : row(x, i).slice(n).reduce((sum, share) => sum + share));
 }
 
+/** How dark a share of attention is: most shares are small, so their square roots are shown. @param {number} share
+ * @param {number} largest */
+function shade(share, largest) {
+  return Math.min(Math.sqrt(share / largest), 1);
+}
+
 /** @param {Matrix} x @param {number} largest */
 function picture(x, largest) {
   const canvas = element("canvas", {width: x.size, height: x.n}), context = canvas.getContext("2d");
   const [red, green, blue] = getComputedStyle(document.documentElement).getPropertyValue("--for").trim().split(" ").map(Number);
   const image = context.createImageData(x.size, x.n);
-  x.data.forEach((share, i) => image.data.set([red, green, blue, 255 * Math.sqrt(share / largest)], 4 * i));
+  x.data.forEach((share, i) => image.data.set([red, green, blue, 255 * shade(share, largest)], 4 * i));
   context.putImageData(image, 0, 0);
   return canvas;
 }
@@ -399,17 +427,23 @@ function picture(x, largest) {
  * @param {Matrix} x @param {string[]} words @param {string[]} columns @param {number} largest */
 function largeMap(x, words, columns, largest) {
   const table = part("map"), cells = /** @type {any[][]} */ ([]);
+  const showFrom = () => part("from").replaceChildren(...columns.map((name, j) => {
+    const share = x.data[asked.from * x.size + j], isWord = j < words.length;
+    const tap = isWord ? {onclick: () => point(j, j), pressed: j === asked.from} : {disabled: true};
+    return word(name, percent(share), tap, shade(share, largest));
+  }));
   const point = (i, j) => {
     cells[asked.from]?.[asked.to]?.classList.remove("here");
     asked.from = Math.max(0, Math.min(i, words.length - 1));
     asked.to = Math.max(0, Math.min(j, columns.length - 1));
     cells[asked.from][asked.to].classList.add("here");
     part("looks").textContent = `“${shown(words[asked.from])}” looks at “${shown(columns[asked.to])}”: ${percent(x.data[asked.from * x.size + asked.to])}`;
+    showFrom();
   };
   const head = element("tr", {}, element("td"), ...columns.map(name => element("th", {scope: "col"}, shown(name))));
   const rows = words.map((name, i) => {
     cells[i] = columns.map((_, j) => element("td", {
-      data: {share: Math.sqrt(x.data[i * x.size + j] / largest)}, onpointermove: () => point(i, j), onclick: () => point(i, j),
+      data: {share: shade(x.data[i * x.size + j], largest)}, onpointermove: () => point(i, j), onclick: () => point(i, j),
     }));
     return element("tr", {}, element("th", {scope: "row", dir: "auto"}, shown(name)), ...cells[i]);
   });
@@ -459,6 +493,8 @@ async function prove(models) {
 }
 
 if (typeof document !== "undefined") {
-  const {classifier, decoder, quiz} = JSON.parse(part("contents").textContent);
-  Promise.all([unpack(classifier), unpack(decoder)]).then(([classifier, decoder]) => start({classifier, decoder}, quiz));
+  const {classifier, decoder, linear, quiz} = JSON.parse(part("contents").textContent);
+  Promise.all([unpack(classifier), unpack(decoder), unpackLinear(linear)]).then(
+    ([classifier, decoder, linear]) => start({classifier, decoder}, linear, quiz)).catch(
+    error => { part("reading").textContent = `This browser cannot compute the page (${error}); take one of 2023 or newer.`; });
 }

@@ -4,6 +4,7 @@ may leave the machine, it does what a person asks of it."""
 import shutil
 import string
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ from common.arguments import Typed
 from common.files import UserError
 from dataset import Data
 from evaluation.attention import attention_maps
+from evaluation.baselines import fitted_linear_models
 from evaluation.ngrams import KneserNey
+from evaluation.opponents import CLASSIFIER_OPPONENTS
 from inference.generate import allowed
 from inference.sampling import Sampling
 from inference.sentence import padded
@@ -171,6 +174,23 @@ def test_n_grams_and_what_a_word_is_drawn_by_are_those_of_python() -> None:
         asked = {"temperature": sampling.temperature, "top_k": sampling.top_k or 0, "top_p": sampling.top_p or 1}
         page = in_browser("allowed(input.shares, input.sampling)", {"shares": shares.tolist(), "sampling": asked})
         assert page == pytest.approx((weights / weights.sum()).tolist(), abs=1e-6)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_linear_models_name_the_classes_of_python(data: Data, n_classes: int) -> None:
+    rows = [i for i, label in enumerate(data.train.labels.tolist()) if label < n_classes]
+    ids, lengths, labels = data.train.batch(torch.tensor(rows))
+    corpus = replace(data.corpus, train=[data.corpus.train[i] for i in rows], labels=data.corpus.labels[:n_classes])
+    some = replace(data, corpus=corpus, train=replace(data.train, ids=ids, lengths=lengths, labels=labels))
+    texts = [*(row.text for row in data.corpus.test), "We, WE 漢字 hope; nobody-else!", "the the the land"]
+    page = in_browser(
+        "unpackLinear(input.linear).then(linear => input.texts.map(text => opponents(linear, text)))",
+        {"linear": explore_page.linear_contents(some), "texts": texts},
+    )
+    predicted = fitted_linear_models([row.text for row in corpus.train], labels.tolist())(texts)
+    for number, name in enumerate(explore_page.LINEAR):
+        assert [by_model[number]["label"] for by_model in page] == predicted[name].tolist()
+        assert page[0][number]["name"] == CLASSIFIER_OPPONENTS[name]
 
 
 # ----------------------------------------------------------------------------------------------------------- tokenizer
