@@ -75,8 +75,8 @@ def write_browser_page(path: Path, models: Mapping[Task, TrainedModel], data: Ma
     size = len(text.encode())
     if size > MOST:
         sizes = " and ".join(f"the {task} {len(model['bytes']) / 1e6:.1f} MB" for task, model in described.items())
-        remedy = f"choose smaller ones by --model: {MOST / 1e6:.0f} MB are 3.5 million weights"
-        raise UserError(f"{path}: would have {size / 1e6:.1f} MB, of which {sizes}; {remedy}")
+        remedy = "name smaller ones by --model, such as the report's, which part1 and part2 train"
+        raise UserError(f"{path}: would have {size / 1e6:.1f} MB of {MOST / 1e6:.0f}: {sizes}; {remedy}")
     write_text(path, text)
     return size
 

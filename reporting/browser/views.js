@@ -158,19 +158,37 @@ function titledBars(title, guesses) {
   return element("div", {}, element("h3", {dir: "auto"}, title), ...bars(guesses));
 }
 
-/** A word that may be tapped, with what stands below it. @param {string} text @param {string} below
- * @param {Record<string, any>} properties @param {number} [signed] from -1 to 1: how dark, and which colour */
-function word(text, below, properties, signed = 0) {
-  const data = {tone: `var(--${signed < 0 ? "against" : "for"})`, share: Math.min(Math.abs(signed), 1)};
+/** A word that may be tapped, with what stands below it. @param {string} text @param {Record<string, any>} properties
+ * @param {string} [below] @param {number} [signed] */
+function word(text, properties, below = "", signed = 0) {
   const {className = "", ...others} = properties;
-  return element("button", {className: `word ${className}`, data, dir: "auto", ...others}, shown(text), element("small", {}, below));
+  const chip = element("button", {className: `word ${className}`, dir: "auto", ...others}, shown(text), element("small"));
+  tell(chip, below, signed);
+  return chip;
+}
+
+/** Put a number below a word. @param {any} chip @param {string} below @param {number} signed from -1 to 1: how dark the
+ * word is, and in which colour */
+function tell(chip, below, signed) {
+  chip.lastChild.textContent = below;
+  chip.style.setProperty("--tone", `var(--${signed < 0 ? "against" : "for"})`);
+  chip.style.setProperty("--share", String(Math.min(Math.abs(signed), 1)));
+}
+
+/** Replace what a part of the document holds; who stands in it with the keyboard goes on from there.
+ * @param {string} id @param {any[]} children */
+function fill(id, children) {
+  const box = part(id), focused = Array.from(box.children).findIndex(child => child.contains(document.activeElement));
+  box.replaceChildren(...children);
+  const again = box.children[focused];
+  (again?.querySelector("input") ?? again)?.focus({preventScroll: true});
 }
 
 /** A button for each name, one of them pressed. @param {string} id @param {string[]} names @param {number} chosen
  * @param {(i: number) => void} choose */
 function choice(id, names, chosen, choose) {
   const buttons = names.map((name, i) => element("button", {onclick: () => choose(i), pressed: i === chosen, dir: "auto"}, name));
-  part(id).replaceChildren(...buttons);
+  fill(id, buttons);
 }
 
 // --------------------------------------------------------------------------------------------------------------- views
@@ -214,7 +232,7 @@ function start(models, linear, quiz) {
     const shares = classify(classifier, orPad(readNow.map(i => ids[i])));
     const label = asked.label < 0 ? shares.indexOf(Math.max(...shares)) : asked.label;
     const choose = label => { asked.label = label; who(); };
-    part("bars").replaceChildren(...bars(shares.map((share, i) => [classifier.classes[i], share]), label, choose));
+    fill("bars", bars(shares.map((share, i) => [classifier.classes[i], share]), label, choose));
     const counting = opponents(linear, readTyped(part("text").value)).map(({name, label}) => `${name}: ${classifier.classes[label]}`);
     part("opponents").textContent = `Models that only count words, of the whole text, say: ${counting.join("; ")}.`;
     part("chosen").textContent = classifier.classes[label];
@@ -223,19 +241,17 @@ function start(models, linear, quiz) {
       ? "These probabilities are the network's own, and networks are mostly too sure of themselves."
       : "These probabilities are calibrated: of the sentences with 80%, about 80 in 100 should be right.";
     const leave = i => { asked.left.has(i) ? asked.left.delete(i) : asked.left.add(i); who(); };
-    const names = marked(tokens, ids), chips = names.map((token, i) => word(token, "", {
+    const names = marked(tokens, ids), chips = names.map((token, i) => word(token, {
       className: asked.left.has(i) ? "out" : readNow.includes(i) ? ids[i] === UNK ? "unknown" : "" : "unread",
       onclick: () => leave(i), pressed: asked.left.has(i), title: readNow.includes(i) ? "leave it out" : "not read",
     }));
-    part("words").replaceChildren(...chips);
+    fill("words", chips);
     for (const i of readNow) {
       await rest();
       if (now !== version || chips[i] !== part("words").children[i]) return;
       const without = classify(classifier, orPad(kept.filter(j => j !== i).slice(0, block).map(j => ids[j])));
       const points = shares[label] - without[label];
-      chips[i].replaceWith(chips[i] = word(names[i], signed(100 * points), {
-        className: ids[i] === UNK ? "unknown" : "", onclick: () => leave(i), pressed: false, title: "leave it out",
-      }, 3 * points));
+      tell(chips[i], signed(100 * points), 3 * points);
     }
   }
 
@@ -244,7 +260,7 @@ function start(models, linear, quiz) {
     const {tokens, ids} = tokensOf(model), n = Math.min(ids.length, config.block_size), words = marked(tokens, ids).slice(0, n);
     choice("reader", ["classifier", "decoder"], Number(isDecoder), i => { asked.reader = ["classifier", "decoder"][i]; where(); });
     if (!n || !config.n_layer) {
-      for (const id of ["maps", "from", "map", "heads", "without"]) part(id).replaceChildren();
+      for (const id of ["maps", "from", "map", "heads", "without"]) fill(id, []);
       part("map-title").textContent = part("looks").textContent = config.n_layer ? "" : "This model has no layers, and so no attention.";
       return;
     }
@@ -260,7 +276,7 @@ function start(models, linear, quiz) {
     const columns = seen[0][0].size > n ? [...words, "padding"] : words;
     const largest = Math.max(...seen.flat().flatMap(x => Array.from(x.data).filter((_, i) => i % x.size < n))); // of words
     part("maps").style.setProperty("--layers", String(config.n_layer));
-    part("maps").replaceChildren(...seen[0].flatMap((_, head) => seen.map((heads, layer) => {
+    fill("maps", seen[0].flatMap((_, head) => seen.map((heads, layer) => {
       const x = heads[head];
       const isOff = off.has(`${layer}.${head}`), name = `layer ${layer + 1}, head ${head + 1}${isOff ? " (off)" : ""}`;
       const show = () => { asked.layer = layer; asked.head = head; where(); };
@@ -269,12 +285,12 @@ function start(models, linear, quiz) {
     })));
     part("map-title").textContent = `Layer ${asked.layer + 1}, head ${asked.head + 1}`;
     largeMap(seen[asked.layer][asked.head], words, columns, largest);
-    part("heads").replaceChildren(...seen.flatMap((heads, layer) => heads.map((_, head) => {
+    fill("heads", seen.flatMap((heads, layer) => heads.map((_, head) => {
       const name = `${layer}.${head}`, onchange = () => { off.has(name) ? off.delete(name) : off.add(name); where(); };
       return element("label", {}, element("input", {type: "checkbox", checked: !off.has(name), onchange}), ` layer ${layer + 1}, head ${head + 1}`);
     })));
     const what = isDecoder ? "The next word" : "Who said it";
-    part("without").replaceChildren(titledBars(`${what}, all heads on`, all));
+    fill("without", [titledBars(`${what}, all heads on`, all)]);
     if (!off.size) return;
     const changed = answers(model, ids.slice(0, n), (x, name, head) => {
       const [, layer] = name.match(/blocks\.(\d+)\.attention\.heads$/) ?? [], mean = model.weights[`${name}.mean`]; // (H, D)
@@ -289,16 +305,15 @@ function start(models, linear, quiz) {
     const now = version, {tokens, ids} = tokensOf(decoder), {words} = decoder.tokenizer;
     const voices = decoder.config.voices ? ["nobody in particular", ...decoder.classes] : [];
     choice("speakers", voices, asked.speaker, i => { asked.speaker = i; version++; surprise(); });
-    const names = marked(tokens, ids), chips = names.map(name => word(name, "", {})), places = [];
-    part("nats").replaceChildren(...chips);
-    part("expected").replaceChildren();
+    const names = marked(tokens, ids), chips = names.map(name => word(name, {})), places = [];
+    fill("nats", chips);
+    fill("expected", []);
     part("perplexity").textContent = "";
     const show = i => {
       asked.scored = i;
       chips.forEach((chip, j) => chip.setAttribute("aria-pressed", String(i === j)));
       const {shares, counted} = places[i];
-      part("expected").replaceChildren(
-        titledBars(`In place of “${shown(names[i])}”: the decoder`, shares), titledBars("the trigram", counted));
+      fill("expected", [titledBars(`In place of “${shown(names[i])}”: the decoder`, shares), titledBars("the trigram", counted)]);
     };
     let sum = 0, sumCounted = 0;
     for await (const {shares, counted, id} of scored(decoder, ids, asked.speaker)) {
@@ -306,7 +321,8 @@ function start(models, linear, quiz) {
       const i = places.length, nats = -Math.log(shares[id]);
       places.push({shares: likeliest(shares, words), counted: likeliest(counted, words)});
       [sum, sumCounted] = [sum + nats, sumCounted - Math.log(counted[id])];
-      chips[i].replaceWith(chips[i] = word(names[i], nats.toFixed(1), {onclick: () => show(i), pressed: false}, -nats / 10));
+      tell(chips[i], nats.toFixed(1), -nats / 10);
+      chips[i].onclick = () => show(i);
     }
     if (!places.length) return;
     part("perplexity").textContent = `Perplexity: the decoder ${whole(sum, ids.length)}, the trigram ${whole(sumCounted, ids.length)}. ` +
@@ -325,10 +341,10 @@ function start(models, linear, quiz) {
     };
     const show = () => {
       const drawn = asked.drawn.map(id => shown(words[id])), space = decoder.tokenizer.words.includes(" ") ? "" : " ";
-      part("continued").replaceChildren(part("text").value, " ", element("mark", {}, drawn.join(space)));
+      fill("continued", [part("text").value, " ", element("mark", {}, drawn.join(space))]);
       const shares = distribution();
       part("possible").textContent = `The next word, of ${shares.filter(share => share > 0).length.toLocaleString("en")} possible`;
-      part("next").replaceChildren(element("div", {}, ...bars(likeliest(shares, words))));
+      fill("next", [element("div", {}, ...bars(likeliest(shares, words)))]);
       return shares;
     };
     const draw = shares => {
@@ -354,14 +370,14 @@ function start(models, linear, quiz) {
   function guess() {
     const [text, label] = quiz[asked.question % quiz.length], {ids} = classifier.tokenizer.ids(readTyped(text));
     part("question").textContent = text;
-    part("guesses").replaceChildren(...classifier.classes.map((name, i) => element("button", {dir: "auto", onclick: () => {
+    fill("guesses", classifier.classes.map((name, i) => element("button", {dir: "auto", onclick: () => {
       const shares = classify(classifier, orPad(ids.slice(0, classifier.config.block_size))), said = shares.indexOf(Math.max(...shares));
       asked.question++;
       asked.right += Number(i === label);
       asked.modelRight += Number(said === label);
       part("answer").textContent = `It was ${classifier.classes[label]}. The model says ${classifier.classes[said]} (${percent(shares[said])}). ` +
         `Right so far, of ${asked.question}: you ${asked.right}, the model ${asked.modelRight}.`;
-      part("guesses").replaceChildren(element("button", {onclick: () => { part("answer").textContent = ""; guess(); }}, "Next sentence"));
+      fill("guesses", [element("button", {onclick: () => { part("answer").textContent = ""; guess(); }}, "Next sentence")]);
     }}, name)));
   }
 
@@ -427,10 +443,10 @@ function picture(x, largest) {
  * @param {Matrix} x @param {string[]} words @param {string[]} columns @param {number} largest */
 function largeMap(x, words, columns, largest) {
   const table = part("map"), cells = /** @type {any[][]} */ ([]);
-  const showFrom = () => part("from").replaceChildren(...columns.map((name, j) => {
+  const showFrom = () => fill("from", columns.map((name, j) => {
     const share = x.data[asked.from * x.size + j], isWord = j < words.length;
     const tap = isWord ? {onclick: () => point(j, j), pressed: j === asked.from} : {disabled: true};
-    return word(name, percent(share), tap, shade(share, largest));
+    return word(name, tap, percent(share), shade(share, largest));
   }));
   const point = (i, j) => {
     cells[asked.from]?.[asked.to]?.classList.remove("here");

@@ -1,6 +1,7 @@
 """The page that computes: its JavaScript says what Python says, for every setting, and in a real browser, where nothing
 may leave the machine, it does what a person asks of it."""
 
+import re
 import shutil
 import string
 from collections.abc import Iterator, Sequence
@@ -288,7 +289,7 @@ def page(request: pytest.FixtureRequest, chromium: Any, file: Path) -> Iterator[
     page.on("dialog", lambda dialog: errors.append(dialog.message))
     page.goto(file.as_uri())
     page.locator("#text").fill(TEXT)
-    page.locator("#words .word").nth(4).wait_for()
+    page.locator("#words", has_text=re.compile("^we.*change.*\\.", re.DOTALL)).wait_for()
     yield page
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert [url for url in asked if not url.startswith("file:")] == []
@@ -319,6 +320,10 @@ def test_who_said_it_without_a_word(page: Any) -> None:
 def test_attention_by_keyboard_and_without_a_head(page: Any) -> None:
     page.locator(".map-button").nth(3).press("Enter")
     assert page.locator("#map-title").inner_text() == "Layer 2, head 2"
+    page.keyboard.press("Shift+Tab")  # whoever goes by keyboard is still where they were
+    page.keyboard.press("Enter")
+    assert page.locator("#map-title").inner_text() == "Layer 1, head 2"
+    page.locator(".map-button").nth(3).click()
     page.locator("#map").focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowDown")
