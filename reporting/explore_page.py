@@ -23,6 +23,7 @@ from evaluation.opponents import CLASSIFIER_OPPONENTS
 from inference.explain import probabilities
 from inference.score import decoder_scorers, trigram_scorer
 from inference.sentence import read_sentence
+from inference.texts import uniform_text
 from modules.word_vectors import PhraseEmbedding, SpelledEmbedding
 from reporting.table import template
 from studies.probes.knockouts import mean_outputs
@@ -113,7 +114,7 @@ def trigram_of(data: Data) -> KneserNey:
 
 def checked(trained: TrainedModel, data: Data, text: str) -> dict[str, list[Any]]:
     """What the page has to find for a sentence: the ids of its tokens, and probabilities of the classes or nats."""
-    ids = torch.tensor(trained.tokenizer.encode(text))
+    ids = torch.tensor(trained.tokenizer.encode(uniform_text(text, trained.tokenizer)))
     if not isinstance(trained.model, Decoder):
         block = read_sentence(trained, text).tokens
         return {"ids": ids.tolist(), "expected": probabilities(trained.model, [ids[: len(block)]])[0].tolist()}

@@ -4,7 +4,7 @@
 // spelled out here, for JavaScript's \s, \w and \b know little of Unicode.
 
 /** @typedef {{kind: "word" | "bpe" | "character", words: string[], merges?: [string, string][]}} Vocabulary */
-/** @typedef {{words: string[], ids: (text: string) => {tokens: string[], ids: number[]}}} Tokenizer */
+/** @typedef {{words: string[], characters: Set<string>, read: (text: string) => {tokens: string[], ids: number[]}}} Tokenizer */
 
 const PAD = 0, UNK = 1;
 const SPACE = String.raw`[\s\x1c-\x1f\x85]`, SOLID = String.raw`[^\s\x1c-\x1f\x85]`;
@@ -12,17 +12,38 @@ const GAP = String.raw`\p{White_Space}`, VISIBLE = String.raw`\P{White_Space}`; 
 const LETTER = String.raw`[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\u200c\u200d]`; // in NLTK
 const EDGE = ((letter) => `(?:(?<=${letter})(?!${letter})|(?<!${letter})(?=${letter}))`)(String.raw`[\p{L}\p{N}_]`);
 
-/** What a person typed, as models read it: the same as every command of Orator makes of a text. @param {string} text */
-function readTyped(text) {
-  return text.replace(/\ufeff/g, "").normalize("NFC").replace(RegExp(`^${SPACE}+|${SPACE}+$`, "gu"), "");
+const SIGNS = "\u2018\u2019\u201a\u2039\u203a\u201c\u201d\u201e\xab\xbb\u2026\u2012\u2013\u2014\u2015"; // that typists choose
+
+/** A text as somebody typed it, written as the training files are (inference/texts.py): signs that stand in no token of
+ * the vocabulary become plain ones. @param {string} text @param {Set<string>} characters of the vocabulary */
+function uniformText(text, characters) {
+  text = singleSpaced(text.replace(/\ufeff/g, "").normalize("NFC"));
+  const lacking = Array.from(SIGNS).filter(sign => text.includes(sign) && !characters.has(sign)).join("");
+  if (lacking) text = text.replace(RegExp(`\\p{Nd}?(?:[${lacking}]\\p{Nd}?)+`, "gu"), run => spacedDashes(straight(run)));
+  return singleSpaced(text);
 }
 
-/** How text falls into tokens, and their numbers. @param {Vocabulary} vocabulary @returns {Tokenizer} */
+/** @param {string} text */
+function singleSpaced(text) {
+  return (text.match(RegExp(`${SOLID}+`, "gu")) ?? []).join(" ");
+}
+
+/** Straight quotation marks, and three dots for an ellipsis. @param {string} text */
+function straight(text) {
+  return text.replace(/[\u2018\u2019\u201a\u2039\u203a]/g, "'").replace(/[\u201c\u201d\u201e\xab\xbb]|''/g, '"').replace(/\u2026/g, "...");
+}
+
+/** " -- " for every dash, but a hyphen between figures. @param {string} text */
+function spacedDashes(text) {
+  return text.replace(/(?<=\p{Nd})\u2013(?=\p{Nd})/gu, "-").replace(/[-\u2012-\u2015]+/g, run => /[\u2012-\u2015]|--/.test(run) ? " -- " : run);
+}
+
+/** How typed text falls into tokens, and their numbers. @param {Vocabulary} vocabulary @returns {Tokenizer} */
 function makeTokenizer({kind, words, merges = []}) {
   const split = kind === "word" ? splitWords : kind === "bpe" ? subwords(words, merges) : text => Array.from(withSpace(text));
-  const number = new Map(words.map((word, id) => [word, id]));
-  return {words, ids: text => {
-    const tokens = split(text);
+  const number = new Map(words.map((word, id) => [word, id])), characters = new Set(words.flatMap(word => Array.from(word)));
+  return {words, characters, read: text => {
+    const tokens = split(uniformText(text, characters));
     return {tokens, ids: tokens.map(token => number.get(token) ?? UNK)};
   }};
 }

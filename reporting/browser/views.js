@@ -210,7 +210,7 @@ let version = 0; // of the text: what was begun for an older one stops
 /** @param {Record<string, Trained>} models @param {Linear} linear @param {[string, number][]} quiz */
 function start(models, linear, quiz) {
   const {classifier, decoder} = models;
-  const tokensOf = model => model.tokenizer.ids(readTyped(part("text").value));
+  const tokensOf = model => model.tokenizer.read(part("text").value);
   const marked = (tokens, ids) => tokens.map((token, i) => ids[i] === UNK ? `${token}?` : token);
   const update = () => {
     version++;
@@ -233,8 +233,8 @@ function start(models, linear, quiz) {
     const label = asked.label < 0 ? shares.indexOf(Math.max(...shares)) : asked.label;
     const choose = label => { asked.label = label; who(); };
     fill("bars", bars(shares.map((share, i) => [classifier.classes[i], share]), label, choose));
-    const counting = opponents(linear, readTyped(part("text").value)).map(({name, label}) => `${name}: ${classifier.classes[label]}`);
-    part("opponents").textContent = `Models that only count words, of the whole text, say: ${counting.join("; ")}.`;
+    const counting = opponents(linear, uniformText(part("text").value, classifier.tokenizer.characters)).map(({name, label}) => `${name}: ${classifier.classes[label]}`);
+    part("opponents").textContent = `Two models that only count words say: ${counting.join("; ")}.`;
     part("chosen").textContent = classifier.classes[label];
     const temperature = classifier.weights.temperature.data[0];
     part("trust").textContent = temperature === 1
@@ -302,7 +302,8 @@ function start(models, linear, quiz) {
   }
 
   async function surprise() {
-    const now = version, {tokens, ids} = tokensOf(decoder), {words} = decoder.tokenizer;
+    const now = version, {words} = decoder.tokenizer, lines = part("text").value.split("\n").map(decoder.tokenizer.read);
+    const tokens = lines.flatMap(line => line.tokens), ids = lines.flatMap(line => line.ids);
     const voices = decoder.config.voices ? ["nobody in particular", ...decoder.classes] : [];
     choice("speakers", voices, asked.speaker, i => { asked.speaker = i; version++; surprise(); });
     const names = marked(tokens, ids), chips = names.map(name => word(name, {})), places = [];
@@ -326,7 +327,7 @@ function start(models, linear, quiz) {
     }
     if (!places.length) return;
     part("perplexity").textContent = `Perplexity: the decoder ${whole(sum, ids.length)}, the trigram ${whole(sumCounted, ids.length)}. ` +
-      "So surprised is who must guess among that many equally likely words, each time.";
+      "That is as unsure as somebody who guesses among so many equally likely words, each time.";
     show(Math.min(asked.scored, places.length - 1));
   }
 
@@ -368,7 +369,7 @@ function start(models, linear, quiz) {
   }
 
   function guess() {
-    const [text, label] = quiz[asked.question % quiz.length], {ids} = classifier.tokenizer.ids(readTyped(text));
+    const [text, label] = quiz[asked.question % quiz.length], {ids} = classifier.tokenizer.read(text);
     part("question").textContent = text;
     fill("guesses", classifier.classes.map((name, i) => element("button", {dir: "auto", onclick: () => {
       const shares = classify(classifier, orPad(ids.slice(0, classifier.config.block_size))), said = shares.indexOf(Math.max(...shares));
@@ -480,7 +481,7 @@ async function largestDifference({classifier, decoder}) {
   const compare = (found, expected) => {
     largest = Math.max(largest, found.length === expected.length ? 0 : 1, ...found.map((share, i) => Math.abs(share - expected[i])));
   };
-  const sameIds = (model, {text, ids}) => compare(model.tokenizer.ids(readTyped(text)).ids, ids);
+  const sameIds = (model, {text, ids}) => compare(model.tokenizer.read(text).ids, ids);
   for (const check of classifier.checks) {
     sameIds(classifier, check);
     compare(classify(classifier, check.ids.slice(0, classifier.config.block_size)), check.expected);

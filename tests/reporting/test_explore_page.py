@@ -27,6 +27,7 @@ from evaluation.opponents import CLASSIFIER_OPPONENTS
 from inference.generate import allowed
 from inference.sampling import Sampling
 from inference.sentence import padded
+from inference.texts import uniform_text
 from modules.config import TransformerConfig
 from modules.word_vectors import word_pairs
 from reporting import explore_page
@@ -213,14 +214,14 @@ def test_text_falls_into_the_tokens_of_python(kind: Any, texts: list[str]) -> No
     training = ["We hope, we can't rest: we work. “Yes”, we can!", "The bee can, the bees can; the theme."] * 5
     tokenizer = Tokenizer.build(training, tokenization=Tokenization(kind))
     vocabulary = tokenizer.to_json() | {"words": tokenizer.words}
-    expression = "input.texts.map(text => makeTokenizer(input.vocabulary).ids(readTyped(text)).ids)"
+    expression = "input.texts.map(text => makeTokenizer(input.vocabulary).read(text).ids)"
     page = in_browser(expression, {"vocabulary": vocabulary, "texts": texts})
-    assert page == [tokenizer.encode(text.replace("\ufeff", "").strip()) for text in texts]
+    assert page == [tokenizer.encode(uniform_text(text, tokenizer)) for text in texts]
 
 
 def test_every_row_and_line_of_the_data_falls_into_the_words_of_python(data: Data) -> None:
     texts = [*(row.text for row in [*data.corpus.train, *data.corpus.test]), *explore_page.SENTENCES]
-    assert in_browser("input.map(text => splitWords(readTyped(text)))", texts) == data.tokenizer.split_all(texts)
+    assert in_browser("input.map(splitWords)", texts) == data.tokenizer.split_all(texts)
 
 
 # ---------------------------------------------------------------------------------------------------------- the command
