@@ -104,6 +104,25 @@ def read_as(path: Path | str, kind: type[Kind], hint: str = DAMAGED) -> Kind:
         return msgspec.json.decode(text, type=kind)
 
 
+def write_sealed(path: Path | str, value: object) -> None:
+    """Write `value`, a record or a dictionary, as `write_json` does, with a checksum."""
+    content = msgspec.to_builtins(value)
+    write_json(path, {"checksum": _checksum(content), **content})
+
+
+def read_sealed(path: Path | str, kind: type[Kind], hint: str = DAMAGED) -> Kind:
+    """The value of a file of `write_sealed`, as `read_as` gives it; UserError with `hint` if it was altered, too."""
+    content = read_as(path, dict[str, Any], hint)
+    if content.pop("checksum", None) != _checksum(content):
+        raise UserError(f"{path}: altered since it was written (checksum differs); {hint}")
+    with refused(path, hint):
+        return msgspec.convert(content, kind)
+
+
+def _checksum(content: object) -> str:
+    return sha256(json.dumps(content).encode())
+
+
 @contextlib.contextmanager
 def refused(source: Path | str, hint: str = DAMAGED) -> Iterator[None]:
     """Turn a ValueError or UserError about the content of the file `source` into a UserError that names the file and

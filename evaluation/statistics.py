@@ -20,7 +20,7 @@ N_STUDIES = 20_000  # simulated, for the price of looking more than once
 class Estimate:
     """A paired effect with its interval, of 95% unless something else is said.
 
-    low, high, error and df are None for a single pair, or two that agree exactly.
+    low, high, error and df are None for a single pair, or pairs that agree exactly.
     """
 
     mean: float  # of the differences; of ratios the geometric mean
@@ -81,11 +81,11 @@ def _estimate(a: np.ndarray, b: np.ndarray, shared: float, confidence: float, ra
         raise ValueError(f"pairs need as many values on both sides, got {len(a)} and {len(b)}")
     values = a - b
     n, sd = len(values), float(values.std(ddof=1)) if len(values) > 1 else None
-    if n > 1 and np.ptp(values) == 0:
-        sd = 0.0  # exactly, whatever rounding leaves
+    if n > 1 and np.ptp(values) < 1e-9:
+        sd = 0.0  # whatever rounding leaves
     mean, median = (np.exp(x) if ratio else x for x in (values.mean(), np.median(values)))
     estimate = Estimate(float(mean), None, None, sd, float(median), n, ratio=ratio)
-    if sd is None or (sd == 0 and n == 2):  # that two pairs agree says nothing of their spread
+    if sd is None or sd == 0:  # that a few pairs agree says nothing of their spread
         return estimate
     return with_error(estimate, sd * sqrt(1 / n + shared), n - 1, confidence)
 
