@@ -35,6 +35,8 @@ class Explore:
             raise UserError('--export takes a file and sentences: explore --export page.html "We will rebuild."')
         if self.export is not None:
             refuse_idle(self, "with --export", "port")
+            if self.export.is_dir():  # said before a model is trained
+                raise UserError(f"{self.export}: a folder; --export takes the name of a file, such as page.html")
             from reporting.explore_views import export
 
             export(self.export, self.shelf(), self.sentences)

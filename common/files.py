@@ -34,6 +34,8 @@ def write_bytes(path: Path | str, data: bytes) -> None:
     raises OSError and leaves the old file as it was.
     """
     path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path}: a folder is in the place of this file; move it, or choose another")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     with new_in(path.parent):
         file = temporary.open("xb")
@@ -57,6 +59,11 @@ def new_in(folder: Path) -> Iterator[None]:
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
         reason = "a file is in its place" if not isinstance(error, PermissionError) else "no permission to write"
         raise UserError(f"{folder}: cannot be used as a folder ({reason}); choose another") from error
+
+
+def resolved(path: Path) -> Path:
+    """The absolute path without symbolic links. One that links to itself stays: `Path.resolve` would raise."""
+    return Path(os.path.realpath(path))
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -85,12 +92,17 @@ def read_text(path: Path | str) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+        raise unreadable(path, error) from error
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UserError(f"{path}:{line}: not UTF-8 (byte 0x{data[error.start]:02x}); save the file as UTF-8") from error
+
+
+def unreadable(path: Path | str, error: OSError) -> UserError:
+    """The error for a file that the system does not let anybody read."""
+    return UserError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions")
 
 
 def read_as(path: Path | str, kind: type[Kind], hint: str = DAMAGED) -> Kind:
@@ -208,6 +220,10 @@ def _opened(path: Path | str, hint: str) -> Iterator[tuple[Any, str, str]]:
     program; UserError with `hint` where it is no such file."""
     from safetensors import SafetensorError, safe_open
 
+    try:
+        Path(path).open("rb").close()
+    except OSError as error:
+        raise unreadable(path, error) from error
     try:
         with safe_open(path, framework="pt") as file:
             entry = (file.metadata() or {}).get("description", "")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import regex
 
-from common.files import UserError, read_text
+from common.files import UserError, read_text, resolved
 from speechesdataset.duplicates import normal_words
 from speechesdataset.folder import TRAINING, Manifest, Split
 from speechesdataset.split import FIGURES, Document, Speaker, make_folder, mostly_letters, spaced, straight
@@ -28,7 +28,7 @@ def import_folder(source: Path | str, out: Path | str, split: Split = "stretch",
     source, out = Path(source), Path(out)
     if not source.is_dir():
         raise UserError(f"{source}: no such folder; --from takes a folder that has a sub-folder for each speaker")
-    if out.resolve().is_relative_to(source.resolve()):
+    if resolved(out).is_relative_to(resolved(source)):
         raise UserError(f"{out}: lies in the folder of your texts; choose another --out")
     for path in sorted(source.glob("*")):
         if path.is_file() and path.suffix.lower() == ".txt":

@@ -14,7 +14,7 @@ from msgspec.structs import asdict as fields_of
 from msgspec.structs import replace
 
 from common.checks import other_run
-from common.files import read_sealed, read_text, write_json, write_sealed, write_text
+from common.files import UserError, read_sealed, read_text, resolved, write_json, write_sealed, write_text
 from common.locks import FolderLock
 from dataset import Data, without_fold
 from tokenizer import WORDS
@@ -65,10 +65,17 @@ def open_folder(out: Path, device: torch.device, settings: Mapping[str, object],
     Runs that a folder already holds are never written over. `resume`: False, the whole folder is set aside under the
     next free number; True, its unfinished runs are gone on with; None, its runs are used where they are wanted.
     """
+    for name in ("config.json", "results.json", "metrics.jsonl"):
+        if (out / name).is_dir():
+            raise UserError(f"{out / name}: a folder is in the place of a file; move it, or take another --out")
+    is_set_aside = resume is False and (out / "config.json").exists()
+    if is_set_aside and Path.cwd().is_relative_to(resolved(out)):
+        remedy = "use --resume, take another --out, or start from another folder"
+        raise UserError(f"{out}: holds earlier runs, and the working folder cannot be set aside; {remedy}")
     folder = Folder(out, device, FolderLock(out))
     for leftover in out.rglob(".*.tmp") if resume else ():  # of a process that was killed while it wrote
         leftover.unlink()
-    if (out / "config.json").exists() and resume is False:
+    if is_set_aside:
         number = next(n for n in itertools.count(1) if not Path(f"{out}.{n}").exists())
         out.rename(f"{out}.{number}")
         print(f"{out}: the earlier run that was there is now {out}.{number}", file=sys.stderr)

@@ -54,6 +54,10 @@ def test_models_are_called_by_their_path_the_newest_first(shelf: Shelf, tmp_path
         time.sleep(0.02)
     assert other.names("classifier") == ["b/new", "a/old"]
     assert other.names("decoder") == []
+    for name, said in (("b", '{"command": "report", "quick": true}'), ("c", '{"command": "compare"}')):
+        save_model(tmp_path / name / "new.safetensors", shelf.model(CLASSIFIER))
+        (tmp_path / name / "config.json").write_text(said)
+    assert other.names("classifier") == ["a/old", "c/new", "b/new"]  # of a study last, of what means nothing very last
 
 
 def test_what_is_asked_for_by_many_at_once_is_made_once() -> None:
