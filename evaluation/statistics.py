@@ -151,22 +151,20 @@ def verdict(
     without = estimate.high <= above or estimate.low >= below
     holds, fails = (without, within) if outside else (within, without)
     # The chance of so low an effect if it lay at the lower end of the range, and of so high a one at the upper end
-    so_low, so_high = _chance_of_less(estimate, above, 0), 1 - _chance_of_less(estimate, below, 1)
+    so_low, so_high = _chance_of_less(estimate, above), 1 - _chance_of_less(estimate, below)
     p = max(1 - so_low, 1 - so_high) if outside else min(so_low, so_high)
     return Verdict(HOLDS if holds else FAILS if fails else UNCLEAR, rule, p)
 
 
-def _chance_of_less(estimate: Estimate, edge: float, at_edge: float) -> float:
-    """The chance of an effect this low or lower, if it lay at the `edge`; `at_edge` if all pairs lie there."""
+def _chance_of_less(estimate: Estimate, edge: float) -> float:
+    """The chance of an effect this low or lower, if it lay at the `edge`."""
     from scipy import stats
 
     if abs(edge) == inf:
         return float(edge < 0)
-    if estimate.error is None or estimate.df is None:
+    if not estimate.error or estimate.df is None:
         return 0.5
     gap = _on_scale(estimate, estimate.mean) - _on_scale(estimate, edge)
-    if estimate.error == 0:
-        return float(gap > 0) if gap else at_edge
     return float(stats.t.cdf(gap / estimate.error, estimate.df))
 
 
