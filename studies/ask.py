@@ -14,19 +14,20 @@ from msgspec.structs import replace
 
 from common.files import UserError, write_sealed
 from dataset import Data, encode, without_fold
+from evaluation.accuracy import largest_share
 from evaluation.statistics import UNCLEAR, confidence_of_looks
 from speechesdataset.folder import TRAINING
 from studies.answers import Answers, Asked, Comparison, Timing, as_results
 from studies.catalogue.claims import claims_on
 from studies.catalogue.recipes import RECIPES, label_of
 from studies.claims import judge, undecided_variants
-from studies.effects import effects_of, effects_of_length, effects_on_time, has_trained
+from studies.effects import effects_of, effects_of_length, effects_on_time, has_trained, trained_like_the_others
 from studies.engine import train_meanwhile, until_told
 from studies.probes.timing import time_positions
 from studies.probes.tokens import tokens_of
 from studies.question import Probe, Question, Study
 from studies.workers import all_recorded, share_out
-from tokenizer import Tokenization
+from tokenizer import UNK, Tokenization
 from training.loop import Diverged
 from training.machine import distinct_machines
 from training.recipe import Run, Task, settings_of
@@ -118,7 +119,10 @@ def train_all(study: Study, runs: Runs, data: Data, folder: Folder, opponents: C
     kept = {key: public(record) for key, record in records.items()}
     return {
         question.name: {
-            variant: [kept[question.name, name, seed] for name, seed in runs[question.name] if name == variant]
+            variant: trained_like_the_others(
+                [kept[question.name, name, seed] for name, seed in runs[question.name] if name == variant],
+                largest_share(data.train.labels),
+            )
             for variant in question.variants
         }
         for question in study.questions
@@ -184,6 +188,7 @@ def measure(study: Study, records: Records, opponents: Opponents, timing: Mappin
         block_size=data.train.ids.shape[1],
         test_names=list(data.test_streams),
         n_tokens={name: len(text.ids) for name, text in texts.items()},
+        unknown={name: 100 * float((text.ids == UNK).double().mean()) for name, text in data.test_streams.items()},
         n_truncated={"train": data.train.n_truncated, "test": data.test.n_truncated},
         machines=[],
         questions={question.name: asked(study, question) for question in study.questions},
