@@ -441,6 +441,8 @@ def differences(answers: Answers, figures: Path) -> None:
     (asked,) = answers.questions.values()
     rows = {row.variant: row for row in answers.find(base=asked.base, measure=asked.measure)}
     shown = [interval(name, rows[name], color) for color, name in enumerate(asked.settings) if name in rows]
+    if not shown:  # the others diverged
+        return
     what, unit = ("change of", "%") if answers.comparisons[0].unit == "ratio" else ("difference in", "points")
     title = titled(f"{asked.kind.capitalize()}: against {asked.base}", answers, asked.kind)
     utilities.interval_figure(
