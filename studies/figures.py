@@ -11,7 +11,6 @@ from typing import Any
 
 import tokenizer
 import utilities
-from evaluation.records import Bin
 from inference.attention import draw_attention
 from speechesdataset.folder import TRAINING, Corpus
 from studies.answers import Answers, Comparison, LengthPerplexity, Reading
@@ -266,8 +265,11 @@ def curves_of_variants(answers: Answers, figures: Path) -> None:
 
     ((question, asked),) = answers.questions.items()
     values: dict[Task, Callable[[Any], float]] = {"classifier": TEST, "decoder": perplexity}
-    panels = {"": curves_by_variant(asked.settings, values[asked.kind])}
-    curves(figures / "curves.png", answers, question, panels, asked.kind.capitalize())
+    names = short_names(asked.settings, asked.base)
+    lines = [Curve(name, variant, values[asked.kind], None) for variant, name in names.items()]
+    title = f"{asked.kind.capitalize()}: " + ("held-out" if asked.on_folds else "test")
+    title += f" {asked.measure}" if asked.kind == "classifier" else " perplexity, geometric mean of the texts"
+    curves(figures / "curves.png", answers, question, {"": lines}, title)
 
 
 # ------------------------------------------------------------------------------------------- the classifier's test rows
@@ -275,32 +277,30 @@ def confusion(answers: Answers, figures: Path) -> None:
     """Which class the classifier takes for which, over all seeds."""
     matrices = [run.scores.confusion for run in answers.classifier[answers.questions["classifier"].base]]
     counts = [[sum(cells) for cells in zip(*rows)] for rows in zip(*matrices)]  # (K, K)
-    title = titled("Test set, last epoch", answers, "classifier")
+    title = titled("Confusion: test set, last epoch", answers, "classifier")
     utilities.confusion_figure(figures / "confusion.png", counts, answers.data.class_names, title)
 
 
 def reliability_diagram(answers: Answers, figures: Path) -> None:
-    """How often the classifier is right where it is so sure, and how many rows that are, as trained and with its
-    temperature."""
+    """How often the classifier is right where it is so sure, as trained and with its temperature."""
     (calibration,) = answers.calibration["classifier"]["classifier"]
     versions = {"as trained": calibration.as_trained.bins}
     if calibration.n_rows:
         versions[f"temperature {calibration.temperature:.2g}"] = calibration.calibrated.bins
-    n_rows = sum(rows.n for rows in calibration.as_trained.bins)
-
-    def lines(height: Callable[[Bin], float]) -> list[utilities.Line]:
-        return [
-            utilities.Line(name, [rows.confidence for rows in bins], list(map(height, bins)), color)
-            for color, (name, bins) in enumerate(versions.items())
-        ]
-
-    honest = utilities.Line("as often right as sure", [0, 100], [0, 100], utilities.BLACK, dashed=True)
-    panels = [
-        utilities.Panel([*lines(attrgetter("accuracy")), honest], y_label="accuracy (%)"),
-        utilities.Panel(lines(lambda rows: 100 * rows.n / n_rows), y_label="test rows (%)"),
+    lines = [
+        utilities.Line(
+            name,
+            [rows.confidence for rows in bins],
+            [rows.accuracy for rows in bins],
+            color,
+            weights=[rows.n for rows in bins],
+        )
+        for color, (name, bins) in enumerate(versions.items())
     ]
-    title = titled("Test rows by how sure the classifier is of its prediction", answers, "classifier")
-    utilities.line_figure(figures / "reliability.png", panels, "confidence (%)", "", title)
+    honest = utilities.Line("as often right as sure", [0, 100], [0, 100], utilities.BLACK, dashed=True)
+    title = titled("Accuracy by confidence; larger: more test rows", answers, "classifier")
+    panel = utilities.Panel([*lines, honest])
+    utilities.line_figure(figures / "reliability.png", [panel], "confidence (%)", "accuracy (%)", title)
 
 
 # ------------------------------------------------------------------------------------------------ positions and lengths
@@ -328,9 +328,9 @@ def loss_by_position(answers: Answers, figures: Path) -> None:
             values = [changes(*pair, text) for pair in zip(answers.decoder[name], base_runs)]
             lines.append(utilities.Line(name_of(name), ends, values, VARIANT_COLORS[name], dashed=name == "none"))
         panels.append(utilities.Panel(lines, [base], text))
-    path, x_label, y_label = figures / "loss_by_position.png", "place in the window (up to)", "change of perplexity (%)"
-    title = titled("Loss by place in the window, against learned positions", answers, "decoder")
-    utilities.line_figure(path, panels, x_label, y_label, title, log_x=True)
+    title = titled("Loss by position in the window, against learned positions", answers, "decoder")
+    x_label, y_label = "position in the window (up to)", "change of perplexity (%)"
+    utilities.line_figure(figures / "loss_by_position.png", panels, x_label, y_label, title, log_x=True)
 
 
 def inference_length(answers: Answers, figures: Path) -> None:
@@ -409,7 +409,7 @@ def draw_knockouts(path: Path, knocked_out: KnockOuts) -> None:
     if layers:
         costs, names = [list(costs.values()) for costs in layers.values()], list(next(iter(layers.values())))
         grids = {f"{change} of {measure.name}, {unit}": costs}  # (layers, parts)
-        utilities.grid_figure(path, grids, list(layers), names, "", "without", title, ".1f")
+        utilities.grid_figure(path, grids, list(layers), names, "", "without", title, "z.1f")
 
 
 # --------------------------------------------------------------------------------------------------------- differences
@@ -422,7 +422,7 @@ def changes_of_perplexity(answers: Answers, figures: Path) -> None:
         if row.subset in texts
     ]
     path, x_label = figures / "changes_perplexity.png", "change of perplexity against learned positions (%)"
-    utilities.interval_figure(path, rows, x_label, titled("What positions change", answers, "decoder"), number="+.1f")
+    utilities.interval_figure(path, rows, x_label, titled("What positions change", answers, "decoder"), number="+z.1f")
 
 
 def changes_of_accuracy(answers: Answers, figures: Path) -> None:
@@ -433,19 +433,38 @@ def changes_of_accuracy(answers: Answers, figures: Path) -> None:
         name = name_of(row.variant) + ("" if row.base == "original" else f" (against {name_of(row.base)})")
         rows.append(interval(name, row, VARIANT_COLORS[row.variant], claims.get((row.variant, row.base))))
     path, title = figures / "changes_accuracy.png", titled("What each variant changes", answers, "classifier")
-    utilities.interval_figure(path, rows, "difference in test accuracy (points)", title, number="+.1f")
+    utilities.interval_figure(path, rows, "difference in test accuracy (points)", title, number="+z.1f")
 
 
 def differences(answers: Answers, figures: Path) -> None:
     """How each variant differs from the base, in the colour of its curve."""
     (asked,) = answers.questions.values()
     rows = {row.variant: row for row in answers.find(base=asked.base, measure=asked.measure)}
-    shown = [interval(name, rows[name], color) for color, name in enumerate(asked.settings) if name in rows]
+    names = short_names(asked.settings, asked.base)
+    shown = [interval(names[variant], rows[variant], color) for color, variant in enumerate(names) if variant in rows]
     what, unit = ("change of", "%") if answers.comparisons[0].unit == "ratio" else ("difference in", "points")
-    title = titled(f"{asked.kind.capitalize()}: against {asked.base}", answers, asked.kind)
+    title = titled(f"{asked.kind.capitalize()}: against {names[asked.base]}", answers, asked.kind)
     utilities.interval_figure(
-        figures / "differences.png", shown, f"{what} {asked.measure} ({unit})", title, number="+.1f"
+        figures / "differences.png", shown, f"{what} {asked.measure} ({unit})", title, number="+z.1f"
     )
+
+
+def short_names(variants: Iterable[str], base: str) -> dict[str, str]:
+    """What pictures call each variant: by the settings that it changes of the base's, the base by those that change."""
+    settings = {name: dict(pair.split("=", 1) for pair in name.split() if "=" in pair) for name in variants}
+    changes = {
+        variant: {name: of_variant.get(name, "default") for name in settings[base] | of_variant}
+        for variant, of_variant in settings.items()
+    }
+    of_base = changes[base]
+    for variant, values in changes.items():
+        changes[variant] = {name: value for name, value in values.items() if value != of_base.get(name)}
+    changed = set().union(*changes.values())
+    changes[base] = {name: value for name, value in of_base.items() if name in changed}
+    return {
+        variant: " ".join(f"{name}={value}" for name, value in values.items()) or variant
+        for variant, values in changes.items()
+    }
 
 
 def interval(name: str, row: Comparison, color: int, claim: float | None = None) -> utilities.Interval:

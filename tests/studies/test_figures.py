@@ -160,7 +160,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 # --------------------------------------------------------------------------------------------------------------- curves
 def line(name: str, x: Any, y: Any, color: int, dashed: bool = False) -> dict[str, Any]:
-    return {"name": name, "x": list(x), "y": [list(run) for run in y], "color": color, "dashed": dashed}
+    return {"name": name, "x": list(x), "y": [list(run) for run in y], "color": color, "dashed": dashed, "weights": []}
 
 
 def accuracy_line(variant: str, side: str, name: str, color: int, dashed: bool = False) -> dict[str, Any]:
@@ -230,8 +230,8 @@ def test_figure_10_is_the_change_at_each_other_length(report: dict[str, Any]) ->
 def test_loss_by_position_is_against_learned_positions_of_the_same_seed(report: dict[str, Any]) -> None:
     alibi, none = [[0.0, 100.0, 100 * (sqrt(4 * 8) - 1)]] * 2, [[-50.0, 0.0, 0.0]] * 2  # positions 1, 2, 3 and 4
     lines = [line("ALiBi", [1, 2, 4], alibi, VERMILION), line("no positions", [1, 2, 4], none, GREEN, dashed=True)]
-    title = "Loss by place in the window, against learned positions\nthe decoder"
-    labels = ("place in the window (up to)", "change of perplexity (%)", title)
+    title = "Loss by position in the window, against learned positions\nthe decoder"
+    labels = ("position in the window (up to)", "change of perplexity (%)", title)
     holds(report["loss_by_position"], [lines] * 3, ["train", *TEXTS], *labels)
 
 
@@ -252,7 +252,7 @@ def test_inference_length_changes_perplexity_by_reading(report: dict[str, Any]) 
 def test_grids_are_sums_and_means_over_seeds(report: dict[str, Any]) -> None:
     counts, names, title, _ = report["confusion"]
     assert (counts, names) == ([[9, 4], [6, 90]], DEFAULT_NAMES)
-    assert title == "Test set, last epoch\nthe classifier"
+    assert title == "Confusion: test set, last epoch\nthe classifier"
     for network, kind in (("encoder", "classifier"), ("decoder", "decoder")):
         grids, *labels, _ = report[f"attention_{network}"]
         assert list(grids.values()) == [[[4.5, 2.0], [3.0, 4.0]], [[1.0, 4.5], [3.0, 4.0]]]
@@ -318,15 +318,11 @@ def test_reliability_is_by_bins_of_confidence(tmp_path: Path) -> None:
         shown = [dict(zip(("n", "confidence", "accuracy"), row)) for row in rows]
         calibration[name] = {"bins": shown, "error": {}, "chance": {}}
     pictures = draw(answers_of("part1", calibration={"classifier": {"classifier": [calibration]}}), tmp_path)
-    accuracies, shares = pictures["reliability"][0]
-    points = [[(curve["name"], curve["x"], curve["y"]) for curve in panel["lines"]] for panel in (accuracies, shares)]
-    assert points == [
-        [
-            ("as trained", [40.0, 80.0], [50.0, 70.0]),
-            ("temperature 1.5", [55.0], [60.0]),
-            ("as often right as sure", [0, 100], [0, 100]),
-        ],
-        [("as trained", [40.0, 80.0], [75.0, 25.0]), ("temperature 1.5", [55.0], [100.0])],
+    (panel,) = pictures["reliability"][0]
+    assert [(curve["name"], curve["x"], curve["y"], curve["weights"]) for curve in panel["lines"]] == [
+        ("as trained", [40.0, 80.0], [50.0, 70.0], [30, 10]),
+        ("temperature 1.5", [55.0], [60.0], [40]),
+        ("as often right as sure", [0, 100], [0, 100], []),
     ]
 
 
