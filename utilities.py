@@ -274,7 +274,12 @@ def _visible(token: str, longest: int = 18) -> str:
 
     token = token.replace(" ", "\N{MIDDLE DOT}")
     token = "".join(char if char.isprintable() else f"\\x{code(char):02x}" for char in token) or "(empty)"
-    return token if len(token) <= longest else token[: longest - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return _cut(token, longest)
+
+
+def _cut(name: str, longest: int = 40) -> str:
+    """As much of a name as a picture has room for."""
+    return name if len(name) <= longest else name[: longest - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 # --- numbers in a grid ------------------------------------------------------------------------------------------------
@@ -299,9 +304,10 @@ def grid_figure(
     cell = 0.62 if max(len(format(value, number)) for value in everything) < 6 else 0.75
     row_height = cell if len(row_names) <= 12 else cell / 2
     height, width = max(len(row_names) * row_height, 1.2), max(len(column_names) * cell, 1.8)
-    names = max(len(str(name)) for name in (*row_names, *column_names)) * 0.075
-    slanted = any(len(str(name)) > 7 for name in column_names)
-    figure = _figure(len(grids) * width + names + 1.2, height + 1.3 + (names if slanted else 0.2), title)
+    row_names, column_names = list(map(_cut, row_names)), list(map(_cut, column_names))
+    names = max(map(len, [*row_names, *column_names])) * 0.075
+    slanted = any(len(name) > 7 for name in column_names)
+    figure = _figure(len(grids) * (width + names) + 1.2, height + 1.3 + (names if slanted else 0.2), title)
     for axes, (name, given) in zip(figure.subplots(1, len(grids), squeeze=False)[0], grids.items(), strict=True):
         values = np.asarray(given, dtype=float)
         colors, low, high = _colors(everything if one_scale else values)
@@ -315,7 +321,7 @@ def grid_figure(
         axes.set_yticks(range(len(row_names)), row_names)
         axes.set_xlabel(column_label)
         axes.set_ylabel(row_label)
-        axes.set_title(name, fontsize=10.5, color=INK)
+        axes.set_title(_cut(name), fontsize=10.5, color=INK)
         _frame(axes)
     _save(figure, path)
 
@@ -357,7 +363,7 @@ def confusion_figure(
         table, names = merge @ table @ merge.T, [names[i] for i in top] + [f"{len(names) - most + 1} others"]
     totals = table.sum(1)
     percent = 100 * table / np.where(totals > 0, totals, np.nan)[:, None]
-    rows = [f"{name} ({int(total):,})" for name, total in zip(names, totals, strict=True)]
+    rows = [f"{_cut(name, 28)} ({int(total):,})" for name, total in zip(names, totals, strict=True)]
     grid_figure(path, {"percent of the true class": percent}, rows, names, "true (texts)", "predicted", title, "z.0f")
 
 
@@ -466,38 +472,45 @@ def _save(figure: Figure, path: Path | str) -> None:
     from matplotlib.text import Text
 
     texts = figure.findobj(Text)
-    fonts = _fonts_for(frozenset().union(*(text.get_text() for text in texts)))
+    fonts = _fonts_for(set("".join(text.get_text() for text in texts)))
     for text in texts:
         text.set_parse_math(False)
         text.set_fontfamily(fonts)
     resolution = min(RESOLUTION, int(6000 / max(figure.get_size_inches())))
     buffer, kind = io.BytesIO(), Path(path).suffix[1:]
     with warnings.catch_warnings(), rc_context({"svg.hashsalt": "the same names in the same picture"}):
-        warnings.filterwarnings("ignore", message="Glyph")  # which _fonts_for says in its own words
+        warnings.filterwarnings("ignore", message="Glyph")  # which is said in our own words
         nameless = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
         figure.savefig(buffer, format=kind, dpi=resolution, metadata=nameless)
     write_bytes(path, buffer.getvalue())
 
 
-@functools.cache  # so that what is missing is said once
-def _fonts_for(characters: frozenset[str]) -> tuple[str, ...]:
-    """The font of all pictures, and after it those of this machine that have what it lacks; warns of what none has."""
+def _fonts_for(characters: set[str]) -> tuple[str, ...]:
+    """The font of all pictures, and after it those of this machine that have what it lacks."""
     from matplotlib import font_manager
     from matplotlib.ft2font import FT2Font
 
-    usual = font_manager.FontProperties().get_family()
-    missing = {ord(char) for char in characters if char.isprintable()}
-    missing -= FT2Font(font_manager.findfont("DejaVu Sans")).get_charmap().keys()
-    others = []
+    usual = FT2Font(font_manager.findfont("DejaVu Sans"))
+    missing = {ord(char) for char in characters if char.isprintable()} - usual.get_charmap().keys()
+    return (usual.family_name, *_fonts_with(frozenset(missing)))
+
+
+@functools.cache  # so that what no font has is said once
+def _fonts_with(missing: frozenset[int]) -> list[str]:
+    """Fonts of this machine that have these characters; warns of those that none has."""
+    from matplotlib import font_manager
+    from matplotlib.ft2font import FT2Font
+
+    fonts = []
     paths = font_manager.findSystemFonts() if missing else []
     for path in sorted(paths, key=lambda path: ("Sans" not in path, "Regular" not in path, path)):
         with contextlib.suppress(OSError, RuntimeError):  # a file that is no font
             font = FT2Font(path)
-            if font.scalable and (has := missing & font.get_charmap().keys()):
+            if font.scalable and not missing.isdisjoint(font.get_charmap()):
                 font_manager.fontManager.addfont(path)
-                others.append(font.family_name)
-                missing -= has
+                fonts.append(font.family_name)
+                missing -= font.get_charmap().keys()
     if missing:
         examples = "".join(map(chr, sorted(missing)[:10]))
-        warn(f"no font here has {examples} and so on: pictures show boxes; install one that has, as from fonts-noto")
-    return (*usual, *others)
+        warn(f"no font of this machine has {examples}: pictures show boxes; install one that has, such as Noto Sans")
+    return fonts

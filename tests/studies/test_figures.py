@@ -311,6 +311,17 @@ def test_a_comparison_is_of_its_variants_alone_each_in_the_colour_of_its_curve(t
         assert curve["y"] == [pytest.approx(run) for run in expected]
 
 
+def test_variants_are_called_by_what_differs() -> None:
+    base, *others = ("epochs=2 rate=0.1 heads=1", "epochs=2 rate=0.1 heads=2", "epochs=2 rate=0.2 heads=2", "epochs=2")
+    assert figures.short_names([base, *others], base) == {
+        base: "rate=0.1 heads=1",
+        others[0]: "heads=2",
+        others[1]: "rate=0.2 heads=2",
+        others[2]: "rate=default heads=default",
+    }
+    assert figures.short_names(["as it is", "heads=2"], "as it is") == {"as it is": "as it is", "heads=2": "heads=2"}
+
+
 def test_reliability_is_by_bins_of_confidence(tmp_path: Path) -> None:
     bins = {"as_trained": [(30, 40.0, 50.0), (10, 80.0, 70.0)], "calibrated": [(40, 55.0, 60.0)]}
     calibration: dict[str, Any] = {"temperature": 1.5, "n_rows": 9, "note": ""}
