@@ -3,10 +3,9 @@
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp
 from operator import attrgetter
 from pathlib import Path
-from statistics import fmean, geometric_mean
+from statistics import geometric_mean
 from typing import Any
 
 import tokenizer
@@ -25,7 +24,7 @@ from studies.probes.lengths import LENGTHS
 from studies.question import Study
 from training.kinds import KINDS
 from training.recipe import Task
-from training.records import DecoderRun, Iteration
+from training.records import Iteration
 from training.runs import Folder
 from training.weights import load_model
 
@@ -52,13 +51,12 @@ CAPTIONS = {  # of the pictures on the report's page, by how the names of their 
     "attention_decoder": "Mean attention distance and entropy by layer and head, over the test set.",
     "knockouts_classifier": "What that model loses without each of its parts.",
     "knockouts_decoder": "What that model loses without each of its parts.",
-    "loss_by_position": "The loss at each position in the window less that of learned positions, on the same seed.",
     "inference_length": "Change of mean test perplexity with inference length; dashed: with the control's window.",
     "confusion": "Confusion matrix of the original classifier, all seeds together.",
     "changes_perplexity": "Change of perplexity against learned positions; hollow where the interval reaches 0.",
     "changes_accuracy": "Difference in test accuracy; hollow where the interval reaches 0; a cross is as published.",
 }
-WIDE = ("figure9_", "figure10_", "figure11_", "loss_by_position", "inference_length", "changes_")  # of several panels
+WIDE = ("figure9_", "figure10_", "figure11_", "inference_length", "changes_")  # of several panels
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,7 @@ def pictures_in(figures: Path, names: Sequence[str]) -> list[Picture]:
 
 def draw(answers: Answers, figures: Path) -> None:
     """Draw all that the answers of a command hold to PNG files in the folder `figures`."""
-    positions = [figure8, figure9, figure10, loss_by_position, inference_length] if "alibi" in answers.decoder else []
+    positions = [figure8, figure9, figure10, inference_length] if "alibi" in answers.decoder else []
     exploration = [*positions, *([figure11] if "original" in answers.classifier else [])]
     changes = [attention_by_layer, knockouts, changes_of_perplexity, changes_of_accuracy]
     by_command = {
@@ -304,35 +302,6 @@ def reliability_diagram(answers: Answers, figures: Path) -> None:
 
 
 # ------------------------------------------------------------------------------------------------ positions and lengths
-def loss_by_position(answers: Answers, figures: Path) -> None:
-    """What the other position methods change at each position in the window, against learned positions, seed by seed.
-
-    The tokens at a position are the same for all variants, so that their difference shows what their losses, which
-    depend far more on which tokens happen to stand there, do not. Positions are taken together by doubling: 1, 2, 3-4,
-    5-8 ...
-    """
-
-    def changes(run: DecoderRun, base_run: DecoderRun, text: str) -> list[float]:
-        nats = [value - base for value, base in zip(run.nats_by_position[text], base_run.nats_by_position[text])]
-        return [change_in_percent(exp(fmean(nats[first:last]))) for first, last in itertools.pairwise([0, *ends])]
-
-    learned, *others = POSITIONS
-    base_runs = answers.decoder[learned]
-    window = len(base_runs[0].nats_by_position[TRAINING])
-    ends = [*(2**power for power in range(window.bit_length()) if 2**power < window), window]
-    base = utilities.Level(name_of(learned), 0.0, VARIANT_COLORS[learned])
-    panels = []
-    for text in texts_shown(answers):
-        lines = []
-        for name in others:
-            values = [changes(*pair, text) for pair in zip(answers.decoder[name], base_runs)]
-            lines.append(utilities.Line(name_of(name), ends, values, VARIANT_COLORS[name], dashed=name == "none"))
-        panels.append(utilities.Panel(lines, [base], text))
-    title = titled("Loss by position in the window, against learned positions", answers, "decoder")
-    x_label, y_label = "position in the window (up to)", "change of perplexity (%)"
-    utilities.line_figure(figures / "loss_by_position.png", panels, x_label, y_label, title, log_x=True)
-
-
 def inference_length(answers: Answers, figures: Path) -> None:
     """How perplexity changes with inference length, by protocol; dashed where every token sees no more of the past than
     it did in training."""

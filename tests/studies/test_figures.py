@@ -1,6 +1,6 @@
 """Pictures hold the numbers of the answers: what is drawn of made-up numbers, of which no two are the same."""
 
-from math import log, sqrt
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +67,7 @@ def decoder(variant: str, seed: int) -> dict[str, Any]:
         longer = {str(32 * by): {text: value * (1 + by / 100) for text, value in values.items()} for by in (2, 4, 8)}
         measured = {"iteration": iteration, "train_loss": 1.0, "perplexity": values, "perplexity_by_length": longer}
         iterations.append(measured)
-    factors = {"alibi": (1, 2, 4, 8), "none": (0.5, 1, 1, 1)}.get(variant, (1, 1, 1, 1))
-    nats = {text: [seed + log(factor) for factor in factors] for text in ("train", *TEXTS)}
-    return run(seed, ff_dim=256, iterations=iterations, protocol="", scores={}, nats_by_position=nats)
+    return run(seed, ff_dim=256, iterations=iterations, protocol="", scores={}, nats_by_position={})
 
 
 def lengths(seed: int) -> list[dict[str, Any]]:
@@ -227,14 +225,6 @@ def test_figure_10_is_the_change_at_each_other_length(report: dict[str, Any]) ->
     holds(report["figure10_inference_length"], panels, titles, *labels)
 
 
-def test_loss_by_position_is_against_learned_positions_of_the_same_seed(report: dict[str, Any]) -> None:
-    alibi, none = [[0.0, 100.0, 100 * (sqrt(4 * 8) - 1)]] * 2, [[-50.0, 0.0, 0.0]] * 2  # positions 1, 2, 3 and 4
-    lines = [line("ALiBi", [1, 2, 4], alibi, VERMILION), line("no positions", [1, 2, 4], none, GREEN, dashed=True)]
-    title = "Loss by position in the window, against learned positions\nthe decoder"
-    labels = ("position in the window (up to)", "change of perplexity (%)", title)
-    holds(report["loss_by_position"], [lines] * 3, ["train", *TEXTS], *labels)
-
-
 def test_inference_length_changes_perplexity_by_reading(report: dict[str, Any]) -> None:
     panels = []
     for factor in (1, 2):
@@ -340,7 +330,7 @@ def test_reliability_is_by_bins_of_confidence(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------ which are drawn
 def test_each_command_draws_what_it_asked(tmp_path: Path) -> None:
     positions = ["figure8_test_accuracy_positions", "figure9_perplexity_positions", "figure10_inference_length"]
-    positions += ["loss_by_position", "inference_length"]
+    positions += ["inference_length"]
     regularization = ["figure11_regularization"]
     assert list(draw(answers_of("part2"), tmp_path)) == ["figure4_training_perplexity", "figure5_test_perplexity"]
     assert list(draw(answers_of("part3"), tmp_path)) == [*positions, *regularization]
