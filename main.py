@@ -6,6 +6,7 @@ if __name__ == "__main__":
     console.answer_ctrl_c()  # before the imports, which take time
 
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -34,10 +35,10 @@ COMMANDS: dict[str, tuple[type[Command], str]] = {
     "explore": (Explore, 'explain "We will rebuild."'),
     "classify": (Classify, 'explain "We will rebuild."'),
     "explain": (Explain, 'attention "We will rebuild."'),
-    "attention": (Attention, "knockouts"),
+    "attention": (Attention, "explore"),
     "knockouts": (Knockouts, "explore"),
     "score": (Score, 'generate "My fellow Americans"'),
-    "generate": (Generate, 'score "My fellow Americans"'),
+    "generate": (Generate, 'generate "My fellow Americans" --temperature 1'),
     "settings": (Settings, "compare --vary dropout=0,0.2"),
     "data build": (Build, "data audit"),
     "data audit": (Audit, "part1"),
@@ -69,8 +70,19 @@ def run(words: Sequence[str]) -> int:
     with processes():
         code = command.run(typed) or 0
     if isinstance(command, Common) or (sys.stdout.isatty() and not getattr(command, "json", False)):
-        print(f"Next: {PROGRAM} {COMMANDS[name][1]}")
+        print(f"Next: {PROGRAM} {next_line(name, command)}")
     return code
+
+
+def next_line(name: str, command: Command) -> str:
+    """What to try next, with the model and the data of this command where the next one would take others."""
+    line, commands = COMMANDS[name][1], {other: command for other, (command, _) in COMMANDS.items()}
+    following = commands[command_name(Typed(tuple(shlex.split(line))), commands)]
+    for option in ("model", "data_dir"):
+        value = getattr(command, option, None)
+        if value is not None and value != getattr(following, option, value):
+            line += f" --{option.replace('_', '-')} {shlex.quote(str(value))}"
+    return line
 
 
 if __name__ == "__main__":

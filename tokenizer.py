@@ -82,7 +82,6 @@ def _tokenize(texts: Iterable[str]) -> list[list[str]]:
     sentences, words = PunktSentenceTokenizer(parameters), NLTKWordTokenizer()
 
     def split(text: str) -> list[str]:
-        text = normalized(text)  # lines of files are; what a person types may not be
         prepared = iter(PREPARED.findall(text))
         cut = [word for part in sentences.tokenize(PREPARED.sub("\ue000", text)) for word in words.tokenize(part)]
         return [sys.intern(re.sub("\ue000", lambda _: next(prepared), word)) for word in cut]
@@ -204,6 +203,7 @@ class Tokenizer:
     def __init__(self, words: Sequence[str]) -> None:
         """`words` is the text of every token, id -> token, beginning with <pad> and <unk>, without repetitions."""
         self.words = list(words)
+        self.characters = frozenset("".join(self.words))
         self._ids = {word: i for i, word in enumerate(self.words)}
         if self.words[:2] != SPECIAL or len(self._ids) < len(self.words):
             raise ValueError("a vocabulary begins with <pad> and <unk> and holds every word once")
@@ -376,5 +376,4 @@ def byte_alphabet() -> list[str]:
 
 def _with_space(text: str) -> str:
     """A text as it stands after another; nothing if it is blank."""
-    text = normalized(text)  # as for words, lines of files are; what a person types may not be
     return " " + text if text.strip() else ""

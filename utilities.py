@@ -267,13 +267,9 @@ def attention_figure(
 
 def _visible(token: str, longest: int = 18) -> str:
     """A token as it can stand on an axis: never empty, not longer than the map is wide, no control characters. A space
-    is a dot, and half a character its bytes, which Python keeps as U+DC80 to U+DCFF."""
-
-    def code(char: str) -> int:
-        return ord(char) - 0xDC00 if "\udc80" <= char <= "\udcff" else ord(char)
-
+    is a dot."""
     token = token.replace(" ", "\N{MIDDLE DOT}")
-    token = "".join(char if char.isprintable() else f"\\x{code(char):02x}" for char in token) or "(empty)"
+    token = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in token) or "(empty)"
     return _cut(token, longest)
 
 

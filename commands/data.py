@@ -24,6 +24,11 @@ class Build:
     split: Split = "stretch"  # what goes to the test set whole: stretches of speeches, or speeches
     seed: int = 0  # seed of the split
 
+    @property
+    def data_dir(self) -> Path:
+        """The folder that it makes."""
+        return self.out
+
     def run(self, typed: Typed) -> None:
         from reporting.audit import files_text
         from speechesdataset.build import build

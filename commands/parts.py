@@ -30,6 +30,11 @@ class Part1(Training):
     batch_norm: bool = False
     label_smoothing: FromRecipe[float] = None
 
+    @property
+    def model(self) -> Path:
+        """The weights that it writes."""
+        return self.out / "classifier.safetensors"
+
     def run(self, typed: Typed) -> None:
         from studies.catalogue.questions import who_said_it
 
@@ -47,6 +52,13 @@ class Part2(Training):
     iterations: FromRecipe[int] = None
     ff_dims: FromRecipe[tuple[int, ...]] = None  # hidden sizes of the feed-forward network, a model each
     voices: bool = False  # learn a voice for each speaker; generate, score and classify can then use it
+
+    @property
+    def model(self) -> Path | None:
+        """The weights that it writes last; None where the commands look for them first."""
+        from inference.generate import newest_decoder
+
+        return None if self.out == Part2.out else newest_decoder(self.out)
 
     def run(self, typed: Typed) -> None:
         from studies.catalogue.questions import how_surprising

@@ -10,6 +10,7 @@ import tyro
 from common import console
 from common.arguments import Optional, Sentences, Typed
 from common.files import UserError, as_json, write_json
+from common.wording import counted, in_one_line
 from inference.sampling import Sampling
 
 
@@ -17,12 +18,17 @@ from inference.sampling import Sampling
 class Classify:
     """Say who said it, with probabilities, one line per sentence. Without sentences, reads standard input."""
 
-    sentences: Sentences = ()  # each in quotes
+    sentences: Sentences = ()  # each in quotes; or names of files, whose sentences are judged one by one, then together
     model: Path = Path("runs/part1/classifier.safetensors")  # weights of a classifier, or of a decoder with voices
 
     def run(self, typed: Typed) -> None:
-        from inference.explain import classify
+        import torch
+
+        from inference.explain import sentence_probabilities
         from inference.sentence import read_sentence
+        from inference.texts import named_file
+        from reporting.explained import row_of_classes
+        from speechesdataset.importing import read_sentences
         from training.weights import load_model
         from transformer import Decoder
 
@@ -30,13 +36,16 @@ class Classify:
         if not trained.class_names:
             remedy = "part1 trains one, part2 --voices the other"
             raise UserError(f"{self.model}: not a classifier, nor a decoder with voices; {remedy}")
-        for sentence in self.sentences or console.lines_of_standard_input():
-            ranked = classify(trained, sentence)[:5]
-            shares = "  ".join(f"{name} {100 * share:.1f}%" for name, share in ranked)
-            columns = [ranked[0][0], shares, sentence.strip()]
-            if not isinstance(trained.model, Decoder) and (note := read_sentence(trained, sentence).note):
-                columns.append(note)
-            print(*columns, sep="\t", flush=True)
+        given = [(text, named_file(text)) for text in self.sentences]
+        for text, path in given or ((line, None) for line in console.lines_of_standard_input()):
+            probabilities = []
+            for sentence in [text] if path is None else read_sentences(path):
+                probabilities.append(sentence_probabilities(trained, sentence))
+                note = "" if isinstance(trained.model, Decoder) else read_sentence(trained, sentence).note
+                print(row_of_classes(trained, probabilities[-1], sentence, note), flush=True)
+            if path is not None:
+                whole = f"{path}: the mean of {counted(len(probabilities), 'sentence')}"
+                print(row_of_classes(trained, torch.stack(probabilities).mean(dim=0), whole), flush=True)
 
 
 @dataclass(frozen=True)
@@ -50,9 +59,11 @@ class Explain:
 
     def run(self, typed: Typed) -> None:
         from inference.explain import explain
+        from inference.texts import refuse_file_name
         from reporting.explained import draw_explanation, in_numbers, print_explanation
         from training.weights import load_model
 
+        refuse_file_name(self.sentence)
         explanation = explain(load_model(self.model, "classifier"), self.sentence)
         if self.json:
             print(as_json(in_numbers(explanation)), end="")
@@ -102,14 +113,18 @@ class Score:
 
     def run(self, typed: Typed) -> None:
         from inference.generate import newest_decoder
-        from inference.score import lines_of, score, scorers
+        from inference.score import score, scorers
+        from inference.texts import lines_of, uniform_text
         from reporting.explained import print_score
         from studies.workplace import data_of
         from training.weights import load_model
 
         lines = list(console.lines_of_standard_input()) if self.text is None else lines_of(self.text)
         trained = load_model(self.model or newest_decoder(Path("runs/part2")), "decoder")
-        scores = score(lines, trained, scorers(trained, data_of(trained, self.data_dir).train_stream.ids))
+        data = data_of(trained, self.data_dir)
+        if lines not in data.corpus.test_texts.values():  # which are read as they stand, as part 2 does
+            lines = [uniform_text(line, trained.tokenizer) for line in lines]
+        scores = score(lines, trained, scorers(trained, data.train_stream.ids))
         if self.json:
             print(as_json(scores), end="")
         else:
@@ -128,8 +143,10 @@ class Attention:
     def run(self, typed: Typed) -> None:
         from inference.attention import chosen_layers, draw_attention, write_maps
         from inference.sentence import read_sentence
+        from inference.texts import refuse_file_name
         from training.weights import load_model
 
+        refuse_file_name(self.sentence)
         trained = load_model(self.model)
         if not trained.model.config.n_layer:
             raise UserError(f"{self.model}: has no attention to draw; train a model with at least one layer")
@@ -159,8 +176,10 @@ class Generate:
 
     def run(self, typed: Typed) -> None:
         from inference.generate import continued_text, newest_decoder, speaker_of
+        from inference.texts import refuse_file_name
         from training.weights import load_model
 
+        refuse_file_name(self.prompt)
         trained = load_model(self.model or newest_decoder(Path("runs/part2")), "decoder")
         if self.voice is not None:
             trained = trained.as_speaker(speaker_of(trained.class_names, self.voice))
@@ -169,4 +188,4 @@ class Generate:
         text, note = continued_text(trained, self.prompt, sampling)
         if note:
             print(note, file=sys.stderr)
-        print(text)
+        print(in_one_line(text))

@@ -2,12 +2,13 @@
 
 import contextlib
 import io
+import re
 import shlex
 import shutil
 import textwrap
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Annotated, Protocol, TypeVar, get_type_hints
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Annotated, Any, Protocol, TypeVar, get_type_hints
 
 import tyro
 from tyro import _errors as errors  # typed, but private: requirements.txt names one version of tyro
@@ -21,6 +22,7 @@ Optional = Annotated[Value | None, tyro.conf.DisallowNone, tyro.conf.arg(help_be
 Sentences = tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar="[TEXT ...]", help_behavior_hint="")]]
 
 PROGRAM = "python main.py"
+SHIELD = "\0"  # no word that is typed can hold one
 MOST_DIGITS = 18  # of a whole number: it fits into 64 bits
 
 
@@ -76,7 +78,7 @@ def command_name(typed: Typed, commands: Commands) -> str:
 def read(typed: Typed, name: str, commands: Commands) -> Command | None:
     """The command of this name with its options; None if its help was asked for, which is printed. UserError for bad
     use."""
-    words, program = typed.words[len(name.split()) :], f"{PROGRAM} {name}"
+    words, program = with_shields(typed.words[len(name.split()) :]), f"{PROGRAM} {name}"
 
     def refuse(event: errors.ParseErrorEvent) -> None:
         raise UserError(f"{complaint(event, name, commands)}; see {program} --help")
@@ -88,9 +90,24 @@ def read(typed: Typed, name: str, commands: Commands) -> Command | None:
             command = None
     if command is None:
         print(as_wide_as_the_terminal(help_text.getvalue()))
-    else:
-        check_values(command, words)
-    return command
+        return None
+    check_values(command, words)
+    return replace(command, **{name: without_shields(value) for name, value in vars(command).items()})  # type: ignore[type-var]
+
+
+def with_shields(words: Sequence[str]) -> list[str]:
+    """The words, with a shield before those that are texts even if they begin with hyphens: all after "--", and any
+    that has a space where the name of an option has none."""
+    end = words.index("--") if "--" in words else len(words)
+    before = [SHIELD + word if re.match(r"-[^=\s]*\s", word) else word for word in words[:end]]
+    return [*before, *(SHIELD + word for word in words[end + 1 :])]
+
+
+def without_shields(value: Any) -> Any:
+    """The value of an option, its texts as they were typed."""
+    if isinstance(value, tuple):
+        return tuple(map(without_shields, value))
+    return value.removeprefix(SHIELD) if isinstance(value, str) else value
 
 
 def as_wide_as_the_terminal(help_text: str) -> str:
@@ -120,9 +137,12 @@ def complaint(event: errors.ParseErrorEvent, name: str, commands: Commands) -> s
             owners = [other for other, command in commands.items() if option in options_of(command)]
             belongs = f"it belongs to {', '.join(owners)}" if owners else did_you_mean(option, options)
             otherwise = "any setting of a recipe is given by --set name=value" if "--set" in options else "leave it out"
-            return f"{name} has no {shortened(option)}; {belongs or otherwise}"
+            takes_texts = len(options) < len(fields(commands[name]))  # type: ignore[arg-type]
+            as_text = " (a text that begins so comes after --)" if takes_texts else ""
+            return f"{name} has no {shortened(option)}{as_text}; {belongs or otherwise}"
         case errors.UnrecognizedArgs(tokens=[word, *_]):
-            return f"{name} does not take {shortened(word)!r}; leave it out, or put quotes around all of a text"
+            text = shortened(word.removeprefix(SHIELD))
+            return f"{name} does not take {text!r}; leave it out, or put quotes around all of a text"
         case errors.MissingArgs():
             missing = [argument.arg for argument in event.missing_arguments]
             texts = [f"a {argument.field.intern_name}, in quotes" for argument in missing if argument.is_positional()]
@@ -135,11 +155,12 @@ def complaint(event: errors.ParseErrorEvent, name: str, commands: Commands) -> s
             kind = "whole numbers" if "INT" in metavar else "numbers" if "FLOAT" in metavar else metavar
             return f"{argument.display_name()} takes {kind}"
         case errors.BadValue(argument=argument):
-            return f"{argument.display_name()} needs a value"
+            as_text = "; one that begins with a hyphen comes after --" if argument.is_positional() else ""
+            return f"{argument.display_name()} needs a value{as_text}"
     return f"{name} cannot make sense of these words"
 
 
-def check_values(command: Command, words: tuple[str, ...]) -> None:
+def check_values(command: Command, words: Sequence[str]) -> None:
     """UserError for values that the parser lets through, but nobody can mean."""
     options = [word.partition("=")[0].replace("_", "-") for word in words]
     for option, field in options_of(type(command)).items():

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from common.files import Interrupted, UserError
+from common.wording import in_one_line
 
 EXIT_FAILED, EXIT_BAD_USE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -41,13 +42,13 @@ def answer(work: Callable[[], int]) -> int:
 
 def complain(message: str, code: int) -> int:
     """Print one line to standard error; returns the code."""
-    print("main.py: " + " ".join(message.split()), file=sys.stderr)
+    print("main.py: " + " ".join(in_one_line(message).split()), file=sys.stderr)
     return code
 
 
 def warn(message: str) -> None:
     """Print to standard error what stops nothing but should be known."""
-    print(f"warning: {message}", file=sys.stderr)
+    print(f"warning: {in_one_line(message)}", file=sys.stderr)
 
 
 def tell(message: str) -> None:

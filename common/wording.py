@@ -1,5 +1,6 @@
-"""Words for numbers, and for what was meant."""
+"""Words for numbers, and for what was meant; text that cannot disturb a terminal."""
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -15,6 +16,11 @@ def duration(seconds: float) -> str:
 def counted(number: int, noun: str) -> str:
     """So many of what the noun names: "1 thread", "2 threads"."""
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def in_one_line(text: str) -> str:
+    """`text` with a space for each character that would break or move the line, as names from files may hold."""
+    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -45,6 +45,11 @@ def accuracy(predictions: Tensor, labels: Tensor) -> float:
     return 100 * int((predictions == labels).sum()) / len(labels)
 
 
+def largest_share(labels: Tensor) -> float:
+    """The share of the largest class among `labels` (N,), in percent."""
+    return 100 * int(torch.bincount(labels).max()) / len(labels)
+
+
 def is_above_plateau(train_accuracy: float, labels: Tensor) -> bool:
     """Whether a classifier with this accuracy (percent) on its training rows, whose labels are `labels` (N,), has left
     the plateau on which it knows only the largest class.
@@ -52,7 +57,7 @@ def is_above_plateau(train_accuracy: float, labels: Tensor) -> bool:
     It must get more than that class's share by PLATEAU_MARGIN points, or by a tenth of the points that are left above
     the share, where those are few.
     """
-    largest = 100 * int(torch.bincount(labels).max()) / len(labels)
+    largest = largest_share(labels)
     return train_accuracy > largest + min(PLATEAU_MARGIN, (100 - largest) / 10)
 
 

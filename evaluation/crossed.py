@@ -6,7 +6,7 @@ effect of each, and their interaction; Owen 2007). Neighbours are alike, so rows
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -74,7 +74,13 @@ def crossed(seeds: Estimate, parts: Sequence[Items], confidence: float = CONFIDE
         return Effect(seeds, items=items)
     added = [max(0.0, items - noise) for items, noise in variances]
     both = _with_variances(seeds, [seeds.error**2, *added], [seeds.df, *freedom], confidence)
-    return Effect(both, seeds, items)
+    # Two sources leave more to chance than one, though Satterthwaite's degrees of freedom may make it look less
+    widest = max((both, seeds, items), key=_width)
+    return Effect(replace(both, low=widest.low, high=widest.high), seeds, items)
+
+
+def _width(estimate: Estimate) -> float:
+    return (estimate.high or 0.0) - (estimate.low or 0.0)
 
 
 def _with_variances(

@@ -170,6 +170,14 @@ def _chance_of_less(estimate: Estimate, edge: float, at_edge: float) -> float:
     return float(stats.t.cdf(gap / estimate.error, estimate.df))
 
 
+def chance_of(estimate: Estimate) -> float:
+    """The chance of an effect as far from none, in either direction, if there is none; 1 without an interval."""
+    if estimate.error is None:
+        return 1.0
+    so_low = _chance_of_less(estimate, 1.0 if estimate.ratio else 0.0, at_edge=0.5)
+    return 2 * min(so_low, 1 - so_low)
+
+
 def how_judged(confidence: float = CONFIDENCE) -> str:
     """The rule of every verdict, in words, by intervals of that confidence."""
     return (
@@ -183,15 +191,27 @@ def in_percent(confidence: float) -> str:
     return f"{100 * confidence:.3g}%"
 
 
+def holm(chances: Sequence[float], level: float) -> list[float]:
+    """The level that each of several results must reach, by its `chances` of arising where there is nothing (Holm
+    1979): the likeliest of k a k-th of `level`, the next a (k - 1)-th, and so on; 0 for all after one that does not.
+
+    So in no more than that share of studies any result is found that is not there.
+    """
+    levels, reached = [0.0] * len(chances), True
+    for rank, i in enumerate(sorted(range(len(chances)), key=lambda i: chances[i])):
+        levels[i] = level / (len(chances) - rank) * (1 + 1e-9) if reached else 0.0
+        reached = reached and chances[i] <= levels[i]
+    return levels
+
+
 def of_several(parts: Sequence[Verdict], one_sided: float = ONE_SIDED) -> list[Verdict]:
-    """The parts of a claim, of which only those fail that do so by Holm's rule: the likeliest failure of k must be k
-    times as sure as one alone, the next k - 1 times, and so on. So a true claim fails no oftener for having parts."""
-    verdicts, failing = list(parts), True
-    for rank, i in enumerate(sorted(range(len(parts)), key=lambda i: parts[i].p)):
-        failing = failing and parts[i].p <= one_sided / (len(parts) - rank) * (1 + 1e-9)
-        if parts[i].verdict == FAILS and not failing:
-            verdicts[i] = replace(parts[i], verdict=UNCLEAR)
-    return verdicts
+    """The parts of a claim, of which only those fail that do so by Holm's rule: a true claim fails no oftener for
+    having several."""
+    levels = holm([part.p for part in parts], one_sided)
+    return [
+        replace(part, verdict=UNCLEAR) if part.verdict == FAILS and part.p > level else part
+        for part, level in zip(parts, levels)
+    ]
 
 
 def all_of(parts: Sequence[Verdict]) -> Verdict:

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from evaluation.accuracy import speaker_probabilities
 from evaluation.attention import attention_maps
-from inference.sentence import finite, padded, read_sentence, shown
+from inference.sentence import finite, padded, read_sentence
+from inference.texts import uniform_text
 from modules.hook_point import hook_points, hooked
 from tokenizer import PAD
 from training.weights import TrainedModel
@@ -17,26 +18,35 @@ from transformer import Classifier, Decoder, Vote
 STEPS = 256  # points on the way from no words to the words
 
 
-@torch.no_grad()
 def classify(trained: TrainedModel, text: str) -> list[tuple[str, float]]:
-    """The name and the probability of each class for one sentence, the likeliest first; two may have the same name.
+    """The name and the probability of each class for one sentence, the likeliest first; two may have the same name."""
+    return ranked(trained, sentence_probabilities(trained, text))
+
+
+@torch.no_grad()
+def sentence_probabilities(trained: TrainedModel, text: str) -> Tensor:
+    """The probability (K,) of each class for one sentence.
 
     A classifier reads the sentence up to its block. A decoder with voices reads all of it, and follows Bayes' rule.
     """
-    sentence, model = read_sentence(trained, text), trained.model
+    sentence, model, tokenizer = read_sentence(trained, text), trained.model, trained.tokenizer
     if isinstance(model, Decoder):
-        row = torch.tensor(trained.tokenizer.encode(text))
-        ranked = finite(speaker_probabilities(model, trained.voice_ngrams, [row])[0]).sort(descending=True, stable=True)
-    else:
-        ranked = finite(model(sentence.ids, sentence.lengths)[0]).softmax(dim=-1).sort(descending=True, stable=True)
-    return [(trained.class_names[i], share) for i, share in zip(ranked.indices.tolist(), ranked.values.tolist())]
+        row = torch.tensor(tokenizer.encode(uniform_text(text, tokenizer)))
+        return finite(speaker_probabilities(model, trained.voice_ngrams, [row])[0])
+    return finite(model(sentence.ids, sentence.lengths)[0]).softmax(dim=-1)
+
+
+def ranked(trained: TrainedModel, shares: Tensor) -> list[tuple[str, float]]:
+    """The name of each class with its share, of (K,), the largest first."""
+    values, indices = shares.sort(descending=True, stable=True)
+    return [(trained.class_names[i], share) for i, share in zip(indices.tolist(), values.tolist())]
 
 
 @dataclass(frozen=True)
 class Explanation:
     """What each word of a sentence adds to the probability of each class."""
 
-    words: list[str]  # T of them, as they were written; what the vocabulary lacks is marked: "gizmo?"
+    words: list[str]  # T of them, as they can be printed; what the vocabulary lacks is marked: "gizmo?"
     note: str  # what was not read, as in `Sentence`
     class_names: list[str]  # K of them
     probabilities: Tensor  # (K,)
@@ -53,7 +63,7 @@ def explain(trained: TrainedModel, text: str) -> Explanation:
     sentence = read_sentence(trained, text)
     ids = sentence.ids[0, : len(sentence.tokens)]
     return Explanation(
-        words=shown(sentence.tokens),
+        words=sentence.tokens,
         note=sentence.note,
         class_names=trained.class_names,
         probabilities=probabilities(model, [ids])[0],

@@ -1,10 +1,10 @@
 """Going on with a text, token by token."""
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import regex
 import torch
 from torch import Tensor
 
@@ -12,8 +12,9 @@ from common.files import UserError
 from common.randomness import generator
 from evaluation.ngrams import KneserNey, mixed
 from inference.sampling import Sampling
-from inference.sentence import finite, reading_note
-from tokenizer import PAD, UNK
+from inference.sentence import finite, reading_note, shown
+from inference.texts import uniform_text
+from tokenizer import PAD, UNK, normalized
 from training.weights import TrainedModel
 from transformer import Decoder, KeyValueCache
 
@@ -31,7 +32,8 @@ class Step:
 
 def generate(trained: TrainedModel, prompt: str, sampling: Sampling) -> list[int]:
     """Ids of the prompt and of `n_tokens` tokens after it, or up to the end of a sentence among the next `n_more`."""
-    ids, drawn, words = trained.tokenizer.encode(prompt), list[int](), trained.tokenizer.words
+    tokenizer, drawn = trained.tokenizer, list[int]()
+    ids, words = tokenizer.encode(uniform_text(prompt, tokenizer)), tokenizer.words
     for step in steps(decoder_predictor(trained), ids, sampling):
         drawn.append(step.token)
         if len(drawn) >= sampling.n_tokens and words[step.token] in ENDS:
@@ -86,10 +88,11 @@ def continued_text(trained: TrainedModel, prompt: str, sampling: Sampling) -> tu
     last block.
     """
     config, tokenizer = trained.model.config, trained.tokenizer
+    prompt = uniform_text(prompt, tokenizer)
     ids, unknown = tokenizer.encode(prompt), tokenizer.unknown(prompt)
     n_read = min(len(ids), config.block_size) if config.positions == "learned" else len(ids)
     first = len(ids) - n_read
-    note = reading_note(len(ids), ids[first:], tokenizer.tokens(ids, unknown)[first:])
+    note = reading_note(len(ids), ids[first:], shown(tokenizer.tokens(ids, unknown)[first:]))
     text = tokenizer.decode(generate(trained, prompt, sampling), unknown)
     return text, note.replace("read ", "read the last ", 1) if first else note
 
@@ -122,9 +125,11 @@ def speaker_of(names: Sequence[str], name: str) -> int:
     if not names:
         raise UserError("this decoder has no voices; `python main.py part2 --voices` trains one that has")
     wanted, known = plain(name), [plain(other) for other in names]
+    by_name = [i for i, other in enumerate(names) if normalized(other) == normalized(name)]
     by_letters = [i for i, other in enumerate(known) if other == wanted]
-    by_part = [i for i, other in enumerate(known) if wanted and wanted in other]
-    matches = [names.index(name)] if name in names else by_letters or by_part
+    part = rf"{regex.escape(wanted)}(?!\p{{M}})"  # not without a sign that stands on its last letter
+    by_part = [i for i, other in enumerate(known) if wanted and regex.search(part, other)]
+    matches = by_name[:1] or by_letters or by_part
     if len(matches) != 1:
         how_many = "more than one" if matches else "none"
         raise UserError(f"{name!r} is {how_many} of its voices: {', '.join(names)}")
@@ -132,5 +137,5 @@ def speaker_of(names: Sequence[str], name: str) -> int:
 
 
 def plain(name: str) -> str:
-    """A name in lower case, letters and digits alone."""
-    return re.sub(r"[\W_]", "", name.casefold())
+    """A name in lower case: letters, the signs that stand on them, and digits alone."""
+    return regex.sub(r"[^\p{L}\p{M}\p{N}]", "", normalized(normalized(name).casefold()))

@@ -1,10 +1,8 @@
 """How surprising is each word of a text, to a decoder, its voices and a trigram?"""
 
-import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import msgspec
 import torch
@@ -15,8 +13,7 @@ from dataset import encode_stream
 from evaluation.ngrams import KneserNey, mixed
 from evaluation.perplexity import Protocol, language_scores, predicted_nats, token_nats
 from inference.sentence import finite, shown
-from speechesdataset.folder import read_lines
-from tokenizer import PAD, Tokenizer, normalized
+from tokenizer import PAD, Tokenizer
 from training.records import LanguageScores
 from training.weights import TrainedModel
 from transformer import Decoder
@@ -108,25 +105,9 @@ def likeliest_words(probabilities: Tensor, tokenizer: Tokenizer, n: int) -> list
     return [(word, share) for word, share in zip(words, top.values.tolist()) if share > 0]
 
 
-def lines_of(text: str) -> list[str]:
-    """The lines of the file of this name, or of the text itself where it is none; UserError where it can only be a
-    file, and is not there."""
-    path = Path(text)
-    with contextlib.suppress(OSError, ValueError):  # too long for a name, or with a NUL
-        if path.is_file():
-            return [line for _, line in read_lines(path)]
-        if path.is_dir() or (path.suffix == ".txt" and len(text.split()) == 1):
-            raise UserError(f"{text}: no such file of text; give one, or a text in quotes")
-    return lines_in(text)
-
-
-def lines_in(text: str) -> list[str]:
-    """The lines of a text that hold something."""
-    return [normalized(line.strip()) for line in text.split("\n") if line.strip()]
-
-
 def score(lines: Sequence[str], trained: TrainedModel, scorers: Sequence[Scorer]) -> ScoredText:
-    """What each scorer makes of a text, line after line, read and scored as part 2 does with its test texts."""
+    """What each scorer makes of a text, line after line, read and scored as part 2 does with its test texts. Lines that
+    somebody typed have gone through `uniform_text`."""
     tokenizer = trained.tokenizer
     stream = encode_stream(lines, tokenizer)
     if not len(stream.ids):

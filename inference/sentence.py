@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from common.files import UserError
+from inference.texts import uniform_text
 from tokenizer import PAD, UNK
 from training.weights import TrainedModel
 from transformer import Classifier, Decoder, Vote
@@ -19,7 +20,7 @@ class Sentence:
 
     ids: Tensor  # (1, T); for a classifier that does not mask padding T is the block, as in training
     lengths: Tensor  # (1,) how many of them are tokens of the text
-    tokens: list[str]  # these, as they were written; what the vocabulary lacks is marked: "gizmo?"
+    tokens: list[str]  # these, as they can be printed; what the vocabulary lacks is marked: "gizmo?"
     not_read: list[str]  # those past the block
     note: str  # what was not read, and how much of it was unknown; nothing where all was read and known
 
@@ -27,13 +28,14 @@ class Sentence:
 def read_sentence(trained: TrainedModel, text: str) -> Sentence:
     """A text as the model reads it; UserError if there are no words."""
     config, tokenizer = trained.model.config, trained.tokenizer
+    text = uniform_text(text, tokenizer)
     all_ids = tokenizer.encode(text)
     if not all_ids:
         raise UserError("the sentence is empty; give at least one word")
     ids = all_ids[: config.block_size]
     row = torch.tensor(ids)
     as_read = row[None] if isinstance(trained.model, Decoder) else padded(trained.model, [row])[0]
-    all_tokens = tokenizer.tokens(all_ids, tokenizer.unknown(text))
+    all_tokens = shown(tokenizer.tokens(all_ids, tokenizer.unknown(text)))
     tokens, not_read = all_tokens[: len(ids)], all_tokens[len(ids) :]
     note = reading_note(len(all_ids), ids, tokens)
     return Sentence(as_read, torch.tensor([len(ids)]), tokens, not_read, note)
@@ -68,5 +70,9 @@ def reading_note(n_tokens: int, ids: Sequence[int], tokens: Sequence[str], most:
 
 
 def shown(tokens: Sequence[str]) -> list[str]:
-    """Tokens as they can be printed: of half a character its bytes, which Python keeps as U+DC80 to U+DCFF."""
-    return [re.sub("[\udc80-\udcff]", lambda half: f"\\x{ord(half[0]) - 0xDC00:02x}", token) for token in tokens]
+    """Tokens as they can be printed: control characters, and the bytes of half a character, by their codes."""
+
+    def code(char: re.Match[str]) -> str:
+        return f"\\x{ord(char[0]) & 0xFF:02x}"  # Python keeps the bytes of half a character as U+DC80 to U+DCFF
+
+    return [re.sub("[\x00-\x1f\x7f-\x9f\udc80-\udcff]", code, token) for token in tokens]

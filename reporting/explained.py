@@ -12,13 +12,12 @@ from rich.text import Text
 from torch import Tensor
 
 import utilities
-from common.wording import counted
-from inference.explain import Explanation
+from common.wording import counted, in_one_line
+from inference.explain import Explanation, ranked
 from inference.score import Scored, ScoredText
 from reporting.table import (
     Table,
     effect,
-    in_one_line,
     number,
     numbers,
     table_of,
@@ -30,7 +29,9 @@ from studies.probes.faithfulness import METHODS, Faithfulness
 from studies.probes.knockouts import KnockOuts
 from tokenizer import TokenKind
 from training.kinds import KINDS
+from training.weights import TrainedModel
 
+MOST_CLASSES = 5  # in a line
 MOST_SPEAKERS = 3  # that are shown, the likeliest
 FEW_TOKENS = 40  # of a longer text only the most surprising tokens stand in the table
 MOST_TOKENS = 1000  # that are shown tinted
@@ -42,9 +43,16 @@ def print_explanation(explanation: Explanation) -> None:
     """The words, tinted by what they add to each speaker that is shown, and all numbers in tables."""
     largest = float(explanation.gradients.abs().max())
     for k in likeliest(explanation):
-        name = f"{explanation.class_names[k]} {number(100 * float(explanation.probabilities[k]))}%: "
-        print_tinted(Text(name).append_text(tinted(explanation.words, explanation.gradients[:, k].tolist(), largest)))
+        name = f"{explanation.class_names[k]} {number(100 * float(explanation.probabilities[k]))}%"
+        print_tinted(name, tinted(explanation.words, explanation.gradients[:, k].tolist(), largest))
     print("\n" + terminal_text(*contributions(explanation)))
+
+
+def row_of_classes(trained: TrainedModel, probabilities: Tensor, *about: str) -> str:
+    """The likeliest class, the probabilities, of (K,), and what they are of, with tabs between."""
+    classes = ranked(trained, probabilities)[:MOST_CLASSES]
+    shares = "  ".join(f"{name} {100 * share:.1f}%" for name, share in classes)
+    return "\t".join(in_one_line(column).strip() for column in (classes[0][0], shares, *about) if column)
 
 
 def likeliest(explanation: Explanation) -> list[int]:
@@ -101,7 +109,7 @@ def print_score(text: ScoredText, kind: TokenKind) -> None:
         nats = [-nats for nats in scorer.nats[:MOST_TOKENS]]
         tokens = tinted(text.tokens[:MOST_TOKENS], nats, STARTLING, between)
         rest = len(text.tokens) - MOST_TOKENS
-        print_tinted(Text(f"{scorer.name}: ").append_text(tokens).append(f" ... and {rest:,} more" if rest > 0 else ""))
+        print_tinted(scorer.name, tokens.append(f" ... and {rest:,} more" if rest > 0 else ""))
     print("\n" + terminal_text(nats_by_token(text), whole(text)))
 
 
@@ -192,9 +200,10 @@ def tinted(texts: Sequence[str], values: Sequence[float], largest: float, betwee
     return text
 
 
-def print_tinted(text: Text) -> None:
-    """Print it as wide as the terminal, in as many colours as that has."""
-    Console(width=terminal_width(), highlight=False).print(text, soft_wrap=False)
+def print_tinted(name: str, text: Text) -> None:
+    """Print a text after the name of whose it is, as wide as the terminal, in as many colours as that has."""
+    named = Text(f"{in_one_line(name)}: ").append_text(text)
+    Console(width=terminal_width(), highlight=False).print(named, soft_wrap=False)
 
 
 def shade(value: float, largest: float) -> str | None:

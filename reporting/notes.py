@@ -10,10 +10,10 @@ from tokenizer import NAMES as NAMES_OF_TOKENS
 from training.kinds import KINDS
 from training.records import Machine
 
-AT_CHANCE = "ended at\nchance"
-ENDED_AT_CHANCE = (
-    "Ended at chance: knows no more of its training rows than which class is the largest. Where too few seeds trained, "
-    "the verdict compares how many did not."
+UNTRAINED = "did not\ntrain"
+DID_NOT_TRAIN = (
+    "Did not train: knows hardly more of its training rows than which class is the largest, or came less than half as "
+    "far from there as the median of its seeds. Where too few seeds trained, the verdict compares how many did not."
 )
 SEEN = "Seen: the row's text stands word for word in the training file."
 FOLDS = (
@@ -67,6 +67,17 @@ def about_intervals(answers: Answers, effects: Sequence[Comparison]) -> str:
     crossed = f" and other {kind.items[1]} at once; results.json also has those for either alone" * is_crossed
     return paragraph(
         f"{what} have {in_percent(answers.confidence)} intervals for other seeds{crossed}.", about_looks(answers.looks)
+    )
+
+
+def about_holm(effects: Sequence[Comparison]) -> str:
+    """What verdicts pay for where there are several; else nothing."""
+    n = sum(row.verdict is not None for row in effects)
+    if n < 2:
+        return ""
+    return (
+        f"Verdicts pay for {n} comparisons (Holm): where none differs, one is found in at most 5% of studies. The "
+        "intervals do not: each is of one comparison alone."
     )
 
 

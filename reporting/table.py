@@ -19,6 +19,7 @@ from rich.padding import Padding
 from rich.table import Table as Drawing
 from rich.text import Text
 
+from common.wording import in_one_line
 from evaluation.statistics import Estimate
 
 if TYPE_CHECKING:
@@ -72,11 +73,6 @@ def table_of(title: str, rows: Sequence[Mapping[str, str | None]], words: Collec
         Column(head, "left" if head in words else "right") for head in heads if any(row.get(head) for row in rows)
     ]
     return Table(title, columns, [[row.get(column.name, "") for column in columns] for row in rows], note)
-
-
-def in_one_line(text: str) -> str:
-    """`text` with a space for each character that would break or move the line, as names from files may hold."""
-    return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text)
 
 
 # ------------------------------------------------------------------------------------------------- what cells hold

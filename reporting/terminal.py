@@ -5,11 +5,11 @@ from collections.abc import Mapping
 
 from rich.text import Text
 
-from common.wording import duration
+from common.wording import duration, in_one_line
 from evaluation.statistics import UNCLEAR
 from reporting import notes, tables
 from reporting.summary import in_short, quick_warning
-from reporting.table import Item, Table, effect, from_here, in_one_line, number, table_of, terminal_text
+from reporting.table import Item, Table, effect, from_here, number, table_of, terminal_text
 from speechesdataset.folder import About
 from studies.answers import Answers
 from studies.catalogue.recipes import RECIPES, word

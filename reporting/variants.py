@@ -15,7 +15,7 @@ from speechesdataset.folder import TOGETHER, TRAINING
 from studies.answers import Answers, Asked, Comparison
 from studies.catalogue.names import name_of
 from studies.catalogue.published import published
-from studies.effects import AT_CHANCE, has_trained
+from studies.effects import UNTRAINED, has_trained
 from training.kinds import KINDS, Measure
 from training.records import TrainedRun
 
@@ -34,15 +34,19 @@ def by_variant(answers: Answers, question: str, title: str, variants: Sequence[s
     rows: list[Row] = []
     for name, measured in records.items():
         rows.append({asked.kind: name_of(name), **levels(answers, asked, measured, heads)})
+        if name in shown and (rest := those_that_trained(measured)):
+            rows.append({asked.kind: f"   the {len(rest)} that trained", **reached(asked, rest, heads)})
         if of_report := published(answers, question, name):
             cells = {
                 heads[subset]: number(values[-1]) for subset, values in of_report.reached.items() if subset in heads
             }
             rows.append({asked.kind: "   published", **cells})
-        rows += [effects(answers, pair, heads) for pair in pairs if name == below(answers, pair[0])]
+        for pair in pairs:
+            if name == below(answers, pair[0]):
+                rows += effects(answers, pair, heads)
     hidden = {
         "seeds": len({len(records) for records in shown.values()}) == 1,
-        notes.AT_CHANCE: not some_at_chance(shown),
+        notes.UNTRAINED: not some_untrained(shown),
     }
     rows = [{head: text for head, text in row.items() if not hidden.get(head)} for row in rows]
     return table_of(title, rows, (asked.kind, VERDICT), note_by_variant(answers, question, shown, pairs))
@@ -70,27 +74,38 @@ def groups_of(answers: Answers) -> tuple[Group, ...]:
     return ("all", "seen", "unseen") if 0 < answers.data.seen_rows < answers.data.test_rows else ("all",)
 
 
-def some_at_chance(variants: Mapping[str, Sequence[TrainedRun]]) -> bool:
-    """Whether a run knows no more than which class is the largest."""
+def some_untrained(variants: Mapping[str, Sequence[TrainedRun]]) -> bool:
+    """Whether a run did not train."""
     return not all(has_trained(run) for runs in variants.values() for run in runs)
 
 
 def levels(answers: Answers, asked: Asked, records: Sequence[Any], heads: Mapping[str, str]) -> Row:
     """What the runs of a variant reach, or an opponent, of which there is nothing on the training text."""
-    measure, is_run = measure_asked(asked), isinstance(records[0], TrainedRun)
-    values = {
-        head: spread([measure.value(record, subset) for record in records], measure.digits)
-        for subset, head in heads.items()
-        if is_run or subset != TRAINING
-    }
-    if not is_run:
+    measure, values = measure_asked(asked), reached(asked, records, heads)
+    if not isinstance(records[0], TrainedRun):
         return values
     row = {"seeds": str(len(records)), **values}
     if answers.command in ("compare", "ablation", "measure"):
         row = {"parameters": f"{records[0].n_parameters:,}", **row}
     elif measure.name == "accuracy":
         row["training\nrows"] = spread([record.epochs[-1].train_accuracy for record in records])
-    return {**row, notes.AT_CHANCE: f"{sum(not has_trained(record) for record in records)} of {len(records)}"}
+    return {**row, notes.UNTRAINED: f"{sum(not has_trained(record) for record in records)} of {len(records)}"}
+
+
+def reached(asked: Asked, records: Sequence[Any], heads: Mapping[str, str]) -> Row:
+    """What some records of one variant, or of an opponent, reach."""
+    measure, is_run = measure_asked(asked), isinstance(records[0], TrainedRun)
+    return {
+        head: spread([measure.value(record, subset) for record in records], measure.digits)
+        for subset, head in heads.items()
+        if is_run or subset != TRAINING
+    }
+
+
+def those_that_trained(runs: Sequence[TrainedRun]) -> list[TrainedRun]:
+    """The runs of a variant that trained, where some did and some did not."""
+    trained = [run for run in runs if has_trained(run)]
+    return trained if len(trained) < len(runs) else []
 
 
 def effects_by_pair(answers: Answers, question: str) -> list[list[Comparison]]:
@@ -107,20 +122,25 @@ def below(answers: Answers, row: Comparison) -> str:
     return row.base if row.variant == answers.questions[row.question].base else row.variant
 
 
-def effects(answers: Answers, pair: Sequence[Comparison], heads: Mapping[str, str]) -> Row:
-    """How a variant differs from another, and what is made of it."""
+def effects(answers: Answers, pair: Sequence[Comparison], heads: Mapping[str, str]) -> list[Row]:
+    """How a variant differs from another, and what is made of it; below it, where seeds are left out on which one of
+    both did not train, how it differs over all seeds."""
     variant, base, asked = pair[0].variant, pair[0].base, answers.questions[pair[0].question]
     against = f"against {name_of(base)}" if below(answers, pair[0]) == variant else f"{name_of(variant)} against it"
     row: dict[str, str | None] = {asked.kind: f"   {against}"}
+    over_all: dict[str, str | None] = {asked.kind: "   over all seeds"}
     for comparison in pair:
         is_points = comparison.unit == "points"
-        if comparison.measure == AT_CHANCE:
-            row[notes.AT_CHANCE] = effect(comparison.estimate, "points", bare=True)
+        if comparison.measure == UNTRAINED:
+            row[notes.UNTRAINED] = effect(comparison.estimate, "points", bare=True)
         elif comparison.measure == asked.measure and comparison.subset is not None and comparison.subset in heads:
-            row[heads[comparison.subset]] = effect(comparison.estimate, comparison.unit, bare=is_points)
+            head = heads[comparison.subset]
+            row[head] = effect(comparison.estimate, comparison.unit, bare=is_points)
+            if comparison.every_seed:
+                over_all[head] = effect(comparison.every_seed, comparison.unit, bare=is_points)
         if comparison.verdict and len(answers.seeds) > 1:
             row[VERDICT] = ": ".join(filter(None, [comparison.verdict, what_would_tell(answers, comparison)]))
-    return row
+    return [row, over_all] if len(over_all) > 1 else [row]
 
 
 def what_would_tell(answers: Answers, comparison: Comparison) -> str:
@@ -154,8 +174,9 @@ def note_by_variant(
         notes.FOLDS if asked.on_folds else "",
         notes.over_seeds(shown.values()),
         notes.about_intervals(answers, compared),
+        notes.about_holm(compared),
         notes.NEEDED if any(row.verdict == UNCLEAR for row in compared) and len(answers.seeds) > 1 else "",
-        notes.ENDED_AT_CHANCE if some_at_chance(shown) else "",
+        notes.DID_NOT_TRAIN if some_untrained(shown) else "",
         notes.ALL_TEXTS.get(measure.name, "") if TOGETHER in heads else "",
         notes.per_token(answers) if measure.name == "perplexity" else "",
     )

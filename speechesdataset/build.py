@@ -18,7 +18,7 @@ from common.console import warn
 from common.files import UserError, read_text, sha256
 from common.wording import did_you_mean
 from speechesdataset.folder import DEFAULT_TESTS, Manifest, Options, Split, may_be_built, missing_files, why_incomplete
-from speechesdataset.split import FIGURES, Document, Speaker, make_folder, mostly_letters, spaced, straight
+from speechesdataset.split import FIGURES, GUILLEMETS, Document, Speaker, make_folder, mostly_letters, spaced, straight
 
 DEFAULT_CHECKSUM = "a0926706678c44c2c6034f31d03a8e6cc50194cdf52a731ca4f92695254ae622"
 
@@ -168,7 +168,7 @@ def clean(text: str) -> Document:
     Stage directions, labels of speakers, interjections, headings and tables go; what tells the typist is made uniform.
     """
     text = re.sub("[\u02bc\u00d4\u00d5`]", "'", text)  # the second and the third are Mac Roman quotation marks
-    text = straight(re.sub("[\u00ab\u00bb]", '"', text)).replace("\u2044", "/")
+    text = straight(text.translate(GUILLEMETS)).replace("\u2044", "/")
     paragraphs, left_out = [], Counter[str]()
     for paragraph in filter(str.strip, text.split("\n")):
         cleaned = _clean_paragraph(paragraph)

@@ -10,7 +10,7 @@ import regex
 from common.files import UserError, read_text
 from speechesdataset.duplicates import normal_words
 from speechesdataset.folder import TRAINING, Manifest, Split
-from speechesdataset.split import FIGURES, Document, Speaker, make_folder, mostly_letters, spaced, straight
+from speechesdataset.split import FIGURES, Document, Speaker, make_folder, mostly_letters, sentences, spaced, straight
 from tokenizer import normalized
 
 END = r"""(?V1)(?:[.?!]["'\p{Pe}\p{Pf}]*(?=\s|$)|[\p{STerm}--[.?!]]["'\p{Pe}\p{Pf}]*)"""  # of a sentence, in any script
@@ -57,14 +57,23 @@ def _speaker(folder: Path) -> Speaker:
     return Speaker(regex.sub(r"[^\p{L}\p{M}\p{N}_.-]+", "-", name), name, list(map(_document, paths)), left_out)
 
 
+def read_sentences(path: Path) -> list[str]:
+    """The sentences of a file, as somebody wrote them; UserError where nothing says where a sentence ends."""
+    return sentences([Speaker("", "", [Document(_paragraphs(path, _text(path)), {})])])[0][0]
+
+
 def _document(path: Path) -> Document:
     """The paragraphs of a file, with uniform typography; those without writing in them are left out."""
+    paragraphs = [spaced(straight(paragraph)) for paragraph in _paragraphs(path, _text(path))]
+    kept = list(filter(mostly_letters, paragraphs))
+    return Document(kept, {FIGURES: len(paragraphs) - len(kept)})
+
+
+def _text(path: Path) -> str:
     text = normalized(read_text(path)).replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
         raise UserError(f"{path}:{text.count(chr(10), 0, text.index(chr(0))) + 1}: NUL byte, so this is no UTF-8 text")
-    paragraphs = [spaced(straight(paragraph)) for paragraph in _paragraphs(path, text)]
-    kept = list(filter(mostly_letters, paragraphs))
-    return Document(kept, {FIGURES: len(paragraphs) - len(kept)})
+    return text
 
 
 def _paragraphs(path: Path, text: str) -> list[str]:

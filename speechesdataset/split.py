@@ -62,13 +62,15 @@ class Speaker:
 
 
 # Signs in which typists differ and speakers do not: quotation marks, dashes, dots and white space.
+SIGNS = "\u2018\u2019\u201a\u2039\u203a\u201c\u201d\u201e\u00ab\u00bb\u2026\u2012\u2013\u2014\u2015"
+GUILLEMETS = str.maketrans("\u2039\u203a\u00ab\u00bb", "''\"\"")  # quotation marks, where not all texts have them
 DASHES = re.compile("\\s?[-\u2012-\u2015][-\u2012-\u2015\\s]*")  # a run of hyphens and dashes, and the space round it
 DASH = re.compile("[\u2012-\u2015]|--|\\s-\\s")
 
 
 def straight(text: str) -> str:
     """`text` with straight quotation marks and apostrophes, and three dots for an ellipsis."""
-    text = re.sub("[\u2018\u2019]", "'", text)
+    text = re.sub("[\u2018\u2019\u201a]", "'", text)
     return re.sub("[\u201c\u201d\u201e]|''", '"', text).replace("\u2026", "...")
 
 

@@ -40,7 +40,7 @@ class Comparison(Record, frozen=True):
     question: str
     variant: str
     base: str
-    measure: str  # of the kind of model; or "runs at chance", "training time", "processor time"
+    measure: str  # of the kind of model; or "runs that did not train", "training time", "processor time"
     unit: Unit
     estimate: Estimate  # for other seeds and, where the records have what it takes, other rows or lines at once
     subset: str | None = None  # the group of rows, or the text
@@ -48,6 +48,7 @@ class Comparison(Record, frozen=True):
     reading: Reading | None = None  # of such a length
     seeds: Estimate | None = None  # where the estimate is for both: for other seeds alone
     items: Estimate | None = None  # and for other rows or lines alone
+    every_seed: Estimate | None = None  # where seeds are left out on which one of both did not train: over all of them
     of_trained: bool = True  # whether both trained on its seeds; no: there is no such seed, and all stand for them
     verdict: Verdict | None = None  # where a question is about one measure
     seeds_needed: int | None = None  # that would tell what these cannot; None: not in any number

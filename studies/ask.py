@@ -13,13 +13,14 @@ from msgspec.structs import replace
 
 from common.files import write_json
 from dataset import Data, encode, without_fold
+from evaluation.accuracy import largest_share
 from evaluation.statistics import UNCLEAR, confidence_of_looks
 from speechesdataset.folder import TRAINING
 from studies.answers import Answers, Asked, Comparison, Timing, as_results
 from studies.catalogue.claims import claims_on
 from studies.catalogue.recipes import RECIPES, label_of
 from studies.claims import judge, undecided_variants
-from studies.effects import effects_of, effects_of_length, effects_on_time, has_trained
+from studies.effects import effects_of, effects_of_length, effects_on_time, has_trained, trained_like_the_others
 from studies.engine import train_meanwhile, until_told
 from studies.probes.timing import time_positions
 from studies.probes.tokens import tokens_of
@@ -115,7 +116,10 @@ def train_all(study: Study, runs: Runs, data: Data, folder: Folder, opponents: C
     kept = {key: public(record) for key, record in records.items()}
     return {
         question.name: {
-            variant: [kept[question.name, name, seed] for name, seed in runs[question.name] if name == variant]
+            variant: trained_like_the_others(
+                [kept[question.name, name, seed] for name, seed in runs[question.name] if name == variant],
+                largest_share(data.train.labels),
+            )
             for variant in question.variants
         }
         for question in study.questions

@@ -3,21 +3,31 @@
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 from typing import Any
 
 from msgspec import structs
 
 from dataset import Data
 from evaluation.crossed import crossed
-from evaluation.statistics import UNCLEAR, Estimate, difference_of_shares, paired_ratio, seeds_needed, share_of
+from evaluation.statistics import (
+    UNCLEAR,
+    Estimate,
+    chance_of,
+    difference_of_shares,
+    holm,
+    paired_ratio,
+    seeds_needed,
+    share_of,
+)
 from speechesdataset.folder import TRAINING
 from studies.answers import Comparison, LengthPerplexity, Timing, Verdict
 from studies.question import Question
 from training.kinds import EACH_GROUP, EACH_TEST_TEXT, EACH_TEXT, Measure
 from training.recipe import Task
-from training.records import TrainedRun
+from training.records import ClassifierRun, TrainedRun
 
-AT_CHANCE = "runs at chance"
+UNTRAINED = "runs that did not train"
 
 
 @dataclass(frozen=True)
@@ -47,7 +57,26 @@ def effects_of(
             records, base_records = (runs[name] if name in runs else opponents[name] for name in (variant, base))
             pair = Pair(variant, base, *_as_often(records, base_records, question.on_folds))
             comparisons += _of_records(question, pair, data, confidence)
-    return comparisons
+    of_variants = [row for row in comparisons if row.variant in runs]
+    of_opponents = [row for row in comparisons if row.variant not in runs]
+    return [*by_holm(of_variants, confidence), *by_holm(of_opponents, confidence)]
+
+
+def by_holm(comparisons: Sequence[Comparison], confidence: float) -> list[Comparison]:
+    """The comparisons, of which only those keep a verdict that have it by Holm's rule: where no variant differs, one is
+    found better or worse no oftener for being compared with others. Their intervals stay those of each by itself.
+
+    Verdicts by how many runs did not train stay, too.
+    """
+    rows = list(comparisons)
+    judged = [i for i, row in enumerate(rows) if row.verdict and row.of_trained and row.estimate.error is not None]
+    chances = [chance_of(rows[i].estimate) for i in judged]
+    for i, chance, level in zip(judged, chances, holm(chances, 1 - confidence)):
+        if rows[i].verdict == UNCLEAR or chance > level:
+            no_effect = 1.0 if rows[i].estimate.ratio else 0.0
+            needed = seeds_needed(rows[i].estimate, above=no_effect, level=(1 - confidence) / 2 / len(judged))
+            rows[i] = structs.replace(rows[i], verdict=UNCLEAR, seeds_needed=needed)
+    return rows
 
 
 def _as_often(records: Sequence[Any], base_records: Sequence[Any], on_folds: bool) -> tuple[list[Any], list[Any]]:
@@ -65,13 +94,16 @@ def _of_runs(question: Question, pair: Pair, data: Data, confidence: float) -> I
     trained = pair
     if both_trained and leaves_out:
         trained = replace(pair, records=[run for run, _ in both_trained], base_records=[run for _, run in both_trained])
-    shares = (share_at_chance(records, confidence) for records in (pair.records, pair.base_records))
-    failures = Comparison(question.name, pair.variant, pair.base, AT_CHANCE, "points", difference_of_shares(*shares))
-    for effect in _of_records(question, trained, data, confidence):
+    shares = (share_untrained(records, confidence) for records in (pair.records, pair.base_records))
+    failures = Comparison(question.name, pair.variant, pair.base, UNTRAINED, "points", difference_of_shares(*shares))
+    over_all = list(_of_records(question, pair, data, confidence))
+    left_out = len(trained.records) < len(pair.records)
+    for effect, of_every_seed in zip(_of_records(question, trained, data, confidence), over_all):
         if leaves_out and effect.verdict and (not both_trained or effect.estimate.low is None):
             verdict = _verdict(failures.estimate, higher_is_better=False)  # too few trained: by how many did not
             effect = structs.replace(effect, verdict=verdict, seeds_needed=None)
-        yield structs.replace(effect, of_trained=bool(both_trained) or not leaves_out)
+        every_seed = of_every_seed.estimate if left_out else None
+        yield structs.replace(effect, of_trained=bool(both_trained) or not leaves_out, every_seed=every_seed)
     if question.kind.may_end_at_chance and question.trained_only:
         yield failures
 
@@ -86,7 +118,9 @@ def _of_records(question: Question, pair: Pair, data: Data, confidence: float) -
         effect = crossed(estimate, items, confidence)
         names = (question.name, pair.variant, pair.base, measure.name, measure.unit)
         comparison = Comparison(*names, effect.both, subset, seeds=effect.seeds, items=effect.items)
-        yield _with_verdict(comparison, measure, confidence) if is_about_one(question) else comparison
+        if is_about_one(question):
+            comparison = structs.replace(comparison, verdict=_verdict(comparison.estimate, measure.higher_is_better))
+        yield comparison
 
 
 def subsets_of(question: Question, data: Data) -> Iterator[tuple[Measure, str]]:
@@ -109,14 +143,6 @@ def is_about_one(question: Question) -> bool:
     return len(question.measured) == 1 and question.measured[0][1] not in (EACH_TEXT, EACH_TEST_TEXT, EACH_GROUP)
 
 
-def _with_verdict(comparison: Comparison, measure: Measure, confidence: float) -> Comparison:
-    verdict, needed = _verdict(comparison.estimate, measure.higher_is_better), None
-    if verdict == UNCLEAR:
-        no_effect = 1.0 if comparison.estimate.ratio else 0.0
-        needed = seeds_needed(comparison.estimate, above=no_effect, level=(1 - confidence) / 2)
-    return structs.replace(comparison, verdict=verdict, seeds_needed=needed)
-
-
 def _verdict(estimate: Estimate, higher_is_better: bool) -> Verdict:
     """Better or worse where the whole interval says so."""
     no_effect = 1.0 if estimate.ratio else 0.0
@@ -126,6 +152,20 @@ def _verdict(estimate: Estimate, higher_is_better: bool) -> Verdict:
 
 
 # --------------------------------------------------------------------------------------------- what runs have in common
+def trained_like_the_others(runs: Sequence[TrainedRun], chance: float) -> list[TrainedRun]:
+    """The runs of one recipe, a seed each, of which only those count as trained that came at least half as far as is
+    usual. How far: the accuracy on the training rows above `chance`, the share of the largest class in percent; what is
+    usual: the median of the seeds."""
+    accuracies = [run.epochs[-1].train_accuracy for run in runs if isinstance(run, ClassifierRun)]
+    if not accuracies:
+        return list(runs)
+    halfway = (chance + median(accuracies)) / 2
+    return [
+        structs.replace(run, trained=has_trained(run) and accuracy >= halfway)
+        for run, accuracy in zip(runs, accuracies)
+    ]
+
+
 def has_trained(run: Any) -> bool:
     """Whether a run learned more than which class is the largest; a decoder always does."""
     return getattr(run, "trained", True)
@@ -138,8 +178,8 @@ def on_same_seeds(runs: Sequence[TrainedRun], base_runs: Sequence[TrainedRun]) -
     return left, right
 
 
-def share_at_chance(runs: Sequence[Any], confidence: float) -> Estimate:
-    """The share of runs that know their largest class alone, in percent, with Wilson's interval."""
+def share_untrained(runs: Sequence[Any], confidence: float) -> Estimate:
+    """The share of runs that did not train, in percent, with Wilson's interval."""
     return share_of(sum(not has_trained(run) for run in runs), len(runs), confidence)
 
 

@@ -26,12 +26,12 @@ from inference.score import (
     decoder_scorers,
     likeliest_by_token,
     likeliest_words,
-    lines_in,
     score,
     trigram_scorer,
     voice_scorers,
 )
 from inference.sentence import read_sentence, shown
+from inference.texts import lines_in, uniform_text
 from speechesdataset.folder import same_text
 from studies.probes.knockouts import Means, ModelPart, knocked_out, mean_outputs
 from studies.workplace import data_of
@@ -121,7 +121,7 @@ class WhoSaidIt:
 
 def who_said(shelf: Shelf, name: str, text: str) -> WhoSaidIt:
     """The probabilities, what each word adds to them, what the opponents say, and whether the sentence was learnt."""
-    text = checked(text)
+    text = uniform_text(checked(text), shelf.model(name).tokenizer)
     explanation = explain(shelf.model(name), text)
     if note := shelf.why_alone(name):
         return WhoSaidIt(explanation, {}, [], note)
@@ -148,9 +148,9 @@ def looks(shelf: Shelf, name: str, text: str) -> Looks:
     trained = shelf.model(name)
     if not trained.model.config.n_layer:
         raise UserError(f"{name}: has no attention; choose a model with at least one layer")
-    maps, tokens = sentence_maps(trained, checked(text))
-    words, sentence = shown(tokens), read_sentence(trained, text)
-    note = sentence.note + (f"; not read: {' '.join(shown(sentence.not_read[:10]))}" if sentence.not_read else "")
+    maps, words = sentence_maps(trained, checked(text))
+    sentence = read_sentence(trained, text)
+    note = sentence.note + (f"; not read: {' '.join(sentence.not_read[:10])}" if sentence.not_read else "")
     return Looks(words, words + ["<pad>"] * (maps.size(-1) - len(words)), maps, note)
 
 
@@ -192,7 +192,8 @@ class Surprise:
 
 def surprise(shelf: Shelf, name: str, text: str) -> Surprise:
     """How surprising each word is, to the decoder, to its voices if it has any, and to the trigram."""
-    trained, lines = shelf.model(name), lines_in(checked(text))
+    trained = shelf.model(name)
+    lines = [uniform_text(line, trained.tokenizer) for line in lines_in(checked(text))]
     scorers, note = [*decoder_scorers(trained), *voice_scorers(trained)], shelf.why_alone(name)
     if not note:
         scorers.append(trigram_scorer(shelf.trigram(name)))
@@ -217,7 +218,7 @@ def continuations(shelf: Shelf, name: str, text: str, sampling: Sampling) -> Ite
     """The decoder, its voices if it has any, and the trigram side by side: at first no token and what may come, and a
     token more each time, until what may come as number `n_tokens` is known."""
     trained = shelf.model(name)
-    prompt = trained.tokenizer.encode(checked(text) if text.strip() else "")
+    prompt = trained.tokenizer.encode(uniform_text(checked(text) if text.strip() else "", trained.tokenizer))
     voices = [(who, decoder_predictor(trained.as_speaker(number))) for number, who in enumerate(trained.class_names)]
     predictors = [("decoder", decoder_predictor(trained)), *voices]
     if not shelf.why_alone(name):

@@ -1,5 +1,6 @@
 """Every setting of a recipe by its name: what it means, what it may be, and how it is given in words."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from types import NoneType
@@ -44,11 +45,9 @@ class Setting:
         if text.lower() == "none" and NoneType in self._kinds():
             return None
         for kind in self._kinds():
-            try:
-                found: Value = msgspec.convert(text, kind, strict=False)
+            with contextlib.suppress(ValueError, msgspec.ValidationError):  # numbers are read as those of options are
+                found: Value = kind(text) if kind in (int, float) else msgspec.convert(text, kind, strict=False)
                 return found
-            except msgspec.ValidationError:
-                continue
         raise UserError(f"{self.name}={text}: takes {self.choices()}")
 
 

@@ -107,7 +107,7 @@ def test_attention_of_any_size(tmp_path: Path, n_heads: int, n_tokens: int) -> N
 
 @pytest.mark.parametrize(
     ("token", "shown"),
-    [(" hope", "\u00b7hope"), ("", "(empty)"), ("a\n", "a\\x0a"), ("\udce4", "\\xe4"), ("x" * 19, "x" * 17 + "\u2026")],
+    [(" hope", "\u00b7hope"), ("", "(empty)"), ("a\n", "a\\x0a"), ("x" * 19, "x" * 17 + "\u2026")],
 )
 def test_a_token_on_an_axis_can_be_seen(token: str, shown: str) -> None:
     assert _visible(token) == shown

@@ -7,7 +7,7 @@ import time
 
 from tqdm import tqdm
 
-from common.wording import duration
+from common.wording import duration, in_one_line
 from training.records import Measurement
 
 WIDTH = 80  # of a line, at most
@@ -17,7 +17,7 @@ def say(line: str, name: str = "") -> None:
     """A line on standard error, above the bar if there is one; `name`, that of something in it, gives way where the
     line is too long."""
     line = elided(line.replace(name, elided(name, WIDTH - len(line) + len(name)), 1), WIDTH)
-    tqdm.write(line, file=sys.stderr)
+    tqdm.write(in_one_line(line), file=sys.stderr)
 
 
 class Tally:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from evaluation.statistics import Estimate
 from studies.answers import Answers
-from studies.effects import AT_CHANCE, has_trained, share_at_chance
+from studies.effects import UNTRAINED, has_trained, share_untrained
 from studies.probes.knockouts import KnockOut
 from studies.probes.knockouts import ModelPart as ModelPart
 from training.recipe import Task
@@ -20,20 +20,18 @@ def mean(values: Iterable[float]) -> float:
 
 
 def left_out(variant: str, base: str | None = None) -> Callable[[Answers], str]:
-    """How many runs ended at chance, with the largest class alone: the verdict is about the others."""
+    """How many runs did not train: the verdict is about the others."""
 
     def note(answers: Answers) -> str:
         sentences = []
         for name in dict.fromkeys((base or variant, variant)):
             runs = answers.classifier.get(name, [])
-            at_chance = sum(not has_trained(run) for run in runs)
-            if at_chance:
-                share = in_brackets(share_at_chance(runs, answers.confidence))
-                sentences.append(
-                    f"{at_chance} of {len(runs)} runs ({name}) ended at chance, {share} %, and are left out"
-                )
+            untrained = sum(not has_trained(run) for run in runs)
+            if untrained:
+                share = in_brackets(share_untrained(runs, answers.confidence))
+                sentences.append(f"{untrained} of {len(runs)} runs ({name}) did not train, {share} %, and are left out")
         if sentences:
-            rows = answers.find(question="classifier", variant=variant, base=base, measure=AT_CHANCE)
+            rows = answers.find(question="classifier", variant=variant, base=base, measure=UNTRAINED)
             sentences += [f"a difference of {in_brackets(row.estimate)} points" for row in rows]
         return "; ".join(sentences)
 

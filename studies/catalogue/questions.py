@@ -199,7 +199,7 @@ def measured(task: Task) -> Question:
     kind = KINDS[task]
     variants = {name: RECIPES[name][task] for name in ("best", "report")}
     pairs = tuple(("best", name) for name in ("report", *kind.opponent_names))
-    return Question(task, variants, pairs, kind.in_detail, trained_only=False, brief=variants)
+    return Question(task, variants, pairs, kind.in_detail, brief=variants)
 
 
 def positions_over_time(recipe: Recipe, iterations: Sequence[int]) -> Question:

@@ -46,6 +46,8 @@ def test_a_command_gets_what_is_typed() -> None:
     expected = Train(-3, 0.001, "rope", (1, 2), whole=True)
     assert command_of("train --seed -3 --rate=1e-3 --positions rope --widths 1 2 --whole") == expected
     assert command_of("data say --from x hope") == Say("hope", Path("x"))
+    for text in (["--", "--hope"], ["--", "--from=y"], ["--", "--help"], ["--", "-"], ["-- we"], ["-5 = five"]):
+        assert read(Typed(("data", "say", "--from", "x", *text)), "data say", COMMANDS) == Say(text[-1], Path("x"))
 
 
 @pytest.mark.parametrize(
@@ -57,6 +59,8 @@ def test_a_command_gets_what_is_typed() -> None:
         "train --sed 3 | --sed, did you mean --seed?",
         "train --from x | --from, belongs to data say",
         "train -x | -x, leave it out",
+        "data say --hope we --from x | sentence, comes after --",
+        "data say --from x -- --we --hope | '--hope', quotes",
         "train --seed | --seed, needs a value",
         "train --widths | --widths, needs a value",
         "train --seed --whole | --seed, needs a value",

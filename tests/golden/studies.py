@@ -96,7 +96,7 @@ def measurement_outcome(shaken: int | None = None) -> Any:
     for name, question in answers.questions.items():
         measure = KINDS[question.kind].measures[question.measure]
         for row in answers.comparisons:
-            if row.question == name and row.subset != "train":
+            if row.question == name and row.subset not in (None, "train"):
                 records = {**answers.runs(name), **answers.opponents(name)}
                 for model in (row.base, row.variant):
                     values = [measure.value(record, row.subset or "") for record in records[model]]

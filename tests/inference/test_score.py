@@ -11,7 +11,8 @@ from common.files import UserError
 from dataset import Data
 from evaluation.opponents import decoder_opponents
 from evaluation.perplexity import Protocol, token_nats
-from inference.score import likeliest_by_token, likeliest_words, lines_of, score, scorers
+from inference.score import likeliest_by_token, likeliest_words, score, scorers
+from inference.texts import lines_of
 from modules.config import TransformerConfig
 from studies.catalogue.recipes import RECIPES
 from training.machine import machine
@@ -76,18 +77,6 @@ def test_words_that_cannot_be_are_not_among_the_likeliest(data: Data) -> None:
     probabilities[[3, 5]] = torch.tensor([0.25, 0.75])
     assert likeliest_words(probabilities, tokenizer, 4) == [(tokenizer.words[5], 0.75), (tokenizer.words[3], 0.25)]
     assert likeliest_words(probabilities, tokenizer, 1) == [(tokenizer.words[5], 0.75)]
-
-
-def test_a_text_is_itself_or_the_file_of_that_name(tmp_path: Path) -> None:
-    path = tmp_path / "speech.txt"
-    path.write_text("we hope\n\n the day \n")
-    assert lines_of(str(path)) == ["we hope", "the day"]
-    assert lines_of("we hope\n\n the day \n") == ["we hope", "the day"]
-    assert lines_of("speech.txt is a file") == ["speech.txt is a file"]
-    assert lines_of("we " * 5000) == ["we " * 4999 + "we"]  # too long for a name
-    for wrong in (str(tmp_path), str(tmp_path / "spech.txt")):
-        with pytest.raises(UserError, match=r"no such file of text; give one, or a text in quotes$"):
-            lines_of(wrong)
 
 
 @pytest.mark.parametrize("lines", [[], [""], [" "]])

@@ -8,6 +8,7 @@ from pytest_regressions.file_regression import FileRegressionFixture
 from world.answers import ABOUT, MACHINE, SEEDS, answers_of, classifier_run, estimate
 
 from evaluation.records import GroupAccuracy
+from reporting.table import effect, spread
 from reporting.terminal import settings_text, show
 from studies.answers import Answers, JudgedPart, Judgement
 
@@ -61,13 +62,26 @@ def test_a_run_at_chance_is_said_to_be(answers: Answers, warning: str) -> None:
     assert "chance" not in show(answers_of("part1")).replace("By chance", "").replace("by chance", "")
 
 
-def test_who_did_not_train_stands_in_the_table() -> None:
-    failed = [classifier_run(33.3, seed, 0, trained=seed != 4, fell_back=False) for seed in SEEDS]
+def test_who_did_not_train_stands_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    levels = dict(zip(SEEDS, (50.0, 60.0, 70.0)))
+    failed = [classifier_run(levels[seed], seed, 0, trained=seed != SEEDS[2], fell_back=False) for seed in SEEDS]
     answers = answers_of("measure", classifier={**answers_of("measure").classifier, "report": failed})
-    shown = " ".join(show(answers).split())
+    shown = show(answers)
+    of_all, of_trained = (str(spread([float(run.test["all"].accuracy or 0) for run in failed[:n]])) for n in (3, 2))
+    lines = shown.splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("the report's recipe"))
     assert "1 of 3" in shown
-    assert "Ended at chance: knows no more" in shown
-    assert "nded at chance" not in show(answers_of("measure"))
+    assert of_all in lines[first]
+    assert lines[first + 1].startswith("   the 2 that trained")
+    assert of_trained in lines[first + 1]
+    (row,) = answers.find(variant="best", base="report", measure="accuracy", subset="all")
+    assert row.every_seed is not None
+    assert str(effect(row.estimate, "points", bare=True)) in lines[first + 2]
+    assert str(effect(row.every_seed, "points", bare=True)) in lines[first + 4]  # the label takes two lines
+    assert (row.estimate.n, row.every_seed.n) == (2, 3)
+    assert "Did not train: knows hardly more" in " ".join(shown.split())
+    assert "id not train" not in show(answers_of("measure"))
 
 
 SAME = {"all": 1200, "seen": 0, "unseen": 1200}

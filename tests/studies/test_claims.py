@@ -321,7 +321,7 @@ def notes(answers: Answers) -> dict[str, str]:
     ("variant", "concerned"),
     [("learned", {"C1", "C6"}), ("alibi", {"C6"}), ("original", {"C11", "C12"}), (REGULARIZED, {"C11", "C12"})],
 )
-def test_runs_that_ended_at_chance_are_counted_and_nothing_is_said_where_none_trained(
+def test_runs_that_did_not_train_are_counted_and_nothing_is_said_where_none_trained(
     answers: Answers, variant: str, concerned: set[str]
 ) -> None:
     before = notes(answers)
@@ -330,7 +330,7 @@ def test_runs_that_ended_at_chance_are_counted_and_nothing_is_said_where_none_tr
     answers = made_up.compared(answers)  # two seeds are enough, and the failed one does not move a verdict
     assert set(verdicts(answers).values()) == {"holds"}
     assert all(part.estimate.n == 2 for name in concerned for part in judgements(answers)[name].parts)
-    told = f"1 of 3 runs ({variant}) ended at chance, 33 [6, 79] %, and are left out"
+    told = f"1 of 3 runs ({variant}) did not train, 33 [6, 79] %, and are left out"
     assert {name: note.split("; a difference")[0] for name, note in notes(answers).items()} == before | dict.fromkeys(
         concerned, told
     )
@@ -343,12 +343,12 @@ def test_runs_that_ended_at_chance_are_counted_and_nothing_is_said_where_none_tr
         assert judged.seeds_needed is None
 
 
-def test_runs_at_chance_are_counted_variant_by_variant(answers: Answers) -> None:
+def test_runs_that_did_not_train_are_told_variant_by_variant(answers: Answers) -> None:
     fail(answers, "learned", 0)
     fail(answers, "alibi", 0, 1)
     assert notes(made_up.compared(answers))["C6"] == (
-        "1 of 3 runs (learned) ended at chance, 33 [6, 79] %, and are left out; "
-        "2 of 3 runs (alibi) ended at chance, 67 [21, 94] %, and are left out; a difference of 33 [-32, 72] points"
+        "1 of 3 runs (learned) did not train, 33 [6, 79] %, and are left out; "
+        "2 of 3 runs (alibi) did not train, 67 [21, 94] %, and are left out; a difference of 33 [-32, 72] points"
     )
 
 

@@ -9,15 +9,32 @@ import made_up
 import numpy as np
 import pytest
 from made_up import SEEDS, TEXTS, classifier_run, decoder_run, seeds
+from msgspec import structs
 
 from evaluation.crossed import crossed
 from evaluation.opponents import ClassifierOpponent, DecoderOpponent
 from evaluation.records import GroupAccuracy, LanguageScores, Scores
-from evaluation.statistics import difference_of_shares, paired_difference, paired_ratio, seeds_needed, share_of
+from evaluation.statistics import (
+    chance_of,
+    difference_of_shares,
+    paired_difference,
+    paired_ratio,
+    seeds_needed,
+    share_of,
+)
 from speechesdataset.folder import TOGETHER, TRAINING
 from studies.answers import SIDE_BY_SIDE, Comparison, LengthPerplexity, Timing
 from studies.catalogue.recipes import RECIPES
-from studies.effects import EACH_GROUP, EACH_TEST_TEXT, EACH_TEXT, effects_of, effects_of_length, effects_on_time
+from studies.effects import (
+    EACH_GROUP,
+    EACH_TEST_TEXT,
+    EACH_TEXT,
+    effects_of,
+    effects_of_length,
+    effects_on_time,
+    has_trained,
+    trained_like_the_others,
+)
 from studies.question import Question
 from training.kinds import KINDS
 from training.recipe import Task, customise
@@ -89,9 +106,37 @@ def test_accuracies_are_of_seeds_on_which_both_trained_for_other_seeds_and_rows(
         assert gap.estimate.mean == pytest.approx(-every.estimate.mean)  # both know the training rows alike
         assert gap.estimate.error == pytest.approx(every.estimate.error)
         shares = share_of(1, 3, confidence), share_of(0, 3, confidence)
-        assert (failed.measure, failed.estimate) == ("runs at chance", difference_of_shares(*shares))
+        assert (failed.measure, failed.estimate) == ("runs that did not train", difference_of_shares(*shares))
     (*_, turned) = compare(question, BASE, OTHER, ROWS)
     assert turned.estimate.mean == pytest.approx(-100 / 3)
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "trained"),
+    [
+        ([99.0, 98.0, 47.0, 100.0, 99.0], [True, True, False, True, True]),  # 33 to 99: 66 is half of the way
+        ([99.0, 98.0, 67.0], [True, True, True]),
+        ([40.0, 39.0, 41.0], [True, True, True]),  # as far as is usual
+        ([34.0, 99.0, 35.0], [False, True, False]),  # those that know the largest class alone are said to be
+        ([60.0], [True]),
+    ],
+)
+def test_a_run_has_trained_that_came_half_as_far_as_the_other_seeds(
+    accuracies: list[float], trained: list[bool]
+) -> None:
+    runs = [classifier_run(50.0, trained=value > 38) for value in accuracies]
+    runs = [structs.replace(run, epochs=[Epoch(1, 0.0, value, 50.0)]) for run, value in zip(runs, accuracies)]
+    judged = trained_like_the_others(runs, 100 / 3)
+    assert [has_trained(run) for run in judged] == trained
+    decoders = [decoder_run({"a": 1.0})]
+    assert trained_like_the_others(decoders, 33.0) == decoders
+
+
+def test_seeds_that_are_left_out_stand_beside_the_others() -> None:
+    row, *_ = compare(asked("classifier"), OTHER, BASE, ROWS)
+    everything, *_ = compare(asked("classifier", trained_only=False), OTHER, BASE, ROWS)
+    assert (row.estimate.n, row.every_seed) == (2, everything.estimate)
+    assert everything.every_seed is None
 
 
 def test_without_a_seed_on_which_both_trained_all_are_compared() -> None:
@@ -284,6 +329,39 @@ def test_what_would_tell_is_told_by_the_confidence_of_the_interval() -> None:
     assert 3 < (needed[0.95] or 0) < (needed[0.99] or 0)
     several = asked("classifier", ("accuracy", "all"), ("macro-f1", "all"))
     assert {row.verdict for row in compare(several, runs, base)} == {None}  # which is about no single measure
+
+
+@pytest.mark.parametrize("n_variants", [3, 15])
+def test_where_nothing_differs_a_comparison_of_many_variants_rarely_tells_something(n_variants: int) -> None:
+    names = [f"dropout={i}" for i in range(n_variants)]
+    variants = dict.fromkeys(names, RECIPES["report"]["decoder"])
+    question = Question("it", variants, tuple((name, names[0]) for name in names[1:]))
+    generator, told, alone = np.random.default_rng(0), 0, 0
+    for values in generator.normal(100, 1, (200, n_variants, 5)):
+        runs = {name: [decoder_run({"a": value}) for value in row] for name, row in zip(names, values)}
+        rows = effects_of(question, runs, {}, made_up.data(), 0.95)
+        told += any(row.verdict != "cannot tell" for row in rows)
+        alone += any(not row.estimate.low <= 1 <= row.estimate.high for row in rows)  # type: ignore[operator]
+    assert told <= 0.08 * 200 < alone
+
+
+def test_of_several_variants_the_surest_is_told_first() -> None:
+    names, levels = ["base", "far", "near"], [(50.0, 0.0), (60.0, 0.5), (53.0, 0.9)]
+    question = replace(asked("decoder"), variants=dict.fromkeys(names, RECIPES["report"]["decoder"]))
+    question = replace(question, pairs=(("far", "base"), ("near", "base")))
+    runs = {
+        name: [decoder_run({"a": level + spread * shift}) for shift in (-1, 0.3, 1, -0.4)]
+        for name, (level, spread) in zip(names, levels)
+    }
+    far, near = effects_of(question, runs, {}, made_up.data(), 0.95)
+    assert (far.verdict, near.verdict) == ("worse", "worse")  # the second need not be as sure as the first
+    chance = 1 - chance_of(near.estimate)
+    far, near = effects_of(question, runs, {}, made_up.data(), chance + 1e-4)
+    assert (far.verdict, near.verdict) == ("worse", "cannot tell")
+    assert (
+        effects_of(replace(question, pairs=(("near", "base"),)), runs, {}, made_up.data(), chance - 1e-4)[0].verdict
+        == "worse"
+    )
 
 
 def runs_of(*accuracies: float | None) -> list[ClassifierRun]:

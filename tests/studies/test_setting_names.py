@@ -28,7 +28,7 @@ def test_every_setting_of_a_recipe_can_be_given_and_reaches_it(task: Task) -> No
         value = settings_of(recipe)[one.field]
         assert read_settings(task, [f"{name}={word(value)}"]) == {name: value}
         assert with_settings(recipe, {name: value}) == recipe
-    changed = with_settings(recipe, read_settings(task, ["dropout=0.25", "n-layer=2", "norm=pre", "clip=none"]))
+    changed = with_settings(recipe, read_settings(task, ["dropout=.25", "n-layer=2", "norm=pre", "clip=none"]))
     assert (changed.architecture.dropout, changed.architecture.n_layer, changed.architecture.norm) == (0.25, 2, "pre")
     duration = next(name for name, owner in DURATIONS.items() if owner == task)
     assert with_settings(recipe, read_settings(task, [f"{duration}=3"])).duration == 3
