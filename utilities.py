@@ -71,7 +71,6 @@ class Panel:
     lines: Sequence[Line]
     levels: Sequence[Level] = ()
     title: str = ""
-    y_label: str = ""  # where it differs from the figure's
 
 
 def line_figure(
@@ -85,8 +84,7 @@ def line_figure(
 ) -> None:
     """Draw curves to a PNG at `path`, one pair of axes a panel, each curve labelled at its end.
 
-    Of several runs the mean is drawn, shaded from the smallest to the largest. Panels with the same y label share their
-    y axis.
+    Of several runs the mean is drawn, shaded from the smallest to the largest. All panels share their y axis.
     """
     columns = 2 if len(panels) == 4 else min(len(panels), 3)
     rows = -(-len(panels) // columns)
@@ -97,8 +95,7 @@ def line_figure(
     names = max(len(panel.lines) + len(panel.levels) for panel in panels)  # beside one pair of axes
     height = max(4.2 if rows == 1 else 3.6, 0.17 * names + 1)
     figure = _figure(columns * width, rows * height, title)
-    share_y = len({panel.y_label for panel in panels}) == 1
-    grid = figure.subplots(rows, columns, sharey=share_y, squeeze=False).ravel()
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
     ends = [_draw_lines(axes, panel) for axes, panel in zip(grid, panels)]
@@ -106,8 +103,8 @@ def line_figure(
         _scale(axes.xaxis, log_x, [float(x) for line in panel.lines for x in line.x])
         _scale(axes.yaxis, log_y, [])
         axes.set_xlabel(x_label)
-        if number % columns == 0 or not share_y:
-            axes.set_ylabel(panel.y_label or y_label)
+        if number % columns == 0:
+            axes.set_ylabel(y_label)
         axes.set_title(panel.title, loc="left", fontsize=10.5, color=INK)
         _frame(axes, "left", "bottom", grid="y")
     for axes, labels in zip(grid, ends):  # last, since where they stand depends on the limits of all panels

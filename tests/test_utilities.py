@@ -200,7 +200,7 @@ def test_names_are_drawn_as_they_are_and_never_as_formulas(tmp_path: Path, monke
     n = len(HOSTILE)
     for i, name in enumerate(HOSTILE):
         lines = [Line(other, [1, 2, 3], [100.0 + k, 50.0, 10.0]) for k, other in enumerate(HOSTILE)]
-        panels = [Panel(lines, [Level(name, 20.0)], title=other, y_label=name) for other in HOSTILE[i : i + 2]]
+        panels = [Panel(lines, [Level(name, 20.0)], title=other) for other in HOSTILE[i : i + 2]]
         line_figure(tmp_path / "lines.png", panels, name, name, name, log_y=bool(i % 2))
         attention_figure(tmp_path / "maps.png", maps(1, 1, n + 1), HOSTILE, name)
         grid_figure(tmp_path / "grid.png", {name: np.eye(n)}, HOSTILE, HOSTILE, name, name, name)
@@ -246,11 +246,12 @@ def test_the_mean_is_drawn_in_a_band_from_the_smallest_to_the_largest(drawn: dic
 
 @pytest.mark.parametrize(("log_x", "log_y"), [(False, False), (True, False), (False, True)])
 def test_an_axis_is_logarithmic_where_that_is_asked(drawn: dict[str, Any], log_x: bool, log_y: bool) -> None:
-    panels = [Panel([Line("a", [1, 10, 100], [1.0, 10.0, 100.0])], y_label=label) for label in ("first", "second")]
+    panels = [Panel([Line("a", [1, 10, 100], [1.0, 10.0, 100.0])], title=title) for title in ("first", "second")]
     line_figure("lines", panels, "x", "y", log_x=log_x, log_y=log_y)
     scales = [(axes.get_xscale(), axes.get_yscale()) for axes in drawn["lines"].axes]
     assert scales == [("log" if log_x else "linear", "log" if log_y else "linear")] * 2
-    assert [axes.get_ylabel() for axes in drawn["lines"].axes] == ["first", "second"]
+    assert [axes.get_ylabel() for axes in drawn["lines"].axes] == ["y", ""]  # which they share
+    assert [axes.get_title("left") for axes in drawn["lines"].axes] == ["first", "second"]
 
 
 def test_of_many_lines_no_two_look_alike_and_their_names_do_not_touch(drawn: dict[str, Any]) -> None:
