@@ -285,13 +285,13 @@ def grid_figure(
     column_label: str,
     title: str = "",
     number: str = "z.2f",  # z: what rounds to zero has no sign
-    one_scale: bool = False,
+    signed: bool = False,
 ) -> None:
     """Draw arrays (rows, columns), side by side and each with its title, colour and number in every cell, to a PNG.
 
     One use is attention statistics by layer and head: {"mean distance, tokens": (L, H), "entropy, nats": (L, H)}. What
-    is not a number stands as a dash on white. Each array has a scale of colours of its own, unless they have
-    `one_scale`, by which their colours can be compared.
+    is not a number stands as a dash on white. Each array has a scale of colours of its own, unless they are `signed`:
+    numbers for and against have one scale, on which zero is white, whether or not any of them is below it.
     """
     everything = np.concatenate([np.ravel(np.asarray(grid, dtype=float)) for grid in grids.values()])
     cell = 0.62 if max(len(format(value, number)) for value in everything) < 6 else 0.75
@@ -303,7 +303,7 @@ def grid_figure(
     figure = _figure(len(grids) * (width + names) + 1.2, height + 1.3 + (names if slanted else 0.2), title)
     for axes, (name, given) in zip(figure.subplots(1, len(grids), squeeze=False)[0], grids.items(), strict=True):
         values = np.asarray(given, dtype=float)
-        colors, low, high = _colors(everything if one_scale else values)
+        colors, low, high = _colors(everything if signed else values, signed)
         picture = axes.imshow(values, cmap=colors, vmin=low, vmax=high, aspect="auto")
         for (row, column), value in np.ndenumerate(values):
             color = "white" if _is_dark(picture.to_rgba(value)) else INK
@@ -319,14 +319,14 @@ def grid_figure(
     _save(figure, path)
 
 
-def _colors(values: np.ndarray) -> tuple[str | Colormap, float, float]:
+def _colors(values: np.ndarray, signed: bool) -> tuple[str | Colormap, float, float]:
     """The map of colours for some numbers, and those at its two ends: below zero orange, above it blue; of numbers that
     are all above, from zero up, or from the smallest where zero is far. Numbers that differ by little look alike."""
     from matplotlib.colors import LinearSegmentedColormap
 
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    if low < 0:
-        largest = max(-low, high)
+    if signed or low < 0:
+        largest = max(-low, high) or 1.0
         return LinearSegmentedColormap.from_list("for and against", [AGAINST, "white", FOR]), -largest, largest
     if low <= high / 2:
         return "viridis", 0.0, high or 1.0

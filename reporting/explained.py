@@ -92,7 +92,7 @@ def draw_explanation(path: Path, explanation: Explanation) -> None:
     note = explanation.note.partition(":")[0]  # the unknown words are marked
     title = "What each word adds to a probability, in points"
     title = "\n".join(filter(None, [title, note]))
-    utilities.grid_figure(path, grids, explanation.words, list(methods), "", "", title, "z.0f", one_scale=True)
+    utilities.grid_figure(path, grids, explanation.words, list(methods), "", "", title, "z.0f", signed=True)
 
 
 def in_numbers(explanation: Explanation) -> dict[str, Any]:

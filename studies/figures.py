@@ -378,7 +378,7 @@ def draw_knockouts(path: Path, knocked_out: KnockOuts) -> None:
     if layers:
         costs, names = [list(costs.values()) for costs in layers.values()], list(next(iter(layers.values())))
         grids = {f"{change} of {measure.name}, {unit}": costs}  # (layers, parts)
-        utilities.grid_figure(path, grids, list(layers), names, "", "without", title, "z.1f")
+        utilities.grid_figure(path, grids, list(layers), names, "", "without", title, "z.1f", signed=True)
 
 
 # --------------------------------------------------------------------------------------------------------- differences

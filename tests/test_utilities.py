@@ -309,6 +309,14 @@ def test_numbers_below_zero_have_colours_of_their_own_and_zero_is_white_between(
     assert alike.get_clim() == pytest.approx((7.1 - 0.9, 7.1 + 0.9))  # what differs by little looks alike
 
 
+def test_numbers_for_and_against_keep_their_colours_where_none_is_below_zero(drawn: dict[str, Any]) -> None:
+    grid_figure("for", {"a": [[0.0, 2.0]], "b": [[1.0, 8.0]]}, "r", "ab", "", "", signed=True)
+    grid_figure("nothing", {"a": [[0.0, 0.0]]}, "r", "ab", "", "", signed=True)
+    for axes in (*drawn["for"].axes, *drawn["nothing"].axes):
+        assert min(axes.images[0].cmap(axes.images[0].norm(0.0))) > 0.99
+    assert [axes.images[0].get_clim() for axes in drawn["for"].axes] == [(-8, 8)] * 2
+
+
 def test_a_picture_is_of_the_kind_that_its_name_says_and_the_same_each_time(tmp_path: Path) -> None:
     for name in ("one.svg", "two.svg"):
         attention_figure(tmp_path / name, maps(1, 2, 5), "abcde", "title")
