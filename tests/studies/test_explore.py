@@ -39,7 +39,8 @@ def elsewhere(trained_runs: Path, data_folder: Path, tmp_path_factory: pytest.Te
     """The same models beside data on which they were not trained."""
     other = tmp_path_factory.mktemp("elsewhere") / "data"
     shutil.copytree(data_folder, other)
-    (other / "train_LM.txt").write_text("something else altogether\n" * 3)
+    text = (other / "train_LM.txt").read_text()
+    (other / "train_LM.txt").write_text("\n".join(reversed(text.split("\n"))))  # the same vocabulary, other trigrams
     return Shelf(trained_runs, other)
 
 
@@ -172,7 +173,7 @@ def test_the_voices_of_a_decoder_stand_beside_it(shelf: Shelf, tmp_path: Path) -
     assert model.voices is not None
     with torch.no_grad():
         model.voices.biases[1, tokenizer.ids(["hope"])[0]] = 50.0  # all that the first of them says
-    save_model(tmp_path / "voices.safetensors", TrainedModel(model, tokenizer, names))
+    save_model(tmp_path / "voices.safetensors", TrainedModel(model, tokenizer, names, data=shelf.model(DECODER).data))
     other = Shelf(tmp_path, shelf.data_dir)
     answer = explore.surprise(other, "voices", "we hope")
     assert [scored.name for scored in answer.text.scored] == ["decoder", *names, "trigram"]
