@@ -45,12 +45,14 @@ class Import:
     out: Path  # folder for the files; data that are already there are never overwritten
     split: Split = "stretch"  # what goes to the test set whole: stretches of texts, or texts
     seed: int = 0  # seed of the split
+    encoding: str = "utf-8"  # of the files that are no UTF-8, such as windows-1252
 
     def run(self, typed: Typed) -> int:
         from reporting.audit import files_text
         from speechesdataset.importing import import_folder
 
-        print(files_text(self.out, import_folder(self.source, self.out, self.split, self.seed).files))
+        manifest = import_folder(self.source, self.out, self.split, self.seed, self.encoding)
+        print(files_text(self.out, manifest.files))
         return examine(self.out, self.out)
 
 

@@ -79,8 +79,9 @@ def write_json(path: Path | str, value: object) -> None:
     write_text(path, text)
 
 
-def read_text(path: Path | str) -> str:
-    """The text of a UTF-8 file without its byte order mark; UserError with file and line where it is not UTF-8."""
+def read_text(path: Path | str, encoding: str = "utf-8") -> str:
+    """The text of a UTF-8 file without its byte order mark, or of one in another `encoding` where it is not UTF-8;
+    UserError with file and line where it is neither."""
     path = Path(path)
     try:
         data = path.read_bytes()
@@ -89,6 +90,8 @@ def read_text(path: Path | str) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
+        if encoding != "utf-8":
+            return data.decode(encoding)
         line = data.count(b"\n", 0, error.start) + 1
         raise UserError(f"{path}:{line}: not UTF-8 (byte 0x{data[error.start]:02x}); save the file as UTF-8") from error
 

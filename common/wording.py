@@ -1,7 +1,7 @@
 """Words for numbers, and for what was meant; text that cannot disturb a terminal."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -21,6 +21,12 @@ def counted(number: int, noun: str) -> str:
 def in_one_line(text: str) -> str:
     """`text` with a space for each character that would break or move the line, as names from files may hold."""
     return re.sub(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]", " ", text)
+
+
+def and_more(names: Sequence[str], most: int = 5) -> str:
+    """The first of some names, and how many more there are."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

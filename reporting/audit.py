@@ -3,14 +3,18 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from common.wording import counted
 from reporting.table import Item, Table, number, numbers, terminal_text, words
 from speechesdataset.audit import Audit, Between, ClassRows, Contradiction, GiveAways, Oddity, Unknown
-from speechesdataset.folder import same_text
+from speechesdataset.folder import MANY_UNKNOWN, same_text
+
+TRY_SUBWORDS = "--tokenizer bpe reads them in parts"
 
 
 def files_text(folder: Path, digests: Mapping[str, str]) -> str:
     """The files that were made, each with the start of its SHA-256."""
-    return "\n".join(f"{checksum[:12]}  {folder / name}" for name, checksum in digests.items())
+    width = max(len(str(folder / name)) for name in digests)
+    return "\n".join(f"{folder / name!s:{width}}  {checksum[:12]}" for name, checksum in digests.items())
 
 
 def render(audit: Audit) -> str:
@@ -30,6 +34,7 @@ def render(audit: Audit) -> str:
         *_give_aways("character", audit.characters, audit.majority_accuracy),
         *_give_aways("word", audit.words, audit.majority_accuracy),
         _unknown_words(audit.unknown_words),
+        *_try_subwords(audit.unknown_words),
         _oddities(audit.encoding),
         *_left_out(audit.left_out),
         *([f"Changed since the manifest was written: {changed}", ""] if changed else []),
@@ -86,7 +91,7 @@ def _contradictions(contradictions: Sequence[Contradiction]) -> list[str | Item]
 
 def _give_aways(kind: str, telling: GiveAways, majority: float) -> list[str | Table]:
     sentence = (
-        f"Give-aways: {len(telling.items)} {kind}s that only one class of train_CLS.tsv has, often. "
+        f"Give-aways: {counted(len(telling.items), kind)} that only one class of train_CLS.tsv has, often. "
         f"{telling.test_rows} test rows have one, and {telling.right_where_present} of these are of its class; a rule "
         f"on them alone reaches {telling.rule_accuracy:.1f}% of all test rows (always the largest class: "
         f"{majority:.1f}%)"
@@ -103,6 +108,12 @@ def _unknown_words(unknown: Mapping[str, Unknown]) -> Table:
     rows = [[name, number(of.unk_percent, 2), number(of.only_train_CLS_percent, 2)] for name, of in unknown.items()]
     columns = words("test file") + numbers("<unk> %", "only in train_CLS.tsv %")
     return Table("Words that the training files lack, in % of the words of each file", columns, rows)
+
+
+def _try_subwords(unknown: Mapping[str, Unknown]) -> list[str]:
+    """What helps where a test text has many words that training lacks."""
+    most = max((of.unk_percent for of in unknown.values()), default=0.0)
+    return [f"Many words are unknown; {TRY_SUBWORDS}", ""] if most > MANY_UNKNOWN else []
 
 
 def _oddities(encoding: Mapping[str, Sequence[Oddity]]) -> Table | str:

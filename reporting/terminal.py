@@ -8,9 +8,10 @@ from rich.text import Text
 from common.wording import duration, in_one_line
 from evaluation.statistics import UNCLEAR
 from reporting import notes, tables
+from reporting.audit import TRY_SUBWORDS
 from reporting.summary import in_short, quick_warning
 from reporting.table import Item, Table, effect, from_here, number, table_of, terminal_text
-from speechesdataset.folder import About
+from speechesdataset.folder import MANY_UNKNOWN, About
 from studies.answers import Answers
 from studies.catalogue.recipes import RECIPES, word
 from studies.settings import settings
@@ -86,6 +87,9 @@ def warnings(answers: Answers) -> list[Block]:
         blocks += [f"{warning} To see them:", Item("", audit, wraps=False)]
     if is_part1 and not answers.classifier["classifier"][0].trained:
         blocks.append(at_chance(answers.classifier["classifier"][0], RECIPES[answers.recipe]["classifier"].duration))
+    most = max(answers.unknown.values(), default=0.0)
+    if answers.tokenizer == "word" and most > MANY_UNKNOWN and answers.command in ("part1", "part2"):
+        blocks.append(f"Of a test text {most:.1f}% of the words are unknown; {TRY_SUBWORDS}.")
     if is_part1 and any(answers.n_truncated.values()):
         n_train, n_test = (answers.n_truncated[rows] for rows in ("train", "test"))
         blocks.append(f"Cut at {answers.block_size} tokens: {n_train:,} training and {n_test:,} test rows.")

@@ -35,7 +35,7 @@ def by_variant(answers: Answers, question: str, title: str, variants: Sequence[s
     for name, measured in records.items():
         rows.append({asked.kind: name_of(name), **levels(answers, asked, measured, heads)})
         if name in shown and (rest := those_that_trained(measured)):
-            rows.append({asked.kind: f"   the {len(rest)} that trained", **reached(asked, rest, heads)})
+            rows.append({asked.kind: f"   the {len(rest)} that trained", **by_subset(asked, rest, heads)})
         if of_report := published(answers, question, name):
             cells = {
                 heads[subset]: number(values[-1]) for subset, values in of_report.reached.items() if subset in heads
@@ -81,7 +81,7 @@ def some_untrained(variants: Mapping[str, Sequence[TrainedRun]]) -> bool:
 
 def levels(answers: Answers, asked: Asked, records: Sequence[Any], heads: Mapping[str, str]) -> Row:
     """What the runs of a variant reach, or an opponent, of which there is nothing on the training text."""
-    measure, values = measure_asked(asked), reached(asked, records, heads)
+    measure, values = measure_asked(asked), by_subset(asked, records, heads)
     if not isinstance(records[0], TrainedRun):
         return values
     row = {"seeds": str(len(records)), **values}
@@ -92,7 +92,7 @@ def levels(answers: Answers, asked: Asked, records: Sequence[Any], heads: Mappin
     return {**row, notes.UNTRAINED: f"{sum(not has_trained(record) for record in records)} of {len(records)}"}
 
 
-def reached(asked: Asked, records: Sequence[Any], heads: Mapping[str, str]) -> Row:
+def by_subset(asked: Asked, records: Sequence[Any], heads: Mapping[str, str]) -> Row:
     """What some records of one variant, or of an opponent, reach."""
     measure, is_run = measure_asked(asked), isinstance(records[0], TrainedRun)
     return {

@@ -22,6 +22,7 @@ from tokenizer import WORDS, Tokenization, Tokenizer, lacks_spaces, normalized
 TRAIN_ROWS, TEST_ROWS = "train_CLS.tsv", "test_CLS.tsv"  # label, tab, text
 TRAIN_TEXT = "train_LM.txt"
 LABELS, MANIFEST = "labels.tsv", "manifest.json"
+MANY_UNKNOWN = 8.0  # percent of a text's words, beyond which subwords are worth a try
 TRAINING, TOGETHER = "train", "all texts"  # what tables call the training text, and all test texts; no test text may
 DEFAULT_FOLDER = Path(__file__).resolve().parent
 DEFAULT_TESTS = ["obama", "wbush", "hbush"]  # in the order of the default labels 0, 1, 2

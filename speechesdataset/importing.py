@@ -7,7 +7,9 @@ from pathlib import Path
 
 import regex
 
+from common.console import warn
 from common.files import UserError, read_text
+from common.wording import and_more, counted
 from speechesdataset.duplicates import normal_words
 from speechesdataset.folder import TRAINING, Manifest, Split
 from speechesdataset.split import FIGURES, Document, Speaker, make_folder, mostly_letters, sentences, spaced, straight
@@ -17,13 +19,21 @@ END = r"""(?V1)(?:[.?!]["'\p{Pe}\p{Pf}]*(?=\s|$)|[\p{STerm}--[.?!]]["'\p{Pe}\p{P
 MOST_WORDS = 100  # a sentence, on average; in text with fewer marks they do not tell where sentences end
 
 
-def import_folder(source: Path | str, out: Path | str, split: Split = "stretch", seed: int = 0) -> Manifest:
+STAMP = r"\d[\d:]*:\d\d[,.]\d{1,3}"  # when a subtitle comes or goes: 00:01:02,345
+# The number of a subtitle, its times and what follows them, and the header of a file of these
+CUE = rf"(?m)^(?:WEBVTT.*\n+)?(?:\d+[ \t]*\n)?[ \t]*{STAMP}[ \t]*-->[ \t]*{STAMP}.*$"
+STAMPS = "time stamps of subtitles"
+
+
+def import_folder(
+    source: Path | str, out: Path | str, split: Split = "stretch", seed: int = 0, encoding: str = "utf-8"
+) -> Manifest:
     """Make the data folder `out` from the .txt files in the sub-folders of `source`; returns its manifest.
 
     A sub-folder is a speaker, a file a document; the split is the builder's. Typography is made uniform, and nothing is
-    left out that is not counted in the manifest. UserError for texts outside of the sub-folders, files that are no
-    UTF-8 text or do not show where sentences end, and speakers with too little text, of whom it says how much is
-    needed.
+    left out that is not counted in the manifest. Files that are no UTF-8 are read in `encoding`. UserError for texts
+    outside of the sub-folders, files that are no text or do not show where sentences end, and speakers with too little
+    text, of whom it says how much is needed.
     """
     source, out = Path(source), Path(out)
     if not source.is_dir():
@@ -34,10 +44,11 @@ def import_folder(source: Path | str, out: Path | str, split: Split = "stretch",
         if path.is_file() and path.suffix.lower() == ".txt":
             raise UserError(f"{path}: belongs to no speaker; move it into a sub-folder with the speaker's name")
     folders = [path for path in sorted(source.glob("*")) if path.is_dir() and not path.name.startswith(".")]
-    speakers = [_speaker(folder) for folder in folders]
+    _refuse_other_encodings(source, folders, encoding)
+    speakers = [_speaker(folder, encoding) for folder in folders]
     if len(speakers) < 2:
         needed = "at least two speakers are needed to tell them apart"
-        raise UserError(f"{source}: {len(speakers)} sub-folders, but {needed}")
+        raise UserError(f"{source}: {counted(len(speakers), 'sub-folder')}, but {needed}")
     slugs = [speaker.slug.casefold() for speaker in speakers]
     for speaker in speakers:
         if slugs.count(speaker.slug.casefold()) > 1:
@@ -47,33 +58,80 @@ def import_folder(source: Path | str, out: Path | str, split: Split = "stretch",
     return make_folder(out, speakers, split, seed, "own texts", {"nltk": version("nltk")})
 
 
-def _speaker(folder: Path) -> Speaker:
+def _files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """The .txt files of a speaker, and the files that are none."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
-    paths = [path for path in files if path.suffix.lower() == ".txt"]
+    texts = [path for path in files if path.suffix.lower() == ".txt"]
+    return texts, [path for path in files if path not in texts]
+
+
+def _refuse_other_encodings(source: Path, folders: Sequence[Path], encoding: str) -> None:
+    """UserError that names every file which is neither UTF-8 nor in `encoding`, and what they may be."""
+    contents = {path: path.read_bytes() for folder in folders for path in _files(folder)[0]}
+    other = [path for path, content in contents.items() if not decodes(content, "utf-8", encoding)]
+    if other:
+        names = and_more([str(path.relative_to(source)) for path in other])
+        guess = guessed_encoding(b"".join(contents[path] for path in other))
+        remedy = f"if they are {guess}, add --encoding {guess}" if guess else "save them as UTF-8 text"
+        tried = "not UTF-8" if encoding == "utf-8" else f"neither UTF-8 nor {encoding}"
+        raise UserError(f"{source}: {tried}: {names}; {remedy}")
+
+
+def decodes(content: bytes, *encodings: str) -> bool:
+    """Whether these bytes are text in one of the encodings; no text holds a NUL."""
+    for encoding in encodings:
+        try:
+            return "\0" not in content.decode(encoding)
+        except UnicodeError:
+            continue
+        except LookupError as error:
+            raise UserError(f"--encoding {encoding}: no such encoding; try windows-1252, cp1251 or utf-16") from error
+    return False
+
+
+def guessed_encoding(content: bytes) -> str:
+    """What text that is not UTF-8 may be in: UTF-16 has zeros, Western texts few letters beyond ASCII, Cyrillic many;
+    nothing for what is no text."""
+    if decodes(content, "utf-16") and content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return "utf-16"
+    beyond_ascii = sum(byte > 127 for byte in content)
+    candidates = ("cp1251",) if 2 * beyond_ascii > len(content) else ("windows-1252",)
+    return next((name for name in candidates if decodes(content, name)), "")
+
+
+def _speaker(folder: Path, encoding: str) -> Speaker:
+    paths, others = _files(folder)
     if not paths:
         raise UserError(f"{folder}: no .txt file in it; add the speaker's texts or remove the folder")
+    if others:
+        warn(f"{folder}: not read, as their names do not end in .txt: {and_more([path.name for path in others])}")
     name = normalized(" ".join(folder.name.split()))
-    left_out = {"files that are not .txt": len(files) - len(paths)}
-    return Speaker(regex.sub(r"[^\p{L}\p{M}\p{N}_.-]+", "-", name), name, list(map(_document, paths)), left_out)
+    documents = [_document(path, encoding) for path in paths]
+    left_out = {"files that are not .txt": len(others)}
+    return Speaker(regex.sub(r"[^\p{L}\p{M}\p{N}_.-]+", "-", name), name, documents, left_out)
 
 
 def read_sentences(path: Path) -> list[str]:
     """The sentences of a file, as somebody wrote them; UserError where nothing says where a sentence ends."""
-    return sentences([Speaker("", "", [Document(_paragraphs(path, _text(path)), {})])])[0][0]
+    text, _ = _text(path)
+    return sentences([Speaker("", "", [Document(_paragraphs(path, text), {})])])[0][0]
 
 
-def _document(path: Path) -> Document:
+def _document(path: Path, encoding: str = "utf-8") -> Document:
     """The paragraphs of a file, with uniform typography; those without writing in them are left out."""
-    paragraphs = [spaced(straight(paragraph)) for paragraph in _paragraphs(path, _text(path))]
+    text, n_stamps = _text(path, encoding)
+    paragraphs = [spaced(straight(paragraph)) for paragraph in _paragraphs(path, text)]
     kept = list(filter(mostly_letters, paragraphs))
-    return Document(kept, {FIGURES: len(paragraphs) - len(kept)})
+    return Document(kept, {FIGURES: len(paragraphs) - len(kept), STAMPS: n_stamps})
 
 
-def _text(path: Path) -> str:
-    text = normalized(read_text(path)).replace("\r\n", "\n").replace("\r", "\n")
+def _text(path: Path, encoding: str = "utf-8") -> tuple[str, int]:
+    """What is written in a file, and how many time stamps of subtitles were taken out, which break its sentences."""
+    text = normalized(read_text(path, encoding)).replace("\r\n", "\n").replace("\r", "\n")
     if "\0" in text:
         raise UserError(f"{path}:{text.count(chr(10), 0, text.index(chr(0))) + 1}: NUL byte, so this is no UTF-8 text")
-    return text
+    text, n_stamps = regex.subn(CUE, "", text)
+    return (" ".join(regex.sub(r"</?\w[^>]*>", "", text).split()) if n_stamps else text), n_stamps
 
 
 def _paragraphs(path: Path, text: str) -> list[str]:

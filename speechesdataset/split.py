@@ -214,16 +214,23 @@ def _check_enough(speaker: Speaker, texts: Sequence[str], echoed: set[str], spli
         usable = f"{n_usable:,} sentences of {MIN_WORDS} words or more that stand nowhere else"
         too_few = f"{usable}, but at least {needed} are needed (about {20 * needed} words)"
         others = f"{len(texts) - n_long:,} are shorter, {n_long - n_usable:,} are copies or near copies"
-        raise UserError(f"{speaker.name}: {too_few}: {others}; add text or leave the speaker out")
+        before = [f"{reason}: {number:,}" for reason, number in _left_out_before(speaker).items()]
+        left_out = f" (left out: {', '.join(before)})" if before else ""
+        raise UserError(f"{speaker.name}: {too_few}: {others}{left_out}; add text or leave the speaker out")
 
 
 def _left_out(speaker: Speaker, tested: Sequence[str], echoed: set[str], n_surplus: int) -> dict[str, int]:
     """How much stands in no file, by reason; `tested` are the sentences of the parts drawn for the test."""
+    n_long = sum(map(_long, tested))
+    of_test = {SHORT: len(tested) - n_long, COPIES: n_long - len(_usable(tested, echoed)), SURPLUS: n_surplus}
+    return _left_out_before(speaker) | {reason: number for reason, number in of_test.items() if number}
+
+
+def _left_out_before(speaker: Speaker) -> dict[str, int]:
+    """How much of a speaker's files became no sentence, by reason."""
     counts = Counter(speaker.left_out)
     for document in speaker.documents:
         counts.update(document.left_out)
-    n_long = sum(map(_long, tested))
-    counts.update({SHORT: len(tested) - n_long, COPIES: n_long - len(_usable(tested, echoed)), SURPLUS: n_surplus})
     return {reason: number for reason, number in counts.items() if number}
 
 

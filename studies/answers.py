@@ -183,6 +183,7 @@ class Answers(Record, frozen=True, kw_only=True):
     block_size: int
     test_names: list[str]
     n_tokens: dict[str, int]  # of each text
+    unknown: dict[str, Percent] = {}  # of each test text, the share of tokens that the vocabulary lacks
     n_truncated: dict[str, int] = {}  # rows that are longer than the block, and are cut: train, test
     machines: list[Machine]
 

@@ -26,7 +26,7 @@ from studies.probes.timing import time_positions
 from studies.probes.tokens import tokens_of
 from studies.question import Probe, Question, Study
 from studies.workers import all_recorded, share_out
-from tokenizer import Tokenization
+from tokenizer import UNK, Tokenization
 from training.machine import distinct_machines
 from training.recipe import Run, Task, settings_of
 from training.records import TrainedRun
@@ -164,6 +164,7 @@ def measure(study: Study, records: Records, opponents: Opponents, timing: Mappin
         block_size=data.train.ids.shape[1],
         test_names=list(data.test_streams),
         n_tokens={name: len(text.ids) for name, text in texts.items()},
+        unknown={name: 100 * float((text.ids == UNK).double().mean()) for name, text in data.test_streams.items()},
         n_truncated={"train": data.train.n_truncated, "test": data.test.n_truncated},
         machines=[],
         questions={question.name: asked(study, question) for question in study.questions},

@@ -11,7 +11,7 @@ from common.files import UserError
 from reporting.audit import render
 from speechesdataset.audit import audit
 from speechesdataset.folder import Split, load_corpus
-from speechesdataset.importing import _document, import_folder
+from speechesdataset.importing import _document, guessed_encoding, import_folder
 
 THINGS = ["road", "river", "school", "farm", "bridge", "harbor", "market", "garden"]
 
@@ -192,6 +192,58 @@ def test_what_is_left_out_is_counted_by_reason(source: Path, tmp_path: Path) -> 
     assert "files that are not .txt: Ada Lovelace 1, Bob 1" in render(audit(tmp_path / "out"))
 
 
+SUBTITLES = "{header}{number}\n00:00:{number:02},500 --> 00:00:{number:02},900\n<i>{first}</i>\n{second}\n\n"
+
+
+@pytest.mark.parametrize("header", ["", "WEBVTT\n\n"])
+def test_subtitles_are_sentences_without_their_times(source: Path, tmp_path: Path, header: str) -> None:
+    path = tmp_path / "talk.txt"
+    cues = [("At 10:30 we", "go to the"), ("river. Then", "we rest."), ("In 1990", "we came.")]
+    numbered = enumerate(cues, start=1)
+    path.write_text(
+        "".join(
+            SUBTITLES.format(header=header if number == 1 else "", number=number, first=first, second=second)
+            for number, (first, second) in numbered
+        )
+    )
+    document = _document(path)
+    assert document.paragraphs == ["At 10:30 we go to the river. Then we rest. In 1990 we came."]
+    assert document.left_out["time stamps of subtitles"] == 3
+    (source / "Bob" / "one.txt").write_text(path.read_text())
+    (source / "Bob" / "old" / "two.TXT").unlink()
+    assert "(left out: files that are not .txt: 1, time stamps of subtitles: 3)" in complaint(source, tmp_path / "out")
+
+
+def test_files_that_are_no_utf8_are_all_named_and_read_in_the_encoding_that_is_given(
+    source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    typed = text("Zo\u00e9 \u2019s ", 60)
+    for name in ("one.txt", "old/two.TXT"):
+        (source / "Bob" / name).write_bytes(
+            typed.encode("cp1252") if "one" in name else text("Bo", 60).encode("cp1252")
+        )
+    (source / "Ada Lovelace" / "one.txt").write_bytes(typed.encode("cp1252"))
+    told = complaint(source, tmp_path / "out")
+    assert "Ada Lovelace/one.txt, Bob/one.txt; if they are windows-1252, add --encoding windows-1252" in told
+    document = _document(source / "Bob" / "one.txt", "windows-1252")
+    assert document.paragraphs[0].startswith("Zo\u00e9 's ")
+    assert _document(source / "Ada Lovelace" / "old" / "two.TXT", "windows-1252").paragraphs  # UTF-8 stays UTF-8
+    with pytest.raises(UserError, match="no such encoding"):
+        import_folder(source, tmp_path / "out", encoding="klingon")
+    assert guessed_encoding("\ufeffWe rest.".encode("utf-16-le")) == "utf-16"
+    assert (
+        guessed_encoding("\u041c\u044b \u0440\u0430\u0431\u043e\u0442\u0430\u0435\u043c".encode("cp1251")) == "cp1251"
+    )
+    assert guessed_encoding(b"\x89PNG\0\xff") == ""
+
+
+def test_files_that_are_not_read_are_named(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import_folder(source, tmp_path / "out")
+    told = capsys.readouterr().err
+    assert all(f"warning: {source / name}: not read" in told for name in ("Ada Lovelace", "Bob"))
+    assert told.count("notes.md") == 2
+
+
 def test_bad_sources_are_user_errors(source: Path, tmp_path: Path) -> None:
     out, carl = tmp_path / "out", source / "Carl"
     assert "no such folder" in complaint(source / "nobody", out)
@@ -199,9 +251,9 @@ def test_bad_sources_are_user_errors(source: Path, tmp_path: Path) -> None:
     assert "0 sub-folders" in complaint(source / ".git", out)
     carl.mkdir()
     assert complaint(source, out).startswith(f"{carl}: no .txt file")
-    for content, problem in ((b"fine\nca\xfe\xff\n", "not UTF-8"), (b"fine\nca\0\n", "NUL")):
+    for content in (b"fine\nca\x81\n", b"fine\nca\0\n"):
         (carl / "a.txt").write_bytes(content)
-        assert complaint(source, out).startswith(f"{carl / 'a.txt'}:2: {problem}")
+        assert "not UTF-8: Carl/a.txt; save" in complaint(source, out)
     (carl / "a.txt").write_text("We rest.")
     for name, problem in (("train", "tables use the name"), ("Ada-Lovelace", "another sub-folder has nearly the same")):
         folder = carl.rename(source / name)
