@@ -19,7 +19,7 @@ from evaluation.statistics import confidence_of_looks, paired_difference, paired
 from reporting.terminal import show
 from studies import workers
 from studies.answers import Answers, as_results, read_answers
-from studies.ask import ask, judged
+from studies.ask import ask, effects_of_probes, judged
 from studies.catalogue import questions
 from studies.catalogue.recipes import RECIPES
 from studies.probes import temperature
@@ -349,3 +349,13 @@ def test_each_kind_of_tokens_is_measured_by_its_own_runs(
     n_trained = len(trained)
     assert same(answer(study, data, tmp_path), answers)  # every record is found again, whatever its tokens
     assert len(trained) == n_trained
+
+
+def test_the_confidence_that_pays_for_looks_reaches_what_probes_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+    for name in ("effects_on_time", "effects_of_length"):
+        monkeypatch.setattr(f"studies.ask.{name}", lambda *arguments: given.append(arguments[-1]) or [])
+    lengths = {"decoder": {"alibi": [[]]}}
+    answers: Any = SimpleNamespace(comparisons=[], timing={}, lengths=lengths, block_size=8, confidence=0.99)
+    effects_of_probes(answers)
+    assert given == [0.99, 0.99]
