@@ -5,10 +5,8 @@ at instead. A new option needs an entry in CHANGES, or its test fails.
 """
 
 import shlex
-import sys
 from dataclasses import fields
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -102,12 +100,8 @@ CHANGES: dict[str, tuple[str, str, str]] = {
     "--model": ("refused", "--model {classifier}", "--model nowhere.safetensors"),
     "classify --model": ("printed", "--model {classifier}", "--model {classifier1}"),
     "sentences": ("printed", "terror", "budget"),
-    "explore sentences": ("page", "--export page.html terror", "--export page.html budget"),
     "explore --out": ("made", "--out one", "--out other"),
-    "explore --data-dir": ("page", f"--export page.html terror {DATA}", "--export page.html terror --data-dir nowhere"),
-    "--export": ("made", "", "--export page.html terror"),
-    "--runs": ("folder", "--export page.html terror --runs one", "--export page.html terror --runs other"),
-    "--port": ("refused", "", "--port 80"),
+    "--runs": ("folder", "--runs one", "--runs other"),
     "sentence": ("printed", "terror", "budget"),
     "attention sentence": ("maps", "hope", "budget"),
     "--json": ("printed", "", "--json"),
@@ -163,7 +157,7 @@ def see_study(study: Study, data: Data, folder: Folder, _: str, **more: Any) -> 
 
 
 def refuse(*arguments: object) -> None:
-    """In place of what makes data, serves a page or joins a cluster: says what it was given."""
+    """In place of what makes data or joins a cluster: says what it was given."""
     raise UserError(f"given {arguments}")
 
 
@@ -173,8 +167,6 @@ def stubs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "build", refuse)
     monkeypatch.setattr(importing, "import_folder", refuse)
     monkeypatch.setattr(cluster, "joined_cluster", refuse)
-    page = SimpleNamespace(page=lambda shelf: shelf, serve=lambda shelf, port: refuse(port))
-    monkeypatch.setitem(sys.modules, "reporting.explore_page", page)  # type: ignore[arg-type]
 
 
 def observed(
@@ -195,10 +187,9 @@ def observed(
         seen = {"refused": str(error)}
     lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("Next: ")]
     made = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-    pages = [path.read_text(encoding="utf-8") for path in folder.glob("*.html")]
     maps = [path.read_bytes() for path in folder.rglob("*.npz")]
     kept = [name for name in made if name.endswith("config.json")]
-    return {"printed": lines, "made": made, "page": pages, "maps": maps, "kept": kept, **seen}
+    return {"printed": lines, "made": made, "maps": maps, "kept": kept, **seen}
 
 
 def options() -> list[Any]:
