@@ -9,7 +9,7 @@ import tyro
 
 from common import console
 from common.arguments import Optional, Sentences, Typed
-from common.files import UserError, as_json, write_json
+from common.files import UserError, as_json, sha256, write_json
 from common.wording import counted, in_one_line
 from inference.sampling import Sampling
 
@@ -84,6 +84,8 @@ class Knockouts:
     out: Path = Path("runs/knockouts")  # folder for results and picture
 
     def run(self, typed: Typed) -> None:
+        from msgspec import to_builtins
+
         from reporting.explained import knockouts_table
         from reporting.table import terminal_text
         from studies.figures import draw_knockouts
@@ -95,8 +97,11 @@ class Knockouts:
         if not trained.model.config.n_layer:
             raise UserError(f"{self.model}: has nothing to knock out; train a model with at least one layer")
         answer = knock_out(trained, data_of(trained, self.data_dir))
-        numbers, picture = self.out / f"{answer.task}.json", self.out / f"{answer.task}.png"
-        write_json(numbers, answer)
+        digest = sha256(self.model.read_bytes())
+        name = f"{self.model.stem}-{digest[:8]}"  # of another model, files of another name
+        numbers, picture = self.out / f"{name}.json", self.out / f"{name}.png"
+        about = {"model": str(self.model), "model_sha256": digest, "data": str(self.data_dir)}
+        write_json(numbers, {**about, "data_fingerprint": trained.data, **to_builtins(answer)})
         draw_knockouts(picture, answer)
         print(terminal_text(knockouts_table(answer)))
         print(f"Results: {numbers}; picture: {picture}")
@@ -151,7 +156,8 @@ class Attention:
         if not trained.model.config.n_layer:
             raise UserError(f"{self.model}: has no attention to draw; train a model with at least one layer")
         layers = chosen_layers(self.layers, trained.model.config.n_layer)
-        paths = draw_attention(self.out, trained, self.sentence, layers=layers, suffixes=(".png", ".svg"))
+        label, suffixes = str(self.model), (".png", ".svg")
+        paths = draw_attention(self.out, trained, self.sentence, label=label, layers=layers, suffixes=suffixes)
         write_maps(self.out / "attention.npz", trained, self.sentence)
         if note := read_sentence(trained, self.sentence).note:
             print(note, file=sys.stderr)

@@ -188,6 +188,7 @@ def knockouts_table(probed: KnockOuts) -> Table:
     note = (
         "The output of each part is replaced by its mean over the training data; 95% intervals over "
         f"{probed.n_items:,} test {kind.items[1]}."
+        f"{' The trigram that predicts with the decoder stays as it is.' if probed.has_trigram else ''}"
     )
     return table_of(f"The {probed.task} without each of its parts", rows, ("without",), note)
 

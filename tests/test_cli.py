@@ -230,7 +230,10 @@ def test_explain_and_knockouts_and_score_and_generate(home: Path, data_folder: P
     numbers = json.loads(succeed(home, "explain", "we hope", "--json"))
     assert np.array(numbers["integrated_gradients"]).shape == (2, 3)
     assert "layer 2, head 1" in succeed(home, "knockouts", "--data-dir", data_folder)
-    assert len(json.loads((home / "runs" / "knockouts" / "classifier.json").read_text())["without"]) == 11
+    succeed(home, "knockouts", "--data-dir", data_folder, *DECODER)
+    classifier, decoder = map(json.loads, map(Path.read_text, sorted((home / "runs" / "knockouts").glob("*.json"))))
+    assert len(classifier["without"]) == 11
+    assert decoder["model"] == DECODER[1]
     path, score = data_folder / "test_LM_obama.txt", ["score", "--json", "--data-dir", data_folder, *DECODER]
     printed = succeed(home, *score, path)
     decoder, trigram = (scorer["whole"] for scorer in json.loads(printed)["scored"])

@@ -94,7 +94,8 @@ class ClassifierTask:
 
     def trained_model(self) -> TrainedModel:
         """The model with all that is needed to use it."""
-        return TrainedModel(self.model, self.data.tokenizer, self.data.corpus.class_names)
+        corpus = self.data.corpus
+        return TrainedModel(self.model, self.data.tokenizer, corpus.class_names, data=corpus.fingerprint)
 
 
 class DecoderTask:
@@ -230,5 +231,5 @@ class DecoderTask:
 
     def trained_model(self) -> TrainedModel:
         """The model with all that is needed to use it."""
-        names = self.data.corpus.class_names if self.model.voices else []
-        return TrainedModel(self.model, self.data.tokenizer, names, self.ngrams, self.voice_ngrams)
+        data, names = self.data.corpus.fingerprint, self.data.corpus.class_names if self.model.voices else []
+        return TrainedModel(self.model, self.data.tokenizer, names, self.ngrams, self.voice_ngrams, data)

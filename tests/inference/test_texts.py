@@ -154,7 +154,9 @@ def test_a_file_is_judged_by_sentences_and_as_a_whole(home: Path) -> None:
     assert whole[2] == f"{path}: the mean of 2 sentences"
     shares = [{name: float(share[:-1]) for name, share in map(str.split, row[1].split("  "))} for row in (*rows, whole)]
     assert shares[2] == pytest.approx({name: (shares[0][name] + shares[1][name]) / 2 for name in VOICES}, abs=0.11)
-    for words in (["explain", path], ["attention", path], ["generate", path]):
+    blank = home / "blank.txt"
+    blank.write_text(" \n\n")
+    for words in (["explain", path], ["attention", path], ["generate", path], ["classify", blank, *classifier]):
         assert main.main([*map(str, words)]) == 2
 
 

@@ -26,6 +26,7 @@ import torch
 from launch import ROOT, server
 from tiny import classifier_of, decoder_of, perform
 
+from common import console
 from common.files import Interrupted, UserError
 from dataset import Data
 from modules.config import TransformerConfig
@@ -454,7 +455,7 @@ def test_what_stops_the_workers_is_not_stopped_itself(number: signal.Signals) ->
             cleared_up.append(True)
 
     before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt), workers._interrupted_once():
+    with pytest.raises(KeyboardInterrupt), console.interrupts_answered():
         twice()
     assert cleared_up
     assert signal.getsignal(number) is before
@@ -465,7 +466,7 @@ def test_ctrl_c_in_the_middle_of_an_import_waits_for_its_end(monkeypatch: pytest
     monkeypatch.syspath_prepend(tmp_path)
     answered = []
     try:
-        with workers._interrupted_once():
+        with console.interrupts_answered():
             module = importlib.import_module("slowly_imported")
             answered.append(module.whole)
             threading.Event().wait(20)  # as a parent waits for its workers
