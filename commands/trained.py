@@ -7,6 +7,7 @@ from typing import Annotated
 
 import tyro
 
+from commands.options import refuse_idle
 from common import console
 from common.arguments import Optional, Sentences, Typed
 from common.files import UserError, as_json, sha256, write_json
@@ -66,6 +67,7 @@ class Explain:
         refuse_file_name(self.sentence)
         explanation = explain(load_model(self.model, "classifier"), self.sentence)
         if self.json:
+            refuse_idle(self, "with --json, which draws nothing", "out")
             print(as_json(in_numbers(explanation)), end="")
             return
         if explanation.note:
@@ -189,6 +191,8 @@ class Generate:
         trained = load_model(self.model or newest_decoder(Path("runs/part2")), "decoder")
         if self.voice is not None:
             trained = trained.as_speaker(speaker_of(trained.class_names, self.voice))
+        if self.temperature == 0:
+            refuse_idle(self, "with --temperature 0, which draws nothing by chance", "top_k", "top_p", "seed")
         half = self.n_tokens // 2
         sampling = Sampling(self.n_tokens, self.temperature, self.top_k, self.top_p, self.seed, n_more=half)
         text, note = continued_text(trained, self.prompt, sampling)

@@ -80,15 +80,15 @@ def silence() -> None:
 
 def open_streams() -> None:
     """Print something else for characters that the console cannot encode, and nowhere where a stream is closed."""
-    codecs.register_error("plain", plain)
+    codecs.register_error("in_ascii", in_ascii)
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (until the process ends)
         with contextlib.suppress(AttributeError):  # a notebook's stream
-            getattr(sys, name).reconfigure(errors="plain")
+            getattr(sys, name).reconfigure(errors="in_ascii")
 
 
-def plain(error: UnicodeError) -> tuple[str, int]:
+def in_ascii(error: UnicodeError) -> tuple[str, int]:
     """What is printed for the characters that a console cannot encode: signs of arithmetic and of typography in ASCII,
     of a letter what remains without its accents, and "?" for everything else."""
     assert isinstance(error, UnicodeEncodeError)

@@ -8,7 +8,7 @@ from pathlib import Path
 import regex
 
 from common.console import warn
-from common.files import UserError, read_text
+from common.files import UserError, read_text, resolved
 from common.wording import and_more, counted
 from speechesdataset.duplicates import normal_words
 from speechesdataset.folder import TRAINING, Manifest, Split
@@ -38,7 +38,7 @@ def import_folder(
     source, out = Path(source), Path(out)
     if not source.is_dir():
         raise UserError(f"{source}: no such folder; --from takes a folder that has a sub-folder for each speaker")
-    if out.resolve().is_relative_to(source.resolve()):
+    if resolved(out).is_relative_to(resolved(source)):
         raise UserError(f"{out}: lies in the folder of your texts; choose another --out")
     for path in sorted(source.glob("*")):
         if path.is_file() and path.suffix.lower() == ".txt":

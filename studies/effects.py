@@ -157,7 +157,7 @@ def trained_like_the_others(runs: Sequence[TrainedRun], chance: float) -> list[T
     usual. How far: the accuracy on the training rows above `chance`, the share of the largest class in percent; what is
     usual: the median of the seeds."""
     accuracies = [run.epochs[-1].train_accuracy for run in runs if isinstance(run, ClassifierRun)]
-    if not accuracies:
+    if len(accuracies) < len(runs):  # decoders, or runs of which one diverged, which are left out
         return list(runs)
     halfway = (chance + median(accuracies)) / 2
     return [

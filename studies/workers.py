@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from common.console import ignore_interrupts, interrupts_answered
 from common.environment import keep_freed_memory
-from common.files import Interrupted
+from common.files import Interrupted, sha256
 from dataset import Data
 from studies.cluster import perform_on_cluster
 from training.processes import process, stop_signals
@@ -30,14 +30,16 @@ from training.records import TrainedRun
 from training.runs import Folder, collect_metrics, perform, recorded
 
 FEW = 4  # runs
+LONGEST_NAME = 60  # characters of a variant in the names of its files
 
 Value = TypeVar("Value")
 
 
 def file_name(variant: str) -> str:
-    """What the files of a variant's runs are called: "positions-alibi-dropout-0.2". The plus stays: 1e+06 is not
-    1e-06."""
-    return re.sub(r"[^\w.+]+", "-", variant)
+    """What the files of a variant's runs are called: "positions-alibi-dropout-0.2". The plus stays: 1e+06 is not 1e-06.
+    Of a long name its end, where that is in which variants differ, and a hash of all."""
+    name = re.sub(r"[^\w.+]+", "-", variant)
+    return name if len(name) <= LONGEST_NAME else f"{name[-LONGEST_NAME:].lstrip('-')}-{sha256(variant.encode())[:8]}"
 
 
 def all_recorded(runs: Iterable[Run], data: Data, folder: Folder) -> dict[Run, TrainedRun]:

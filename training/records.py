@@ -31,6 +31,12 @@ class TrainedRun(Record, frozen=True, kw_only=True):
     identity: dict[str, object] = field(default_factory=dict)
 
 
+class DivergedRun(TrainedRun, frozen=True, kw_only=True):
+    """The record of a run that could not be trained to its end."""
+
+    step: Count  # at which its loss was no longer finite
+
+
 class Epoch(Record, frozen=True):
     """A measurement of a classifier; accuracies in percent."""
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from common.files import UserError, read_description, read_tensors, refused, write_tensors
+from common.files import UserError, read_as, read_description, read_tensors, refused, write_tensors
 from evaluation.ngrams import KneserNey
 from modules.config import ClassifierConfig, DecoderConfig
 from modules.word_vectors import NO_PAIRS
@@ -180,11 +180,31 @@ def pairs_of(tensors: Mapping[str, Tensor]) -> Tensor:
 
 
 def saved_models(folder: Path, task: Task) -> list[Path]:
-    """The weights of this task's models below a folder that this version of the program can read, the newest first."""
+    """The weights of this task's models below a folder that this version of the program can read: those of part 1 and
+    part 2, or of nobody knows what, the newest first; then those of studies; then those of report --quick."""
     paths = []
     for path in folder.rglob("*.safetensors"):
         with contextlib.suppress(UserError), refused(path, AGAIN):
             description = read_description(path, Description, AGAIN)
             if description.task == task and architecture_of(description):
                 paths.append(path)
-    return sorted(paths, key=lambda path: (-path.stat().st_mtime, path))
+    return sorted(paths, key=lambda path: (_made_by(path), -path.stat().st_mtime, path))
+
+
+class MadeBy(msgspec.Struct):
+    """What config.json says of who trained the models beside it."""
+
+    command: str = "part1"
+    quick: bool = False
+
+    def rank(self) -> int:
+        """Whose models come first."""
+        return 2 if self.quick else int(self.command not in ("part1", "part2"))
+
+
+def _made_by(path: Path) -> int:
+    """The rank of the command that trained a model, the best where none is known."""
+    try:
+        return read_as(path.with_name("config.json"), MadeBy).rank()
+    except UserError:
+        return MadeBy().rank()
