@@ -212,8 +212,8 @@ function start(models, linear, quiz) {
   const {classifier, decoder} = models;
   const tokensOf = model => model.tokenizer.read(part("text").value);
   const marked = (tokens, ids) => tokens.map((token, i) => ids[i] === UNK ? `${token}?` : token);
-  const update = () => {
-    version++;
+  const update = async () => {
+    const now = ++version;
     const {tokens, ids} = tokensOf(classifier), n = Math.min(ids.length, classifier.config.block_size);
     const unknown = tokens.filter((_, i) => i < n && ids[i] === UNK);
     const notes = [
@@ -221,9 +221,12 @@ function start(models, linear, quiz) {
       unknown.length && `Words that it never met, marked with a question mark: ${[...new Set(unknown)].slice(0, 5).join(", ")}.`,
     ];
     part("reading").textContent = ids.length ? notes.filter(Boolean).join(" ") : "There is no text yet; write at least one word.";
-    for (const view of [who, where, surprise, goOn]) view();
     const address = "#" + encodeURIComponent(part("text").value);
     if (location.hash !== address) history.replaceState(null, "", address);
+    for (const view of [who, where, surprise, goOn]) { // each is seen before the next is computed
+      if (now === version) view();
+      await rest();
+    }
   };
 
   async function who() {

@@ -19,7 +19,7 @@ from tiny import classifier_of, decoder_of
 from commands.explore import Explore
 from common.arguments import Typed
 from common.files import UserError
-from dataset import Data
+from dataset import Data, load_data
 from evaluation.attention import attention_maps
 from evaluation.baselines import fitted_linear_models
 from evaluation.ngrams import KneserNey
@@ -263,18 +263,20 @@ def chromium() -> Iterator[Any]:
 def file(tmp_path_factory: pytest.TempPathFactory, trained_runs: Path, data_folder: Path) -> Path:
     """The page of the tiny models, whose first speaker has a name that is markup and whose second is written from right
     to left."""
-    folder, (newest, _) = tmp_path_factory.mktemp("page"), sorted((trained_runs / "part1").glob("*.safetensors"))
-    decoder = load_model(next((trained_runs / "part2").glob("*.safetensors")))
-    trained = load_model(newest)
-    with torch.no_grad():
-        trained.model.head[-1].weight.mul_(100)  # it is hardly trained: so one sees what changes
+    folder = tmp_path_factory.mktemp("page")
     names = ["<script>alert(1)</script>", "יצחק רבין", "G. H. W. Bush"]
-    save_model(folder / "c.safetensors", TrainedModel(trained.model, trained.tokenizer, names))
-    save_model(folder / "d.safetensors", decoder)
-    (data_folder / "labels.tsv").write_text("".join(f"{label}\t{name}\n" for label, name in enumerate(names)))
-    path = explore(folder, data_folder, folder)
-    (data_folder / "labels.tsv").unlink()
-    return path
+    home = shutil.copytree(data_folder, folder / "data")
+    (home / "labels.tsv").write_text("".join(f"{label}\t{name}\n" for label, name in enumerate(names)))
+    fingerprint = load_data(home, 8).corpus.fingerprint
+    for task in ("part1", "part2"):
+        trained = load_model(min((trained_runs / task).glob("*.safetensors")))
+        if trained.class_names:
+            with torch.no_grad():
+                trained.model.head[-1].weight.mul_(100)  # it is hardly trained: so one sees what changes
+            trained.class_names = names
+        trained.data = fingerprint
+        save_model(folder / f"{task}.safetensors", trained)
+    return explore(folder, home, folder)
 
 
 @pytest.fixture(params=[(1280, "light"), (390, "dark")], ids=["1280", "390"])
