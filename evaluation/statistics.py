@@ -20,7 +20,7 @@ N_STUDIES = 20_000  # simulated, for the price of looking more than once
 class Estimate:
     """A paired effect with its interval, of 95% unless something else is said.
 
-    low, high, error and df are None for a single pair, or pairs that agree exactly.
+    low, high, error and df are None for a single pair, or two that agree exactly.
     """
 
     mean: float  # of the differences; of ratios the geometric mean
@@ -82,10 +82,10 @@ def _estimate(a: np.ndarray, b: np.ndarray, shared: float, confidence: float, ra
     values = a - b
     n, sd = len(values), float(values.std(ddof=1)) if len(values) > 1 else None
     if n > 1 and np.ptp(values) < 1e-9:
-        sd = 0.0  # whatever rounding leaves
+        sd = 0.0  # exactly, whatever rounding leaves
     mean, median = (np.exp(x) if ratio else x for x in (values.mean(), np.median(values)))
     estimate = Estimate(float(mean), None, None, sd, float(median), n, ratio=ratio)
-    if sd is None or sd == 0:  # that a few pairs agree says nothing of their spread
+    if sd is None or (sd == 0 and n == 2):  # that two pairs agree says nothing of their spread
         return estimate
     return with_error(estimate, sd * sqrt(1 / n + shared), n - 1, confidence)
 
@@ -151,20 +151,22 @@ def verdict(
     without = estimate.high <= above or estimate.low >= below
     holds, fails = (without, within) if outside else (within, without)
     # The chance of so low an effect if it lay at the lower end of the range, and of so high a one at the upper end
-    so_low, so_high = _chance_of_less(estimate, above), 1 - _chance_of_less(estimate, below)
+    so_low, so_high = _chance_of_less(estimate, above, 0), 1 - _chance_of_less(estimate, below, 1)
     p = max(1 - so_low, 1 - so_high) if outside else min(so_low, so_high)
     return Verdict(HOLDS if holds else FAILS if fails else UNCLEAR, rule, p)
 
 
-def _chance_of_less(estimate: Estimate, edge: float) -> float:
-    """The chance of an effect this low or lower, if it lay at the `edge`."""
+def _chance_of_less(estimate: Estimate, edge: float, at_edge: float) -> float:
+    """The chance of an effect this low or lower, if it lay at the `edge`; `at_edge` if all pairs lie there."""
     from scipy import stats
 
     if abs(edge) == inf:
         return float(edge < 0)
-    if not estimate.error or estimate.df is None:
+    if estimate.error is None or estimate.df is None:
         return 0.5
     gap = _on_scale(estimate, estimate.mean) - _on_scale(estimate, edge)
+    if estimate.error == 0:
+        return float(gap > 0) if gap else at_edge
     return float(stats.t.cdf(gap / estimate.error, estimate.df))
 
 
@@ -172,7 +174,7 @@ def chance_of(estimate: Estimate) -> float:
     """The chance of an effect as far from none, in either direction, if there is none; 1 without an interval."""
     if estimate.error is None:
         return 1.0
-    so_low = _chance_of_less(estimate, 1.0 if estimate.ratio else 0.0)
+    so_low = _chance_of_less(estimate, 1.0 if estimate.ratio else 0.0, at_edge=0.5)
     return 2 * min(so_low, 1 - so_low)
 
 

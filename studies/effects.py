@@ -114,6 +114,8 @@ def _of_records(question: Question, pair: Pair, data: Data, confidence: float) -
         records = (pair.records, pair.base_records)
         values, base_values = ([measure.value(record, subset) for record in each] for each in records)
         estimate = measure.difference(values, base_values, question.on_folds, confidence)
+        if estimate.sd == 0:  # that a few pairs agree, as accuracies of few rows do, says nothing of their spread
+            estimate = replace(estimate, low=None, high=None, error=None, df=None)
         items = [] if question.on_folds else question.kind.paired_items(measure, subset, *records, data)
         effect = crossed(estimate, items, confidence)
         names = (question.name, pair.variant, pair.base, measure.name, measure.unit)

@@ -302,7 +302,6 @@ def test_what_answers_at_once_imports_nothing_that_takes_long(home: Path, words:
         "part3 --regularize --iterations 5 | --iterations does nothing",
         "generate hope --temperature 0 --top-k 3 --model {home}/runs/part2/decoder-ff16.safetensors | --top-k does",
         "explain hope --json --out elsewhere --model {home}/runs/part1/classifier.safetensors | --out does nothing",
-        "explore hope --export partial | partial: a folder",
         "part3 --seeds 999999999999999999 | seeds, from 1 to 1000",
         "part1 --threads 0 | threads, from 1 to 1000",
         "part1 --data-dir {data} --device cuda | cuda, --device cpu",

@@ -99,7 +99,6 @@ class DecoderRun(TrainedRun, frozen=True, kw_only=True):
     protocol: str
     scores: dict[str, LanguageScores]
     network: dict[str, LanguageScores] = field(default_factory=dict)  # alone, where n-grams stand beside it
-    nats_by_position: dict[str, list[float]]
     # Of each test text, over stretches of neighbouring lines.
     stretch_nats: dict[str, list[float]] = field(default_factory=dict)
     stretch_tokens: dict[str, list[float]] = field(default_factory=dict)

@@ -204,9 +204,6 @@ class DecoderTask:
             protocol=str(self.protocol),
             scores={name: perplexity.language_scores(nats[name], stream) for name, stream in tests.items()},
             network=network,
-            nats_by_position={
-                name: perplexity.nats_by_position(row, self.protocol.length) for name, row in nats.items()
-            },
             stretch_nats={name: perplexity.sums_by_stretch(nats[name], stream) for name, stream in tests.items()},
             stretch_tokens={
                 name: perplexity.sums_by_stretch(torch.ones(len(stream.ids)), stream) for name, stream in tests.items()

@@ -123,12 +123,12 @@ def test_one_pair_and_equal_differences() -> None:
     one = paired_difference([2.0], [5.0])
     assert asdict(one) == {"mean": -3.0, "low": None, "high": None, "sd": None, "median": -3.0, "n": 1} | NOTHING
     assert verdict(one, below=0).verdict == UNCLEAR
-    for n in (2, 3, 5):  # accuracies of few rows are often the same
-        same = paired_difference([2.0, 3.0, 4.0, 5.0, 6.0][:n], [1.0, 2.0, 3.0, 4.0, 5.0][:n])
-        assert asdict(same) == {"mean": 1.0, "low": None, "high": None, "sd": 0.0, "median": 1.0, "n": n} | NOTHING
-        assert verdict(same, above=0).verdict == UNCLEAR
-    rounded = paired_difference([0.3, 0.5, 0.7], [0.1, 0.3, 0.5])  # of which two differ by 6e-17
-    assert (rounded.sd, rounded.low) == (0.0, None)
+    same = paired_difference([2.0, 3.0, 4.0], [1.0, 2.0, 3.0])
+    known = {"error": 0.0, "df": 2, "ratio": False}
+    assert asdict(same) == {"mean": 1.0, "low": 1.0, "high": 1.0, "sd": 0.0, "median": 1.0, "n": 3} | known
+    assert (verdict(same, above=0).verdict, verdict(same, below=0).verdict) == ("holds", "does not hold")
+    two = paired_difference([2.0, 3.0], [1.0, 2.0])  # accuracies of few rows are often the same
+    assert asdict(two) == {"mean": 1.0, "low": None, "high": None, "sd": 0.0, "median": 1.0, "n": 2} | NOTHING
 
 
 @pytest.mark.parametrize(
@@ -186,6 +186,11 @@ def test_how_sure_it_is_that_a_claim_is_not_so(ratio: bool) -> None:
         low = edge(above) if above > -inf else above
         found = verdict(around(0, ratio=ratio), low, edge(under), outside=outside)
         assert found.p == pytest.approx(p), (above, under, outside)
+    assert verdict(around(0, error=0.0), above=1).p == 0
+    assert verdict(around(0, error=0.0), above=-1).p == 1
+    assert verdict(around(0, error=0.0), above=0).p == 0
+    assert verdict(around(0, error=0.0), below=0).p == 0
+    assert verdict(around(0, error=0.0), -1, 0, outside=True).p == 1
     assert verdict(paired_difference([1.0], [0.0]), above=2).p == 1
 
 

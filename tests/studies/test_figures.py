@@ -67,7 +67,7 @@ def decoder(variant: str, seed: int) -> dict[str, Any]:
         longer = {str(32 * by): {text: value * (1 + by / 100) for text, value in values.items()} for by in (2, 4, 8)}
         measured = {"iteration": iteration, "train_loss": 1.0, "perplexity": values, "perplexity_by_length": longer}
         iterations.append(measured)
-    return run(seed, ff_dim=256, iterations=iterations, protocol="", scores={}, nats_by_position={})
+    return run(seed, ff_dim=256, iterations=iterations, protocol="", scores={})
 
 
 def lengths(seed: int) -> list[dict[str, Any]]:

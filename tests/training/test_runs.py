@@ -77,7 +77,7 @@ def test_a_finished_run_is_read_and_not_trained_again(
     ("run", "damage", "complaint"),
     [
         (CLASSIFIER, {"epochs": [{"epoch": 1}]}, "missing required field `train_loss` - at `$.epochs[0]`"),
-        (DECODER, {"nats_by_position": {"train": [1.0, None]}}, "Expected `float`, got `null`"),
+        (DECODER, {"stretch_nats": {"a": [1.0, None]}}, "Expected `float`, got `null`"),
         (DECODER, {"train_seconds": float("nan")}, "JSON is malformed"),
         (CLASSIFIER, {"identity": {}}, "of another run"),
     ],
