@@ -15,7 +15,7 @@ def duration(seconds: float) -> str:
 
 def counted(number: int, noun: str) -> str:
     """So many of what the noun names: "1 thread", "2 threads"."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def in_one_line(text: str) -> str:

@@ -37,7 +37,7 @@ def render(audit: Audit) -> str:
         *_try_subwords(audit.unknown_words),
         _oddities(audit.encoding),
         *_left_out(audit.left_out),
-        *([f"manifest.json is not used: it is of other files than {changed}", ""] if changed else []),
+        *([f"manifest.json is not used, since these files changed after it: {changed}", ""] if changed else []),
         verdict,
         *(Item("  ", _leak(pair)) for pair in leaks),
     )
@@ -92,7 +92,7 @@ def _contradictions(contradictions: Sequence[Contradiction]) -> list[str | Item]
 def _give_aways(kind: str, telling: GiveAways, majority: float) -> list[str | Table]:
     sentence = (
         f"Give-aways: {counted(len(telling.items), kind)} that only one class of train_CLS.tsv has, often. "
-        f"{telling.test_rows} test rows have one, and {telling.right_where_present} of these are of its class; a rule "
+        f"Test rows with one: {telling.test_rows}, of which {telling.right_where_present} of its class; a rule "
         f"on them alone reaches {telling.rule_accuracy:.1f}% of all test rows (always the largest class: "
         f"{majority:.1f}%)"
     )

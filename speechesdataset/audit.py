@@ -15,6 +15,7 @@ import numpy as np
 
 from common.checks import Record
 from common.files import read_text, sha256
+from common.wording import counted
 from speechesdataset.duplicates import NEAR, closest, normal_words
 from speechesdataset.folder import (
     LABELS,
@@ -99,7 +100,8 @@ def _doubt(corpus: Corpus, manifest: Manifest | None) -> str | None:
     n_texts, n_classes = len(corpus.test_texts), len(corpus.labels)
     if manifest or (corpus.directory / LABELS).exists() or n_texts >= n_classes:
         return None
-    return f"{n_texts} test texts for {n_classes} classes, and no manifest.json: the folder may be half built"
+    texts = counted(n_texts, "test text")
+    return f"{texts} for {n_classes} classes, and no manifest.json: the folder may be half built"
 
 
 def _changed(folder: Path, manifest: Manifest) -> list[str]:

@@ -17,12 +17,18 @@ from tokenizer import normalized
 
 END = r"""(?V1)(?:[.?!]["'\p{Pe}\p{Pf}]*(?=\s|$)|[\p{STerm}--[.?!]]["'\p{Pe}\p{Pf}]*)"""  # of a sentence, in any script
 MOST_WORDS = 100  # a sentence, on average; in text with fewer marks they do not tell where sentences end
-
-
 STAMP = r"\d[\d:]*:\d\d[,.]\d{1,3}"  # when a subtitle comes or goes: 00:01:02,345
 # The number of a subtitle, its times and what follows them, and the header of a file of these
 CUE = rf"(?m)^(?:WEBVTT.*\n+)?(?:\d+[ \t]*\n)?[ \t]*{STAMP}[ \t]*-->[ \t]*{STAMP}.*$"
 STAMPS = "time stamps of subtitles"
+# What people save as .txt though it is no plain text: how the file begins, or most of its lines do
+BEGINNINGS = {"HTML or XML": r"(?i)<(?:[!?]|html\b|head\b|body\b)", "RTF": r"\{\\rtf", "JSON": r"(?:\[\s*)?\{\s*\""}
+LINES = {
+    "HTML or XML": r"</?\w+[^>]*>",
+    "a chat with dates": r"\W?\d{1,4}[./-]\d{1,2}[./-]\d{2,4},?\s+\d{1,2}[:.]\d\d",
+    "a transcript with times": r"[\[(]?(?:\d{1,2}:)+\d\d\b|Dialogue: \d",
+    "a table": r"[^\t]+\t|[^\s,;]+[,;][^\s,;]",  # in prose a space follows a comma
+}
 
 
 def import_folder(
@@ -32,17 +38,19 @@ def import_folder(
 
     A sub-folder is a speaker, a file a document; the split is the builder's. Typography is made uniform, and nothing is
     left out that is not counted in the manifest. Files that are no UTF-8 are read in `encoding`. UserError for texts
-    outside of the sub-folders, files that are no text or do not show where sentences end, and speakers with too little
-    text, of whom it says how much is needed.
+    outside of the sub-folders, files that are no plain text or do not show where sentences end, and speakers with too
+    little text, of whom it says how much is needed.
     """
     source, out = Path(source), Path(out)
     if not source.is_dir():
         raise UserError(f"{source}: no such folder; --from takes a folder that has a sub-folder for each speaker")
     if resolved(out).is_relative_to(resolved(source)):
         raise UserError(f"{out}: lies in the folder of your texts; choose another --out")
-    for path in sorted(source.glob("*")):
-        if path.is_file() and path.suffix.lower() == ".txt":
+    loose = [path for path in sorted(source.glob("*")) if path.is_file() and not path.name.startswith(".")]
+    for path in loose:
+        if path.suffix.lower() == ".txt":
             raise UserError(f"{path}: belongs to no speaker; move it into a sub-folder with the speaker's name")
+    _warn_of_unread(source, loose)
     folders = [path for path in sorted(source.glob("*")) if path.is_dir() and not path.name.startswith(".")]
     _refuse_other_encodings(source, folders, encoding)
     speakers = [_speaker(folder, encoding) for folder in folders]
@@ -65,8 +73,17 @@ def _files(folder: Path) -> tuple[list[Path], list[Path]]:
     return texts, [path for path in files if path not in texts]
 
 
+def _warn_of_unread(folder: Path, paths: Sequence[Path]) -> None:
+    if paths:
+        warn(f"{folder}: not read, as their names do not end in .txt: {and_more([path.name for path in paths])}")
+
+
 def _refuse_other_encodings(source: Path, folders: Sequence[Path], encoding: str) -> None:
     """UserError that names every file which is neither UTF-8 nor in `encoding`, and what they may be."""
+    try:
+        "".encode(encoding)
+    except LookupError as error:
+        raise UserError(f"--encoding {encoding}: no such encoding; try windows-1252, cp1251 or utf-16") from error
     contents = {path: path.read_bytes() for folder in folders for path in _files(folder)[0]}
     other = [path for path, content in contents.items() if not decodes(content, "utf-8", encoding)]
     if other:
@@ -84,8 +101,6 @@ def decodes(content: bytes, *encodings: str) -> bool:
             return "\0" not in content.decode(encoding)
         except UnicodeError:
             continue
-        except LookupError as error:
-            raise UserError(f"--encoding {encoding}: no such encoding; try windows-1252, cp1251 or utf-16") from error
     return False
 
 
@@ -103,8 +118,7 @@ def _speaker(folder: Path, encoding: str) -> Speaker:
     paths, others = _files(folder)
     if not paths:
         raise UserError(f"{folder}: no .txt file in it; add the speaker's texts or remove the folder")
-    if others:
-        warn(f"{folder}: not read, as their names do not end in .txt: {and_more([path.name for path in others])}")
+    _warn_of_unread(folder, others)
     name = normalized(" ".join(folder.name.split()))
     documents = [_document(path, encoding) for path in paths]
     left_out = {"files that are not .txt": len(others)}
@@ -134,7 +148,19 @@ def _text(path: Path, encoding: str = "utf-8") -> tuple[str, int]:
     if "\0" in text:
         raise UserError(f"{path}:{text.count(chr(10), 0, text.index(chr(0))) + 1}: NUL byte, so this is no UTF-8 text")
     text, n_stamps = regex.subn(CUE, "", text)
+    _refuse_markup(path, text.strip())
     return (" ".join(regex.sub(r"</?\w[^>]*>", "", text).split()) if n_stamps else text), n_stamps
+
+
+def _refuse_markup(path: Path, text: str) -> None:
+    """UserError for what is not plain text."""
+    lines = [line.strip() for line in text.split("\n") if line.strip()]
+    forms = [form for form, beginning in BEGINNINGS.items() if regex.match(beginning, text)]
+    for form, start in LINES.items():
+        if len(lines) > 2 and 2 * sum(bool(regex.match(start, line)) for line in lines) > len(lines):
+            forms.append(form)
+    if forms:
+        raise UserError(f"{path}: looks like {forms[0]}, not like plain text; save only what was said or written in it")
 
 
 def _paragraphs(path: Path, text: str) -> list[str]:
@@ -145,11 +171,17 @@ def _paragraphs(path: Path, text: str) -> list[str]:
     lines = [line for block in blocks for line in block]
     n_words, n_ends = len(normal_words(text)), len(regex.findall(END, text))
     if n_words <= MOST_WORDS * n_ends:
-        return [" ".join(block) for block in blocks] if len(blocks) != 1 or _wrapped(lines) else lines
+        return list(map(_joined, blocks)) if len(blocks) != 1 or _wrapped(lines) else lines
     if n_words > MOST_WORDS * len(lines):
-        marks = f"{n_words:,} words in {len(lines):,} lines with {n_ends:,} marks at ends of sentences (. ? !)"
+        ends = f"{counted(n_ends, 'mark')} at ends of sentences (. ? !)"
+        marks = f"{counted(n_words, 'word')} in {counted(len(lines), 'line')} with {ends}"
         raise UserError(f"{path}: {marks}; add the marks, or write each sentence on a line of its own")
     return lines
+
+
+def _joined(lines: Sequence[str]) -> str:
+    """Lines as one, with the words whole that were divided at their ends."""
+    return regex.sub(r"(?<=\p{Ll})[-\u00ad]\n(?=\p{Ll})", "", "\n".join(lines)).replace("\n", " ")
 
 
 def _wrapped(lines: Sequence[str]) -> bool:

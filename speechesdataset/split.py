@@ -12,6 +12,7 @@ import regex
 from common.environment import import_nltk
 from common.files import UserError, as_json, resolved, sha256, write_bytes
 from common.locks import FolderLock
+from common.wording import counted
 from speechesdataset.duplicates import closest, normal_words
 from speechesdataset.folder import (
     LABELS,
@@ -122,7 +123,7 @@ def make_files(speakers: Sequence[Speaker], split: Split, seed: int) -> tuple[di
     test, rows = [_usable(texts, echoed) for texts in held_out], _rows(train)
     for speaker, train_texts, test_texts in zip(speakers, rows, test):
         if min(len(train_texts), len(test_texts)) < MIN_TEST:
-            numbers = f"{len(train_texts)} sentences for training and {len(test_texts)} for testing"
+            numbers = f"{counted(len(train_texts), 'sentence')} for training and {len(test_texts)} for testing"
             needed = f"at least {MIN_TEST} each are needed; split by stretch or add text"
             raise UserError(f"{speaker.name}: {numbers}, {needed}")
     n_test, n_train = min(n_wanted, *map(len, test)), min(map(len, rows))
@@ -211,12 +212,11 @@ def _check_enough(speaker: Speaker, texts: Sequence[str], echoed: set[str], spli
         raise UserError(f"{speaker.name}: one document only, which cannot be on both sides; split by stretch")
     n_long, n_usable, needed = sum(map(_long, texts)), len(_usable(texts, echoed)), int(MIN_TEST / TEST_SHARE)
     if n_usable < needed:
-        usable = f"{n_usable:,} sentences of {MIN_WORDS} words or more that stand nowhere else"
+        usable = f"{counted(n_usable, 'sentence')} of {MIN_WORDS} words or more found only once"
         too_few = f"{usable}, but at least {needed} are needed (about {20 * needed} words)"
-        others = f"{len(texts) - n_long:,} are shorter, {n_long - n_usable:,} are copies or near copies"
-        before = [f"{reason}: {number:,}" for reason, number in _left_out_before(speaker).items()]
-        left_out = f" (left out: {', '.join(before)})" if before else ""
-        raise UserError(f"{speaker.name}: {too_few}: {others}{left_out}; add text or leave the speaker out")
+        others = {"shorter sentences": len(texts) - n_long, "copies and near copies": n_long - n_usable}
+        left_out = ", ".join(f"{reason} {number:,}" for reason, number in (_left_out_before(speaker) | others).items())
+        raise UserError(f"{speaker.name}: {too_few}; left out: {left_out}; add text or leave the speaker out")
 
 
 def _left_out(speaker: Speaker, tested: Sequence[str], echoed: set[str], n_surplus: int) -> dict[str, int]:

@@ -6,9 +6,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from commands.data import EXIT_LEAKAGE, examine
 from common.files import as_json, sha256
 from reporting.audit import render
-from speechesdataset.audit import Audit, GiveAway, Unknown, audit
+from speechesdataset.audit import (
+    Audit,
+    Between,
+    ClassRows,
+    Copy,
+    GiveAway,
+    GiveAways,
+    Sizes,
+    Unknown,
+    audit,
+)
 from speechesdataset.folder import Manifest, SpeakerCounts
 
 NOUNS = ["road", "river", "school", "farm", "bridge", "harbor", "market", "garden", "tower", "valley", "wood", "inn"]
@@ -73,6 +84,79 @@ def test_exact_and_near_copies_are_noticed_with_their_lines(tmp_path: Path) -> N
     page = render(result)
     assert "2 of 3 lines of test_CLS.tsv appear in train_CLS.tsv (1 exactly, 1 nearly)" in page
     assert "test_CLS.tsv:2 But we will build a bridge" in page
+
+
+def test_a_near_copy_alone_is_leakage(tmp_path: Path) -> None:
+    near = "So, " + sentences("north", 1)[0].upper()
+    folder = write(tmp_path, test_LM_north=f"{near}\nNothing here is like it.")
+    result = audit(folder)
+    assert leaking(result) == {("test_LM_north.txt", name): (0, 1) for name in ("train_CLS.tsv", "train_LM.txt")}
+    assert result.has_leakage
+    assert "LEAKAGE" in render(result)
+    assert examine(folder, tmp_path / "out") == EXIT_LEAKAGE
+    assert examine(write(tmp_path), tmp_path / "out") == 0
+
+
+def test_each_number_stands_where_it_belongs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In data and in an audit in which no two of them are alike."""
+    north, south = sentences("north", 60), sentences("south", 60)
+    files = {
+        "train_CLS": "".join(f"n\t{text}\n" for text in north[:30]) + "".join(f"s\t{text}\n" for text in south[:10]),
+        "train_LM": "\n".join(north[10:32]),
+        "test_CLS": f"n\t{north[29]}\n" + "".join(f"s\tSo, {text}\n" for text in south[8:14]),
+        "test_LM_north": "one two three four five six\nred\nblue green",
+        "test_LM_south": "\n".join([*north[28:32], *(f"So, {text}" for text in north[10:13])]),
+    }
+    result = audit(write(tmp_path, **files), block_size=1)
+    assert leaking(result) == {
+        ("test_CLS.tsv", "train_CLS.tsv"): (1, 2),
+        ("test_CLS.tsv", "train_LM.txt"): (1, 0),
+        ("test_LM_south.txt", "train_CLS.tsv"): (2, 3),
+        ("test_LM_south.txt", "train_LM.txt"): (4, 3),
+    }
+    assert result.classes == [ClassRows("n", "n", 30, 1), ClassRows("s", "s", 10, 6)]
+    assert result.majority_accuracy == pytest.approx(100 / 7)
+    assert result.files["test_LM_north.txt"] == Sizes(3, 9, 3.0, 2.0, 6, pytest.approx(200 / 3), 0, 0)
+
+    copy = Copy(line=31, text="We rest.", train_line=32, train_text="We rest now.", share=0.75)
+    made_up = Audit(
+        directory="mine",
+        block_size=33,
+        has_leakage=True,
+        doubt=None,
+        changed_since_built=[],
+        left_out={"short": {"Ada": 34, "Ben": 35}, "copies": {"Ben": 36}},
+        files={"train_CLS.tsv": Sizes(41, 1523, 7.25, 6.5, 19, 12.5, 3, 2)},
+        classes=[ClassRows("0", "Ada", 30, 2), ClassRows("1", "Ben", 10, 6)],
+        between=[Between("test_CLS.tsv", "train_LM.txt", 11, exact=5, near=4, examples=[copy])],
+        contradictions=[],
+        majority_accuracy=42.5,
+        characters=GiveAways([GiveAway("x", "Ada", 21, 70.0)], 18, right_where_present=17, rule_accuracy=55.5),
+        words=GiveAways([], 16, right_where_present=15, rule_accuracy=44.5),
+        unknown_words={"test_CLS.tsv": Unknown(unk_percent=8.25, only_train_CLS_percent=1.75)},
+        encoding={},
+    )
+    monkeypatch.setenv("COLUMNS", "100")
+    page = " ".join(render(made_up).split())
+    for shown in (
+        "train_CLS.tsv 41 1,523 7.25 6.50 19 12.5% 3 2",
+        "over 33",
+        "0 Ada 30 75.00 2 25.00 1 Ben 10 25.00 6 75.00",
+        "test_CLS.tsv train_LM.txt 11 5 4",
+        "test_CLS.tsv:31 We rest. train_LM.txt:32 We rest now. (75%)",
+        "9 of 11 lines of test_CLS.tsv appear in train_LM.txt (5 exactly, 4 nearly)",
+        "1 character that only one class",
+        "Test rows with one: 18, of which 17 of its class; a rule on them alone reaches 55.5%",
+        "class: 42.5%",
+        "x U+0078 Ada 21 70.0%",
+        "Test rows with one: 16, of which 15 of its class; a rule on them alone reaches 44.5%",
+        "test_CLS.tsv 8.25 1.75",
+        "short: Ada 34, Ben 35 copies: Ben 36",
+        "Many words are unknown; --tokenizer bpe",
+    ):
+        assert shown in page
+    few = msgspec.structs.replace(made_up, unknown_words={"test_CLS.tsv": Unknown(8.0, 9.0)})
+    assert "--tokenizer bpe" not in render(few)
 
 
 def test_a_decoders_test_lines_in_the_classifiers_rows_are_leakage(tmp_path: Path) -> None:

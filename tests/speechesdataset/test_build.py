@@ -21,7 +21,7 @@ from common.files import UserError
 from speechesdataset import split
 from speechesdataset.build import DEFAULT_CHECKSUM, build, checksum, choose, clean, presidents
 from speechesdataset.duplicates import closest, normal_words
-from speechesdataset.folder import load_corpus, missing_files
+from speechesdataset.folder import SpeakerCounts, load_corpus, missing_files
 
 NAMES = ["train_CLS.tsv", "test_CLS.tsv", "train_LM.txt", "test_LM_obama.txt", "test_LM_wbush.txt", "test_LM_hbush.txt"]
 
@@ -72,6 +72,47 @@ def test_a_training_row_contradicts_no_other() -> None:
     shared, short = "We stand together here today.", "Thank you."
     first, second = "We open the long road.", "We close the old harbor."
     assert split._rows([[shared, first, short, first], [shared.upper(), second]]) == [[first], [second]]
+
+
+def test_what_each_number_of_the_manifest_counts() -> None:
+    """Of two documents alike one goes to the test, whichever is drawn; no two numbers are alike."""
+
+    def document(name: str, n_good: int, n_short: int, n_copies: int, n_figures: int) -> split.Document:
+        good = [
+            " ".join(f"{word}{name}{i}" for word in ("we", "will", "mend", "the", "road")) + "." for i in range(n_good)
+        ]
+        said = [*good, *["Thank you all."] * n_short, *[f"{name} thanks the people of it."] * n_copies]
+        return split.Document(said, {split.FIGURES: n_figures})
+
+    ada = split.Speaker("ada", "Ada", [document("a", 30, 2, 3, 7), document("b", 30, 2, 3, 1)], {"files": 9})
+    ben = split.Speaker("ben", "Ben", [document(name, 40, 5, 4, 8) for name in ("c", "d", "e")])
+    _, counts = split.make_files([ada, ben], "speech", seed=0)
+    assert counts == [
+        SpeakerCounts(
+            label="0",
+            name="Ada",
+            test_file="test_LM_ada.txt",
+            documents=2,
+            sentences=70,
+            usable_sentences=60,
+            test_segments=15,  # a quarter of 60
+            train_segments=31,  # the copies once
+            train_LM_segments=35,
+            left_out={"files": 9, split.FIGURES: 8, split.SHORT: 2, split.COPIES: 3, split.SURPLUS: 15},
+        ),
+        SpeakerCounts(
+            label="1",
+            name="Ben",
+            test_file="test_LM_ben.txt",
+            documents=3,
+            sentences=147,
+            usable_sentences=120,
+            test_segments=15,
+            train_segments=31,
+            train_LM_segments=98,
+            left_out={split.FIGURES: 24, split.SHORT: 5, split.COPIES: 4, split.SURPLUS: 25},
+        ),
+    ]
 
 
 def test_nothing_of_the_transcribers_is_left(built: Path) -> None:

@@ -67,7 +67,7 @@ def test_too_little_text_says_how_much_is_needed(source: Path, tmp_path: Path) -
     (bob / "one.txt").write_text(text("B", 60))
     assert "split by stretch" in complaint(source, out, "speech")
     (bob / "one.txt").write_text("\n".join(f"We thank the people of the city of number{i} today." for i in range(70)))
-    assert "70 are copies or near copies" in complaint(source, out)
+    assert "copies and near copies 70; add text" in complaint(source, out)
 
 
 SIGNS = {  # letters, the signs that stand on them, and what ends a sentence
@@ -146,7 +146,7 @@ def test_sentences_end_where_they_end(form: Callable[[list[str]], str], script: 
 def test_text_without_marks_and_lines_is_refused(source: Path, tmp_path: Path) -> None:
     path = source / "Bob" / "one.txt"
     path.write_text(" ".join(text.rstrip(".") for text in sentences_in("latin", 1)))
-    assert complaint(source, tmp_path / "out").startswith(f"{path}: 560 words in 1 lines with 0 marks at ends")
+    assert complaint(source, tmp_path / "out").startswith(f"{path}: 560 words in 1 line with 0 marks at ends")
     path.write_text("\n".join(text.rstrip(".") for text in sentences_in("latin", 1)))
     import_folder(source, tmp_path / "out")
 
@@ -211,7 +211,9 @@ def test_subtitles_are_sentences_without_their_times(source: Path, tmp_path: Pat
     assert document.left_out["time stamps of subtitles"] == 3
     (source / "Bob" / "one.txt").write_text(path.read_text())
     (source / "Bob" / "old" / "two.TXT").unlink()
-    assert "(left out: files that are not .txt: 1, time stamps of subtitles: 3)" in complaint(source, tmp_path / "out")
+    assert "left out: files that are not .txt 1, time stamps of subtitles 3, shorter" in complaint(
+        source, tmp_path / "out"
+    )
 
 
 def test_files_that_are_no_utf8_are_all_named_and_read_in_the_encoding_that_is_given(
@@ -228,6 +230,8 @@ def test_files_that_are_no_utf8_are_all_named_and_read_in_the_encoding_that_is_g
     document = _document(source / "Bob" / "one.txt", "windows-1252")
     assert document.paragraphs[0].startswith("Zo\u00e9 's ")
     assert _document(source / "Ada Lovelace" / "old" / "two.TXT", "windows-1252").paragraphs  # UTF-8 stays UTF-8
+    for path in source.rglob("*.[tT][xX][tT]"):
+        path.write_text("UTF-8 all over.")
     with pytest.raises(UserError, match="no such encoding"):
         import_folder(source, tmp_path / "out", encoding="klingon")
     assert guessed_encoding("\ufeffWe rest.".encode("utf-16-le")) == "utf-16"
@@ -238,10 +242,45 @@ def test_files_that_are_no_utf8_are_all_named_and_read_in_the_encoding_that_is_g
 
 
 def test_files_that_are_not_read_are_named(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (source / "speech.docx").write_text("beside the speakers")
     import_folder(source, tmp_path / "out")
     told = capsys.readouterr().err
     assert all(f"warning: {source / name}: not read" in told for name in ("Ada Lovelace", "Bob"))
     assert told.count("notes.md") == 2
+    assert f"warning: {source}: not read, as their names do not end in .txt: speech.docx" in told
+
+
+@pytest.mark.parametrize(
+    ("form", "beginning", "line"),
+    [
+        ("HTML", "<!DOCTYPE html>", "{}"),
+        ("HTML", "", "<p class='x'>{}</p>"),
+        ("RTF", "{\\rtf1\\ansi", "{} \\par"),
+        ("JSON", "[", '{{"text": "{}"}},'),
+        ("a chat", "", "[3/12/24, 9:05:11 PM] Ada: {}"),
+        ("a chat", "", "2024-03-12 21:05 - Ada: {}"),
+        ("a transcript", "", "[00:03:12] {}"),
+        ("a transcript", "[Events]", "Dialogue: 0,0:00:01.00,0:00:02.00,Default,,0,0,0,,{}"),
+        ("a table", "id,speaker,text", '3,Ada,"{}"'),
+        ("a table", "", "Ada\t{}"),
+    ],
+)
+def test_what_is_no_plain_text_is_refused_by_name(
+    source: Path, tmp_path: Path, form: str, beginning: str, line: str
+) -> None:
+    path, talk = source / "Bob" / "one.txt", sentences_in("latin", 1)
+    path.write_text("\n".join([beginning, *map(line.format, talk)]))
+    assert complaint(source, tmp_path / "out").startswith(f"{path}: looks like {form}")
+    path.write_text("\n".join([*talk, line.format(talk[0])]))  # quoted in a text, it is text
+    import_folder(source, tmp_path / "out")
+
+
+def test_a_word_divided_at_the_end_of_a_line_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "one.txt"
+    divided = "We shall re-\nbuild the well-known har\u00ad\nbour, two- or three-\nfold; on 9 -\n10 June we rest."
+    path.write_text(f"{divided}\n\nIt is so.")
+    whole = "We shall rebuild the well-known harbour, two- or threefold; on 9 -- 10 June we rest."
+    assert _document(path).paragraphs == [whole, "It is so."]
 
 
 def test_bad_sources_are_user_errors(source: Path, tmp_path: Path) -> None:
