@@ -62,6 +62,16 @@ def test_a_run_at_chance_is_said_to_be(answers: Answers, warning: str) -> None:
     assert "chance" not in show(answers_of("part1")).replace("By chance", "").replace("by chance", "")
 
 
+@pytest.mark.parametrize("command", ["part1", "part2"])
+def test_where_many_words_are_unknown_subwords_are_advised(command: str) -> None:
+    def advises(tokenizer: str, **unknown: float) -> bool:
+        return "--tokenizer bpe reads" in show(answers_of(command, unknown=unknown, tokenizer=tokenizer))
+
+    assert advises("word", north=3.0, south=8.5)
+    assert not advises("word", north=3.0, south=7.5)
+    assert not advises("bpe", north=3.0, south=8.5)
+
+
 def test_who_did_not_train_stands_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "200")
     levels = dict(zip(SEEDS, (50.0, 60.0, 70.0)))

@@ -81,6 +81,7 @@ def test_exact_and_near_copies_are_noticed_with_their_lines(tmp_path: Path) -> N
     assert leaking(result)["test_LM_south.txt", "train_CLS.tsv"] == (0, 1)  # but for the capital
     (pair,) = [pair for pair in result.between if (pair.test, pair.train) == ("test_CLS.tsv", "train_CLS.tsv")]
     assert [(example.line, example.train_line) for example in pair.examples] == [(1, 3), (2, 1)]
+    assert [example.share for example in pair.examples] == pytest.approx([1, 6 / 7])  # of the trigrams
     page = render(result)
     assert "2 of 3 lines of test_CLS.tsv appear in train_CLS.tsv (1 exactly, 1 nearly)" in page
     assert "test_CLS.tsv:2 But we will build a bridge" in page
@@ -114,6 +115,8 @@ def test_each_number_stands_where_it_belongs(tmp_path: Path, monkeypatch: pytest
         ("test_LM_south.txt", "train_CLS.tsv"): (2, 3),
         ("test_LM_south.txt", "train_LM.txt"): (4, 3),
     }
+    assert {(pair.test, pair.lines) for pair in result.between} >= {("test_CLS.tsv", 7), ("test_LM_north.txt", 3)}
+    assert len({(pair.test, pair.lines) for pair in result.between}) == 3
     assert result.classes == [ClassRows("n", "n", 30, 1), ClassRows("s", "s", 10, 6)]
     assert result.majority_accuracy == pytest.approx(100 / 7)
     assert result.files["test_LM_north.txt"] == Sizes(3, 9, 3.0, 2.0, 6, pytest.approx(200 / 3), 0, 0)
@@ -183,6 +186,7 @@ def test_a_character_that_gives_one_class_away(tmp_path: Path) -> None:
     mark = "\u2019"
     train = "".join(f"n\tThe north{mark}s word {i}.\ns\tThe south's word {i}.\n" for i in range(20)) + "s\tWe rest.\n"
     test = f"n\tIt{mark}s ours.\ns\tIt's theirs.\nn\tNothing to see.\ns\tIt{mark}s late.\n"
+    test += "s\tWe see.\nn\tNo one.\n"
     result = audit(write(tmp_path, train_CLS=train, test_CLS=test))
     assert result.majority_accuracy == 50.0
     characters = {item.text: item for item in result.characters.items}
@@ -190,7 +194,8 @@ def test_a_character_that_gives_one_class_away(tmp_path: Path) -> None:
     assert {"'", "u"} <= characters.keys()
     assert not {"W", "e"} & characters.keys()  # the first is in one row only, the second in both classes
     assert {item.text for item in result.words.items} >= {mark, "south"}
-    assert (result.characters.test_rows, result.characters.right_where_present) == (4, 2)
+    assert (result.characters.test_rows, result.characters.right_where_present) == (5, 3)
+    assert result.characters.rule_accuracy == pytest.approx(100 * 4 / 6)  # "We see." has none, and is of the default
 
 
 def test_unknown_words_and_truncation(tmp_path: Path) -> None:

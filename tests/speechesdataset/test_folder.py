@@ -41,6 +41,8 @@ def test_a_corpus(folder: Path) -> None:
     assert corpus.test_texts == {"north": ["We dream."], "south": ["We sleep."]}
     assert list(corpus.test_texts) == ["north", "south"]
     assert corpus.vocabulary().words[2:] == [".", "We", "hope", "rest", "work"]
+    about = corpus.about()
+    assert (about.train_rows, about.test_rows, about.seen_rows) == (3, 2, 1)
 
 
 def test_the_fingerprint_is_that_of_every_byte_of_every_file_and_of_the_names(folder: Path) -> None:
