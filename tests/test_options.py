@@ -53,11 +53,11 @@ OWN: dict[str, dict[str, Entry]] = {
         **{
             name: (f"--recipe best | --recipe best --{name.replace('_', '-')} {value}", name)  # 0 is a value, too
             for name, value in (
-                *(("positions", "t5"), ("n_embd", 32), ("n_head", 1), ("n_layer", 3), ("dropout", 0), ("warmup", 0)),
+                *(("positions", "t5"), ("n_embd", 32), ("n_head", 1), ("n_layer", 3), ("dropout", 0.25), ("warmup", 0)),
                 *(
                     ("batch_size", 3),
                     ("learning_rate", 0.5),
-                    ("weight_decay", 0),
+                    ("weight_decay", 0.25),
                     ("schedule", "constant"),
                     ("clip", 3),
                 ),
@@ -79,7 +79,7 @@ OWN: dict[str, dict[str, Entry]] = {
     "compare": {
         "task": ("| --task decoder", "measured ..."),
         "vary": ("--vary dropout=0,0.2 | --vary dropout=0,0.3", "variants dropout"),
-        "base": ("| --base n_layer=2", "n_layer"),
+        "base": ("| --base n_layer=2", "n_layer variants"),
         "variant": ("--variant n_layer=2 | --variant n_layer=3", "variants n_layer"),
         "measure": ("| --measure macro-f1", "measured"),
         "validate": ("| --validate", "on_folds ..."),
@@ -158,6 +158,7 @@ OWN: dict[str, dict[str, Entry]] = {
 OWN["part2"] = {
     **{name: entry for name, entry in OWN["part1"].items() if name not in ("pooling", "ff_dim", "label_smoothing")},
     "iterations": ("| --iterations 3", "duration"),
+    "given": ("| --set tied=true", "tied"),
     "ff_dims": ("--ff-dims 8 | --ff-dims 9", "variants ff_dim"),
     "voices": ("| --voices", "voices"),
 }
@@ -261,21 +262,20 @@ def seams(seen: Seen) -> Iterator[None]:
         **{"studies.workplace.pick_device": note("device"), "studies.workplace.torch.set_num_threads": note("threads")},
         **{"studies.cluster.joined_cluster": note("cluster", contextlib.nullcontext()), "studies.ask.ask": ask},
         **{"commands.options.around_marks": note("marks"), "reporting.documents.fill": note("docs")},
-        **{"reporting.documents.log": note("log"), "studies.answers.read_answers": note("read")},
+        **{"reporting.documents.log": note("log"), "studies.answers.read_answers": note("read", "answers")},
         **dict.fromkeys(SILENT, mock.Mock(return_value="")),
         **{f"speechesdataset.{name}.make_folder": make for name in ("build", "importing")},
         "reporting.explore_views.export": export,
     }
-    stub = SimpleNamespace(page=page, serve=serve)
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch.dict(sys.modules, {"reporting.explore_page": stub}))
+    with pytest.MonkeyPatch.context() as stubbed, contextlib.ExitStack() as stack:
+        stubbed.setitem(sys.modules, "reporting.explore_page", SimpleNamespace(page=page, serve=serve))
         for name, patch in patches.items():
             stack.enter_context(mock.patch(name, patch))
         yield
 
 
 def seen_by(words: list[str], capsys: pytest.CaptureFixture[str]) -> Seen:
-    """What a command does, by what it is about: calls at the seams, or, if there are none, what is printed and written."""
+    """What a command does, by what it is about: calls at the seams, or else what is printed and written."""
     seen: Seen = {}
     before = set(Path().rglob("*"))
     with seams(seen):

@@ -1,14 +1,11 @@
 """Every setting of a recipe is known by its name, explained, and read from words or refused in one line."""
 
-import itertools
 import os
 from pathlib import Path
 
 import pytest
-import tyro
 
 import main
-from commands.parts import Part1, Part2
 from common.files import UserError
 from reporting.terminal import settings_text
 from studies.catalogue.recipes import DURATIONS, RECIPES, label_of, word
@@ -81,29 +78,6 @@ def test_the_command_shows_every_setting(capsys: pytest.CaptureFixture[str]) -> 
     assert said.strip() == settings_text().strip()
     for task in TASKS:
         assert all(f"\n{name} " in said for name in settings(task))
-
-
-@pytest.mark.parametrize(
-    ("command", "words", "reached"),
-    [
-        (Part1, "--n-layer 0 --positions none", {"n_layer": 0, "positions": "none"}),
-        (Part1, "--recipe best --dropout 0 --weight-decay 0 --label-smoothing 0 --warmup 0", {"dropout": 0.0}),
-        (Part1, "--ff-dim 0 --pooling mean-max --batch-norm", {"ff_dim": 0, "pooling": "mean-max", "batch_norm": True}),
-        (Part1, "--epochs 3 --clip 2 --schedule linear", {"duration": 3, "clip": 2.0, "schedule": "linear"}),
-        (Part2, "--recipe best --weight-decay 0 --warmup 0", {"weight_decay": 0.0, "warmup": 0.0}),
-        (Part2, "--iterations 7 --voices --precision bf16", {"duration": 7, "voices": True, "precision": "bf16"}),
-    ],
-)
-def test_an_option_reaches_the_recipe_and_nothing_else_changes(
-    command: type[Part1 | Part2], words: str, reached: dict[str, object]
-) -> None:
-    task: Task = "classifier" if command is Part1 else "decoder"
-    asked = tyro.cli(command, args=words.split(), config=(tyro.conf.FlagCreatePairsOff,))
-    before, after = settings_of(RECIPES[asked.recipe][task]), settings_of(asked.changed(task))
-    zero = [word[2:].replace("-", "_") for word, value in itertools.pairwise(words.split()) if value == "0"]
-    reached = {**dict.fromkeys(zero, 0), **reached}
-    assert after == {**before, **reached}
-    assert before != after
 
 
 def test_set_and_an_option_are_not_given_both(
