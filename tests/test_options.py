@@ -61,7 +61,7 @@ OWN: dict[str, dict[str, Entry]] = {
                     ("schedule", "constant"),
                     ("clip", 3),
                 ),
-                *(("label_smoothing", 0), ("pooling", "mean-max"), ("ff_dim", 0)),
+                *(("label_smoothing", 0), ("pooling", "mean-max"), ("ff_dim", 7)),
             )
         },
         "precision": ("| --precision bf16", "precision"),
