@@ -39,7 +39,7 @@ TRAINING: dict[str, Entry] = {  # of every command that trains
     "device": ("| --device cpu", "device"),
     "threads": ("| --threads 2", "threads ..."),
     "resume": ("| --resume", "resume"),
-    "recipe": ("| --recipe best", "recipe ..."),
+    "recipe": ("| --recipe best", "recipe beta2 ..."),
     "tokenizer": ("| --tokenizer character", "tokens"),
     "vocabulary_size": ("--tokenizer bpe | --tokenizer bpe --vocabulary-size 300", "tokens"),
     "seeds": ("| --seeds 2", "seeds"),
@@ -286,7 +286,7 @@ def seen_by(words: list[str], capsys: pytest.CaptureFixture[str]) -> Seen:
     files = [(str(path), path.read_bytes()) for path in new]
     for path in new:
         path.unlink()
-    calls = {name: repr(value) for name, value in seen.items()}
+    calls: Seen = {name: repr(value) for name, value in seen.items()}
     return calls if calls.keys() - {"threads"} else {"printed": said.out, "files": files}
 
 
@@ -294,7 +294,7 @@ def seen_by(words: list[str], capsys: pytest.CaptureFixture[str]) -> Seen:
 def test_every_option_does_what_it_is_about(
     name: str, places: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = main.COMMANDS[name][0]
+    command: Any = main.COMMANDS[name][0]
     entries = (TRAINING if issubclass(command, Common) else {}) | OWN.get(name, {})
     monkeypatch.chdir(places["home"])
     known: dict[str, Seen] = {}

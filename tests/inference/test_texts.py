@@ -155,8 +155,8 @@ def test_a_file_is_judged_by_sentences_and_as_a_whole(home: Path) -> None:
     other = home / "other.txt"
     other.write_text("Zoé hopes.\n")
     several = printed("classify", path, "we hope", other, *classifier).splitlines()
-    alone = [printed("classify", text, *classifier).splitlines() for text in (path, "we hope", other)]
-    assert several == sum(alone, [])  # each by itself, in the order in which they are given
+    alone = [printed("classify", text, *classifier) for text in (path, "we hope", other)]
+    assert several == "".join(alone).splitlines()  # each by itself, in the order in which they are given
     shares = [{name: float(share[:-1]) for name, share in map(str.split, row[1].split("  "))} for row in (*rows, whole)]
     assert shares[2] == pytest.approx({name: (shares[0][name] + shares[1][name]) / 2 for name in VOICES}, abs=0.11)
     for words in (["explain", path], ["attention", path], ["generate", path]):
