@@ -1,13 +1,20 @@
 """Orator's command line: the commands, in the order in which they are listed, and how one is run."""
 
+import sys
+from importlib.util import find_spec
+
+if __name__ == "__main__" and not all(map(find_spec, ("filelock", "msgspec", "rich", "torch", "tyro"))):
+    remedy = "`source .venv/bin/activate` (Windows: .venv\\Scripts\\activate), or `pip install -r requirements.txt`"
+    print(f"main.py: the packages that it needs are not installed for {sys.executable}; {remedy}", file=sys.stderr)
+    sys.exit(2)
+
 from common import console
 
 if __name__ == "__main__":
-    console.answer_ctrl_c()  # before the imports, which take time
+    console.answer_interrupts()  # before the imports, which take time
 
 import os
 import shlex
-import sys
 from collections.abc import Sequence
 
 from commands.data import Audit, Build, Import

@@ -7,6 +7,8 @@ state and do not touch pyplot, so that a thread may draw while a model trains; t
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import io
 import textwrap
 import warnings
@@ -18,11 +20,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
+from common.console import warn
 from common.files import write_bytes
 
 if TYPE_CHECKING:  # matplotlib is imported only to draw
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
     from matplotlib.image import AxesImage
     from numpy.typing import ArrayLike
@@ -32,8 +36,10 @@ if TYPE_CHECKING:  # matplotlib is imported only to draw
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK = range(len(COLORS))
 MARKERS = ("o", "s", "^", "D", "v", "P", "*")
+FOR, AGAINST = COLORS[SKY], COLORS[ORANGE]  # above zero and below it, in pictures, on the terminal and on pages
 INK, GREY, PALE = "#333333", "#777777", "#E6E6E6"
 RESOLUTION = 150  # dots per inch of a picture of ordinary size
+SMALLEST_LETTERS = 7.0  # points
 
 
 # --- curves -----------------------------------------------------------------------------------------------------------
@@ -46,6 +52,7 @@ class Line:
     y: Sequence[float | None] | Sequence[Sequence[float]] | np.ndarray
     color: int | None = None  # index into COLORS; by default the line's number in the panel
     dashed: bool = False
+    weights: Sequence[float] = ()  # how much is behind each point, which the area of its marker shows
 
 
 @dataclass(frozen=True)
@@ -64,7 +71,6 @@ class Panel:
     lines: Sequence[Line]
     levels: Sequence[Level] = ()
     title: str = ""
-    y_label: str = ""  # where it differs from the figure's
 
 
 def line_figure(
@@ -78,8 +84,7 @@ def line_figure(
 ) -> None:
     """Draw curves to a PNG at `path`, one pair of axes a panel, each curve labelled at its end.
 
-    Of several runs the mean is drawn, shaded from the smallest to the largest. Panels with the same y label share their
-    y axis.
+    Of several runs the mean is drawn, shaded from the smallest to the largest. All panels share their y axis.
     """
     columns = 2 if len(panels) == 4 else min(len(panels), 3)
     rows = -(-len(panels) // columns)
@@ -87,9 +92,10 @@ def line_figure(
     levels = [level.name for panel in panels for level in panel.levels]
     longest = max(map(len, curves + levels), default=0)
     width = (5.2 if columns == 1 else 3.2) + 0.6 + 0.072 * longest  # axes, their numbers, the names of the curves
-    figure = _figure(columns * width, {1: 4.2}.get(rows, 3.6 * rows), title)
-    share_y = len({panel.y_label for panel in panels}) == 1
-    grid = figure.subplots(rows, columns, sharey=share_y, squeeze=False).ravel()
+    names = max(len(panel.lines) + len(panel.levels) for panel in panels)  # beside one pair of axes
+    height = max(4.2 if rows == 1 else 3.6, 0.17 * names + 1)
+    figure = _figure(columns * width, rows * height, title)
+    grid = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
     for axes in grid[len(panels) :]:
         axes.set_visible(False)
     ends = [_draw_lines(axes, panel) for axes, panel in zip(grid, panels)]
@@ -97,8 +103,8 @@ def line_figure(
         _scale(axes.xaxis, log_x, [float(x) for line in panel.lines for x in line.x])
         _scale(axes.yaxis, log_y, [])
         axes.set_xlabel(x_label)
-        if number % columns == 0 or not share_y:
-            axes.set_ylabel(panel.y_label or y_label)
+        if number % columns == 0:
+            axes.set_ylabel(y_label)
         axes.set_title(panel.title, loc="left", fontsize=10.5, color=INK)
         _frame(axes, "left", "bottom", grid="y")
     for axes, labels in zip(grid, ends):  # last, since where they stand depends on the limits of all panels
@@ -118,11 +124,15 @@ def _draw_lines(axes: Axes, panel: Panel) -> list[tuple[float, str, str]]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)  # a column of gaps has no mean, and stays a gap
             mean = np.nanmean(runs, axis=0)
-            if len(runs) > 1:
+            if len(runs) > 1 and len(panel.lines) <= len(COLORS):  # the bands of more would hide each other
                 axes.fill_between(x, np.nanmin(runs, 0), np.nanmax(runs, 0), color=color, alpha=0.15, linewidth=0)
-        style = (0, (4, 2)) if line.dashed else "-"
-        every = max(1, len(x) // 10)  # point has a marker
-        axes.plot(x, mean, color=color, linewidth=1.8, linestyle=style, marker=MARKERS[kind], ms=4.5, markevery=every)
+        style = (0, (4, 2)) if line.dashed or number >= len(COLORS) else "-"  # a colour that comes again is dashed
+        if len(line.weights):
+            axes.scatter(x, mean, 250 * np.asarray(line.weights) / max(line.weights), color=color, marker=MARKERS[kind])
+            axes.plot(x, mean, color=color, linewidth=0.8, linestyle=style)
+        else:
+            every = max(1, len(x) // 10)  # point has a marker
+            axes.plot(x, mean, MARKERS[kind], color=color, linewidth=1.8, linestyle=style, ms=4.5, markevery=every)
         ends.append((float(mean[~np.isnan(mean)][-1]), line.name, color))
     for level in panel.levels:
         color = GREY if level.color is None else COLORS[level.color % len(COLORS)]
@@ -208,10 +218,16 @@ def attention_figure(
     layers = sorted({0, n_layers - 1}) if layers is None else list(layers)
     columns = min(n_heads, 4 if n_tokens <= 16 else 2)
     bands = -(-n_heads // columns)  # rows of pictures that a layer needs
-    # Words as large as a cell is high: two maps of 32 of them fill a projector's screen, and can be read there.
-    words, cell = [_visible(token) for token in tokens], min(0.28, 8 / max(n_tokens, 1))  # inches
-    names = [*words, f"padding ({n_padding})"] if n_padding else words
-    side, size = max(1.6, cell * len(names)), min(13.0, 55 * cell)
+    # Words as large as a cell is high: two maps of 32 of them fill a projector's screen, and can be read there. Where
+    # cells are smaller than letters that can be read, every second word stands there, or every third, and so on.
+    cell = min(0.28, 8 / max(n_tokens, 1))  # inches
+    side, size = max(1.6, cell * (n_tokens + (n_padding > 0))), max(SMALLEST_LETTERS, min(13.0, 55 * cell))
+    named = range(0, n_tokens, max(1, round(size / (55 * cell))))
+    words = [_visible(tokens[i]) for i in named]
+    columns_named, names = [*named], [*words]
+    if n_padding:
+        columns_named = [*range(0, n_tokens - named.step + 1, named.step), n_tokens]
+        names = [*words[: len(columns_named) - 1], f"padding ({n_padding})"]
     margin = 0.4 + min(2.0, max(map(len, names), default=0) * size * 0.0085)
     rows = len(layers) * bands
     figure = _figure(columns * (side + 0.15) + margin + 1.4, rows * (side + 0.4) + margin + 0.3, title)
@@ -226,7 +242,7 @@ def attention_figure(
         if causal:
             shown = np.ma.masked_where(np.triu(np.ones_like(shown, dtype=bool), 1), shown)
         picture = axes.imshow(shown, cmap="viridis", vmin=0, vmax=largest, interpolation="nearest", aspect="equal")
-        for row, weight in enumerate(on_padding[layer, head, :, 0] if n_padding else ()):
+        for row, weight in enumerate(on_padding[layer, head, :, 0] if n_padding and named.step == 1 else ()):
             color, text = INK if weight > largest / 2 else "white", f"{weight:.2f}".lstrip("0")
             axes.text(n_tokens, row, text, ha="center", va="center", fontsize=size * 0.65, color=color)
         axes.set_title(f"layer {layer + 1}, head {head + 1}", fontsize=max(size, 10), color=INK)
@@ -234,10 +250,11 @@ def attention_figure(
         axes.set_yticks([])
         _frame(axes)
         if head % columns == 0:
-            axes.set_yticks(range(n_tokens), words, fontsize=size)
+            axes.set_yticks(named, words, fontsize=size)
         if layer == layers[-1] and head + columns >= n_heads:
-            axes.set_xticks(range(len(names)), names, rotation=90, fontsize=size)
-    together = f"; last column: the {n_padding} places of padding together" if n_padding else ""
+            axes.set_xticks(columns_named, names, rotation=90, fontsize=size)
+    together = f"; last column: the {n_padding} positions of padding together" if n_padding else ""
+    together += f" (one word in {named.step} is named)" if named.step > 1 else ""
     figure.supxlabel(f"token looked at{together}", fontsize=max(size, 10), color=INK)
     figure.supylabel("token that looks", fontsize=max(size, 10), color=INK)
     mark, above = "even, last row" if causal else "even", float(on_padding.max(initial=0)) > largest
@@ -250,7 +267,12 @@ def _visible(token: str, longest: int = 18) -> str:
     is a dot."""
     token = token.replace(" ", "\N{MIDDLE DOT}")
     token = "".join(char if char.isprintable() else f"\\x{ord(char):02x}" for char in token) or "(empty)"
-    return token if len(token) <= longest else token[: longest - 1] + "\N{HORIZONTAL ELLIPSIS}"
+    return _cut(token, longest)
+
+
+def _cut(name: str, longest: int = 40) -> str:
+    """As much of a name as a picture has room for."""
+    return name if len(name) <= longest else name[: longest - 1] + "\N{HORIZONTAL ELLIPSIS}"
 
 
 # --- numbers in a grid ------------------------------------------------------------------------------------------------
@@ -262,47 +284,50 @@ def grid_figure(
     row_label: str,
     column_label: str,
     title: str = "",
-    number: str = ".2f",
-    one_scale: bool = False,
+    number: str = "z.2f",  # z: what rounds to zero has no sign
+    signed: bool = False,
 ) -> None:
     """Draw arrays (rows, columns), side by side and each with its title, colour and number in every cell, to a PNG.
 
     One use is attention statistics by layer and head: {"mean distance, tokens": (L, H), "entropy, nats": (L, H)}. What
-    is not a number stands as a dash on white. Each array has a scale of colours of its own, unless they have
-    `one_scale`, by which their colours can be compared.
+    is not a number stands as a dash on white. Each array has a scale of colours of its own, unless they are `signed`:
+    numbers for and against have one scale, on which zero is white, whether or not any of them is below it.
     """
     everything = np.concatenate([np.ravel(np.asarray(grid, dtype=float)) for grid in grids.values()])
     cell = 0.62 if max(len(format(value, number)) for value in everything) < 6 else 0.75
     row_height = cell if len(row_names) <= 12 else cell / 2
     height, width = max(len(row_names) * row_height, 1.2), max(len(column_names) * cell, 1.8)
-    names = max(len(str(name)) for name in (*row_names, *column_names)) * 0.075
-    slanted = any(len(str(name)) > 7 for name in column_names)
-    figure = _figure(len(grids) * width + names + 1.2, height + 1.3 + (names if slanted else 0.2), title)
+    row_names, column_names = list(map(_cut, row_names)), list(map(_cut, column_names))
+    names = max(map(len, [*row_names, *column_names])) * 0.075
+    slanted = any(len(name) > 7 for name in column_names)
+    figure = _figure(len(grids) * (width + names) + 1.2, height + 1.3 + (names if slanted else 0.2), title)
     for axes, (name, given) in zip(figure.subplots(1, len(grids), squeeze=False)[0], grids.items(), strict=True):
         values = np.asarray(given, dtype=float)
-        colors, low, high = _colors(everything if one_scale else values)
+        colors, low, high = _colors(everything if signed else values, signed)
         picture = axes.imshow(values, cmap=colors, vmin=low, vmax=high, aspect="auto")
         for (row, column), value in np.ndenumerate(values):
             color = "white" if _is_dark(picture.to_rgba(value)) else INK
-            shown = "-" if np.isnan(value) else format(value, number)
+            shown = "-" if np.isnan(value) else _with_minus(format(value, number))
             axes.text(column, row, shown, ha="center", va="center", fontsize=9, color=color)
         slant = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if slanted else {}
         axes.set_xticks(range(len(column_names)), column_names, **slant)
         axes.set_yticks(range(len(row_names)), row_names)
         axes.set_xlabel(column_label)
         axes.set_ylabel(row_label)
-        axes.set_title(name, fontsize=10.5, color=INK)
+        axes.set_title(_cut(name), fontsize=10.5, color=INK)
         _frame(axes)
     _save(figure, path)
 
 
-def _colors(values: np.ndarray) -> tuple[str, float, float]:
-    """The map of colours for some numbers, and those at its two ends: below zero red, above it blue; of numbers that
+def _colors(values: np.ndarray, signed: bool) -> tuple[str | Colormap, float, float]:
+    """The map of colours for some numbers, and those at its two ends: below zero orange, above it blue; of numbers that
     are all above, from zero up, or from the smallest where zero is far. Numbers that differ by little look alike."""
+    from matplotlib.colors import LinearSegmentedColormap
+
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    if low < 0:
-        largest = max(-low, high)
-        return "RdBu", -largest, largest
+    if signed or low < 0:
+        largest = max(-low, high) or 1.0
+        return LinearSegmentedColormap.from_list("for and against", [AGAINST, "white", FOR]), -largest, largest
     if low <= high / 2:
         return "viridis", 0.0, high or 1.0
     middle, half = (low + high) / 2, max(high - low, high / 4) / 2
@@ -331,8 +356,8 @@ def confusion_figure(
         table, names = merge @ table @ merge.T, [names[i] for i in top] + [f"{len(names) - most + 1} others"]
     totals = table.sum(1)
     percent = 100 * table / np.where(totals > 0, totals, np.nan)[:, None]
-    rows = [f"{name} ({int(total):,})" for name, total in zip(names, totals, strict=True)]
-    grid_figure(path, {"percent of the true class": percent}, rows, names, "true (texts)", "predicted", title, ".0f")
+    rows = [f"{_cut(name, 28)} ({int(total):,})" for name, total in zip(names, totals, strict=True)]
+    grid_figure(path, {"percent of the true class": percent}, rows, names, "true (texts)", "predicted", title, "z.0f")
 
 
 # --- differences with their intervals ---------------------------------------------------------------------------------
@@ -353,13 +378,14 @@ def interval_figure(
     intervals: Sequence[Interval],
     x_label: str,
     title: str = "",
-    number: str = "+.2f",
+    number: str = "+z.2f",
 ) -> None:
     """Draw estimates with their intervals, one a line, against a vertical line at 0 (no effect), to a PNG.
 
     Filled when the whole interval lies on one side of 0; hollow and pale when it does not, or when there is none.
     """
-    figure = _figure(9.0, 1.3 + 0.36 * len(intervals), title)
+    longest = max((len(interval.name) for interval in intervals), default=0)
+    figure = _figure(7.2 + 0.075 * longest, 1.3 + 0.36 * len(intervals), title)  # the numbers take 2 inches
     axes = figure.subplots()
     axes.axvline(0, color=INK, linewidth=1)
     for row, interval in enumerate(intervals):
@@ -374,8 +400,8 @@ def interval_figure(
         axes.plot(interval.value, row, MARKERS[kind], color=color, markerfacecolor=face, markersize=6.5)
         if interval.claim is not None:
             axes.plot(interval.claim, row, "x", color=INK, markersize=7, markeredgewidth=1.8)
-        text, at_the_right = text.replace("-", "\N{MINUS SIGN}"), axes.get_yaxis_transform()
-        note = axes.annotate(text, (1, row), (8, 0), at_the_right, "offset points", annotation_clip=False)
+        at_the_right = axes.get_yaxis_transform()
+        note = axes.annotate(_with_minus(text), (1, row), (8, 0), at_the_right, "offset points", annotation_clip=False)
         note.set(va="center", fontsize=9, color=INK)
     axes.set_yticks(range(len(intervals)), [interval.name for interval in intervals])
     axes.set_ylim(len(intervals) - 0.4, -0.6)
@@ -397,6 +423,11 @@ def _figure(width: float, height: float, title: str) -> Figure:
     if title:
         figure.suptitle("\n".join(lines), fontsize=12, color=INK)
     return figure
+
+
+def _with_minus(text: str) -> str:
+    """A number as the axes write it."""
+    return text.replace("-", "\N{MINUS SIGN}")
 
 
 def _frame(axes: Axes, *sides: str, grid: Literal["x", "y"] | None = None) -> None:
@@ -433,12 +464,46 @@ def _save(figure: Figure, path: Path | str) -> None:
     from matplotlib import rc_context
     from matplotlib.text import Text
 
-    for text in figure.findobj(Text):
+    texts = figure.findobj(Text)
+    fonts = _fonts_for(set("".join(text.get_text() for text in texts)))
+    for text in texts:
         text.set_parse_math(False)
+        text.set_fontfamily(fonts)
     resolution = min(RESOLUTION, int(6000 / max(figure.get_size_inches())))
     buffer, kind = io.BytesIO(), Path(path).suffix[1:]
     with warnings.catch_warnings(), rc_context({"svg.hashsalt": "the same names in the same picture"}):
-        warnings.filterwarnings("ignore", message="Glyph")  # a script that the font lacks shows as boxes
+        warnings.filterwarnings("ignore", message="Glyph")  # which is said in our own words
         nameless = {"Software": None} if kind == "png" else {"Date": None, "Creator": None}
         figure.savefig(buffer, format=kind, dpi=resolution, metadata=nameless)
     write_bytes(path, buffer.getvalue())
+
+
+def _fonts_for(characters: set[str]) -> tuple[str, ...]:
+    """The font of all pictures, and after it those of this machine that have what it lacks."""
+    from matplotlib import font_manager
+    from matplotlib.ft2font import FT2Font
+
+    usual = FT2Font(font_manager.findfont("DejaVu Sans"))
+    missing = {ord(char) for char in characters if char.isprintable()} - usual.get_charmap().keys()
+    return (usual.family_name, *_fonts_with(frozenset(missing)))
+
+
+@functools.cache  # so that what no font has is said once
+def _fonts_with(missing: frozenset[int]) -> list[str]:
+    """Fonts of this machine that have these characters; warns of those that none has."""
+    from matplotlib import font_manager
+    from matplotlib.ft2font import FT2Font
+
+    fonts = []
+    paths = font_manager.findSystemFonts() if missing else []
+    for path in sorted(paths, key=lambda path: ("Sans" not in path, "Regular" not in path, path)):
+        with contextlib.suppress(OSError, RuntimeError):  # a file that is no font
+            font = FT2Font(path)
+            if font.scalable and not missing.isdisjoint(font.get_charmap()):
+                font_manager.fontManager.addfont(path)
+                fonts.append(font.family_name)
+                missing -= font.get_charmap().keys()
+    if missing:
+        examples = "".join(map(chr, sorted(missing)[:10]))
+        warn(f"no font of this machine has {examples}: pictures show boxes; install one that has, such as Noto Sans")
+    return fonts

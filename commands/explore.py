@@ -1,71 +1,72 @@
-"""The page to play with."""
+"""The page that computes."""
 
 import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from commands.options import Common, refuse_idle
-from common.arguments import Optional, Sentences, Typed
-from common.checks import check
+from commands.options import Common
+from common.arguments import Typed
 from common.files import UserError
 from studies.catalogue.recipes import RECIPES, WIDTHS
+from training.recipe import Task
 
 if TYPE_CHECKING:
-    from studies.explore import Shelf
     from studies.question import Question
 
-PACKAGES = ("gradio", "plotly")  # that only the page needs
+TASKS: tuple[Task, Task] = ("classifier", "decoder")  # of each the page holds a model
 
 
 @dataclass(frozen=True)
 class Explore:
-    """A page to play with: who said it, attention, surprise, how a text goes on. On this machine alone, offline."""
+    """One HTML file with two trained models inside: who said it, attention, surprise, how a text goes on. Offline."""
 
-    sentences: Sentences = ()  # those that --export shows, each in quotes
-    export: Optional[Path] = None  # HTML file that shows the sentences to those without Python, instead of the page
+    # weights of a classifier and of a decoder; by default the newest of each below --runs
+    model: tuple[Path, ...] = ()
     runs: Path = Path("runs")  # folder with trained models; the report's are trained there if there are none
     data_dir: Path = Path("speechesdataset")  # folder with the data that they were trained on
-    port: int = 7860  # of the page's address
+    out: Path = Path("runs/explore")  # folder for the file
 
     def run(self, typed: Typed) -> None:
-        check(self, "from 1 to 65535", "port")
-        if bool(self.sentences) != (self.export is not None):
-            raise UserError('--export takes a file and sentences: explore --export page.html "We will rebuild."')
-        if self.export is not None:
-            refuse_idle(self, "with --export", "port")
-            from reporting.explore_views import export
+        from reporting.explore_page import write_browser_page
+        from studies.workplace import data_of
+        from training.weights import TrainedModel, load_model
+        from transformer import Decoder
 
-            export(self.export, self.shelf(), self.sentences)
-            print(f"The page, for any browser, with or without a network: {self.export}")
-            return
-        try:
-            from reporting.explore_page import page, serve
-        except ModuleNotFoundError as error:
-            if error.name not in PACKAGES:
-                raise
-            raise UserError(f"the page needs {error.name}; pip install -r requirements-page.txt") from error
-        address = serve(page(self.shelf()), self.port)
-        print(f"The page: {address} (Ctrl-C ends it)", flush=True)
-        threading.Event().wait()
+        models: dict[Task, TrainedModel] = {}
+        for path in self.model:
+            trained = load_model(path)
+            task: Task = "decoder" if isinstance(trained.model, Decoder) else "classifier"
+            if task in models:
+                raise UserError(f"{path}: a second {task}; name at most one classifier and one decoder")
+            models[task] = trained
+        for task in TASKS:
+            if task not in models:
+                models[task] = load_model(self.newest(task))
+        path = self.out / "orator.html"
+        size = write_browser_page(path, models, {task: data_of(models[task], self.data_dir) for task in TASKS})
+        print(
+            f"The page: {path} ({size / 1e6:.1f} MB). It opens in any browser, without a network: send it to anybody."
+        )
 
-    def shelf(self) -> "Shelf":
-        """The trained models; those of the report are trained, as part1 and part2 would, if a kind is missing."""
+    def newest(self, task: Task) -> Path:
+        """The newest model of a task below --runs; the report's is trained, as part1 and part2 would, if there is
+        none."""
         from studies.catalogue.questions import how_surprising, who_said_it
-        from studies.explore import Shelf
+        from training.weights import saved_models
 
-        recipes, shelf = RECIPES["report"], Shelf(self.runs, self.data_dir)
-        if not shelf.names("classifier"):
-            self.train("part1", who_said_it(recipes["classifier"]))
-        if not shelf.names("decoder"):
-            self.train("part2", how_surprising(recipes["decoder"], WIDTHS[:1]))
-        return shelf
+        if not saved_models(self.runs, task):
+            print(f"{self.runs}: no {task} yet; training the report's", file=sys.stderr)
+            recipe = RECIPES["report"][task]
+            if task == "classifier":
+                self.train("part1", who_said_it(recipe))
+            else:
+                self.train("part2", how_surprising(recipe, WIDTHS[:1]))
+        return saved_models(self.runs, task)[0]
 
     def train(self, command: str, question: "Question") -> None:
         """Train the models of a question in the folder of a command."""
         task = question.kind.name
-        print(f"{self.runs}: no {task} yet; training the report's", file=sys.stderr)
         options = Common(self.data_dir, self.runs / command)
         typed = Typed((command, "--data-dir", str(self.data_dir), "--out", str(options.out)))
         options.answer(options.study(command, "report", {task: RECIPES["report"][task]}, question), typed)

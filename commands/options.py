@@ -192,7 +192,7 @@ class Seeds(Common):
         """Questions on all the seeds."""
         from studies.workplace import paired_seeds
 
-        check(self, "from 1 to 1000", "seeds", "workers")
+        check(self, "from 1 to 1000", "seeds", "workers", "until_told")
         study = super().study(command, recipe_name, recipes, *questions, **more)
         seeds, n_workers = paired_seeds(self.seed, self.seeds), self.workers or study.n_workers
         return replace(study, seeds=seeds, n_workers=n_workers, until_told=self.until_told)

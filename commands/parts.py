@@ -107,6 +107,8 @@ class Part3(Resumable, Exploration):
 
     def run(self, typed: Typed) -> None:
         both = self.alibi == self.regularize
+        if self.regularize and not both:
+            refuse_idle(self, "with --regularize, which trains no decoder", "iterations")
         self.answer(self.exploration("part3", self.alibi or both, self.regularize or both), typed)
 
 

@@ -7,9 +7,10 @@ from typing import Annotated
 
 import tyro
 
+from commands.options import refuse_idle
 from common import console
 from common.arguments import Optional, Sentences, Typed
-from common.files import UserError, as_json, write_json
+from common.files import UserError, as_json, sha256, write_json
 from common.wording import counted, in_one_line
 from inference.sampling import Sampling
 
@@ -66,6 +67,7 @@ class Explain:
         refuse_file_name(self.sentence)
         explanation = explain(load_model(self.model, "classifier"), self.sentence)
         if self.json:
+            refuse_idle(self, "with --json, which draws nothing", "out")
             print(as_json(in_numbers(explanation)), end="")
             return
         if explanation.note:
@@ -84,6 +86,8 @@ class Knockouts:
     out: Path = Path("runs/knockouts")  # folder for results and picture
 
     def run(self, typed: Typed) -> None:
+        from msgspec import to_builtins
+
         from reporting.explained import knockouts_table
         from reporting.table import terminal_text
         from studies.figures import draw_knockouts
@@ -95,8 +99,11 @@ class Knockouts:
         if not trained.model.config.n_layer:
             raise UserError(f"{self.model}: has nothing to knock out; train a model with at least one layer")
         answer = knock_out(trained, data_of(trained, self.data_dir))
-        numbers, picture = self.out / f"{answer.task}.json", self.out / f"{answer.task}.png"
-        write_json(numbers, answer)
+        digest = sha256(self.model.read_bytes())
+        name = f"{self.model.stem}-{digest[:8]}"  # of another model, files of another name
+        numbers, picture = self.out / f"{name}.json", self.out / f"{name}.png"
+        about = {"model": str(self.model), "model_sha256": digest, "data": str(self.data_dir)}
+        write_json(numbers, {**about, "data_fingerprint": trained.data, **to_builtins(answer)})
         draw_knockouts(picture, answer)
         print(terminal_text(knockouts_table(answer)))
         print(f"Results: {numbers}; picture: {picture}")
@@ -151,7 +158,8 @@ class Attention:
         if not trained.model.config.n_layer:
             raise UserError(f"{self.model}: has no attention to draw; train a model with at least one layer")
         layers = chosen_layers(self.layers, trained.model.config.n_layer)
-        paths = draw_attention(self.out, trained, self.sentence, layers=layers, suffixes=(".png", ".svg"))
+        label, suffixes = str(self.model), (".png", ".svg")
+        paths = draw_attention(self.out, trained, self.sentence, label=label, layers=layers, suffixes=suffixes)
         write_maps(self.out / "attention.npz", trained, self.sentence)
         if note := read_sentence(trained, self.sentence).note:
             print(note, file=sys.stderr)
@@ -183,6 +191,8 @@ class Generate:
         trained = load_model(self.model or newest_decoder(Path("runs/part2")), "decoder")
         if self.voice is not None:
             trained = trained.as_speaker(speaker_of(trained.class_names, self.voice))
+        if self.temperature == 0:
+            refuse_idle(self, "with --temperature 0, which draws nothing by chance", "top_k", "top_p", "seed")
         half = self.n_tokens // 2
         sampling = Sampling(self.n_tokens, self.temperature, self.top_k, self.top_p, self.seed, n_more=half)
         text, note = continued_text(trained, self.prompt, sampling)

@@ -34,6 +34,8 @@ def write_bytes(path: Path | str, data: bytes) -> None:
     raises OSError and leaves the old file as it was.
     """
     path = Path(path)
+    if path.is_dir():
+        raise UserError(f"{path}: a folder is in the place of this file; move it, or choose another")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     with new_in(path.parent):
         file = temporary.open("xb")
@@ -57,6 +59,11 @@ def new_in(folder: Path) -> Iterator[None]:
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
         reason = "a file is in its place" if not isinstance(error, PermissionError) else "no permission to write"
         raise UserError(f"{folder}: cannot be used as a folder ({reason}); choose another") from error
+
+
+def resolved(path: Path) -> Path:
+    """The absolute path without symbolic links. One that links to itself stays: `Path.resolve` would raise."""
+    return Path(os.path.realpath(path))
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -86,7 +93,7 @@ def read_text(path: Path | str, encoding: str = "utf-8") -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions") from error
+        raise unreadable(path, error) from error
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -94,6 +101,11 @@ def read_text(path: Path | str, encoding: str = "utf-8") -> str:
             return data.decode(encoding)
         line = data.count(b"\n", 0, error.start) + 1
         raise UserError(f"{path}:{line}: not UTF-8 (byte 0x{data[error.start]:02x}); save the file as UTF-8") from error
+
+
+def unreadable(path: Path | str, error: OSError) -> UserError:
+    """The error for a file that the system does not let anybody read."""
+    return UserError(f"{path}: cannot be read ({error.strerror}); check the path and its permissions")
 
 
 def read_as(path: Path | str, kind: type[Kind], hint: str = DAMAGED) -> Kind:
@@ -105,6 +117,25 @@ def read_as(path: Path | str, kind: type[Kind], hint: str = DAMAGED) -> Kind:
     text = read_text(path)
     with refused(path, hint):
         return msgspec.json.decode(text, type=kind)
+
+
+def write_sealed(path: Path | str, value: object) -> None:
+    """Write `value`, a record or a dictionary, as `write_json` does, with a checksum."""
+    content = msgspec.to_builtins(value)
+    write_json(path, {"checksum": _checksum(content), **content})
+
+
+def read_sealed(path: Path | str, kind: type[Kind], hint: str = DAMAGED) -> Kind:
+    """The value of a file of `write_sealed`, as `read_as` gives it; UserError with `hint` if it was altered, too."""
+    content = read_as(path, dict[str, Any], hint)
+    if content.pop("checksum", None) != _checksum(content):
+        raise UserError(f"{path}: altered since it was written (checksum differs); {hint}")
+    with refused(path, hint):
+        return msgspec.convert(content, kind)
+
+
+def _checksum(content: object) -> str:
+    return sha256(json.dumps(content).encode())
 
 
 @contextlib.contextmanager
@@ -192,6 +223,10 @@ def _opened(path: Path | str, hint: str) -> Iterator[tuple[Any, str, str]]:
     program; UserError with `hint` where it is no such file."""
     from safetensors import SafetensorError, safe_open
 
+    try:
+        Path(path).open("rb").close()
+    except OSError as error:
+        raise unreadable(path, error) from error
     try:
         with safe_open(path, framework="pt") as file:
             entry = (file.metadata() or {}).get("description", "")

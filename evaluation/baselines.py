@@ -33,17 +33,9 @@ def fitted_linear_models(train_texts: Texts, train_labels: Labels) -> Callable[[
     66.3, 66.6, 67.1 and 67.0%, where single words alone reach 63. Where all training rows have one label, as in a fold
     that holds out all rows of a rare class, each predicts it.
     """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.naive_bayes import ComplementNB
-    from sklearn.svm import LinearSVC
     from threadpoolctl import threadpool_limits
 
-    models: dict[str, Any] = {
-        "tfidf": LogisticRegression(C=30, class_weight="balanced", max_iter=2000),
-        "svm": LinearSVC(C=1.0, random_state=0),
-        "bayes": ComplementNB(alpha=0.2),
-        "characters": LinearSVC(C=0.5, random_state=0),
-    }
+    models = linear_models()
     classes = np.unique(train_labels)
     if len(classes) == 1:
         return lambda texts: dict.fromkeys([*models, "vote"], majority(train_labels, texts))
@@ -68,6 +60,20 @@ def fitted_linear_models(train_texts: Texts, train_labels: Labels) -> Callable[[
         return predictions
 
     return predict
+
+
+def linear_models() -> dict[str, Any]:
+    """The models of `fitted_linear_models` before they are fitted."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.naive_bayes import ComplementNB
+    from sklearn.svm import LinearSVC
+
+    return {
+        "tfidf": LogisticRegression(C=30, class_weight="balanced", max_iter=2000),
+        "svm": LinearSVC(C=1.0, random_state=0),
+        "bayes": ComplementNB(alpha=0.2),
+        "characters": LinearSVC(C=0.5, random_state=0),
+    }
 
 
 def words_and_characters() -> "FeatureUnion":

@@ -102,13 +102,6 @@ def language_scores(nats: Tensor | np.ndarray, stream: Stream) -> LanguageScores
     )
 
 
-def nats_by_position(nats: Tensor, length: int) -> list[float]:
-    """Mean nats of the tokens at each position 0 .. length - 1 of windows that do not overlap."""
-    positions = torch.arange(len(nats)) % length
-    sums = torch.zeros(length, dtype=torch.float64).index_add(0, positions, nats)
-    return (sums / torch.bincount(positions, minlength=length).clamp(min=1)).tolist()
-
-
 def sums_by_stretch(values: Tensor, stream: Stream) -> list[float]:
     """`values` (N,) of the tokens of a text, summed over stretches of neighbouring lines: at most MOST_STRETCHES."""
     size = max(STRETCH, -(-len(stream.line_lengths) // MOST_STRETCHES))

@@ -81,7 +81,7 @@ def _estimate(a: np.ndarray, b: np.ndarray, shared: float, confidence: float, ra
         raise ValueError(f"pairs need as many values on both sides, got {len(a)} and {len(b)}")
     values = a - b
     n, sd = len(values), float(values.std(ddof=1)) if len(values) > 1 else None
-    if n > 1 and np.ptp(values) == 0:
+    if n > 1 and np.ptp(values) < 1e-9:
         sd = 0.0  # exactly, whatever rounding leaves
     mean, median = (np.exp(x) if ratio else x for x in (values.mean(), np.median(values)))
     estimate = Estimate(float(mean), None, None, sd, float(median), n, ratio=ratio)

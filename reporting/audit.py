@@ -37,7 +37,7 @@ def render(audit: Audit) -> str:
         *_try_subwords(audit.unknown_words),
         _oddities(audit.encoding),
         *_left_out(audit.left_out),
-        *([f"Changed since the manifest was written: {changed}", ""] if changed else []),
+        *([f"manifest.json is not used: it is of other files than {changed}", ""] if changed else []),
         verdict,
         *(Item("  ", _leak(pair)) for pair in leaks),
     )

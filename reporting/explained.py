@@ -36,7 +36,6 @@ MOST_SPEAKERS = 3  # that are shown, the likeliest
 FEW_TOKENS = 40  # of a longer text only the most surprising tokens stand in the table
 MOST_TOKENS = 1000  # that are shown tinted
 STARTLING = 12.0  # nats; what is more surprising is no darker
-FOR, AGAINST = (bytes.fromhex(utilities.COLORS[kind][1:]) for kind in (utilities.SKY, utilities.ORANGE))
 
 
 # ---------------------------------------------------------------------------------------------------------- who said it
@@ -82,20 +81,18 @@ def contributions(explanation: Explanation) -> list[Table]:
 
 
 def draw_explanation(path: Path, explanation: Explanation) -> None:
-    """The same as a picture."""
+    """What each word adds to each class that is shown, by both methods, as a picture."""
     methods = {"gradients": explanation.gradients, "left out": explanation.leave_one_out}
-    if explanation.attention is not None:
-        methods["attention"] = explanation.attention[:, None].expand_as(explanation.gradients)
     grids = {
         f"{explanation.class_names[k]}, {100 * float(explanation.probabilities[k]):.0f}%": torch.stack(
-            [(100 * values[:, k]).round() + 0.0 for values in methods.values()], dim=1
+            [(100 * values[:, k]).round() for values in methods.values()], dim=1
         )
         for k in likeliest(explanation)
     }
     note = explanation.note.partition(":")[0]  # the unknown words are marked
-    title = "What each word adds to a probability, in points; attention in percent"
+    title = "What each word adds to a probability, in points"
     title = "\n".join(filter(None, [title, note]))
-    utilities.grid_figure(path, grids, explanation.words, list(methods), "", "", title, ".0f", one_scale=True)
+    utilities.grid_figure(path, grids, explanation.words, list(methods), "", "", title, "z.0f", signed=True)
 
 
 def in_numbers(explanation: Explanation) -> dict[str, Any]:
@@ -188,6 +185,7 @@ def knockouts_table(probed: KnockOuts) -> Table:
     note = (
         "The output of each part is replaced by its mean over the training data; 95% intervals over "
         f"{probed.n_items:,} test {kind.items[1]}."
+        f"{' The trigram that predicts with the decoder stays as it is.' if probed.has_trigram else ''}"
     )
     return table_of(f"The {probed.task} without each of its parts", rows, ("without",), note)
 
@@ -214,5 +212,6 @@ def shade(value: float, largest: float) -> str | None:
     share = min(abs(value) / largest, 1.0) if largest else 0.0
     if share < 0.05:
         return None
-    red, green, blue = (round(255 + share * (part - 255)) for part in (FOR if value > 0 else AGAINST))
+    deepest = bytes.fromhex((utilities.FOR if value > 0 else utilities.AGAINST)[1:])
+    red, green, blue = (round(255 + share * (part - 255)) for part in deepest)
     return f"#{red:02x}{green:02x}{blue:02x}"

@@ -68,7 +68,7 @@ def compose(answers: Answers) -> list[Section]:
             "Part 3: positions",
             ["Learned positions, ALiBi, and, as the control, none at all: the same code, recipe and seeds."],
             tables.of_positions(answers),
-            ("figure8_", "figure9_", "figure10_", "loss_by_position", "inference_length", "changes_perplexity"),
+            ("figure8_", "figure9_", "figure10_", "inference_length", "changes_perplexity"),
         ),
         Section(
             "Part 3: regularization",

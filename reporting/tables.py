@@ -283,7 +283,7 @@ def tokens(answers: Answers) -> Table:
         f"{sentence(answers.recipe)} recipe.",
         notes.FOLDS if on_folds else "Measured on the test set.",
         notes.over_seeds([answers.seeds]),
-        notes.ABOUT_TOKENS,
+        notes.ABOUT_TOKENS if answers.decoder else "A row longer than the block is cut.",
     )
     return table_of("Words, subwords and characters", rows, ("tokens (vocabulary)",), note)
 

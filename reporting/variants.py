@@ -6,7 +6,7 @@ It is the same for one seed and for many, for accuracy and for perplexity, and s
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from common.wording import duration
+from common.wording import counted, duration
 from evaluation.records import Group
 from evaluation.statistics import UNCLEAR
 from reporting import notes
@@ -44,6 +44,9 @@ def by_variant(answers: Answers, question: str, title: str, variants: Sequence[s
         for pair in pairs:
             if name == below(answers, pair[0]):
                 rows += effects(answers, pair, heads)
+    for name, diverged in answers.diverged.get(question, {}).items():
+        how_many = f"diverged on {counted(len(diverged), 'seed')}, from step {min(run.step for run in diverged)} on"
+        rows.append({asked.kind: name_of(name), VERDICT: how_many})
     hidden = {
         "seeds": len({len(records) for records in shown.values()}) == 1,
         notes.UNTRAINED: not some_untrained(shown),

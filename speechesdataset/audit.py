@@ -44,7 +44,7 @@ class Audit(Record, frozen=True):
     block_size: int
     has_leakage: bool
     doubt: str | None  # why the files may not be all
-    changed_since_built: list[str]  # files whose SHA-256 is not the one in the manifest
+    changed_since_built: list[str]  # files whose SHA-256 is not the one in the manifest, which is then not used
     left_out: dict[str, dict[str, int]]  # when the data were made: reason -> speaker -> how much
     files: dict[str, Sizes]
     classes: list[ClassRows]
@@ -62,6 +62,8 @@ def audit(directory: Path | str, block_size: int = 32) -> Audit:
     corpus = load_corpus(directory)
     warn_of_missing_spaces(corpus)
     folder, manifest = corpus.directory, read_manifest(corpus.directory)
+    if changed := _changed(folder, manifest) if manifest else []:
+        manifest = None  # it is of other files
     train: dict[str, Lines] = {
         TRAIN_ROWS: [(row.line, row.text) for row in corpus.train],
         TRAIN_TEXT: read_lines(folder / TRAIN_TEXT),
@@ -78,7 +80,7 @@ def audit(directory: Path | str, block_size: int = 32) -> Audit:
         block_size=block_size,
         has_leakage=any(pair.exact or pair.near for pair in between),
         doubt=_doubt(corpus, manifest),
-        changed_since_built=_changed(folder, manifest) if manifest else [],
+        changed_since_built=changed,
         left_out=_left_out(manifest) if manifest else {},
         files={name: _sizes(texts[name], words[name], block_size) for name in texts},
         classes=_classes(corpus),

@@ -16,7 +16,7 @@ from typing import Literal
 
 from common.checks import Record
 from common.console import warn
-from common.files import UserError, read_as, read_text, sha256
+from common.files import UserError, read_as, read_text, resolved, sha256
 from tokenizer import WORDS, Tokenization, Tokenizer, lacks_spaces, normalized
 
 TRAIN_ROWS, TEST_ROWS = "train_CLS.tsv", "test_CLS.tsv"  # label, tab, text
@@ -68,7 +68,7 @@ class Corpus:
     def about(self) -> About:
         """What a record says of the data that it was made from."""
         return About(
-            folder=str(self.directory.resolve()),
+            folder=str(resolved(self.directory)),
             train_rows=len(self.train),
             test_rows=len(self.test),
             seen_rows=sum(seen_rows(self.train, self.test)),
@@ -248,7 +248,13 @@ def text_file(name: str) -> str:
 
 
 def _test_names(directory: Path) -> list[str]:
-    return sorted(path.name[len("test_LM_") : -len(".txt")] for path in directory.glob(text_file("?*")))
+    names = sorted(path.name[len("test_LM_") : -len(".txt")] for path in directory.glob(text_file("?*")))
+    for name in names:
+        try:
+            name.encode()
+        except UnicodeEncodeError:
+            raise UserError(f"{directory}: the name of {text_file(name)!a} is not UTF-8; rename the file") from None
+    return names
 
 
 def missing_files(directory: Path) -> list[str]:
@@ -314,7 +320,7 @@ def data_files(directory: Path) -> list[str]:
 def may_be_built(directory: Path) -> bool:
     """Whether a folder is the default one, with no other data in it than a build puts there."""
     texts = map(text_file, DEFAULT_TESTS)
-    return directory.resolve() == DEFAULT_FOLDER and (
+    return resolved(directory) == DEFAULT_FOLDER and (
         {TRAIN_ROWS, TEST_ROWS, TRAIN_TEXT, *texts, LABELS, MANIFEST}.issuperset(data_files(directory))
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import regex
 
 from common.console import warn
-from common.files import UserError, read_text
+from common.files import UserError, read_text, resolved
 from common.wording import and_more, counted
 from speechesdataset.duplicates import normal_words
 from speechesdataset.folder import TRAINING, Manifest, Split
@@ -38,7 +38,7 @@ def import_folder(
     source, out = Path(source), Path(out)
     if not source.is_dir():
         raise UserError(f"{source}: no such folder; --from takes a folder that has a sub-folder for each speaker")
-    if out.resolve().is_relative_to(source.resolve()):
+    if resolved(out).is_relative_to(resolved(source)):
         raise UserError(f"{out}: lies in the folder of your texts; choose another --out")
     for path in sorted(source.glob("*")):
         if path.is_file() and path.suffix.lower() == ".txt":
@@ -112,9 +112,12 @@ def _speaker(folder: Path, encoding: str) -> Speaker:
 
 
 def read_sentences(path: Path) -> list[str]:
-    """The sentences of a file, as somebody wrote them; UserError where nothing says where a sentence ends."""
+    """The sentences of a file, as they were written; UserError if there are none, or nothing says where one ends."""
     text, _ = _text(path)
-    return sentences([Speaker("", "", [Document(_paragraphs(path, text), {})])])[0][0]
+    paragraphs = _paragraphs(path, text)
+    if not paragraphs:
+        raise UserError(f"{path}: empty file; it needs at least one line of text")
+    return sentences([Speaker("", "", [Document(paragraphs, {})])])[0][0]
 
 
 def _document(path: Path, encoding: str = "utf-8") -> Document:
@@ -142,7 +145,7 @@ def _paragraphs(path: Path, text: str) -> list[str]:
     lines = [line for block in blocks for line in block]
     n_words, n_ends = len(normal_words(text)), len(regex.findall(END, text))
     if n_words <= MOST_WORDS * n_ends:
-        return [" ".join(block) for block in blocks] if len(blocks) > 1 or _wrapped(lines) else lines
+        return [" ".join(block) for block in blocks] if len(blocks) != 1 or _wrapped(lines) else lines
     if n_words > MOST_WORDS * len(lines):
         marks = f"{n_words:,} words in {len(lines):,} lines with {n_ends:,} marks at ends of sentences (. ? !)"
         raise UserError(f"{path}: {marks}; add the marks, or write each sentence on a line of its own")

@@ -10,7 +10,7 @@ from pathlib import Path
 import regex
 
 from common.environment import import_nltk
-from common.files import UserError, as_json, sha256, write_bytes
+from common.files import UserError, as_json, resolved, sha256, write_bytes
 from common.locks import FolderLock
 from speechesdataset.duplicates import closest, normal_words
 from speechesdataset.folder import (
@@ -264,7 +264,7 @@ def write_folder(directory: Path, files: Mapping[str, bytes]) -> None:
     A new folder is written under another name and renamed in one step, so that not even a kill leaves half of it. In a
     folder that exists, files are added one after the other, the manifest first: it says what is missing.
     """
-    directory = directory.resolve()
+    directory = resolved(directory)
     if directory.exists() and not directory.is_dir():
         raise UserError(f"{directory}: is a file; choose a folder")
     with FolderLock(directory, wait=True):

@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 import msgspec
 
 from common.checks import Count, Percent, Positive, Record
-from common.files import UserError, read_as
+from common.files import UserError, read_sealed
 from evaluation.opponents import ClassifierOpponent, DecoderOpponent
 from evaluation.records import Reliability
 from evaluation.statistics import Estimate
@@ -18,7 +18,7 @@ from studies.probes.knockouts import KnockOuts
 from tokenizer import TokenKind
 from training.kinds import Unit
 from training.recipe import Task, Value
-from training.records import ClassifierRun, DecoderRun, Machine, TrainedRun
+from training.records import ClassifierRun, DecoderRun, DivergedRun, Machine, TrainedRun
 
 Verdict = Literal["better", "worse", "cannot tell"]
 
@@ -190,6 +190,7 @@ class Answers(Record, frozen=True, kw_only=True):
     questions: dict[str, Asked]
     classifier: dict[str, list[ClassifierRun]] = {}  # by variant, a run for each seed
     decoder: dict[str, list[DecoderRun]] = {}
+    diverged: dict[str, dict[str, list[DivergedRun]]] = {}  # by question and variant, which the others are without
     validation: dict[str, list[ClassifierRun]] = {}  # on folds, beside `classifier` on the test set
     classifier_opponents: dict[str, list[ClassifierOpponent]] = {}  # one on the test set, or one a fold
     decoder_opponents: dict[str, list[DecoderOpponent]] = {}
@@ -244,7 +245,7 @@ PLACES_FOR_RUNS = ("classifier", "decoder", "validation")  # fields of Answers, 
 def read_answers(path: Path, command: str) -> Answers:
     """The answers of a command in its results.json; UserError if `path` holds something else."""
     hint = f"not the results of python main.py {command}; name its results.json"
-    answers = read_as(path, Answers, hint)
+    answers = read_sealed(path, Answers, hint)
     if answers.command != command:
         raise UserError(f"{path}: {hint}")
     return answers

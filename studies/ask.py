@@ -3,6 +3,7 @@
 This is the one place that writes results.json.
 """
 
+import dataclasses
 import functools
 import importlib
 import time
@@ -11,7 +12,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from common.files import write_json
+from common.files import UserError, write_sealed
 from dataset import Data, encode, without_fold
 from evaluation.accuracy import largest_share
 from evaluation.statistics import UNCLEAR, confidence_of_looks
@@ -27,9 +28,10 @@ from studies.probes.tokens import tokens_of
 from studies.question import Probe, Question, Study
 from studies.workers import all_recorded, share_out
 from tokenizer import UNK, Tokenization
+from training.loop import Diverged
 from training.machine import distinct_machines
 from training.recipe import Run, Task, settings_of
-from training.records import TrainedRun
+from training.records import DivergedRun, TrainedRun
 from training.runs import Folder, identity_of, public, remembered
 
 Runs = Mapping[str, Mapping[tuple[str, int], Run]]  # by question; by variant and seed
@@ -55,8 +57,9 @@ def ask(study: Study, data: Data, folder: Folder, command_line: str, **extra: An
             for question in study.questions
         }
         records = train_all(study, runs, data, folder, opponents)
-        answers = measure(study, records, opponents(), timing, data)
-        answers = replace(answers, **probe_all(study, runs, records, data, folder))
+        trained, diverged = without_diverged(study, records)
+        answers = measure(trained, records, opponents(), timing, data)
+        answers = replace(answers, diverged=diverged, **probe_all(trained, runs, records, data, folder))
         answers = replace(answers, comparisons=[*answers.comparisons, *effects_of_probes(answers)])
         return answers, undecided(study, answers)
 
@@ -64,7 +67,7 @@ def ask(study: Study, data: Data, folder: Folder, command_line: str, **extra: An
     answers = until_told(study.looks(), variants, look)
     answers = replace(answers, command_line=command_line, total_seconds=time.perf_counter() - started, **extra)
     answers = judged(answers) if study.is_judged else answers
-    write_json(folder.path / "results.json", as_results(answers))
+    write_sealed(folder.path / "results.json", as_results(answers))
     return answers
 
 
@@ -126,6 +129,27 @@ def train_all(study: Study, runs: Runs, data: Data, folder: Folder, opponents: C
     }
 
 
+def without_diverged(study: Study, records: Records) -> tuple[Study, dict[str, dict[str, list[DivergedRun]]]]:
+    """The study without the variants of which a run diverged, and those runs, by question and variant. UserError where
+    the others cannot be judged without it."""
+    questions, diverged = [], {}
+    for question in study.questions:
+        of_variant = {
+            name: [run for run in seeds if isinstance(run, DivergedRun)]
+            for name, seeds in records[question.name].items()
+        }
+        left_out = {name: runs for name, runs in of_variant.items() if runs}
+        if left_out:
+            diverged[question.name] = left_out
+        for name, (first, *_) in left_out.items():
+            if name == question.base or not question.may_diverge:
+                raise UserError(f"{name}, seed {first.seed}: {Diverged(first.step)}")
+        variants = {name: recipe for name, recipe in question.variants.items() if name not in left_out}
+        pairs = tuple(pair for pair in question.pairs if left_out.keys().isdisjoint(pair))
+        questions.append(dataclasses.replace(question, variants=variants, pairs=pairs))
+    return dataclasses.replace(study, questions=tuple(questions)), diverged
+
+
 def opponents_of(study: Study, data: Data) -> Opponents:
     """The models without a network on the test set, or on the fold of each seed, by kind and name."""
     importlib.import_module("matplotlib.figure")  # which will draw, and takes long to import
@@ -175,7 +199,10 @@ def measure(study: Study, records: Records, opponents: Opponents, timing: Mappin
         tokens=tokens_of(study.questions, records, data, confidence),
         training_seconds=0.0,
         total_seconds=0.0,
-        **records,  # type: ignore[arg-type]
+        **{
+            question.name: {name: records[question.name][name] for name in question.variants}
+            for question in study.questions
+        },  # type: ignore[arg-type]
     )
     runs = answers.trainings()
     seconds = sum(run.train_seconds for run in runs)

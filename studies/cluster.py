@@ -14,13 +14,13 @@ import msgspec
 import torch
 
 from common.environment import OF_THREADS, keep_freed_memory
-from common.files import Interrupted, UserError, write_bytes, write_json
+from common.files import Interrupted, UserError, write_bytes
 from dataset import Data
 from training.machine import ROOT, machine, modules
 from training.progress import Tally, say
 from training.recipe import Run
 from training.records import TrainedRun
-from training.runs import Folder, perform
+from training.runs import Folder, keep, perform
 
 PATIENCE = 3.0  # seconds, with an address that does not answer
 RETRIES = 5  # of a run whose machine has died, or was stopped
@@ -121,7 +121,7 @@ def _perform(data: bytes, run: Run, device: str, n_threads: int) -> tuple[Traine
     with tempfile.TemporaryDirectory() as temporary:
         folder = Folder(Path(temporary), torch.device(device))
         record = perform(run, pickle.loads(data), folder, few=False)
-        files = set(folder.path.rglob(f"{run.name}.*")) - {folder.record(run)}
+        files = set(folder.path.rglob(f"{run.name}.*")) - {folder.record(run), folder.diverged(run)}
         return record, {str(path.relative_to(temporary)): path.read_bytes() for path in files}
 
 
@@ -132,5 +132,4 @@ def _keep(run: Run, record: TrainedRun, files: dict[str, bytes], folder: Folder)
     record = msgspec.structs.replace(record, machine=there)
     for name, content in files.items():
         write_bytes(folder.path / name, content)
-    write_json(folder.record(run), record)
-    return record
+    return keep(record, run, folder)

@@ -114,6 +114,8 @@ def _of_records(question: Question, pair: Pair, data: Data, confidence: float) -
         records = (pair.records, pair.base_records)
         values, base_values = ([measure.value(record, subset) for record in each] for each in records)
         estimate = measure.difference(values, base_values, question.on_folds, confidence)
+        if estimate.sd == 0:  # that a few pairs agree, as accuracies of few rows do, says nothing of their spread
+            estimate = replace(estimate, low=None, high=None, error=None, df=None)
         items = [] if question.on_folds else question.kind.paired_items(measure, subset, *records, data)
         effect = crossed(estimate, items, confidence)
         names = (question.name, pair.variant, pair.base, measure.name, measure.unit)
@@ -157,7 +159,7 @@ def trained_like_the_others(runs: Sequence[TrainedRun], chance: float) -> list[T
     usual. How far: the accuracy on the training rows above `chance`, the share of the largest class in percent; what is
     usual: the median of the seeds."""
     accuracies = [run.epochs[-1].train_accuracy for run in runs if isinstance(run, ClassifierRun)]
-    if not accuracies:
+    if len(accuracies) < len(runs):  # decoders, or runs of which one diverged, which are left out
         return list(runs)
     halfway = (chance + median(accuracies)) / 2
     return [

@@ -3,15 +3,13 @@
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from math import exp
 from operator import attrgetter
 from pathlib import Path
-from statistics import fmean, geometric_mean
+from statistics import geometric_mean
 from typing import Any
 
 import tokenizer
 import utilities
-from evaluation.records import Bin
 from inference.attention import draw_attention
 from speechesdataset.folder import TRAINING, Corpus
 from studies.answers import Answers, Comparison, LengthPerplexity, Reading
@@ -26,7 +24,7 @@ from studies.probes.lengths import LENGTHS
 from studies.question import Study
 from training.kinds import KINDS
 from training.recipe import Task
-from training.records import DecoderRun, Iteration
+from training.records import Iteration
 from training.runs import Folder
 from training.weights import load_model
 
@@ -53,13 +51,12 @@ CAPTIONS = {  # of the pictures on the report's page, by how the names of their 
     "attention_decoder": "Mean attention distance and entropy by layer and head, over the test set.",
     "knockouts_classifier": "What that model loses without each of its parts.",
     "knockouts_decoder": "What that model loses without each of its parts.",
-    "loss_by_position": "The loss at each position in the window less that of learned positions, on the same seed.",
     "inference_length": "Change of mean test perplexity with inference length; dashed: with the control's window.",
     "confusion": "Confusion matrix of the original classifier, all seeds together.",
     "changes_perplexity": "Change of perplexity against learned positions; hollow where the interval reaches 0.",
     "changes_accuracy": "Difference in test accuracy; hollow where the interval reaches 0; a cross is as published.",
 }
-WIDE = ("figure9_", "figure10_", "figure11_", "loss_by_position", "inference_length", "changes_")  # of several panels
+WIDE = ("figure9_", "figure10_", "figure11_", "inference_length", "changes_")  # of several panels
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ def pictures_in(figures: Path, names: Sequence[str]) -> list[Picture]:
 
 def draw(answers: Answers, figures: Path) -> None:
     """Draw all that the answers of a command hold to PNG files in the folder `figures`."""
-    positions = [figure8, figure9, figure10, loss_by_position, inference_length] if "alibi" in answers.decoder else []
+    positions = [figure8, figure9, figure10, inference_length] if "alibi" in answers.decoder else []
     exploration = [*positions, *([figure11] if "original" in answers.classifier else [])]
     changes = [attention_by_layer, knockouts, changes_of_perplexity, changes_of_accuracy]
     by_command = {
@@ -266,8 +263,11 @@ def curves_of_variants(answers: Answers, figures: Path) -> None:
 
     ((question, asked),) = answers.questions.items()
     values: dict[Task, Callable[[Any], float]] = {"classifier": TEST, "decoder": perplexity}
-    panels = {"": curves_by_variant(asked.settings, values[asked.kind])}
-    curves(figures / "curves.png", answers, question, panels, asked.kind.capitalize())
+    names = short_names(asked.settings, asked.base)
+    lines = [Curve(name, variant, values[asked.kind], None) for variant, name in names.items()]
+    title = f"{asked.kind.capitalize()}: " + ("held-out" if asked.on_folds else "test")
+    title += f" {asked.measure}" if asked.kind == "classifier" else " perplexity, geometric mean of the texts"
+    curves(figures / "curves.png", answers, question, {"": lines}, title)
 
 
 # ------------------------------------------------------------------------------------------- the classifier's test rows
@@ -275,64 +275,33 @@ def confusion(answers: Answers, figures: Path) -> None:
     """Which class the classifier takes for which, over all seeds."""
     matrices = [run.scores.confusion for run in answers.classifier[answers.questions["classifier"].base]]
     counts = [[sum(cells) for cells in zip(*rows)] for rows in zip(*matrices)]  # (K, K)
-    title = titled("Test set, last epoch", answers, "classifier")
+    title = titled("Confusion: test set, last epoch", answers, "classifier")
     utilities.confusion_figure(figures / "confusion.png", counts, answers.data.class_names, title)
 
 
 def reliability_diagram(answers: Answers, figures: Path) -> None:
-    """How often the classifier is right where it is so sure, and how many rows that are, as trained and with its
-    temperature."""
+    """How often the classifier is right where it is so sure, as trained and with its temperature."""
     (calibration,) = answers.calibration["classifier"]["classifier"]
     versions = {"as trained": calibration.as_trained.bins}
     if calibration.n_rows:
         versions[f"temperature {calibration.temperature:.2g}"] = calibration.calibrated.bins
-    n_rows = sum(rows.n for rows in calibration.as_trained.bins)
-
-    def lines(height: Callable[[Bin], float]) -> list[utilities.Line]:
-        return [
-            utilities.Line(name, [rows.confidence for rows in bins], list(map(height, bins)), color)
-            for color, (name, bins) in enumerate(versions.items())
-        ]
-
-    honest = utilities.Line("as often right as sure", [0, 100], [0, 100], utilities.BLACK, dashed=True)
-    panels = [
-        utilities.Panel([*lines(attrgetter("accuracy")), honest], y_label="accuracy (%)"),
-        utilities.Panel(lines(lambda rows: 100 * rows.n / n_rows), y_label="test rows (%)"),
+    lines = [
+        utilities.Line(
+            name,
+            [rows.confidence for rows in bins],
+            [rows.accuracy for rows in bins],
+            color,
+            weights=[rows.n for rows in bins],
+        )
+        for color, (name, bins) in enumerate(versions.items())
     ]
-    title = titled("Test rows by how sure the classifier is of its prediction", answers, "classifier")
-    utilities.line_figure(figures / "reliability.png", panels, "confidence (%)", "", title)
+    honest = utilities.Line("as often right as sure", [0, 100], [0, 100], utilities.BLACK, dashed=True)
+    title = titled("Accuracy by confidence; larger: more test rows", answers, "classifier")
+    panel = utilities.Panel([*lines, honest])
+    utilities.line_figure(figures / "reliability.png", [panel], "confidence (%)", "accuracy (%)", title)
 
 
 # ------------------------------------------------------------------------------------------------ positions and lengths
-def loss_by_position(answers: Answers, figures: Path) -> None:
-    """What the other position methods change at each position in the window, against learned positions, seed by seed.
-
-    The tokens at a position are the same for all variants, so that their difference shows what their losses, which
-    depend far more on which tokens happen to stand there, do not. Positions are taken together by doubling: 1, 2, 3-4,
-    5-8 ...
-    """
-
-    def changes(run: DecoderRun, base_run: DecoderRun, text: str) -> list[float]:
-        nats = [value - base for value, base in zip(run.nats_by_position[text], base_run.nats_by_position[text])]
-        return [change_in_percent(exp(fmean(nats[first:last]))) for first, last in itertools.pairwise([0, *ends])]
-
-    learned, *others = POSITIONS
-    base_runs = answers.decoder[learned]
-    window = len(base_runs[0].nats_by_position[TRAINING])
-    ends = [*(2**power for power in range(window.bit_length()) if 2**power < window), window]
-    base = utilities.Level(name_of(learned), 0.0, VARIANT_COLORS[learned])
-    panels = []
-    for text in texts_shown(answers):
-        lines = []
-        for name in others:
-            values = [changes(*pair, text) for pair in zip(answers.decoder[name], base_runs)]
-            lines.append(utilities.Line(name_of(name), ends, values, VARIANT_COLORS[name], dashed=name == "none"))
-        panels.append(utilities.Panel(lines, [base], text))
-    path, x_label, y_label = figures / "loss_by_position.png", "place in the window (up to)", "change of perplexity (%)"
-    title = titled("Loss by place in the window, against learned positions", answers, "decoder")
-    utilities.line_figure(path, panels, x_label, y_label, title, log_x=True)
-
-
 def inference_length(answers: Answers, figures: Path) -> None:
     """How perplexity changes with inference length, by protocol; dashed where every token sees no more of the past than
     it did in training."""
@@ -409,7 +378,7 @@ def draw_knockouts(path: Path, knocked_out: KnockOuts) -> None:
     if layers:
         costs, names = [list(costs.values()) for costs in layers.values()], list(next(iter(layers.values())))
         grids = {f"{change} of {measure.name}, {unit}": costs}  # (layers, parts)
-        utilities.grid_figure(path, grids, list(layers), names, "", "without", title, ".1f")
+        utilities.grid_figure(path, grids, list(layers), names, "", "without", title, "z.1f", signed=True)
 
 
 # --------------------------------------------------------------------------------------------------------- differences
@@ -422,7 +391,7 @@ def changes_of_perplexity(answers: Answers, figures: Path) -> None:
         if row.subset in texts
     ]
     path, x_label = figures / "changes_perplexity.png", "change of perplexity against learned positions (%)"
-    utilities.interval_figure(path, rows, x_label, titled("What positions change", answers, "decoder"), number="+.1f")
+    utilities.interval_figure(path, rows, x_label, titled("What positions change", answers, "decoder"), number="+z.1f")
 
 
 def changes_of_accuracy(answers: Answers, figures: Path) -> None:
@@ -433,19 +402,40 @@ def changes_of_accuracy(answers: Answers, figures: Path) -> None:
         name = name_of(row.variant) + ("" if row.base == "original" else f" (against {name_of(row.base)})")
         rows.append(interval(name, row, VARIANT_COLORS[row.variant], claims.get((row.variant, row.base))))
     path, title = figures / "changes_accuracy.png", titled("What each variant changes", answers, "classifier")
-    utilities.interval_figure(path, rows, "difference in test accuracy (points)", title, number="+.1f")
+    utilities.interval_figure(path, rows, "difference in test accuracy (points)", title, number="+z.1f")
 
 
 def differences(answers: Answers, figures: Path) -> None:
     """How each variant differs from the base, in the colour of its curve."""
     (asked,) = answers.questions.values()
     rows = {row.variant: row for row in answers.find(base=asked.base, measure=asked.measure)}
-    shown = [interval(name, rows[name], color) for color, name in enumerate(asked.settings) if name in rows]
+    names = short_names(asked.settings, asked.base)
+    shown = [interval(names[variant], rows[variant], color) for color, variant in enumerate(names) if variant in rows]
+    if not shown:  # the others diverged
+        return
     what, unit = ("change of", "%") if answers.comparisons[0].unit == "ratio" else ("difference in", "points")
-    title = titled(f"{asked.kind.capitalize()}: against {asked.base}", answers, asked.kind)
+    title = titled(f"{asked.kind.capitalize()}: against {names[asked.base]}", answers, asked.kind)
     utilities.interval_figure(
-        figures / "differences.png", shown, f"{what} {asked.measure} ({unit})", title, number="+.1f"
+        figures / "differences.png", shown, f"{what} {asked.measure} ({unit})", title, number="+z.1f"
     )
+
+
+def short_names(variants: Iterable[str], base: str) -> dict[str, str]:
+    """What pictures call each variant: by the settings that it changes of the base's, the base by those that change."""
+    settings = {name: dict(pair.split("=", 1) for pair in name.split() if "=" in pair) for name in variants}
+    changes = {
+        variant: {name: of_variant.get(name, "default") for name in settings[base] | of_variant}
+        for variant, of_variant in settings.items()
+    }
+    of_base = changes[base]
+    for variant, values in changes.items():
+        changes[variant] = {name: value for name, value in values.items() if value != of_base.get(name)}
+    changed = set().union(*changes.values())
+    changes[base] = {name: value for name, value in of_base.items() if name in changed}
+    return {
+        variant: " ".join(f"{name}={value}" for name, value in values.items()) or variant
+        for variant, values in changes.items()
+    }
 
 
 def interval(name: str, row: Comparison, color: int, claim: float | None = None) -> utilities.Interval:

@@ -59,6 +59,7 @@ class Question:
     brief: Collection[str] = ()  # variants that are measured at their end alone, and whose weights are not kept
     lengths: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # that a variant is also read at, as it trains
     probes: tuple[Probe, ...] = ()
+    may_diverge: bool = False  # a variant of which a run diverges is left out, and the others are judged
     tokenizations: Mapping[str, Tokenization] = field(default_factory=dict)  # of variants that do not read words
     files: str = "{question}-{variant}-seed{seed}"  # what the files of a run are called
 

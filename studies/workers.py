@@ -2,26 +2,25 @@
 
 import contextlib
 import functools
-import math
 import multiprocessing
 import os
 import pickle
 import re
 import signal
+import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from types import FrameType
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from tqdm import tqdm
 
-from common.console import is_importing
+from common.console import ignore_interrupts, interrupts_answered
 from common.environment import keep_freed_memory
-from common.files import Interrupted
+from common.files import Interrupted, sha256
 from dataset import Data
 from studies.cluster import perform_on_cluster
 from training.processes import process, stop_signals
@@ -31,16 +30,16 @@ from training.records import TrainedRun
 from training.runs import Folder, collect_metrics, perform, recorded
 
 FEW = 4  # runs
-AT_ONCE = 1.0  # seconds
-INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
+LONGEST_NAME = 60  # characters of a variant in the names of its files
 
 Value = TypeVar("Value")
 
 
 def file_name(variant: str) -> str:
-    """What the files of a variant's runs are called: "positions-alibi-dropout-0.2". The plus stays: 1e+06 is not
-    1e-06."""
-    return re.sub(r"[^\w.+]+", "-", variant)
+    """What the files of a variant's runs are called: "positions-alibi-dropout-0.2". The plus stays: 1e+06 is not 1e-06.
+    Of a long name its end, where that is in which variants differ, and a hash of all."""
+    name = re.sub(r"[^\w.+]+", "-", variant)
+    return name if len(name) <= LONGEST_NAME else f"{name[-LONGEST_NAME:].lstrip('-')}-{sha256(variant.encode())[:8]}"
 
 
 def all_recorded(runs: Iterable[Run], data: Data, folder: Folder) -> dict[Run, TrainedRun]:
@@ -57,7 +56,7 @@ def perform_all(runs: Sequence[Run], data: Data, folder: Folder, n_workers: int)
         say(f"{folder.path}: {len(records)} of {len(runs)} runs are there already", str(folder.path))
     try:
         if folder.cluster:
-            with _interrupted_once():
+            with interrupts_answered():
                 trained = perform_on_cluster(rest, data, folder)
         else:
             job = functools.partial(perform, data=data, folder=folder, few=len(rest) <= FEW)
@@ -78,8 +77,8 @@ def share_out(job: Callable[[Run], Value], runs: Sequence[Run], n_workers: int, 
     process has, `n_workers` at a time in worker processes, so the numbers are the same whatever the number of workers.
 
     `job` must be picklable. It travels as bytes, for tensors in shared memory leave a traceback when their receiver is
-    stopped on the way; and once, as a worker starts: in the queue of runs, what is larger than a pipe would keep the
-    parent waiting for ever if the workers are stopped before they read it (Python below 3.11.5).
+    stopped on the way; and in a file, for what is larger than a pipe would keep the parent waiting for ever if a worker
+    died before it read it: the parent itself holds the end of the pipe from which the worker reads.
 
     A failure, Ctrl-C or SIGTERM stops the workers, whose runs in training save first, and is raised here.
     """
@@ -91,8 +90,11 @@ def share_out(job: Callable[[Run], Value], runs: Sequence[Run], n_workers: int, 
             values.append(job(run))
             tally.done(run.name)
         return values
-    context, given = multiprocessing.get_context("spawn"), (torch.get_num_threads(), pickle.dumps(job))
-    with _interrupted_once():
+    context = multiprocessing.get_context("spawn")
+    with interrupts_answered(), tempfile.TemporaryDirectory() as folder:  # which only this user can write to
+        file = Path(folder) / "job"
+        file.write_bytes(pickle.dumps(job))
+        given = (torch.get_num_threads(), file)
         with _ctrl_c_held():  # half made, it would leave a traceback
             pool = ProcessPoolExecutor(n_workers, context, initializer=_start_worker, initargs=given)
         return _values(pool, runs, tally)
@@ -110,7 +112,7 @@ def _values(pool: ProcessPoolExecutor, runs: Sequence[Run], tally: Tally) -> lis
         except BrokenProcessPool as error:
             raise Interrupted("a worker process was killed") from error
         except BaseException:
-            _ignore_interrupts()  # a second Ctrl-C would leave a worker behind, and wait for it for ever
+            ignore_interrupts()  # a second Ctrl-C would leave a worker behind, and wait for it for ever
             pool.shutdown(wait=False, cancel_futures=True)
             _stop_workers()
             raise
@@ -145,12 +147,12 @@ _jobs: list[bytes] = []  # of a worker: the one that it was started for
 
 
 def _call(run: Run) -> Any:
-    """job(run) in a worker; the bytes are those that `share_out` has made, never a file's."""
+    """job(run) in a worker; the bytes are those that `share_out` has just written."""
     return pickle.loads(_jobs[0])(run)
 
 
-def _start_worker(n_threads: int, job: bytes) -> None:
-    _jobs.append(job)
+def _start_worker(n_threads: int, job: Path) -> None:
+    _jobs.append(job.read_bytes())
     keep_freed_memory()
     torch.set_num_threads(n_threads)
     tqdm.set_lock(threading.RLock())  # its own is of all processes, and left behind by one that is terminated
@@ -163,33 +165,3 @@ def _start_worker(n_threads: int, job: bytes) -> None:
         os._exit(1)
 
     threading.Thread(target=follow, daemon=True).start()
-
-
-@contextlib.contextmanager
-def _interrupted_once() -> Iterator[None]:
-    """Within it Ctrl-C and SIGTERM raise KeyboardInterrupt, and for a moment but once: `timeout` sends them twice,
-    people press twice, and what stops the workers must come to its end."""
-    last = -math.inf
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        nonlocal last
-        if is_importing(frame):  # raised there, it leaves a module locked for ever, and another thread waits for it
-            threading.Timer(0.05, os.kill, [os.getpid(), number]).start()
-        elif time.monotonic() > last + AT_ONCE:
-            last = time.monotonic()
-            raise KeyboardInterrupt
-
-    previous = {number: signal.getsignal(number) for number in INTERRUPTS}
-    for number, handler in previous.items():
-        if handler != signal.SIG_IGN:  # as under nohup
-            signal.signal(number, interrupt)
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-
-
-def _ignore_interrupts() -> None:
-    for number in INTERRUPTS:
-        signal.signal(number, signal.SIG_IGN)

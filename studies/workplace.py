@@ -70,7 +70,7 @@ def data_of(trained: TrainedModel, data_dir: Path) -> Data:
     ensure_data(data_dir)
     tell(f"reading {data_dir}")
     data = load_data(data_dir, trained.model.config.block_size, tokenization=trained.tokenizer.tokenization)
-    is_of_them = data.tokenizer.words == trained.tokenizer.words
-    if not is_of_them or (trained.class_names and trained.class_names != data.corpus.class_names):
-        raise UserError(f"{data_dir}: not the data that this model was trained on; name their folder by --data-dir")
+    if data.corpus.fingerprint != trained.data or data.tokenizer.words != trained.tokenizer.words:
+        remedy = "or changed since; name their folder by --data-dir"
+        raise UserError(f"{data_dir}: not the data that this model was trained on, {remedy}")
     return data

@@ -21,7 +21,7 @@ PATIENCE = 120.0  # seconds after which a process counts as hanging
 server = multiprocessing.get_context("forkserver")
 server.set_forkserver_preload(
     [
-        *("main", "studies.ask", "studies.figures", "studies.explore", "reporting.terminal", "reporting.page"),
+        *("main", "studies.ask", "studies.figures", "reporting.explore_page", "reporting.terminal", "reporting.page"),
         *("sklearn.linear_model", "matplotlib.backends.backend_agg", "torch._dynamo"),
     ]
 )

@@ -230,7 +230,10 @@ def test_explain_and_knockouts_and_score_and_generate(home: Path, data_folder: P
     numbers = json.loads(succeed(home, "explain", "we hope", "--json"))
     assert np.array(numbers["integrated_gradients"]).shape == (2, 3)
     assert "layer 2, head 1" in succeed(home, "knockouts", "--data-dir", data_folder)
-    assert len(json.loads((home / "runs" / "knockouts" / "classifier.json").read_text())["without"]) == 11
+    succeed(home, "knockouts", "--data-dir", data_folder, *DECODER)
+    classifier, decoder = map(json.loads, map(Path.read_text, sorted((home / "runs" / "knockouts").glob("*.json"))))
+    assert len(classifier["without"]) == 11
+    assert decoder["model"] == DECODER[1]
     path, score = data_folder / "test_LM_obama.txt", ["score", "--json", "--data-dir", data_folder, *DECODER]
     printed = succeed(home, *score, path)
     decoder, trigram = (scorer["whole"] for scorer in json.loads(printed)["scored"])
@@ -259,12 +262,12 @@ def test_a_decoder_with_voices_speaks_scores_and_classifies(data_folder: Path, t
 
 @pytest.mark.slow
 def test_explore_trains_what_it_lacks_and_writes_a_file(tmp_path: Path, data_folder: Path) -> None:
-    outcome = run(tmp_path, "explore", "--data-dir", data_folder, "we hope", "--export", "page.html")
+    outcome = run(tmp_path, "explore", "--data-dir", data_folder)
     assert outcome.code == 0
-    assert outcome.out.endswith("The page, for any browser, with or without a network: page.html\n")
+    assert "The page: runs/explore/orator.html (" in outcome.out
     names = {path.name for path in (tmp_path / "runs").glob("*/*.safetensors")}
     assert names == {"classifier.safetensors", "decoder-ff256.safetensors"}
-    assert "we hope" in (tmp_path / "page.html").read_text()
+    assert "</html>" in (tmp_path / "runs" / "explore" / "orator.html").read_text()
 
 
 @pytest.mark.parametrize("words", [["classify", "hope"], ["generate", "hope"], ["--help"], ["part1", "--help"]])
@@ -290,10 +293,15 @@ def test_what_answers_at_once_imports_nothing_that_takes_long(home: Path, words:
         "part1 --positions rop | rope",
         "report --from results.json --seeds 3 | --seeds",
         "report --quick --until-told 20 | --until-told",
-        "explore hope --export x.html --port 3 | --port",
-        "explore hope | --export",
+        "explore hope | hope",
+        "explore --model nowhere.safetensors | nowhere.safetensors",
         "part1 --epochs 0 | epochs, at least 1",
         "part1 --tokenizer bpe --vocabulary-size 30 | vocabulary_size, at least 258",
+        "compare --vary dropout=0,0.1 --vary n_head=1,2 | --vary is given twice",
+        "compare --vary dropout=0,0.1 --until-told 100000 | until_told, from 1 to 1000",
+        "part3 --regularize --iterations 5 | --iterations does nothing",
+        "generate hope --temperature 0 --top-k 3 --model {home}/runs/part2/decoder-ff16.safetensors | --top-k does",
+        "explain hope --json --out elsewhere --model {home}/runs/part1/classifier.safetensors | --out does nothing",
         "part3 --seeds 999999999999999999 | seeds, from 1 to 1000",
         "part1 --threads 0 | threads, from 1 to 1000",
         "part1 --data-dir {data} --device cuda | cuda, --device cpu",

@@ -96,4 +96,4 @@ def test_commands_of_the_documents_can_be_typed(document: str, words: list[str])
 
 
 def test_commands_are_found_in_the_documents() -> None:
-    assert len(commands()) > 50
+    assert len(commands()) > 40

@@ -44,7 +44,7 @@ def test_a_room_says_what_lives_there_and_imports_nothing(path: Path) -> None:
     assert len(tree.body) == 1
 
 
-@pytest.mark.parametrize("group", ["", "dev", "bench", "cluster", "page"])
+@pytest.mark.parametrize("group", ["", "dev", "bench", "cluster"])
 def test_pyproject_and_the_requirements_files_name_the_same_packages(group: str) -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     listed = project["dependency-groups"][group] if group else project["project"]["dependencies"]

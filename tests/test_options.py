@@ -1,313 +1,235 @@
-"""Every option of every command does what it is about, and, where a recipe's setting is meant, nothing else.
+"""Every option of every command does something: with another value of it, what it is about differs.
 
-What trains is not asked: of these commands it is compared what their study and their folder would be.
+Commands run in this process, but nothing is trained: what would be asked, on which data and in which folder, is looked
+at instead. A new option needs an entry in CHANGES, or its test fails.
 """
 
-import contextlib
-import itertools
-import os
 import shlex
-import shutil
-import sys
-from collections.abc import Iterator
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-from unittest import mock
 
 import pytest
 import torch
-from tiny import small_folder
 
-import dataset
 import main
-from commands.options import Common
+from common.arguments import options_of
+from common.files import UserError
+from dataset import Data
+from speechesdataset import build, importing
+from studies import ask, cluster
 from studies.question import Study
 from training.recipe import settings_of
 from training.runs import Folder
-from training.weights import load_model, save_model
-from transformer import Decoder
 
-Seen = dict[str, object]  # what a command does, by what it is about
-Entry = tuple[str, str]  # lines of options, each of which does something else; what they change, ... if more may change
-
-TRAINING: dict[str, Entry] = {  # of every command that trains
-    "data_dir": ("| --data-dir a", "data"),
-    "out": ("| --out a", "out"),
-    "seed": ("| --seed 3", "seeds"),
-    "device": ("| --device cpu", "device"),
-    "threads": ("| --threads 2", "threads ..."),
-    "resume": ("| --resume", "resume"),
-    "recipe": ("| --recipe best", "recipe beta2 ..."),
-    "tokenizer": ("| --tokenizer character", "tokens"),
-    "vocabulary_size": ("--tokenizer bpe | --tokenizer bpe --vocabulary-size 300", "tokens"),
-    "seeds": ("| --seeds 2", "seeds"),
-    "until_told": ("| --until-told 6", "looks"),
-    "workers": ("--workers 3 | --workers 4", "workers"),
-    "cluster": ("| --cluster local", "cluster on_cluster"),
-    "docs": ("| --docs a", "docs marks"),
+DATA = "--data-dir {data}"
+GIVEN = {  # what is typed besides the option that is tried
+    "part1": f"{DATA} --recipe best",
+    "part2": f"{DATA} --recipe best",
+    **dict.fromkeys(["part3", "report", "ablation", "measure", "positions", "tokenizers"], DATA),
+    "compare": f"{DATA} --vary positions=learned,none",
+    "explore": f"{DATA} --runs {{runs}}",
+    "classify": "terror --model {classifier}",
+    "explain": "terror --model {classifier}",
+    "attention": "hope --model {classifier}",
+    "knockouts": f"{DATA} --model {{classifier}}",
+    "score": f"hope --json {DATA} --model {{decoder}}",
+    "generate": "hope --model {decoder}",
+    "data build": "",
+    "data import": "--from texts --out new",
+    "data audit": DATA,
 }
-OWN: dict[str, dict[str, Entry]] = {
-    "part1": {
-        **{
-            name: (f"--recipe best | --recipe best --{name.replace('_', '-')} {value}", name)  # 0 is a value, too
-            for name, value in (
-                *(("positions", "t5"), ("n_embd", 32), ("n_head", 1), ("n_layer", 3), ("dropout", 0.25), ("warmup", 0)),
-                *(
-                    ("batch_size", 3),
-                    ("learning_rate", 0.5),
-                    ("weight_decay", 0.25),
-                    ("schedule", "constant"),
-                    ("clip", 3),
-                ),
-                *(("label_smoothing", 0), ("pooling", "mean-max"), ("ff_dim", 7)),
-            )
-        },
-        "precision": ("| --precision bf16", "precision"),
-        "block_size": ("| --block-size 8", "block_size blocks"),
-        "given": ("| --set head_dim=0", "head_dim"),
-        "epochs": ("| --epochs 3", "duration"),
-        "batch_norm": ("| --batch-norm", "batch_norm"),
-    },
-    "part3": {"alibi": ("| --alibi", "variants ..."), "regularize": ("| --regularize | --alibi", "variants ...")},
-    "report": {
-        "quick": ("| --quick", "share seeds duration out extra"),
-        "source": ("| --from a", "read ..."),
-        "ablation": ("| --ablation a", "read extra"),
-    },
-    "compare": {
-        "task": ("| --task decoder", "measured ..."),
-        "vary": ("--vary dropout=0,0.2 | --vary dropout=0,0.3", "variants dropout"),
-        "base": ("| --base n_layer=2", "n_layer variants"),
-        "variant": ("--variant n_layer=2 | --variant n_layer=3", "variants n_layer"),
-        "measure": ("| --measure macro-f1", "measured"),
-        "validate": ("| --validate", "on_folds ..."),
-    },
-    "ablation": {
-        "task": ("| --task classifier", "variants ..."),
-        "changes": ("| --changes 'no positions'", "variants ..."),
-        "log": ("| --log log.md", "log"),
-    },
-    "measure": {},
-    "positions": {"iterations": ("| --iterations 2 3", "duration variants ...")},
-    "tokenizers": {
-        "task": ("| --task decoder", "variants ..."),
-        "sizes": ("| --sizes 300 400", "variants ..."),
-        "validate": ("| --validate", "on_folds ..."),
-    },
-    "explore": {
-        "sentences": ("we hope --export page | hope --export page", "export"),
-        "export": ("hope --export page | hope --export other", "export"),
-        "runs": ("| --runs .", "page"),
-        "data_dir": ("| --data-dir {data}", "page"),
-        "port": ("| --port 3", "port"),
-    },
-    "classify": {"sentences": ("hope | we hope", "printed"), "model": ("hope | hope --model {other}", "printed")},
-    "explain": {
-        "sentence": ("hope | terror", "printed"),
-        "model": ("hope | hope --model {other}", "printed"),
-        "out": ("hope --out a | hope --out b", "printed files"),
-        "json": ("hope | hope --json", "printed files"),
-    },
-    "attention": {
-        "sentence": ("hope | terror", "files"),
-        "model": ("hope | hope --model {other}", "files"),
-        "out": ("hope --out a | hope --out b", "printed files"),
-        "layers": ("hope | hope --layers 1", "printed files"),
-    },
-    "knockouts": {
-        "model": ("--data-dir {data} | --data-dir {data} --model {other}", "printed files"),
-        "data_dir": ("--data-dir {data} | --data-dir {small}", "printed files ..."),
-        "out": ("--data-dir {data} --out a | --data-dir {data} --out b", "printed files"),
-    },
-    "score": {
-        "text": ("hope --data-dir {data} | terror --data-dir {data}", "printed"),
-        "model": ("hope --data-dir {data} | hope --data-dir {data} --model {old}", "printed"),
-        "data_dir": ("hope --data-dir {data} | hope --data-dir {small}", "printed ..."),
-        "json": ("hope --data-dir {data} | hope --data-dir {data} --json", "printed"),
-    },
-    "generate": {
-        "prompt": ("| hope", "printed"),
-        "model": ("we --temperature 0 | we --temperature 0 --model {old}", "printed"),
-        "voice": ("we --model {voices} --as obama | we --model {voices} --as gwbush", "printed"),
-        "n_tokens": ("we | we --n-tokens 7", "printed"),
-        "temperature": ("we | we --temperature 0", "printed"),
-        "top_k": ("we --temperature 9 | we --temperature 9 --top-k 1", "printed"),
-        "top_p": ("we --temperature 9 | we --temperature 9 --top-p 0.01", "printed"),
-        "seed": ("we | we --seed 1", "printed"),
-    },
-    "data build": {
-        "out": ("| --out a | --out b", "made"),
-        "speakers": ("| --speakers obama lincoln | --speakers lincoln obama", "made"),
-        "split": ("| --split speech", "made"),
-        "seed": ("| --seed 1", "made"),
-    },
-    "data audit": {
-        "data_dir": ("--data-dir {data} | --data-dir {small}", "printed files"),
-        "out": ("--data-dir {data} --out a | --data-dir {data} --out b", "files"),
-    },
-    "data import": {
-        "source": ("--out x --from {texts} | --out x --from {texts}-too", "made"),
-        "out": ("--from {texts} --out a | --from {texts} --out b", "made"),
-        "split": ("--from {texts} --out x | --from {texts} --out x --split speech", "made"),
-        "seed": ("--from {texts} --out x --seed 1 | --from {texts} --out x --seed 2", "made"),
-        "encoding": ("--from {texts} --out x --encoding cp1252 | --from {texts} --out x --encoding cp1251", "made"),
-    },
+# By option, or by command and option: what differs (a key of `observed`; "recipe", that setting of every run and no
+# other), and what is typed with one value and with the other.
+CHANGES: dict[str, tuple[str, str, str]] = {
+    # where, on what, and for how long
+    "--data-dir": ("refused", DATA, "--data-dir nowhere"),
+    "--out": ("folder", "--out one", "--out other"),
+    "--seed": ("seeds", "", "--seed 3"),
+    "--device": ("device refused", "--device cpu", "--device cuda"),
+    "--threads": ("threads", "", "--threads 2"),
+    "--resume": ("kept", "", "--resume"),
+    "--recipe": ("recipes", "--recipe report", "--recipe best"),
+    "--seeds": ("seeds", "", "--seeds 3"),
+    "--until-told": ("looks", "", "--until-told 20"),
+    "--workers": ("workers", "--workers 3", "--workers 7"),
+    "--cluster": ("refused", "", "--cluster auto"),
+    "--docs": ("refused", "", "--docs {data}/train_LM.txt"),
+    "--tokenizer": ("tokens", "", "--tokenizer character"),
+    "--vocabulary-size": ("tokens", "--tokenizer bpe", "--tokenizer bpe --vocabulary-size 300"),
+    "--task": ("recipes", "--task classifier", "--task decoder"),
+    "--validate": ("folds", "", "--validate"),
+    # settings of a recipe; 0, which equals False, counts as given
+    "--positions": ("recipe", "", "--positions none"),
+    "--n-embd": ("recipe", "", "--n-embd 8"),
+    "--n-head": ("recipe", "", "--n-head 1"),
+    "--n-layer": ("recipe", "", "--n-layer 3"),
+    "--block-size": ("recipe", "", "--block-size 5"),
+    "--dropout": ("recipe", "", "--dropout 0.25"),
+    "--batch-size": ("recipe", "", "--batch-size 3"),
+    "--learning-rate": ("recipe", "", "--learning-rate 0.5"),
+    "part1 --weight-decay": ("recipe", "", "--weight-decay 0.2"),
+    "part2 --weight-decay": ("recipe", "", "--weight-decay 0"),
+    "--schedule": ("recipe", "", "--schedule cosine"),
+    "--warmup": ("recipe", "", "--warmup 0"),
+    "--clip": ("recipe", "", "--clip 3"),
+    "--precision": ("recipe", "", "--precision bf16"),
+    "--pooling": ("recipe", "", "--pooling mean"),
+    "--batch-norm": ("recipe", "--recipe report", "--recipe report --batch-norm"),
+    "--label-smoothing": ("recipe", "", "--label-smoothing 0.1"),
+    "--ff-dim": ("recipe", "", "--ff-dim 7"),
+    "--voices": ("recipe", "", "--voices"),
+    "--epochs": ("duration", "", "--epochs 3"),
+    "--iterations": ("duration", "", "--iterations 3"),
+    "--set": ("norm", "--set norm=pre", "--set norm=none"),
+    "--ff-dims": ("ff_dim", "--ff-dims 8", "--ff-dims 9"),
+    # what one command alone takes
+    "--alibi": ("recipes", "", "--alibi"),
+    "--regularize": ("recipes", "", "--regularize"),
+    "--quick": ("n_rows", "", "--quick"),
+    "report --from": ("refused", "", "--from nowhere.json"),
+    "--ablation": ("refused", "", "--ablation nowhere.json"),
+    "--vary": ("recipes", "--vary n_head=1,2", "--vary n_head=1,4"),
+    "--base": ("recipes", "", "--base norm=pre"),
+    "--variant": ("recipes", "", "--variant norm=pre"),
+    "--measure": ("measured", "", "--measure training-time"),
+    "--changes": ("recipes", "--task classifier", "--task classifier --changes 'a constant learning rate'"),
+    "--log": ("made", "", "--log log.md"),
+    "--sizes": ("tokenizations", "--sizes 300", "--sizes 310"),
+    # a trained model
+    "--model": ("refused", "--model {classifier}", "--model nowhere.safetensors"),
+    "classify --model": ("printed", "--model {classifier}", "--model {classifier1}"),
+    "sentences": ("printed", "terror", "budget"),
+    "explore --out": ("made", "--out one", "--out other"),
+    "--runs": ("folder", "--runs one", "--runs other"),
+    "sentence": ("printed", "terror", "budget"),
+    "attention sentence": ("maps", "hope", "budget"),
+    "--json": ("printed", "", "--json"),
+    "--layers": ("made", "", "--layers 2"),
+    "text": ("printed", "terror", "budget"),
+    "prompt": ("printed", "terror", "budget"),
+    "--as": ("refused", "", "--as Obama"),
+    "--n-tokens": ("printed", "--n-tokens 4", "--n-tokens 20"),
+    "--temperature": ("printed", "", "--temperature 0"),
+    "--top-k": ("printed", "", "--top-k 1"),
+    "--top-p": ("printed", "", "--top-p 0.001"),
+    "generate --seed": ("printed", "", "--seed 3"),
+    "explain --out": ("made", "--out one", "--out other"),
+    "attention --out": ("made", "--out one", "--out other"),
+    "knockouts --out": ("made", "--out one", "--out other"),
+    "data audit --out": ("made", "--out one", "--out other"),
+    # data, whose making is looked at, not done
+    "--speakers": ("refused", "", "--speakers all"),
+    "--split": ("refused", "", "--split speech"),
+    "--encoding": ("refused", "", "--encoding cp1252"),
+    "--from": ("refused", "--from texts", "--from others"),
+    **dict.fromkeys(("data build --seed", "data import --seed"), ("refused", "", "--seed 3")),
+    **dict.fromkeys(("data build --out", "data import --out"), ("refused", "--out one", "--out other")),
 }
-OWN["part2"] = {
-    **{name: entry for name, entry in OWN["part1"].items() if name not in ("pooling", "ff_dim", "label_smoothing")},
-    "iterations": ("| --iterations 3", "duration"),
-    "given": ("| --set tied=true", "tied"),
-    "ff_dims": ("--ff-dims 8 | --ff-dims 9", "variants ff_dim"),
-    "voices": ("| --voices", "voices"),
-}
-OWN["part3"] |= {name: (f"| --{name} 3", "duration") for name in ("epochs", "iterations")}
-OWN["report"] |= {name: (f"| --{name} 3", "duration") for name in ("epochs", "iterations")}
-SILENT = (  # what takes long, or has nothing to go by
-    *("studies.figures.draw", "studies.figures.draw_maps", "studies.workplace.ensure_data", "studies.ask.judged"),
-    *("studies.workplace.warn_of_missing_spaces", "reporting.page.write_page", "reporting.terminal.show"),
-    "matplotlib.figure.Figure.savefig",
-)
-BASE = {
-    "compare": "--vary dropout=0,0.1",
-    "data import": "--encoding cp1252",
-}  # what else is given with the options of TRAINING, and others of its own
 
 
-@pytest.fixture(scope="module")
-def places(trained_runs: Path, data_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """What lines of options name: data, texts, and models beside those that commands take by themselves."""
-    home = tmp_path_factory.mktemp("places")
-    shutil.copytree(trained_runs, home / "runs")
-    (home / "small").mkdir()
-    for number, folder in enumerate(("texts", "texts-too")):
-        for speaker in ("north", "south"):
-            (home / folder / speaker).mkdir(parents=True)
-            (home / folder / speaker / "text.txt").write_bytes(b"We w\xe4rk here." + b"!" * number)
-    trained = load_model(home / "runs/part2/decoder-ff16.safetensors")
-    config = replace(trained.model.config, voices=True)
-    names = load_model(home / "runs/part1/classifier-seed0.safetensors").class_names
-    voices = Decoder(config, trained.tokenizer.words, n_speakers=len(names)).eval()
-    for model in (trained.model, voices):
-        for parameter in model.parameters():
-            torch.nn.init.normal_(parameter, std=0.3)
-    save_model(home / "voices.safetensors", replace(trained, model=voices, class_names=names))
-    new = home / "runs/part2/decoder-ff8.safetensors"
-    save_model(new, trained)
-    os.utime(new, (2e9, 2e9))
-    (home / "runs/part1/classifier-seed0.safetensors").rename(home / "runs/part1/classifier.safetensors")
-    other, old = home / "runs/part1/classifier-seed1.safetensors", home / "runs/part2/decoder-ff16.safetensors"
-    named = {"home": home, "data": data_folder, "other": other, "old": old, "small": small_folder(home / "small")}
-    return named | {name: home / name for name in ("texts", "voices")} | {"voices": home / "voices.safetensors"}
+class Seen(Exception):
+    """What a command was about to do."""
 
 
-def seen_of_study(study: Study) -> Seen:
-    """What a study asks; of every setting the values, variant by variant."""
-    questions, n_seeds = study.questions, study.looks()[0]
-    recipes = [recipe for question in questions for recipe in question.variants.values()]
-    numbers = [question.runs(dict.fromkeys(question.variants, n_seeds), study.seeds[0]) for question in questions]
-    names = {name for recipe in recipes for name in settings_of(recipe)} - {"task"}
-    return {
-        **{name: [settings_of(recipe).get(name) for recipe in recipes] for name in names},
-        "seeds": (study.seeds, [run.seed for runs in numbers for run in runs.values()]),
-        "variants": [(list(question.variants), question.tokenizations) for question in questions],
-        "measured": [[(measure.name, subset) for measure, subset in question.measured] for question in questions],
-        "on_folds": [question.on_folds for question in questions],
-        "looks": study.looks()[1:],
-        "workers": study.n_workers,
-        "recipe": study.recipe_name,
-    }
+def see_study(study: Study, data: Data, folder: Folder, _: str, **more: Any) -> None:
+    """In place of the training: what would be asked."""
+    questions = study.questions
+    runs = [run for q in questions for run in q.runs(dict.fromkeys(q.variants, 1), study.seeds[0]).values()]
+    settings = [settings_of(run.recipe) for run in runs]
+    raise Seen(
+        {name: [each.get(name) for each in settings] for name in settings[0]}
+        | {
+            "recipes": settings,
+            "seeds": (study.seeds, [run.seed for run in runs]),
+            "looks": study.looks(),
+            "workers": study.n_workers,
+            "folds": [run.fold for run in runs],
+            "measured": [q.measured for q in questions],
+            "tokenizations": [q.tokenizations for q in questions],
+            "tokens": (data.tokenizer.tokenization, len(data.tokenizer)),
+            "n_rows": len(data.corpus.train),
+            "folder": folder.path,
+            "device": folder.device,
+            "threads": torch.get_num_threads(),
+        }
+    )
 
 
-@contextlib.contextmanager
-def seams(seen: Seen) -> Iterator[None]:
-    """Within it nothing is trained, made or served, but what would be is put into `seen`."""
-
-    def note(name: str, answer: Any = None) -> Any:
-        return lambda value, *more: [seen.update({name: value}), answer][1]
-
-    def load_data(folder: Path, block_size: int, share: int = 0, tokenization: Any = None) -> Any:
-        if not share:  # for a trained model
-            return dataset.load_data(folder, block_size, tokenization=tokenization)
-        seen.update({"data": folder, "blocks": block_size, "share": share, "tokens": tokenization})
-        data = mock.MagicMock()
-        data.corpus.about.return_value = "nothing"
-        return data
-
-    def ask(study: Study, data: object, folder: Folder, command_line: str, **extra: object) -> Any:
-        seen.update(seen_of_study(study), extra=extra, on_cluster=folder.cluster)
-        return mock.MagicMock()
-
-    def open_folder(path: Path, device: object, settings: object, resume: object) -> Folder:
-        seen.update(out=path, resume=resume)
-        return Folder(path, torch.device("cpu"))
-
-    def make(out: Path, speakers: Any, split: str, seed: int, *of: object) -> None:
-        seen["made"] = (out, [(speaker.slug, speaker.documents) for speaker in speakers], split, seed)
-        raise KeyboardInterrupt
-
-    def page(shelf: Any) -> None:
-        seen["page"] = (shelf.runs, shelf.data_dir)
-
-    def export(path: Path, shelf: Any, sentences: object) -> None:
-        seen["export"] = (path, sentences, shelf.runs, shelf.data_dir)
-
-    def serve(blocks: object, port: int) -> None:
-        seen["port"] = port
-        raise KeyboardInterrupt
-
-    patches: dict[str, Any] = {
-        **{"studies.workplace.load_data": load_data, "studies.workplace.open_folder": open_folder},
-        **{"studies.workplace.pick_device": note("device"), "studies.workplace.torch.set_num_threads": note("threads")},
-        **{"studies.cluster.joined_cluster": note("cluster", contextlib.nullcontext()), "studies.ask.ask": ask},
-        **{"commands.options.around_marks": note("marks"), "reporting.documents.fill": note("docs")},
-        **{"reporting.documents.log": note("log"), "studies.answers.read_answers": note("read", "answers")},
-        **dict.fromkeys(SILENT, mock.Mock(return_value="")),
-        **{f"speechesdataset.{name}.make_folder": make for name in ("build", "importing")},
-        "reporting.explore_views.export": export,
-    }
-    with pytest.MonkeyPatch.context() as stubbed, contextlib.ExitStack() as stack:
-        stubbed.setitem(sys.modules, "reporting.explore_page", SimpleNamespace(page=page, serve=serve))
-        for name, patch in patches.items():
-            stack.enter_context(mock.patch(name, patch))
-        yield
+def refuse(*arguments: object) -> None:
+    """In place of what makes data or joins a cluster: says what it was given."""
+    raise UserError(f"given {arguments}")
 
 
-def seen_by(words: list[str], capsys: pytest.CaptureFixture[str]) -> Seen:
-    """What a command does, by what it is about: calls at the seams, or else what is printed and written."""
-    seen: Seen = {}
-    before = set(Path().rglob("*"))
-    with seams(seen):
-        code = main.main(words)
-    said = capsys.readouterr()
-    assert code in (0, 3, 130) or "small" in " ".join(words), said.err
-    new = sorted(path for path in set(Path().rglob("*")) - before if path.is_file())
-    files = [(str(path), path.read_bytes()) for path in new]
-    for path in new:
-        path.unlink()
-    calls: Seen = {name: repr(value) for name, value in seen.items()}
-    return calls if calls.keys() - {"threads"} else {"printed": said.out, "files": files}
+@pytest.fixture
+def stubs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ask, "ask", see_study)
+    monkeypatch.setattr(build, "build", refuse)
+    monkeypatch.setattr(importing, "import_folder", refuse)
+    monkeypatch.setattr(cluster, "joined_cluster", refuse)
 
 
-@pytest.mark.parametrize("name", main.COMMANDS)
-def test_every_option_does_what_it_is_about(
-    name: str, places: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def observed(
+    words: list[str], folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> Any:
+    """What a command does, run in a folder where one has been run before."""
+    earlier = folder / "runs" / words[0] / "config.json"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text("{}")
+    monkeypatch.chdir(folder)
+    capsys.readouterr()
+    seen = {}
+    try:
+        main.run(words)
+    except Seen as caught:
+        (seen,) = caught.args
+    except UserError as error:
+        seen = {"refused": str(error)}
+    lines = [line for line in capsys.readouterr().out.splitlines() if not line.startswith("Next: ")]
+    made = sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    maps = [path.read_bytes() for path in folder.rglob("*.npz")]
+    kept = [name for name in made if name.endswith("config.json")]
+    return {"printed": lines, "made": made, "maps": maps, "kept": kept, **seen}
+
+
+def options() -> list[Any]:
+    """Every option and every text of every command."""
+    pairs = []
+    for name, (command, _) in main.COMMANDS.items():
+        named = {field: option for option, field in options_of(command).items()}
+        pairs += [(name, named.get(field.name, field.name)) for field in fields(command)]  # type: ignore[arg-type]
+    slow = [pytest.mark.slow]  # it draws eight pictures
+    return [pytest.param(*pair, marks=slow if pair[0] == "attention" else []) for pair in pairs]
+
+
+@pytest.mark.usefixtures("stubs")
+@pytest.mark.parametrize(("command", "option"), options())
+def test_an_option_changes_what_it_is_about(
+    command: str,
+    option: str,
+    data_folder: Path,
+    trained_runs: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    command: Any = main.COMMANDS[name][0]
-    entries = (TRAINING if issubclass(command, Common) else {}) | OWN.get(name, {})
-    monkeypatch.chdir(places["home"])
-    known: dict[str, Seen] = {}
-    for option in (field.name for field in fields(command)):
-        lines, names = entries[option]  # a new option needs an entry
-        base = "" if option in ("vary", "variant", "encoding") else BASE.get(name, "")
-        typed = [f"{name} {base} {line}".format(**places) for line in lines.split("|")]
-        for line in typed:
-            if line not in known:
-                known[line] = seen_by(shlex.split(line), capsys)
-        seen = [known[line] for line in typed]
-        about = set(names.split()) - {"..."}
-        for one, other in itertools.combinations(seen, 2):
-            changed = {key for key in one.keys() | other.keys() if one.get(key) != other.get(key)}
-            assert about <= changed, (option, changed)
-            assert "..." in names or changed == about, (option, changed)
+    about, *values = CHANGES.get(f"{command} {option}") or CHANGES[option]
+    places = {"data": data_folder, "runs": trained_runs, "decoder": trained_runs / "part2" / "decoder-ff16.safetensors"}
+    for name, seed in (("classifier", 0), ("classifier1", 1)):
+        places[name] = trained_runs / "part1" / f"classifier-seed{seed}.safetensors"
+    results = []
+    for number, value in enumerate(values):
+        given, changed = (shlex.split(text.format(**places)) for text in (GIVEN.get(command, ""), value))
+        if given and not option.startswith("--"):
+            given = given[not given[0].startswith("--") :]
+        for word in {*given} & {word for word in changed if word.startswith("--")}:
+            del given[given.index(word) : given.index(word) + 2]
+        words = [*command.split(), *given, *changed]
+        results.append(observed(words, tmp_path / str(number), capsys, monkeypatch))
+    torch.set_num_threads(1)
+    first, second = results
+    if about == "recipe":
+        about = option[2:].replace("-", "_")
+        for one, other in zip(first["recipes"], second["recipes"], strict=True):
+            assert {name for name in one if one[name] != other[name]} == {about}
+    assert [first.get(name) for name in about.split()] != [second.get(name) for name in about.split()], results

@@ -20,7 +20,7 @@ from safetensors.torch import load, save
 
 from common import console
 from common.arguments import Typed, command_name, overview, read
-from common.files import sha256
+from common.files import sha256, write_sealed
 from dataset import Data, load_data
 from inference.explain import classify
 from inference.generate import continued_text
@@ -238,7 +238,7 @@ def test_what_is_not_spoiled_is_answered(whole: Folder, tasks: dict[Run, Any], r
         restore(run, tasks[run], whole)
         assert recorded(run, data, whole)
     path = whole.path / "results.json"
-    path.write_text(json.dumps(results))
+    write_sealed(path, results)
     assert read_answers(path, "compare").comparisons
 
 

@@ -106,13 +106,16 @@ def training_steps(
             loss = training_step(model, optimizer, task.plan[step], config)
         seconds = time.perf_counter() - started
         if not math.isfinite(loss):
-            raise diverged(step + 1)
+            raise Diverged(step + 1)
         yield loss, seconds
 
 
-def diverged(step: int) -> UserError:
-    """The error of a training whose loss, or what is measured of it, is infinite or no number."""
-    return UserError(f"training diverged at step {step}: no finite loss; lower --learning-rate, or use --clip 1")
+class Diverged(UserError):
+    """The loss of a training at this step, or what was measured after it, is infinite or no number."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__(f"training diverged at step {step}: no finite loss; lower --learning-rate, or use --clip 1")
+        self.step = step
 
 
 # ------------------------------------------------------------------------------------------------------------ measuring
@@ -158,7 +161,7 @@ class Measurer:
         try:
             as_json(measurement)
         except ValueError:
-            raise diverged(step) from None
+            raise Diverged(step) from None
         self.state.history.append(measurement)
         self.report(step)
         return True

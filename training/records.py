@@ -31,6 +31,12 @@ class TrainedRun(Record, frozen=True, kw_only=True):
     identity: dict[str, object] = field(default_factory=dict)
 
 
+class DivergedRun(TrainedRun, frozen=True, kw_only=True):
+    """The record of a run that could not be trained to its end."""
+
+    step: Count  # at which its loss was no longer finite
+
+
 class Epoch(Record, frozen=True):
     """A measurement of a classifier; accuracies in percent."""
 
@@ -93,7 +99,6 @@ class DecoderRun(TrainedRun, frozen=True, kw_only=True):
     protocol: str
     scores: dict[str, LanguageScores]
     network: dict[str, LanguageScores] = field(default_factory=dict)  # alone, where n-grams stand beside it
-    nats_by_position: dict[str, list[float]]
     # Of each test text, over stretches of neighbouring lines.
     stretch_nats: dict[str, list[float]] = field(default_factory=dict)
     stretch_tokens: dict[str, list[float]] = field(default_factory=dict)

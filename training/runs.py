@@ -10,19 +10,21 @@ from typing import Generic, TypeVar
 
 import msgspec
 import torch
+from msgspec.structs import asdict as fields_of
+from msgspec.structs import replace
 
 from common.checks import other_run
-from common.files import read_as, write_json, write_text
+from common.files import UserError, read_sealed, read_text, resolved, write_json, write_sealed, write_text
 from common.locks import FolderLock
 from dataset import Data, without_fold
 from tokenizer import WORDS
 from training.checkpoint import Checkpoints
 from training.kinds import KINDS
-from training.loop import train
+from training.loop import Diverged, train
 from training.machine import machine
 from training.processes import process
 from training.recipe import Run
-from training.records import Measurement, TrainedRun
+from training.records import DivergedRun, Measurement, TrainedRun
 from training.weights import count_parameters, save_model
 
 Content = TypeVar("Content")
@@ -48,6 +50,10 @@ class Folder:
     def record(self, run: Run) -> Path:
         return self.path / "runs" / f"{run.name}.json"
 
+    def diverged(self, run: Run) -> Path:
+        """The record of a run that diverged, in place of the other."""
+        return self.path / "runs" / f"{run.name}.diverged.json"
+
     def checkpoint(self, run: Run) -> Path:
         return self.path / "runs" / f"{run.name}.checkpoint.safetensors"
 
@@ -59,10 +65,17 @@ def open_folder(out: Path, device: torch.device, settings: Mapping[str, object],
     Runs that a folder already holds are never written over. `resume`: False, the whole folder is set aside under the
     next free number; True, its unfinished runs are gone on with; None, its runs are used where they are wanted.
     """
+    for name in ("config.json", "results.json", "metrics.jsonl"):
+        if (out / name).is_dir():
+            raise UserError(f"{out / name}: a folder is in the place of a file; move it, or take another --out")
+    is_set_aside = resume is False and (out / "config.json").exists()
+    if is_set_aside and Path.cwd().is_relative_to(resolved(out)):
+        remedy = "use --resume, take another --out, or start from another folder"
+        raise UserError(f"{out}: holds earlier runs, and the working folder cannot be set aside; {remedy}")
     folder = Folder(out, device, FolderLock(out))
     for leftover in out.rglob(".*.tmp") if resume else ():  # of a process that was killed while it wrote
         leftover.unlink()
-    if (out / "config.json").exists() and resume is False:
+    if is_set_aside:
         number = next(n for n in itertools.count(1) if not Path(f"{out}.{n}").exists())
         out.rename(f"{out}.{number}")
         print(f"{out}: the earlier run that was there is now {out}.{number}", file=sys.stderr)
@@ -82,37 +95,46 @@ def perform(run: Run, data: Data, folder: Folder, few: bool = True) -> TrainedRu
     if run.fold is not None:
         data = without_fold(data, run.recipe.task, run.fold)
     task = KINDS[run.recipe.task].task(run, data, folder.device)
-    history, seconds = train(
-        task,
-        run.recipe.training,
-        run.seed,
-        Checkpoints(folder.checkpoint(run), {**identity, "machine": bits_depend_on()}, task.measurement),
-        on_measurement=lambda history: write_metrics(folder, run, history),
-        label=run.name,
-        few=few,
-    )
     about = TrainedRun(
         seed=run.seed,
         n_parameters=count_parameters(task.model),
-        train_seconds=seconds,
+        train_seconds=0.0,
         machine=machine(),
         identity=identity,
     )
-    record = task.summarise(history, about)
+    try:
+        history, seconds = train(
+            task,
+            run.recipe.training,
+            run.seed,
+            Checkpoints(folder.checkpoint(run), {**identity, "machine": bits_depend_on()}, task.measurement),
+            on_measurement=lambda history: write_metrics(folder, run, history),
+            label=run.name,
+            few=few,
+        )
+    except Diverged as error:
+        return keep(DivergedRun(**fields_of(about), step=error.step), run, folder)
+    record = task.summarise(history, replace(about, train_seconds=seconds))
     if run.fold is None and not run.brief:
         save_model(folder.weights(run), task.trained_model())
-    write_json(folder.record(run), record)
+    return keep(record, run, folder)
+
+
+def keep(record: Trained, run: Run, folder: Folder) -> Trained:
+    """Write the record of `run`, which is finished or has diverged; returns it."""
+    write_sealed(folder.diverged(run) if isinstance(record, DivergedRun) else folder.record(run), record)
     folder.checkpoint(run).unlink(missing_ok=True)
     return record
 
 
 def recorded(run: Run, data: Data, folder: Folder) -> TrainedRun | None:
     """The record of `run`, None if it is not finished; UserError if it is damaged or of other settings or data."""
-    path = folder.record(run)
+    path, kind = folder.record(run), KINDS[run.recipe.task].record
+    if folder.diverged(run).exists():
+        path, kind = folder.diverged(run), DivergedRun
     if not path.exists():
         return None
-    hint = "not a whole record of this run; delete it, and it is trained again"
-    record = read_as(path, KINDS[run.recipe.task].record, hint)
+    record = read_sealed(path, kind, "not a whole record of this run; delete it, and it is trained again")
     identity = identity_of(run, data, folder)
     if record.identity != identity:
         raise other_run(path, record.identity, identity, "take another --out")
@@ -152,7 +174,7 @@ def write_metrics(folder: Folder, run: Run, history: list[Measurement]) -> None:
 def collect_metrics(folder: Folder) -> None:
     """metrics.jsonl: the measurements of every run in this folder, one a line."""
     parts = sorted((folder.path / "runs").glob("*.metrics.jsonl"))
-    write_text(folder.path / "metrics.jsonl", "".join(part.read_text(encoding="utf-8") for part in parts))
+    write_text(folder.path / "metrics.jsonl", "".join(map(read_text, parts)))
 
 
 class Remembered(msgspec.Struct, Generic[Content]):
@@ -170,14 +192,14 @@ def remembered(
     plain = in_json(identity)
     if path.exists():
         hint = "not whole; delete it, and it is made again"
-        kept = read_as(path, Remembered[kind], hint)  # type: ignore[valid-type]
+        kept = read_sealed(path, Remembered[kind], hint)  # type: ignore[valid-type]
         if kept.identity == plain:
             return kept.value
     value = compute()
-    write_json(path, Remembered(value, plain))
+    write_sealed(path, Remembered(value, plain))
     return value
 
 
 def public(record: Trained) -> Trained:
     """A record without what serves only to find it again."""
-    return msgspec.structs.replace(record, identity={})
+    return replace(record, identity={})

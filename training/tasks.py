@@ -94,7 +94,8 @@ class ClassifierTask:
 
     def trained_model(self) -> TrainedModel:
         """The model with all that is needed to use it."""
-        return TrainedModel(self.model, self.data.tokenizer, self.data.corpus.class_names)
+        corpus = self.data.corpus
+        return TrainedModel(self.model, self.data.tokenizer, corpus.class_names, data=corpus.fingerprint)
 
 
 class DecoderTask:
@@ -203,9 +204,6 @@ class DecoderTask:
             protocol=str(self.protocol),
             scores={name: perplexity.language_scores(nats[name], stream) for name, stream in tests.items()},
             network=network,
-            nats_by_position={
-                name: perplexity.nats_by_position(row, self.protocol.length) for name, row in nats.items()
-            },
             stretch_nats={name: perplexity.sums_by_stretch(nats[name], stream) for name, stream in tests.items()},
             stretch_tokens={
                 name: perplexity.sums_by_stretch(torch.ones(len(stream.ids)), stream) for name, stream in tests.items()
@@ -230,5 +228,5 @@ class DecoderTask:
 
     def trained_model(self) -> TrainedModel:
         """The model with all that is needed to use it."""
-        names = self.data.corpus.class_names if self.model.voices else []
-        return TrainedModel(self.model, self.data.tokenizer, names, self.ngrams, self.voice_ngrams)
+        data, names = self.data.corpus.fingerprint, self.data.corpus.class_names if self.model.voices else []
+        return TrainedModel(self.model, self.data.tokenizer, names, self.ngrams, self.voice_ngrams, data)

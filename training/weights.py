@@ -1,4 +1,4 @@
-"""A trained model in one safetensors file: weights, architecture, tokenizer and class names."""
+"""A trained model in one safetensors file: weights, architecture, tokenizer, class names, and of which data it is."""
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from common.files import UserError, read_description, read_tensors, refused, write_tensors
+from common.files import UserError, read_as, read_description, read_tensors, refused, write_tensors
 from evaluation.ngrams import KneserNey
 from modules.config import ClassifierConfig, DecoderConfig
 from modules.word_vectors import NO_PAIRS
@@ -60,7 +60,7 @@ class WithoutValues(TorchFunctionMode):
         return kwargs["tensor"] if is_start else function(*args, **kwargs)
 
 
-FORMAT: Literal[5] = 5  # of weights files; another number says that the same weights mean something else
+FORMAT: Literal[6] = 6  # of weights files; another number says that the same weights mean something else
 NGRAMS = "ngrams.{}."  # before the names of their tables: the number of the voice, 0 of nobody
 AGAIN = "of another version of this program, or damaged; train the model again"
 
@@ -77,32 +77,35 @@ class TrainedModel(Generic[Model]):
     class_names: list[str]  # of a classifier, and of a decoder with voices
     ngrams: KneserNey | None = None  # that predict with a decoder, as far as its ngram_share says
     voice_ngrams: Sequence[KneserNey] = ()  # that predict with each of its voices
+    data: str = ""  # fingerprint of the data that it was trained on
 
     def as_speaker(self: "TrainedModel[Decoder]", number: int) -> "TrainedModel[Decoder]":
         """A decoder with voices as one of its speakers, counted from 0, and no other. ValueError without voices."""
         ngrams = self.voice_ngrams[number] if self.voice_ngrams else None
-        return TrainedModel(self.model.as_speaker(1 + number), self.tokenizer, [], ngrams)
+        return TrainedModel(self.model.as_speaker(1 + number), self.tokenizer, [], ngrams, data=self.data)
 
 
 class Description(msgspec.Struct, forbid_unknown_fields=True):
     """What a file holds besides the weights."""
 
-    format: Literal[5]
+    format: Literal[6]
     task: Task
     architecture: dict[str, Value]
     tokenizer: dict[str, object]
     class_names: list[str]
+    data: str
 
 
 def save_model(path: Path, trained: TrainedModel) -> None:
-    """Weights, architecture, tokenizer and class names in one safetensors file."""
+    """Write a model, with all that is needed to use it, to one safetensors file."""
     model = trained.model
     task: Task = "decoder" if isinstance(model, Decoder) else "classifier"
     content = trained.tokenizer.to_json()
     tensors = weights(model)
     for number, ngrams in enumerate([trained.ngrams, *trained.voice_ngrams] if trained.ngrams else []):
         tensors |= {NGRAMS.format(number) + name: tensor for name, tensor in ngrams.tensors().items()}
-    write_tensors(path, tensors, Description(FORMAT, task, vars(model.config), content, trained.class_names))
+    described = Description(FORMAT, task, vars(model.config), content, trained.class_names, trained.data)
+    write_tensors(path, tensors, described)
 
 
 def load_model(path: Path, task: Task | None = None) -> TrainedModel:
@@ -130,7 +133,7 @@ def load_model(path: Path, task: Task | None = None) -> TrainedModel:
     check_weights(model, tensors, path)
     model.load_state_dict(tensors, assign=True)
     text_ngrams, voice_ngrams = (ngrams[0] if ngrams else None), ngrams[1:]
-    return TrainedModel(model.eval(), tokenizer, description.class_names, text_ngrams, voice_ngrams)
+    return TrainedModel(model.eval(), tokenizer, description.class_names, text_ngrams, voice_ngrams, description.data)
 
 
 def architecture_of(description: Description) -> ClassifierConfig | DecoderConfig:
@@ -177,11 +180,31 @@ def pairs_of(tensors: Mapping[str, Tensor]) -> Tensor:
 
 
 def saved_models(folder: Path, task: Task) -> list[Path]:
-    """The weights of this task's models below a folder that this version of the program can read, the newest first."""
+    """The weights of this task's models below a folder that this version of the program can read: those of part 1 and
+    part 2, or of nobody knows what, the newest first; then those of studies; then those of report --quick."""
     paths = []
     for path in folder.rglob("*.safetensors"):
         with contextlib.suppress(UserError), refused(path, AGAIN):
             description = read_description(path, Description, AGAIN)
             if description.task == task and architecture_of(description):
                 paths.append(path)
-    return sorted(paths, key=lambda path: (-path.stat().st_mtime, path))
+    return sorted(paths, key=lambda path: (_made_by(path), -path.stat().st_mtime, path))
+
+
+class MadeBy(msgspec.Struct):
+    """What config.json says of who trained the models beside it."""
+
+    command: str = "part1"
+    quick: bool = False
+
+    def rank(self) -> int:
+        """Whose models come first."""
+        return 2 if self.quick else int(self.command not in ("part1", "part2"))
+
+
+def _made_by(path: Path) -> int:
+    """The rank of the command that trained a model, the best where none is known."""
+    try:
+        return read_as(path.with_name("config.json"), MadeBy).rank()
+    except UserError:
+        return MadeBy().rank()

@@ -165,7 +165,8 @@ def which_is_better(
     if on_folds and chosen.of_opponents:
         pairs += tuple((name, next(iter(variants))) for name in kind.opponent_names)
     measures = ((chosen.name, chosen.subset),)
-    return Question(task, variants, pairs, measures, on_folds=on_folds, has_opponents=chosen.of_opponents)
+    has_opponents = chosen.of_opponents
+    return Question(task, variants, pairs, measures, on_folds=on_folds, has_opponents=has_opponents, may_diverge=True)
 
 
 def varied(task: Task, vary: Sequence[str], base: str | None, others: Sequence[str]) -> dict[str, Mapping[str, Value]]:

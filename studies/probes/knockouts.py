@@ -16,7 +16,8 @@ from torch import Tensor
 from dataset import Data
 from evaluation.accuracy import class_probabilities
 from evaluation.attention import batches_read, read_ids
-from evaluation.perplexity import Protocol, token_nats
+from evaluation.ngrams import KneserNey
+from evaluation.perplexity import Protocol, predicted_nats
 from evaluation.statistics import Estimate, paired_difference, ratio_of_logs
 from modules.hook_point import hook_points, hooked
 from training.recipe import Task
@@ -61,6 +62,7 @@ class KnockOuts(msgspec.Struct, frozen=True):
     n_items: int  # test rows, or lines of test texts: what the intervals are over
     value: float  # accuracy in percent, or perplexity: over several texts, the geometric mean
     without: list[KnockOut]
+    has_trigram: bool = False  # that predicts with the decoder, and stays as it is
 
 
 def knock_out(trained: TrainedModel, data: Data) -> KnockOuts:
@@ -71,17 +73,18 @@ def knock_out(trained: TrainedModel, data: Data) -> KnockOuts:
     def measure(values: Tensor) -> float:
         return float(values.mean().exp() if is_decoder else values.mean())
 
-    whole, means, without = scores(model, data), mean_outputs(model, data), []
+    whole, means, without = scores(model, trained.ngrams, data), mean_outputs(model, data), []
     for part in parts(model):
         if part.layer is None:
-            rest = scores(without_positions(model), data)
+            rest = scores(without_positions(model), trained.ngrams, data)
         else:
             with knocked_out(model, [part], means):
-                rest = scores(model, data)
+                rest = scores(model, trained.ngrams, data)
         before, after = whole.numpy(), rest.numpy()
         cost = ratio_of_logs(after, before) if is_decoder else paired_difference(before, after)
         without.append(KnockOut(part, measure(rest), cost))
-    return KnockOuts("decoder" if is_decoder else "classifier", len(whole), measure(whole), without)
+    task: Task = "decoder" if is_decoder else "classifier"
+    return KnockOuts(task, len(whole), measure(whole), without, has_trigram=trained.ngrams is not None)
 
 
 def parts(model: Model) -> list[ModelPart]:
@@ -94,15 +97,16 @@ def parts(model: Model) -> list[ModelPart]:
     return every
 
 
-def scores(model: Model, data: Data) -> Tensor:
+def scores(model: Model, ngrams: KneserNey | None, data: Data) -> Tensor:
     """Of each test row, 100 where the model is right and 0 where it is not; of each line of the test texts its nats,
-    weighted so that their mean is the mean over texts of the nats of a token, the logarithm of perplexity."""
+    by a decoder and the `ngrams` that may predict with it, weighted so that their mean is the mean over texts of the
+    nats of a token, the logarithm of perplexity."""
     if not isinstance(model, Decoder):
         predictions = class_probabilities(model, data.test).argmax(dim=-1)
         return 100 * (predictions == data.test.labels).double()
     texts = []
     for stream in data.test_streams.values():
-        nats = token_nats(model, stream.ids, Protocol(model.config.block_size))
+        nats = predicted_nats(model, ngrams, stream.ids, Protocol(model.config.block_size))
         texts.append(torch.stack([line.sum() for line in nats.split(stream.line_lengths)]) / len(nats))
     return torch.cat(texts) * sum(map(len, texts)) / len(texts)
 

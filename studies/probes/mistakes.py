@@ -1,5 +1,7 @@
 """What a classifier says of every test row, as a file, and where it is surest and wrong."""
 
+import csv
+import io
 from pathlib import Path
 
 from torch import Tensor
@@ -25,14 +27,17 @@ def surest_mistakes(run: Run, data: Data, folder: Folder) -> list[Mistake]:
 
 def write_predictions(path: Path, probabilities: Tensor, data: Data) -> None:
     """Every test row, a line each, with tabs between: its line in test_CLS.tsv, its class, the class predicted, the
-    probability of each class, by `probabilities` (N, K), and whether its text stands in the training rows, too."""
+    probability of each class, by `probabilities` (N, K), and whether its text stands in the training rows, too. A name
+    with a quotation mark stands in quotes, with the mark doubled, as readers of such files expect."""
     names = data.corpus.class_names
-    lines = [["row", "label", "prediction", *names, "seen"]]
+    lines = [["row", "label", "prediction", *(f"probability of {name}" for name in names), "seen"]]
     for row, label, shares, seen in zip(data.corpus.test, data.test.labels.tolist(), probabilities, data.seen.tolist()):
         prediction = names[int(shares.argmax())]
         written = [f"{share:.6f}" for share in shares.tolist()]
         lines.append([str(row.line), names[label], prediction, *written, "yes" if seen else "no"])
-    write_text(path, "".join("\t".join(line) + "\n" for line in lines))
+    table = io.StringIO()
+    csv.writer(table, "excel-tab", lineterminator="\n").writerows(lines)
+    write_text(path, table.getvalue())
 
 
 def surest_wrong(probabilities: Tensor, data: Data, most: int = N_MISTAKES) -> list[Mistake]:

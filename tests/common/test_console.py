@@ -44,8 +44,20 @@ def test_closed_streams_and_a_console_that_cannot_encode(data_folder: Path, tmp_
     assert (code, err.count("\n"), "WORLD_SIZE" in err) == (2, 1, True)
 
 
+def test_what_a_console_cannot_encode_is_printed_plainly(data_folder: Path, tmp_path: Path) -> None:
+    code, _, err = ended(start(tmp_path, "data audit --data-dir '\u22121 \u00b1 Zo\u00e9'", PYTHONIOENCODING="ascii"))
+    assert (code, err[:21]) == (2, "main.py: -1 +/- Zoe: ")
+
+
+def test_a_python_without_the_packages_is_told_how_to_get_them() -> None:
+    process = subprocess.run([sys.executable, "-S", ROOT / "main.py", "part1"], capture_output=True, text=True)
+    assert (process.returncode, process.stderr.count("\n")) == (2, 1)
+    assert "source .venv/bin/activate" in process.stderr
+    assert "pip install" in process.stderr
+
+
 @pytest.mark.parametrize("stub", ["tyro", "torch"])  # what main.py imports at once, and what its commands import
-def test_ctrl_c_while_modules_are_imported_ends_at_once_in_one_line(stub: str, tmp_path: Path) -> None:
+def test_ctrl_c_while_modules_are_imported_ends_in_one_line(stub: str, tmp_path: Path) -> None:
     (tmp_path / f"{stub}.py").write_text(STUB)
     process = start(tmp_path, "part1", PYTHONPATH=str(tmp_path))
     for _ in range(1000):
@@ -55,4 +67,4 @@ def test_ctrl_c_while_modules_are_imported_ends_at_once_in_one_line(stub: str, t
     started = time.monotonic()
     process.send_signal(signal.SIGINT)
     assert ended(process) == (130, "", "main.py: interrupted\n")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 10

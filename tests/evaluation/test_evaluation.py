@@ -135,13 +135,6 @@ def test_perplexity_by_hand() -> None:
     assert perplexity.perplexity(torch.tensor([1e4])) == math.exp(700)  # a number that JSON can hold
 
 
-def test_loss_by_position_by_hand() -> None:
-    nats = torch.tensor([1, 2, 3, 5, 6, 7, 9], dtype=torch.float64)
-    assert perplexity.nats_by_position(nats, 3) == pytest.approx([(1 + 5 + 9) / 3, (2 + 6) / 2, (3 + 7) / 2], abs=1e-12)
-    assert perplexity.nats_by_position(nats, 5) == pytest.approx([(1 + 7) / 2, (2 + 9) / 2, 3, 5, 6], abs=1e-12)
-    assert perplexity.nats_by_position(nats[:2], 4) == [1, 2, 0, 0]  # positions that the text never reaches
-
-
 @pytest.mark.parametrize(
     ("seen", "expected"),
     [

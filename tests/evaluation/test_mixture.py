@@ -1,8 +1,10 @@
 """A decoder with a trigram beside it: what each probability is, in training, in a file, and when it goes on."""
 
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
+from statistics import geometric_mean
 from typing import Any
 
 import numpy as np
@@ -13,9 +15,13 @@ from tiny import decoder_of, perform
 from common.files import UserError, read_tensors
 from dataset import Data, load_data
 from evaluation.ngrams import KneserNey, mixed, text_ngrams, unseen_words
+from evaluation.perplexity import Protocol, perplexity, predicted_nats
 from inference.generate import generate
 from inference.sampling import Sampling
 from modules.config import TransformerConfig
+from reporting.explained import knockouts_table
+from studies.probes.knockouts import knock_out
+from studies.workplace import data_of
 from tokenizer import Tokenization
 from training.recipe import Recipe, Run, TrainingConfig
 from training.runs import Folder
@@ -85,6 +91,24 @@ def test_the_record_scores_the_mixture_and_beside_it_the_network(data: Data, tmp
     likely = (1 - SHARE) * np.exp(nats) + SHARE * np.exp(counted)
     assert record["scores"]["one"]["perplexity"] == pytest.approx(math.exp(-np.log(likely).mean()), rel=1e-5)
     assert record["scores"]["one"]["perplexity"] != record["network"]["one"]["perplexity"]
+
+
+def test_knock_outs_measure_the_mixture_too(data: Data, tmp_path: Path) -> None:
+    model = trained(data, tmp_path, share=0.9)
+    texts = [predicted_nats(model.model, model.ngrams, text.ids, Protocol(4)) for text in data.test_streams.values()]
+    answer = knock_out(model, data)
+    assert answer.value == pytest.approx(geometric_mean(map(perplexity, texts)))
+    assert answer.value != pytest.approx(knock_out(replace(model, ngrams=None), data).value)
+    assert "trigram that predicts with the decoder" in (knockouts_table(answer).note or "")
+
+
+def test_other_data_of_the_same_vocabulary_are_refused(data: Data, tmp_path: Path) -> None:
+    model, other = trained(data, tmp_path / "out"), tmp_path / "other"
+    shutil.copytree(data.corpus.directory, other)
+    assert data_of(model, other).tokenizer.words == model.tokenizer.words
+    (other / "train_LM.txt").write_text("\n".join(reversed(data.corpus.train_text)))
+    with pytest.raises(UserError, match="not the data that this model was trained on"):
+        data_of(model, other)
 
 
 def test_a_text_goes_on_by_the_mixture(data: Data, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from unittest import mock
 import numpy as np
 import pytest
 import torch
+from browser import in_browser
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny import classifier_of, decoder_of
@@ -25,7 +26,6 @@ from inference.generate import speaker_of
 from inference.texts import lines_of, named_file, uniform_text
 from modules.config import TransformerConfig
 from speechesdataset.importing import read_sentences
-from studies import explore
 from tokenizer import Tokenization, Tokenizer
 from training.weights import TrainedModel, load_model, save_model
 from transformer import Decoder, build_classifier
@@ -81,20 +81,20 @@ def printed(*words: object, stdin: str = "") -> str:
 def answers(home: Path, text: str) -> list[object]:
     """What is said of one sentence at every entrance."""
     classifier, decoder = (["--model", home / f"{name}.safetensors"] for name in ("classifier", "decoder"))
-    score, shelf, file = ["score", "--json", "--data-dir", home, *decoder], explore.Shelf(home, home), home / "given"
+    score, file = ["score", "--json", "--data-dir", home, *decoder], home / "given"
     rows = [printed("classify", text, *model) for model in (classifier, decoder)]
     rows.append(printed("classify", *classifier, stdin=text))
     file.write_text(text)
-    write_maps(home / "maps", load_model(home / "classifier.safetensors"), text)
-    who, surprise = explore.who_said(shelf, "classifier", text), explore.surprise(shelf, "decoder", text)
+    trained = load_model(home / "classifier.safetensors")
+    write_maps(home / "maps", trained, text)
+    vocabulary = trained.tokenizer.to_json() | {"words": trained.tokenizer.words}
     return [
         *([column for i, column in enumerate(row.split("\t")) if i != 2] for row in rows),  # the third is the text
         printed("explain", text, "--json", *classifier),
         [printed(*score, text), printed(*score, file), printed(*score, stdin=text)],
         printed("generate", text, "--n-tokens", 2, *decoder),
         [array.tolist() for array in np.load(home / "maps").values()],
-        [who.explanation.words, who.explanation.probabilities.tolist(), who.opponents, who.known_from, surprise.text],
-        list(explore.continuations(shelf, "decoder", text, explore.Sampling(1))),
+        in_browser("makeTokenizer(input.vocabulary).read(input.text)", {"vocabulary": vocabulary, "text": text}),
     ]
 
 
@@ -159,7 +159,9 @@ def test_a_file_is_judged_by_sentences_and_as_a_whole(home: Path) -> None:
     assert several == "".join(alone).splitlines()  # each by itself, in the order in which they are given
     shares = [{name: float(share[:-1]) for name, share in map(str.split, row[1].split("  "))} for row in (*rows, whole)]
     assert shares[2] == pytest.approx({name: (shares[0][name] + shares[1][name]) / 2 for name in VOICES}, abs=0.11)
-    for words in (["explain", path], ["attention", path], ["generate", path]):
+    blank = home / "blank.txt"
+    blank.write_text(" \n\n")
+    for words in (["explain", path], ["attention", path], ["generate", path], ["classify", blank, *classifier]):
         assert main.main([*map(str, words)]) == 2
 
 

@@ -54,11 +54,11 @@ def test_the_picture_of_an_explanation_has_a_grid_for_each_speaker(
     draw_explanation(tmp_path / "explanation.png", EXPLANATION)
     drawn = caught["explanation.png"]
     assert drawn["row_names"] == ["we", "zyzzyva?"]
-    assert drawn["column_names"] == ["gradients", "left out", "attention"]
+    assert drawn["column_names"] == ["gradients", "left out"]
     assert list(drawn["grids"]) == ["South, 60%", "East, 25%", "North, 10%"]
-    assert drawn["grids"]["South, 60%"].tolist() == [[30, 20, 75], [-10, 0, 20]]
+    assert drawn["grids"]["South, 60%"].tolist() == [[30, 20], [-10, 0]]
     assert drawn["title"].endswith("\nread 2 of 2 tokens, 1 unknown")
-    assert drawn["one_scale"]  # so that a deep colour of one speaker is no faint one of another
+    assert drawn["signed"]  # so that a deep colour of one speaker is no faint one of another
 
 
 def test_words_are_tinted_by_sign_and_size() -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from common.files import as_json
+from common.files import as_json, sha256
 from reporting.audit import render
 from speechesdataset.audit import Audit, GiveAway, Unknown, audit
+from speechesdataset.folder import Manifest, SpeakerCounts
 
 NOUNS = ["road", "river", "school", "farm", "bridge", "harbor", "market", "garden", "tower", "valley", "wood", "inn"]
 VERBS = ["build", "open", "guard", "repair", "visit", "honor"]
@@ -157,6 +158,14 @@ def test_texts_that_differ_in_a_vowel_sign_are_no_copies(tmp_path: Path) -> None
 
 
 def test_files_changed_since_they_were_built(tmp_path: Path) -> None:
-    write(tmp_path)
-    (tmp_path / "manifest.json").write_text(json.dumps({"files": {"train_LM.txt": "0" * 64}}))
-    assert audit(tmp_path).changed_since_built == ["train_LM.txt"]
+    """Their manifest is said to be of others, and what it counts is not believed."""
+    path = write(tmp_path) / "train_LM.txt"
+    counts = SpeakerCounts("n", "North", "test_LM_north.txt", 1, 9, 8, 2, 6, 6, left_out={"too short": 1})
+    manifest = Manifest(files={path.name: sha256(path.read_bytes())}, speakers=[counts])
+    (tmp_path / "manifest.json").write_text(as_json(manifest))
+    result = audit(tmp_path)
+    assert (result.changed_since_built, result.left_out) == ([], {"too short": {"North": 1}})
+    path.write_text(path.read_text() + "one more line\n")
+    result = audit(tmp_path)
+    assert (result.changed_since_built, result.left_out) == (["train_LM.txt"], {})
+    assert "manifest.json is not used" in render(result)

@@ -65,7 +65,6 @@ def decoder_run(perplexities: Mapping[str, float], **fields: Any) -> DecoderRun:
         "iterations": [Iteration(100, 5.0, dict.fromkeys(perplexities, 999.0)), Iteration(500, 4.0, {**perplexities})],
         "protocol": "non-overlapping windows of 32 tokens",
         "scores": {name: LanguageScores(perplexities[name], None, perplexities[name] / 200, 1.0) for name in texts},
-        "nats_by_position": {},
         "stretch_nats": {name: [5.0] for name in texts},
         "stretch_tokens": {name: [1.0] for name in texts},
     }

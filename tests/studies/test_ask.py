@@ -16,9 +16,10 @@ from common.files import UserError
 from dataset import Data, encode, without_fold
 from evaluation.opponents import CLASSIFIER_OPPONENTS, decoder_opponents
 from evaluation.statistics import confidence_of_looks, paired_difference, paired_ratio, with_error
+from reporting.terminal import show
 from studies import workers
 from studies.answers import Answers, as_results, read_answers
-from studies.ask import ask, judged
+from studies.ask import ask, effects_of_probes, judged
 from studies.catalogue import questions
 from studies.catalogue.recipes import RECIPES
 from studies.probes import temperature
@@ -121,6 +122,29 @@ def test_each_variant_reads_blocks_of_its_own_size(data: Data, tmp_path: Path) -
         answers = answer(study_of(comparison(TINY["classifier"], f"block_size={sizes}")), data, tmp_path)
         n_parameters = {name: runs[0].n_parameters for name, runs in answers.classifier.items()}
         assert n_parameters["block_size=8"] - n_parameters["block_size=4"] == 4 * 8  # of the position table
+
+
+@pytest.mark.parametrize("on_folds", [False, True])
+def test_a_variant_that_diverges_is_marked_and_the_others_are_judged(
+    on_folds: bool, data: Data, tmp_path: Path, trained: list[str]
+) -> None:
+    question = comparison(TINY["classifier"], "learning_rate=0.001,1e30,0.002", on_folds=on_folds)
+    study = study_of(question, seeds=range(2))
+    answers = answer(study, data, tmp_path)
+    names = [f"learning_rate={value}" for value in ("0.001", "1e+30", "0.002")]
+    assert {name: len(runs) for name, runs in answers.runs(question.name).items()} == {names[0]: 2, names[2]: 2}
+    assert [run.seed for run in answers.diverged[question.name][names[1]]] == [0, 1]
+    assert names[1] not in {name for row in answers.comparisons for name in (row.variant, row.base)}
+    assert answers.find(variant=names[2], base=names[0])
+    assert "diverged on 2 seeds, from step 2 on" in show(answers).replace("\n", " ")
+    assert len(trained) == 6
+    again = answer(study, data, tmp_path)
+    assert same(again, answers)
+    assert read_answers(tmp_path / "results.json", "compare") == again
+    assert len(trained) == 6  # what diverged is not trained again
+    first = comparison(TINY["classifier"], "learning_rate=1e30,0.001", on_folds=on_folds)
+    with pytest.raises(UserError, match=r"learning_rate=1e\+30, seed 0: training diverged at step 2"):
+        answer(study_of(first, seeds=range(1)), data, tmp_path)
 
 
 @pytest.mark.slow
@@ -349,3 +373,18 @@ def test_every_interval_of_a_study_that_is_looked_at_pays_for_the_looks(data: Da
 def parts_of(answers: Answers) -> list[Any]:
     """The parts of the judgements; what is in percent ends at 0 and 100, whatever its confidence."""
     return [part for claim in answers.claims for part in claim.parts if part.unit != "%"]
+
+
+def test_the_confidence_that_pays_for_looks_reaches_what_probes_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+
+    def nothing(*arguments: Any) -> list[Any]:
+        given.append(arguments[-1])
+        return []
+
+    for name in ("effects_on_time", "effects_of_length"):
+        monkeypatch.setattr(f"studies.ask.{name}", nothing)
+    lengths: Any = {"decoder": {"alibi": [[]]}}
+    answers: Any = SimpleNamespace(comparisons=[], timing={}, lengths=lengths, block_size=8, confidence=0.99)
+    effects_of_probes(answers)
+    assert given == [0.99, 0.99]

@@ -28,7 +28,8 @@ from modules.config import TransformerConfig
 from studies.cluster import joined_cluster, perform_on_cluster
 from studies.workers import perform_all
 from training.recipe import Recipe, Run, TrainingConfig
-from training.runs import Folder
+from training.records import DivergedRun
+from training.runs import Folder, recorded
 
 SMALL = TransformerConfig(n_embd=16, n_layer=2, block_size=8, ff_dim=16, dropout=0.1)
 RECIPE = Recipe("decoder", decoder_of(SMALL), TrainingConfig(batch_size=4), duration=400)  # a few seconds
@@ -112,8 +113,9 @@ def test_machines_get_the_code_and_nothing_else_and_a_fault_of_a_run_is_raised_h
     diverges = Run("run", replace(RECIPE, training=TrainingConfig(learning_rate=1e30)), seed=0)
     with joined_cluster(two_machines.address, threads=1):
         where, there = ray.get(ray.remote(lambda: (str(Path.cwd()), sorted(map(str, Path().rglob("*.*"))))).remote())
-        with pytest.raises(UserError, match="training diverged at step"):
-            perform_on_cluster([diverges], data, folder)
+        (record,) = perform_on_cluster([diverges], data, folder)
+        assert isinstance(record, DivergedRun)
+        assert recorded(diverges, data, folder) == record
     assert Path(where) != ROOT
     assert {path.suffix for path in map(Path, there)} <= {".py", ".pyc"}
     assert {"main.py", "transformer.py", "training/runs.py"} <= set(there)

@@ -191,7 +191,7 @@ def test_nats_are_compared_by_stretch_of_each_text_and_of_all_together() -> None
 def test_perplexities_of_texts_are_compared_for_other_lines_and_that_of_the_training_text_is_not() -> None:
     def runs(factor: float) -> list[DecoderRun]:
         found = []
-        for value in (100.0, 110.0, 120.0):
+        for value in (100.0, 110.0, 120.0) if factor < 1 else (100.0, 111.0, 119.0):
             nats = [2 * log(value * factor) + sign * 0.2 * (factor < 1) for sign in (1, -1)]
             stretches: Any = {"stretch_nats": {"a": nats}, "stretch_tokens": {"a": [2.0, 2.0]}}
             found.append(decoder_run({"train": value * factor, "a": value * factor}, **stretches))
@@ -200,11 +200,12 @@ def test_perplexities_of_texts_are_compared_for_other_lines_and_that_of_the_trai
     data = made_up.data(texts="a")
     train, text = compare(asked("decoder", ("perplexity", EACH_TEXT)), runs(0.9), runs(1.0), data)
     assert (train.subset, train.seeds, train.items) == (TRAINING, None, None)
-    assert train.estimate == paired_ratio([90.0, 99.0, 108.0], [100.0, 110.0, 120.0])
+    assert train.estimate == paired_ratio([90.0, 99.0, 108.0], [100.0, 111.0, 119.0])
     assert (text.subset, text.seeds) == ("a", train.estimate)
     assert text.items is not None
-    assert text.items.error == pytest.approx(0.1)  # the mean of two stretches that lie 0.2 apart, by token
-    assert text.estimate.error == pytest.approx(0.1)
+    assert text.items.error == pytest.approx(0.1, rel=1e-6)  # the mean of two stretches that lie 0.2 apart, by token
+    assert train.estimate.error is not None
+    assert text.estimate.error == pytest.approx((0.01 + train.estimate.error**2) ** 0.5)
     rows = compare(asked("decoder", ("perplexity", EACH_TEST_TEXT)), runs(0.9), runs(1.0), data)
     assert [row.subset for row in rows] == ["a"]
 
@@ -314,6 +315,9 @@ def test_a_variant_is_better_or_worse_where_the_whole_interval_is(
     question = asked(kind, (measure, "all" if kind == "classifier" else TOGETHER))
     row = compare(question, runs(seeds(50.0 + change, 0.5)), runs(seeds(50.0, 0.4)))[0]
     assert row.verdict == verdict
+    alike = compare(question, runs([51.0, 52.0, 53.0]), runs([50.0, 51.0, 52.0]))[0]
+    if alike.unit == "points":  # whose differences are equal, which says nothing of their spread
+        assert (alike.verdict, alike.estimate.low) == ("cannot tell", None)
     (flat,) = {row.verdict for row in compare(question, runs([51.0, 49.0, 50.5]), runs([50.0, 50.0, 50.0]))[:1]}
     assert flat == "cannot tell"  # some seeds are better and some are worse
 

@@ -1,6 +1,6 @@
 """Pictures hold the numbers of the answers: what is drawn of made-up numbers, of which no two are the same."""
 
-from math import log, sqrt
+from math import sqrt
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +67,7 @@ def decoder(variant: str, seed: int) -> dict[str, Any]:
         longer = {str(32 * by): {text: value * (1 + by / 100) for text, value in values.items()} for by in (2, 4, 8)}
         measured = {"iteration": iteration, "train_loss": 1.0, "perplexity": values, "perplexity_by_length": longer}
         iterations.append(measured)
-    factors = {"alibi": (1, 2, 4, 8), "none": (0.5, 1, 1, 1)}.get(variant, (1, 1, 1, 1))
-    nats = {text: [seed + log(factor) for factor in factors] for text in ("train", *TEXTS)}
-    return run(seed, ff_dim=256, iterations=iterations, protocol="", scores={}, nats_by_position=nats)
+    return run(seed, ff_dim=256, iterations=iterations, protocol="", scores={})
 
 
 def lengths(seed: int) -> list[dict[str, Any]]:
@@ -160,7 +158,7 @@ def report(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 # --------------------------------------------------------------------------------------------------------------- curves
 def line(name: str, x: Any, y: Any, color: int, dashed: bool = False) -> dict[str, Any]:
-    return {"name": name, "x": list(x), "y": [list(run) for run in y], "color": color, "dashed": dashed}
+    return {"name": name, "x": list(x), "y": [list(run) for run in y], "color": color, "dashed": dashed, "weights": []}
 
 
 def accuracy_line(variant: str, side: str, name: str, color: int, dashed: bool = False) -> dict[str, Any]:
@@ -227,14 +225,6 @@ def test_figure_10_is_the_change_at_each_other_length(report: dict[str, Any]) ->
     holds(report["figure10_inference_length"], panels, titles, *labels)
 
 
-def test_loss_by_position_is_against_learned_positions_of_the_same_seed(report: dict[str, Any]) -> None:
-    alibi, none = [[0.0, 100.0, 100 * (sqrt(4 * 8) - 1)]] * 2, [[-50.0, 0.0, 0.0]] * 2  # positions 1, 2, 3 and 4
-    lines = [line("ALiBi", [1, 2, 4], alibi, VERMILION), line("no positions", [1, 2, 4], none, GREEN, dashed=True)]
-    title = "Loss by place in the window, against learned positions\nthe decoder"
-    labels = ("place in the window (up to)", "change of perplexity (%)", title)
-    holds(report["loss_by_position"], [lines] * 3, ["train", *TEXTS], *labels)
-
-
 def test_inference_length_changes_perplexity_by_reading(report: dict[str, Any]) -> None:
     panels = []
     for factor in (1, 2):
@@ -252,7 +242,7 @@ def test_inference_length_changes_perplexity_by_reading(report: dict[str, Any]) 
 def test_grids_are_sums_and_means_over_seeds(report: dict[str, Any]) -> None:
     counts, names, title, _ = report["confusion"]
     assert (counts, names) == ([[9, 4], [6, 90]], DEFAULT_NAMES)
-    assert title == "Test set, last epoch\nthe classifier"
+    assert title == "Confusion: test set, last epoch\nthe classifier"
     for network, kind in (("encoder", "classifier"), ("decoder", "decoder")):
         grids, *labels, _ = report[f"attention_{network}"]
         assert list(grids.values()) == [[[4.5, 2.0], [3.0, 4.0]], [[1.0, 4.5], [3.0, 4.0]]]
@@ -311,6 +301,17 @@ def test_a_comparison_is_of_its_variants_alone_each_in_the_colour_of_its_curve(t
         assert curve["y"] == [pytest.approx(run) for run in expected]
 
 
+def test_variants_are_called_by_what_differs() -> None:
+    base, *others = ("epochs=2 rate=0.1 heads=1", "epochs=2 rate=0.1 heads=2", "epochs=2 rate=0.2 heads=2", "epochs=2")
+    assert figures.short_names([base, *others], base) == {
+        base: "rate=0.1 heads=1",
+        others[0]: "heads=2",
+        others[1]: "rate=0.2 heads=2",
+        others[2]: "rate=default heads=default",
+    }
+    assert figures.short_names(["as it is", "heads=2"], "as it is") == {"as it is": "as it is", "heads=2": "heads=2"}
+
+
 def test_reliability_is_by_bins_of_confidence(tmp_path: Path) -> None:
     bins = {"as_trained": [(30, 40.0, 50.0), (10, 80.0, 70.0)], "calibrated": [(40, 55.0, 60.0)]}
     calibration: dict[str, Any] = {"temperature": 1.5, "n_rows": 9, "note": ""}
@@ -318,22 +319,18 @@ def test_reliability_is_by_bins_of_confidence(tmp_path: Path) -> None:
         shown = [dict(zip(("n", "confidence", "accuracy"), row)) for row in rows]
         calibration[name] = {"bins": shown, "error": {}, "chance": {}}
     pictures = draw(answers_of("part1", calibration={"classifier": {"classifier": [calibration]}}), tmp_path)
-    accuracies, shares = pictures["reliability"][0]
-    points = [[(curve["name"], curve["x"], curve["y"]) for curve in panel["lines"]] for panel in (accuracies, shares)]
-    assert points == [
-        [
-            ("as trained", [40.0, 80.0], [50.0, 70.0]),
-            ("temperature 1.5", [55.0], [60.0]),
-            ("as often right as sure", [0, 100], [0, 100]),
-        ],
-        [("as trained", [40.0, 80.0], [75.0, 25.0]), ("temperature 1.5", [55.0], [100.0])],
+    (panel,) = pictures["reliability"][0]
+    assert [(curve["name"], curve["x"], curve["y"], curve["weights"]) for curve in panel["lines"]] == [
+        ("as trained", [40.0, 80.0], [50.0, 70.0], [30, 10]),
+        ("temperature 1.5", [55.0], [60.0], [40]),
+        ("as often right as sure", [0, 100], [0, 100], []),
     ]
 
 
 # ------------------------------------------------------------------------------------------------------ which are drawn
 def test_each_command_draws_what_it_asked(tmp_path: Path) -> None:
     positions = ["figure8_test_accuracy_positions", "figure9_perplexity_positions", "figure10_inference_length"]
-    positions += ["loss_by_position", "inference_length"]
+    positions += ["inference_length"]
     regularization = ["figure11_regularization"]
     assert list(draw(answers_of("part2"), tmp_path)) == ["figure4_training_perplexity", "figure5_test_perplexity"]
     assert list(draw(answers_of("part3"), tmp_path)) == [*positions, *regularization]

@@ -130,7 +130,7 @@ def test_a_classifier_loses_points_of_accuracy(data: Data) -> None:
     for one in found.without:
         if one.part.layer is not None:
             with knocked_out(trained.model, [one.part], means):
-                rest = scores(trained.model, data)
+                rest = scores(trained.model, None, data)
             assert one.value == pytest.approx(float(rest.mean()))
         assert one.cost.mean == pytest.approx(found.value - one.value)
         assert one.cost.n == 24
@@ -159,7 +159,7 @@ def test_lines_of_texts_of_unequal_length_weigh_as_their_texts_do(data: Data, mo
     }
     small = replace(data, test_streams=streams)
     given = iter([torch.tensor([1.0, 2.0, 6.0]), torch.tensor([5.0])])
-    monkeypatch.setattr(knockouts, "token_nats", lambda *_, **__: next(given))
-    found = scores(trained_on(data, "decoder").model, small)
+    monkeypatch.setattr(knockouts, "predicted_nats", lambda *_, **__: next(given))
+    found = scores(trained_on(data, "decoder").model, None, small)
     assert found.tolist() == pytest.approx([3 / 3 * 3 / 2, 6 / 3 * 3 / 2, 5 * 3 / 2])
     assert float(found.mean()) == pytest.approx((9 / 3 + 5) / 2)

@@ -1,5 +1,6 @@
 """What else is asked of models and data, by hand: opponents, inference lengths, times, temperature, mistakes."""
 
+import csv
 import functools
 import itertools
 import math
@@ -305,15 +306,17 @@ def test_a_temperature_is_that_of_the_second_model_in_the_unit_of_this_one(
 
 # ------------------------------------------------------------------------------------------------------------ mistakes
 def test_every_test_row_stands_in_a_file_and_mistakes_are_the_surest_first(data: Data, tmp_path: Path) -> None:
-    labels, names, wrong = data.test.labels, data.corpus.class_names, {4: 0.8, 7: 0.95, 11: 0.6}
+    names = ['"Q" Smith', "label", 'Lee "L"']  # readers take a quotation mark for the beginning of a quoted field
+    data = replace(data, corpus=replace(data.corpus, class_names=names))
+    labels, wrong = data.test.labels, {4: 0.8, 7: 0.95, 11: 0.6}
     probabilities = torch.full((len(labels), 3), 0.15)
     probabilities[torch.arange(len(labels)), labels] = 0.7
     for row, share in wrong.items():
         probabilities[row] = (1 - share) / 2
         probabilities[row, (labels[row] + 1) % 3] = share
     write_predictions(tmp_path / "predictions.tsv", probabilities, data)
-    head, *lines = [line.split("\t") for line in (tmp_path / "predictions.tsv").read_text().splitlines()]
-    assert head == ["row", "label", "prediction", *names, "seen"]
+    head, *lines = csv.reader((tmp_path / "predictions.tsv").open(), "excel-tab")
+    assert head == ["row", "label", "prediction", *(f"probability of {name}" for name in names), "seen"]
     assert [int(line[0]) for line in lines] == [row.line for row in data.corpus.test]
     assert [line[1] for line in lines] == [names[label] for label in labels.tolist()]
     assert [row for row, line in enumerate(lines) if line[1] != line[2]] == list(wrong)

@@ -139,7 +139,6 @@ def decoder_run(
         ],
         protocol="non-overlapping windows of 32 tokens",
         scores={text: language_scores(by_text[text], i) for i, text in enumerate(TEXTS)},
-        nats_by_position={text: [7 - i - number / 10 for i in range(5)] for text in ("train", *TEXTS)},
         stretch_nats={text: stretch_nats(by_text[text], number + seed) for text in TEXTS},
         stretch_tokens={text: [100.0, 110.0, 90.0, 100.0] for text in TEXTS},
     )
