@@ -57,7 +57,8 @@ def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         (home / name).write_text("".join(f"{label}\t{text}\n" for label, text in enumerate(texts)))
     for name in ("train_LM", "test_LM_a"):
         (home / f"{name}.txt").write_text(f"{LINE}\n" * 9)
-    tokenizer = load_data(home, 24, tokenization=Tokenization(request.param)).tokenizer
+    loaded = load_data(home, 24, tokenization=Tokenization(request.param))
+    tokenizer, fingerprint = loaded.tokenizer, loaded.corpus.fingerprint
     torch.manual_seed(0)
     models: dict[str, Any] = {
         "classifier": build_classifier(classifier_of(CONFIG), tokenizer.words, 3),
@@ -66,7 +67,8 @@ def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     for name, model in models.items():
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter)
-        save_model(home / f"{name}.safetensors", TrainedModel(model.eval(), tokenizer, VOICES))
+        trained = TrainedModel(model.eval(), tokenizer, VOICES, data=fingerprint)
+        save_model(home / f"{name}.safetensors", trained)
     return home
 
 
