@@ -131,7 +131,7 @@ def read_sealed(path: Path | str, kind: type[Kind], hint: str = DAMAGED) -> Kind
     if content.pop("checksum", None) != _checksum(content):
         raise UserError(f"{path}: altered since it was written (checksum differs); {hint}")
     with refused(path, hint):
-        return msgspec.convert(content, kind)
+        return msgspec.convert(content, kind, str_keys=True)  # as numbers are, among the keys of JSON
 
 
 def _checksum(content: object) -> str:

@@ -196,7 +196,7 @@ def measure(study: Study, records: Records, opponents: Opponents, timing: Mappin
         decoder_opponents=opponents.get("decoder", {}),  # type: ignore[arg-type]
         comparisons=comparisons,
         timing=dict(timing),
-        tokens=tokens_of(study.questions, records, data),
+        tokens=tokens_of(study.questions, records, data, confidence),
         training_seconds=0.0,
         total_seconds=0.0,
         **{

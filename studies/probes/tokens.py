@@ -18,7 +18,10 @@ from training.records import ClassifierRun, DecoderRun, TrainedRun
 
 
 def tokens_of(
-    questions: Sequence[Question], runs: Mapping[str, Mapping[str, Sequence[TrainedRun]]], data: Data
+    questions: Sequence[Question],
+    runs: Mapping[str, Mapping[str, Sequence[TrainedRun]]],
+    data: Data,
+    confidence: float,
 ) -> list[Tokens]:
     """What each kind of tokens reaches in the questions about them; the first in blocks of each size is the base. None
     where no question is about tokens."""
@@ -32,7 +35,8 @@ def tokens_of(
             test_sets = [without_fold(encoded, "decoder", seed) for seed in seeds]
         row = reached(encoded, [run for question in questions for run in runs[question.name][variant]], test_sets)
         words = next((other for other in rows if other.block_size == row.block_size), None)
-        rows.append(row if words is None else compared(row, words, SHARED_BY_FOLDS if questions[0].on_folds else 0.0))
+        shared = SHARED_BY_FOLDS if questions[0].on_folds else 0.0
+        rows.append(row if words is None else compared(row, words, shared, confidence))
     return rows
 
 
@@ -64,10 +68,11 @@ def together(scores: Mapping[str, LanguageScores], streams: Mapping[str, Stream]
     return bits / sum(stream.n_bytes for stream in streams.values())
 
 
-def compared(row: Tokens, words: Tokens, shared: float) -> Tokens:
+def compared(row: Tokens, words: Tokens, shared: float, confidence: float) -> Tokens:
     """`row` with how far it is from `words`, over paired seeds; folds have rows `shared`."""
+    accuracies, bits = (row.accuracy, words.accuracy), (row.bits_per_byte, words.bits_per_byte)
     return replace(
         row,
-        accuracy_difference=paired_difference(row.accuracy, words.accuracy, shared) if row.accuracy else None,
-        bits_ratio=paired_ratio(row.bits_per_byte, words.bits_per_byte, shared) if row.bits_per_byte else None,
+        accuracy_difference=paired_difference(*accuracies, shared, confidence) if row.accuracy else None,
+        bits_ratio=paired_ratio(*bits, shared, confidence) if row.bits_per_byte else None,
     )

@@ -1,6 +1,7 @@
 """A model that was saved is the one that is loaded; sentences of any shape; every token is drawn as it should be."""
 
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -412,3 +413,13 @@ def test_a_text_goes_on_to_the_end_of_a_sentence(
     found = generate.generate(trained, "b", Sampling(n_tokens, n_more=n_more))
     assert [words[i] for i in found] == ["b", *expected.split()]
     assert len(read) <= n_tokens + n_more
+
+
+def test_the_decoder_that_commands_take_is_the_newest(tmp_path: Path) -> None:
+    names = [tmp_path / f"decoder-ff{width}.safetensors" for width in (100, 256, 32)]
+    assert generate.newest_decoder(tmp_path) == names[1]  # that part 2 would write first
+    for newest in names:
+        for path in names:
+            path.touch()
+            os.utime(path, (1, 1 + (path == newest)))
+        assert generate.newest_decoder(tmp_path) == newest

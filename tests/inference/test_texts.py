@@ -57,7 +57,8 @@ def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         (home / name).write_text("".join(f"{label}\t{text}\n" for label, text in enumerate(texts)))
     for name in ("train_LM", "test_LM_a"):
         (home / f"{name}.txt").write_text(f"{LINE}\n" * 9)
-    tokenizer = load_data(home, 24, tokenization=Tokenization(request.param)).tokenizer
+    loaded = load_data(home, 24, tokenization=Tokenization(request.param))
+    tokenizer, fingerprint = loaded.tokenizer, loaded.corpus.fingerprint
     torch.manual_seed(0)
     models: dict[str, Any] = {
         "classifier": build_classifier(classifier_of(CONFIG), tokenizer.words, 3),
@@ -66,7 +67,8 @@ def home(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     for name, model in models.items():
         for parameter in model.parameters():
             torch.nn.init.normal_(parameter)
-        save_model(home / f"{name}.safetensors", TrainedModel(model.eval(), tokenizer, VOICES))
+        trained = TrainedModel(model.eval(), tokenizer, VOICES, data=fingerprint)
+        save_model(home / f"{name}.safetensors", trained)
     return home
 
 
@@ -152,6 +154,11 @@ def test_a_file_is_judged_by_sentences_and_as_a_whole(home: Path) -> None:
     *rows, whole = [row.split("\t") for row in printed("classify", path, *classifier).splitlines()]
     assert rows == [row.split("\t") for row in printed("classify", *sentences, *classifier).splitlines()]
     assert whole[2] == f"{path}: the mean of 2 sentences"
+    other = home / "other.txt"
+    other.write_text("Zoé hopes.\n")
+    several = printed("classify", path, "we hope", other, *classifier).splitlines()
+    alone = [printed("classify", text, *classifier) for text in (path, "we hope", other)]
+    assert several == "".join(alone).splitlines()  # each by itself, in the order in which they are given
     shares = [{name: float(share[:-1]) for name, share in map(str.split, row[1].split("  "))} for row in (*rows, whole)]
     assert shares[2] == pytest.approx({name: (shares[0][name] + shares[1][name]) / 2 for name in VOICES}, abs=0.11)
     blank = home / "blank.txt"

@@ -15,7 +15,7 @@ import torch
 from common.files import UserError
 from dataset import Data, encode, without_fold
 from evaluation.opponents import CLASSIFIER_OPPONENTS, decoder_opponents
-from evaluation.statistics import confidence_of_looks, paired_difference, paired_ratio
+from evaluation.statistics import confidence_of_looks, paired_difference, paired_ratio, with_error
 from reporting.terminal import show
 from studies import workers
 from studies.answers import Answers, as_results, read_answers
@@ -349,6 +349,30 @@ def test_each_kind_of_tokens_is_measured_by_its_own_runs(
     n_trained = len(trained)
     assert same(answer(study, data, tmp_path), answers)  # every record is found again, whatever its tokens
     assert len(trained) == n_trained
+
+
+@pytest.mark.slow
+def test_every_interval_of_a_study_that_is_looked_at_pays_for_the_looks(data: Data, tmp_path: Path) -> None:
+    """Of runs, opponents, times, lengths, claims and kinds of tokens alike: none is left as narrow as one of 95%."""
+    explored = questions.exploration(TINY, regularize=False)
+    tokens = [questions.kinds_of_tokens(recipe, [Tokenization("character")], (8,), False) for recipe in TINY.values()]
+    cases: Any = ((explored, {"timed_share": 0.1, "is_judged": True}), (tokens, {}))
+    for asked, more in cases:
+        study = study_of(*asked, seeds=(0, 1), until_told=5, **more)  # looks at 2, 4 and 5 seeds
+        answers = answer(study, data, tmp_path / asked[0].name / str(len(more)))
+        rows: list[Any] = [*answers.comparisons, *parts_of(answers)]
+        estimates: list[Any] = [(row.estimate, row.seeds, row.items) for row in rows]
+        estimates += [(row.accuracy_difference, row.bits_ratio) for row in answers.tokens]
+        intervals = [each for row in estimates for each in row if each is not None and each.error]
+        assert len(intervals) > 2 * len(more) + 1
+        for each in intervals:
+            as_wide = with_error(each, each.error, each.df, answers.confidence)
+            assert each.low <= (as_wide.low or 0.0) + 1e-9
+
+
+def parts_of(answers: Answers) -> list[Any]:
+    """The parts of the judgements; what is in percent ends at 0 and 100, whatever its confidence."""
+    return [part for claim in answers.claims for part in claim.parts if part.unit != "%"]
 
 
 def test_the_confidence_that_pays_for_looks_reaches_what_probes_found(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -506,11 +506,12 @@ def test_ctrl_c_in_the_middle_of_an_import_waits_for_its_end(monkeypatch: pytest
 
 
 TERMINATED = """
-import multiprocessing, time
+import multiprocessing, os, time
 from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
 from tqdm import tqdm
 from studies.workers import _start_worker
-pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _start_worker, (1, b""))
+pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _start_worker, (1, Path(os.devnull)))
 pool.submit(tqdm.write, "a line").result()
 pool.submit(time.sleep, 60)
 for worker in multiprocessing.active_children():
