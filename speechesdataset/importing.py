@@ -27,7 +27,8 @@ LINES = {
     "HTML or XML": r"</?\w+[^>]*>",
     "a chat with dates": r"\W?\d{1,4}[./-]\d{1,2}[./-]\d{2,4},?\s+\d{1,2}[:.]\d\d",
     "a transcript with times": r"[\[(]?(?:\d{1,2}:)+\d\d\b|Dialogue: \d",
-    "a table": r"[^\t]+\t|[^\s,;]+[,;][^\s,;]",  # in prose a space follows a comma
+    # in prose a space follows a comma, but for 1,000 and "Yes," he said
+    "a table": r"""[^\t]+\t|[^\s,;]+[,;](?!\d{3}\b|["'\p{Pf}]\s)[^\s,;]""",
 }
 
 

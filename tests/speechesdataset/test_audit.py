@@ -119,7 +119,7 @@ def test_each_number_stands_where_it_belongs(tmp_path: Path, monkeypatch: pytest
     assert len({(pair.test, pair.lines) for pair in result.between}) == 3
     assert result.classes == [ClassRows("n", "n", 30, 1), ClassRows("s", "s", 10, 6)]
     assert result.majority_accuracy == pytest.approx(100 / 7)
-    assert result.files["test_LM_north.txt"] == Sizes(3, 9, 3.0, 2.0, 6, pytest.approx(200 / 3), 0, 0)  # type: ignore[arg-type]
+    assert result.files["test_LM_north.txt"] == Sizes(3, 9, 3.0, 2.0, 6, 200 / 3, 0, 0)
 
     copy = Copy(line=31, text="We rest.", train_line=32, train_text="We rest now.", share=0.75)
     made_up = Audit(

@@ -275,6 +275,16 @@ def test_what_is_no_plain_text_is_refused_by_name(
     import_folder(source, tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    "line",
+    ['"Yes," she said.', "\u201cYes,\u201d she said.", "1,000 people came.", "[Applause] We rest.", "Three: we go."],
+)
+def test_prose_with_commas_brackets_and_numbers_is_text(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "one.txt"
+    path.write_text(f"{line}\n" * 3)
+    assert len(_document(path).paragraphs) == 3
+
+
 def test_a_word_divided_at_the_end_of_a_line_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "one.txt"
     divided = "We shall re-\nbuild the well-known har\u00ad\nbour, two- or three-\nfold; on 9 -\n10 June we rest."
