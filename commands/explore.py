@@ -55,14 +55,16 @@ class Explore:
         from studies.catalogue.questions import how_surprising, who_said_it
         from training.weights import saved_models
 
-        if not saved_models(self.runs, task):
+        paths = saved_models(self.runs, task)
+        if not paths:
             print(f"{self.runs}: no {task} yet; training the report's", file=sys.stderr)
             recipe = RECIPES["report"][task]
             if task == "classifier":
                 self.train("part1", who_said_it(recipe))
             else:
                 self.train("part2", how_surprising(recipe, WIDTHS[:1]))
-        return saved_models(self.runs, task)[0]
+            paths = saved_models(self.runs, task)
+        return paths[0]
 
     def train(self, command: str, question: "Question") -> None:
         """Train the models of a question in the folder of a command."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from common.files import UserError
 from common.randomness import generator
-from evaluation.ngrams import KneserNey, mixed
+from evaluation.ngrams import mixed
 from inference.sampling import Sampling
 from inference.sentence import finite, reading_note, shown
 from inference.texts import uniform_text
@@ -74,11 +74,6 @@ def decoder_predictor(trained: TrainedModel) -> Predictor:
         return logits
 
     return predict
-
-
-def trigram_predictor(counts: KneserNey) -> Predictor:
-    """A Kneser-Ney model, as it goes on with a text."""
-    return lambda ids: torch.from_numpy(counts.distribution(ids[1:])).log()
 
 
 def continued_text(trained: TrainedModel, prompt: str, sampling: Sampling) -> tuple[str, str]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 
 import msgspec
 import torch
@@ -10,10 +9,9 @@ from torch import Tensor
 
 from common.files import UserError
 from dataset import encode_stream
-from evaluation.ngrams import KneserNey, mixed
+from evaluation.ngrams import KneserNey
 from evaluation.perplexity import Protocol, language_scores, predicted_nats, token_nats
 from inference.sentence import finite, shown
-from tokenizer import PAD, Tokenizer
 from training.records import LanguageScores
 from training.weights import TrainedModel
 from transformer import Decoder
@@ -25,7 +23,6 @@ class Scorer:
 
     name: str
     nats: Callable[[Tensor], Tensor]  # the -log p of each of the tokens (N,) of a text: (N,)
-    expects: Callable[[Tensor], Tensor]  # the log p of every word (N, V) in place of each of them
 
 
 class Scored(msgspec.Struct, frozen=True):
@@ -59,13 +56,7 @@ def voice_scorers(trained: TrainedModel) -> list[Scorer]:
 
 def trigram_scorer(trigram: KneserNey) -> Scorer:
     """A Kneser-Ney trigram."""
-    expects = partial(ngram_log_probabilities, trigram)
-    return Scorer("trigram", lambda ids: -torch.from_numpy(trigram.log_probabilities(ids)), expects)
-
-
-def ngram_log_probabilities(ngrams: KneserNey, ids: Tensor) -> Tensor:
-    """The log p (N, V) of every word in place of each of the tokens (N,), by n-grams."""
-    return torch.stack([torch.from_numpy(ngrams.distribution(ids[:n].tolist())).log() for n in range(len(ids))])
+    return Scorer("trigram", lambda ids: -torch.from_numpy(trigram.log_probabilities(ids)))
 
 
 def decoder_scorers(trained: TrainedModel) -> list[Scorer]:
@@ -74,35 +65,14 @@ def decoder_scorers(trained: TrainedModel) -> list[Scorer]:
     model, ngrams = trained.model, trained.ngrams
     if not isinstance(model, Decoder):
         raise ValueError("a classifier does not score")
-    length = model.config.block_size
-    protocol = Protocol(length)
-
-    @torch.inference_mode()
-    def network(ids: Tensor) -> Tensor:
-        text = torch.cat([torch.tensor([PAD]), ids[:-1]])
-        return torch.cat([model(window[None])[0].double().log_softmax(dim=-1) for window in text.split(length)])
-
-    alone = Scorer("decoder", lambda ids: token_nats(model, ids, protocol), network)
+    protocol = Protocol(model.config.block_size)
+    alone = Scorer("decoder", lambda ids: token_nats(model, ids, protocol))
     if ngrams is None:
         return [alone]
-
-    def together(ids: Tensor) -> Tensor:
-        return mixed(network(ids), ngram_log_probabilities(ngrams, ids), model.config.ngram_share)
-
-    both = Scorer("decoder", lambda ids: predicted_nats(model, ngrams, ids, protocol), together)
-    return [both, replace(alone, name="network alone")]
-
-
-def likeliest_by_token(scorer: Scorer, ids: Tensor, tokenizer: Tokenizer, n: int) -> list[list[tuple[str, float]]]:
-    """For each of the tokens (N,), the `n` words that were likeliest in its place, and their probabilities."""
-    return [likeliest_words(row, tokenizer, n) for row in scorer.expects(ids).exp()]
-
-
-def likeliest_words(probabilities: Tensor, tokenizer: Tokenizer, n: int) -> list[tuple[str, float]]:
-    """The words with the `n` highest of the `probabilities` (V,), without impossible ones."""
-    top = probabilities.topk(min(n, len(probabilities)))
-    words = shown([tokenizer.words[i] for i in top.indices.tolist()])
-    return [(word, share) for word, share in zip(words, top.values.tolist()) if share > 0]
+    return [
+        Scorer("decoder", lambda ids: predicted_nats(model, ngrams, ids, protocol)),
+        replace(alone, name="network alone"),
+    ]
 
 
 def score(lines: Sequence[str], trained: TrainedModel, scorers: Sequence[Scorer]) -> ScoredText:

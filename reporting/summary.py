@@ -7,7 +7,6 @@ from common.wording import counted
 from evaluation.statistics import FAILS, HOLDS, UNCLEAR
 from reporting import notes
 from reporting.table import effect, number, sentence, spread
-from reporting.tables import iterations_asked
 from reporting.variants import groups_of, measure_asked
 from speechesdataset.folder import TRAINING
 from studies.answers import Answers
@@ -77,7 +76,7 @@ def positions_in_short(answers: Answers) -> list[str]:
     """How far each way to tell positions is from none, after so many iterations."""
     base, *others = WAYS
     sentences = []
-    for n in iterations_asked(answers):
+    for n in answers.iterations_of_decoders():
         effects = [
             f"{way} {effect(row.estimate, row.unit)}"
             for way in others

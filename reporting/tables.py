@@ -11,8 +11,8 @@ from evaluation.records import LanguageScores
 from evaluation.statistics import UNCLEAR, Estimate
 from reporting import notes
 from reporting.table import Table, effect, number, sentence, spread, spread_of, table_of
-from reporting.variants import TIMES, VERDICT, Row, by_variant, groups_of, in_seeds
-from speechesdataset.folder import TOGETHER, TRAINING
+from reporting.variants import TIMES, VERDICT, Row, by_variant, groups_of, in_seeds, measure_asked
+from speechesdataset.folder import TRAINING
 from studies.answers import Answers, Judgement, Reading
 from studies.catalogue.names import name_of
 from studies.catalogue.published import (
@@ -24,11 +24,9 @@ from studies.catalogue.published import (
 )
 from studies.catalogue.questions import POSITIONS, STEEP, WAYS, trained_for
 from tokenizer import NAMES as NAMES_OF_TOKENS
-from training.kinds import DECODER
 from training.recipe import Task
 from training.records import DecoderRun
 
-PERPLEXITY = DECODER.first_measure
 MOST_PARTS = 6  # of a claim, that stand in the open
 TITLES: dict[Task, str] = {"classifier": "Who said it?", "decoder": "How surprising is it?"}
 
@@ -194,13 +192,14 @@ def by_iterations(answers: Answers) -> Table:
     """Perplexity of a decoder that is told positions in each way, by how long it was trained."""
     rows: list[Row] = []
     base, *_ = WAYS
+    measure = measure_asked(answers.questions["decoder"])
     for way in WAYS:
         reached: dict[str, str | None] = {"decoder": way}
         against: dict[str, str | None] = {"decoder": f"   against {base}"}
-        for n in iterations_asked(answers):
-            values = [PERPLEXITY.value(run, TOGETHER) for run in answers.decoder[trained_for(way, n)]]
+        for n in answers.iterations_of_decoders():
+            values = [measure.value(run, measure.subset) for run in answers.decoder[trained_for(way, n)]]
             reached[f"{n:,}\niterations"] = spread(values)
-            for row in answers.find(variant=trained_for(way, n), measure=PERPLEXITY.name):
+            for row in answers.find(variant=trained_for(way, n), measure=measure.name):
                 against[f"{n:,}\niterations"] = effect(row.estimate, row.unit)
         rows += [reached] if way == base else [reached, against]
     note = notes.paragraph(
@@ -222,11 +221,6 @@ def by_context(answers: Answers, iterations: int) -> Table:
         rows.append(row)
     title = f"Perplexity after {iterations:,} iterations, by how many tokens the model is given"
     return table_of(title, rows, ("decoder",), notes.paragraph(notes.MEAN_OF_TEXTS, "Mean over the seeds."))
-
-
-def iterations_asked(answers: Answers) -> list[int]:
-    """How long decoders were trained that were told positions in each way."""
-    return sorted({runs[0].iterations[-1].iteration for runs in answers.decoder.values()})
 
 
 # -------------------------------------------------------------------------------------------------------------- probes
@@ -367,7 +361,7 @@ def of_positions(answers: Answers) -> list[Table]:
 
 def of_positions_over_time(answers: Answers) -> list[Table]:
     """What positions bring by the length of training, and how far back each model looks."""
-    return [by_iterations(answers), *(by_context(answers, n) for n in iterations_asked(answers))]
+    return [by_iterations(answers), *(by_context(answers, n) for n in answers.iterations_of_decoders())]
 
 
 def by_width(answers: Answers) -> Table:

@@ -229,6 +229,10 @@ class Answers(Record, frozen=True, kw_only=True):
         """The comparisons that have these fields."""
         return [row for row in self.comparisons if all(getattr(row, name) == value for name, value in fields.items())]
 
+    def iterations_of_decoders(self) -> list[int]:
+        """How long the decoders were trained, the briefest first."""
+        return sorted({runs[0].iterations[-1].iteration for runs in self.decoder.values()})
+
     def trainings(self) -> list[TrainedRun]:
         """Every run once; two variants may stand for the same runs."""
         distinct: list[Sequence[TrainedRun]] = []

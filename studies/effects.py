@@ -1,7 +1,7 @@
 """How the variants of a question differ: paired effects with their intervals, and verdicts."""
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
@@ -96,13 +96,13 @@ def _of_runs(question: Question, pair: Pair, data: Data, confidence: float) -> I
         trained = replace(pair, records=[run for run, _ in both_trained], base_records=[run for _, run in both_trained])
     shares = (share_untrained(records, confidence) for records in (pair.records, pair.base_records))
     failures = Comparison(question.name, pair.variant, pair.base, UNTRAINED, "points", difference_of_shares(*shares))
-    over_all = list(_of_records(question, pair, data, confidence))
-    left_out = len(trained.records) < len(pair.records)
-    for effect, of_every_seed in zip(_of_records(question, trained, data, confidence), over_all):
+    over_all: Iterable[Estimate | None] = itertools.repeat(None)
+    if len(trained.records) < len(pair.records):
+        over_all = [effect.estimate for effect in _of_records(question, pair, data, confidence)]
+    for effect, every_seed in zip(_of_records(question, trained, data, confidence), over_all):
         if leaves_out and effect.verdict and (not both_trained or effect.estimate.low is None):
             verdict = _verdict(failures.estimate, higher_is_better=False)  # too few trained: by how many did not
             effect = structs.replace(effect, verdict=verdict, seeds_needed=None)
-        every_seed = of_every_seed.estimate if left_out else None
         yield structs.replace(effect, of_trained=bool(both_trained) or not leaves_out, every_seed=every_seed)
     if question.kind.may_end_at_chance and question.trained_only:
         yield failures

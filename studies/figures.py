@@ -330,7 +330,7 @@ def inference_length(answers: Answers, figures: Path) -> None:
 def context(answers: Answers, figures: Path) -> None:
     """What each model makes of the tokens before the one that it predicts, by how long it was trained."""
     panels = []
-    for n in sorted({runs[0].iterations[-1].iteration for runs in answers.decoder.values()}):
+    for n in answers.iterations_of_decoders():
         lines = []
         for color, way in enumerate(WAYS):
             seeds = answers.context["decoder"][trained_for(way, n)]

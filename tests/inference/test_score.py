@@ -11,7 +11,7 @@ from common.files import UserError
 from dataset import Data
 from evaluation.opponents import decoder_opponents
 from evaluation.perplexity import Protocol, token_nats
-from inference.score import likeliest_by_token, likeliest_words, score, scorers
+from inference.score import score, scorers
 from inference.texts import lines_of
 from modules.config import TransformerConfig
 from studies.catalogue.recipes import RECIPES
@@ -54,29 +54,6 @@ def test_each_token_has_its_nats_and_is_shown_as_it_was_written(data: Data) -> N
     assert found.scored[0].nats == token_nats(trained.model, ids, Protocol(8)).tolist()
     assert [one.name for one in found.scored] == ["decoder", "trigram"]
     assert found.scored[0].whole.unk_rate == 40
-
-
-def test_a_token_is_scored_by_what_is_expected_in_its_place(data: Data) -> None:
-    trained = trained_on(data)
-    ids = torch.tensor(trained.tokenizer.encode("we hope the people will work for a better day and hope ."))
-    assert len(ids) > 8  # the block: a second window
-    for scorer in scorers(trained, data.train_stream.ids):
-        expected = scorer.expects(ids)
-        torch.testing.assert_close(expected.exp().sum(dim=1), torch.ones(len(ids), dtype=torch.float64))
-        torch.testing.assert_close(-expected[range(len(ids)), ids], scorer.nats(ids), rtol=1e-5, atol=1e-5)
-        guesses = likeliest_by_token(scorer, ids, trained.tokenizer, 3)
-        assert [len(row) for row in guesses] == [3] * len(ids)
-        for row, logs in zip(guesses, expected):
-            assert row[0] == (trained.tokenizer.words[int(logs.argmax())], pytest.approx(float(logs.max().exp())))
-            assert [share for _, share in row] == sorted((share for _, share in row), reverse=True)
-
-
-def test_words_that_cannot_be_are_not_among_the_likeliest(data: Data) -> None:
-    tokenizer = trained_on(data).tokenizer
-    probabilities = torch.zeros(len(tokenizer))
-    probabilities[[3, 5]] = torch.tensor([0.25, 0.75])
-    assert likeliest_words(probabilities, tokenizer, 4) == [(tokenizer.words[5], 0.75), (tokenizer.words[3], 0.25)]
-    assert likeliest_words(probabilities, tokenizer, 1) == [(tokenizer.words[5], 0.75)]
 
 
 @pytest.mark.parametrize("lines", [[], [""], [" "]])
